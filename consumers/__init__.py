@@ -1,0 +1,1 @@
+"""Processes that fold Kafka records and the calendar into Postgres."""

@@ -1,0 +1,84 @@
+"""Events: validated facts about one account.
+
+Times are integer microseconds since 1970-01-01 UTC (`at`); `broker_day` is the UTC day on which the broker took the
+record, by which retention is judged so that a replay decides the same. Users and respondents are 64-bit hashes: a
+state holds no personal data, and every entry has the same size.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+SurveyKind = Literal["nps", "csat", "ces"]
+OPEN_STATUSES = frozenset({"new", "open", "pending", "hold"})
+SOLVED_STATUSES = frozenset({"solved", "closed"})
+
+ATTRIBUTES = (
+    "name",
+    "segment",
+    "stage",
+    "owner",
+    "seats",
+    "arr",
+    "started_on",
+    "renews_on",
+    "churned_on",
+    "parent_id",
+)
+"""What is known of an account beside its events; dates and amounts are kept as text, seats as an integer."""
+
+AttributeValue = str | int | None
+
+
+class UsageEvent(Struct, frozen=True, gc=False):
+    """Somebody used a feature `quantity` times; `user` is the hash of the user id, if one was sent."""
+
+    account_id: str
+    at: int
+    day: int
+    broker_day: int
+    feature: str
+    user: int | None
+    quantity: int
+
+
+class TicketEvent(Struct, frozen=True, gc=False):
+    """A snapshot of a support ticket; 0 and "" stand for a moment or rating that isn't known."""
+
+    account_id: str
+    at: int
+    broker_day: int
+    id: str
+    ticket_id: str
+    status: str
+    priority: str
+    created_at: int
+    solved_at: int = 0
+    reopens: int = 0
+    satisfaction: str = ""
+
+
+class SurveyEvent(Struct, frozen=True, gc=False):
+    """An answer to a survey; `score` and `scale_max` are millionths, so that the state holds no floats."""
+
+    account_id: str
+    at: int
+    broker_day: int
+    id: str
+    survey: SurveyKind
+    respondent: int
+    score: int
+    scale_max: int
+
+
+class AttributesEvent(Struct, frozen=True, gc=False):
+    """Attributes of the account that were set (or cleared, with None); the others stay."""
+
+    account_id: str
+    at: int
+    broker_day: int
+    id: str
+    values: dict[str, AttributeValue]
+
+
+Event = UsageEvent | TicketEvent | SurveyEvent | AttributesEvent

@@ -1,0 +1,332 @@
+"""The measure catalogue: one dimension of health each, computed from an account's state at a day.
+
+A measure's value is a float, or `Missing` with a reason. Zero is not missing: an account that used the product once
+and doesn't now has 0 active users; one that never did has none to count.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Literal
+
+from scoring.events import OPEN_STATUSES, SOLVED_STATUSES
+from scoring.sampling import estimate
+from scoring.state import AccountState
+from scoring.surveys import Answer
+from scoring.tickets import Ticket
+from scoring.windows import MICROSECONDS_PER_HOUR, day_of, first_day, to_day_text
+
+Signal = Literal["usage", "tickets", "surveys", "attributes"]
+RHYTHM_DAYS = 92
+"""How far back `silence_ratio` looks for the account's own rhythm."""
+
+
+class Missing(str):
+    """Why a measure has no value; a short word with underscores."""
+
+    __slots__ = ()
+
+
+Value = float | Missing
+Measure = Callable[[AccountState, int], Value]
+
+NO_USAGE = Missing("no_usage_ever")
+NO_SEATS = Missing("no_seats")
+NO_EARLIER_USAGE = Missing("no_usage_before")
+TOO_FEW_DAYS = Missing("too_few_active_days")
+NOTHING_SOLVED = Missing("no_tickets_solved")
+NO_RATINGS = Missing("no_ratings")
+NO_ANSWERS = Missing("no_answers")
+NO_SURVEY = Missing("no_survey_ever")
+NO_START = Missing("no_start_date")
+NO_RENEWAL = Missing("no_renewal_date")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a scorecard may set on a measure; `window` is in days, None stands for "not given" or "all"."""
+
+    window: int = 1
+    features: frozenset[str] | None = None
+    priorities: frozenset[str] | None = None
+
+
+# --- usage ------------------------------------------------------------------------------------------------------
+
+
+def _active_users(p: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        usage = state.usage
+        if usage.last_day < 0:
+            return NO_USAGE
+        first = first_day(day, p.window)
+        kept = sum([1 for last in usage.users.values() if last >= first])
+        return float(estimate(kept, usage.users_below))
+
+    return measure
+
+
+def _active_days(p: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        if state.usage.last_day < 0:
+            return NO_USAGE
+        first = first_day(day, p.window)
+        return float(sum([1 for used in state.usage.days if used >= first]))
+
+    return measure
+
+
+def _seat_utilization(p: Parameters) -> Measure:
+    active_users = _active_users(p)
+
+    def measure(state: AccountState, day: int) -> Value:
+        seats = state.attributes.value("seats")
+        if not isinstance(seats, int) or seats <= 0:
+            return NO_SEATS
+        users = active_users(state, day)
+        return users if isinstance(users, Missing) else 100.0 * users / seats
+
+    return measure
+
+
+def _volume(state: AccountState, first: int, last: int, features: frozenset[str] | None) -> int:
+    if features is None:
+        return sum([count for day, count in state.usage.days.items() if first <= day <= last])
+    return sum(
+        count
+        for feature in features
+        for day, count in state.usage.features.get(feature, {}).items()
+        if first <= day <= last
+    )
+
+
+def _usage_volume(p: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        if state.usage.last_day < 0:
+            return NO_USAGE
+        return float(_volume(state, first_day(day, p.window), day, p.features))
+
+    return measure
+
+
+def _usage_trend(p: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        if state.usage.last_day < 0:
+            return NO_USAGE
+        first = first_day(day, p.window)
+        before = _volume(state, first - p.window, first - 1, p.features)
+        return _volume(state, first, day, p.features) / before if before else NO_EARLIER_USAGE
+
+    return measure
+
+
+def _feature_adoption(p: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        usage = state.usage
+        if usage.last_day < 0:
+            return NO_USAGE
+        first = first_day(day, p.window)
+        if p.features is None:
+            return float(sum([1 for days in usage.features.values() if max(days) >= first]))
+        used = sum(1 for feature in p.features if max(usage.features.get(feature, (-1,))) >= first)
+        return 100.0 * used / len(p.features)
+
+    return measure
+
+
+def _days_since_last_use(_: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        last = state.usage.last_day
+        return NO_USAGE if last < 0 else float(day - last)
+
+    return measure
+
+
+def _silence_ratio(_: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        usage = state.usage
+        if usage.last_day < 0:
+            return NO_USAGE
+        first = first_day(day, RHYTHM_DAYS)
+        active = sorted([used for used in usage.days if used >= first])
+        if len(active) < 3:
+            return TOO_FEW_DAYS
+        gaps = [later - earlier for earlier, later in pairwise(active)]
+        return (day - usage.last_day) / median(gaps)
+
+    return measure
+
+
+# --- tickets ----------------------------------------------------------------------------------------------------
+
+
+def _open(state: AccountState) -> Iterable[Ticket]:
+    return (ticket for ticket in state.tickets.tickets.values() if ticket.status in OPEN_STATUSES)
+
+
+def _solved(state: AccountState, day: int, window: int) -> list[Ticket]:
+    first = first_day(day, window)
+    return [
+        ticket
+        for ticket in state.tickets.tickets.values()
+        if ticket.status in SOLVED_STATUSES and ticket.solved_at and first <= day_of(ticket.solved_at) <= day
+    ]
+
+
+def _open_tickets(p: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        wanted = p.priorities
+        return float(sum(1 for ticket in _open(state) if wanted is None or ticket.priority in wanted))
+
+    return measure
+
+
+def _oldest_open_ticket_days(_: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        return float(max((day - day_of(ticket.created_at) for ticket in _open(state)), default=0))
+
+    return measure
+
+
+def _tickets_created(p: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        first = first_day(day, p.window)
+        tickets = state.tickets.tickets.values()
+        return float(sum(1 for ticket in tickets if first <= day_of(ticket.created_at) <= day))
+
+    return measure
+
+
+def _resolution_hours(p: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        solved = _solved(state, day, p.window)
+        if not solved:
+            return NOTHING_SOLVED
+        return median(ticket.solved_at - ticket.created_at for ticket in solved) / MICROSECONDS_PER_HOUR
+
+    return measure
+
+
+def _reopen_rate(p: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        solved = _solved(state, day, p.window)
+        if not solved:
+            return NOTHING_SOLVED
+        return 100.0 * sum(1 for ticket in solved if ticket.reopens > 0) / len(solved)
+
+    return measure
+
+
+def _ticket_satisfaction(p: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        ratings = [ticket.satisfaction for ticket in _solved(state, day, p.window) if ticket.satisfaction]
+        return 100.0 * ratings.count("good") / len(ratings) if ratings else NO_RATINGS
+
+    return measure
+
+
+# --- surveys ----------------------------------------------------------------------------------------------------
+
+
+def _answers(state: AccountState, survey: str, day: int, window: int) -> list[Answer]:
+    answers = state.surveys.surveys.get(survey)
+    if answers is None:
+        return []
+    first = first_day(day, window)
+    return [answer for answer in answers.last.values() if day_of(answer.at) >= first]
+
+
+def _nps(p: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        answers = _answers(state, "nps", day, p.window)
+        if not answers:
+            return NO_ANSWERS
+        promoters = sum(1 for answer in answers if answer.score >= 9_000_000)
+        detractors = sum(1 for answer in answers if answer.score <= 6_000_000)
+        return 100.0 * (promoters - detractors) / len(answers)
+
+    return measure
+
+
+def _mean_answer(survey: str) -> Callable[[Parameters], Measure]:
+    def build(p: Parameters) -> Measure:
+        def measure(state: AccountState, day: int) -> Value:
+            answers = _answers(state, survey, day, p.window)
+            if not answers:
+                return NO_ANSWERS
+            shares = [(answer.score - 1_000_000) / (answer.scale_max - 1_000_000) for answer in answers]
+            return 100.0 * sum(sorted(shares)) / len(shares)
+
+        return measure
+
+    return build
+
+
+def _days_since_survey(_: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        return float(day - day_of(state.surveys.newest_at)) if state.surveys.surveys else NO_SURVEY
+
+    return measure
+
+
+# --- attributes -------------------------------------------------------------------------------------------------
+
+
+def _tenure_days(_: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        started_on = state.attributes.value("started_on")
+        return float(day - to_day_text(started_on)) if isinstance(started_on, str) else NO_START
+
+    return measure
+
+
+def _days_to_renewal(_: Parameters) -> Measure:
+    def measure(state: AccountState, day: int) -> Value:
+        renews_on = state.attributes.value("renews_on")
+        return float(to_day_text(renews_on) - day) if isinstance(renews_on, str) else NO_RENEWAL
+
+    return measure
+
+
+# --- catalogue --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A catalogue entry: how to build the measure, which parameters it takes, which signals it reads."""
+
+    build: Callable[[Parameters], Measure]
+    signals: frozenset[Signal]
+    windows: int = 0
+    """How many windows back it looks; 0 where it takes none."""
+    takes_features: bool = False
+    takes_priorities: bool = False
+
+
+def _on(*signals: Signal) -> frozenset[Signal]:
+    return frozenset(signals)
+
+
+CATALOGUE: dict[str, Definition] = {
+    "active_users": Definition(_active_users, _on("usage"), 1),
+    "active_days": Definition(_active_days, _on("usage"), 1),
+    "seat_utilization": Definition(_seat_utilization, _on("usage", "attributes"), 1),
+    "usage_volume": Definition(_usage_volume, _on("usage"), 1, takes_features=True),
+    "usage_trend": Definition(_usage_trend, _on("usage"), 2, takes_features=True),
+    "feature_adoption": Definition(_feature_adoption, _on("usage"), 1, takes_features=True),
+    "days_since_last_use": Definition(_days_since_last_use, _on("usage")),
+    "silence_ratio": Definition(_silence_ratio, _on("usage")),
+    "open_tickets": Definition(_open_tickets, _on("tickets"), takes_priorities=True),
+    "oldest_open_ticket_days": Definition(_oldest_open_ticket_days, _on("tickets")),
+    "tickets_created": Definition(_tickets_created, _on("tickets"), 1),
+    "resolution_hours": Definition(_resolution_hours, _on("tickets"), 1),
+    "reopen_rate": Definition(_reopen_rate, _on("tickets"), 1),
+    "ticket_satisfaction": Definition(_ticket_satisfaction, _on("tickets"), 1),
+    "nps": Definition(_nps, _on("surveys"), 1),
+    "csat": Definition(_mean_answer("csat"), _on("surveys"), 1),
+    "ces": Definition(_mean_answer("ces"), _on("surveys"), 1),
+    "days_since_survey": Definition(_days_since_survey, _on("surveys")),
+    "tenure_days": Definition(_tenure_days, _on("attributes")),
+    "days_to_renewal": Definition(_days_to_renewal, _on("attributes")),
+}

@@ -1,0 +1,104 @@
+"""The usage signal: integer counters per day and feature, and the last day of each user."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct, field
+
+from scoring.events import UsageEvent
+from scoring.ordered import sort_keys
+from scoring.sampling import ALL, shrink
+
+
+class UsageState(Struct, array_like=True):
+    """What usage events leave behind. Holds days up to `newest`; what is dated later waits in `pending`."""
+
+    newest: int = -1
+    """The newest broker day seen; retention is judged by it."""
+    newest_at: int = 0
+    """Time of the newest event, in microseconds."""
+    last_day: int = -1
+    """The last day with usage, kept even when its counters have left; -1 if there never was any."""
+    days: dict[int, int] = field(default_factory=dict)
+    """Quantity per day."""
+    features: dict[str, dict[int, int]] = field(default_factory=dict)
+    """Quantity per feature and day."""
+    users: dict[int, int] = field(default_factory=dict)
+    """Last day per user hash; a sample of the hashes under `users_below`."""
+    users_below: int = ALL
+    pending: list[tuple[int, int, str, int, int]] = field(default_factory=list)
+    """(day, at, feature, user or -1, quantity) of events dated after `newest`, in order."""
+
+
+def fold_usage(state: UsageState, events: Sequence[UsageEvent], retention: int) -> int:
+    """Fold events into `state`, in place; returns how many were older than `retention` days and so left out."""
+    newest = max([event.broker_day for event in events])
+    if newest > state.newest:
+        advance_usage(state, newest, retention)
+    newest = state.newest
+    oldest = newest - retention + 1
+    late = 0
+    known_users = len(state.users)
+    for event in events:
+        if event.day < oldest:
+            late += 1
+        elif event.day > newest:
+            user = -1 if event.user is None else event.user
+            state.pending.append((event.day, event.at, event.feature, user, event.quantity))
+            state.pending.sort()
+        else:
+            _add(state, event.day, event.at, event.feature, event.user, event.quantity)
+    if len(state.users) > known_users:
+        _close_users(state)
+    return late
+
+
+def advance_usage(state: UsageState, newest: int, retention: int) -> None:
+    """Move the newest day on: take in what was pending until then, drop what has left retention."""
+    state.newest = newest
+    if state.pending and state.pending[0][0] <= newest:
+        due = [entry for entry in state.pending if entry[0] <= newest]
+        state.pending = state.pending[len(due) :]
+        for day, at, feature, user, quantity in due:
+            _add(state, day, at, feature, None if user < 0 else user, quantity)
+        _close_users(state)
+    oldest = newest - retention + 1
+    if state.days and min(state.days) < oldest:
+        state.days = {day: count for day, count in state.days.items() if day >= oldest}
+        kept = (
+            (feature, {day: count for day, count in days.items() if day >= oldest})
+            for feature, days in state.features.items()
+        )
+        state.features = {feature: days for feature, days in kept if days}
+        state.users = {user: day for user, day in state.users.items() if day >= oldest}
+
+
+def _add(state: UsageState, day: int, at: int, feature: str, user: int | None, quantity: int) -> None:
+    _count(state.days, day, quantity)
+    if day > state.last_day:
+        state.last_day = day
+    if at > state.newest_at:
+        state.newest_at = at
+    feature_days = state.features.get(feature)
+    if feature_days is None:
+        state.features[feature] = {day: quantity}
+        sort_keys(state.features)
+    else:
+        _count(feature_days, day, quantity)
+    if user is not None and user < state.users_below and state.users.get(user, -1) < day:
+        state.users[user] = day
+
+
+def _close_users(state: UsageState) -> None:
+    state.users_below = shrink(state.users, state.users_below)
+    sort_keys(state.users)
+
+
+def _count(days: dict[int, int], day: int, quantity: int) -> None:
+    count = days.get(day)
+    if count is not None:
+        days[day] = count + quantity
+        return
+    belongs_last = not days or day > next(reversed(days))
+    days[day] = quantity
+    if not belongs_last:
+        sort_keys(days)

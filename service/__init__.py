@@ -1,0 +1,1 @@
+"""The shell around scoring: storage, HTTP API, webhook delivery, settings and commands."""

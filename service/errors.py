@@ -1,0 +1,11 @@
+"""Errors that are meant for people: each says what is wrong and what to do next."""
+
+
+class HealthError(Exception):
+    """A failure with a remedy. Commands print it as one line and exit with status 1, never as a traceback."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        """`problem` names what is wrong; `remedy` is the next thing to do, if one is known."""
+        super().__init__(f"{problem}. {remedy}" if remedy else problem)
+        self.problem = problem
+        self.remedy = remedy

@@ -1,0 +1,87 @@
+"""Settings: environment variables with the prefix `HEALTH_`, and a `.env` file."""
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.errors import HealthError
+
+Signal = Literal["usage", "ticket", "survey", "account"]
+Network = IPv4Network | IPv6Network
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. Field `x_y` is read from `HEALTH_X_Y`."""
+
+    model_config = SettingsConfigDict(env_prefix="HEALTH_", env_file=".env", extra="ignore", frozen=True)
+
+    database_url: SecretStr = SecretStr("postgresql://localhost:5432/health")
+    database_pool_size: int = Field(5, ge=1, le=200)
+
+    kafka_bootstrap_servers: str = "localhost:9092"
+    kafka_group: str = "account-health"
+    kafka_partitions: int = Field(12, ge=1, le=10_000)
+    kafka_replication: int = Field(-1, ge=-1, description="-1 takes the broker's default")
+    topic_usage: str = "usage-events"
+    topic_ticket: str = "ticket-events"
+    topic_survey: str = "survey-events"
+    topic_account: str = "account-events"
+
+    retention_days: int = Field(92, ge=1, le=3660)
+    max_record_bytes: int = Field(262_144, ge=1024, le=16_777_216)
+    batch_max_records: int = Field(20_000, ge=1, le=1_000_000)
+    sweep_interval_seconds: float = Field(1.0, gt=0, le=3600)
+    sweep_batch: int = Field(1_000, ge=1, le=100_000)
+
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(8080, ge=0, le=65_535)
+    http_max_body_bytes: int = Field(4_194_304, ge=1024)
+    public_url: str = Field("", description="base of links in alerts; by default http://HOST:PORT")
+
+    encryption_key: SecretStr | None = None
+    webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    webhook_allow_http: bool = False
+    webhook_timeout_seconds: float = Field(15.0, gt=0, le=60)
+    webhook_concurrency: int = Field(64, ge=1, le=10_000)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "text"] = "auto"
+
+    @field_validator("webhook_allow_networks", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_only(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must start with postgresql://")
+        return value
+
+    @property
+    def topics(self) -> dict[Signal, str]:
+        """Topic name by signal."""
+        return {
+            "usage": self.topic_usage,
+            "ticket": self.topic_ticket,
+            "survey": self.topic_survey,
+            "account": self.topic_account,
+        }
+
+    @property
+    def base_url(self) -> str:
+        """Where people reach this service, without a trailing slash."""
+        return self.public_url.rstrip("/") or f"http://{self.http_host}:{self.http_port}"
+
+
+def load_settings() -> Settings:
+    """Read the settings; raises `HealthError` that names the variable and what it may be."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "HEALTH_" + "_".join(str(part) for part in first["loc"][:1]).upper()
+        raise HealthError(f"{name} can't be used: {first['msg']}", f"Set {name} to a valid value") from None

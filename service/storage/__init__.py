@@ -1,0 +1,1 @@
+"""The only SQL. Functions take the connection first and never commit; the edge commits."""

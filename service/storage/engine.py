@@ -1,0 +1,39 @@
+"""The way to Postgres: one engine per process."""
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from service.errors import HealthError
+from service.settings import Settings
+
+
+def async_url(database_url: str) -> URL:
+    """SQLAlchemy's form of a plain `postgresql://…` URL; raises `HealthError` if it can't be read."""
+    try:
+        return make_url(database_url).set(drivername="postgresql+asyncpg")
+    except Exception:  # noqa: BLE001 - SQLAlchemy raises several kinds, and the text may hold the password
+        raise HealthError(
+            "HEALTH_DATABASE_URL can't be read", "Write it as postgresql://user:password@host:5432/name"
+        ) from None
+
+
+def create_engine(settings: Settings, application: str) -> AsyncEngine:
+    """An engine whose connections show up in pg_stat_activity as `account-health <application>`.
+
+    READ COMMITTED is enough: writers lock the rows they read, in sorted order, and progress is compare-and-set.
+    """
+    return create_async_engine(
+        async_url(settings.database_url.get_secret_value()),
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": 10,
+            "command_timeout": 120,
+            "server_settings": {
+                "application_name": f"account-health {application}",
+                "idle_in_transaction_session_timeout": "60000",
+                "jit": "off",
+            },
+        },
+    )
