@@ -18,7 +18,10 @@ class Register(Struct, frozen=True, array_like=True, gc=False):
 
     def beats(self, other: "Register | None") -> bool:
         """Whether this one is the later writer, by (time, id) and then by value, so that order never matters."""
-        return other is None or (self.at, self.id, str(self.value)) > (other.at, other.id, str(other.value))
+        return other is None or self._rank() > other._rank()
+
+    def _rank(self) -> tuple[int, str, bool, str]:
+        return self.at, self.id, self.value is not None, str(self.value)
 
 
 class AttributeState(Struct, array_like=True):
@@ -35,15 +38,14 @@ class AttributeState(Struct, array_like=True):
 
 
 def fold_attributes(state: AttributeState, events: Sequence[AttributesEvent], retention: int) -> int:
-    """Fold events into `state`, in place; returns how many were older than `retention` days and so left out."""
+    """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
     newest = max([event.broker_day for event in events])
     if newest > state.newest:
         advance_attributes(state, newest)
-    oldest = state.newest - retention + 1
     late = 0
     for event in events:
         day = day_of(event.at)
-        if day < oldest:
+        if day <= event.broker_day - retention:
             late += 1
             continue
         registers = state.pending if day > state.newest else state.registers

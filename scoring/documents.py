@@ -12,8 +12,10 @@ from scoring.measures import CATALOGUE
 DEFAULT = "default"
 PRIORITIES = ("low", "normal", "high", "urgent")
 
-Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+# `$` alone would let a line break at the end pass.
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$(?!\n)")]
 Score = Annotated[float, Meta(ge=0, le=100)]
+Measured = Annotated[float, Meta(ge=-1e15, le=1e15)]
 Word = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -53,7 +55,7 @@ class MeasureDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     measure: str
     weight: Annotated[float, Meta(ge=0, le=1_000_000)]
-    curve: Annotated[list[tuple[float, Score]], Meta(min_length=1, max_length=100)]
+    curve: Annotated[list[tuple[Measured, Score]], Meta(min_length=1, max_length=100)]
     name: Name | None = None
     window: Annotated[int, Meta(ge=1)] | None = None
     features: Annotated[list[Word], Meta(min_length=1, max_length=200)] | None = None
@@ -94,9 +96,8 @@ def parse(document: Any, retention: int) -> ScorecardDocument:
         parsed = msgspec.convert(document, ScorecardDocument)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `")
-        raise InvalidDocumentError(
-            [Problem(path.rstrip("`").removeprefix("$").lstrip(".") or "document", message)]
-        ) from None
+        path = path.removeprefix("key` in `").removeprefix("$").lstrip(".").rstrip("`")
+        raise InvalidDocumentError([Problem(path or "document", message)]) from None
     problems = list(_check(parsed, retention))
     if problems:
         raise InvalidDocumentError(problems)

@@ -17,6 +17,8 @@ from scoring.state import AccountState
 
 Band = Literal["green", "yellow", "red", "unknown"]
 NEUTRAL = 50.0
+DECIMALS = 9
+"""Scores and coverages are rounded to these, so that what is 70 on paper doesn't come out a hair below 70."""
 VETO = "veto:"
 """Prefix of the entry that a veto adds to the measures."""
 
@@ -87,7 +89,7 @@ def compile_scorecard(document: ScorecardDocument, version: int) -> Scorecard:
             weight=entry.weight,
             curve=compile_curve(entry.curve),
             absent=_ABSENT[entry.missing],
-            veto_below=entry.veto.below if entry.veto else -1.0,
+            veto_below=entry.veto.below - 10.0**-DECIMALS if entry.veto else -1.0,
             veto_cap=entry.veto.cap if entry.veto else 100.0,
         )
         for entry in document.measures
@@ -119,7 +121,7 @@ def evaluate(scorecard: Scorecard, state: AccountState, day: int) -> Evaluation:
         if score is not None:
             counted += entry.weight
         rows.append((entry, value, score))
-    coverage = min(known / scorecard.weight, 1.0)
+    coverage = min(round(known / scorecard.weight, DECIMALS), 1.0)
     if counted == 0.0 or coverage < scorecard.min_coverage:
         return _unknown(scorecard, rows, coverage, day)
     return _known(scorecard, rows, counted, coverage, day)
@@ -152,10 +154,10 @@ def _known(scorecard: Scorecard, rows: list[Row], counted: float, coverage: floa
         measures[entry.name] = _result(value, score, contribution)
         if not missing and score is not None and score < entry.veto_below and entry.veto_cap < cap:
             cap, capped_by = entry.veto_cap, entry.name
+    total = min(max(round(total, DECIMALS), 0.0), 100.0)
     if capped_by and total > cap:
         measures[VETO + capped_by] = MeasureResult(None, None, cap - total)
         total = cap
-    total = min(max(total, 0.0), 100.0)
     band = band_of(total, scorecard.yellow, scorecard.green)
     return Evaluation(total, band, coverage, day, scorecard.name, scorecard.version, measures)
 

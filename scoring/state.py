@@ -36,7 +36,7 @@ class AccountState(Struct):
 
 
 def fold(state: AccountState, events: Sequence[Event], retention: int = RETENTION_DAYS) -> int:
-    """Fold events into `state`, in place; returns how many were older than `retention` days and so left out."""
+    """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
     usage = [event for event in events if type(event) is UsageEvent]
     late = fold_usage(state.usage, usage, retention) if usage else 0
     if len(usage) == len(events):
@@ -50,12 +50,12 @@ def fold(state: AccountState, events: Sequence[Event], retention: int = RETENTIO
     return late
 
 
-def settle(state: AccountState, day: int, retention: int = RETENTION_DAYS) -> None:
+def settle(state: AccountState, day: int) -> None:
     """Take in, in place, what was dated ahead of the broker's day and is due by `day`."""
     if state.usage.pending and state.usage.newest < day:
-        advance_usage(state.usage, day, retention)
+        advance_usage(state.usage, day)
     if state.tickets.pending and state.tickets.newest < day:
-        advance_tickets(state.tickets, day, retention)
+        advance_tickets(state.tickets, day)
     if state.surveys.pending and state.surveys.newest < day:
         advance_surveys(state.surveys, day)
     if state.attributes.pending and state.attributes.newest < day:

@@ -36,15 +36,14 @@ class SurveyState(Struct, array_like=True):
 
 
 def fold_surveys(state: SurveyState, events: Sequence[SurveyEvent], retention: int) -> int:
-    """Fold events into `state`, in place; returns how many were older than `retention` days and so left out."""
+    """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
     newest = max([event.broker_day for event in events])
     if newest > state.newest:
         advance_surveys(state, newest)
-    oldest = state.newest - retention + 1
     late = 0
     for event in events:
         day = day_of(event.at)
-        if day < oldest:
+        if day <= event.broker_day - retention:
             late += 1
             continue
         answer = Answer(event.at, event.id, event.score, event.scale_max)

@@ -32,15 +32,16 @@ class TicketState(Struct, array_like=True):
 
 
 def fold_tickets(state: TicketState, events: Sequence[TicketEvent], retention: int) -> int:
-    """Fold events into `state`, in place; returns how many were older than `retention` days and so left out."""
+    """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
     newest = max([event.broker_day for event in events])
-    if newest > state.newest:
-        advance_tickets(state, newest, retention)
+    moved = newest > state.newest
+    if moved:
+        advance_tickets(state, newest)
     oldest = state.newest - retention + 1
     late = 0
     for event in events:
         day = day_of(event.at)
-        if day < oldest:
+        if day <= event.broker_day - retention:
             late += 1
             continue
         ticket = Ticket(
@@ -57,18 +58,23 @@ def fold_tickets(state: TicketState, events: Sequence[TicketEvent], retention: i
             _keep_newer(state.pending, event.ticket_id, ticket)
         else:
             _settle(state, event.ticket_id, ticket)
+    # Last, so that a solved ticket still beats its older snapshots in the same batch.
+    if moved or any(day_of(event.at) < oldest for event in events):
+        _forget(state, oldest)
     sort_keys(state.tickets)
     sort_keys(state.pending)
     return late
 
 
-def advance_tickets(state: TicketState, newest: int, retention: int) -> None:
-    """Move the newest day on: take in what was pending until then, drop solved tickets that left retention."""
+def advance_tickets(state: TicketState, newest: int) -> None:
+    """Move the newest day on and take in what was pending until then."""
     state.newest = newest
-    oldest = newest - retention + 1
-    state.tickets = {key: ticket for key, ticket in state.tickets.items() if not _has_left(ticket, oldest)}
     for ticket_id in [key for key, ticket in state.pending.items() if day_of(ticket.at) <= newest]:
         _settle(state, ticket_id, state.pending.pop(ticket_id))
+
+
+def _forget(state: TicketState, oldest: int) -> None:
+    state.tickets = {key: ticket for key, ticket in state.tickets.items() if not _has_left(ticket, oldest)}
 
 
 def _settle(state: TicketState, ticket_id: str, ticket: Ticket) -> None:

@@ -30,16 +30,15 @@ class UsageState(Struct, array_like=True):
 
 
 def fold_usage(state: UsageState, events: Sequence[UsageEvent], retention: int) -> int:
-    """Fold events into `state`, in place; returns how many were older than `retention` days and so left out."""
+    """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
     newest = max([event.broker_day for event in events])
     if newest > state.newest:
-        advance_usage(state, newest, retention)
+        advance_usage(state, newest)
     newest = state.newest
-    oldest = newest - retention + 1
     late = 0
     known_users = len(state.users)
     for event in events:
-        if event.day < oldest:
+        if event.day <= event.broker_day - retention:
             late += 1
         elif event.day > newest:
             user = -1 if event.user is None else event.user
@@ -47,13 +46,16 @@ def fold_usage(state: UsageState, events: Sequence[UsageEvent], retention: int) 
             state.pending.sort()
         else:
             _add(state, event.day, event.at, event.feature, event.user, event.quantity)
-    if len(state.users) > known_users:
+    grew = len(state.users) > known_users
+    # First, so that a long stretch of history in one batch doesn't thin out the users that stay.
+    _forget(state, newest - retention + 1)
+    if grew:
         _close_users(state)
     return late
 
 
-def advance_usage(state: UsageState, newest: int, retention: int) -> None:
-    """Move the newest day on: take in what was pending until then, drop what has left retention."""
+def advance_usage(state: UsageState, newest: int) -> None:
+    """Move the newest day on and take in what was pending until then."""
     state.newest = newest
     if state.pending and state.pending[0][0] <= newest:
         due = [entry for entry in state.pending if entry[0] <= newest]
@@ -61,8 +63,10 @@ def advance_usage(state: UsageState, newest: int, retention: int) -> None:
         for day, at, feature, user, quantity in due:
             _add(state, day, at, feature, None if user < 0 else user, quantity)
         _close_users(state)
-    oldest = newest - retention + 1
-    if state.days and min(state.days) < oldest:
+
+
+def _forget(state: UsageState, oldest: int) -> None:
+    if state.days and next(iter(state.days)) < oldest:
         state.days = {day: count for day, count in state.days.items() if day >= oldest}
         kept = (
             (feature, {day: count for day, count in days.items() if day >= oldest})

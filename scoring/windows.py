@@ -46,4 +46,6 @@ def first_day(day: int, window: int) -> int:
 
 def to_day_text(text: str) -> int:
     """Number of a calendar day written as YYYY-MM-DD; raises ValueError if it isn't one."""
+    if len(text) != 10 or text[4] != "-" or text[7] != "-":
+        raise ValueError(f"{text!r} is not written as YYYY-MM-DD")
     return to_day(date.fromisoformat(text))

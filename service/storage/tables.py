@@ -139,12 +139,11 @@ scores = Table(
     Column("survey_at", Instant),
     Column("rule_memory", LargeBinary, comment="state of the rules that aren't plain ok"),
     Column("sequence", BigInteger, nullable=False, server_default="0", comment="of the account's last alert"),
-    Column("due_at", Instant, comment="when the sweeper has to look again; null means at once"),
+    Column("due_at", Instant, nullable=False, server_default="-infinity", comment="when the sweeper has to look"),
     CheckConstraint("band IN ('green', 'yellow', 'red', 'unknown')", name="band"),
     CheckConstraint("score BETWEEN 0 AND 100", name="score"),
-    Index("scores_due_idx", text("coalesce(due_at, '-infinity')")),
+    Index(None, "due_at"),
     Index(None, "band", "account_id"),
-    Index(None, "score", "account_id"),
 )
 """One row per account, and the row that every writer locks first."""
 
@@ -182,6 +181,9 @@ alerts = Table(
     Column("rule", Text, nullable=False, comment="the rule's name at the time"),
     Column("type", Text, nullable=False, comment="health.threshold.crossed and so on"),
     Column("state", Text, nullable=False),
+    Column(
+        "quiet", Boolean, nullable=False, server_default=text("false"), comment="came of a backfill: told to nobody"
+    ),
     Column("data", JSON, nullable=False, comment="what webhooks send as data"),
     _created_at(),
     CheckConstraint("state IN ('firing', 'resolved')", name="state"),

@@ -1,0 +1,57 @@
+"""One batch, one transaction: fence, fold, score, alert, keep what was refused, remember what was seen."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from consumers.batch import Batch, Owned
+from scoring.advance import Policy
+from service.evaluation import Outcome, advance_accounts
+from service.policy import PolicyCache
+from service.storage import dead_letters, progress, seen_events
+from service.storage.progress import Claim, Partition
+from service.storage.seen_events import SegmentRow
+
+
+class FencedError(Exception):
+    """Partitions that another process has claimed since: nothing of the batch was written."""
+
+    def __init__(self, partitions: set[Partition]) -> None:
+        super().__init__(f"claimed by another process: {sorted(partitions)}")
+        self.partitions = partitions
+
+
+async def apply(engine: AsyncEngine, batch: Batch, policies: PolicyCache, now: datetime, base_url: str) -> Outcome:
+    """Write the batch in one transaction, unless an earlier try did and its answer was lost.
+
+    Raises `FencedError` if a partition isn't ours any more.
+    """
+    async with engine.begin() as connection:
+        if lost := await progress.advance(connection, batch.moves):
+            if await progress.stands_at(connection, batch.moves):
+                return Outcome()
+            raise FencedError(lost)
+        policy: Policy = await policies.get(connection)
+        await _remember(batch, connection)
+        quiet = batch.events.keys() - batch.loud
+        outcome = await advance_accounts(connection, batch.events, policy, now, base_url=base_url, quiet=quiet)
+        await dead_letters.insert(connection, batch.dead_letters)
+    return outcome
+
+
+async def _remember(batch: Batch, connection: AsyncConnection) -> None:
+    gone = [(*partition, offset) for partition, change in batch.changes.items() for offset in change.gone]
+    added = [
+        SegmentRow(*partition, change.added.last_offset, change.added.newest_at, change.added.hashes.tobytes())
+        for partition, change in batch.changes.items()
+    ]
+    await seen_events.replace(connection, gone, added)
+
+
+def settle(batch: Batch, owned: dict[Partition, Owned]) -> None:
+    """After the commit: bring claims and memories of the partitions to where the database is."""
+    for partition, (claim, next_offset) in batch.moves.items():
+        mine = owned[partition]
+        mine.claim = Claim(next_offset, claim.epoch)
+        if partition in batch.changes:
+            mine.seen.apply(batch.changes[partition])

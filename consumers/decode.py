@@ -1,0 +1,75 @@
+"""From a record to an event, or to a dead letter that says why not."""
+
+import base64
+from datetime import UTC, datetime
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from service.cloudevents import Decoded, InvalidEventError, decode_binary, decode_structured
+from service.settings import Signal
+from service.storage.dead_letters import DeadLetterRow
+
+STRUCTURED = "application/cloudevents+json"
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A record that can't be used, and why."""
+
+    record: ConsumerRecord
+    reason: str
+
+
+def decode(signal: Signal, record: ConsumerRecord, max_bytes: int) -> Decoded | Refused:
+    """Decode a record of a signal's topic; whatever is wrong with it becomes the reason of a refusal."""
+    value = record.value
+    if value is None:
+        return Refused(record, "value: the record has none")
+    if len(value) > max_bytes:
+        return Refused(record, f"value: {len(value):,} bytes; at most {max_bytes:,} are taken")
+    try:
+        if record.headers and (headers := _binary_headers(record)):
+            return decode_binary(signal, headers, value, record.timestamp * 1000)
+        return decode_structured(signal, value, record.timestamp * 1000)
+    except InvalidEventError as error:
+        return Refused(record, str(error))
+
+
+def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
+    """The headers of a binary-mode event; None if the record is in structured mode."""
+    headers = {name.lower(): value for name, value in record.headers}
+    if "ce_specversion" not in headers or headers.get("content-type", b"").startswith(STRUCTURED.encode()):
+        return None
+    try:
+        return {
+            name: value.decode() for name, value in headers.items() if name.startswith("ce_") or name == "content-type"
+        }
+    except UnicodeDecodeError:
+        raise InvalidEventError("headers", "the ce_ headers must be UTF-8") from None
+
+
+def dead_letter(refused: Refused) -> DeadLetterRow:
+    """The row that keeps a refused record."""
+    record = refused.record
+    headers = [[name, base64.b64encode(value or b"").decode()] for name, value in record.headers]
+    return DeadLetterRow(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        account_id=_readable(record.key),
+        reason=refused.reason.replace("\x00", "\\x00"),
+        key=record.key,
+        value=record.value,
+        headers=msgspec.json.encode(headers).decode().replace("\\u0000", "\\\\u0000"),
+        recorded_at=datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC),
+    )
+
+
+def _readable(key: bytes | None) -> str | None:
+    if key is None or len(key) > 256:
+        return None
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if text.isprintable() else None

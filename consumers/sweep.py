@@ -1,0 +1,56 @@
+"""The sweeper: accounts whose score can change with the calendar are judged again, with no event at all."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from scoring.events import Event
+from service import metrics
+from service.evaluation import advance_accounts
+from service.policy import PolicyCache
+from service.settings import Settings
+from service.storage import scores
+from service.storage.engine import create_engine
+from service.storage.transient import persistently
+
+log = structlog.get_logger(__name__)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Sweep until `stop` is set. Several sweepers share the work: each passes over what another holds."""
+    engine = create_engine(settings, "sweep")
+    policies = PolicyCache(settings.retention_days, time.monotonic)
+    try:
+        while not stop.is_set():
+            swept = await persistently(lambda: sweep_once(engine, policies, settings, datetime.now(UTC)), "sweeping")
+            if swept < settings.sweep_batch:
+                await _rest(stop, settings.sweep_interval_seconds)
+    finally:
+        await engine.dispose()
+
+
+async def sweep_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> int:
+    """Judge up to `sweep_batch` accounts that are due by `now`, in one transaction; returns how many there were."""
+    async with engine.begin() as connection:
+        due = await scores.claim_due(connection, now, settings.sweep_batch)
+        if not due:
+            metrics.SWEEP_BACKLOG.set(0)
+            return 0
+        policy = await policies.get(connection)
+        nothing: dict[str, list[Event]] = {account_id: [] for account_id in due}
+        outcome = await advance_accounts(connection, nothing, policy, now, base_url=settings.base_url)
+        metrics.SWEEP_BACKLOG.set((await scores.backlog(connection, now))[0])
+    metrics.SWEPT.inc(len(due))
+    log.debug("swept", accounts=len(due), alerts=outcome.alerts)
+    return len(due)
+
+
+async def _rest(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,283 @@
+"""CloudEvents 1.0 in: strict decoding of structured and binary mode, into typed events.
+
+Whoever sends an event that can't be used learns which field is at fault and what is allowed there. Unknown attributes
+of the envelope are extensions, which the specification allows; unknown fields of `data` are mistakes.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+from xxhash import xxh3_64_intdigest
+
+from scoring.events import AttributesEvent, AttributeValue, Event, SurveyEvent, SurveyKind, TicketEvent, UsageEvent
+from scoring.windows import day_of, to_micros
+from service.settings import Signal
+
+MAX_AHEAD = 5 * 60 * 1_000_000
+"""How far, in microseconds, an event may be dated ahead of the broker's clock."""
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=256)]
+Word = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class InvalidEventError(ValueError):
+    """An event that can't be used: `field` is at fault, the message says what is allowed."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class UsageData(Struct, gc=False, forbid_unknown_fields=True):
+    """`data` of usage.recorded."""
+
+    feature: Word
+    user_id: Identifier | None = None
+    quantity: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1
+
+
+class TicketData(Struct, gc=False, forbid_unknown_fields=True):
+    """`data` of ticket.changed: a snapshot."""
+
+    ticket_id: Identifier
+    status: Literal["new", "open", "pending", "hold", "solved", "closed"]
+    priority: Literal["low", "normal", "high", "urgent"]
+    created_at: Annotated[datetime, Meta(tz=True)]
+    solved_at: Annotated[datetime, Meta(tz=True)] | None = None
+    reopens: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    satisfaction: Literal["good", "bad"] | None = None
+
+
+class SurveyData(Struct, gc=False, forbid_unknown_fields=True):
+    """`data` of survey.answered. The comment is accepted and not kept: no measure reads it."""
+
+    survey: SurveyKind
+    response_id: Identifier
+    score: float
+    respondent_id: Identifier | None = None
+    scale_max: Annotated[float, Meta(gt=1, le=1000)] | None = None
+    comment: str | None = None
+
+
+class AttributesData(Struct, gc=False, forbid_unknown_fields=True):
+    """`data` of account.changed: only what is given changes, null clears."""
+
+    name: Word | UnsetType | None = UNSET
+    segment: Word | UnsetType | None = UNSET
+    stage: Word | UnsetType | None = UNSET
+    owner: Word | UnsetType | None = UNSET
+    seats: Annotated[int, Meta(ge=0, le=2_000_000_000)] | UnsetType | None = UNSET
+    arr: Decimal | UnsetType | None = UNSET
+    started_on: date | UnsetType | None = UNSET
+    renews_on: date | UnsetType | None = UNSET
+    churned_on: date | UnsetType | None = UNSET
+    parent_id: Identifier | UnsetType | None = UNSET
+
+
+Data = TypeVar("Data")
+
+
+class Envelope(Struct, Generic[Data], gc=False):
+    """The attributes of a CloudEvent. `backfill` is this service's extension: the event is loaded history."""
+
+    specversion: Literal["1.0"]
+    id: Identifier
+    source: Annotated[str, Meta(min_length=1, max_length=1024)]
+    type: str
+    subject: Identifier
+    time: Annotated[datetime, Meta(tz=True)]
+    data: Data
+    datacontenttype: str | None = None
+    backfill: bool = False
+
+
+class Decoded(Struct, frozen=True, gc=False):
+    """An event, the hash of its identity (source, id), and whether it is loaded history."""
+
+    event: Event
+    identity: int
+    backfill: bool
+
+
+def decode_structured(signal: Signal, value: bytes, taken_at: int) -> Decoded:
+    """Decode a structured-mode CloudEvent of a topic; `taken_at` is when the broker took it, in microseconds.
+
+    Raises `InvalidEventError`.
+    """
+    try:
+        envelope = _FORMS[signal].decoder.decode(value)
+    except msgspec.DecodeError as error:
+        raise _explain(error, value) from None
+    return _finish(signal, envelope, taken_at)
+
+
+def decode_binary(signal: Signal, headers: Mapping[str, str], value: bytes, taken_at: int) -> Decoded:
+    """Decode a binary-mode CloudEvent: attributes in `ce_` headers, `data` in the value. Raises `InvalidEventError`."""
+    attributes: dict[str, Any] = {
+        name[3:]: text for name, text in headers.items() if name.startswith("ce_") and name != "ce_backfill"
+    }
+    if "content-type" in headers:
+        attributes["datacontenttype"] = headers["content-type"]
+    attributes["backfill"] = headers.get("ce_backfill") == "true"
+    try:
+        attributes["data"] = msgspec.json.decode(value)
+        envelope = msgspec.convert(attributes, _FORMS[signal].envelope)
+    except msgspec.DecodeError as error:
+        raise _explain(error, value) from None
+    return _finish(signal, envelope, taken_at)
+
+
+def signal_of(event_type: object) -> Signal:
+    """The signal that an event type belongs to. Raises `InvalidEventError`."""
+    for signal, form in _FORMS.items():
+        if form.type == event_type:
+            return signal
+    known = ", ".join(form.type for form in _FORMS.values())
+    raise InvalidEventError("type", f"{event_type!r} is not known; send one of {known}")
+
+
+_MISSING_FIELD = re.compile(r"required field `(.+?)`")
+_BAD_BYTE = re.compile(r"\(byte (\d+)\)")
+_JSON_KEY = re.compile(rb'"([^"\\]{1,64})"\s*:')
+
+
+def _explain(error: msgspec.DecodeError, value: bytes) -> InvalidEventError:
+    """What msgspec says, with the field that it is about: where the value isn't JSON, the key before the bad byte."""
+    message, _, path = str(error).partition(" - at `")
+    if isinstance(error, msgspec.ValidationError):
+        missing = _MISSING_FIELD.search(message)
+        field = path.rstrip("`").removeprefix("$").lstrip(".") or (missing.group(1) if missing else "")
+        return InvalidEventError(field or "event", message)
+    position = _BAD_BYTE.search(message)
+    keys = _JSON_KEY.findall(value[: int(position.group(1))]) if position else []
+    return InvalidEventError(keys[-1].decode(errors="replace") if keys else "event", f"is not JSON: {message}")
+
+
+def _finish(signal: Signal, envelope: Envelope[Any], taken_at: int) -> Decoded:
+    form = _FORMS[signal]
+    if envelope.type != form.type:
+        raise InvalidEventError("type", f"{envelope.type[:100]!r} is not taken here; send {form.type}")
+    if not envelope.subject.isprintable():
+        raise InvalidEventError("subject", "an account id is 1 to 256 printable characters")
+    content_type = envelope.datacontenttype
+    if content_type is not None and "json" not in content_type:
+        raise InvalidEventError("datacontenttype", "data must be application/json")
+    at = _micros("time", envelope.time)
+    if at > taken_at + MAX_AHEAD:
+        raise InvalidEventError("time", "lies more than 5 minutes in the future")
+    source = envelope.source
+    identity = xxh3_64_intdigest(f"{len(source)}:{source}{envelope.id}".encode())
+    return Decoded(form.build(envelope, at, day_of(taken_at)), identity, envelope.backfill)
+
+
+def _micros(field: str, moment: datetime) -> int:
+    try:
+        return to_micros(moment)
+    except OverflowError:
+        raise InvalidEventError(field, "lies outside the years 1 to 9999") from None
+
+
+def _usage(envelope: Envelope[UsageData], at: int, broker_day: int) -> Event:
+    data = envelope.data
+    user = None if data.user_id is None else xxh3_64_intdigest(data.user_id.encode())
+    return UsageEvent(envelope.subject, at, day_of(at), broker_day, data.feature, user, data.quantity)
+
+
+def _ticket(envelope: Envelope[TicketData], at: int, broker_day: int) -> Event:
+    data = envelope.data
+    return TicketEvent(
+        account_id=envelope.subject,
+        at=at,
+        broker_day=broker_day,
+        id=envelope.id,
+        ticket_id=data.ticket_id,
+        status=data.status,
+        priority=data.priority,
+        created_at=_micros("data.created_at", data.created_at),
+        solved_at=0 if data.solved_at is None else _micros("data.solved_at", data.solved_at),
+        reopens=data.reopens,
+        satisfaction=data.satisfaction or "",
+    )
+
+
+_SCALES = {"nps": (0.0, 10.0), "csat": (1.0, 5.0), "ces": (1.0, 7.0)}
+_MILLION = 1_000_000
+
+
+def _survey(envelope: Envelope[SurveyData], at: int, broker_day: int) -> Event:
+    data = envelope.data
+    lowest, usual_highest = _SCALES[data.survey]
+    highest = usual_highest if data.scale_max is None else data.scale_max
+    if data.survey == "nps" and highest != usual_highest:
+        raise InvalidEventError("data.scale_max", "nps is asked on a scale of 0 to 10")
+    if not (math.isfinite(data.score) and lowest <= data.score <= highest):
+        raise InvalidEventError("data.score", f"must be {lowest:g} to {highest:g} for {data.survey}")
+    known = data.respondent_id is not None
+    respondent = f"respondent:{data.respondent_id}" if known else f"response:{data.response_id}"
+    return SurveyEvent(
+        account_id=envelope.subject,
+        at=at,
+        broker_day=broker_day,
+        id=envelope.id,
+        survey=data.survey,
+        respondent=xxh3_64_intdigest(respondent.encode()),
+        score=round(data.score * _MILLION),
+        scale_max=round(highest * _MILLION),
+    )
+
+
+_CENT = Decimal("0.01")
+_MOST_MONEY = Decimal(10_000_000_000_000)
+
+
+def _attributes(envelope: Envelope[AttributesData], at: int, broker_day: int) -> Event:
+    values: dict[str, AttributeValue] = {}
+    for name in AttributesData.__struct_fields__:
+        value = getattr(envelope.data, name)
+        if value is UNSET:
+            continue
+        if isinstance(value, str) and not value.isprintable():
+            raise InvalidEventError(f"data.{name}", "must be printable characters")
+        if isinstance(value, Decimal) and not 0 <= value <= _MOST_MONEY:
+            raise InvalidEventError(f"data.{name}", f"must be 0 to {_MOST_MONEY:,}")
+        values[name] = _canonical(value)
+    return AttributesEvent(envelope.subject, at, broker_day, envelope.id, values)
+
+
+def _canonical(value: str | int | Decimal | date | None) -> AttributeValue:
+    if isinstance(value, Decimal):
+        return str(value.quantize(_CENT))
+    return value.isoformat() if isinstance(value, date) else value
+
+
+class _Form(Struct, frozen=True):
+    """What one signal's events look like and become."""
+
+    type: str
+    envelope: Any
+    build: Callable[[Any, int, int], Event]
+    decoder: msgspec.json.Decoder[Any]
+
+
+def _form(event_type: str, envelope: Any, build: Callable[[Any, int, int], Event]) -> _Form:
+    return _Form(event_type, envelope, build, msgspec.json.Decoder(envelope))
+
+
+_FORMS: dict[Signal, _Form] = {
+    "usage": _form("usage.recorded", Envelope[UsageData], _usage),
+    "ticket": _form("ticket.changed", Envelope[TicketData], _ticket),
+    "survey": _form("survey.answered", Envelope[SurveyData], _survey),
+    "account": _form("account.changed", Envelope[AttributesData], _attributes),
+}
+
+
+def now_micros() -> int:
+    """The clock, in microseconds."""
+    return to_micros(datetime.now(UTC))

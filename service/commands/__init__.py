@@ -1,0 +1,1 @@
+"""The subcommands of `account-health`, one module per subject."""

@@ -1,0 +1,22 @@
+"""`account-health topics …`."""
+
+import asyncio
+
+import typer
+
+from service.settings import load_settings
+from service.topics import create_topics
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(help="The topics in Kafka.", no_args_is_help=True)
+    group.command()(create)
+    group.callback()(lambda: None)
+    app.add_typer(group, name="topics")
+
+
+def create() -> None:
+    """Create the topics that are missing (HEALTH_KAFKA_PARTITIONS partitions each, 12 by default)."""
+    for name, created in asyncio.run(create_topics(load_settings())).items():
+        typer.echo(f"{name}: {'created' if created else 'is there already'}")

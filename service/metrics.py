@@ -1,0 +1,28 @@
+"""Every metric, in one place. Prefix `health_`, base units, and no account id in any label."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter(
+    "health_events", "Events by what became of them: folded, duplicate, late or dead_letter", ["topic", "outcome"]
+)
+BATCH_SECONDS = Histogram(
+    "health_batch_seconds",
+    "Time of one batch, from the poll's return to the commit",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+BATCH_RECORDS = Histogram(
+    "health_batch_records", "Records in one batch", buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000)
+)
+LAG_RECORDS = Gauge("health_lag_records", "Records of the topic that this process has yet to fold", ["topic"])
+HALTED_PARTITIONS = Gauge("health_halted_partitions", "Partitions that wait for an operator")
+ALERTS = Counter("health_alerts", "Alerts written", ["state"])
+SWEPT = Counter("health_swept_accounts", "Accounts re-evaluated because time has passed")
+SWEEP_BACKLOG = Gauge("health_sweep_backlog_accounts", "Accounts that are due and not yet re-evaluated")
+REQUEST_SECONDS = Histogram(
+    "health_http_request_seconds",
+    "Time to answer a request",
+    ["method", "route", "status"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
+DELIVERY_ATTEMPTS = Counter("health_delivery_attempts", "Webhook attempts", ["target", "outcome"])
+DELIVERY_SECONDS = Histogram("health_delivery_attempt_seconds", "Time of one webhook attempt", ["target"])

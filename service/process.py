@@ -1,0 +1,46 @@
+"""Running one process: its logs, its signals, its event loop, and how it ends."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvloop
+from sqlalchemy.exc import ProgrammingError
+
+from service.errors import HealthError
+from service.logs import configure_logs
+from service.settings import Settings
+
+Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+
+def run_process(name: str, main: Main, settings: Settings) -> None:
+    """Run `main` until it ends or a signal asks it to. SIGTERM and SIGINT set its stop event; a second one kills it.
+
+    Raises `HealthError` where the operator has to do something first.
+    """
+    configure_logs(settings, name)
+    uvloop.run(_supervised(main, settings))
+
+
+async def _supervised(main: Main, settings: Settings) -> None:
+    log = structlog.get_logger(__name__)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask_to_stop(number: signal.Signals) -> None:
+        log.info("stopping", signal=number.name)
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask_to_stop, number)
+    log.info("started")
+    try:
+        await main(settings, stop)
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != "42P01":
+            raise
+        raise HealthError("The database has no tables yet", "Run: account-health migrate") from None
+    log.info("stopped")

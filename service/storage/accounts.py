@@ -1,0 +1,78 @@
+"""Accounts and their attributes, and the erasing of all that is kept about one."""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ARRAY, Date, Integer, LargeBinary, Numeric, Text, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scoring.attributes import AttributeState
+from scoring.events import ATTRIBUTES
+from scoring.state import encode
+
+_PARSERS = {
+    "seats": lambda value: value,
+    "arr": Decimal,
+    "started_on": date.fromisoformat,
+    "renews_on": date.fromisoformat,
+    "churned_on": date.fromisoformat,
+}
+_TYPES = {"seats": Integer, "arr": Numeric, "started_on": Date, "renews_on": Date, "churned_on": Date}
+_SQL_TYPES = {"seats": "int", "arr": "numeric", "started_on": "date", "renews_on": "date", "churned_on": "date"}
+
+_SAVE = text(f"""
+    UPDATE accounts SET registers = new.registers, {", ".join(f"{name} = new.{name}" for name in ATTRIBUTES)}
+    FROM unnest(CAST(:account_id AS text[]), CAST(:registers AS bytea[]),
+                {", ".join(f"CAST(:{name} AS {_SQL_TYPES.get(name, 'text')}[])" for name in ATTRIBUTES)})
+         AS new (account_id, registers, {", ".join(ATTRIBUTES)})
+    WHERE accounts.account_id = new.account_id
+""").bindparams(  # noqa: S608 - made of this module's own names
+    bindparam("account_id", type_=ARRAY(Text)),
+    bindparam("registers", type_=ARRAY(LargeBinary)),
+    *(bindparam(name, type_=ARRAY(_TYPES.get(name, Text))) for name in ATTRIBUTES),
+)
+
+
+async def save_attributes(connection: AsyncConnection, attributes: Mapping[str, AttributeState]) -> None:
+    """Write the registers of accounts that this transaction has locked, and the columns they stand for."""
+    if not attributes:
+        return
+    columns: dict[str, list[Any]] = {
+        "account_id": list(attributes),
+        "registers": [encode(state) for state in attributes.values()],
+    }
+    for name in ATTRIBUTES:
+        parse = _PARSERS.get(name, str)
+        values = (state.value(name) for state in attributes.values())
+        columns[name] = [None if value is None else parse(value) for value in values]
+    await connection.execute(_SAVE, columns)
+
+
+ACCOUNT_TABLES = (
+    "deliveries",
+    "alerts",
+    "dead_letters",
+    "survey_states",
+    "ticket_states",
+    "usage_states",
+    "accounts",
+    "scores",
+)
+"""Every table that keeps something about an account, in the order in which it is erased."""
+
+
+async def erase(connection: AsyncConnection, account_id: str) -> bool:
+    """Delete everything about an account; False if there was nothing."""
+    await connection.execute(text("SELECT 1 FROM scores WHERE account_id = :id FOR UPDATE"), {"id": account_id})
+    deleted = 0
+    for table in ACCOUNT_TABLES:
+        where = (
+            "alert_id IN (SELECT id FROM alerts WHERE account_id = :id)"
+            if table == "deliveries"
+            else "account_id = :id"
+        )
+        statement = text(f"DELETE FROM {table} WHERE {where}")  # noqa: S608 - made of this module's own names
+        deleted += (await connection.execute(statement, {"id": account_id})).rowcount
+    return deleted > 0

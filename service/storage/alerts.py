@@ -1,0 +1,56 @@
+"""Alerts: the stored messages of crossings, written in the transaction that changed the score."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+ALERT_COLUMNS = "id, account_id, sequence, rule_id, rule, type, state, quiet, data, created_at"
+
+
+class AlertRow(Struct, frozen=True):
+    """A row to write; `data` is the JSON text that webhooks send as data. A quiet alert is told to nobody."""
+
+    id: UUID
+    account_id: str
+    sequence: int
+    rule_id: UUID
+    rule: str
+    type: str
+    state: str
+    quiet: bool
+    data: str
+
+
+_INSERT = text("""
+    INSERT INTO alerts (id, account_id, sequence, rule_id, rule, type, state, quiet, data, created_at)
+    SELECT new.*, :now FROM unnest(
+        CAST(:id AS uuid[]), CAST(:account_id AS text[]), CAST(:sequence AS bigint[]), CAST(:rule_id AS uuid[]),
+        CAST(:rule AS text[]), CAST(:type AS text[]), CAST(:state AS text[]), CAST(:quiet AS bool[]),
+        CAST(CAST(:data AS text[]) AS json[])
+    ) AS new
+""")
+
+
+async def insert(connection: AsyncConnection, rows: Sequence[AlertRow], now: datetime) -> None:
+    """Write alerts. The caller holds the locks of their accounts, which is what makes `sequence` grow by one."""
+    if rows:
+        columns = {name: [getattr(row, name) for row in rows] for name in AlertRow.__struct_fields__}
+        await connection.execute(_INSERT, {**columns, "now": now})
+
+
+_FIRING = text(f"""
+    SELECT * FROM (
+        SELECT DISTINCT ON (rule_id) {ALERT_COLUMNS} FROM alerts WHERE account_id = :id
+        ORDER BY rule_id, sequence DESC
+    ) newest WHERE state = 'firing' ORDER BY sequence
+""")  # noqa: S608 - made of this module's own names
+
+
+async def firing(connection: AsyncConnection, account_id: str) -> list[dict[str, Any]]:
+    """The alerts of an account that fire now: the last of each rule, where that isn't its end."""
+    return [dict(row) for row in (await connection.execute(_FIRING, {"id": account_id})).mappings()]

@@ -1,0 +1,90 @@
+"""What became of deliveries, to be read by people: newest first, page by page."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.storage.deliveries import State
+from service.storage.tables import alerts, deliveries, delivery_attempts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One alert on its way to one endpoint. `due_at` is the next attempt's time while it is pending."""
+
+    id: UUID
+    alert_id: UUID
+    endpoint_id: UUID
+    account_id: str
+    type: str
+    state: State
+    attempts: int
+    due_at: datetime
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastAttempt:
+    """One HTTP try of a delivery, by number from 1."""
+
+    number: int
+    started_at: datetime
+    duration_seconds: float
+    status: int | None
+    error: str | None
+    response: str | None = field(repr=False)
+
+
+_DELIVERY = select(
+    deliveries.c.id,
+    deliveries.c.alert_id,
+    deliveries.c.endpoint_id,
+    alerts.c.account_id,
+    alerts.c.type,
+    deliveries.c.state,
+    deliveries.c.attempts,
+    deliveries.c.due_at,
+    deliveries.c.created_at,
+    deliveries.c.finished_at,
+).join_from(deliveries, alerts)
+
+
+async def get(conn: AsyncConnection, delivery_id: UUID) -> Delivery | None:
+    """One delivery, or None."""
+    row = (await conn.execute(_DELIVERY.where(deliveries.c.id == delivery_id))).one_or_none()
+    return Delivery(**row._mapping) if row else None
+
+
+async def page(
+    conn: AsyncConnection,
+    endpoint_id: UUID,
+    *,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+    state: State | None = None,
+) -> list[Delivery]:
+    """Up to `limit` of an endpoint's deliveries, newest first; `before` is the last one seen: `created_at` and `id`."""
+    order = tuple_(deliveries.c.created_at, deliveries.c.id)
+    query = _DELIVERY.where(deliveries.c.endpoint_id == endpoint_id)
+    if before is not None:
+        query = query.where(order < before)
+    if state is not None:
+        query = query.where(deliveries.c.state == state)
+    query = query.order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc()).limit(limit)
+    return [Delivery(**row._mapping) for row in await conn.execute(query)]
+
+
+async def attempts(
+    conn: AsyncConnection, delivery_id: UUID, *, before: int | None = None, limit: int
+) -> list[PastAttempt]:
+    """Up to `limit` attempts of a delivery, newest first, with numbers below `before`."""
+    columns = [column for column in delivery_attempts.c if column.name != "delivery_id"]
+    query = select(*columns).where(delivery_attempts.c.delivery_id == delivery_id)
+    if before is not None:
+        query = query.where(delivery_attempts.c.number < before)
+    rows = await conn.execute(query.order_by(delivery_attempts.c.number.desc()).limit(limit))
+    return [PastAttempt(**row._mapping) for row in rows]

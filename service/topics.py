@@ -1,0 +1,47 @@
+"""The service's topics in Kafka."""
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+
+from service.errors import HealthError
+from service.settings import Settings
+
+TOPIC_CONFIG = {
+    # The broker stamps records itself, so that retention and replay don't hang on producers' clocks.
+    "message.timestamp.type": "LogAppendTime",
+}
+
+
+async def create_topics(settings: Settings) -> dict[str, bool]:
+    """Create the topics that are missing; says for each whether it was created. Raises `HealthError`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, client_id="account-health")
+    try:
+        await admin.start()
+        created = {}
+        for name in settings.topics.values():
+            topic = NewTopic(
+                name,
+                num_partitions=settings.kafka_partitions,
+                replication_factor=settings.kafka_replication,
+                topic_configs=TOPIC_CONFIG,
+            )
+            answer = await admin.create_topics([topic])
+            created[name] = _was_created(name, answer.topic_errors)
+    except KafkaConnectionError as error:
+        raise HealthError(
+            f"Kafka can't be reached: {error}", "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and that the broker runs"
+        ) from None
+    else:
+        return created
+    finally:
+        await admin.close()
+
+
+def _was_created(name: str, errors: list[tuple[str, int, str]]) -> bool:
+    code = errors[0][1]
+    if code == 0:
+        return True
+    error: type[KafkaError] = for_code(code)
+    if error is TopicAlreadyExistsError:
+        return False
+    raise HealthError(f"Topic {name} can't be created: {errors[0][2] or error.__name__}", "Ask the broker's operator")
