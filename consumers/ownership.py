@@ -76,6 +76,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
                 self.owned[partition] = Owned(self._signals[partition[0]], claimed, seen[partition])
             else:
                 self._consumer.pause(kafka_partition)
+                self._consumer.seek(kafka_partition, start)  # without a position aiokafka would raise at every poll
                 halted[partition] = f"next offset {claimed.next_offset} is outside of the log, {start} to {end}"
         self._set_halted(halted)
         log.info("partitions_claimed", partitions=len(self.owned), halted=len(halted))

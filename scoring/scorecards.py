@@ -132,7 +132,7 @@ Row = tuple[CompiledMeasure, "float | Missing", float | None]
 
 def _result(value: float | Missing, score: float | None, contribution: float | None) -> MeasureResult:
     if isinstance(value, Missing):
-        return MeasureResult(None, score, contribution, value)
+        return MeasureResult(None, score, contribution, str(value))
     return MeasureResult(value, score, contribution)
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -141,6 +141,17 @@ def signal_of(event_type: object) -> Signal:
             return signal
     known = ", ".join(form.type for form in _FORMS.values())
     raise InvalidEventError("type", f"{event_type!r} is not known; send one of {known}")
+
+
+def type_of(signal: Signal) -> str:
+    """The event type of a signal."""
+    return _FORMS[signal].type
+
+
+def data_of(signal: Signal) -> type[Struct]:
+    """What `data` of a signal's events holds."""
+    data: type[Struct] = get_args(_FORMS[signal].envelope)[0]
+    return data
 
 
 _MISSING_FIELD = re.compile(r"required field `(.+?)`")

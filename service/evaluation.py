@@ -6,23 +6,20 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
-from uuid import UUID
 
 import msgspec
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.advance import Crossing, Policy, Step, advance
+from scoring.advance import Policy, Step, advance
 from scoring.attributes import AttributeState
-from scoring.drivers import drivers
 from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
-from scoring.rules import BandRule, Memory, ScoreRule
-from scoring.scorecards import MeasureResult
+from scoring.rules import Memory
 from scoring.state import AccountState, decode, encode
 from scoring.windows import to_micros
-from service.ids import new_id
+from service.alerting import Before, crossing_alerts
 from service.storage import accounts, alerts, deliveries, scores, states
+from service.storage.scores import ScoreRow
 
 YIELD_EVERY = 500
 """Accounts between two turns of the event loop, so that heartbeats go out during a large batch."""
@@ -48,7 +45,7 @@ class _Writes:
     tickets: dict[str, bytes] = field(default_factory=dict)
     surveys: dict[str, bytes] = field(default_factory=dict)
     attributes: dict[str, AttributeState] = field(default_factory=dict)
-    scores: list[scores.ScoreRow] = field(default_factory=list)
+    score_rows: list[ScoreRow] = field(default_factory=list)
     crossed: list[tuple[Row[Any], AccountState, Step]] = field(default_factory=list)
     late: int = 0
 
@@ -74,12 +71,12 @@ async def advance_accounts(
         _advance(row, events[row.account_id], policy, micros, writes)
         if index % YIELD_EVERY == YIELD_EVERY - 1:
             await asyncio.sleep(0)
-    told = await _alerts(connection, writes.crossed, policy, base_url, quiet)
+    told = await _alert_rows(connection, writes.crossed, policy, base_url, quiet)
     await states.save(connection, "usage_states", writes.usage)
     await states.save(connection, "ticket_states", writes.tickets)
     await states.save(connection, "survey_states", writes.surveys)
     await accounts.save_attributes(connection, writes.attributes)
-    await scores.save(connection, writes.scores, now)
+    await scores.save(connection, writes.score_rows, now)
     await alerts.insert(connection, told, now)
     loud = [alert.id for alert in told if not alert.quiet]
     sent = await deliveries.enqueue(connection, loud, now) if loud else 0
@@ -100,8 +97,8 @@ def _advance(row: Row[Any], events: Sequence[Event], policy: Policy, now: int, w
     if step.crossings:
         writes.crossed.append((row, state, step))
     evaluation = step.evaluation
-    writes.scores.append(
-        scores.ScoreRow(
+    writes.score_rows.append(
+        ScoreRow(
             account_id=row.account_id,
             score=evaluation.score,
             band=evaluation.band,
@@ -132,66 +129,26 @@ def _keep_states(account_id: str, state: AccountState, kinds: Iterable[type[Even
             writes.attributes[account_id] = state.attributes
 
 
-async def _alerts(
+async def _alert_rows(
     connection: AsyncConnection,
-    crossed: list[tuple[Row[Any], AccountState, Step]],
+    crossed: Sequence[tuple[Row[Any], AccountState, Step]],
     policy: Policy,
     base_url: str,
     quiet: AbstractSet[str],
 ) -> list[alerts.AlertRow]:
+    """The alerts of all crossings. Reads the measures as they stood, so it comes before the scores are saved."""
     if not crossed:
         return []
     before = await scores.measures(connection, [row.account_id for row, _, _ in crossed])
     return [
-        _alert(row, state, step, crossing, row.sequence + number, before.get(row.account_id), policy, base_url, quiet)
+        alert
         for row, state, step in crossed
-        for number, crossing in enumerate(step.crossings, start=1)
+        for alert in crossing_alerts(
+            Before(row.account_id, row.score, row.band, row.sequence, before.get(row.account_id)),
+            state.attributes.value("name"),
+            step,
+            policy,
+            base_url=base_url,
+            quiet=row.account_id in quiet,
+        )
     ]
-
-
-def _alert(
-    row: Row[Any],
-    state: AccountState,
-    step: Step,
-    crossing: Crossing,
-    sequence: int,
-    before: dict[str, MeasureResult] | None,
-    policy: Policy,
-    base_url: str,
-    quiet: AbstractSet[str],
-) -> alerts.AlertRow:
-    evaluation = step.evaluation
-    scorecard = next(card for card in policy.scorecards if card.name == evaluation.scorecard)
-    condition = crossing.rule.condition
-    data = {
-        "account_id": row.account_id,
-        "account_name": state.attributes.value("name"),
-        "rule": crossing.rule.name,
-        "rule_id": crossing.rule.id,
-        "state": crossing.state,
-        "score": evaluation.score,
-        "previous_score": row.score,
-        "band": evaluation.band,
-        "previous_band": row.band,
-        "threshold": condition.level if isinstance(condition, ScoreRule) else None,
-        "drivers": drivers(before, evaluation, scorecard),
-        "sequence": sequence,
-        "url": f"{base_url}/v1/accounts/{quote(row.account_id, safe='')}/health",
-    }
-    return alerts.AlertRow(
-        id=new_id(),
-        account_id=row.account_id,
-        sequence=sequence,
-        rule_id=UUID(crossing.rule.id),
-        rule=crossing.rule.name,
-        type=_alert_type(crossing),
-        state=crossing.state,
-        quiet=row.account_id in quiet,
-        data=msgspec.json.encode(data).decode(),
-    )
-
-
-def _alert_type(crossing: Crossing) -> str:
-    if crossing.state == "resolved":
-        return "health.threshold.resolved"
-    return "health.band.changed" if isinstance(crossing.rule.condition, BandRule) else "health.threshold.crossed"

@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str = "localhost:9092"
     kafka_group: str = "account-health"
     kafka_partitions: int = Field(12, ge=1, le=10_000)
-    kafka_replication: int = Field(-1, ge=-1, description="-1 takes the broker's default")
+    kafka_replication: int = Field(0, ge=0, description="0 takes three, or all brokers if there are fewer")
     topic_usage: str = "usage-events"
     topic_ticket: str = "ticket-events"
     topic_survey: str = "survey-events"

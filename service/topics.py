@@ -6,6 +6,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExists
 from service.errors import HealthError
 from service.settings import Settings
 
+MOST_REPLICAS = 3
 TOPIC_CONFIG = {
     # The broker stamps records itself, so that retention and replay don't hang on producers' clocks.
     "message.timestamp.type": "LogAppendTime",
@@ -17,12 +18,14 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, client_id="account-health")
     try:
         await admin.start()
+        brokers = len((await admin.describe_cluster())["brokers"])
+        replication = settings.kafka_replication or min(MOST_REPLICAS, brokers)
         created = {}
         for name in settings.topics.values():
             topic = NewTopic(
                 name,
                 num_partitions=settings.kafka_partitions,
-                replication_factor=settings.kafka_replication,
+                replication_factor=replication,
                 topic_configs=TOPIC_CONFIG,
             )
             answer = await admin.create_topics([topic])

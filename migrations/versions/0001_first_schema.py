@@ -29,7 +29,7 @@ def upgrade() -> None:
             "registers", sa.LargeBinary(), nullable=True, comment="last-writer-wins registers of the columns above"
         ),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", name="accounts_pkey"),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("accounts_pkey")),
     )
     op.create_table(
         "alert_rules",
@@ -45,8 +45,8 @@ def upgrade() -> None:
         ),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="alert_rules_pkey"),
-        sa.UniqueConstraint("name", name="alert_rules_name_key"),
+        sa.PrimaryKeyConstraint("id", name=op.f("alert_rules_pkey")),
+        sa.UniqueConstraint("name", name=op.f("alert_rules_name_key")),
     )
     op.create_table(
         "alerts",
@@ -66,11 +66,11 @@ def upgrade() -> None:
         ),
         sa.Column("data", postgresql.JSON(), nullable=False, comment="what webhooks send as data"),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("state IN ('firing', 'resolved')", name="alerts_state_check"),
-        sa.PrimaryKeyConstraint("id", name="alerts_pkey"),
-        sa.UniqueConstraint("account_id", "sequence", name="alerts_account_id_sequence_key"),
+        sa.CheckConstraint("state IN ('firing', 'resolved')", name=op.f("alerts_state_check")),
+        sa.PrimaryKeyConstraint("id", name=op.f("alerts_pkey")),
+        sa.UniqueConstraint("account_id", "sequence", name=op.f("alerts_account_id_sequence_key")),
     )
-    op.create_index("alerts_created_at_id_idx", "alerts", ["created_at", "id"], unique=False)
+    op.create_index(op.f("alerts_created_at_id_idx"), "alerts", ["created_at", "id"], unique=False)
     op.create_table(
         "api_keys",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -81,8 +81,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("id", name="api_keys_pkey"),
-        sa.UniqueConstraint("digest", name="api_keys_digest_key"),
+        sa.PrimaryKeyConstraint("id", name=op.f("api_keys_pkey")),
+        sa.UniqueConstraint("digest", name=op.f("api_keys_digest_key")),
     )
     op.create_table(
         "dead_letters",
@@ -100,11 +100,11 @@ def upgrade() -> None:
         ),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("replayed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("id", name="dead_letters_pkey"),
-        sa.UniqueConstraint("topic", "partition", "offset", name="dead_letters_topic_partition_offset_key"),
+        sa.PrimaryKeyConstraint("id", name=op.f("dead_letters_pkey")),
+        sa.UniqueConstraint("topic", "partition", "offset", name=op.f("dead_letters_topic_partition_offset_key")),
     )
     op.create_index(
-        "dead_letters_account_id_idx",
+        op.f("dead_letters_account_id_idx"),
         "dead_letters",
         ["account_id"],
         unique=False,
@@ -118,7 +118,7 @@ def upgrade() -> None:
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.Text(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("topic", "partition", name="progress_pkey"),
+        sa.PrimaryKeyConstraint("topic", "partition", name=op.f("progress_pkey")),
     )
     op.create_table(
         "scorecards",
@@ -127,7 +127,7 @@ def upgrade() -> None:
         sa.Column("document", postgresql.JSONB(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False, comment="SHA-256 of the canonical document"),
         sa.Column("published_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("name", "version", name="scorecards_pkey"),
+        sa.PrimaryKeyConstraint("name", "version", name=op.f("scorecards_pkey")),
     )
     op.create_table(
         "scores",
@@ -159,12 +159,12 @@ def upgrade() -> None:
             nullable=False,
             comment="when the sweeper has to look",
         ),
-        sa.CheckConstraint("band IN ('green', 'yellow', 'red', 'unknown')", name="scores_band_check"),
-        sa.CheckConstraint("score BETWEEN 0 AND 100", name="scores_score_check"),
-        sa.PrimaryKeyConstraint("account_id", name="scores_pkey"),
+        sa.CheckConstraint("band IN ('green', 'yellow', 'red', 'unknown')", name=op.f("scores_band_check")),
+        sa.CheckConstraint("score BETWEEN 0 AND 100", name=op.f("scores_score_check")),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("scores_pkey")),
     )
-    op.create_index("scores_band_account_id_idx", "scores", ["band", "account_id"], unique=False)
-    op.create_index("scores_due_at_idx", "scores", ["due_at"], unique=False)
+    op.create_index(op.f("scores_band_account_id_idx"), "scores", ["band", "account_id"], unique=False)
+    op.create_index(op.f("scores_due_at_idx"), "scores", ["due_at"], unique=False)
     op.create_table(
         "seen_events",
         sa.Column("topic", sa.Text(), nullable=False),
@@ -172,25 +172,25 @@ def upgrade() -> None:
         sa.Column("last_offset", sa.BigInteger(), nullable=False),
         sa.Column("newest_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("hashes", sa.LargeBinary(), nullable=False, comment="8 bytes an event: xxh3-64 of source and id"),
-        sa.PrimaryKeyConstraint("topic", "partition", "last_offset", name="seen_events_pkey"),
+        sa.PrimaryKeyConstraint("topic", "partition", "last_offset", name=op.f("seen_events_pkey")),
     )
     op.create_table(
         "survey_states",
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", name="survey_states_pkey"),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("survey_states_pkey")),
     )
     op.create_table(
         "ticket_states",
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", name="ticket_states_pkey"),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("ticket_states_pkey")),
     )
     op.create_table(
         "usage_states",
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("account_id", name="usage_states_pkey"),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("usage_states_pkey")),
     )
     op.create_table(
         "webhook_endpoints",
@@ -214,7 +214,7 @@ def upgrade() -> None:
         sa.Column("ordered", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="webhook_endpoints_pkey"),
+        sa.PrimaryKeyConstraint("id", name=op.f("webhook_endpoints_pkey")),
     )
     op.create_table(
         "deliveries",
@@ -233,18 +233,20 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("state IN ('pending', 'succeeded', 'failed')", name="deliveries_state_check"),
-        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name="deliveries_alert_id_fkey", ondelete="CASCADE"),
+        sa.CheckConstraint("state IN ('pending', 'succeeded', 'failed')", name=op.f("deliveries_state_check")),
+        sa.ForeignKeyConstraint(["alert_id"], ["alerts.id"], name=op.f("deliveries_alert_id_fkey"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
-            ["endpoint_id"], ["webhook_endpoints.id"], name="deliveries_endpoint_id_fkey", ondelete="CASCADE"
+            ["endpoint_id"], ["webhook_endpoints.id"], name=op.f("deliveries_endpoint_id_fkey"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("id", name="deliveries_pkey"),
-        sa.UniqueConstraint("alert_id", "endpoint_id", name="deliveries_alert_id_endpoint_id_key"),
+        sa.PrimaryKeyConstraint("id", name=op.f("deliveries_pkey")),
+        sa.UniqueConstraint("alert_id", "endpoint_id", name=op.f("deliveries_alert_id_endpoint_id_key")),
     )
     op.create_index(
         "deliveries_due_idx", "deliveries", ["due_at"], unique=False, postgresql_where=sa.text("state = 'pending'")
     )
-    op.create_index("deliveries_endpoint_id_created_at_idx", "deliveries", ["endpoint_id", "created_at"], unique=False)
+    op.create_index(
+        op.f("deliveries_endpoint_id_created_at_idx"), "deliveries", ["endpoint_id", "created_at"], unique=False
+    )
     op.create_table(
         "delivery_attempts",
         sa.Column("delivery_id", sa.Uuid(), nullable=False),
@@ -255,9 +257,9 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True, comment="why there was no answer"),
         sa.Column("response", sa.Text(), nullable=True, comment="the first 4 kB of the body"),
         sa.ForeignKeyConstraint(
-            ["delivery_id"], ["deliveries.id"], name="delivery_attempts_delivery_id_fkey", ondelete="CASCADE"
+            ["delivery_id"], ["deliveries.id"], name=op.f("delivery_attempts_delivery_id_fkey"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("delivery_id", "number", name="delivery_attempts_pkey"),
+        sa.PrimaryKeyConstraint("delivery_id", "number", name=op.f("delivery_attempts_pkey")),
     )
     # ### end Alembic commands ###
 

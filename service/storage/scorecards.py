@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.documents import ScorecardDocument
@@ -45,7 +46,7 @@ async def newest(connection: AsyncConnection) -> list[tuple[int, Any]]:
     """(version, document) of the newest version of every scorecard."""
     rows = await connection.execute(
         select(scorecards.c.version, scorecards.c.document)
-        .distinct(scorecards.c.name)
+        .ext(distinct_on(scorecards.c.name))
         .order_by(scorecards.c.name, scorecards.c.version.desc())
     )
     return [(row.version, row.document) for row in rows]

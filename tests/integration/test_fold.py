@@ -1,0 +1,198 @@
+"""The consumer on a real Kafka and a real Postgres: each event counts once, whatever happens in between."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from consumers.apply import FencedError, apply
+from consumers.batch import Batch
+from scoring.events import UsageEvent
+from scoring.state import AccountState, decode, encode, fold
+from service.cloudevents import decode_structured, now_micros
+from service.commands.database import prepare_database
+from service.policy import PolicyCache
+from service.settings import Settings
+from service.storage import progress
+from service.storage.engine import create_engine
+from service.topics import create_topics
+from tests.support.cloud_events import cloud_event, produce, record, usage
+from tests.support.cloud_events import encode as encode_event
+from tests.support.service import consuming, eventually, folded_up_to, query, settings_for
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def settings(database_url: str, bootstrap: str, topic_prefix: str) -> Settings:
+    settings = settings_for(database_url, bootstrap, topic_prefix)
+    await asyncio.to_thread(prepare_database, settings)
+    await create_topics(settings)
+    return settings
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(settings, "test")
+    yield engine
+    await engine.dispose()
+
+
+async def test_all_four_signals_make_a_score(settings: Settings, engine: AsyncEngine) -> None:
+    now = datetime.now(UTC)
+    created = (now - timedelta(days=2)).isoformat()
+    ticket = {"ticket_id": "t1", "status": "open", "priority": "urgent", "created_at": created}
+    answer = {"survey": "nps", "response_id": "r1", "score": 9}
+    events = [
+        *((settings.topic_usage, usage("acme", time=(now - timedelta(days=day)).isoformat())) for day in range(5)),
+        (settings.topic_ticket, cloud_event("ticket", "acme", ticket)),
+        (settings.topic_survey, cloud_event("survey", "acme", answer)),
+        (settings.topic_account, cloud_event("account", "acme", {"name": "Acme", "seats": 4, "arr": 1200.5})),
+    ]
+    async with consuming(settings):
+        await produce(settings.kafka_bootstrap_servers, [record(topic, event) for topic, event in events])
+        await folded_up_to(engine, len(events))
+    score = (await query(engine, "SELECT score, band, coverage, measures FROM scores"))[0]
+    measures = score.measures
+    assert measures["active_days"][0] == 5
+    assert measures["seat_utilization"][0] == 25
+    assert measures["urgent_open_tickets"][0] == 1
+    assert measures["oldest_open_ticket_days"][0] == 2
+    assert measures["nps"][0] == 100
+    assert score.score == pytest.approx(sum(result[2] for result in measures.values() if result[2] is not None))
+    account = (await query(engine, "SELECT name, seats, arr FROM accounts"))[0]
+    assert (account.name, account.seats, float(account.arr)) == ("Acme", 4, 1200.5)
+
+
+async def test_duplicates_are_dropped_within_a_batch_and_across_restarts(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    topic = settings.topic_usage
+    once, again = usage("acme"), usage("acme")
+    async with consuming(settings):
+        await produce(settings.kafka_bootstrap_servers, [record(topic, once)] * 2 + [record(topic, again)])
+        await folded_up_to(engine, 3)
+    async with consuming(settings):
+        await produce(settings.kafka_bootstrap_servers, [record(topic, once), record(topic, again)])
+        await folded_up_to(engine, 5)
+    stored = (await query(engine, "SELECT state FROM usage_states"))[0].state
+    assert sum(decode(stored, None, None, None).usage.days.values()) == 2
+
+
+async def test_consumers_that_come_and_go_count_each_event_once(settings: Settings, engine: AsyncEngine) -> None:
+    """Consumers start and stop while events arrive; at the end every account equals a fold of all events at once."""
+    count, accounts = 3000, 40
+    events = [usage(f"account-{number % accounts}", f"feature-{number % 7}") for number in range(count)]
+    records = [record(settings.topic_usage, event) for event in events]
+
+    async def send() -> None:
+        for start in range(0, count, 300):
+            await produce(settings.kafka_bootstrap_servers, records[start : start + 300])
+            await asyncio.sleep(0.1)
+
+    sending = asyncio.create_task(send())
+    for _ in range(2):
+        async with consuming(settings):
+            await asyncio.sleep(0.7)
+            async with consuming(settings):
+                await asyncio.sleep(0.7)
+    await sending
+    async with consuming(settings):
+        await folded_up_to(engine, count)
+
+    expected: dict[str, Counter[str]] = {}
+    for event in events:
+        expected.setdefault(event["subject"], Counter())[event["data"]["feature"]] += 1
+    found = {
+        row.account_id: Counter(
+            {
+                feature: sum(days.values())
+                for feature, days in decode(row.state, None, None, None).usage.features.items()
+            }
+        )
+        for row in await query(engine, "SELECT account_id, state FROM usage_states")
+    }
+    assert found == expected
+
+
+async def test_a_claim_that_was_taken_over_writes_nothing(settings: Settings, engine: AsyncEngine) -> None:
+    partition = (settings.topic_usage, 0)
+    async with engine.begin() as connection:
+        old = (await progress.claim(connection, {partition: 0}, "first"))[partition]
+    async with engine.begin() as connection:
+        new = (await progress.claim(connection, {partition: 0}, "second"))[partition]
+    assert (old.epoch, new.epoch) == (1, 2)
+    today = int(datetime.now(UTC).timestamp()) // 86_400
+    event = UsageEvent("acme", today * 86_400_000_000, today, today, "login", None, 1)
+    batch = Batch(moves={partition: (old, 10)}, events={"acme": [event]})
+    policies = PolicyCache(settings.retention_days, lambda: 0.0)
+
+    with pytest.raises(FencedError):
+        await apply(engine, batch, policies, datetime.now(UTC), "")
+    assert await query(engine, "SELECT 1 FROM scores") == []
+
+    batch.moves = {partition: (new, 10)}
+    assert (await apply(engine, batch, policies, datetime.now(UTC), "")).accounts == 1
+    # The answer to the commit was lost, so the same batch comes again: it must not count twice.
+    assert (await apply(engine, batch, policies, datetime.now(UTC), "")).accounts == 0
+    stored = (await query(engine, "SELECT state FROM usage_states"))[0].state
+    assert decode(stored, None, None, None).usage.days == {today: 1}
+
+
+async def test_two_writers_of_one_account_both_count(settings: Settings, engine: AsyncEngine) -> None:
+    """Two partitions' batches meet at one account: the one that waits must see what the other wrote."""
+    today = int(datetime.now(UTC).timestamp()) // 86_400
+    policies = PolicyCache(settings.retention_days, lambda: 0.0)
+
+    async def write(number: int) -> None:
+        partition = (settings.topic_usage, number)
+        async with engine.begin() as connection:
+            claim = (await progress.claim(connection, {partition: 0}, "test"))[partition]
+        event = UsageEvent("acme", today * 86_400_000_000 + number, today, today, f"feature-{number}", None, 1)
+        batch = Batch(moves={partition: (claim, 1)}, events={"acme": [event]})
+        await apply(engine, batch, policies, datetime.now(UTC), "")
+
+    await asyncio.gather(*(write(number) for number in range(5)))
+    stored = (await query(engine, "SELECT state FROM usage_states"))[0].state
+    assert decode(stored, None, None, None).usage.days == {today: 5}
+
+
+async def test_a_halted_partition_is_not_skipped(settings: Settings, engine: AsyncEngine) -> None:
+    """Progress that lies beyond the log's end halts the partition; the others go on."""
+    events = [usage(f"account-{number}") for number in range(30)]
+    async with engine.begin() as connection:
+        await progress.reset(connection, {(settings.topic_usage, 0): 999})
+    async with consuming(settings):
+        await produce(settings.kafka_bootstrap_servers, [record(settings.topic_usage, event) for event in events])
+
+        async def others_are_done() -> bool:
+            rows = await query(engine, "SELECT partition FROM progress WHERE next_offset > 0 AND next_offset < 999")
+            return len(rows) == 2
+
+        await eventually(others_are_done, "the other two partitions folded")
+        await asyncio.sleep(0.3)
+    rows = await query(
+        engine, "SELECT next_offset FROM progress WHERE partition = 0 AND topic = :t", t=settings.topic_usage
+    )
+    assert rows[0].next_offset == 999
+
+
+async def test_state_equals_a_fold_of_the_events_at_once(settings: Settings, engine: AsyncEngine) -> None:
+    """Bytes in Postgres are those of the pure fold, for all that arrived in pieces."""
+    now = datetime.now(UTC)
+    events = [
+        usage("acme", f"feature-{number % 5}", time=(now - timedelta(hours=number)).isoformat())
+        for number in range(200)
+    ]
+    async with consuming(settings):
+        for start in range(0, 200, 50):
+            part = [record(settings.topic_usage, event) for event in events[start : start + 50]]
+            await produce(settings.kafka_bootstrap_servers, part)
+            await folded_up_to(engine, start + 50)
+    whole = AccountState()
+    fold(whole, [decode_structured("usage", encode_event(event), now_micros()).event for event in events])
+    stored = (await query(engine, "SELECT state FROM usage_states"))[0].state
+    assert stored == encode(whole.usage)

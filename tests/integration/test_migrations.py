@@ -1,0 +1,77 @@
+"""Migrations give exactly what `service/storage/tables.py` says, and can be taken back."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from service.storage.engine import async_url
+from service.storage.migrate import alembic_config, upgrade
+from service.storage.tables import metadata
+from tests.support.postgres import PostgresServer
+
+# Alembic compares names, types, nullability and indexes; these are what it doesn't look at.
+CATALOGUE = text("""
+    SELECT 'column', c.table_name, c.column_name, c.column_default, c.is_identity
+    FROM information_schema.columns c WHERE c.table_schema = 'public' AND c.table_name <> 'alembic_version'
+    UNION ALL
+    SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), NULL
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
+    UNION ALL
+    SELECT 'index', tablename, indexname, indexdef, NULL
+    FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    ORDER BY 1, 2, 3
+""")
+
+
+def _on(url: str, work: Callable[[Connection], Any]) -> Any:
+    async def run() -> Any:
+        engine = create_async_engine(async_url(url))
+        async with engine.begin() as connection:
+            result = await connection.run_sync(work)
+        await engine.dispose()
+        return result
+
+    return asyncio.run(run())
+
+
+def _catalogue(connection: Connection) -> list[Any]:
+    return list(connection.execute(CATALOGUE).all())
+
+
+def test_migrating_an_empty_database_gives_what_tables_says(postgres_server: PostgresServer) -> None:
+    migrated, created = postgres_server.create_empty(), postgres_server.create_empty()
+    try:
+        upgrade(migrated)
+        _on(created, metadata.create_all)
+
+        def differences(connection: Connection) -> Any:
+            return compare_metadata(MigrationContext.configure(connection), metadata)
+
+        assert _on(migrated, differences) == []
+        assert _on(migrated, _catalogue) == _on(created, _catalogue)
+    finally:
+        postgres_server.drop(migrated)
+        postgres_server.drop(created)
+
+
+def test_migrating_twice_and_back_leaves_nothing(postgres_server: PostgresServer) -> None:
+    url = postgres_server.create_empty()
+    try:
+        upgrade(url)
+        upgrade(url)
+        _on(url, lambda connection: command.downgrade(alembic_config(connection), "base"))
+
+        def tables(connection: Connection) -> set[str]:
+            found = MetaData()
+            found.reflect(connection)
+            return set(found.tables)
+
+        assert _on(url, tables) == {"alembic_version"}
+    finally:
+        postgres_server.drop(url)
