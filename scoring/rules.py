@@ -125,4 +125,5 @@ def ready_at(condition: Condition, memory: Memory) -> int:
 
 def worth_keeping(condition: Condition, memory: Memory, now: int) -> bool:
     """Whether forgetting `memory` would change what the rule does later."""
-    return memory.state != "ok" or now < memory.fired_at + condition.cooldown_seconds * _SECOND
+    rests = memory.fired_at > 0 and now < memory.fired_at + condition.cooldown_seconds * _SECOND
+    return memory.state != "ok" or rests

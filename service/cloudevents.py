@@ -125,7 +125,7 @@ def decode_binary(signal: Signal, headers: Mapping[str, str], value: bytes, take
     }
     if "content-type" in headers:
         attributes["datacontenttype"] = headers["content-type"]
-    attributes["backfill"] = headers.get("ce_backfill") == "true"
+    attributes["backfill"] = headers.get("ce_backfill", "").lower() == "true"
     try:
         attributes["data"] = msgspec.json.decode(value)
         envelope = msgspec.convert(attributes, _FORMS[signal].envelope)
@@ -256,7 +256,7 @@ def _attributes(envelope: Envelope[AttributesData], at: int, broker_day: int) ->
             continue
         if isinstance(value, str) and not value.isprintable():
             raise InvalidEventError(f"data.{name}", "must be printable characters")
-        if isinstance(value, Decimal) and not 0 <= value <= _MOST_MONEY:
+        if isinstance(value, Decimal) and not (value.is_finite() and 0 <= value <= _MOST_MONEY):
             raise InvalidEventError(f"data.{name}", f"must be 0 to {_MOST_MONEY:,}")
         values[name] = _canonical(value)
     return AttributesEvent(envelope.subject, at, broker_day, envelope.id, values)
