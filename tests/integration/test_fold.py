@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,32 +12,14 @@ from consumers.batch import Batch
 from scoring.events import UsageEvent
 from scoring.state import AccountState, decode, encode, fold
 from service.cloudevents import decode_structured, now_micros
-from service.commands.database import prepare_database
 from service.policy import PolicyCache
 from service.settings import Settings
 from service.storage import progress
-from service.storage.engine import create_engine
-from service.topics import create_topics
 from tests.support.cloud_events import cloud_event, produce, record, usage
 from tests.support.cloud_events import encode as encode_event
-from tests.support.service import consuming, eventually, folded_up_to, query, settings_for
+from tests.support.service import consuming, eventually, folded_up_to, query
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def settings(database_url: str, bootstrap: str, topic_prefix: str) -> Settings:
-    settings = settings_for(database_url, bootstrap, topic_prefix)
-    await asyncio.to_thread(prepare_database, settings)
-    await create_topics(settings)
-    return settings
-
-
-@pytest.fixture
-async def engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(settings, "test")
-    yield engine
-    await engine.dispose()
 
 
 async def test_all_four_signals_make_a_score(settings: Settings, engine: AsyncEngine) -> None:

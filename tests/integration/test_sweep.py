@@ -1,0 +1,155 @@
+"""Time alone moves scores: silence is noticed, alerted once, and resolved when the account comes back."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from consumers.sweep import sweep_once
+from scoring.events import Event, UsageEvent
+from scoring.windows import day_of, to_micros
+from service.evaluation import advance_accounts
+from service.ids import new_id
+from service.policy import PolicyCache
+from service.settings import Settings
+from service.storage import endpoints, rules
+from service.storage.endpoints import NewEndpoint
+from tests.support.service import query
+
+pytestmark = pytest.mark.anyio
+
+START = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def used(account_id: str, at: datetime, feature: str = "login") -> Event:
+    micros = to_micros(at)
+    return UsageEvent(account_id, micros, day_of(micros), day_of(micros), feature, 1, 1)
+
+
+class Clock:
+    """The service on a clock that the test moves."""
+
+    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.policies = PolicyCache(settings.retention_days, lambda: 0.0)
+
+    async def fold(self, events: dict[str, list[Event]], now: datetime) -> None:
+        async with self.engine.begin() as connection:
+            policy = await self.policies.get(connection)
+            await advance_accounts(connection, events, policy, now, base_url="https://health.test")
+
+    async def sweep(self, now: datetime) -> int:
+        swept = 0
+        while count := await sweep_once(self.engine, self.policies, self.settings, now):
+            swept += count
+        return swept
+
+
+@pytest.fixture
+async def clock(engine: AsyncEngine, database_settings: Settings) -> Clock:
+    async with engine.begin() as connection:
+        document = {"direction": "below", "level": 40.0, "clear_level": 45.0}
+        rule = {"id": new_id(), "name": "At risk", "kind": "score", "enabled": True, "document": document}
+        await rules.create(connection, rule)
+        await endpoints.create(connection, new_id(), NewEndpoint(url="https://crm.test/hook", secret=b"sealed"), START)
+    return Clock(engine, database_settings)
+
+
+async def active_account(clock: Clock, account_id: str = "acme", days: int = 20) -> datetime:
+    """An account that was used every day; returns its last day."""
+    for day in range(days):
+        now = START + timedelta(days=day)
+        await clock.fold({account_id: [used(account_id, now, f"feature-{n}") for n in range(5)]}, now)
+    return START + timedelta(days=days - 1)
+
+
+async def alerts(engine: AsyncEngine) -> list[Any]:
+    return [row.data for row in await query(engine, "SELECT data FROM alerts ORDER BY sequence")]
+
+
+async def test_silence_alone_crosses_a_threshold_once(clock: Clock, engine: AsyncEngine) -> None:
+    last = await active_account(clock)
+    healthy = (await query(engine, "SELECT score, band FROM scores"))[0]
+    assert healthy.band == "green"
+    scores = []
+    for day in range(1, 45):
+        now = last + timedelta(days=day)
+        assert await clock.sweep(now) == 1
+        assert await clock.sweep(now) == 0
+        scores.append((await query(engine, "SELECT score FROM scores"))[0].score)
+    assert scores[-1] < 40 < scores[0] <= healthy.score
+    assert max(scores) <= healthy.score
+
+    fired = await alerts(engine)
+    assert len(fired) == 1
+    crossing = next(number for number, score in enumerate(scores) if score < 40)
+    alert = fired[0]
+    assert (alert["rule"], alert["state"], alert["threshold"], alert["sequence"]) == ("At risk", "firing", 40, 1)
+    assert (alert["score"], alert["previous_score"]) == (scores[crossing], scores[crossing - 1])
+    assert alert["band"] == "red"
+    assert alert["url"] == "https://health.test/v1/accounts/acme/health"
+    assert 1 <= len(alert["drivers"]) <= 3
+    assert all(driver["delta"] < 0 for driver in alert["drivers"][:1])
+    assert len(await query(engine, "SELECT 1 FROM deliveries WHERE state = 'pending'")) == 1
+
+    back = last + timedelta(days=45)
+    for day in range(12):
+        now = back + timedelta(days=day)
+        await clock.fold({"acme": [used("acme", now, f"feature-{n}") for n in range(5)]}, now)
+    assert [(alert["state"], alert["sequence"]) for alert in await alerts(engine)] == [("firing", 1), ("resolved", 2)]
+    assert len(await query(engine, "SELECT 1 FROM deliveries")) == 2
+
+
+async def test_a_sweep_is_due_at_the_next_midnight(clock: Clock, engine: AsyncEngine) -> None:
+    last = await active_account(clock, days=3)
+    due = (await query(engine, "SELECT due_at FROM scores"))[0].due_at
+    assert due == datetime(2026, 3, 5, tzinfo=UTC)
+    assert await clock.sweep(due - timedelta(microseconds=1)) == 0
+    assert await clock.sweep(due) == 1
+    assert last < due
+
+
+async def test_a_dwell_is_due_on_time(clock: Clock, engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        document = {"direction": "above", "level": 50.0, "for_seconds": 600}
+        await rules.create(
+            connection, {"id": new_id(), "name": "Recovered", "kind": "score", "enabled": True, "document": document}
+        )
+    await clock.fold({"acme": [used("acme", START)]}, START)
+    assert await clock.sweep(START + timedelta(seconds=599)) == 0
+    assert await alerts(engine) == []
+    assert await clock.sweep(START + timedelta(seconds=600)) == 1
+    assert [alert["rule"] for alert in await alerts(engine)] == ["Recovered"]
+
+
+async def test_several_sweepers_share_the_work(clock: Clock, engine: AsyncEngine) -> None:
+    now = START
+    accounts = [f"account-{number}" for number in range(500)]
+    await clock.fold({account_id: [used(account_id, now)] for account_id in accounts}, now)
+    small = clock.settings.model_copy(update={"sweep_batch": 40})
+
+    async def sweep() -> int:
+        swept = 0
+        while count := await sweep_once(engine, clock.policies, small, now + timedelta(days=1)):
+            swept += count
+        return swept
+
+    shares = await asyncio.gather(*(sweep() for _ in range(4)))
+    assert sum(shares) == 500
+    assert all(shares)
+    days = await query(engine, "SELECT DISTINCT day FROM scores")
+    assert [row.day for row in days] == [(START + timedelta(days=1)).date()]
+
+
+async def test_loaded_history_tells_nobody(clock: Clock, engine: AsyncEngine) -> None:
+    """An account that history leaves below the threshold fires, but quietly."""
+    old = START - timedelta(days=60)
+    async with engine.begin() as connection:
+        policy = await clock.policies.get(connection)
+        history = {"acme": [used("acme", old + timedelta(days=day)) for day in range(5)]}
+        await advance_accounts(connection, history, policy, START, base_url="", quiet={"acme"})
+    assert [row.quiet for row in await query(engine, "SELECT quiet FROM alerts")] == [True]
+    assert await query(engine, "SELECT 1 FROM deliveries") == []

@@ -1,0 +1,37 @@
+"""Fixtures of tests that run the service against real servers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.commands.database import prepare_database
+from service.settings import Settings
+from service.storage.engine import create_engine
+from service.topics import create_topics
+from tests.support.service import settings_for
+
+
+@pytest.fixture
+async def database_settings(database_url: str) -> Settings:
+    """Settings of a test's own database, with the default scorecard, and no Kafka."""
+    settings = settings_for(database_url, "127.0.0.1:1", "")
+    await asyncio.to_thread(prepare_database, settings)
+    return settings
+
+
+@pytest.fixture
+async def settings(database_settings: Settings, bootstrap: str, topic_prefix: str) -> Settings:
+    """The same with its own topics, created."""
+    settings = settings_for(database_settings.database_url.get_secret_value(), bootstrap, topic_prefix)
+    await create_topics(settings)
+    return settings
+
+
+@pytest.fixture
+async def engine(database_settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The test's own way to the database."""
+    engine = create_engine(database_settings, "test")
+    yield engine
+    await engine.dispose()
