@@ -52,6 +52,7 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         group_id=settings.kafka_group,
+        group_instance_id=settings.kafka_group_instance or None,
         client_id="account-health",
         enable_auto_commit=False,
         auto_offset_reset="none",

@@ -1,7 +1,8 @@
 """Settings: environment variables with the prefix `HEALTH_`, and a `.env` file."""
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -10,18 +11,20 @@ from service.errors import HealthError
 
 Signal = Literal["usage", "ticket", "survey", "account"]
 Network = IPv4Network | IPv6Network
+PREFIX = "HEALTH_"
 
 
 class Settings(BaseSettings):
     """Every setting, with its default. Field `x_y` is read from `HEALTH_X_Y`."""
 
-    model_config = SettingsConfigDict(env_prefix="HEALTH_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     database_url: SecretStr = SecretStr("postgresql://localhost:5432/health")
     database_pool_size: int = Field(5, ge=1, le=200)
 
     kafka_bootstrap_servers: str = "localhost:9092"
     kafka_group: str = "account-health"
+    kafka_group_instance: str = Field("", description="a consumer's own lasting name: it comes back to its partitions")
     kafka_partitions: int = Field(12, ge=1, le=10_000)
     kafka_replication: int = Field(0, ge=0, description="0 takes three, or all brokers if there are fewer")
     topic_usage: str = "usage-events"
@@ -77,11 +80,15 @@ class Settings(BaseSettings):
         return self.public_url.rstrip("/") or f"http://{self.http_host}:{self.http_port}"
 
 
-def load_settings() -> Settings:
-    """Read the settings; raises `HealthError` that names the variable and what it may be."""
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings, `environment` before the process's own and `.env`.
+
+    Raises `HealthError` that names the variable and what it may be.
+    """
+    given: dict[str, Any] = {name.removeprefix(PREFIX).lower(): value for name, value in (environment or {}).items()}
     try:
-        return Settings()
+        return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
-        name = "HEALTH_" + "_".join(str(part) for part in first["loc"][:1]).upper()
+        name = PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
         raise HealthError(f"{name} can't be used: {first['msg']}", f"Set {name} to a valid value") from None

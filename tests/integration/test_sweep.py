@@ -39,7 +39,7 @@ class Clock:
     async def fold(self, events: dict[str, list[Event]], now: datetime) -> None:
         async with self.engine.begin() as connection:
             policy = await self.policies.get(connection)
-            await advance_accounts(connection, events, policy, now, base_url="https://health.test")
+            await advance_accounts(connection, events, policy, now, base_url=self.settings.base_url)
 
     async def sweep(self, now: datetime) -> int:
         swept = 0
@@ -55,7 +55,7 @@ async def clock(engine: AsyncEngine, database_settings: Settings) -> Clock:
         rule = {"id": new_id(), "name": "At risk", "kind": "score", "enabled": True, "document": document}
         await rules.create(connection, rule)
         await endpoints.create(connection, new_id(), NewEndpoint(url="https://crm.test/hook", secret=b"sealed"), START)
-    return Clock(engine, database_settings)
+    return Clock(engine, database_settings.model_copy(update={"public_url": "https://health.test/"}))
 
 
 async def active_account(clock: Clock, account_id: str = "acme", days: int = 20) -> datetime:

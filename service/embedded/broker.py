@@ -1,0 +1,39 @@
+"""A Kafka-compatible broker of our own, from the `noida-db` wheel."""
+
+import os
+from pathlib import Path
+from signal import SIGTERM
+
+from service.embedded.kafka_client import answers
+from service.embedded.processes import stop_leftovers
+from service.embedded.server import Server
+from service.embedded.wheels import program
+
+
+class EmbeddedBroker(Server):
+    """A broker for trying out. It holds all records in memory, and writes them as one file once a second.
+
+    `stop` keeps everything. A killed broker loses what it got in its last seconds, where Apache Kafka would keep
+    it, and then gives the lost records' offsets to new ones. It never expels a group member that died.
+    """
+
+    patience = 120.0  # a large file takes seconds to write at the end and to read at the start
+
+    def __init__(self, data_dir: Path, port: int | None = None) -> None:
+        """As `Server`; raises `MissingExtraError`."""
+        super().__init__(data_dir, port)
+        self._program = program("noida_db", "noida-db")
+
+    @property
+    def address(self) -> str:
+        """`host:port` for `bootstrap_servers`."""
+        return f"127.0.0.1:{self.port}"
+
+    def _launch(self) -> None:
+        stop_leftovers(self._program, self.folder, SIGTERM, self.patience)
+        if not os.access(self._program, os.X_OK):  # some installers drop the permission
+            self._program.chmod(0o755)
+        command = [str(self._program), "start", "--only", "kafka", "--host", "127.0.0.1"]
+        command += ["--kafka-port", str(self.port), "--data-dir", str(self.folder)]
+        broker = self._spawn("The embedded broker", command)
+        broker.wait_until(lambda: answers(self.port), self.patience)

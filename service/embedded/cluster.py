@@ -1,0 +1,69 @@
+"""A PostgreSQL data directory ("database cluster"), created whole or not at all."""
+
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+
+from service.embedded.account import Account
+from service.errors import HealthError
+
+ROLE = "health"
+# The same order of text everywhere, whatever the locale of the machine.
+LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+
+
+class Cluster:
+    """The files of one cluster: `pgdata`, and beside it the password of its superuser `health`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is created before `create`."""
+        self._folder = folder
+        self.data = folder / "pgdata"
+
+    @property
+    def password(self) -> str:
+        """The password of `health`, random per cluster."""
+        return (self._folder / "password").read_text()
+
+    def create(self, initdb: Path, account: Account) -> None:
+        """Create the cluster for `account`, unless it exists; what a killed attempt left is thrown away."""
+        account.reach(initdb)
+        account.reach(self.data)
+        if self.data.exists():
+            return
+        password_file = self._new_password(account)
+        unfinished = self._folder / "pgdata.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        account.own(unfinished)
+        options = [f"--pwfile={password_file}", "--auth=scram-sha-256", "--no-sync", "--no-instructions"]
+        result = subprocess.run(  # noqa: S603 - programs and arguments are ours
+            [str(initdb), "-D", str(unfinished), "-U", ROLE, *LOCALE, *options],
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            **account.for_popen(),
+        )
+        if result.returncode:
+            raise HealthError("Postgres could not create its data directory", result.stderr.strip())
+        unfinished.rename(self.data)
+
+    def forget_process(self) -> None:
+        """Remove the note of a server that is known to be gone: its number may be another program's by now."""
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def is_served(self) -> bool:
+        """Whether a server has noted that it is ready for sessions."""
+        try:
+            return (self.data / "postmaster.pid").read_text().splitlines()[-1].strip() == "ready"
+        except (FileNotFoundError, IndexError):
+            return False
+
+    def _new_password(self, account: Account) -> Path:
+        path = self._folder / "password"
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(16))
+        account.own(path)
+        return path

@@ -1,0 +1,1 @@
+"""All tests; what several of them need is in `tests.support`."""

