@@ -38,8 +38,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     consumer = _consumer(settings)
     try:
         ownership = Ownership(consumer, engine, settings)
-        consumer.subscribe(list(settings.topics.values()), listener=ownership)
         await _connect(consumer, settings, stop)
+        await _require_topics(consumer, settings)
+        consumer.subscribe(list(settings.topics.values()), listener=ownership)
         gc.collect()
         gc.freeze()
         await _Loop(consumer, ownership, engine, settings).run(stop)
@@ -80,6 +81,11 @@ async def _connect(consumer: AIOKafkaConsumer, settings: Settings, stop: asyncio
             wait = min(wait * 2, 10.0)
         else:
             return
+
+
+async def _require_topics(consumer: AIOKafkaConsumer, settings: Settings) -> None:
+    if missing := sorted(set(settings.topics.values()) - await consumer.topics()):
+        raise HealthError(f"Kafka has no topic {', '.join(missing)}", "Run: account-health topics create")
 
 
 class _Loop:
@@ -123,7 +129,7 @@ class _Loop:
         return {(partition.topic, partition.partition): records for partition, records in polled.items()}
 
     async def _fold(self, polled: Polled) -> None:
-        """Write all of `polled` that is ours. Under the lock, so what is ours doesn't change meanwhile but by fencing."""
+        """Write all of `polled` that is ours. Under the lock: what is ours changes meanwhile only by fencing."""
         started = time.perf_counter()
         while True:
             batch = prepare(polled, self._ownership.owned, self._settings.max_record_bytes)

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 import structlog
 import uvloop
@@ -12,7 +12,10 @@ from service.errors import HealthError
 from service.logs import configure_logs
 from service.settings import Settings
 
-Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
+Main = Callable[[Settings, asyncio.Event], Coroutine[None, None, None]]
+
+GRACE_SECONDS = 20.0
+"""How long a process may take to finish what is under way; then its transaction is given up and rolled back."""
 
 
 def run_process(name: str, main: Main, settings: Settings) -> None:
@@ -28,17 +31,23 @@ async def _supervised(main: Main, settings: Settings) -> None:
     log = structlog.get_logger(__name__)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    working = asyncio.ensure_future(main(settings, stop))
 
     def ask_to_stop(number: signal.Signals) -> None:
         log.info("stopping", signal=number.name)
         stop.set()
+        loop.call_later(GRACE_SECONDS, working.cancel)
         loop.remove_signal_handler(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_stop, number)
     log.info("started")
     try:
-        await main(settings, stop)
+        await working
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        log.warning("given_up", after_seconds=GRACE_SECONDS)
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) != "42P01":
             raise

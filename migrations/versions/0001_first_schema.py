@@ -242,7 +242,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("alert_id", "endpoint_id", name=op.f("deliveries_alert_id_endpoint_id_key")),
     )
     op.create_index(
-        "deliveries_due_idx", "deliveries", ["due_at"], unique=False, postgresql_where=sa.text("state = 'pending'")
+        "deliveries_due_idx",
+        "deliveries",
+        ["endpoint_id", "due_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'pending'"),
     )
     op.create_index(
         op.f("deliveries_endpoint_id_created_at_idx"), "deliveries", ["endpoint_id", "created_at"], unique=False

@@ -160,12 +160,27 @@ async def claim(
     return [ClaimedDelivery(**row._mapping) for row in rows]
 
 
+_POSTPONE = text("""
+UPDATE deliveries SET due_at = :due_at WHERE id IN (
+    SELECT later.id
+    FROM deliveries AS this
+    JOIN webhook_endpoints AS endpoint ON endpoint.id = this.endpoint_id AND endpoint.ordered
+    JOIN alerts AS alert ON alert.id = this.alert_id
+    JOIN alerts AS next ON next.account_id = alert.account_id AND next.sequence > alert.sequence
+    JOIN deliveries AS later ON later.alert_id = next.id AND later.endpoint_id = this.endpoint_id
+    WHERE this.id = :id AND later.state = 'pending' AND later.due_at < :due_at
+    FOR UPDATE OF later SKIP LOCKED
+)
+""")
+"""Only to spare `claim` from passing over what waits behind a failed delivery, which took 24 µs for each every time."""
+
+
 async def record(
     conn: AsyncConnection, delivery: ClaimedDelivery, attempt: Attempt, state: State, due_at: datetime, now: datetime
 ) -> bool:
     """Write an attempt's result and give up the lease; False, and nothing written, if the lease is no longer held.
 
-    `due_at` is when a delivery that stays `pending` is to be tried again.
+    `due_at` is when a delivery that stays `pending` is to be tried again; so are those that have to wait for it.
     """
     result = await conn.execute(
         update(deliveries)
@@ -184,6 +199,8 @@ async def record(
     if number is None:
         return False
     await conn.execute(insert(delivery_attempts).values(delivery_id=delivery.id, number=number, **asdict(attempt)))
+    if state == "pending":
+        await conn.execute(_POSTPONE, {"id": delivery.id, "due_at": due_at})
     return True
 
 

@@ -27,6 +27,7 @@ def create_engine(settings: Settings, application: str) -> AsyncEngine:
         pool_size=settings.database_pool_size,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,  # they hold personal data and secrets, and errors go to the log
         connect_args={
             "timeout": 10,
             "command_timeout": 120,

@@ -227,7 +227,7 @@ deliveries = Table(
     Column("finished_at", Instant),
     CheckConstraint("state IN ('pending', 'succeeded', 'failed')", name="state"),
     UniqueConstraint("alert_id", "endpoint_id"),
-    Index("deliveries_due_idx", "due_at", postgresql_where=text("state = 'pending'")),
+    Index("deliveries_due_idx", "endpoint_id", "due_at", postgresql_where=text("state = 'pending'")),
     Index(None, "endpoint_id", "created_at"),
 )
 

@@ -34,7 +34,7 @@ async def test_from_event_to_webhook(database_url: str, bootstrap: str, topic_pr
 
         async def is_known() -> bool:
             listed = await call(f"{url}/v1/accounts", key)
-            return bool(listed["accounts"]) and listed["accounts"][0]["score"] is not None
+            return bool(listed["items"]) and listed["items"][0]["score"] is not None
 
         await eventually(is_known, "the account has a score")
         healthy = await call(f"{url}/v1/accounts/acme/health", key)

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumers import runner
 from consumers.apply import FencedError, apply
 from consumers.batch import Batch
 from scoring.events import UsageEvent
 from scoring.state import AccountState, decode, encode, fold
 from service.cloudevents import decode_structured, now_micros
+from service.errors import HealthError
 from service.policy import PolicyCache
 from service.settings import Settings
 from service.storage import progress
@@ -177,3 +179,9 @@ async def test_state_equals_a_fold_of_the_events_at_once(settings: Settings, eng
     fold(whole, [decode_structured("usage", encode_event(event), now_micros()).event for event in events])
     stored = (await query(engine, "SELECT state FROM usage_states"))[0].state
     assert stored == encode(whole.usage)
+
+
+async def test_a_missing_topic_is_named_with_its_remedy(database_settings: Settings, bootstrap: str) -> None:
+    settings = database_settings.model_copy(update={"kafka_bootstrap_servers": bootstrap, "topic_usage": "not-there"})
+    with pytest.raises(HealthError, match=r"not-there.*account-health topics create"):
+        await runner.run(settings, asyncio.Event())

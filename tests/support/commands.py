@@ -33,10 +33,10 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
     return {**os.environ, **named, **more}
 
 
-def command(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def command(*words: str, env: dict[str, str], seconds: float = 60) -> subprocess.CompletedProcess[str]:
     """Run `account-health …` to its end."""
     whole = [sys.executable, "-m", "service", *words]
-    return subprocess.run(whole, env=env, capture_output=True, text=True, timeout=60, check=True)
+    return subprocess.run(whole, env=env, capture_output=True, text=True, timeout=seconds, check=True)
 
 
 @asynccontextmanager

@@ -1,0 +1,115 @@
+"""What an endpoint may name: its URL and additional headers. Checked when it is created, for a clear message.
+
+The URL check is a courtesy, not the guard: a name can resolve to anything by the time it is used, so `transport`
+checks every address again when it connects.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv6Address
+
+from yarl import URL
+
+from service.delivery.addresses import Network, permitted
+from service.errors import HealthError
+
+LONGEST_URL = 2048
+MOST_HEADERS = 20
+LARGEST_HEADERS = 4096
+
+_NAME = re.compile(r"(?=.{1,254}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?")
+_NUMERIC_END = re.compile(r"(^|.*\.)([0-9]+|0x[0-9a-f]*)\.?")
+_DOTTED_QUAD = re.compile(r"(0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){3}")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PUBLIC_ONLY = "Use a public address, or have the operator add its range to HEALTH_WEBHOOK_ALLOW_NETWORKS"
+_OURS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+
+
+def check_url(text: str, *, allow_http: bool, allow: Sequence[Network]) -> str:
+    """The URL as it will be requested; raises `HealthError` that names the field `url`, what is wrong and the remedy.
+
+    Host names are not resolved here. Numbers that some resolvers read as an address (`127.1`, `0x7f000001`,
+    `2130706433`) are refused however they are written.
+    """
+    url = _parse(text)
+    if url.scheme != "https" and not (url.scheme == "http" and allow_http):
+        raise HealthError("url must start with https://", "Give the receiver's HTTPS address")
+    if url.user is not None or url.password is not None:
+        raise HealthError("url must not hold a user name or password", "Send credentials in the endpoint's headers")
+    if url.port == 0:
+        raise HealthError("url has port 0", "Use a port from 1 to 65535")
+    _check_host(url.raw_host or "", allow)
+    return str(url.with_fragment(None))
+
+
+def _parse(text: str) -> URL:
+    if len(text) > LONGEST_URL:
+        raise HealthError(f"url is longer than {LONGEST_URL} characters", "Shorten it")
+    # Parsers disagree about these characters, and a disagreement about where the host ends is a way past a check.
+    if "\\" in text or not text.isprintable() or any(character.isspace() for character in text):
+        raise HealthError("url holds a space, a backslash or a control character", "Percent-encode it")
+    try:
+        return URL(text)
+    except (ValueError, IndexError):  # yarl 1.25 meets "https://[]@/" with an IndexError
+        raise HealthError("url can't be read", "Write it as https://host/path") from None
+
+
+def _check_host(host: str, allow: Sequence[Network]) -> None:
+    if ":" in host or _NUMERIC_END.fullmatch(host):
+        _check_literal(host, allow)
+    elif not _NAME.fullmatch(host):
+        raise HealthError("url names no valid host", "Write it as https://host/path")
+    elif f".{host.rstrip('.')}".endswith(".localhost") and not permitted("127.0.0.1", allow):
+        raise HealthError("url must not point to this machine", _PUBLIC_ONLY)
+
+
+def _check_literal(host: str, allow: Sequence[Network]) -> None:
+    if not (_DOTTED_QUAD.fullmatch(host) or _is_ipv6(host)):
+        raise HealthError("url holds an address in an unusual form", "Write it as 192.0.2.1 or [2001:db8::1]")
+    if not permitted(host, allow):
+        raise HealthError("url must not point to a private or reserved address", _PUBLIC_ONLY)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return IPv6Address(host).scope_id is None
+    except ValueError:
+        return False
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raises `HealthError` that names `headers` unless each can be sent beside the ones that we set."""
+    if len(headers) > MOST_HEADERS or sum(len(name) + len(value) for name, value in headers.items()) > LARGEST_HEADERS:
+        raise HealthError(
+            "headers are too many", f"Give at most {MOST_HEADERS}, of {LARGEST_HEADERS} characters together"
+        )
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise HealthError("headers hold a name that HTTP does not allow", "Use letters, digits and hyphens")
+        if is_ours(name):
+            raise HealthError(f"headers must not hold {name}", "Leave it out: the service sets it, or must not send it")
+        if not (value.isascii() and value.isprintable()):
+            raise HealthError(f"headers hold a value of {name} that is not printable ASCII", "Encode the value")
+
+
+def is_ours(name: str) -> bool:
+    """Whether an endpoint may not set this header: it frames the message, signs it, or belongs to a proxy."""
+    lower = name.lower()
+    return lower in _OURS or lower.startswith(("webhook-", "proxy-"))

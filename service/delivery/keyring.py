@@ -1,0 +1,50 @@
+"""An endpoint's signing secrets: one, or two while it changes over.
+
+The sealed column holds them as text, newest first, one a line: the secret, and after a space the time until which
+it still signs, if it is on its way out. A lone secret is a keyring too.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSecret:
+    """One `whsec_…` secret, and when it stops signing; None means not yet known."""
+
+    text: str = field(repr=False)
+    until: datetime | None = None
+
+
+Keyring = tuple[SigningSecret, ...]
+
+
+def rotated(keyring: Keyring, fresh: str, now: datetime, until: datetime) -> Keyring:
+    """The keyring with `fresh` in front; what signed so far stops at `until`, or sooner if that was set before."""
+    kept = (SigningSecret(old.text, min(old.until or until, until)) for old in keyring if _lives(old, now))
+    return (SigningSecret(fresh), *kept)
+
+
+def signing(keyring: Keyring, now: datetime) -> list[str]:
+    """The secrets to sign with at `now`, newest first."""
+    return [secret.text for secret in keyring if _lives(secret, now)]
+
+
+def dump(keyring: Keyring) -> bytes:
+    """The bytes to seal."""
+    lines = (f"{each.text} {each.until.isoformat()}" if each.until else each.text for each in keyring)
+    return "\n".join(lines).encode()
+
+
+def load(opened: bytes) -> Keyring:
+    """The keyring that `dump` wrote."""
+    return tuple(_read(line) for line in opened.decode().splitlines())
+
+
+def _read(line: str) -> SigningSecret:
+    text, _, until = line.partition(" ")
+    return SigningSecret(text, datetime.fromisoformat(until) if until else None)
+
+
+def _lives(secret: SigningSecret, now: datetime) -> bool:
+    return secret.until is None or now < secret.until

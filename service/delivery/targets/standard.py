@@ -1,0 +1,17 @@
+"""The target `standard`: the body that the Standard Webhooks specification describes."""
+
+from datetime import UTC
+
+import msgspec
+
+from service.delivery.targets.message import Body, Message
+
+
+def build(message: Message) -> Body:
+    """`{"type", "timestamp", "data"}` as compact UTF-8 JSON; the same message always gives the same bytes."""
+    payload = {
+        "type": message.type,
+        "timestamp": message.timestamp.astimezone(UTC),
+        "data": msgspec.json.decode(message.data),
+    }
+    return Body(msgspec.json.encode(payload))

@@ -1,0 +1,135 @@
+"""One HTTP request to a stranger's server: guarded on the way in, bounded in time and size on the way out."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from service.delivery.addresses import Network, permitted
+
+KEEP_BYTES = 4_096
+READ_BYTES = 65_536
+IDLE_SECONDS = 4.0  # under the 5 s after which many servers hang up, or their hanging up would look like a failure
+
+Failure = Literal["address", "connection", "name", "prepare", "protocol", "timeout", "tls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send, ready and signed."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: a `status`, or a `failure` with `error` for people, which reveals no address or secret."""
+
+    status: int | None = None
+    retry_after: str | None = None
+    excerpt: bytes = field(default=b"", repr=False)
+    failure: Failure | None = None
+    error: str | None = None
+
+
+class RefusedAddressError(OSError):
+    """A connection that the guard did not open. Always with the same text, as resolved addresses are not to leak."""
+
+    def __init__(self) -> None:
+        """`EACCES`: aiohappyeyeballs raises errors of several addresses as one if their texts are the same."""
+        super().__init__(errno.EACCES, "the host has an address that webhooks must not be sent to")
+
+
+@asynccontextmanager
+async def open_session(allow: Sequence[Network], resolver: AbstractResolver) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that connects to no address but permitted ones, and takes no proxy, cookie or netrc.
+
+    aiohttp calls `socket_factory` once for each address it is about to connect to, host names and literals alike,
+    and connects that very address; so a name that resolves differently from one moment to the next gains nothing.
+    """
+    connector = aiohttp.TCPConnector(
+        resolver=resolver,
+        socket_factory=_guard(allow),
+        limit=0,  # the worker bounds what is under way; a second bound here would let endpoints wait for each other
+        keepalive_timeout=IDLE_SECONDS,
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,  # a small compressed answer must not grow in memory
+        timeout=aiohttp.ClientTimeout(total=None),  # `send` has its own, which covers everything
+    ) as session:
+        yield session
+
+
+def _guard(allow: Sequence[Network]) -> Callable[[aiohttp.AddrInfoType], socket.socket]:
+    def open_socket(info: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, address = info
+        if not permitted(str(address[0]), allow):
+            raise RefusedAddressError
+        return socket.socket(family, kind, protocol)
+
+    return open_socket
+
+
+async def send(session: aiohttp.ClientSession, request: Request, timeout_seconds: float) -> Reply:
+    """POST the request; what goes wrong is in the reply, nothing is raised but cancellation.
+
+    It takes no longer than `timeout_seconds`, name look-up and slow answers included. A redirect is an answer and
+    not followed. Once there is a status it stands, whatever becomes of the body.
+    """
+    reply: Reply | None = None
+    excerpt = bytearray()
+    try:
+        async with (
+            asyncio.timeout(timeout_seconds),
+            session.post(
+                URL(request.url), data=request.content, headers=request.headers, allow_redirects=False
+            ) as response,
+        ):
+            reply = Reply(response.status, response.headers.get("Retry-After"))
+            await _read_start(response, excerpt)
+    except TimeoutError:
+        reply = reply or Reply(failure="timeout", error=f"no answer within {timeout_seconds:g} s")
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        reply = reply or _failed(error)
+    return replace(reply, excerpt=bytes(excerpt))
+
+
+async def _read_start(response: aiohttp.ClientResponse, excerpt: bytearray) -> None:
+    """Collect the body's start. Reading to its end leaves the connection usable; a long body is cut by closing it."""
+    seen = 0
+    while seen < READ_BYTES:
+        chunk = await response.content.read(READ_BYTES - seen)
+        if not chunk:
+            return
+        seen += len(chunk)
+        excerpt += chunk[: KEEP_BYTES - len(excerpt)]
+    response.close()
+
+
+def _failed(error: Exception) -> Reply:
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return Reply(failure="name", error="the host name can't be resolved")
+        case aiohttp.ClientSSLError():
+            return Reply(failure="tls", error="no TLS connection: the certificate or protocol was not acceptable")
+        case aiohttp.ClientConnectorError(os_error=RefusedAddressError() as refused):
+            return Reply(failure="address", error=refused.strerror)
+        case OSError(errno=int(number)):
+            return Reply(failure="connection", error=f"connection failed: {os.strerror(number)}")
+        case aiohttp.ClientConnectionError() | OSError():
+            return Reply(failure="connection", error="connection failed or closed before an answer")
+        case _:
+            return Reply(failure="protocol", error="the URL or the answer was not valid HTTP")

@@ -1,0 +1,179 @@
+"""The delivery process: claims what is due and has it attempted, until it is told to stop."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp.abc import AbstractResolver
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.delivery.attempt import AttemptOutcome, Carrier
+from service.delivery.resolver import Resolver
+from service.delivery.retry import STANDARD, GaveUp, RetryPolicy, Succeeded
+from service.delivery.slots import UNPROVEN, Slots
+from service.delivery.transport import open_session
+from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_SECONDS
+from service.secrets import Vault
+from service.settings import Settings
+from service.storage import deliveries
+from service.storage.deliveries import ClaimedDelivery
+from service.storage.engine import create_engine
+from service.storage.transient import is_transient
+
+log = structlog.get_logger(__name__)
+
+LEASE_MARGIN_SECONDS = 30.0  # beyond the longest attempt, to record it in
+MOST_RESOLVER_THREADS = 64
+LONGEST_OUTAGE_PAUSE_SECONDS = 5.0
+
+
+def _ignore(_: AttemptOutcome) -> None:
+    """No observer."""
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Deliver until `stop` is set, as a process of its own, with metrics."""
+    engine = create_engine(settings, "deliver")
+    try:
+        await run(engine, settings, stop, observe=_measure)
+    finally:
+        await engine.dispose()
+
+
+def _measure(result: AttemptOutcome) -> None:
+    match result.outcome:
+        case Succeeded():
+            outcome = "succeeded"
+        case GaveUp():
+            outcome = "gave_up"
+        case _:
+            outcome = result.failure or "refused"
+    DELIVERY_ATTEMPTS.labels(result.delivery.target, outcome).inc()
+    DELIVERY_SECONDS.labels(result.delivery.target).observe(result.duration_seconds)
+
+
+async def run(
+    engine: AsyncEngine,
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    observe: Callable[[AttemptOutcome], None] = _ignore,
+    policy: RetryPolicy = STANDARD,
+    resolver: AbstractResolver | None = None,
+    poll_seconds: float = 0.2,
+    lease_seconds: float | None = None,
+) -> None:
+    """Deliver until `stop` is set, then let attempts under way end, which takes the webhook timeout at most.
+
+    Any number of processes may run this on one database. A database outage is waited out; any other failure of the
+    database is raised.
+    """
+    resolver = resolver or Resolver(min(settings.webhook_concurrency, MOST_RESOLVER_THREADS))
+    vault = Vault(settings.encryption_key)
+    try:
+        async with open_session(settings.webhook_allow_networks, resolver) as session:
+            carrier = Carrier(engine, session, vault, settings, policy, observe)
+            await _Worker(carrier, lease_seconds, poll_seconds).work(stop)
+    finally:
+        await resolver.close()
+
+
+class _Worker:
+    """Attempts under way, and the loop that claims more as slots come free."""
+
+    def __init__(self, carrier: Carrier, lease_seconds: float | None, poll_seconds: float) -> None:
+        self._carrier = carrier
+        self._engine = carrier.engine
+        self._slots = Slots(carrier.settings.webhook_concurrency)
+        self._timeout_seconds = carrier.settings.webhook_timeout_seconds
+        self._quick_seconds = self._timeout_seconds / 3
+        self._lease_seconds = lease_seconds or self._timeout_seconds + LEASE_MARGIN_SECONDS
+        self._poll_seconds = poll_seconds
+        self._outage_pause = 0.0
+        self._under_way: dict[asyncio.Task[None], ClaimedDelivery] = {}
+        self._woken = asyncio.Event()
+
+    async def work(self, stop: asyncio.Event) -> None:
+        waker = asyncio.create_task(self._wake_at(stop))
+        try:
+            while not stop.is_set():
+                self._woken.clear()
+                for delivery in await self._claim():
+                    self._start(delivery)
+                await self._sleep()
+            await self._let_end()
+        finally:
+            waker.cancel()
+            await self._abandon()
+
+    async def _claim(self) -> list[ClaimedDelivery]:
+        if not self._slots.free:
+            return []
+        try:
+            async with self._engine.begin() as conn:
+                claimed = await deliveries.claim(
+                    conn,
+                    self._slots.free,
+                    datetime.now(UTC),
+                    self._lease_seconds,
+                    room=self._slots.room(),
+                    room_otherwise=UNPROVEN,
+                )
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            self._outage_pause = min(self._outage_pause * 2 or self._poll_seconds, LONGEST_OUTAGE_PAUSE_SECONDS)
+            # Not the error's text: SQLAlchemy puts a statement's parameters into it.
+            log.warning("deliveries_not_claimed", error=type(error).__name__, retry_seconds=self._outage_pause)
+            return []
+        self._outage_pause = 0.0
+        return claimed
+
+    def _start(self, delivery: ClaimedDelivery) -> None:
+        self._slots.take(delivery.endpoint_id)
+        task = asyncio.create_task(self._attempt(delivery))
+        self._under_way[task] = delivery
+        task.add_done_callback(self._under_way.pop)
+
+    async def _attempt(self, delivery: ClaimedDelivery) -> None:
+        quick = False
+        try:
+            result = await self._carrier.carry(delivery)
+            quick = result.duration_seconds < self._quick_seconds
+        except Exception:
+            log.exception("delivery_attempt_failed", delivery=str(delivery.id))
+        finally:
+            self._slots.give_back(delivery.endpoint_id, quick=quick)
+            self._woken.set()
+
+    async def _sleep(self) -> None:
+        """Until a slot comes free, it is time to look again, or the worker is to stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(self._poll_seconds, self._outage_pause)):
+                await self._woken.wait()
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._woken.set()
+
+    async def _let_end(self) -> None:
+        """Attempts end by themselves within the timeout; only one that can't be recorded takes longer."""
+        if self._under_way:
+            log.info("deliveries_ending", under_way=len(self._under_way))
+            await asyncio.wait(self._under_way, timeout=self._timeout_seconds + 1)
+
+    async def _abandon(self) -> None:
+        """Cut short what is left, and let others have it at once."""
+        left = dict(self._under_way)
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left)
+        try:
+            async with self._engine.begin() as conn:
+                await deliveries.release(conn, left.values())
+        except Exception as error:  # noqa: BLE001 - the leases will lapse
+            log.warning("deliveries_not_released", count=len(left), error=type(error).__name__)

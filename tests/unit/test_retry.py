@@ -1,0 +1,87 @@
+"""Retry decisions: the schedule, its bounds, and what a receiver can ask for."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.delivery.retry import STANDARD, GaveUp, Outcome, RetryAt, Succeeded, asked_wait, decide
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LAST = len(STANDARD.delays) + 1
+
+
+def after(attempt: int, status: int | None = 500, asked: str | None = None, randomness: float = 0.0) -> Outcome:
+    return decide(STANDARD, attempt, status, asked, NOW, randomness)
+
+
+def wait(outcome: Outcome) -> timedelta:
+    assert isinstance(outcome, RetryAt)
+    return outcome.when - NOW
+
+
+def test_the_schedule_is_the_one_that_was_promised() -> None:
+    waits = [wait(after(attempt)).total_seconds() for attempt in range(1, LAST)]
+    assert waits == [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]
+    assert after(LAST) == GaveUp("exhausted")
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_only_2xx_succeeds(status: int) -> None:
+    assert after(1, status) == Succeeded()
+    assert after(LAST, status) == Succeeded()
+
+
+@pytest.mark.parametrize("status", [None, 100, 199, 300, 301, 302, 304, 307, 308, 400, 401, 404, 429, 500, 503, 599])
+def test_everything_else_is_tried_again_redirects_too(status: int | None) -> None:
+    assert wait(after(1, status)) == timedelta(seconds=5)
+
+
+def test_410_gives_up_at_once() -> None:
+    assert after(1, 410) == GaveUp("gone")
+    assert after(1, 410, asked="60") == GaveUp("gone")
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("120", 120),
+        (" 120 ", 120),
+        ("3", 5),  # the schedule's own wait is longer
+        ("0", 5),
+        ("90000", 86_400),  # capped at a day
+        ("9" * 5000, 86_400),
+        ("-10", 5),
+        ("1.5", 5),
+        ("١٢٠", 5),
+        ("soon", 5),
+        ("", 5),
+        (format_datetime(NOW + timedelta(minutes=10), usegmt=True), 600),
+        (format_datetime(NOW - timedelta(minutes=10), usegmt=True), 5),
+        ("Sun, 01 Mar 2026 12:10:00 -0000", 600),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
+        ("Sun, 01 Mar 2026 99:10:00 GMT", 5),
+        ("Sun, 01 Mar 0001 00:00:00 +2359", 5),
+    ],
+)
+def test_retry_after_lengthens_the_wait_within_bounds(asked: str, seconds: float) -> None:
+    assert wait(after(1, 503, asked)).total_seconds() == seconds
+
+
+@given(
+    attempt=st.integers(1, LAST - 1),
+    asked=st.none() | st.text(max_size=60) | st.integers(0, 10**9).map(str) | st.datetimes().map(format_datetime),
+    randomness=st.floats(0, 1, exclude_max=True),
+)
+def test_jitter_only_ever_lengthens_and_no_header_breaks_the_decision(
+    attempt: int, asked: str | None, randomness: float
+) -> None:
+    waited = wait(after(attempt, 503, asked, randomness))
+    least = max(STANDARD.delays[attempt - 1], min(asked_wait(asked, NOW), STANDARD.longest_asked))
+    assert least <= waited <= least * (1 + STANDARD.jitter)
+
+
+def test_deliveries_that_failed_together_come_back_apart() -> None:
+    assert wait(after(3, randomness=0.0)) < wait(after(3, randomness=0.5)) < wait(after(3, randomness=0.99))

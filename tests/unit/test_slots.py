@@ -1,0 +1,48 @@
+"""Fairness among endpoints: how many attempts may begin where."""
+
+from uuid import uuid4
+
+from service.delivery.slots import UNPROVEN, Slots
+
+A, B = uuid4(), uuid4()
+
+
+def answered(slots: Slots, *, quick: bool) -> None:
+    slots.take(A)
+    slots.give_back(A, quick=quick)
+
+
+def test_an_endpoint_that_has_not_answered_yet_has_one_slot() -> None:
+    slots = Slots(64)
+    assert slots.room().get(A, UNPROVEN) == 1
+    slots.take(A)
+    assert slots.room() == {A: 0}
+    assert slots.free == 63
+
+
+def test_a_quick_answer_earns_an_eighth_and_a_slow_one_loses_it() -> None:
+    slots = Slots(64)
+    answered(slots, quick=True)
+    assert slots.room() == {A: 8}
+    for _ in range(8):
+        slots.take(A)
+    assert slots.room() == {A: 0}
+    slots.give_back(A, quick=False)
+    assert slots.room() == {A: 0}
+    for _ in range(7):
+        slots.give_back(A, quick=False)
+    assert slots.room().get(A, UNPROVEN) == 1
+    assert slots.free == 64
+
+
+def test_one_slot_is_enough_to_work() -> None:
+    slots = Slots(1)
+    answered(slots, quick=True)
+    assert slots.room() == {A: 1}
+
+
+def test_endpoints_do_not_share_their_room() -> None:
+    slots = Slots(16)
+    answered(slots, quick=True)
+    slots.take(B)
+    assert slots.room() == {A: 2, B: 0}
