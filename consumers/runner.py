@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.apply import FencedError, apply, settle
 from consumers.batch import Batch, prepare
+from consumers.idling import rest
 from consumers.ownership import Ownership
 from service import metrics
 from service.errors import HealthError
@@ -28,6 +29,7 @@ from service.storage.transient import persistently
 log = structlog.get_logger(__name__)
 
 POLL_MILLISECONDS = 100
+SHORT_POLL_MILLISECONDS = 10
 MIRROR_SECONDS = 1.0
 Polled = Mapping[Partition, Sequence[ConsumerRecord]]
 
@@ -53,7 +55,7 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         group_id=settings.kafka_group,
-        group_instance_id=settings.kafka_group_instance or None,
+        group_instance_id=settings.kafka_instance_id or None,
         client_id="account-health",
         enable_auto_commit=False,
         auto_offset_reset="none",
@@ -108,13 +110,16 @@ class _Loop:
             if polled:
                 async with self._ownership.writing:
                     await self._fold(polled)
+            elif self._settings.kafka_idle_seconds:
+                await rest(self._consumer, self._ownership.halted, self._settings.kafka_idle_seconds)
             await self._mirror_offsets(MIRROR_SECONDS)
         await self._mirror_offsets(0.0)
 
     async def _poll(self) -> Polled:
         try:
             polled = await self._consumer.getmany(
-                timeout_ms=POLL_MILLISECONDS, max_records=self._settings.batch_max_records
+                timeout_ms=SHORT_POLL_MILLISECONDS if self._settings.kafka_idle_seconds else POLL_MILLISECONDS,
+                max_records=self._settings.batch_max_records,
             )
         except NoOffsetForPartitionError:
             return {}  # Kafka knows no offset for a partition that is being claimed; Postgres does

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from scoring.faults import fault_of
 from scoring.measures import CATALOGUE
 
 DEFAULT = "default"
@@ -95,9 +96,7 @@ def parse(document: Any, retention: int) -> ScorecardDocument:
     try:
         parsed = msgspec.convert(document, ScorecardDocument)
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `")
-        path = path.removeprefix("key` in `").removeprefix("$").lstrip(".").rstrip("`")
-        raise InvalidDocumentError([Problem(path or "document", message)]) from None
+        raise InvalidDocumentError([Problem(*fault_of(error, "document"))]) from None
     problems = list(_check(parsed, retention))
     if problems:
         raise InvalidDocumentError(problems)

@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from xxhash import xxh3_64_intdigest
 
 from scoring.events import AttributesEvent, AttributeValue, Event, SurveyEvent, SurveyKind, TicketEvent, UsageEvent
+from scoring.faults import fault_of
 from scoring.windows import day_of, to_micros
 from service.settings import Signal
 
@@ -113,7 +114,7 @@ def decode_structured(signal: Signal, value: bytes, taken_at: int) -> Decoded:
     """
     try:
         envelope = _FORMS[signal].decoder.decode(value)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise _explain(error, value) from None
     return _finish(signal, envelope, taken_at)
 
@@ -129,7 +130,7 @@ def decode_binary(signal: Signal, headers: Mapping[str, str], value: bytes, take
     try:
         attributes["data"] = msgspec.json.decode(value)
         envelope = msgspec.convert(attributes, _FORMS[signal].envelope)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise _explain(error, value) from None
     return _finish(signal, envelope, taken_at)
 
@@ -154,18 +155,20 @@ def data_of(signal: Signal) -> type[Struct]:
     return data
 
 
-_MISSING_FIELD = re.compile(r"required field `(.+?)`")
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises at JSON that can't be used: text that isn't UTF-8, and deep nesting, have errors of their own."""
+
 _BAD_BYTE = re.compile(r"\(byte (\d+)\)")
 _JSON_KEY = re.compile(rb'"([^"\\]{1,64})"\s*:')
 
 
-def _explain(error: msgspec.DecodeError, value: bytes) -> InvalidEventError:
+def _explain(error: Exception, value: bytes) -> InvalidEventError:
     """What msgspec says, with the field that it is about: where the value isn't JSON, the key before the bad byte."""
-    message, _, path = str(error).partition(" - at `")
     if isinstance(error, msgspec.ValidationError):
-        missing = _MISSING_FIELD.search(message)
-        field = path.rstrip("`").removeprefix("$").lstrip(".") or (missing.group(1) if missing else "")
-        return InvalidEventError(field or "event", message)
+        return InvalidEventError(*fault_of(error, "event"))
+    if isinstance(error, RecursionError):
+        return InvalidEventError("event", "is not JSON that can be read: it is nested too deeply")
+    message = str(error)
     position = _BAD_BYTE.search(message)
     keys = _JSON_KEY.findall(value[: int(position.group(1))]) if position else []
     return InvalidEventError(keys[-1].decode(errors="replace") if keys else "event", f"is not JSON: {message}")

@@ -24,9 +24,10 @@ class Settings(BaseSettings):
 
     kafka_bootstrap_servers: str = "localhost:9092"
     kafka_group: str = "account-health"
-    kafka_group_instance: str = Field("", description="a consumer's own lasting name: it comes back to its partitions")
+    kafka_instance_id: str = Field("", description="a consumer's lasting name in its group")
     kafka_partitions: int = Field(12, ge=1, le=10_000)
     kafka_replication: int = Field(0, ge=0, description="0 takes three, or all brokers if there are fewer")
+    kafka_idle_seconds: float = Field(0.0, ge=0, le=10, description="for brokers that answer fetches at once")
     topic_usage: str = "usage-events"
     topic_ticket: str = "ticket-events"
     topic_survey: str = "survey-events"

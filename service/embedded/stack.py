@@ -1,10 +1,17 @@
 """Postgres and the broker together, in one data directory."""
 
+import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from secrets import token_hex
 
+from service.blocking import in_thread
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.postgres import EmbeddedPostgres
+from service.errors import HealthError
+
+WATCH_SECONDS = 1.0
 
 
 class EmbeddedStack:
@@ -20,7 +27,11 @@ class EmbeddedStack:
         self.broker = EmbeddedBroker(folder / "broker")
 
     def start(self) -> dict[str, str]:
-        """Start both at once; returns the settings that lead to them. Raises `HealthError`."""
+        """Start both at once; returns the settings that lead to them. Raises `HealthError`.
+
+        Each run has a consumer group of its own: the broker would wait for ever for members that an earlier run left.
+        What was folded is known to Postgres, so no group's offsets are missed.
+        """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             with ThreadPoolExecutor(2) as threads:
@@ -29,6 +40,8 @@ class EmbeddedStack:
             return {
                 "HEALTH_DATABASE_URL": database_url.result(),
                 "HEALTH_KAFKA_BOOTSTRAP_SERVERS": bootstrap.result(),
+                "HEALTH_KAFKA_GROUP": f"account-health-{token_hex(4)}",
+                "HEALTH_KAFKA_IDLE_SECONDS": "0.1",
             }
         except BaseException:
             self.stop()
@@ -40,3 +53,16 @@ class EmbeddedStack:
             ends = [threads.submit(server.stop) for server in (self.postgres, self.broker)]
         for end in ends:
             end.result()
+
+    async def watch(self, tell: Callable[[str], None]) -> None:
+        """Start Postgres again when it dies, until cancelled; `tell` is told.
+
+        Raises `HealthError` when the broker dies: what it got last is lost, so going on would not be the same log.
+        """
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if not self.broker.alive:
+                raise HealthError("The embedded broker died", f"Its log is {self.broker.folder / 'server.log'}")
+            if not self.postgres.alive:
+                tell("Postgres died and is started again")
+                await in_thread(self.postgres.start)

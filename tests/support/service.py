@@ -43,7 +43,7 @@ async def eventually(found: Callable[[], Awaitable[bool]], what: str, seconds: f
     """Wait until `found`; fails with `what` if it doesn't come about."""
     try:
         async with asyncio.timeout(seconds):
-            while not await found():  # noqa: ASYNC110 - what is waited for happens in another process
+            while not await found():
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"not seen within {seconds} s: {what}") from None

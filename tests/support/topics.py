@@ -20,7 +20,7 @@ async def create_topics(
         for name, code, message in response.topic_errors:
             if code:
                 raise for_code(code)(f"{name}: {message}")
-        while not _all_led(await admin.describe_topics(list(names)), partitions):  # noqa: ASYNC110 - no event
+        while not _all_led(await admin.describe_topics(list(names)), partitions):
             await asyncio.sleep(0.01)
     finally:
         await admin.close()

@@ -125,13 +125,13 @@ REFUSED = [
     ("usage", {"time": "9999-12-31T23:59:59-05:00"}, "time"),
     ("usage", {"datacontenttype": "application/xml"}, "datacontenttype"),
     ("usage", {"data": None}, "data"),
-    ("usage", {"data": {}}, "data"),
+    ("usage", {"data": {}}, "data.feature"),
     ("usage", {"data": {"feature": ""}}, "data.feature"),
     ("usage", {"data": {"feature": "x", "quantity": -1}}, "data.quantity"),
     ("usage", {"data": {"feature": "x", "quantity": 0}}, "data.quantity"),
     ("usage", {"data": {"feature": "x", "quantity": 1.5}}, "data.quantity"),
     ("usage", {"data": {"feature": "x", "quantity": 10**30}}, "data.quantity"),
-    ("usage", {"data": {"feature": "x", "quantitiy": 2}}, "data"),
+    ("usage", {"data": {"feature": "x", "quantitiy": 2}}, "data.quantitiy"),
     ("ticket", {"data": {**DATA["ticket"], "status": "lost"}}, "data.status"),
     ("ticket", {"data": {**DATA["ticket"], "priority": "P1"}}, "data.priority"),
     ("ticket", {"data": {**DATA["ticket"], "created_at": "2026-03-05"}}, "data.created_at"),
@@ -148,7 +148,7 @@ REFUSED = [
     ("account", {"data": {"arr": "NaN"}}, "data.arr"),
     ("account", {"data": {"renews_on": "31.12.2026"}}, "data.renews_on"),
     ("account", {"data": {"name": "a\x00b"}}, "data.name"),
-    ("account", {"data": {"plan": "gold"}}, "data"),
+    ("account", {"data": {"plan": "gold"}}, "data.plan"),
 ]
 
 

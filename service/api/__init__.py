@@ -1,0 +1,1 @@
+"""The HTTP API: thin handlers over `service.storage`, one module per resource."""

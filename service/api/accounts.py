@@ -1,0 +1,176 @@
+"""/v1/accounts: the accounts, their attributes, and erasing one."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import uuid4
+
+import msgspec
+from fastapi import APIRouter, Query
+from msgspec import Meta
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+from scoring.scorecards import Band
+from scoring.windows import to_micros
+from service import cloudevents
+from service.api.auth import READ, WRITE
+from service.api.bodies import JsonObject
+from service.api.deps import Api
+from service.api.openapi import ref, takes
+from service.api.pages import PageQuery, TokenText
+from service.api.paths import AccountId, printable
+from service.api.problems import FieldError, invalid, not_found
+from service.cloudevents import Decoded, InvalidEventError
+from service.evaluation import advance_accounts
+from service.storage import account_lists, accounts
+from service.storage.account_lists import Filter, Sort
+
+router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
+
+SOURCE = "/v1/accounts"
+"""The `source` of the events that changes by HTTP become."""
+
+Words = list[Annotated[str, Field(max_length=200), AfterValidator(printable)]]
+
+
+class Account(BaseModel):
+    """An account's attributes, and its score as it was last stored: the route `health` has it as of now."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    account_id: str
+    name: str | None
+    segment: str | None
+    stage: str | None
+    owner: str | None
+    seats: int | None
+    arr: Annotated[Decimal, PlainSerializer(float, float)] | None
+    started_on: date | None
+    renews_on: date | None
+    churned_on: date | None
+    parent_id: str | None
+    created_at: datetime
+    score: float | None
+    band: Band
+    coverage: float
+    day: date | None = Field(description="The day the score is of; null until first evaluated.")
+    evaluated_at: datetime | None
+
+
+class AccountPage(BaseModel):
+    """A page of accounts."""
+
+    items: Sequence[Account]
+    next_page_token: str | None
+
+
+class AccountQuery(PageQuery):
+    """Which accounts, and in which order. A filter may be repeated; one of its values has to match."""
+
+    band: list[Band] | None = None
+    segment: Words | None = None
+    stage: Words | None = None
+    owner: Words | None = None
+    min_score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
+    max_score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
+    changed_since: AwareDatetime | None = Field(
+        None,
+        description="Accounts that were evaluated at or after this instant, which every change leads to, "
+        "and the turn of the day too.",
+    )
+    sort: Sort = Field("account_id", description="`-` sorts downwards; accounts without a value come last.")
+
+    def filter(self) -> Filter:
+        """What storage is asked for."""
+        return Filter(
+            bands=self.band,
+            segments=self.segment,
+            stages=self.stage,
+            owners=self.owner,
+            min_score=self.min_score,
+            max_score=self.max_score,
+            evaluated_since=self.changed_since,
+        )
+
+
+_KEYS: dict[str, Any] = {
+    "account_id": tuple[TokenText, TokenText],
+    "score": tuple[float | None, TokenText],
+    "evaluated_at": tuple[Annotated[datetime, Meta(tz=True)] | None, TokenText],
+}
+
+
+@router.get("", summary="List accounts", dependencies=READ)
+async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> AccountPage:
+    """Accounts with their attributes and stored scores. The sweeper brings every score to the new day soon after
+    midnight UTC.
+    """
+    after = query.start(_KEYS[query.sort.removeprefix("-")])
+    async with api.reads.connect() as connection:
+        rows = await account_lists.page(connection, query.filter(), sort=query.sort, after=after, limit=query.limit)
+    items, token = query.cut(rows, lambda account: account_lists.key_of(account, query.sort))
+    return AccountPage(items=[Account.model_validate(row) for row in items], next_page_token=token)
+
+
+@router.get("/{account_id:account}", summary="One account", dependencies=READ)
+async def read_account(account_id: AccountId, api: Api) -> Account:
+    """An account's attributes and its stored score."""
+    async with api.reads.connect() as connection:
+        account = await account_lists.get(connection, account_id)
+    if account is None:
+        raise not_found("account")
+    return Account.model_validate(account)
+
+
+@router.put(
+    "/{account_id:account}",
+    summary="Change an account's attributes",
+    dependencies=WRITE,
+    openapi_extra=takes(ref("AttributesData"), {"name": "Acme", "segment": "enterprise", "seats": 40}),
+)
+async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> Account:
+    """Only what is given changes, and null clears; an account that isn't there yet is made.
+
+    The change goes to Kafka as an `account.changed` event, so that a replay knows of it, and takes effect before the
+    answer. A 503 may come after Kafka has it: then it takes effect a little later, and sending it again does no harm.
+    """
+    now = api.clock().astimezone(UTC)
+    value, decoded = _event(account_id, body, now)
+    await api.publisher.publish([(api.settings.topic_account, account_id, value)])
+    async with api.engine.begin() as connection:
+        policy = await api.policies.get(connection)
+        # The consumer will fold the very same event again, which changes nothing: its writer is not later than itself.
+        events = {account_id: [decoded.event]}
+        await advance_accounts(connection, events, policy, now, base_url=api.settings.base_url)
+        account = await account_lists.get(connection, account_id)
+    return Account.model_validate(account)
+
+
+def _event(account_id: str, attributes: dict[str, Any], now: datetime) -> tuple[bytes, Decoded]:
+    value = msgspec.json.encode(
+        {
+            "specversion": "1.0",
+            "type": cloudevents.type_of("account"),
+            "source": SOURCE,
+            "id": str(uuid4()),
+            "subject": account_id,
+            "time": now,
+            "data": attributes,
+        }
+    )
+    try:
+        return value, cloudevents.decode_structured("account", value, to_micros(now))
+    except InvalidEventError as error:
+        raise invalid(FieldError(error.field.removeprefix("data.") or "body", error.message)) from None
+
+
+@router.delete("/{account_id:account}", status_code=204, summary="Erase an account", dependencies=WRITE)
+async def erase_account(account_id: AccountId, api: Api) -> None:
+    """Delete everything about an account: attributes, state, score, alerts, deliveries and dead letters.
+
+    Events about it that come later, or are replayed, make it anew.
+    """
+    async with api.engine.begin() as connection:
+        if not await accounts.erase(connection, account_id):
+            raise not_found("account")

@@ -1,0 +1,121 @@
+"""/v1/alert-rules: the conditions over scores that alerts come of."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import IntegrityError
+
+from service.api.auth import READ, WRITE
+from service.api.bodies import JsonObject
+from service.api.deps import Api, Context
+from service.api.openapi import takes
+from service.api.problems import ProblemError, not_found
+from service.api.rule_documents import BODY, EXAMPLE, PATCH_BODY, parse_rule
+from service.ids import new_id
+from service.storage import rules, scores
+
+router = APIRouter(prefix="/v1/alert-rules", tags=["alerts"])
+
+
+class AlertRule(BaseModel):
+    """A rule: what every kind has, and beside it what its kind has."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: UUID
+    name: str
+    kind: str
+    enabled: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class AlertRulePage(BaseModel):
+    """Rules; all of them."""
+
+    items: Sequence[AlertRule]
+    next_page_token: None = None
+
+
+@router.get("", summary="List alert rules", dependencies=READ)
+async def list_rules(api: Api) -> AlertRulePage:
+    """All rules, by name."""
+    async with api.reads.connect() as connection:
+        stored = await rules.all_rules(connection)
+    return AlertRulePage(items=[_shown(rule) for rule in stored])
+
+
+@router.post(
+    "", status_code=201, summary="Create an alert rule", dependencies=WRITE, openapi_extra=takes(BODY, EXAMPLE)
+)
+async def create_rule(body: JsonObject, api: Api) -> AlertRule:
+    """A rule of kind `score` fires beyond a level, one of kind `band` when the band becomes one of some.
+
+    Accounts that are there already fire within moments. Names are unique: 409.
+    """
+    return await _save(api, new_id(), body, is_new=True)
+
+
+@router.get("/{rule_id}", summary="One alert rule", dependencies=READ)
+async def read_rule(rule_id: UUID, api: Api) -> AlertRule:
+    """A rule."""
+    async with api.reads.connect() as connection:
+        return _shown(_found(await rules.get(connection, rule_id)))
+
+
+@router.put("/{rule_id}", summary="Replace an alert rule", dependencies=WRITE, openapi_extra=takes(BODY, EXAMPLE))
+async def replace_rule(rule_id: UUID, body: JsonObject, api: Api) -> AlertRule:
+    """What isn't given takes its default."""
+    return await _save(api, rule_id, body, is_new=False)
+
+
+@router.patch(
+    "/{rule_id}",
+    summary="Change an alert rule",
+    dependencies=WRITE,
+    openapi_extra=takes(PATCH_BODY, {"enabled": False}),
+)
+async def change_rule(rule_id: UUID, body: JsonObject, api: Api) -> AlertRule:
+    """What isn't given stays, null stands for the default."""
+    async with api.reads.connect() as connection:
+        stored = _found(await rules.get(connection, rule_id))
+    merged = {**stored["document"], **{name: stored[name] for name in ("name", "kind", "enabled")}, **body}
+    return await _save(api, rule_id, {name: value for name, value in merged.items() if value is not None}, is_new=False)
+
+
+@router.delete("/{rule_id}", status_code=204, summary="Delete an alert rule", dependencies=WRITE)
+async def delete_rule(rule_id: UUID, api: Api) -> None:
+    """Its alerts stay."""
+    async with api.engine.begin() as connection:
+        if not await rules.remove(connection, rule_id):
+            raise not_found("alert rule")
+    api.policies.forget()
+
+
+async def _save(api: Context, rule_id: UUID, body: dict[str, Any], *, is_new: bool) -> AlertRule:
+    rule = parse_rule(body)
+    try:
+        async with api.engine.begin() as connection:
+            if is_new:
+                stored = await rules.create(connection, {"id": rule_id, **rule})
+            else:
+                stored = _found(await rules.replace(connection, rule_id, rule))
+            await scores.make_all_due(connection)
+    except IntegrityError:
+        raise ProblemError(409, f"There is an alert rule named {rule['name']!r} already.") from None
+    api.policies.forget()
+    return _shown(stored)
+
+
+def _found(rule: dict[str, Any] | None) -> dict[str, Any]:
+    if rule is None:
+        raise not_found("alert rule")
+    return rule
+
+
+def _shown(rule: dict[str, Any]) -> AlertRule:
+    return AlertRule(**{**rule.pop("document"), **rule})

@@ -1,0 +1,115 @@
+"""The application: routers, layers and what they share."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.api import (
+    accounts,
+    alert_rules,
+    alerts,
+    api_keys,
+    dead_letters,
+    deliveries,
+    events,
+    health,
+    probes,
+    problems,
+    scorecards,
+    webhook_endpoints,
+)
+from service.api.bodies import BodyLimit
+from service.api.conditional import Conditional
+from service.api.deps import Clock, Context
+from service.api.known_keys import KnownKeys
+from service.api.observing import Observing
+from service.api.openapi import DESCRIPTION, ERRORS, TAGS, DescribedAPI
+from service.api.paths import SlashesInSegments
+from service.policy import PolicyCache
+from service.publishing import Publisher
+from service.secrets import Vault
+from service.settings import Settings
+
+ROUTERS = (
+    health.router,
+    accounts.router,
+    events.router,
+    scorecards.router,
+    alert_rules.router,
+    alerts.router,
+    webhook_endpoints.router,
+    deliveries.router,
+    dead_letters.router,
+    api_keys.router,
+    probes.router,
+)
+"""In the order in which paths are tried, the busiest first."""
+
+
+def create_app(settings: Settings, engine: AsyncEngine, publisher: Publisher, clock: Clock) -> FastAPI:
+    """The API over an engine and a publisher. It starts and stops the publisher; the engine stays the caller's.
+
+    Raises `HealthError` if the encryption key can't be used.
+    """
+    app = DescribedAPI(
+        title="account-health",
+        version=version("account-health"),
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        responses=ERRORS,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        lifespan=_lifespan,
+    )
+    app.state.context = _context(settings, engine, publisher, clock)
+    problems.install(app)
+    app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _method_not_allowed)
+    for router in ROUTERS:
+        app.include_router(router)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, limit=settings.http_max_body_bytes)
+    app.add_middleware(Conditional)
+    app.add_middleware(SlashesInSegments)
+    app.add_middleware(Observing)
+    return app
+
+
+def _context(settings: Settings, engine: AsyncEngine, publisher: Publisher, clock: Clock) -> Context:
+    return Context(
+        settings=settings,
+        engine=engine,
+        reads=engine.execution_options(isolation_level="AUTOCOMMIT"),
+        publisher=publisher,
+        clock=clock,
+        policies=PolicyCache(settings.retention_days, time.monotonic),
+        keys=KnownKeys(engine, clock),
+        vault=Vault(settings.encryption_key),
+    )
+
+
+async def _method_not_allowed(request: Request, _: Exception) -> Response:
+    methods: set[str] = set()
+    for route in (route for router in ROUTERS for route in router.routes):
+        if isinstance(route, APIRoute) and route.path_regex.match(request.scope["path"]):
+            methods |= route.methods or set()
+    if not methods or "GET" in methods:  # the documentation has routes of its own, for GET
+        methods |= {"GET", "HEAD"}
+    allowed = ", ".join(sorted(methods))
+    return problems.answer(405, f"This path takes {allowed}.", headers={"Allow": allowed})
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    publisher: Publisher = app.state.context.publisher
+    await publisher.start()
+    try:
+        yield
+    finally:
+        await publisher.stop()

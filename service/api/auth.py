@@ -1,0 +1,45 @@
+"""Who may do what: an API key as bearer token, with the scope that a route needs."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+
+from service.api.deps import Api
+from service.api.problems import ProblemError
+from service.keys import Scope, allows
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="key",
+    description="An API key, `hk_…`. Its scopes are read, write and admin; each includes the ones before it.",
+)
+
+
+async def authorise(
+    api: Api, scopes: SecurityScopes, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> None:
+    """Let the request pass if it bears a key with the scope that the route needs; else 401 or 403."""
+    if credentials is None:
+        raise _unauthorised("Send an API key: Authorization: Bearer hk_…", "Bearer")
+    key = await api.keys.find(credentials.credentials)
+    if key is None:
+        raise _unauthorised("The API key is unknown or has expired.", 'Bearer error="invalid_token"')
+    for scope in scopes.scopes:
+        if not allows(key.scopes, scope):  # type: ignore[arg-type] # needs() takes only scopes
+            challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+            raise ProblemError(403, f"This needs a key with scope {scope}.", headers={"WWW-Authenticate": challenge})
+
+
+def needs(scope: Scope) -> Any:
+    """A route's dependency on a key with `scope`."""
+    return Security(authorise, scopes=[scope])
+
+
+def _unauthorised(detail: str, challenge: str) -> ProblemError:
+    return ProblemError(401, detail, headers={"WWW-Authenticate": challenge})
+
+
+READ = [needs("read")]
+WRITE = [needs("write")]
+ADMIN = [needs("admin")]

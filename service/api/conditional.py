@@ -1,0 +1,63 @@
+"""ETags: every JSON answer to GET carries one, and `If-None-Match` saves sending what the caller has."""
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from xxhash import xxh3_128_hexdigest
+
+
+class Conditional:
+    """Hashes an answer's body as it goes out, or answers 304 in its place."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """`app` is the rest of the service."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and scope["method"] == "GET":
+            send = _Tagged(Headers(scope=scope).get("if-none-match", ""), send)
+        await self._app(scope, receive, send)
+
+
+class _Tagged:
+    """A `send` that holds back a JSON answer until its body, which comes in one piece, is known."""
+
+    def __init__(self, if_none_match: str, send: Send) -> None:
+        self._if_none_match = if_none_match
+        self._send = send
+        self._start: Message | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_tagged(message):
+            self._start = message
+        elif self._start is None:
+            await self._send(message)
+        else:
+            await self._finish(self._start, message)
+            self._start = None
+
+    async def _finish(self, start: Message, body: Message) -> None:
+        if body.get("more_body"):
+            await self._send(start)
+            await self._send(body)
+            return
+        tag = f'"{xxh3_128_hexdigest(body["body"])}"'
+        headers = MutableHeaders(scope=start)
+        headers["ETag"] = tag
+        if _matches(self._if_none_match, tag):
+            start["status"] = 304
+            for name in ("Content-Length", "Content-Type"):
+                del headers[name]
+            body = {"type": "http.response.body", "body": b""}
+        await self._send(start)
+        await self._send(body)
+
+
+def _is_tagged(start: Message) -> bool:
+    return start["status"] == 200 and Headers(scope=start).get("content-type", "").startswith("application/json")
+
+
+def _matches(if_none_match: str, tag: str) -> bool:
+    """Weak comparison, as RFC 9110 wants it here; proxies that compress make our tags weak."""
+    given = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
+    return tag in given or given == ["*"]

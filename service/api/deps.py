@@ -1,0 +1,39 @@
+"""What handlers are given: the process's engine, publisher, clock and so on, in one object."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.api.known_keys import KnownKeys
+from service.policy import PolicyCache
+from service.publishing import Publisher
+from service.secrets import Vault
+from service.settings import Settings
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The process's own. `reads` is the engine without transactions, for a single statement or two."""
+
+    settings: Settings
+    engine: AsyncEngine
+    reads: AsyncEngine
+    publisher: Publisher
+    clock: Clock
+    policies: PolicyCache
+    keys: KnownKeys
+    vault: Vault
+
+
+async def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Api = Annotated[Context, Depends(_context)]

@@ -1,0 +1,98 @@
+"""A webhook endpoint as people write it, checked, and as it is stored."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import AfterValidator, Field
+
+from service.api.bodies import StrictModel
+from service.api.paths import printable
+from service.api.problems import FieldError, invalid
+from service.delivery.destinations import check_headers, check_url
+from service.delivery.targets import TARGETS
+from service.errors import HealthError
+from service.secrets import Vault
+from service.settings import Settings
+
+EventType = Literal[
+    "health.threshold.crossed",
+    "health.threshold.resolved",
+    "health.band.changed",
+    "health.score.dropped",
+    "health.digest",
+]
+Words = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]],
+    Field(min_length=1, max_length=200),
+]
+
+EXAMPLE = {"url": "https://crm.example.com/hooks/health", "bands": ["red"], "segments": ["enterprise"]}
+
+
+def _known_target(target: str) -> str:
+    if target not in TARGETS:
+        raise ValueError(f"must be one of {', '.join(TARGETS)}")
+    return target
+
+
+class _Settings(StrictModel):
+    """What an endpoint may be given. In the filters null takes all; else an alert has to match each of them."""
+
+    target: Annotated[str, AfterValidator(_known_target)] = "standard"
+    description: Annotated[str, Field(max_length=1000), AfterValidator(printable)] = ""
+    enabled: bool = True
+    headers: dict[str, str] | None = Field(None, description="Additional request headers. They are kept encrypted.")
+    event_types: Annotated[list[EventType], Field(min_length=1)] | None = None
+    rules: Words | None = Field(None, description="Ids or names of alert rules.")
+    bands: Annotated[list[Literal["green", "yellow", "red", "unknown"]], Field(min_length=1)] | None = None
+    segments: Words | None = None
+    stages: Words | None = None
+    owners: Words | None = None
+    ordered: bool = Field(False, description="Send an account's alerts strictly one after the other.")
+
+
+class EndpointBody(_Settings):
+    """An endpoint as a whole: what isn't given takes its default."""
+
+    url: str
+
+
+class EndpointPatch(_Settings):
+    """A change: what isn't given stays."""
+
+    url: str = ""
+
+
+def all_columns(body: EndpointBody, settings: Settings, vault: Vault) -> Any:
+    """The columns of an endpoint that is created or replaced."""
+    return _checked(body.model_dump(), settings, vault)
+
+
+def changed_columns(patch: EndpointPatch, settings: Settings, vault: Vault) -> Any:
+    """The columns that a patch gives."""
+    return _checked(patch.model_dump(exclude_unset=True), settings, vault)
+
+
+def _checked(columns: dict[str, Any], settings: Settings, vault: Vault) -> dict[str, Any]:
+    if "url" in columns:
+        columns["url"] = _checked_url(columns["url"], settings)
+    if headers := columns.get("headers"):
+        try:
+            check_headers(headers)
+        except HealthError as error:
+            raise _refused("headers", error) from None
+        columns["headers"] = vault.seal(msgspec.json.encode(headers))
+    elif "headers" in columns:
+        columns["headers"] = None
+    return columns
+
+
+def _checked_url(url: str, settings: Settings) -> str:
+    try:
+        return check_url(url, allow_http=settings.webhook_allow_http, allow=settings.webhook_allow_networks)
+    except HealthError as error:
+        raise _refused("url", error) from None
+
+
+def _refused(field: str, error: HealthError) -> Exception:
+    return invalid(FieldError(field, str(error).removeprefix(f"{field} ")))

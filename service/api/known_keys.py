@@ -1,0 +1,73 @@
+"""API keys as this process knows them."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.keys import digest_of
+from service.storage import api_keys
+from service.storage.api_keys import ApiKey
+from service.storage.transient import is_transient
+
+KEEP_SECONDS = 10.0
+"""How long a key that was deleted elsewhere may still be good here."""
+
+KEEP_IN_OUTAGE_SECONDS = 300.0
+"""How long a key that was good stays so while Postgres can't be asked: metrics and intake need nothing else of it."""
+
+MOST_KEPT = 10_000
+
+
+class KnownKeys:
+    """Finds keys by their text, and remembers the ones it found for `KEEP_SECONDS`. What isn't a key isn't kept.
+
+    Looking one up also notes that it is in use, so `last_used_at` costs a write a minute, not one a request.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, clock: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`clock` tells whether a key has expired, `monotonic` how long it has been remembered."""
+        self._engine = engine
+        self._clock = clock
+        self._monotonic = monotonic
+        self._kept: dict[bytes, tuple[float, ApiKey]] = {}
+
+    async def find(self, text: str) -> ApiKey | None:
+        """The key, if there is one with this text that has not expired."""
+        key = await self._find(digest_of(text))
+        return None if key is None or _has_expired(key, self._clock()) else key
+
+    def forget(self) -> None:
+        """Look every key up again."""
+        self._kept.clear()
+
+    async def _find(self, digest: bytes) -> ApiKey | None:
+        found_at, kept = self._kept.get(digest, (0.0, None))
+        age = self._monotonic() - found_at
+        if kept is not None and age < KEEP_SECONDS:
+            return kept
+        try:
+            return await self._look_up(digest)
+        except Exception as error:
+            if kept is None or age > KEEP_IN_OUTAGE_SECONDS or not is_transient(error):
+                raise
+            return kept
+
+    async def _look_up(self, digest: bytes) -> ApiKey | None:
+        async with self._engine.begin() as connection:
+            key = await api_keys.find(connection, digest)
+            if key is not None:
+                await api_keys.mark_used(connection, key, self._clock())
+        self._kept.pop(digest, None)
+        if key is not None:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[digest] = (self._monotonic(), key)
+        return key
+
+
+def _has_expired(key: ApiKey, now: datetime) -> bool:
+    return key.expires_at is not None and key.expires_at <= now

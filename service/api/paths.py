@@ -1,0 +1,65 @@
+"""Account ids in paths. An id may hold any printable character, `/` too if it is percent-encoded.
+
+Servers decode a path before it is routed, after which `a%2Fb` looks like two segments. So the path is decoded here
+once more, with another character in the place of an encoded slash: a lone surrogate, which no UTF-8 decodes to.
+"""
+
+import re
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import Path
+from pydantic import AfterValidator
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api import problems
+
+_SLASH = "\udc2f"
+_ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
+LONGEST_ACCOUNT_ID = 256
+
+
+class _AccountConvertor(StringConvertor):
+    """`{account_id:account}` in a route."""
+
+    def convert(self, value: str) -> str:
+        return value.replace(_SLASH, "/")
+
+
+register_url_convertor("account", _AccountConvertor())
+
+
+def printable(text: str) -> str:
+    """A validator for text that goes to the database: no control characters, no NUL."""
+    if not text.isprintable():
+        raise ValueError("must be printable characters")
+    return text
+
+
+AccountId = Annotated[
+    str,
+    Path(
+        min_length=1, max_length=LONGEST_ACCOUNT_ID, description="Percent-encode it, `/` as `%2F`.", examples=["acme"]
+    ),
+    AfterValidator(printable),
+]
+
+
+class SlashesInSegments:
+    """Decodes the path so that an encoded slash doesn't end a segment. A path that isn't UTF-8 leads nowhere: 404."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """`app` is the rest of the service."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            raw = _ENCODED_SLASH.sub(_SLASH, scope["raw_path"].decode("latin-1"))
+            try:
+                scope["path"] = unquote(raw, errors="strict")
+            except UnicodeDecodeError:
+                await problems.answer(404, "The path is not UTF-8.")(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

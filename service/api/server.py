@@ -1,0 +1,93 @@
+"""The process that serves the API."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from service.api.app import create_app
+from service.errors import HealthError
+from service.publishing import Publisher
+from service.settings import Settings
+from service.storage.engine import create_engine
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS = 6
+"""How long requests under way may take to end; publishing takes at most five."""
+_BACKLOG = 2048
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then let requests under way end. Raises `HealthError` if the port can't be had."""
+    listening = listen(settings)
+    engine = create_engine(settings, "api")
+    try:
+        app = create_app(settings, engine, Publisher(settings), lambda: datetime.now(UTC))
+        host, port = listening.getsockname()[:2]
+        log.info("listening", host=host, port=port)
+        await run(app, listening, stop)
+    finally:
+        listening.close()
+        await engine.dispose()
+
+
+async def run(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:
+    """Serve `app` on a bound socket until `stop` is set. The event loop is the caller's, and so are signals."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        server.should_exit = True
+        await serving
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A socket bound to the host and port of the settings; raises `HealthError` naming the setting at fault."""
+    host, port = settings.http_host, settings.http_port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise HealthError(
+                f"HEALTH_HTTP_PORT {port} is in use on {host}", "Stop what uses it, or set another port"
+            ) from None
+        if error.errno == errno.EACCES:
+            raise HealthError(f"HEALTH_HTTP_PORT {port} may not be used", "Set a port from 1024 on") from None
+        raise HealthError(
+            f"HEALTH_HTTP_HOST {host} can't be used: {error.strerror}", "Set an address of this machine"
+        ) from None
+    # Connections inherit it. Without, an answer's body waits 40 ms for the acknowledgement of its head.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without signal handlers of its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

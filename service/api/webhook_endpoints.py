@@ -1,0 +1,143 @@
+"""/v1/webhook-endpoints: where alerts are sent."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.auth import READ, WRITE
+from service.api.bodies import body_of
+from service.api.deps import Api
+from service.api.endpoint_bodies import EXAMPLE, EndpointBody, EndpointPatch, all_columns, changed_columns
+from service.api.openapi import takes
+from service.api.pages import PageQuery
+from service.api.problems import not_found
+from service.delivery import keyring
+from service.delivery.keyring import SigningSecret
+from service.ids import new_id
+from service.secrets import new_webhook_secret
+from service.storage import endpoints
+from service.storage.endpoints import Endpoint
+
+router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
+
+
+class WebhookEndpoint(BaseModel):
+    """A subscriber. Neither its secret nor its headers are shown."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    url: str
+    target: str
+    description: str
+    enabled: bool
+    has_headers: bool
+    event_types: Sequence[str] | None
+    rules: Sequence[str] | None
+    bands: Sequence[str] | None
+    segments: Sequence[str] | None
+    stages: Sequence[str] | None
+    owners: Sequence[str] | None
+    ordered: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewWebhookEndpoint(WebhookEndpoint):
+    """A subscriber just created, with the secret that its messages are signed with."""
+
+    secret: str = Field(description="Shown this once. Keep it: receivers verify `webhook-signature` with it.")
+
+
+class WebhookEndpointPage(BaseModel):
+    """A page of endpoints."""
+
+    items: Sequence[WebhookEndpoint]
+    next_page_token: str | None
+
+
+@router.get("", summary="List webhook endpoints", dependencies=READ)
+async def list_endpoints(query: Annotated[PageQuery, Query()], api: Api) -> WebhookEndpointPage:
+    """Endpoints in the order of their creation."""
+    async with api.reads.connect() as connection:
+        rows = await endpoints.page(connection, after=query.start(UUID), limit=query.limit)
+    items, token = query.cut(rows, lambda endpoint: endpoint.id)
+    return WebhookEndpointPage(items=[_shown(endpoint) for endpoint in items], next_page_token=token)
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a webhook endpoint",
+    dependencies=WRITE,
+    openapi_extra=takes(EndpointBody, EXAMPLE),
+)
+async def create_endpoint(
+    body: Annotated[EndpointBody, Depends(body_of(EndpointBody))], api: Api, response: Response
+) -> NewWebhookEndpoint:
+    """Alerts from now on that pass its filters are sent to it, signed as the Standard Webhooks specify."""
+    secret = new_webhook_secret()
+    columns = all_columns(body, api.settings, api.vault)
+    columns["secret"] = api.vault.seal(keyring.dump((SigningSecret(secret),)))
+    async with api.engine.begin() as connection:
+        created = await endpoints.create(connection, new_id(), columns, api.clock())
+    response.headers["Cache-Control"] = "no-store"
+    return NewWebhookEndpoint(**_shown(created).model_dump(), secret=secret)
+
+
+@router.get("/{endpoint_id}", summary="One webhook endpoint", dependencies=READ)
+async def read_endpoint(endpoint_id: UUID, api: Api) -> WebhookEndpoint:
+    """An endpoint."""
+    async with api.reads.connect() as connection:
+        return _shown(await endpoints.get(connection, endpoint_id))
+
+
+@router.put(
+    "/{endpoint_id}",
+    summary="Replace a webhook endpoint",
+    dependencies=WRITE,
+    openapi_extra=takes(EndpointBody, EXAMPLE),
+)
+async def replace_endpoint(
+    endpoint_id: UUID, body: Annotated[EndpointBody, Depends(body_of(EndpointBody))], api: Api
+) -> WebhookEndpoint:
+    """What isn't given takes its default; the secret stays."""
+    columns = all_columns(body, api.settings, api.vault)
+    async with api.engine.begin() as connection:
+        return _shown(await endpoints.change(connection, endpoint_id, columns, api.clock()))
+
+
+@router.patch(
+    "/{endpoint_id}",
+    summary="Change a webhook endpoint",
+    dependencies=WRITE,
+    openapi_extra=takes(EndpointPatch, {"enabled": False}),
+)
+async def change_endpoint(
+    endpoint_id: UUID, body: Annotated[EndpointPatch, Depends(body_of(EndpointPatch))], api: Api
+) -> WebhookEndpoint:
+    """What isn't given stays. Messages that waited while it was disabled go out when it is enabled again."""
+    columns = changed_columns(body, api.settings, api.vault)
+    async with api.engine.begin() as connection:
+        return _shown(await endpoints.change(connection, endpoint_id, columns, api.clock()))
+
+
+@router.delete("/{endpoint_id}", status_code=204, summary="Delete a webhook endpoint", dependencies=WRITE)
+async def delete_endpoint(endpoint_id: UUID, api: Api) -> None:
+    """With it go its deliveries; the alerts stay."""
+    async with api.engine.begin() as connection:
+        if not await endpoints.remove(connection, endpoint_id):
+            raise not_found("webhook endpoint")
+
+
+def _shown(endpoint: Endpoint | None) -> WebhookEndpoint:
+    if endpoint is None:
+        raise not_found("webhook endpoint")
+    names = [name for name in WebhookEndpoint.model_fields if name != "has_headers"]
+    return WebhookEndpoint(
+        **{name: getattr(endpoint, name) for name in names}, has_headers=endpoint.headers is not None
+    )

@@ -1,0 +1,105 @@
+"""`account-health api-key …`: who may use the HTTP API."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.commands.running import in_transaction
+from service.errors import HealthError
+from service.ids import new_id
+from service.keys import SCOPES, Scope, new_key
+from service.settings import load_settings
+from service.storage import api_keys
+from service.storage.api_keys import ApiKey
+
+PAGE = 1000
+WIDE = 200
+
+ScopeOption = Annotated[list[str], typer.Option("--scope", help=f"{', '.join(SCOPES)}; each includes those before it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(help="Keys for the HTTP API.", no_args_is_help=True)
+    group.command()(create)
+    group.command(name="list")(list_keys)
+    group.command()(revoke)
+    app.add_typer(group, name="api-key")
+
+
+def create(
+    name: str,
+    scope: ScopeOption,
+    expires_in: Annotated[int | None, typer.Option(min=1, max=36_500, metavar="DAYS", help="By default never.")] = None,
+) -> None:
+    """Make a key and print it, alone. It is kept only as a digest: this is the one time that it is shown."""
+    key = new_key()
+    now = datetime.now(UTC)
+    expires_at = None if expires_in is None else now + timedelta(days=expires_in)
+    scopes = _known(scope)
+
+    async def insert(connection: AsyncConnection) -> ApiKey:
+        return await api_keys.create(
+            connection,
+            new_id(),
+            name=_usable(name),
+            digest=key.digest,
+            hint=key.hint,
+            scopes=scopes,
+            now=now,
+            expires_at=expires_at,
+        )
+
+    in_transaction(load_settings(), insert)
+    typer.echo(key.text)
+
+
+def list_keys() -> None:
+    """List the keys: how each begins, what it allows, and when it was last used."""
+    console = Console()
+    table = Table("id", "name", "key", "scopes", "created", "expires", "last used")
+    table.columns[0].no_wrap = True  # whole, to be given to `revoke`
+    for key in in_transaction(load_settings(), _all_keys):
+        moments = [_minute(moment) for moment in (key.created_at, key.expires_at, key.last_used_at)]
+        table.add_row(str(key.id), key.name, f"{key.hint}…", " ".join(key.scopes), *moments)
+    console.print(table, width=None if console.is_terminal else WIDE)
+
+
+def revoke(key_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `api-key list` shows it.")]) -> None:
+    """Revoke a key; requests that bear it are refused within moments."""
+
+    async def remove(connection: AsyncConnection) -> bool:
+        return await api_keys.remove(connection, key_id)
+
+    if not in_transaction(load_settings(), remove):
+        raise HealthError(f"There is no API key {key_id}", "Run: account-health api-key list")
+    typer.echo("The key is revoked.")
+
+
+async def _all_keys(connection: AsyncConnection) -> list[ApiKey]:
+    keys: list[ApiKey] = []
+    while page := await api_keys.page(connection, after=keys[-1].id if keys else None, limit=PAGE):
+        keys += page
+    return keys
+
+
+def _known(wanted: list[str]) -> list[Scope]:
+    scopes = [scope for scope in SCOPES if scope in wanted]
+    if unknown := set(wanted).difference(scopes):
+        raise HealthError(f"--scope {min(unknown)!r} is not known", f"Give {', '.join(SCOPES)}")
+    return scopes
+
+
+def _usable(name: str) -> str:
+    if not (0 < len(name) <= 200 and name.isprintable()):
+        raise HealthError("NAME can't be used", "Give 1 to 200 printable characters")
+    return name
+
+
+def _minute(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "never"

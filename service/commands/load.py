@@ -1,0 +1,95 @@
+"""`account-health load`."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from service.loading.stopping import Stop, StoppedError
+from service.settings import load_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="load")(load_command)
+
+
+def load_command(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="CloudEvents, one a line (.ndjson, .jsonl, also .gz), or any table (.parquet).",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+        ),
+    ],
+    topic: Annotated[
+        str | None, typer.Option(help="Which events these are; by default every event's type says it.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Which column of a table fills which field: subject, time, id, source, or a field of data. Repeat it.",
+            metavar="OURS=THEIRS",
+        ),
+    ] = None,
+    constant: Annotated[
+        list[str] | None, typer.Option(help="A field that is the same in all rows. Repeat it.", metavar="FIELD=VALUE")
+    ] = None,
+    shift_to_now: Annotated[
+        bool, typer.Option("--shift-to-now", help="Move all times by whole days, so that the newest is of today.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check every row and show the first; send nothing.")
+    ] = False,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Leave out rows that can't be events, instead of sending nothing.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send a log that was loaded before from its beginning.")
+    ] = False,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where to remember how far loads came. [default: ~/.local/state/account-health/loads]"),
+    ] = None,
+) -> None:
+    """Load history: publish event logs to Kafka, marked as backfill.
+
+    A load that was stopped goes on where it was when the same command is run again.
+    """
+    # Not at the top: Arrow takes half a second to import, and no other command needs it.
+    from service.loading.checkpoint import default_folder
+    from service.loading.event_log import mapping_of, signal_of_topic
+    from service.loading.files import Order
+    from service.loading.load import load, rehearse
+
+    settings = load_settings()
+    signal = signal_of_topic(topic, settings)
+    order = Order(
+        files=files,
+        signal=signal,
+        mapping=mapping_of(files, signal, column or [], constant or []),
+        state_dir=state_dir or default_folder(),
+        shift_to_now=shift_to_now,
+        skip_invalid=skip_invalid,
+        again=again,
+    )
+    # What matters of aiokafka's log lines is said by the errors here.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    work = rehearse if dry_run else load
+    uvloop.run(_until_stopped(lambda stop: work(order, settings, stop)))
+
+
+async def _until_stopped(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    stop = Stop()
+    try:
+        await work(stop)
+    except StoppedError as stopped:
+        typer.echo(f"account-health: {stopped}", err=True)
+        raise typer.Exit(128 + stop.signal) from None

@@ -1,0 +1,16 @@
+"""The command tree of `account-health`."""
+
+import typer
+
+from service.commands import database, demo, keys, load, processes, progress, scorecards, topics, up
+
+app = typer.Typer(
+    name="account-health",
+    help="A live health score for every customer account. Settings are environment variables HEALTH_… or a .env file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for module in (up, processes, database, topics, load, scorecards, keys, progress, demo):
+    module.register(app)

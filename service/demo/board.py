@@ -1,0 +1,100 @@
+"""What the viewer is shown: the state of all accounts, and what happened last."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.demo.client import AccountScore
+from service.demo.receiver import Received
+
+WORTH_TELLING = 1.0
+"""Points by which a score has to move before it is told."""
+KEPT = 50
+RATE_SECONDS = 5.0
+NOTICE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreChange:
+    """A score moved."""
+
+    at: datetime
+    name: str
+    before: float
+    after: float
+    band: str
+
+
+class Board:
+    """Gathers what the screens show. Of changes and webhooks it keeps the last ones, and counts all."""
+
+    def __init__(self) -> None:
+        """Empty; the clock of the rate and the uptime starts."""
+        self.scores: dict[str, float | None] = {}
+        self.bands: Counter[str] = Counter()
+        self.changes: deque[ScoreChange] = deque(maxlen=KEPT)
+        self.webhooks: deque[Received] = deque(maxlen=KEPT)
+        self.webhooks_received = 0
+        self.changes_seen = 0
+        self.folded = 0
+        self._notice = ""
+        self._noticed_at = 0.0
+        self._began = time.monotonic()
+        self._told: dict[str, float] = {}
+        self._samples: deque[tuple[float, int]] = deque()
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
+    @property
+    def notice(self) -> str:
+        """What went wrong of late, if anything did."""
+        return self._notice if time.monotonic() - self._noticed_at < NOTICE_SECONDS else ""
+
+    @property
+    def rate(self) -> float:
+        """Events folded a second, of late."""
+        if len(self._samples) < 2:
+            return 0.0
+        (first_at, first), (last_at, last) = self._samples[0], self._samples[-1]
+        return (last - first) / (last_at - first_at)
+
+    def tell(self, notice: str) -> None:
+        """Something went wrong; it is shown for a while."""
+        self._notice = notice
+        self._noticed_at = time.monotonic()
+
+    def add_folded(self, count: int) -> None:
+        """`count` events are folded in all."""
+        now = time.monotonic()
+        self.folded = count
+        self._samples.append((now, count))
+        while now - self._samples[0][0] > RATE_SECONDS:
+            self._samples.popleft()
+
+    def add_accounts(self, accounts: Iterable[AccountScore], at: datetime) -> None:
+        """The accounts as they are now."""
+        accounts = list(accounts)
+        self.scores = {account.account_id: account.score for account in accounts}
+        self.bands = Counter(account.band for account in accounts)
+        for account in accounts:
+            self._notice_change(account, at)
+
+    def add_webhook(self, webhook: Received) -> None:
+        """A webhook arrived."""
+        self.webhooks_received += 1
+        self.webhooks.append(webhook)
+
+    def _notice_change(self, account: AccountScore, at: datetime) -> None:
+        if account.score is None:
+            return
+        before = self._told.setdefault(account.account_id, account.score)
+        if abs(account.score - before) >= WORTH_TELLING:
+            self._told[account.account_id] = account.score
+            self.changes_seen += 1
+            name = account.name or account.account_id
+            self.changes.append(ScoreChange(at, name, before, account.score, account.band))

@@ -1,0 +1,20 @@
+"""How far folding has come, as Postgres knows it."""
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.storage import progress
+from service.storage.progress import Partition
+from service.storage.transient import persistently
+
+
+async def folded(engine: AsyncEngine) -> dict[Partition, int]:
+    """How many records of each partition are folded: its next offset, as the embedded broker's logs begin at 0.
+
+    Waits while Postgres is away.
+    """
+
+    async def read() -> dict[Partition, int]:
+        async with engine.connect() as connection:
+            return {(row.topic, row.partition): row.next_offset for row in await progress.show(connection)}
+
+    return await persistently(read, "looking how far folding is")

@@ -1,0 +1,60 @@
+"""Loading what has happened while the demo wasn't there to see: all history at first, later what was missed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from service.blocking import in_thread
+from service.demo.customers import Customer
+from service.demo.events import DemoEvent
+from service.demo.folder import DemoFolder, Memory
+from service.demo.folding import folded
+from service.demo.history import HISTORY_DAYS, happened, introductions
+from service.demo.starting import Running
+from service.demo.steps import Steps
+from service.storage.progress import Partition
+
+HISTORY = timedelta(days=HISTORY_DAYS)
+LOOK_SECONDS = 0.2
+
+
+async def load_missing(
+    running: Running, folder: DemoFolder, memory: Memory, customers: Sequence[Customer], steps: Steps
+) -> None:
+    """Bring everything up to now. Cut short, it is done again the next time, and nothing counts twice."""
+    now = datetime.now(UTC)
+    history = f"{HISTORY_DAYS} days in the life of {memory.accounts} customers"
+    title = "What happened meanwhile" if memory.loaded else history
+    with steps.step(title, bar=True) as tell:
+        events = await in_thread(_missing, memory, customers, now)
+        words = f"{len(events):,} events"
+        await _send(running, events, lambda share: tell(share, words))
+    memory.loaded = True
+    memory.until = now
+    folder.save(memory)
+
+
+def _missing(memory: Memory, customers: Sequence[Customer], now: datetime) -> list[DemoEvent]:
+    first_day = memory.began_at.date()
+    if memory.loaded:
+        since = max(memory.until, now - HISTORY)
+        return list(happened(customers, memory.seed, first_day, since, now))
+    since = memory.began_at - HISTORY
+    return [*introductions(customers, since), *happened(customers, memory.seed, first_day, since, now)]
+
+
+async def _send(running: Running, events: Sequence[DemoEvent], tell: Callable[[float], None]) -> None:
+    """Send the events as history and wait until they are folded."""
+    before = sum((await folded(running.engine)).values())
+    sending = asyncio.create_task(running.producer.send(events, backfill=True))
+    try:
+        while not (sending.done() and await _reached(running, sending.result())):
+            tell((sum((await folded(running.engine)).values()) - before) / max(len(events), 1))
+            await asyncio.sleep(LOOK_SECONDS)
+    finally:
+        sending.cancel()
+
+
+async def _reached(running: Running, ends: dict[Partition, int]) -> bool:
+    done = await folded(running.engine)
+    return all(done.get(partition, 0) >= end for partition, end in ends.items())

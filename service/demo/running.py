@@ -1,0 +1,85 @@
+"""The demo from its start to its end."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+from aiokafka.errors import KafkaError
+from rich.console import Console
+
+from service.demo.board import Board
+from service.demo.customers import make_customers
+from service.demo.folder import DemoFolder, Memory
+from service.demo.lines import Lines
+from service.demo.live import LiveTraffic
+from service.demo.loading import load_missing
+from service.demo.options import Options
+from service.demo.screen import Screen
+from service.demo.starting import Running, bring_up
+from service.demo.steps import Steps
+from service.demo.trimming import keep_log_short
+from service.demo.watching import watch_accounts, watch_folding
+from service.errors import HealthError
+
+DRAW_SECONDS = 0.5
+EXAMPLE = "/v1/accounts?sort=score&page_size=3"
+
+
+async def run(options: Options, console: Console) -> None:
+    """Run the demo until this is cancelled, and leave nothing running. Raises `HealthError`."""
+    began = time.monotonic()
+    folder = DemoFolder(options.data_dir)
+    memory = folder.open(options.seed, options.accounts, datetime.now(UTC))
+    try:
+        async with AsyncExitStack() as stack:
+            stack.callback(folder.close)
+            await _run(options, console, folder, memory, stack, began)
+    except KafkaError as error:
+        raise HealthError(f"The embedded broker can't be used: {error}", f"Its log is in {folder.path}") from error
+
+
+async def _run(
+    options: Options, console: Console, folder: DemoFolder, memory: Memory, stack: AsyncExitStack, began: float
+) -> None:
+    steps = Steps(console)
+    board = Board()
+    customers = make_customers(memory.accounts, memory.seed, memory.began_at.date())
+    with steps.shown():
+        running = await bring_up(options, folder, memory, board, steps, stack)
+        await load_missing(running, folder, memory, customers, steps)
+        running.start_rest()
+    above = _welcome(console, running, folder, memory, options, time.monotonic() - began)
+    traffic = LiveTraffic(running, folder, memory, customers, board)
+    running.tasks.create_task(keep_log_short(running.settings, running.engine))
+    running.tasks.create_task(watch_folding(running.engine, board))
+    running.tasks.create_task(watch_accounts(running.client, board))
+    running.tasks.create_task(traffic.flow(options.rate))
+    with Screen(console, board, above) if console.is_terminal else Lines(console, board) as view:
+        while True:
+            view.draw()
+            await asyncio.sleep(DRAW_SECONDS)
+
+
+def _welcome(
+    console: Console, running: Running, folder: DemoFolder, memory: Memory, options: Options, seconds: float
+) -> int:
+    """Tell what a viewer can do; returns how many lines of the terminal that takes.
+
+    Wrapping is left to the terminal, so that what is copied comes out whole.
+    """
+    lines = [
+        f"Ready in {seconds:.1f} s. Ctrl-C stops everything; the data stays in {folder.path}.",
+        "",
+        f"  API docs  {running.url}/docs",
+        f"  API key   {running.key}",
+        f"  Try       curl -H 'Authorization: Bearer {running.key}' '{running.url}{EXAMPLE}'",
+        "",
+    ]
+    if options.accounts != memory.accounts:
+        lines.insert(1, f"It goes on with {memory.accounts} accounts; to have {options.accounts}, --reset it first.")
+    if options.port != running.port:
+        lines.insert(1, f"Port {options.port} is in use, so the API is on port {running.port}.")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return sum(len(line) // console.width + 1 for line in lines)

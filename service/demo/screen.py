@@ -1,0 +1,132 @@
+"""The demo on a terminal: a picture that is drawn anew twice a second."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from service.demo.board import Board, ScoreChange
+from service.demo.receiver import Received
+
+Thing = TypeVar("Thing")
+COLOURS = {"green": "green", "yellow": "yellow", "red": "red", "unknown": "bright_black"}
+FRAME_LINES = 9
+"""Lines of the picture that don't hold changes or webhooks."""
+FEWEST, MOST = 3, 20
+COLUMNS = 5
+
+
+class Screen:
+    """Draws the board below what was printed before, so that this can still be read and copied."""
+
+    def __init__(self, console: Console, board: Board, above: int) -> None:
+        """Nothing is drawn before it is entered. `above` is how many lines were printed that are to stay in sight."""
+        self._console = console
+        self._above = above
+        self._board = board
+        self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
+
+    def __enter__(self) -> "Screen":
+        """Start to draw."""
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the last picture."""
+        self._live.stop()
+
+    def draw(self) -> None:
+        """Draw the board as it is now."""
+        lines = max(FEWEST, min(MOST, self._console.height - self._above - FRAME_LINES))
+        self._live.update(picture(self._board, self._console.width, lines), refresh=True)
+
+
+def picture(board: Board, width: int, lines: int) -> RenderableType:
+    """The board, with `lines` lines of what happened last."""
+    halves = Table.grid(expand=True)
+    halves.add_column(ratio=1)
+    halves.add_column(ratio=1)
+    halves.add_row(
+        _framed(_changes(board.changes, lines), "Score changes"),
+        _framed(_webhooks(board.webhooks, lines), "Webhooks received, ✓ signature verified"),
+    )
+    return Group(_framed(_accounts(board, width), _title(board)), halves)
+
+
+def _framed(content: RenderableType, title: str | Text) -> Panel:
+    return Panel(content, title=title, title_align="left", border_style="dim")
+
+
+def _title(board: Board) -> Text:
+    uptime = timedelta(seconds=int(board.uptime))
+    return Text.assemble(
+        ("account-health", "bold"), f"  up {uptime}  {board.rate:.0f} events/s  {board.folded:,} events folded"
+    )
+
+
+def _accounts(board: Board, width: int) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    total = max(board.bands.total(), 1)
+    for band, colour in COLOURS.items():
+        count = board.bands[band]
+        bar = "█" * -(-count * (width - 22) // total)
+        table.add_row(Text(band, colour), Text(f"{count:>4}"), Text(bar, colour, no_wrap=True))
+    table.add_row("", "", Text(board.notice, "bold red", no_wrap=True, overflow="ellipsis"))
+    return table
+
+
+def _changes(changes: Iterable[ScoreChange], lines: int) -> RenderableType:
+    rows = []
+    for change in _last(changes, lines):
+        arrow, colour = ("▲", "green") if change.after > change.before else ("▼", "red")
+        rows.append(
+            [
+                Text(f"{change.at:%H:%M:%S}", "dim"),
+                Text(change.name, no_wrap=True, overflow="ellipsis"),
+                Text.assemble(f"{change.before:.0f} → {change.after:.0f} ", (arrow, colour)),
+                Text("●", COLOURS[change.band]),
+            ]
+        )
+    return _table(rows, lines)
+
+
+def _webhooks(webhooks: Iterable[Received], lines: int) -> RenderableType:
+    rows = []
+    for webhook in _last(webhooks, lines):
+        mark = Text("✓", "green") if webhook.verified else Text("✗", "bold red")
+        colour = "green" if webhook.data.get("state") == "resolved" else "red"
+        name = webhook.data.get("account_name") or webhook.data.get("account_id") or ""
+        rows.append(
+            [
+                Text(f"{webhook.at:%H:%M:%S}", "dim"),
+                Text(str(name), no_wrap=True, overflow="ellipsis"),
+                Text(f"{webhook.data.get('rule')} {webhook.data.get('state')}", colour),
+                Text(_rounded(webhook.data.get("score"))),
+                mark,
+            ]
+        )
+    return _table(rows, lines)
+
+
+def _rounded(score: float | None) -> str:
+    return "" if score is None else f"at {score:.0f}"
+
+
+def _table(rows: Sequence[Sequence[Text]], lines: int) -> RenderableType:
+    table = Table.grid(padding=(0, 1), expand=True)
+    for column in range(COLUMNS):
+        table.add_column(ratio=1 if column == 1 else None, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    for _ in range(lines - len(rows)):
+        table.add_row("")
+    return table
+
+
+def _last(things: Iterable[Thing], count: int) -> list[Thing]:
+    return list(things)[-count:][::-1]

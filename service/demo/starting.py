@@ -1,0 +1,162 @@
+"""Bringing the whole service up, as an operator would, one step after the other."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_urlsafe
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service.blocking import in_thread
+from service.commands.database import prepare_database
+from service.commands.running import in_transaction
+from service.demo.board import Board
+from service.demo.client import Client
+from service.demo.folder import DemoFolder, Memory
+from service.demo.logs import log_to
+from service.demo.options import Options
+from service.demo.producing import Producer
+from service.demo.receiver import Receiver
+from service.demo.steps import Steps
+from service.embedded.ports import free_port, is_free
+from service.embedded.stack import EmbeddedStack
+from service.ids import new_id
+from service.kept import keep, kept
+from service.keys import new_key
+from service.settings import Settings, load_settings
+from service.storage import api_keys
+from service.storage.engine import create_engine
+from service.supervisor import Supervisor, service_roles
+from service.topics import create_topics
+from service.waiting import local_url, until_live
+from service.worker import Role
+
+CONSUMERS = 2
+PARTITIONS = 4
+"""Few, so that live events share batches: the embedded broker keeps each batch as text."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that runs: what the rest of the demo needs of it."""
+
+    settings: Settings
+    key: str
+    client: Client
+    producer: Producer
+    engine: AsyncEngine
+    tasks: asyncio.TaskGroup
+    rest: Supervisor
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return local_url(self.settings)
+
+    @property
+    def port(self) -> int:
+        """The API's port."""
+        return self.settings.http_port
+
+    def start_rest(self) -> None:
+        """Start what acts on its own: with history missing, sweeper and delivery would tell of silence that is none."""
+        self.tasks.create_task(self.rest.run(asyncio.Event()))
+
+
+async def bring_up(
+    options: Options, folder: DemoFolder, memory: Memory, board: Board, steps: Steps, stack: AsyncExitStack
+) -> Running:
+    """Start servers, processes and receiver; `stack` ends them all, in order. Raises `HealthError`."""
+    servers = EmbeddedStack(folder.path)
+    with steps.step("PostgreSQL and a Kafka-compatible broker"):
+        stack.push_async_callback(in_thread, servers.stop)
+        environment = await in_thread(servers.start) | _environment(options, folder)
+    settings = load_settings(environment)
+    log_to(folder.logs / "demo.log", settings)
+    with steps.step("Schema, scorecard and topics"):
+        await in_thread(prepare_database, settings)
+        await create_topics(settings)
+        key = await in_thread(kept, folder.api_key, lambda: _make_key(settings))
+
+    receiver = Receiver(board.add_webhook)
+    webhook_url = await _listen(receiver, folder, memory, stack)
+    first, rest = _supervisors(environment, folder.logs, board)
+    tasks = await stack.enter_async_context(asyncio.TaskGroup())
+    tasks.create_task(servers.watch(board.tell))
+    with steps.step(f"API and {CONSUMERS} consumers"):
+        tasks.create_task(first.run(asyncio.Event()))
+        await until_live(settings)
+    client = await stack.enter_async_context(Client.connected(local_url(settings), key))
+    with steps.step("Alert rule and webhook endpoint, over the API"):
+        await client.ensure_rule()
+        receiver.secret = await _secret(client, folder, webhook_url)
+    producer = await stack.enter_async_context(Producer.connected(settings))
+    engine = await stack.enter_async_context(_engine(settings))
+    return Running(settings, key, client, producer, engine, tasks, rest)
+
+
+def _environment(options: Options, folder: DemoFolder) -> dict[str, str]:
+    """Settings of the demo, which go over whatever is set around it."""
+    return {
+        "HEALTH_ENCRYPTION_KEY": kept(folder.encryption_key, token_urlsafe),
+        "HEALTH_HTTP_PORT": str(_free_from(options.port)),
+        "HEALTH_KAFKA_PARTITIONS": str(PARTITIONS),
+        "HEALTH_WEBHOOK_ALLOW_HTTP": "true",
+        "HEALTH_WEBHOOK_ALLOW_NETWORKS": "127.0.0.0/8",
+    }
+
+
+def _free_from(port: int) -> int:
+    return next((each for each in range(port, 65_536) if is_free(each)), port)
+
+
+def _make_key(settings: Settings) -> str:
+    key = new_key()
+
+    async def insert(connection: AsyncConnection) -> None:
+        now = datetime.now(UTC)
+        await api_keys.create(
+            connection, new_id(), name="demo", digest=key.digest, hint=key.hint, scopes=["admin"], now=now
+        )
+
+    in_transaction(settings, insert)
+    return key.text
+
+
+async def _listen(receiver: Receiver, folder: DemoFolder, memory: Memory, stack: AsyncExitStack) -> str:
+    """Listen where the last run did, if possible; returns the URL."""
+    if not memory.receiver_port or not is_free(memory.receiver_port):
+        memory.receiver_port = free_port()
+        folder.save(memory)
+    return await stack.enter_async_context(receiver.listening(memory.receiver_port))
+
+
+async def _secret(client: Client, folder: DemoFolder, url: str) -> str:
+    """The secret that webhooks to `url` are signed with; they go there from now on."""
+    if not (folder.webhook_secret.exists() and await client.has_endpoint(url)):
+        keep(folder.webhook_secret, await client.create_endpoint(url))
+    return folder.webhook_secret.read_text()
+
+
+def _supervisors(environment: dict[str, str], logs: Path, board: Board) -> tuple[Supervisor, Supervisor]:
+    """Who looks after the API and the consumers, and who after the rest."""
+
+    def tell(role: Role, status: int, wait: float) -> None:
+        board.tell(f"{role.name} ended with status {status} and is started again in {wait:.0f} s; see {logs}")
+
+    roles = service_roles(CONSUMERS, alone=True)
+    parts = [[role for role in roles if (role.command in ("api", "consume")) is first] for first in (True, False)]
+    first, rest = (Supervisor(part, environment, logs=logs, on_restart=tell) for part in parts)
+    return first, rest
+
+
+@asynccontextmanager
+async def _engine(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(settings, "demo")
+    try:
+        yield engine
+    finally:
+        await engine.dispose()

@@ -1,0 +1,1 @@
+"""Loading history: event logs in files, published to Kafka as backfill."""

@@ -1,0 +1,68 @@
+"""How far a load has come: a small file per load, written after Kafka has confirmed what it says."""
+
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from service.errors import HealthError
+
+
+class Checkpoint(Struct, forbid_unknown_fields=True):
+    """One load of one file. Every row before `next_row` is in Kafka, or was skipped."""
+
+    file: str
+    topics: list[str]
+    rows: int
+    """The number of the file's last row."""
+    all_valid: bool
+    """Whether the check before the load passed every row, so that they needn't be checked again."""
+    shift_days: int
+    next_row: int = 1
+    sent: int = 0
+    skipped: int = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to send."""
+        return self.next_row > self.rows
+
+
+def default_folder() -> Path:
+    """Where checkpoints are kept, by the XDG base directory rules."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    return base / "account-health" / "loads"
+
+
+class CheckpointFile:
+    """Where one load's checkpoint is kept."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        """Touches nothing yet."""
+        self.path = folder / f"{key}.json"
+
+    def read(self) -> Checkpoint | None:
+        """The checkpoint; None if this load never began. Raises `HealthError`."""
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=Checkpoint)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            raise HealthError(
+                f"The checkpoint {self.path} can't be read: {error}",
+                "Delete it to load that file from its beginning; what is in Kafka already won't count twice",
+            ) from None
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint at once: a crash leaves the old one or the new one. Raises `HealthError`."""
+        unfinished = self.path.with_suffix(".tmp")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(checkpoint)))
+            unfinished.replace(self.path)
+        except OSError as error:
+            raise HealthError(
+                f"The checkpoint {self.path} can't be written: {error.strerror}", "Give another folder with --state-dir"
+            ) from None

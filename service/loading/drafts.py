@@ -1,0 +1,80 @@
+"""Rows of a log on their way to being events, and the check that they have to pass."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from service.cloudevents import InvalidEventError, decode_structured
+from service.settings import Signal
+
+CHUNK_ROWS = 20_000
+"""Rows that are read, checked and sent together."""
+
+
+class Draft(Struct, frozen=True, gc=False):
+    """A row as a structured-mode CloudEvent, unchecked; rows count from 1."""
+
+    row: int
+    signal: Signal
+    account_id: str
+    value: bytes
+
+
+class Refused(Struct, frozen=True):
+    """A row that can't be an event; the reason begins with the field at fault."""
+
+    row: int
+    reason: str
+
+
+class Drafts(Struct):
+    """The next rows of a log, all of those before `next_row`: as drafts, or refused if not even that is possible."""
+
+    next_row: int
+    drafts: list[Draft]
+    refused: list[Refused]
+
+
+class EventLog(Protocol):
+    """A file of events."""
+
+    path: Path
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows there are, if the file says so before it is read."""
+
+    def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[Drafts]:
+        """The rows from `first_row` on, in order, marked as backfill, all times moved by `shift_days`.
+
+        `source` is for events that name none. Raises `HealthError` if the file can't be read.
+        """
+
+
+class Verdict(Struct):
+    """What the check came to: the drafts that passed, when each happened (microseconds), and what was refused."""
+
+    passed: list[Draft]
+    times: list[int]
+    refused: list[Refused]
+
+
+def check(drafts: Drafts, max_bytes: int, taken_at: int) -> Verdict:
+    """Decode every draft as a consumer will if Kafka takes it at `taken_at`: what passes is no dead letter there."""
+    verdict = Verdict([], [], list(drafts.refused))
+    for draft in drafts.drafts:
+        if len(draft.value) > max_bytes:
+            reason = f"event: {len(draft.value):,} bytes; at most {max_bytes:,} are taken"
+            verdict.refused.append(Refused(draft.row, reason))
+            continue
+        try:
+            event = decode_structured(draft.signal, draft.value, taken_at).event
+        except InvalidEventError as error:
+            verdict.refused.append(Refused(draft.row, str(error)))
+        else:
+            verdict.passed.append(draft)
+            verdict.times.append(event.at)
+    verdict.refused.sort(key=lambda refused: refused.row)
+    return verdict

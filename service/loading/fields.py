@@ -1,0 +1,51 @@
+"""The fields that a signal's events have, as a file's columns or constants may fill them."""
+
+from functools import cache
+from typing import Any, Literal
+
+from msgspec import Struct, inspect, structs
+
+from service.cloudevents import Envelope, data_of
+from service.settings import Signal
+
+Kind = Literal["text", "whole", "number", "money", "moment", "day"]
+
+_KINDS: dict[type[inspect.Type], Kind] = {
+    inspect.StrType: "text",
+    inspect.LiteralType: "text",
+    inspect.IntType: "whole",
+    inspect.FloatType: "number",
+    inspect.DecimalType: "money",
+    inspect.DateTimeType: "moment",
+    inspect.DateType: "day",
+}
+
+
+class Field(Struct, frozen=True):
+    """One field of `data` or of the envelope: what it holds, and whether events need it."""
+
+    kind: Kind
+    declared: Any
+    """The type that events are checked against."""
+    required: bool
+    in_data: bool
+
+
+@cache
+def fields_of(signal: Signal) -> dict[str, Field]:
+    """Every field of a signal's events that a file may fill, by name; those of the envelope come first."""
+    envelope = {field.name: field.type for field in structs.fields(Envelope)}
+    fields = {
+        name: Field(_kind_of(envelope[name]), envelope[name], name in ("subject", "time"), in_data=False)
+        for name in ("subject", "time", "id", "source")
+    }
+    for field in structs.fields(data_of(signal)):
+        fields[field.name] = Field(_kind_of(field.type), field.type, field.required, in_data=True)
+    return fields
+
+
+def _kind_of(declared: Any) -> Kind:
+    described = inspect.type_info(declared)
+    if isinstance(described, inspect.UnionType):
+        described = next(option for option in described.types if type(option) in _KINDS)
+    return _KINDS[type(described)]

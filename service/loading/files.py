@@ -1,0 +1,76 @@
+"""The files of one command: opened, identified, checked, and agreed on by how many days their times move."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from service.cloudevents import now_micros
+from service.errors import HealthError
+from service.loading.drafts import EventLog
+from service.loading.event_log import is_table, open_log
+from service.loading.examining import examine, require_valid
+from service.loading.findings import Findings
+from service.loading.identity import Identity, identify
+from service.loading.mapping import Mapping
+from service.loading.shifting import days_to_now
+from service.settings import Signal
+
+
+class Order(Struct, frozen=True):
+    """What the user asked for."""
+
+    files: Sequence[Path]
+    signal: Signal | None
+    """Of all events; None where each event says so itself."""
+    mapping: Mapping | None
+    state_dir: Path
+    shift_to_now: bool = False
+    skip_invalid: bool = False
+    again: bool = False
+
+
+class LogFile(Struct, frozen=True):
+    """A file that is to be loaded."""
+
+    log: EventLog
+    identity: Identity
+
+
+class Examined(Struct, frozen=True):
+    """A file whose every row has been checked."""
+
+    file: LogFile
+    findings: Findings
+
+
+def open_files(order: Order) -> list[LogFile]:
+    """Open and fingerprint every file. Raises `HealthError` if one can't be used, or comes twice."""
+    files: list[LogFile] = []
+    for path in order.files:
+        log = open_log(path, order.signal, order.mapping)
+        identity = identify(path, order.mapping if is_table(path) else None)
+        for other in files:
+            if other.identity == identity:
+                raise HealthError(f"{path} is the same as {other.log.path}", "Give it once")
+        files.append(LogFile(log, identity))
+    return files
+
+
+async def examine_files(files: Sequence[LogFile], order: Order, max_bytes: int, stop: asyncio.Event) -> list[Examined]:
+    """Check every row. Raises `StoppedError`, and `HealthError` if there are invalid rows that aren't to be skipped."""
+    examined = []
+    for file in files:
+        source = file.identity.source(shift_days=0)
+        findings = await examine(file.log, source, max_bytes, will_move=order.shift_to_now, stop=stop)
+        if not order.skip_invalid:
+            require_valid(file.log, findings)
+        examined.append(Examined(file, findings))
+    return examined
+
+
+def shift_for(examined: Sequence[Examined], order: Order) -> int:
+    """By how many days the times of all files move together, so that the newest event of all falls on today."""
+    newest = [each.findings.newest for each in examined if each.findings.days]
+    return days_to_now(max(newest), now_micros()) if order.shift_to_now and newest else 0

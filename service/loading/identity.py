@@ -1,0 +1,47 @@
+"""What makes a load the same load, and an event of it the same event.
+
+A row has no id of its own, so its number is its id within a source. The source stands for all that makes the row an
+event: the file's content, how its columns were mapped, and by how many days its times were moved. Change any of it and
+the rows are other events; change nothing and a second load brings duplicates, which the consumers drop.
+"""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+from xxhash import xxh3_64_hexdigest, xxh3_128
+
+from service.errors import HealthError
+from service.loading.mapping import Mapping
+
+_BLOCK = 1 << 20
+
+
+class Identity(Struct, frozen=True):
+    """A file's name and content, and how it is read."""
+
+    name: str
+    content: str
+    mapping: Mapping | None
+
+    def source(self, shift_days: int) -> str:
+        """The CloudEvents `source` of the file's rows."""
+        facts = msgspec.json.encode([self.content, self.mapping, shift_days], order="deterministic")
+        return f"load:{quote(self.name)}:{xxh3_64_hexdigest(facts)}"
+
+    def key(self, *where: object) -> str:
+        """A name for loading this file to somewhere in particular."""
+        return xxh3_64_hexdigest(msgspec.json.encode([self, *where], order="deterministic"))
+
+
+def identify(file: Path, mapping: Mapping | None) -> Identity:
+    """Read the file for its fingerprint. Raises `HealthError`."""
+    fingerprint = xxh3_128()
+    try:
+        with file.open("rb") as opened:
+            while block := opened.read(_BLOCK):
+                fingerprint.update(block)
+    except OSError as error:
+        raise HealthError(f"{file} can't be read: {error.strerror}") from None
+    return Identity(file.name, fingerprint.hexdigest(), mapping)

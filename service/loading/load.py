@@ -1,0 +1,98 @@
+"""`account-health load`: check all files, agree on the days to move, send, and remember how far it came."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from service.cloudevents import now_micros
+from service.loading import report
+from service.loading.checkpoint import Checkpoint, CheckpointFile
+from service.loading.display import say
+from service.loading.files import Examined, LogFile, Order, examine_files, open_files, shift_for
+from service.loading.publisher import Publisher, connect
+from service.loading.sending import chunks_after, send
+from service.settings import Settings
+
+
+class _Begun(Struct):
+    """A file's load into one cluster, with its checkpoint."""
+
+    file: LogFile
+    kept: CheckpointFile
+    checkpoint: Checkpoint
+
+
+async def load(order: Order, settings: Settings, stop: asyncio.Event) -> None:
+    """Send what isn't in Kafka yet, and say what was done. Raises `HealthError` and `StoppedError`."""
+    files = open_files(order)
+    async with connect(settings) as publisher:
+        if order.signal is not None:
+            await publisher.require([settings.topics[order.signal]])
+        loads = await _begin(files, publisher.cluster, order, settings, stop)
+        await publisher.require({topic for each in loads for topic in each.checkpoint.topics})
+        for each in loads:
+            await _send(each, order, settings, publisher, stop)
+    if loads:
+        say(report.NEXT)
+
+
+async def rehearse(order: Order, settings: Settings, stop: asyncio.Event) -> None:
+    """Check all files and say what `load` would send, without Kafka. Raises `HealthError` and `StoppedError`."""
+    examined = await examine_files(open_files(order), order, settings.max_record_bytes, stop)
+    shift_days = shift_for(examined, order)
+    for each in examined:
+        _tell(each, shift_days, settings)
+        if (sample := each.findings.sample) is not None:
+            again = each.file.log.drafts(sample.row, each.file.identity.source(shift_days), shift_days)
+            say(f"  The first: {next(again).drafts[0].value.decode()}")
+    say("Nothing was sent.")
+
+
+async def _begin(
+    files: Sequence[LogFile], cluster: str, order: Order, settings: Settings, stop: asyncio.Event
+) -> list[_Begun]:
+    """The loads that aren't finished: first those that an earlier run began, then the new ones, checked."""
+    topics = settings.topics if order.signal is None else settings.topics[order.signal]
+    begun = []
+    fresh: list[tuple[LogFile, CheckpointFile]] = []
+    for file in files:
+        kept = CheckpointFile(order.state_dir, file.identity.key(cluster, topics, order.shift_to_now))
+        if order.again or (checkpoint := kept.read()) is None:
+            fresh.append((file, kept))
+        else:
+            begun.append(_Begun(file, kept, checkpoint))
+            say(report.finished_before(checkpoint) if checkpoint.finished else report.going_on(checkpoint))
+    examined = await examine_files([file for file, _ in fresh], order, settings.max_record_bytes, stop)
+    # Files that are moved to now, are moved together, also with those that were moved on another day.
+    shift_days = begun[0].checkpoint.shift_days if begun else shift_for(examined, order)
+    for each, (file, kept) in zip(examined, fresh, strict=True):
+        _tell(each, shift_days, settings)
+        begun.append(_Begun(file, kept, _checkpoint(each, shift_days, settings)))
+    return [each for each in begun if not each.checkpoint.finished]
+
+
+def _checkpoint(examined: Examined, shift_days: int, settings: Settings) -> Checkpoint:
+    findings = examined.findings
+    return Checkpoint(
+        file=examined.file.log.path.name,
+        topics=sorted(settings.topics[signal] for signal in findings.events),
+        rows=findings.rows,
+        all_valid=not findings.refused,
+        shift_days=shift_days,
+    )
+
+
+def _tell(examined: Examined, shift_days: int, settings: Settings) -> None:
+    for line in report.found(str(examined.file.log.path), examined.findings, shift_days, settings, now_micros()):
+        say(line)
+
+
+async def _send(begun: _Begun, order: Order, settings: Settings, publisher: Publisher, stop: asyncio.Event) -> None:
+    before = begun.checkpoint
+    source = begun.file.identity.source(before.shift_days)
+    chunks = chunks_after(before, begun.file.log, source, settings.max_record_bytes, skip_invalid=order.skip_invalid)
+    started = time.monotonic()
+    after = await send(chunks, before, begun.kept, publisher, stop)
+    say(report.sent(before, after, time.monotonic() - started))

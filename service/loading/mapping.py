@@ -1,0 +1,66 @@
+"""From a table's columns to the fields of events, as the options `--column` and `--constant` say."""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from service.cloudevents import type_of
+from service.errors import HealthError
+from service.loading.columns import plain_constant
+from service.loading.fields import fields_of
+from service.settings import Signal
+
+
+class Mapping(Struct, frozen=True):
+    """Where each field of a signal's events comes from: a column's name, or a value that is the same for all rows."""
+
+    signal: Signal
+    columns: dict[str, str]
+    constants: dict[str, str]
+
+    @property
+    def data_fields(self) -> list[str]:
+        """The fields of `data` that are filled, columns first."""
+        fields = fields_of(self.signal)
+        return [name for name in [*self.columns, *self.constants] if fields[name].in_data]
+
+
+def parse_mapping(signal: Signal, columns: Sequence[str], constants: Sequence[str]) -> Mapping:
+    """Read `ours=theirs` of `--column` and `field=value` of `--constant`. Raises `HealthError` naming the option."""
+    mapping = Mapping(
+        signal,
+        _pairs("--column", columns, "OURS=THEIRS", signal),
+        _pairs("--constant", constants, "FIELD=VALUE", signal),
+    )
+    if twice := mapping.columns.keys() & mapping.constants.keys():
+        raise HealthError(f"{min(twice)} has both a --column and a --constant", "Give one of the two")
+    for name, text in mapping.constants.items():
+        field = fields_of(signal)[name]
+        try:
+            msgspec.convert(plain_constant(text, field.kind), field.declared)
+        except msgspec.ValidationError as error:
+            raise HealthError(f"--constant {name}={text} can't be used: {error}") from None
+    given = {**mapping.columns, **mapping.constants}
+    for name, field in fields_of(signal).items():
+        if field.required and name not in given:
+            raise HealthError(
+                f"{type_of(signal)} needs {name}, and no option says where it comes from",
+                f"Add --column {name}=THEIR_COLUMN or --constant {name}=VALUE",
+            )
+    return mapping
+
+
+def _pairs(option: str, texts: Sequence[str], form: str, signal: Signal) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    fields = fields_of(signal)
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise HealthError(f"{option} {text} can't be used", f"Write it as {option} {form}")
+        if name not in fields:
+            raise HealthError(f"{option} {text}: {type_of(signal)} has no field {name}", f"It has {', '.join(fields)}")
+        if name in pairs:
+            raise HealthError(f"{option} is given twice for {name}", "Give it once")
+        pairs[name] = value
+    return pairs

@@ -1,0 +1,79 @@
+"""What a load tells its user."""
+
+from collections.abc import Iterator
+
+from scoring.windows import from_day
+from service.loading.checkpoint import Checkpoint
+from service.loading.findings import Findings
+from service.settings import Settings
+
+
+def found(name: str, findings: Findings, shift_days: int, settings: Settings, now: int) -> Iterator[str]:
+    """What is in a file, and what will become of it; before anything is sent."""
+    if not findings.days:
+        yield f"{name}: no events"
+    else:
+        count = sum(findings.events.values())
+        first, last = from_day(min(findings.days)), from_day(max(findings.days))
+        topics = ", ".join(
+            f"{events:,} for {settings.topics[signal]}" if len(findings.events) > 1 else settings.topics[signal]
+            for signal, events in findings.events.items()
+        )
+        yield f"{name}: {count:,} events of {len(findings.accounts):,} accounts, {first} to {last}, for {topics}"
+        if shift_days:
+            yield f"  All times move by {_days(shift_days)}."
+        if late := findings.late(shift_days, settings.retention_days, now):
+            remedy = "" if shift_days else " To try out an old log, add --shift-to-now."
+            yield (
+                f"  {late:,} of them are older than {settings.retention_days} days (HEALTH_RETENTION_DAYS)"
+                f" and will be skipped as late.{remedy}"
+            )
+    yield from _skipped(findings)
+
+
+def _skipped(findings: Findings) -> Iterator[str]:
+    if findings.refused:
+        yield f"  {findings.refused:,} rows can't be events and are left out:"
+        yield from (f"    row {refused.row:,}: {refused.reason}" for refused in findings.examples)
+        if findings.refused > len(findings.examples):
+            yield "    …"
+
+
+def finished_before(checkpoint: Checkpoint) -> str:
+    """That there is nothing to do for a file."""
+    again = (
+        "moves them to today and sends them; those that were loaded before stay, and count too"
+        if checkpoint.shift_days
+        else "sends them once more, and the service drops what it has counted"
+    )
+    done = f"{checkpoint.file}: {checkpoint.sent:,} events were loaded before{_moved(checkpoint)}"
+    return f"{done}. Nothing to do; --again {again}."
+
+
+def _days(days: int) -> str:
+    return f"{days:+,} day{'' if abs(days) == 1 else 's'}"
+
+
+def going_on(checkpoint: Checkpoint) -> str:
+    """That an earlier run has done a part of a file."""
+    return f"{checkpoint.file}: going on at row {checkpoint.next_row:,} of {checkpoint.rows:,}{_moved(checkpoint)}"
+
+
+def _moved(checkpoint: Checkpoint) -> str:
+    return f", times moved by {_days(checkpoint.shift_days)}" if checkpoint.shift_days else ""
+
+
+def sent(before: Checkpoint, after: Checkpoint, seconds: float) -> str:
+    """What sending a file came to."""
+    events = after.sent - before.sent
+    earlier = f", {before.sent:,} were sent before" if before.sent else ""
+    return (
+        f"{after.file}: {events:,} events sent in {seconds:,.1f} s, {events / max(seconds, 1e-9):,.0f} events/s;"
+        f" {after.skipped:,} rows skipped{earlier}"
+    )
+
+
+NEXT = (
+    "Next: `account-health progress show` tells how far consumers have folded them;"
+    " then GET /v1/accounts lists the scores."
+)

@@ -1,0 +1,116 @@
+"""The second pass over a log: its events go to Kafka, and a checkpoint follows what Kafka has confirmed."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+
+from msgspec import Struct, structs
+
+from service.cloudevents import now_micros
+from service.errors import HealthError
+from service.loading.checkpoint import Checkpoint, CheckpointFile
+from service.loading.display import Advance, bar
+from service.loading.drafts import Draft, EventLog, check
+from service.loading.publisher import Publisher, Receipts
+from service.loading.stopping import StoppedError
+
+IN_FLIGHT = 2
+"""Chunks that are on their way while the next one is read."""
+
+GO_ON = "Run the same command again to go on"
+
+
+class Chunk(Struct):
+    """The next rows' events, ready to be sent, and how many rows were left out."""
+
+    next_row: int
+    events: list[Draft]
+    skipped: int
+
+
+def chunks_after(
+    checkpoint: Checkpoint, log: EventLog, source: str, max_bytes: int, *, skip_invalid: bool
+) -> Iterator[Chunk]:
+    """What a checkpoint leaves of a log. Raises `HealthError` at an invalid row that isn't to be skipped."""
+    for drafts in log.drafts(checkpoint.next_row, source, checkpoint.shift_days):
+        events, refused = drafts.drafts, drafts.refused
+        if not checkpoint.all_valid:
+            verdict = check(drafts, max_bytes, now_micros())
+            events, refused = verdict.passed, verdict.refused
+        if refused and not skip_invalid:
+            raise HealthError(
+                f"{log.path} row {refused[0].row:,}: {refused[0].reason}", "Leave such rows out with --skip-invalid"
+            )
+        yield Chunk(drafts.next_row, events, len(refused))
+
+
+class Ledger:
+    """The chunks on their way to Kafka, oldest first, and the checkpoint behind them."""
+
+    def __init__(self, checkpoint: Checkpoint, kept: CheckpointFile, publisher: Publisher, advance: Advance) -> None:
+        """`checkpoint` is what `kept` holds."""
+        self.checkpoint = checkpoint
+        self._kept = kept
+        self._publisher = publisher
+        self._advance = advance
+        self._on_their_way: deque[tuple[Checkpoint, Receipts]] = deque()
+
+    def enter(self, checkpoint: Checkpoint, receipts: Receipts) -> None:
+        """`checkpoint` will be true once Kafka has confirmed what the receipts, and all before them, are for."""
+        self._on_their_way.append((checkpoint, receipts))
+
+    async def settle(self, leave: int = 0) -> None:
+        """Wait until at most `leave` chunks are on their way; writes the checkpoint. Raises `HealthError`."""
+        while len(self._on_their_way) > leave:
+            checkpoint, receipts = self._on_their_way[0]
+            await self._publisher.confirm(receipts)
+            self._kept.write(checkpoint)
+            self._advance(checkpoint.next_row - self.checkpoint.next_row)
+            self.checkpoint = checkpoint
+            self._on_their_way.popleft()
+
+
+async def send(
+    chunks: Iterator[Chunk], checkpoint: Checkpoint, kept: CheckpointFile, publisher: Publisher, stop: asyncio.Event
+) -> Checkpoint:
+    """Send the chunks, which are those after `checkpoint`, and return where it stands at the end.
+
+    Raises `StoppedError` when `stop` is set, after what is on its way has arrived, and `HealthError`.
+    """
+    kept.write(checkpoint)
+    with bar(f"Sending {checkpoint.file}", checkpoint.rows, checkpoint.next_row - 1) as advance:
+        ledger = Ledger(checkpoint, kept, publisher, advance)
+        try:
+            await _send(chunks, ledger, publisher, stop)
+        except HealthError as error:
+            raise HealthError(f"{error.problem}. {_stand(ledger.checkpoint)}", error.remedy or GO_ON) from None
+    if not ledger.checkpoint.finished:
+        raise StoppedError(f"Stopped. {_stand(ledger.checkpoint)}. {GO_ON}")
+    return ledger.checkpoint
+
+
+async def _send(chunks: Iterator[Chunk], ledger: Ledger, publisher: Publisher, stop: asyncio.Event) -> None:
+    ahead = ledger.checkpoint
+    while not stop.is_set() and (chunk := await _next(chunks, ledger)) is not None:
+        ahead = structs.replace(
+            ahead,
+            next_row=chunk.next_row,
+            sent=ahead.sent + len(chunk.events),
+            skipped=ahead.skipped + chunk.skipped,
+        )
+        ledger.enter(ahead, await publisher.publish(chunk.events))
+        await ledger.settle(leave=IN_FLIGHT)
+    await ledger.settle()
+
+
+async def _next(chunks: Iterator[Chunk], ledger: Ledger) -> Chunk | None:
+    try:
+        # In a thread, so that Kafka's answers are heard meanwhile.
+        return await asyncio.to_thread(next, chunks, None)
+    except HealthError:
+        await ledger.settle()
+        raise
+
+
+def _stand(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.next_row - 1:,} of {checkpoint.rows:,} rows of {checkpoint.file} are done"

@@ -1,0 +1,125 @@
+"""Publishing to Kafka from a process that has to live on while Kafka is away."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from service.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_SECONDS = 5.0
+"""How long publishing may take, connecting included."""
+
+_REQUEST_TIMEOUT_MS = 4_000
+_ROOM_FOR_ENVELOPE = 4_096
+_CLIENT_ID = "account-health-api"
+
+Record = tuple[str, str, bytes]
+"""Topic, key and value."""
+
+
+class NotPublishedError(Exception):
+    """Kafka did not confirm every record in time. Those it did get stay: publish all of them again."""
+
+
+class Publisher:
+    """An idempotent producer that connects when it is first needed, and anew after it has failed.
+
+    `publish` may be called by many tasks at once; records of one call and one key stay in order.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is connected before `start` or the first `publish`."""
+        self._settings = settings
+        self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to connect, so that the first `publish` needn't; returns at once, and never fails."""
+        self._producer()
+
+    async def stop(self) -> None:
+        """Disconnect. Nothing that was confirmed is lost."""
+        if self._connecting is not None:
+            self._discard(self._connecting)
+        if closing := set(self._closing):
+            _, late = await asyncio.wait(closing, timeout=PATIENCE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Publish all records and wait until every in-sync replica has them. Raises `NotPublishedError`."""
+        connecting = self._producer()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await _send(await asyncio.shield(connecting), records)
+        except TimeoutError:
+            # The producer stays: it delivers what it holds when Kafka is back, and a record that was sent again
+            # meanwhile is dropped as a duplicate.
+            raise NotPublishedError(f"Kafka did not confirm within {PATIENCE_SECONDS:g} seconds") from None
+        except (KafkaError, OSError) as error:
+            self._discard(connecting)
+            raise NotPublishedError(f"{type(error).__name__}: {error}") from error
+
+    def _producer(self) -> asyncio.Task[AIOKafkaProducer]:
+        """The connection under way, or made: one for all who ask."""
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(_connect(self._settings))
+            self._connecting.add_done_callback(self._forget_failed)
+        return self._connecting
+
+    def _forget_failed(self, connecting: asyncio.Task[AIOKafkaProducer]) -> None:
+        if connecting.cancelled() or not (error := connecting.exception()):
+            return
+        log.warning("kafka_unavailable", reason=str(error) or type(error).__name__)
+        if self._connecting is connecting:
+            self._connecting = None
+
+    def _discard(self, connecting: asyncio.Task[AIOKafkaProducer]) -> None:
+        if self._connecting is connecting:
+            self._connecting = None
+            closing = asyncio.create_task(_close(connecting))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+
+async def _send(producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
+    waiting = [await producer.send(topic, value, key=key.encode()) for topic, key, value in records]
+    await asyncio.gather(*waiting)
+
+
+async def _connect(settings: Settings) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        client_id=_CLIENT_ID,
+        acks="all",
+        enable_idempotence=True,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        max_request_size=settings.max_record_bytes + _ROOM_FOR_ENVELOPE,
+        max_batch_size=max(65_536, settings.max_record_bytes),
+    )
+    try:
+        await producer.start()
+    except BaseException:
+        await producer.stop()
+        raise
+    return producer
+
+
+async def _close(connecting: asyncio.Task[AIOKafkaProducer]) -> None:
+    """Stop a producer; one that is still connecting is cut short."""
+    if not connecting.done():
+        connecting.cancel()
+    try:
+        producer = await connecting
+        await producer.stop()
+    except asyncio.CancelledError:
+        if not connecting.cancelled():
+            raise
+    except (KafkaError, OSError) as error:
+        log.debug("producer_closed_with_error", error=repr(error))

@@ -1,0 +1,148 @@
+"""The service's processes side by side: started, started again when one dies, ended in order."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import structlog
+
+from service.errors import HealthError
+from service.worker import Role, Worker
+
+log = structlog.get_logger(__name__)
+
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 30.0
+STEADY_SECONDS = 60.0
+"""A process that has lasted this long has overcome what it died of before."""
+STARTED_SECONDS = 30.0
+"""A process that fails before it has lasted this long even once can't be started."""
+STAGE_SECONDS = 10.0
+"""How long one stage is waited for before the next is asked to stop too."""
+BUDGET_SECONDS = 30.0
+"""How long ending everything may take; what still runs then is killed."""
+
+
+def service_roles(consumers: int, *, alone: bool = False) -> list[Role]:
+    """The processes of a whole service.
+
+    They are ended from the outside in: first nothing new is let in, then what is in is judged, then told. Consumers
+    that are `alone` in their group take their places in it by name, so that one that is started again needn't wait
+    until the broker has given up on the one that died.
+    """
+    folding = [
+        Role(name, "consume", 1, (("HEALTH_KAFKA_INSTANCE_ID", name),) if alone else ())
+        for name in (f"consume-{number}" for number in range(1, consumers + 1))
+    ]
+    return [Role("api", "api", 0), *folding, Role("sweep", "sweep", 1), Role("deliver", "deliver", 2)]
+
+
+class StartError(HealthError):
+    """A process ended by itself before it had begun its work. `log` holds what it said, if it went to a file."""
+
+    def __init__(self, role: Role, status: int, log: Path | None) -> None:
+        """`status` is its exit status."""
+        where = f"See {log}" if log else "It says why above"
+        super().__init__(f"The process {role.name} can't be started (exit status {status})", where)
+        self.log = log
+
+
+class Supervisor:
+    """Runs one process per role until it is told to stop."""
+
+    def __init__(
+        self,
+        roles: Iterable[Role],
+        environment: Mapping[str, str],
+        *,
+        logs: Path | None = None,
+        on_restart: Callable[[Role, int, float], None] = lambda *_: None,
+    ) -> None:
+        """`environment` goes over our own. Output goes to one file per role in `logs`, else to where ours goes.
+
+        `on_restart` is told the role, the exit status and after how many seconds it is started again.
+        """
+        self._roles = list(roles)
+        self._environment = environment
+        self._logs = logs
+        self._on_restart = on_restart
+        self._starting: set[asyncio.Task[Worker]] = set()
+        self._running: dict[Role, Worker] = {}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process number by name of those that run now."""
+        return {role.name: worker.pid for role, worker in self._running.items()}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep all processes running until `stop` is set, then end them; they are gone when this returns.
+
+        Raises `StartError` if one can't be started. Cancelling this ends them too.
+        """
+        keepers = [asyncio.create_task(self._keep(role)) for role in self._roles]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (stopping, *keepers):
+                task.cancel()
+            await asyncio.gather(stopping, *keepers, return_exceptions=True)
+            await self._end()
+
+    async def _keep(self, role: Role) -> None:
+        wait = FIRST_WAIT
+        has_started = False
+        while True:
+            began = time.monotonic()
+            status = await (await self._start(role)).wait()
+            del self._running[role]
+            lasted = time.monotonic() - began
+            has_started = has_started or lasted >= STARTED_SECONDS or status <= 0
+            if not has_started:
+                raise StartError(role, status, self._log_of(role))
+            if lasted >= STEADY_SECONDS:
+                wait = FIRST_WAIT
+            log.warning("process_died", name=role.name, status=status, restart_in=wait)
+            self._on_restart(role, status, wait)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+
+    async def _start(self, role: Role) -> Worker:
+        """A running worker; `_end` gets to know it even if the keeper that started it is cancelled meanwhile."""
+
+        async def start() -> Worker:
+            worker = await Worker.start(role, self._environment, log=self._log_of(role))
+            self._running[role] = worker
+            return worker
+
+        starting = asyncio.create_task(start())
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+        return await asyncio.shield(starting)
+
+    def _log_of(self, role: Role) -> Path | None:
+        return self._logs and self._logs / f"{role.name}.log"
+
+    async def _end(self) -> None:
+        """Ask stage after stage to stop; whatever happens meanwhile, leave nothing running."""
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        ends = {role: asyncio.create_task(worker.wait()) for role, worker in self._running.items()}
+        deadline = time.monotonic() + BUDGET_SECONDS
+        try:
+            for stage in sorted({role.stage for role in ends}):
+                members = [role for role in ends if role.stage == stage]
+                for role in members:
+                    self._running[role].ask_to_stop()
+                await asyncio.wait([ends[role] for role in members], timeout=STAGE_SECONDS)
+            if ends:
+                await asyncio.wait(ends.values(), timeout=max(deadline - time.monotonic(), 0.0))
+        finally:
+            for role, end in ends.items():
+                if not end.done():
+                    log.warning("process_killed", name=role.name)
+                    self._running[role].kill()
+            await asyncio.gather(*ends.values())
+            self._running.clear()

@@ -1,0 +1,44 @@
+"""Waiting for the API of this machine to answer."""
+
+import asyncio
+from ipaddress import ip_address
+
+import aiohttp
+
+from service.settings import Settings
+
+POLL_SECONDS = 0.1
+
+
+def local_url(settings: Settings) -> str:
+    """Where this machine reaches the API, without a trailing slash."""
+    return f"http://{_reachable(settings.http_host)}:{settings.http_port}"
+
+
+async def until_live(settings: Settings) -> None:
+    """Return once the API answers."""
+    timeout = aiohttp.ClientTimeout(total=5)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            if await _is_live(session, f"{local_url(settings)}/livez"):
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _is_live(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return response.ok
+    except (aiohttp.ClientError, OSError):
+        return False
+
+
+def _reachable(host: str) -> str:
+    """The host to connect to when a server listens on `host`, as part of a URL."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return "127.0.0.1" if address.version == 4 else "[::1]"
+    return host if address.version == 4 else f"[{host}]"

@@ -1,0 +1,87 @@
+"""One process of the service, started by another one that looks after it."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGTERM
+
+from service.embedded.lifeline import Lifeline
+
+# -P: a folder `service` in the current folder must not be taken for this one.
+PROGRAM = (sys.executable, "-P", "-m", "service")
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a process does: the subcommand it runs, a name of its own, and the stage in which it is ended.
+
+    `environment` goes over what all processes are given.
+    """
+
+    name: str
+    command: str
+    stage: int
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+class Worker:
+    """A running process of a role.
+
+    It has its own session, so that Ctrl-C in a terminal reaches only the process that ends its workers in order; and
+    it is asked to stop, and after a while made to, when that process dies without having ended it.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, patience: int) -> None:
+        """`patience` is how many seconds it may take to stop once its starter is dead."""
+        self._process = process
+        self._lifeline = Lifeline(process.pid, SIGTERM, patience)
+
+    @classmethod
+    async def start(
+        cls, role: Role, environment: Mapping[str, str], *, log: Path | None, patience: int = 30
+    ) -> "Worker":
+        """Start `account-health COMMAND`; what it prints is appended to `log`, or goes where ours goes."""
+        arguments = (*PROGRAM, role.command)
+        variables = {**os.environ, **environment, **dict(role.environment)}
+        if log is None:
+            return cls(await _spawn(arguments, variables, None), patience)
+        with log.open("ab") as output:
+            return cls(await _spawn(arguments, variables, output.fileno()), patience)
+
+    @property
+    def pid(self) -> int:
+        """The process number."""
+        return self._process.pid
+
+    async def wait(self) -> int:
+        """Wait for its end; returns its exit status, negative for a signal."""
+        status = await self._process.wait()
+        self._lifeline.cut()
+        return status
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM, on which it finishes what is under way."""
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+
+async def _spawn(
+    arguments: tuple[str, ...], variables: Mapping[str, str], output: int | None
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=None if output is None else asyncio.subprocess.STDOUT,
+        env=variables,
+        start_new_session=True,
+    )

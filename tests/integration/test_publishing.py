@@ -1,0 +1,118 @@
+"""The publisher lives on while Kafka is away: it says so soon, and is well again as soon as Kafka is."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiokafka.errors import KafkaError
+
+from service import publishing
+from service.embedded.broker import EmbeddedBroker
+from service.embedded.ports import free_port
+from service.publishing import NotPublishedError, Publisher
+from service.settings import Settings
+from tests.support.service import settings_for
+from tests.support.topics import create_topics
+
+pytestmark = pytest.mark.anyio
+
+
+def settings_at(port: int) -> Settings:
+    return settings_for("postgresql://unused", f"127.0.0.1:{port}", "")
+
+
+@pytest.fixture
+async def silent_port() -> AsyncIterator[int]:
+    """A port that takes connections and never answers."""
+
+    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(ignore, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_a_refused_connection_is_told_at_once() -> None:
+    publisher = Publisher(settings_at(free_port()))
+    await publisher.start()
+    started = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(NotPublishedError):
+            await publisher.publish([("usage-events", "acme", b"{}")])
+    await publisher.stop()
+    assert time.monotonic() - started < 2
+
+
+async def test_silence_is_told_in_time(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.3)
+    publisher = Publisher(settings_at(silent_port))
+    started = time.monotonic()
+    calls = [publisher.publish([("usage-events", "acme", b"{}")]) for _ in range(5)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result) for result in results] == [NotPublishedError] * 5
+    await publisher.stop()
+    assert time.monotonic() - started < 2
+
+
+async def test_a_topic_that_isn_t_there(bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.5)
+    await create_topics(bootstrap, f"{topic_prefix}there")
+    publisher = Publisher(settings_for("postgresql://unused", bootstrap, topic_prefix))
+    with pytest.raises(NotPublishedError):
+        await publisher.publish([(f"{topic_prefix}not-there", "acme", b"{}")])
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 5.0)
+    await publisher.publish([(f"{topic_prefix}there", "acme", b"{}")])
+    await publisher.stop()
+
+
+async def test_after_a_fatal_error_there_is_a_new_producer(
+    bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = f"{topic_prefix}topic"
+    await create_topics(bootstrap, topic)
+    publisher = Publisher(settings_for("postgresql://unused", bootstrap, topic_prefix))
+    await publisher.publish([(topic, "acme", b"1")])
+    with monkeypatch.context() as broken:
+
+        async def fail(*_: object, **__: object) -> None:
+            raise KafkaError("the producer is fenced")
+
+        broken.setattr("aiokafka.AIOKafkaProducer.send", fail)
+        with pytest.raises(NotPublishedError, match="fenced"):
+            await publisher.publish([(topic, "acme", b"2")])
+    await publisher.publish([(topic, "acme", b"3")])
+    await publisher.stop()
+
+
+async def test_outages_are_told_and_outlived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 1.0)
+    port = free_port()
+    publisher = Publisher(settings_at(port))
+    await publisher.start()
+    with pytest.raises(NotPublishedError):
+        await publisher.publish([("usage-events", "acme", b"before")])
+    for round_number in range(2):
+        with EmbeddedBroker(tmp_path, port):
+            if round_number == 0:
+                await create_topics(f"127.0.0.1:{port}", "usage-events")
+            await _eventually_published(publisher)
+        started = time.monotonic()
+        with pytest.raises(NotPublishedError):
+            await publisher.publish([("usage-events", "acme", b"meanwhile")])
+        assert time.monotonic() - started < publishing.PATIENCE_SECONDS + 1
+    await publisher.stop()
+
+
+async def _eventually_published(publisher: Publisher) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await publisher.publish([("usage-events", "acme", b"{}")])
+            except NotPublishedError:
+                await asyncio.sleep(0.1)
+            else:
+                return

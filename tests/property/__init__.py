@@ -1,0 +1,1 @@
+"""Laws of the scoring core, tried on random histories and held against a slow oracle."""

@@ -1,0 +1,13 @@
+"""How hard the laws are tried. HYPOTHESIS_PROFILE=thorough looks longer; ci looks at the same examples each time."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# No deadline and no complaint about slow data: a busy machine is not a broken law.
+calm = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+
+settings.register_profile("local", calm, max_examples=100)
+settings.register_profile("ci", calm, max_examples=300, derandomize=True)
+settings.register_profile("thorough", calm, max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "local"))

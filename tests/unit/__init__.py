@@ -1,0 +1,1 @@
+"""One piece of code at a time, without servers."""

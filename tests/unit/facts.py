@@ -1,0 +1,102 @@
+"""Events as a person would tell them: who did what, and how many days before today.
+
+A record reaches the broker on the day that its event is dated, but for what is dated tomorrow.
+"""
+
+from itertools import count
+from zlib import crc32
+
+from scoring.events import (
+    AttributesEvent,
+    AttributeValue,
+    Event,
+    SurveyEvent,
+    SurveyKind,
+    TicketEvent,
+    UsageEvent,
+)
+from scoring.state import AccountState, fold
+from scoring.windows import MICROSECONDS_PER_HOUR, from_day, start_of
+
+ACCOUNT = "acme"
+TODAY = 20_500
+MILLION = 1_000_000
+_ids = count(1_000)
+
+
+def noon(ago: int) -> int:
+    """Noon, so many days ago."""
+    return start_of(TODAY - ago) + 12 * MICROSECONDS_PER_HOUR
+
+
+def calendar(ago: int) -> str:
+    """A day as attributes write it; negative is in the future."""
+    return from_day(TODAY - ago).isoformat()
+
+
+def used(ago: int, feature: str = "login", user: str | None = "ann", times: int = 1) -> UsageEvent:
+    """Somebody used a feature."""
+    day = TODAY - ago
+    return UsageEvent(ACCOUNT, noon(ago), day, _broker_day(ago), feature, None if user is None else _hash(user), times)
+
+
+def ticket(
+    ticket_id: str,
+    status: str,
+    created: int,
+    *,
+    ago: int = 0,
+    priority: str = "normal",
+    solved: int | None = None,
+    reopens: int = 0,
+    satisfaction: str = "",
+) -> TicketEvent:
+    """A ticket as it stood `ago` days ago, created and maybe solved so many days ago."""
+    return TicketEvent(
+        ACCOUNT,
+        noon(ago),
+        _broker_day(ago),
+        f"e-{next(_ids)}",
+        ticket_id,
+        status,
+        priority,
+        noon(created),
+        0 if solved is None else noon(solved),
+        reopens,
+        satisfaction,
+    )
+
+
+def answered(survey: SurveyKind, score: float, ago: int, who: str = "ann", scale_max: int = 10) -> SurveyEvent:
+    """Somebody answered a survey."""
+    return SurveyEvent(
+        ACCOUNT,
+        noon(ago),
+        _broker_day(ago),
+        f"e-{next(_ids)}",
+        survey,
+        _hash(who),
+        round(score * MILLION),
+        scale_max * MILLION,
+    )
+
+
+def told(ago: int = 0, **values: AttributeValue) -> AttributesEvent:
+    """The account's attributes were set, or cleared with None."""
+    return AttributesEvent(ACCOUNT, noon(ago), _broker_day(ago), f"e-{next(_ids)}", values)
+
+
+def state_of(*events: Event) -> AccountState:
+    """What the events leave, one by one."""
+    state = AccountState()
+    for event in events:
+        fold(state, [event])
+    return state
+
+
+def _hash(person: str) -> int:
+    return crc32(person.encode())
+
+
+def _broker_day(ago: int) -> int:
+    return min(TODAY - ago, TODAY)

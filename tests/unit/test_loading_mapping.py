@@ -1,0 +1,95 @@
+"""What the options `--topic`, `--column` and `--constant` may say, and how they are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from service.errors import HealthError
+from service.loading.event_log import mapping_of, signal_of_topic
+from service.loading.fields import fields_of
+from service.loading.mapping import parse_mapping
+from service.settings import Settings, Signal
+
+REQUIRED: dict[Signal, list[str]] = {
+    "usage": ["feature"],
+    "ticket": ["ticket_id", "status", "priority", "created_at"],
+    "survey": ["survey", "response_id", "score"],
+    "account": [],
+}
+TABLE = Path("events.parquet")
+
+
+@pytest.mark.parametrize("signal", REQUIRED)
+def test_every_field_of_the_contract_can_be_filled(signal: Signal) -> None:
+    fields = fields_of(signal)
+    assert [name for name, field in fields.items() if field.required] == ["subject", "time", *REQUIRED[signal]]
+    assert [name for name, field in fields.items() if not field.in_data] == ["subject", "time", "id", "source"]
+
+
+def test_kinds_follow_from_the_contract() -> None:
+    assert {name: field.kind for name, field in fields_of("ticket").items() if field.in_data} == {
+        "ticket_id": "text",
+        "status": "text",
+        "priority": "text",
+        "created_at": "moment",
+        "solved_at": "moment",
+        "reopens": "whole",
+        "satisfaction": "text",
+    }
+    assert fields_of("account")["arr"].kind == "money"
+    assert fields_of("account")["renews_on"].kind == "day"
+    assert fields_of("survey")["scale_max"].kind == "number"
+
+
+def test_a_mapping_is_read_from_the_options() -> None:
+    mapping = parse_mapping("usage", ["subject=account", "time=t", "feature=a=b"], ["quantity=2"])
+    assert mapping.columns == {"subject": "account", "time": "t", "feature": "a=b"}
+    assert mapping.constants == {"quantity": "2"}
+    assert mapping.data_fields == ["feature", "quantity"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "constants", "message"),
+    [
+        (["subject"], [], "--column subject can't be used. Write it as --column OURS=THEIRS"),
+        (["subject="], [], "--column subject= can't be used"),
+        ([], ["=x"], "--constant =x can't be used. Write it as --constant FIELD=VALUE"),
+        (["featur=a"], [], "usage.recorded has no field featur. It has subject, time, id, source, feature"),
+        (["type=a"], [], "has no field type"),
+        (["subject=a", "subject=b"], [], "--column is given twice for subject"),
+        (["subject=a", "time=b", "feature=c"], ["feature=d"], "feature has both a --column and a --constant"),
+        (["subject=a", "time=b"], [], "usage.recorded needs feature"),
+        (
+            ["subject=a", "time=b", "feature=c"],
+            ["quantity=many"],
+            "--constant quantity=many can't be used: Expected `int`",
+        ),
+        (["subject=a", "time=b", "feature=c"], ["quantity=0"], "--constant quantity=0 can't be used"),
+        (["subject=a", "feature=c"], ["time=2020-01-01"], "--constant time=2020-01-01 can't be used"),
+        (["subject=a", "feature=c"], ["time=2020-01-01T00:00:00"], "time zone|timezone"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_named(columns: list[str], constants: list[str], message: str) -> None:
+    with pytest.raises(HealthError, match=message.replace("(", r"\(")):
+        parse_mapping("usage", columns, constants)
+
+
+def test_only_topics_that_the_service_reads_are_taken() -> None:
+    settings = Settings(_env_file=None, topic_usage="clicks")
+    assert signal_of_topic(None, settings) is None
+    assert signal_of_topic("clicks", settings) == "usage"
+    with pytest.raises(
+        HealthError, match=r"--topic usage-events is none of this service's\. Give one of clicks, ticket"
+    ):
+        signal_of_topic("usage-events", settings)
+
+
+def test_a_table_needs_a_topic_and_lines_take_no_mapping() -> None:
+    lines = Path("events.ndjson.gz")
+    assert mapping_of([lines], None, [], []) is None
+    with pytest.raises(HealthError, match="Add --topic"):
+        mapping_of([lines, TABLE], None, [], [])
+    with pytest.raises(HealthError, match=r"for Parquet, and events\.ndjson.gz holds events already"):
+        mapping_of([lines], "usage", ["subject=a"], [])
+    with pytest.raises(HealthError, match=r"events\.csv has a name that says nothing of its form\. End it in \.ndjson"):
+        mapping_of([Path("events.csv")], None, [], [])
