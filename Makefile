@@ -14,9 +14,10 @@ setup: $(STAMP)  ## install everything into .venv
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "account-health needs Python 3.11 or newer; run 'make PYTHON=python3.12 $(MAKECMDGOALS)'"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --no-deps --editable .
+	@echo "Installing into $(VENV), once: a minute or two."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --progress-bar on --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --no-deps --editable .
 	@touch $@
 
 check: $(STAMP)  ## lint, format, types, import contracts

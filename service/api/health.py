@@ -52,19 +52,19 @@ async def _health(connection: AsyncConnection, account_id: str, policy: Policy, 
     stored = await score_reads.get(connection, account_id, now)
     if stored is None:
         raise not_found("account")
-    evaluation, evaluated_at = _still_good(stored, policy, now), stored.evaluated_at
+    evaluation, evaluated_at = _still_good(stored, policy), stored.evaluated_at
     if evaluation is None or evaluated_at is None:
         evaluation, evaluated_at = await _computed(connection, account_id, policy, now), now
     firing = await alerts.firing(connection, account_id)
     return document(stored, evaluation, evaluated_at, _scorecard(policy, evaluation), firing)
 
 
-def _still_good(stored: StoredScore, policy: Policy, now: datetime) -> Evaluation | None:
-    """The stored evaluation, unless its day has ended or another scorecard is in force."""
+def _still_good(stored: StoredScore, policy: Policy) -> Evaluation | None:
+    """The stored evaluation, unless another scorecard is in force, or it is due: its day has ended, for one."""
     if stored.is_due or stored.day is None or stored.scorecard is None or stored.scorecard_version is None:
         return None
     in_force = {(card.name, card.version) for card in policy.scorecards}
-    if stored.day < now.date() or (stored.scorecard, stored.scorecard_version) not in in_force:
+    if (stored.scorecard, stored.scorecard_version) not in in_force:
         return None
     return Evaluation(
         stored.score,

@@ -33,6 +33,8 @@ class EmbeddedStack:
         What was folded is known to Postgres, so no group's offsets are missed.
         """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Chosen before there are threads: what one of them tries, a child that the other forks would hold for a moment.
+        _ = self.postgres.port, self.broker.port
         try:
             with ThreadPoolExecutor(2) as threads:
                 database_url = threads.submit(self.postgres.start)

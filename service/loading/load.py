@@ -9,6 +9,7 @@ from msgspec import Struct
 from service.cloudevents import now_micros
 from service.loading import report
 from service.loading.checkpoint import Checkpoint, CheckpointFile
+from service.loading.cluster import Cluster
 from service.loading.display import say
 from service.loading.files import Examined, LogFile, Order, examine_files, open_files, shift_for
 from service.loading.publisher import Publisher, connect
@@ -51,15 +52,16 @@ async def rehearse(order: Order, settings: Settings, stop: asyncio.Event) -> Non
 
 
 async def _begin(
-    files: Sequence[LogFile], cluster: str, order: Order, settings: Settings, stop: asyncio.Event
+    files: Sequence[LogFile], cluster: Cluster, order: Order, settings: Settings, stop: asyncio.Event
 ) -> list[_Begun]:
     """The loads that aren't finished: first those that an earlier run began, then the new ones, checked."""
     topics = settings.topics if order.signal is None else settings.topics[order.signal]
     begun = []
     fresh: list[tuple[LogFile, CheckpointFile]] = []
     for file in files:
-        kept = CheckpointFile(order.state_dir, file.identity.key(cluster, topics, order.shift_to_now))
-        if order.again or (checkpoint := kept.read()) is None:
+        kept = CheckpointFile(order.state_dir, file.identity.key(cluster.id, topics, order.shift_to_now))
+        checkpoint = None if order.again else await _found(kept, cluster)
+        if checkpoint is None:
             fresh.append((file, kept))
         else:
             begun.append(_Begun(file, kept, checkpoint))
@@ -71,6 +73,15 @@ async def _begin(
         _tell(each, shift_days, settings)
         begun.append(_Begun(file, kept, _checkpoint(each, shift_days, settings)))
     return [each for each in begun if not each.checkpoint.finished]
+
+
+async def _found(kept: CheckpointFile, cluster: Cluster) -> Checkpoint | None:
+    """The checkpoint of an earlier run; None if there is none, or if its topics aren't those that are there now."""
+    checkpoint = kept.read()
+    if checkpoint is None or await cluster.records_taken(checkpoint.topics) >= checkpoint.sent:
+        return checkpoint
+    say(report.topics_are_new(checkpoint))
+    return None
 
 
 def _checkpoint(examined: Examined, shift_days: int, settings: Settings) -> Checkpoint:

@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from service.errors import HealthError
+from service.loading.cluster import CLIENT_ID, Cluster
 from service.loading.drafts import Draft
 from service.loading.partitions import Places
 from service.settings import Settings
@@ -18,10 +17,6 @@ from service.settings import Settings
 PATIENCE_SECONDS = 60.0
 """How long Kafka may confirm nothing before a load gives up."""
 
-NEW_TOPIC_SECONDS = 3.0
-"""How long a topic may be missing: a broker hears of one that was just created a little later."""
-
-CLIENT_ID = "account-health-load"
 MOST_BATCH_BYTES = 512 * 1024
 _MOST_REQUEST_BYTES = 32 * 1024 * 1024
 _LEAST_BATCH_BYTES = 16 * 1024
@@ -31,57 +26,42 @@ Receipts = list[asyncio.Future[object]]
 
 
 class Publisher:
-    """A producer for whole files. Made by `connect`."""
+    """A producer for whole files. Made by `connect`; its methods raise `HealthError`."""
 
-    def __init__(
-        self, producer: AIOKafkaProducer, admin: AIOKafkaAdminClient, cluster: str, settings: Settings
-    ) -> None:
-        """`cluster` is the cluster's id."""
+    def __init__(self, producer: AIOKafkaProducer, cluster: Cluster, settings: Settings) -> None:
+        """`producer` publishes to `cluster`."""
         self.cluster = cluster
         self._producer = producer
-        self._admin = admin
-        self._servers = settings.kafka_bootstrap_servers
         self._topics = settings.topics
         self._places: dict[str, Places] = {}
 
     async def require(self, topics: Collection[str]) -> None:
-        """Learn where topics' events go, before any is published. Raises `HealthError` if a topic isn't there."""
-        patience = time.monotonic() + NEW_TOPIC_SECONDS
-        while missing := sorted(set(topics) - self._places.keys()):
-            try:
-                partitions = await partitions_of(self._admin, missing)
-            except KafkaError as error:
-                raise self._explain(error) from None
-            self._places |= {topic: Places(count) for topic, count in partitions.items()}
-            if partitions.keys() >= set(missing):
-                return
-            if time.monotonic() > patience:
-                absent = next(topic for topic in missing if topic not in partitions)
-                raise HealthError(
-                    f"Kafka at {self._servers} has no topic {absent}", "Run: account-health topics create"
-                )
-            await asyncio.sleep(0.1)
+        """Learn where the topics' events go; comes before publishing any. All must be there."""
+        partitions = await self.cluster.require(topics)
+        self._places |= {topic: Places(count) for topic, count in partitions.items()}
 
     async def publish(self, events: Sequence[Draft]) -> Receipts:
-        """Hand events over to be sent; waits while Kafka is behind. Raises `HealthError`."""
+        """Hand events over to be sent; waits while Kafka is behind."""
         receipts: Receipts = []
         try:
             for topic, partition, batch in self._pack(events):
-                receipts.append(await self._producer.send_batch(batch, topic, partition=partition))
+                receipt = await self._producer.send_batch(batch, topic, partition=partition)
+                receipt.add_done_callback(_take_notice)
+                receipts.append(receipt)
         except KafkaError as error:
-            raise self._explain(error) from None
+            raise self.cluster.explain(error) from None
         return receipts
 
     async def confirm(self, receipts: Receipts) -> None:
-        """Return when every in-sync replica has what the receipts are for. Raises `HealthError`."""
+        """Return when every in-sync replica has what the receipts are for."""
         waiting = set(receipts)
         while waiting:
             done, waiting = await asyncio.wait(waiting, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                raise self._explain(KafkaTimeoutError())
+                raise self.cluster.explain(KafkaTimeoutError())
             for receipt in done:
-                if error := receipt.exception():
-                    raise self._explain(error) from None
+                if (error := receipt.exception()) is not None:
+                    raise self.cluster.explain(error) from None
 
     def _pack(self, events: Sequence[Draft]) -> Iterator[tuple[str, int, BatchBuilder]]:
         """Batches of one partition each: those that are full first, the rest at the end."""
@@ -101,42 +81,17 @@ class Publisher:
         for (topic, partition), batch in batches.items():
             yield topic, partition, batch
 
-    def _explain(self, error: BaseException) -> Exception:
-        if isinstance(error, MessageSizeTooLargeError):
-            return HealthError(
-                f"Kafka at {self._servers} takes no batch of {MOST_BATCH_BYTES:,} bytes",
-                "Raise max.message.bytes of the topic, or message.max.bytes of the broker",
-            )
-        if isinstance(error, KafkaTimeoutError):
-            return HealthError(f"Kafka at {self._servers} has stopped to answer")
-        return HealthError(f"Kafka at {self._servers} answered with an error: {str(error) or type(error).__name__}")
-
 
 @asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[Publisher]:
     """A publisher until the end of the block. Raises `HealthError` if Kafka can't be reached."""
-    servers = settings.kafka_bootstrap_servers
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers, client_id=CLIENT_ID)
+    cluster = Cluster(settings.kafka_bootstrap_servers)
     try:
-        producer, cluster = await _start(admin, settings)
-        try:
-            yield Publisher(producer, admin, cluster, settings)
-        finally:
-            await _close(producer)
-    finally:
-        await admin.close()
-
-
-async def _start(admin: AIOKafkaAdminClient, settings: Settings) -> tuple[AIOKafkaProducer, str]:
-    """A producer, and the id of the cluster it is for; or its address, if it has no id."""
-    servers = settings.kafka_bootstrap_servers
-    try:
-        await admin.start()
-        cluster: str = (await admin.describe_cluster()).get("cluster_id") or servers
-        partitions = await partitions_of(admin, settings.topics.values())
+        await cluster.start()
+        partitions = await cluster.partitions(settings.topics.values())
         # No compression: gzip, the only codec without another dependency, takes 14 µs an event, 40 times the rest.
         producer = AIOKafkaProducer(
-            bootstrap_servers=servers,
+            bootstrap_servers=cluster.servers,
             client_id=CLIENT_ID,
             acks="all",
             enable_idempotence=True,
@@ -144,26 +99,24 @@ async def _start(admin: AIOKafkaAdminClient, settings: Settings) -> tuple[AIOKaf
         )
         try:
             await producer.start()
-        except BaseException:
+            yield Publisher(producer, cluster, settings)
+        except KafkaError as error:
+            raise cluster.explain(error) from None
+        finally:
             await _close(producer)
-            raise
-    except (KafkaError, ValueError) as error:
-        why = "" if isinstance(error, KafkaConnectionError) else f": {error}"
-        raise HealthError(
-            f"Kafka at {servers} can't be reached{why}", "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and that the broker runs"
-        ) from None
-    return producer, cluster
+    finally:
+        await cluster.stop()
+
+
+def _take_notice(receipt: asyncio.Future[object]) -> None:
+    """Keep asyncio from logging the error of a receipt that nobody looks at, because one before it ended the load."""
+    if not receipt.cancelled():
+        receipt.exception()
 
 
 def _batch_bytes(partitions: int) -> int:
     """A request takes one batch of every partition; the broker takes requests of up to 100 MB."""
     return max(min(MOST_BATCH_BYTES, _MOST_REQUEST_BYTES // partitions), _LEAST_BATCH_BYTES)
-
-
-async def partitions_of(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, int]:
-    """How many partitions each of the topics has, those that are there."""
-    found = await admin.describe_topics()  # all of them, as asking for one by name may create it
-    return {topic["topic"]: len(topic["partitions"]) for topic in found if topic["topic"] in topics}
 
 
 async def _close(producer: AIOKafkaProducer) -> None:

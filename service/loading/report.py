@@ -59,6 +59,12 @@ def going_on(checkpoint: Checkpoint) -> str:
     return f"{checkpoint.file}: going on at row {checkpoint.next_row:,} of {checkpoint.rows:,}{_moved(checkpoint)}"
 
 
+def topics_are_new(checkpoint: Checkpoint) -> str:
+    """That what an earlier run has sent is no longer in Kafka."""
+    topics = ", ".join(checkpoint.topics)
+    return f"{checkpoint.file}: loaded before, but {topics} was made anew since; loading from the beginning"
+
+
 def _moved(checkpoint: Checkpoint) -> str:
     return f", times moved by {_days(checkpoint.shift_days)}" if checkpoint.shift_days else ""
 

@@ -33,7 +33,7 @@ async def newest(
     query = _narrow(select(alerts), wanted)
     if before is not None:
         query = query.where(_place < before)
-    query = query.order_by(alerts.c.created_at.desc()).limit(limit)
+    query = query.order_by(alerts.c.created_at.desc(), alerts.c.id.desc()).limit(limit)
     rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
     return rows
 

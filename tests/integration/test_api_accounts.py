@@ -104,8 +104,9 @@ async def test_other_account_ids_are_refused(api: Api) -> None:
 
 
 async def test_a_path_that_is_not_utf8_leads_nowhere(api: Api) -> None:
-    answer = await api.get("/v1/accounts/%ff")
-    assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
+    for answer in (await api.get("/v1/accounts/%ff"), await api.put("/v1/accounts/%ff", {"seats": 1})):
+        assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
+    assert api.publisher.records == []
 
 
 async def fill(engine: AsyncEngine, api: Api, scored: dict[str, float | None]) -> None:

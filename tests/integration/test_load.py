@@ -1,6 +1,7 @@
 """`account-health load` against a real Kafka: nothing lost, nothing twice, through signals, crashes and bad input."""
 
 import asyncio
+import gc
 import gzip
 import json
 import signal
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 
 from service.errors import HealthError
@@ -32,6 +34,7 @@ from service.topics import create_topics
 from tests.support.cloud_events import cloud_event, produce, record, usage
 from tests.support.commands import environment
 from tests.support.service import settings_for
+from tests.support.topics import create_topics as make_topics
 
 pytestmark = pytest.mark.anyio
 COLUMNS = ("subject=account", "time=at", "feature=what")
@@ -241,6 +244,23 @@ async def test_a_finished_load_does_nothing_unless_it_is_to_be_sent_again(
     )
 
 
+async def test_a_topic_that_was_made_anew_is_loaded_anew(loader: Loader, capsys: pytest.CaptureFixture[str]) -> None:
+    log = table(loader.folder / "log.parquet", 100)
+    await loader.load(log)
+    admin = AIOKafkaAdminClient(bootstrap_servers=loader.settings.kafka_bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([loader.settings.topic_usage])
+        while loader.settings.topic_usage in await admin.list_topics():
+            await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+    await create_topics(loader.settings)
+    await loader.load(log)
+    assert "was made anew since; loading from the beginning" in capsys.readouterr().out
+    assert (await loader.received()).ids.total() == 100
+
+
 async def test_another_mapping_makes_other_events_of_the_same_rows(loader: Loader) -> None:
     log = table(loader.folder / "log.parquet", 10)
     await loader.load(log)
@@ -340,6 +360,19 @@ async def test_what_a_log_needs_is_looked_up_before_anything_is_sent(loader: Loa
     with pytest.raises(HealthError, match=r"has no topic not-created\. Run: account-health topics create"):
         await loader.load(log)
     assert (await loader.received()).ids.total() == 0
+
+
+async def test_a_batch_that_kafka_refuses_ends_the_load_with_one_error(
+    loader: Loader, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = f"{loader.settings.topic_usage}-narrow"
+    loader.settings = loader.settings.model_copy(update={"topic_usage": topic})
+    configs = {"max.message.bytes": "2000"}
+    await make_topics(loader.settings.kafka_bootstrap_servers, topic, partitions=6, configs=configs)
+    with pytest.raises(HealthError, match=r"takes no batches of 0.5 MB\. 0 of 50,000 rows .*Raise max\.message\.bytes"):
+        await loader.load(table(loader.folder / "log.parquet", 50_000))
+    gc.collect()
+    assert [message for message in caplog.messages if "never retrieved" in message] == []
 
 
 async def test_the_same_file_twice_is_a_mistake(loader: Loader) -> None:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from service import publishing
 from service.embedded.broker import EmbeddedBroker
@@ -54,8 +55,33 @@ async def test_silence_is_told_in_time(silent_port: int, monkeypatch: pytest.Mon
     calls = [publisher.publish([("usage-events", "acme", b"{}")]) for _ in range(5)]
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(result) for result in results] == [NotPublishedError] * 5
+    with pytest.raises(NotPublishedError):
+        await publisher.publish([("usage-events", "acme", b"{}")])
     await publisher.stop()
     assert time.monotonic() - started < 2
+
+
+async def test_a_start_that_failed_is_forgotten(
+    bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = f"{topic_prefix}topic"
+    await create_topics(bootstrap, topic)
+    connect, failed = publishing._connect, list[Settings]()
+
+    async def connect_at_the_second_try(settings: Settings) -> AIOKafkaProducer:
+        if not failed:
+            failed.append(settings)
+            raise KafkaConnectionError("not yet")
+        return await connect(settings)
+
+    monkeypatch.setattr(publishing, "_connect", connect_at_the_second_try)
+    publisher = Publisher(settings_for("postgresql://unused", bootstrap, topic_prefix))
+    await publisher.start()
+    while not failed:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await publisher.publish([(topic, "acme", b"1")])
+    await publisher.stop()
 
 
 async def test_a_topic_that_isn_t_there(bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,14 +102,17 @@ async def test_after_a_fatal_error_there_is_a_new_producer(
     await create_topics(bootstrap, topic)
     publisher = Publisher(settings_for("postgresql://unused", bootstrap, topic_prefix))
     await publisher.publish([(topic, "acme", b"1")])
-    with monkeypatch.context() as broken:
+    send, fenced = AIOKafkaProducer.send, list[AIOKafkaProducer]()
 
-        async def fail(*_: object, **__: object) -> None:
+    async def fail_for_good(producer: AIOKafkaProducer, *arguments: object, **options: object) -> object:
+        fenced.append(producer)
+        if producer is fenced[0]:
             raise KafkaError("the producer is fenced")
+        return await send(producer, *arguments, **options)
 
-        broken.setattr("aiokafka.AIOKafkaProducer.send", fail)
-        with pytest.raises(NotPublishedError, match="fenced"):
-            await publisher.publish([(topic, "acme", b"2")])
+    monkeypatch.setattr(AIOKafkaProducer, "send", fail_for_good)
+    with pytest.raises(NotPublishedError, match="fenced"):
+        await publisher.publish([(topic, "acme", b"2")])
     await publisher.publish([(topic, "acme", b"3")])
     await publisher.stop()
 

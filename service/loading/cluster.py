@@ -1,0 +1,90 @@
+"""What a Kafka cluster says of itself and of topics, and its errors as the user of a load can act on them."""
+
+import asyncio
+import time
+from collections.abc import Collection
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+
+from service.errors import HealthError
+
+CLIENT_ID = "account-health-load"
+NEW_TOPIC_SECONDS = 3.0
+"""How long a topic may be missing: a broker hears of one that was just created a little later."""
+
+
+class Cluster:
+    """A cluster that was reached at `servers`. Methods raise `HealthError` if it fails them."""
+
+    def __init__(self, servers: str) -> None:
+        """Inside an event loop; `start` comes next."""
+        self.servers = servers
+        self.id = servers
+        """Its own id; its address, if it has none."""
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=servers, client_id=CLIENT_ID)
+
+    async def start(self) -> None:
+        """Connect."""
+        try:
+            await self._admin.start()
+            self.id = (await self._admin.describe_cluster()).get("cluster_id") or self.servers
+        except (KafkaError, ValueError) as error:
+            raise self.explain(error) from None
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._admin.close()
+
+    async def partitions(self, topics: Collection[str]) -> dict[str, int]:
+        """How many partitions each of the topics has, those that are there."""
+        try:
+            found = await self._admin.describe_topics()  # all of them, as asking for one by name may create it
+        except KafkaError as error:
+            raise self.explain(error) from None
+        return {topic["topic"]: len(topic["partitions"]) for topic in found if topic["topic"] in topics}
+
+    async def require(self, topics: Collection[str]) -> dict[str, int]:
+        """How many partitions each of the topics has; all must be there."""
+        patience = time.monotonic() + NEW_TOPIC_SECONDS
+        while missing := sorted(set(topics) - (found := await self.partitions(topics)).keys()):
+            if time.monotonic() > patience:
+                raise HealthError(
+                    f"Kafka at {self.servers} has no topic {missing[0]}", "Run: account-health topics create"
+                )
+            await asyncio.sleep(0.1)
+        return found
+
+    async def records_taken(self, topics: Collection[str]) -> int:
+        """How many records were ever written to the topics, those that were since deleted too."""
+        partitions = [
+            TopicPartition(topic, number)
+            for topic, count in (await self.partitions(topics)).items()
+            for number in range(count)
+        ]
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, client_id=CLIENT_ID)
+        try:
+            await consumer.start()
+            return sum((await consumer.end_offsets(partitions)).values())
+        except KafkaError as error:
+            raise self.explain(error) from None
+        finally:
+            await consumer.stop()
+
+    def explain(self, error: BaseException) -> HealthError:
+        """The error as the user can act on it."""
+        kafka = f"Kafka at {self.servers}"
+        match error:
+            case KafkaConnectionError() | ValueError():
+                return HealthError(
+                    f"{kafka} can't be reached", "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and that the broker runs"
+                )
+            case KafkaTimeoutError():
+                return HealthError(f"{kafka} has stopped to answer")
+            case MessageSizeTooLargeError():
+                return HealthError(
+                    f"{kafka} takes no batches of 0.5 MB", "Raise max.message.bytes of the topic to its default, 1 MB"
+                )
+            case _:
+                return HealthError(f"{kafka} answered with an error: {str(error) or type(error).__name__}")

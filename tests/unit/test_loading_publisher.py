@@ -1,0 +1,86 @@
+"""Waiting for Kafka's confirmation, without a Kafka."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    NotLeaderForPartitionError,
+)
+
+from service.errors import HealthError
+from service.loading import publisher
+from service.loading.cluster import Cluster
+from service.loading.publisher import MOST_BATCH_BYTES, Publisher, _batch_bytes
+from service.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def unconnected() -> Publisher:
+    return Publisher(None, Cluster("kafka:9092"), Settings(_env_file=None))
+
+
+def receipts(count: int) -> list[asyncio.Future[object]]:
+    loop = asyncio.get_running_loop()
+    return [loop.create_future() for _ in range(count)]
+
+
+async def test_confirmation_comes_with_the_last_receipt(unconnected: Publisher) -> None:
+    waiting = receipts(3)
+    confirming = asyncio.create_task(unconnected.confirm(waiting))
+    for receipt in waiting:
+        await asyncio.sleep(0.01)
+        assert not confirming.done()
+        receipt.set_result(None)
+    await confirming
+
+
+async def test_no_receipt_is_nothing_to_wait_for(unconnected: Publisher) -> None:
+    await unconnected.confirm([])
+
+
+async def test_one_refused_batch_is_a_failure(unconnected: Publisher) -> None:
+    first, second = receipts(2)
+    first.set_result(None)
+    second.set_exception(NotLeaderForPartitionError())
+    with pytest.raises(HealthError, match="Kafka at kafka:9092 answered with an error: .*NotLeader"):
+        await unconnected.confirm([first, second])
+
+
+async def test_a_kafka_that_confirms_slowly_is_waited_for_and_one_that_stopped_is_not(
+    unconnected: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "PATIENCE_SECONDS", 0.2)
+    waiting = receipts(6)
+    confirming = asyncio.create_task(unconnected.confirm(waiting))
+    for receipt in waiting[:5]:
+        await asyncio.sleep(0.1)
+        receipt.set_result(None)
+    assert not confirming.done()
+    with pytest.raises(HealthError, match="Kafka at kafka:9092 has stopped to answer"):
+        await confirming
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (KafkaConnectionError, "can't be reached. Check HEALTH_KAFKA_BOOTSTRAP_SERVERS"),
+        (lambda: ValueError("no port"), "can't be reached. Check HEALTH_KAFKA_BOOTSTRAP_SERVERS"),
+        (KafkaTimeoutError, "has stopped to answer"),
+        (MessageSizeTooLargeError, "Raise max.message.bytes"),
+    ],
+)
+async def test_errors_say_what_to_do(error: Callable[[], Exception], message: str) -> None:
+    told = str(Cluster("kafka:9092").explain(error()))
+    assert told.startswith("Kafka at kafka:9092 ")
+    assert message in told
+
+
+async def test_a_request_stays_below_what_brokers_take() -> None:
+    assert _batch_bytes(12) == MOST_BATCH_BYTES
+    assert all(partitions * _batch_bytes(partitions) <= 100_000_000 for partitions in (1, 64, 65, 500, 2000))
