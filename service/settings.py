@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str = "localhost:9092"
     kafka_group: str = "account-health"
     kafka_instance_id: str = Field("", description="a consumer's lasting name in its group")
+    kafka_session_seconds: float = Field(10, ge=1, le=300, description="a consumer silent for so long is replaced")
     kafka_partitions: int = Field(12, ge=1, le=10_000)
     kafka_replication: int = Field(0, ge=0, description="0 takes three, or all brokers if there are fewer")
     kafka_idle_seconds: float = Field(0.0, ge=0, le=10, description="for brokers that answer fetches at once")

@@ -17,6 +17,7 @@ from service.demo.board import Board
 from service.demo.client import Client
 from service.demo.folder import DemoFolder, Memory
 from service.demo.logs import log_to
+from service.demo.mending import mend
 from service.demo.options import Options
 from service.demo.producing import Producer
 from service.demo.receiver import Receiver
@@ -79,6 +80,8 @@ async def bring_up(
     with steps.step("Schema, scorecard and topics"):
         await in_thread(prepare_database, settings)
         await create_topics(settings)
+        engine = await stack.enter_async_context(_engine(settings))
+        await mend(settings, engine)
         key = await in_thread(kept, folder.api_key, lambda: _make_key(settings))
 
     receiver = Receiver(board.add_webhook)
@@ -94,7 +97,6 @@ async def bring_up(
         await client.ensure_rule()
         receiver.secret = await _secret(client, folder, webhook_url)
     producer = await stack.enter_async_context(Producer.connected(settings))
-    engine = await stack.enter_async_context(_engine(settings))
     return Running(settings, key, client, producer, engine, tasks, rest)
 
 

@@ -55,11 +55,11 @@ async def query(engine: AsyncEngine, statement: str, **values: Any) -> Sequence[
         return (await connection.execute(text(statement), values)).all()
 
 
-async def folded_up_to(engine: AsyncEngine, records: int) -> None:
+async def folded_up_to(engine: AsyncEngine, records: int, seconds: float = PATIENCE) -> None:
     """Wait until so many records were folded or refused, over all partitions."""
 
     async def reached() -> bool:
         rows = await query(engine, "SELECT coalesce(sum(next_offset), 0) FROM progress")
         return int(rows[0][0]) >= records
 
-    await eventually(reached, f"{records} records folded")
+    await eventually(reached, f"{records} records folded", seconds)

@@ -48,7 +48,7 @@ async def test_one_refused_batch_is_a_failure(unconnected: Publisher) -> None:
     first, second = receipts(2)
     first.set_result(None)
     second.set_exception(NotLeaderForPartitionError())
-    with pytest.raises(HealthError, match="Kafka at kafka:9092 answered with an error: .*NotLeader"):
+    with pytest.raises(HealthError, match=r"Kafka at kafka:9092 answered with an error: .*NotLeader"):
         await unconnected.confirm([first, second])
 
 
