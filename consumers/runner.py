@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 POLL_MILLISECONDS = 100
 SHORT_POLL_MILLISECONDS = 10
 MIRROR_SECONDS = 1.0
+TOPICS_PATIENCE_SECONDS = 5.0
+"""Brokers learn of a new topic one after the other."""
 Polled = Mapping[Partition, Sequence[ConsumerRecord]]
 
 
@@ -86,8 +88,11 @@ async def _connect(consumer: AIOKafkaConsumer, settings: Settings, stop: asyncio
 
 
 async def _require_topics(consumer: AIOKafkaConsumer, settings: Settings) -> None:
-    if missing := sorted(set(settings.topics.values()) - await consumer.topics()):
-        raise HealthError(f"Kafka has no topic {', '.join(missing)}", "Run: account-health topics create")
+    deadline = time.monotonic() + TOPICS_PATIENCE_SECONDS
+    while missing := sorted(set(settings.topics.values()) - await consumer.topics()):
+        if time.monotonic() > deadline:
+            raise HealthError(f"Kafka has no topic {', '.join(missing)}", "Run: account-health topics create")
+        await asyncio.sleep(0.2)
 
 
 class _Loop:

@@ -1,5 +1,8 @@
 """The service's topics in Kafka."""
 
+import asyncio
+from typing import Any
+
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
@@ -7,6 +10,7 @@ from service.errors import HealthError
 from service.settings import Settings
 
 MOST_REPLICAS = 3
+PATIENCE_SECONDS = 30.0
 TOPIC_CONFIG = {
     # The broker stamps records itself, so that retention and replay don't hang on producers' clocks.
     "message.timestamp.type": "LogAppendTime",
@@ -30,6 +34,7 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
             )
             answer = await admin.create_topics([topic])
             created[name] = _was_created(name, answer.topic_errors)
+        await _until_usable(admin, [name for name, is_new in created.items() if is_new])
     except KafkaConnectionError as error:
         raise HealthError(
             f"Kafka can't be reached: {error}", "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and that the broker runs"
@@ -38,6 +43,23 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
         return created
     finally:
         await admin.close()
+
+
+async def _until_usable(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Brokers answer before they know a new topic: wait until every partition has a leader."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while names and not all(map(_is_led, await admin.describe_topics(names))):  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise HealthError(
+            f"Kafka has no leader for {', '.join(names)} yet", "Look at the brokers, then try again"
+        ) from None
+
+
+def _is_led(topic: dict[str, Any]) -> bool:
+    partitions = topic["partitions"]
+    return bool(partitions) and all(partition["leader"] >= 0 for partition in partitions)
 
 
 def _was_created(name: str, errors: list[tuple[str, int, str]]) -> bool:

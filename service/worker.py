@@ -13,6 +13,8 @@ from service.embedded.lifeline import Lifeline
 
 # -P: a folder `service` in the current folder must not be taken for this one.
 PROGRAM = (sys.executable, "-P", "-m", "service")
+PATIENCE_SECONDS = 30
+"""How long a process may take to stop once its starter is dead."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +37,20 @@ class Worker:
     it is asked to stop, and after a while made to, when that process dies without having ended it.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, patience: int) -> None:
-        """`patience` is how many seconds it may take to stop once its starter is dead."""
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        """The process has just been started."""
         self._process = process
-        self._lifeline = Lifeline(process.pid, SIGTERM, patience)
+        self._lifeline = Lifeline(process.pid, SIGTERM, PATIENCE_SECONDS)
 
     @classmethod
-    async def start(
-        cls, role: Role, environment: Mapping[str, str], *, log: Path | None, patience: int = 30
-    ) -> "Worker":
+    async def start(cls, role: Role, environment: Mapping[str, str], *, log: Path | None) -> "Worker":
         """Start `account-health COMMAND`; what it prints is appended to `log`, or goes where ours goes."""
         arguments = (*PROGRAM, role.command)
         variables = {**os.environ, **environment, **dict(role.environment)}
         if log is None:
-            return cls(await _spawn(arguments, variables, None), patience)
+            return cls(await _spawn(arguments, variables, None))
         with log.open("ab") as output:
-            return cls(await _spawn(arguments, variables, output.fileno()), patience)
+            return cls(await _spawn(arguments, variables, output.fileno()))
 
     @property
     def pid(self) -> int:

@@ -1,8 +1,8 @@
 """The demo on a terminal: a picture that is drawn anew twice a second."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,7 +18,8 @@ COLOURS = {"green": "green", "yellow": "yellow", "red": "red", "unknown": "brigh
 FRAME_LINES = 9
 """Lines of the picture that don't hold changes or webhooks."""
 FEWEST, MOST = 3, 20
-COLUMNS = 5
+COLUMNS = 4
+WIDE = 100
 
 
 class Screen:
@@ -53,7 +54,7 @@ def picture(board: Board, width: int, lines: int) -> RenderableType:
     halves.add_column(ratio=1)
     halves.add_row(
         _framed(_changes(board.changes, lines), "Score changes"),
-        _framed(_webhooks(board.webhooks, lines), "Webhooks received, ✓ signature verified"),
+        _framed(_webhooks(board.webhooks, lines, with_rule=width >= WIDE), "Webhooks, ✓ signature verified"),
     )
     return Group(_framed(_accounts(board, width), _title(board)), halves)
 
@@ -95,7 +96,7 @@ def _changes(changes: Iterable[ScoreChange], lines: int) -> RenderableType:
     return _table(rows, lines)
 
 
-def _webhooks(webhooks: Iterable[Received], lines: int) -> RenderableType:
+def _webhooks(webhooks: Iterable[Received], lines: int, *, with_rule: bool) -> RenderableType:
     rows = []
     for webhook in _last(webhooks, lines):
         mark = Text("✓", "green") if webhook.verified else Text("✗", "bold red")
@@ -105,16 +106,17 @@ def _webhooks(webhooks: Iterable[Received], lines: int) -> RenderableType:
             [
                 Text(f"{webhook.at:%H:%M:%S}", "dim"),
                 Text(str(name), no_wrap=True, overflow="ellipsis"),
-                Text(f"{webhook.data.get('rule')} {webhook.data.get('state')}", colour),
-                Text(_rounded(webhook.data.get("score"))),
+                Text(_what(webhook.data, with_rule=with_rule), colour),
                 mark,
             ]
         )
     return _table(rows, lines)
 
 
-def _rounded(score: float | None) -> str:
-    return "" if score is None else f"at {score:.0f}"
+def _what(data: Mapping[str, Any], *, with_rule: bool) -> str:
+    rule = f"{data.get('rule')} " if with_rule else ""
+    score = data.get("score")
+    return f"{rule}{data.get('state')}" + ("" if score is None else f" at {score:.0f}")
 
 
 def _table(rows: Sequence[Sequence[Text]], lines: int) -> RenderableType:

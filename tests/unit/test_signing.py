@@ -11,7 +11,14 @@ from service.delivery.signing import sign
 from service.secrets import new_webhook_secret
 
 SECRET = new_webhook_secret()
-NOW = datetime.now(UTC)
+NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
+
+
+def _now() -> datetime:
+    """The receiver's library compares with its clock: what it verifies is signed in the test, not at import."""
+    return datetime.now(UTC)
+
+
 BODY = '{"type":"health.band.changed","data":{"account_name":"Søren & Ökonomie 株式会社 🚀"}}'.encode()
 
 
@@ -21,7 +28,7 @@ def verify(secret: str, headers: dict[str, str], body: bytes = BODY) -> None:
 
 def test_a_receiver_verifies_what_we_sign() -> None:
     secret = new_webhook_secret()
-    verify(secret, sign([secret], "msg_1", NOW, BODY))
+    verify(secret, sign([secret], "msg_1", _now(), BODY))
 
 
 def test_the_specifications_own_example() -> None:
@@ -41,20 +48,20 @@ def test_the_specifications_own_example() -> None:
     [
         lambda headers: verify(SECRET, headers, BODY.replace(b"band", b"bend")),
         lambda headers: verify(SECRET, {**headers, "webhook-id": "msg_2"}),
-        lambda headers: verify(SECRET, {**headers, "webhook-timestamp": str(int(NOW.timestamp()) + 1)}),
+        lambda headers: verify(SECRET, {**headers, "webhook-timestamp": str(int(_now().timestamp()) + 1)}),
         lambda headers: verify(new_webhook_secret(), headers),
     ],
     ids=["body", "id", "timestamp", "secret"],
 )
 def test_whatever_was_tampered_with_is_refused(forge: Callable[[dict[str, str]], None]) -> None:
-    headers = sign([SECRET], "msg_1", NOW, BODY)
+    headers = sign([SECRET], "msg_1", _now(), BODY)
     with pytest.raises(WebhookVerificationError):
         forge(headers)
 
 
 def test_while_a_secret_rotates_old_and_new_both_verify() -> None:
     old, new = new_webhook_secret(), new_webhook_secret()
-    headers = sign([new, old], "msg_1", NOW, BODY)
+    headers = sign([new, old], "msg_1", _now(), BODY)
     verify(old, headers)
     verify(new, headers)
     assert len(headers["webhook-signature"].split(" ")) == 2
@@ -63,12 +70,12 @@ def test_while_a_secret_rotates_old_and_new_both_verify() -> None:
 @pytest.mark.parametrize("secrets", [[], ["whsec_"], ["whsec_not base64!"], ["whsec_ü"]])
 def test_without_a_usable_secret_nothing_is_signed_and_nothing_is_told(secrets: list[str]) -> None:
     with pytest.raises(ValueError, match=r"^(nothing to sign with|a webhook secret is not whsec_ and base64)$"):
-        sign(secrets, "msg_1", NOW, BODY)
+        sign(secrets, "msg_1", _now(), BODY)
 
 
 def test_a_rotated_secret_signs_until_its_time_and_no_longer() -> None:
-    until = NOW + timedelta(hours=24)
-    ring = keyring.rotated(keyring.load(b"whsec_b2xk"), "whsec_bmV3", NOW, until)
+    until = NOON + timedelta(hours=24)
+    ring = keyring.rotated(keyring.load(b"whsec_b2xk"), "whsec_bmV3", NOON, until)
     ring = keyring.load(keyring.dump(ring))
     assert keyring.signing(ring, until - timedelta(seconds=1)) == ["whsec_bmV3", "whsec_b2xk"]
     assert keyring.signing(ring, until) == ["whsec_bmV3"]
@@ -76,8 +83,8 @@ def test_a_rotated_secret_signs_until_its_time_and_no_longer() -> None:
 
 
 def test_rotating_again_neither_prolongs_a_secret_nor_keeps_a_dead_one() -> None:
-    ring = keyring.rotated(keyring.load(b"whsec_MQ=="), "whsec_Mg==", NOW, NOW + timedelta(hours=1))
-    soon = keyring.rotated(ring, "whsec_Mw==", NOW, NOW + timedelta(hours=24))
-    assert [secret.until for secret in soon] == [None, NOW + timedelta(hours=24), NOW + timedelta(hours=1)]
-    later = keyring.rotated(ring, "whsec_Mw==", NOW + timedelta(hours=2), NOW + timedelta(hours=24))
+    ring = keyring.rotated(keyring.load(b"whsec_MQ=="), "whsec_Mg==", NOON, NOON + timedelta(hours=1))
+    soon = keyring.rotated(ring, "whsec_Mw==", NOON, NOON + timedelta(hours=24))
+    assert [secret.until for secret in soon] == [None, NOON + timedelta(hours=24), NOON + timedelta(hours=1)]
+    later = keyring.rotated(ring, "whsec_Mw==", NOON + timedelta(hours=2), NOON + timedelta(hours=24))
     assert [secret.text for secret in later] == ["whsec_Mw==", "whsec_Mg=="]

@@ -1,0 +1,56 @@
+"""The demo's customers judged by the scoring core alone: no broker, no database."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from scoring.advance import Policy, advance, judge
+from scoring.documents import parse
+from scoring.scorecards import Evaluation, compile_scorecard, in_order
+from scoring.state import AccountState
+from scoring.windows import to_micros
+from service.cloudevents import decode_structured
+from service.demo.customers import Customer, make_customers
+from service.demo.events import DemoEvent
+from service.demo.history import HISTORY_DAYS, happened, introductions
+from service.policy import starter
+
+SEED = 7
+POLICY = Policy(in_order([compile_scorecard(parse(starter("default"), 92), 1)]))
+
+
+class World:
+    """Customers with their history, which can live on."""
+
+    def __init__(self, accounts: int, now: datetime) -> None:
+        """Everything up to `now`, the demo's first day, has happened."""
+        self.customers = make_customers(accounts, SEED, now.date())
+        self.evaluations: dict[str, Evaluation] = {}
+        self._states: dict[str, AccountState] = defaultdict(AccountState)
+        since = now - timedelta(days=HISTORY_DAYS)
+        self.fold([*introductions(self.customers, since), *happened(self.customers, SEED, now.date(), since, now)], now)
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Score by account id."""
+        return {account_id: evaluation.score for account_id, evaluation in self.evaluations.items()}
+
+    def score(self, customer: Customer) -> float | None:
+        """A customer's score."""
+        return self.evaluations[customer.id].score
+
+    def judge(self, now: datetime) -> None:
+        """Judge everybody at `now`, events or not."""
+        for account_id, state in self._states.items():
+            self.evaluations[account_id] = judge(state, POLICY, to_micros(now))
+
+    def fold(self, events: Iterable[DemoEvent], now: datetime) -> None:
+        """Let events happen as the service would see them: encoded, decoded, folded, judged at `now`."""
+        micros = to_micros(now)
+        by_account = defaultdict(list)
+        for event in events:
+            by_account[event.account_id].append(decode_structured(event.signal, event.encode(), micros).event)
+        for account_id, found in by_account.items():
+            step = advance(self._states[account_id], {}, found, POLICY, micros)
+            assert not step.late
+            self.evaluations[account_id] = step.evaluation
