@@ -18,14 +18,21 @@ from service.storage.transient import persistently
 
 log = structlog.get_logger(__name__)
 
+BACKLOG_SECONDS = 15.0
+"""How often the backlog is counted: counting a million takes longer than sweeping a batch of them."""
+
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Sweep until `stop` is set. Several sweepers share the work: each passes over what another holds."""
     engine = create_engine(settings, "sweep")
     policies = PolicyCache(settings.retention_days, time.monotonic)
     try:
+        counted_at = -BACKLOG_SECONDS
         while not stop.is_set():
             swept = await persistently(lambda: sweep_once(engine, policies, settings, datetime.now(UTC)), "sweeping")
+            if time.monotonic() - counted_at >= BACKLOG_SECONDS:
+                await persistently(lambda: _count_backlog(engine, datetime.now(UTC)), "counting what is due")
+                counted_at = time.monotonic()
             if swept < settings.sweep_batch:
                 await _rest(stop, settings.sweep_interval_seconds)
     finally:
@@ -37,15 +44,18 @@ async def sweep_once(engine: AsyncEngine, policies: PolicyCache, settings: Setti
     async with engine.begin() as connection:
         due = await scores.claim_due(connection, now, settings.sweep_batch)
         if not due:
-            metrics.SWEEP_BACKLOG.set(0)
             return 0
         policy = await policies.get(connection)
         nothing: dict[str, list[Event]] = {account_id: [] for account_id in due}
         outcome = await advance_accounts(connection, nothing, policy, now, base_url=settings.base_url)
-        metrics.SWEEP_BACKLOG.set((await scores.backlog(connection, now))[0])
     metrics.SWEPT.inc(len(due))
     log.debug("swept", accounts=len(due), alerts=outcome.alerts)
     return len(due)
+
+
+async def _count_backlog(engine: AsyncEngine, now: datetime) -> None:
+    async with engine.begin() as connection:
+        metrics.SWEEP_BACKLOG.set(await scores.backlog(connection, now))
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.scorecards import MeasureResult
@@ -88,7 +87,7 @@ _CLAIM = text("""
     ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 
-_BACKLOG = text("SELECT count(*), min(due_at) FROM scores WHERE due_at <= :now")
+_BACKLOG = text("SELECT count(*) FROM scores WHERE due_at <= :now")
 
 
 async def claim_due(connection: AsyncConnection, now: datetime, limit: int) -> list[str]:
@@ -101,6 +100,6 @@ async def make_all_due(connection: AsyncConnection) -> int:
     return (await connection.execute(text("UPDATE scores SET due_at = '-infinity'"))).rowcount
 
 
-async def backlog(connection: AsyncConnection, now: datetime) -> Row[Any]:
+async def backlog(connection: AsyncConnection, now: datetime) -> int:
     """How many accounts are due by `now`."""
-    return (await connection.execute(_BACKLOG, {"now": now})).one()
+    return int((await connection.execute(_BACKLOG, {"now": now})).scalar_one())
