@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 POLL_MILLISECONDS = 100
 SHORT_POLL_MILLISECONDS = 10
 MIRROR_SECONDS = 1.0
+LEAVE_SECONDS = 5.0
 TOPICS_PATIENCE_SECONDS = 5.0
 """Brokers learn of a new topic one after the other."""
 Polled = Mapping[Partition, Sequence[ConsumerRecord]]
@@ -49,7 +50,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         gc.freeze()
         await _Loop(consumer, ownership, engine, settings).run(stop)
     finally:
-        await consumer.stop()
+        await _leave(consumer)
         await engine.dispose()
 
 
@@ -93,6 +94,15 @@ async def _require_topics(consumer: AIOKafkaConsumer, settings: Settings) -> Non
         if time.monotonic() > deadline:
             raise HealthError(f"Kafka has no topic {', '.join(missing)}", "Run: account-health topics create")
         await asyncio.sleep(0.2)
+
+
+async def _leave(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group. A broker that is away or in the middle of a rebalance isn't waited for: it will notice."""
+    try:
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await consumer.stop()
+    except TimeoutError:
+        log.warning("group_not_left", after_seconds=LEAVE_SECONDS)
 
 
 class _Loop:

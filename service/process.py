@@ -18,16 +18,17 @@ GRACE_SECONDS = 20.0
 """How long a process may take to finish what is under way; then its transaction is given up and rolled back."""
 
 
-def run_process(name: str, main: Main, settings: Settings) -> None:
+def run_process(name: str, main: Main, settings: Settings, *, grace_seconds: float = GRACE_SECONDS) -> None:
     """Run `main` until it ends or a signal asks it to. SIGTERM and SIGINT set its stop event; a second one kills it.
 
-    Raises `HealthError` where the operator has to do something first.
+    `main` is cancelled if it takes longer than `grace_seconds` to stop. Raises `HealthError` where the operator has to do
+    something first.
     """
     configure_logs(settings, name)
-    uvloop.run(_supervised(main, settings))
+    uvloop.run(_supervised(main, settings, grace_seconds))
 
 
-async def _supervised(main: Main, settings: Settings) -> None:
+async def _supervised(main: Main, settings: Settings, grace_seconds: float) -> None:
     log = structlog.get_logger(__name__)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -36,7 +37,7 @@ async def _supervised(main: Main, settings: Settings) -> None:
     def ask_to_stop(number: signal.Signals) -> None:
         log.info("stopping", signal=number.name)
         stop.set()
-        loop.call_later(GRACE_SECONDS, working.cancel)
+        loop.call_later(grace_seconds, working.cancel)
         loop.remove_signal_handler(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,7 +48,7 @@ async def _supervised(main: Main, settings: Settings) -> None:
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
-        log.warning("given_up", after_seconds=GRACE_SECONDS)
+        log.warning("given_up", after_seconds=grace_seconds)
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) != "42P01":
             raise

@@ -80,6 +80,8 @@ class Supervisor:
 
         Raises `StartError` if one can't be started. Cancelling this ends them too.
         """
+        if stop.is_set():
+            return
         keepers = [asyncio.create_task(self._keep(role)) for role in self._roles]
         stopping = asyncio.create_task(stop.wait())
         try:

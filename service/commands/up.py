@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Annotated
 
+import structlog
 import typer
 
 from service.blocking import in_thread
@@ -15,11 +15,16 @@ from service.embedded.stack import EmbeddedStack
 from service.kept import kept
 from service.process import run_process
 from service.settings import Settings, load_settings
-from service.supervisor import Supervisor, service_roles
+from service.supervisor import BUDGET_SECONDS, Supervisor, service_roles
+from service.together import until_first
 from service.topics import create_topics
 from service.waiting import local_url, until_live
+from service.worker import Role
 
+log = structlog.get_logger(__name__)
 DATA_DIR = Path(".account-health")
+SERVERS_SECONDS = 30.0
+"""How long our own servers may take to stop, after the processes."""
 
 
 def register(app: typer.Typer) -> None:
@@ -36,42 +41,47 @@ def up(
 ) -> None:
     """Prepare the database and the topics, then run api, consumers, sweeper and delivery until a signal."""
 
-    async def main(settings: Settings, stop: asyncio.Event) -> None:
-        async with AsyncExitStack() as stack:
-            environment: Mapping[str, str] = {}
-            if embedded:
-                environment = await _bring_servers(settings, data_dir.resolve(), stack)
-                settings = load_settings(environment)
-            await in_thread(prepare_database, settings)
-            await create_topics(settings)
-            supervisor = Supervisor(service_roles(consumers, alone=embedded), environment)
-            async with asyncio.TaskGroup() as tasks:
-                announcing = tasks.create_task(_announce(settings, embedded=embedded))
-                try:
-                    await supervisor.run(stop)
-                finally:
-                    announcing.cancel()
+    async def with_given_servers(settings: Settings, stop: asyncio.Event) -> None:
+        await _run(settings, {}, service_roles(consumers), "", stop)
 
-    run_process("up", main, load_settings())
+    async def with_own_servers(settings: Settings, stop: asyncio.Event) -> None:
+        servers = EmbeddedStack(data_dir.resolve())
+        try:
+            environment = await in_thread(servers.start)
+            if settings.encryption_key is None:
+                environment["HEALTH_ENCRYPTION_KEY"] = kept(data_dir / "encryption-key", token_urlsafe)
+            running = _run(
+                load_settings(environment), environment, service_roles(consumers, alone=True), _where(environment), stop
+            )
+            await until_first(running, servers.watch(lambda what: log.warning("server_died", what=what)))
+        finally:
+            await in_thread(servers.stop)
 
-
-async def _bring_servers(settings: Settings, folder: Path, stack: AsyncExitStack) -> dict[str, str]:
-    servers = EmbeddedStack(folder)
-    stack.push_async_callback(in_thread, servers.stop)
-    environment = await in_thread(servers.start)
-    if settings.encryption_key is None:
-        environment["HEALTH_ENCRYPTION_KEY"] = kept(folder / "encryption-key", token_urlsafe)
-    return environment
+    main = with_own_servers if embedded else with_given_servers
+    run_process("up", main, load_settings(), grace_seconds=BUDGET_SECONDS + SERVERS_SECONDS)
 
 
-async def _announce(settings: Settings, *, embedded: bool) -> None:
+async def _run(
+    settings: Settings, environment: Mapping[str, str], roles: list[Role], where: str, stop: asyncio.Event
+) -> None:
+    await in_thread(prepare_database, settings)
+    await create_topics(settings)
+    announcing = asyncio.create_task(_announce(settings, where))
+    try:
+        await Supervisor(roles, environment).run(stop)
+    finally:
+        announcing.cancel()
+
+
+def _where(environment: Mapping[str, str]) -> str:
+    """The variables that lead other commands to our own servers."""
+    names = ("HEALTH_DATABASE_URL", "HEALTH_KAFKA_BOOTSTRAP_SERVERS")
+    return " ".join(f"{name}={environment[name]}" for name in names) + " "
+
+
+async def _announce(settings: Settings, where: str) -> None:
     """Tell people where to go, once somebody is there to answer."""
     await until_live(settings)
     url = local_url(settings)
     typer.echo(f"The API answers at {url}, its documentation at {url}/docs")
-    prefix = ""
-    if embedded:
-        database_url = settings.database_url.get_secret_value()
-        prefix = f"HEALTH_DATABASE_URL={database_url} "
-        typer.echo(f"Postgres: {database_url}\nKafka:    {settings.kafka_bootstrap_servers}")
-    typer.echo(f"To make an API key: {prefix}account-health api-key create NAME --scope admin")
+    typer.echo(f"To make an API key: {where}account-health api-key create NAME --scope admin")

@@ -99,8 +99,7 @@ def _shift(event: dict[str, Raw], signal: Signal, days: int) -> None:
     except (KeyError, msgspec.DecodeError):
         return  # the check will name it
     for name in data.keys() & fields.keys():
-        if fields[name].in_data:
-            _shift_field(data, name, fields[name].kind, days)
+        _shift_field(data, name, fields[name].kind, days)
     event["data"] = Raw(_encode(data))
 
 

@@ -124,6 +124,7 @@ async def test_strangers_do_not_hold_the_polling_up(engine: AsyncEngine, api: Ap
     async with engine.connect() as connection:
         await connection.exec_driver_sql("SET application_name = 'an analyst'")
         await connection.exec_driver_sql("SELECT 1")
+        await asyncio.sleep(0.6)
         async with engine.connect() as other:
             settled = await alert_lists.settled(other)
             now = (await other.exec_driver_sql("SELECT statement_timestamp()")).scalar_one()

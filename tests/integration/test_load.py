@@ -375,6 +375,13 @@ async def test_a_batch_that_kafka_refuses_ends_the_load_with_one_error(
     assert [message for message in caplog.messages if "never retrieved" in message] == []
 
 
+async def test_a_state_folder_that_cannot_be_written_is_noticed_before_anything_is_sent(loader: Loader) -> None:
+    loader.state.touch()
+    with pytest.raises(HealthError, match="Give another folder with --state-dir"):
+        await loader.load(table(loader.folder / "log.parquet", 10))
+    assert (await loader.received()).ids.total() == 0
+
+
 async def test_the_same_file_twice_is_a_mistake(loader: Loader) -> None:
     log = table(loader.folder / "log.parquet", 10)
     with pytest.raises(HealthError, match="Give it once"):

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from scoring import sampling
 from scoring.events import Event, SurveyEvent, UsageEvent
 from scoring.measures import CATALOGUE, Parameters
-from scoring.sampling import ALL, LIMIT, estimate, shrink
+from scoring.sampling import ALL, estimate, shrink
 from scoring.state import AccountState
 from scoring.windows import start_of
 from tests.property.folding import encoded, folded
 
 DAY = 20_000
+EXACT = 4_096
+"""Up to how many the design promises to count exactly."""
 STANDARD_ERROR = 0.02
 """What the design promises, as a share of the count."""
 
@@ -56,25 +58,25 @@ def value(measure: str, state: AccountState) -> float:
     return result
 
 
-@pytest.mark.parametrize("users", [1, LIMIT - 1, LIMIT])
+@pytest.mark.parametrize("users", [1, EXACT - 1, EXACT])
 def test_users_up_to_the_limit_are_counted_exactly(users: int) -> None:
     events = uses(hashes(1, users))
     assert value("active_users", folded([events, events[::2]], 92)) == users
 
 
-@pytest.mark.parametrize("users", [LIMIT + 1, 12_000])
+@pytest.mark.parametrize("users", [EXACT + 1, 12_000])
 def test_above_the_limit_the_order_of_users_does_not_matter(users: int) -> None:
     one, other = in_two_ways(uses(hashes(2, users)))
     assert one.usage.users == other.usage.users
     assert one.usage.users_below == other.usage.users_below
-    assert len(one.usage.users) == LIMIT
+    assert len(one.usage.users) == EXACT
     assert value("active_users", one) == pytest.approx(users, rel=2 * STANDARD_ERROR)
 
 
 def test_above_the_limit_the_order_of_respondents_does_not_matter() -> None:
     one, other = in_two_ways(answers(hashes(3, 12_000)))
     assert encoded(one) == encoded(other)
-    assert len(one.surveys.surveys["nps"].last) == LIMIT
+    assert len(one.surveys.surveys["nps"].last) == EXACT
     assert value("nps", one) == pytest.approx(25, abs=100 * STANDARD_ERROR)
 
 

@@ -1,12 +1,11 @@
 """Fixtures of tests that run the service against real servers."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.commands.database import prepare_database
+from service.policy import publish_default
 from service.settings import Settings
 from service.storage.engine import create_engine
 from service.topics import create_topics
@@ -17,7 +16,10 @@ from tests.support.service import settings_for
 async def database_settings(database_url: str) -> Settings:
     """Settings of a test's own database, with the default scorecard, and no Kafka."""
     settings = settings_for(database_url, "127.0.0.1:1", "")
-    await asyncio.to_thread(prepare_database, settings)
+    engine = create_engine(settings, "test")
+    async with engine.begin() as connection:
+        await publish_default(connection, settings.retention_days)
+    await engine.dispose()
     return settings
 
 

@@ -54,6 +54,7 @@ def test_days_come_from_dates_timestamps_and_text(column: pa.Array) -> None:
         pa.array(["2020-02-28T12:00:00Z"]),
         pa.array(["2020-02-28T13:00:00+01:00"]),
         pa.array([b"2020-02-28T12:00:00Z"]),
+        pa.array(["2020-02-28T12:00:00Z"]).dictionary_encode(),
     ],
 )
 def test_moments_move_by_whole_days(column: pa.Array) -> None:

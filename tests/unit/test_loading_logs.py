@@ -186,12 +186,15 @@ def test_a_table_that_is_cut_off_or_none_is_named(tmp_path: Path) -> None:
 
 
 def test_a_table_that_is_damaged_inside_is_named(tmp_path: Path) -> None:
-    path = table(tmp_path / "a.parquet", what=[f"feature-{row}" for row in range(ROWS)])
+    path = table(tmp_path / "a.parquet")
+    damaged = pq.read_metadata(path).row_group(1).column(2)
     content = bytearray(path.read_bytes())
-    content[40 : len(content) // 2] = bytes(len(content) // 2 - 40)
+    start = damaged.dictionary_page_offset
+    content[start : start + damaged.total_compressed_size] = bytes(damaged.total_compressed_size)
     path.write_bytes(content)
+    log = ParquetLog(path, MAPPING)
     with pytest.raises(HealthError, match=r"a\.parquet can't be read as Parquet: "):
-        drafts(ParquetLog(path, MAPPING))
+        drafts(log)
 
 
 @pytest.mark.parametrize("name", ["a.ndjson", "a.jsonl.gz"])
@@ -204,7 +207,9 @@ def test_lines_are_sent_as_they_are_but_for_the_mark(tmp_path: Path, name: str) 
 
 def test_blank_lines_and_a_byte_order_mark_are_passed_over(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.ndjson", "\ufeff" + json.dumps(usage("a")), "", "  \r", usage("b"), "")
-    assert [(draft.row, draft.account_id) for draft in drafts(NdjsonLog(path))] == [(1, "a"), (4, "b")]
+    chunks = list(NdjsonLog(path).drafts(1, "", 0))
+    assert [(draft.row, draft.account_id) for chunk in chunks for draft in chunk.drafts] == [(1, "a"), (4, "b")]
+    assert [chunk.refused for chunk in chunks if chunk.refused] == []
 
 
 def test_the_topic_follows_from_the_type_or_all_are_of_one(tmp_path: Path) -> None:

@@ -44,12 +44,13 @@ async def test_no_receipt_is_nothing_to_wait_for(unconnected: Publisher) -> None
     await unconnected.confirm([])
 
 
-async def test_one_refused_batch_is_a_failure(unconnected: Publisher) -> None:
-    first, second = receipts(2)
+async def test_one_refused_batch_is_a_failure_at_once(unconnected: Publisher) -> None:
+    first, second, waiting = receipts(3)
     first.set_result(None)
     second.set_exception(NotLeaderForPartitionError())
     with pytest.raises(HealthError, match=r"Kafka at kafka:9092 answered with an error: .*NotLeader"):
-        await unconnected.confirm([first, second])
+        async with asyncio.timeout(1):
+            await unconnected.confirm([first, second, waiting])
 
 
 async def test_a_kafka_that_confirms_slowly_is_waited_for_and_one_that_stopped_is_not(

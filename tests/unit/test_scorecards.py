@@ -98,9 +98,10 @@ class TestVeto:
         assert evaluation.measures["open_tickets"].score == 50
         assert evaluation.score == 87.5
 
-    def test_it_never_raises_a_score(self) -> None:
-        evaluation = judged([{**USE, "veto": {"below": 50, "cap": 20}}], used(9))
-        assert evaluation.score == 10
+    @pytest.mark.parametrize(("days", "score"), [(8, 20), (9, 10)])
+    def test_it_never_raises_a_score(self, days: int, score: float) -> None:
+        evaluation = judged([{**USE, "veto": {"below": 50, "cap": 20}}], used(days))
+        assert evaluation.score == score
         assert list(evaluation.measures) == ["days_since_last_use"]
 
     def test_missing_data_vetoes_nothing(self) -> None:
@@ -113,6 +114,12 @@ class TestVeto:
         evaluation = judged([USE, CAPPED, vetoing], used(0), *tickets, answered("nps", 0, 1))
         assert evaluation.score == 10
         assert [name for name in evaluation.measures if name.startswith("veto:")] == ["veto:nps"]
+
+    def test_of_equal_caps_the_first_on_the_scorecard_is_named(self) -> None:
+        vetoing = {**VOICE, "veto": {"below": 50, "cap": 20}}
+        tickets = (ticket(f"T-{n}", "open", 1) for n in range(3))
+        evaluation = judged([USE, CAPPED, vetoing], used(0), *tickets, answered("nps", 0, 1))
+        assert [name for name in evaluation.measures if name.startswith("veto:")] == ["veto:open_tickets"]
 
     def test_a_measure_without_weight_may_veto(self) -> None:
         vetoing = {**VOICE, "weight": 0, "veto": {"below": 50, "cap": 20}}
@@ -138,6 +145,10 @@ class TestChoice:
         assert self.chosen(told(segment="smb", stage="trial", started_on=calendar(91))) == "trial"
         assert self.chosen(told(segment="smb", stage="live")) == "smb"
 
+    def test_a_tenure_includes_both_its_ends(self) -> None:
+        chosen = [self.chosen(told(started_on=calendar(ago))) for ago in (-1, 0, 90, 91)]
+        assert chosen == ["default", "onboarding", "onboarding", "default"]
+
     def test_all_of_what_it_applies_to_must_be_so(self) -> None:
         assert self.chosen(told(segment="enterprise", stage="trial")) == "default"
         assert self.chosen(told(segment="micro", stage="trial")) == "smb"
@@ -145,4 +156,3 @@ class TestChoice:
     def test_the_rest_have_the_default(self) -> None:
         assert self.chosen() == "default"
         assert self.chosen(told(2, segment="smb"), told(1, segment=None)) == "default"
-        assert self.chosen(told(started_on=calendar(-1))) == "default"

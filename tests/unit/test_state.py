@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from scoring.events import AttributesEvent, Event, TicketEvent
 from scoring.sampling import ALL, LIMIT
-from scoring.state import RETENTION_DAYS, AccountState, encode, fold
+from scoring.state import RETENTION_DAYS, AccountState, encode, fold, settle
 from tests.unit.facts import ACCOUNT, TODAY, answered, noon, state_of, ticket, told, used
 
 YEAR: list[Event] = [
@@ -88,6 +88,18 @@ def test_users_who_left_do_not_thin_out_those_who_stay() -> None:
 def test_a_cleared_attribute_and_the_text_none_do_not_tie() -> None:
     events = [AttributesEvent(ACCOUNT, noon(0), TODAY, "e-1", {"owner": value}) for value in ("None", None)]
     assert encode(state_of(*events).attributes) == encode(state_of(*reversed(events)).attributes)
+
+
+def test_what_is_dated_further_ahead_waits_longer() -> None:
+    state = state_of(used(-3), ticket("T-1", "open", 0, ago=-3), answered("nps", 9, -3), told(-3, seats=5))
+    settle(state, TODAY + 2)
+    assert (state.usage.days, state.tickets.tickets, state.surveys.surveys) == ({}, {}, {})
+    assert state.attributes.value("seats") is None
+    settle(state, TODAY + 3)
+    assert state.usage.days == {TODAY + 3: 1}
+    assert set(state.tickets.tickets) == {"T-1"}
+    assert len(state.surveys.surveys["nps"].last) == 1
+    assert state.attributes.value("seats") == 5
 
 
 def test_what_is_dated_tomorrow_waits() -> None:
