@@ -5,7 +5,6 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.batch import Batch, Owned
-from scoring.advance import Policy
 from service.evaluation import Outcome, advance_accounts
 from service.policy import PolicyCache
 from service.storage import dead_letters, progress, seen_events
@@ -31,7 +30,7 @@ async def apply(engine: AsyncEngine, batch: Batch, policies: PolicyCache, now: d
             if await progress.stands_at(connection, batch.moves):
                 return Outcome()
             raise FencedError(lost)
-        policy: Policy = await policies.get(connection)
+        policy = await policies.in_force(connection)
         await _remember(batch, connection)
         quiet = batch.events.keys() - batch.loud
         outcome = await advance_accounts(connection, batch.events, policy, now, base_url=base_url, quiet=quiet)

@@ -42,10 +42,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 async def sweep_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> int:
     """Judge up to `sweep_batch` accounts that are due by `now`, in one transaction; returns how many there were."""
     async with engine.begin() as connection:
+        policy = await policies.in_force(connection)
         due = await scores.claim_due(connection, now, settings.sweep_batch)
         if not due:
             return 0
-        policy = await policies.get(connection)
         nothing: dict[str, list[Event]] = {account_id: [] for account_id in due}
         outcome = await advance_accounts(connection, nothing, policy, now, base_url=settings.base_url)
     metrics.SWEPT.inc(len(due))

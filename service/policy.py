@@ -1,4 +1,4 @@
-"""The policy in force: the newest scorecards and the enabled rules, read from Postgres and kept for a moment."""
+"""The policy in force: the newest scorecards and the enabled rules, as they are in Postgres."""
 
 from collections.abc import Callable
 from importlib import resources
@@ -13,7 +13,7 @@ from scoring.documents import ScorecardDocument, parse
 from scoring.rules import BandRule, Condition, Rule, ScoreRule
 from scoring.scorecards import compile_scorecard, in_order
 from service.errors import HealthError
-from service.storage import rules, scorecards
+from service.storage import policies, rules, scorecards
 
 KEEP_SECONDS = 1.0
 
@@ -56,21 +56,38 @@ async def publish_default(connection: AsyncConnection, retention: int) -> bool:
 
 
 class PolicyCache:
-    """The policy, read again when it is older than a second, so that a change takes hold within that."""
+    """The policy, kept for as long as it is in force."""
 
     def __init__(self, retention: int, monotonic: Callable[[], float]) -> None:
-        """`monotonic` is the clock by which the kept policy ages."""
+        """`monotonic` is the clock by which `recent` ages."""
         self._retention = retention
         self._monotonic = monotonic
-        self._kept: tuple[float, Policy] | None = None
+        self._kept: Policy | None = None
+        self._signature: tuple[Any, ...] | None = None
+        self._checked_at = 0.0
 
-    async def get(self, connection: AsyncConnection) -> Policy:
-        """The policy, at most `KEEP_SECONDS` old."""
-        now = self._monotonic()
-        if self._kept is None or now - self._kept[0] > KEEP_SECONDS:
-            self._kept = (now, await load_policy(connection, self._retention))
-        return self._kept[1]
+    async def in_force(self, connection: AsyncConnection) -> Policy:
+        """The policy that stays in force until the transaction ends: what is judged by it is never out of date.
+
+        To be called before accounts are locked.
+        """
+        await policies.hold(connection)
+        return await self._check(connection)
+
+    async def recent(self, connection: AsyncConnection) -> Policy:
+        """The policy, at most `KEEP_SECONDS` old, for reading; holds nobody up."""
+        if self._kept is not None and self._monotonic() - self._checked_at <= KEEP_SECONDS:
+            return self._kept
+        return await self._check(connection)
 
     def forget(self) -> None:
-        """Read it anew at the next call."""
+        """Look again at the next call."""
         self._kept = None
+
+    async def _check(self, connection: AsyncConnection) -> Policy:
+        signature = await policies.signature(connection)
+        if self._kept is None or signature != self._signature:
+            self._kept = await load_policy(connection, self._retention)
+            self._signature = signature
+        self._checked_at = self._monotonic()
+        return self._kept

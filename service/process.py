@@ -21,8 +21,8 @@ GRACE_SECONDS = 20.0
 def run_process(name: str, main: Main, settings: Settings, *, grace_seconds: float = GRACE_SECONDS) -> None:
     """Run `main` until it ends or a signal asks it to. SIGTERM and SIGINT set its stop event; a second one kills it.
 
-    `main` is cancelled if it takes longer than `grace_seconds` to stop. Raises `HealthError` where the operator has to do
-    something first.
+    `main` is cancelled if it takes longer than `grace_seconds` to stop. Raises `HealthError` where the operator has to
+    do something first.
     """
     configure_logs(settings, name)
     uvloop.run(_supervised(main, settings, grace_seconds))

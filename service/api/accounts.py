@@ -139,7 +139,7 @@ async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> A
     value, decoded = _event(account_id, body, now)
     await api.publisher.publish([(api.settings.topic_account, account_id, value)])
     async with api.engine.begin() as connection:
-        policy = await api.policies.get(connection)
+        policy = await api.policies.in_force(connection)
         # The consumer will fold the very same event again, which changes nothing: its writer is not later than itself.
         events = {account_id: [decoded.event]}
         await advance_accounts(connection, events, policy, now, base_url=api.settings.base_url)

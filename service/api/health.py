@@ -44,7 +44,7 @@ async def read_health(
     if day not in (None, now.date()):
         raise invalid(FieldError("day", f"only today, {now.date()}, is available in this version"))
     async with api.reads.connect() as connection:
-        health = await _health(connection, account_id, await api.policies.get(connection), now)
+        health = await _health(connection, account_id, await api.policies.recent(connection), now)
     return Response(_encoder.encode(health), media_type="application/json")
 
 

@@ -47,10 +47,12 @@ _FIRING = text(f"""
     SELECT * FROM (
         SELECT DISTINCT ON (rule_id) {ALERT_COLUMNS} FROM alerts WHERE account_id = :id
         ORDER BY rule_id, sequence DESC
-    ) newest WHERE state = 'firing' ORDER BY sequence
+    ) newest
+    WHERE state = 'firing' AND EXISTS (SELECT 1 FROM alert_rules r WHERE r.id = rule_id AND r.enabled)
+    ORDER BY sequence
 """)  # noqa: S608 - made of this module's own names
 
 
 async def firing(connection: AsyncConnection, account_id: str) -> list[dict[str, Any]]:
-    """The alerts of an account that fire now: the last of each rule, where that isn't its end."""
+    """The alerts of an account that fire now: the last of each rule that is in force, where that isn't its end."""
     return [dict(row) for row in (await connection.execute(_FIRING, {"id": account_id})).mappings()]

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.scorecards import MeasureResult
+from service.storage import policies
 
 
 class ScoreRow(Struct, frozen=True, gc=False):
@@ -96,7 +97,11 @@ async def claim_due(connection: AsyncConnection, now: datetime, limit: int) -> l
 
 
 async def make_all_due(connection: AsyncConnection) -> int:
-    """Have the sweeper look at every account, because what they are judged by has changed; returns how many."""
+    """Have the sweeper look at every account, because what they are judged by has changed; returns how many.
+
+    Waits for those who are judging by what was in force before, so that nothing they write comes after this.
+    """
+    await policies.hold_alone(connection)
     return (await connection.execute(text("UPDATE scores SET due_at = '-infinity'"))).rowcount
 
 

@@ -14,7 +14,8 @@ from service.evaluation import advance_accounts
 from service.ids import new_id
 from service.policy import PolicyCache
 from service.settings import Settings
-from service.storage import endpoints, rules
+from service.storage import alerts as stored_alerts
+from service.storage import endpoints, rules, scores
 from service.storage.endpoints import NewEndpoint
 from tests.support.service import query
 
@@ -38,7 +39,7 @@ class Clock:
 
     async def fold(self, events: dict[str, list[Event]], now: datetime) -> None:
         async with self.engine.begin() as connection:
-            policy = await self.policies.get(connection)
+            policy = await self.policies.in_force(connection)
             await advance_accounts(connection, events, policy, now, base_url=self.settings.base_url)
 
     async def sweep(self, now: datetime) -> int:
@@ -148,8 +149,38 @@ async def test_loaded_history_tells_nobody(clock: Clock, engine: AsyncEngine) ->
     """An account that history leaves below the threshold fires, but quietly."""
     old = START - timedelta(days=60)
     async with engine.begin() as connection:
-        policy = await clock.policies.get(connection)
+        policy = await clock.policies.in_force(connection)
         history = {"acme": [used("acme", old + timedelta(days=day)) for day in range(5)]}
         await advance_accounts(connection, history, policy, START, base_url="", quiet={"acme"})
     assert [row.quiet for row in await query(engine, "SELECT quiet FROM alerts")] == [True]
     assert await query(engine, "SELECT 1 FROM deliveries") == []
+
+
+async def test_a_new_scorecard_waits_for_those_who_judge_by_the_old(clock: Clock, engine: AsyncEngine) -> None:
+    """A batch that began before a publication can't overwrite, after it, that every account is to be judged again."""
+    await active_account(clock, days=2)
+    async with engine.connect() as judging:
+        await clock.policies.in_force(judging)
+
+        async def publish() -> None:
+            async with engine.begin() as connection:
+                await scores.make_all_due(connection)
+
+        publishing = asyncio.create_task(publish())
+        await asyncio.sleep(0.3)
+        assert not publishing.done()
+        await judging.commit()
+        await asyncio.wait_for(publishing, 5)
+    due = await query(engine, "SELECT 1 FROM scores WHERE due_at = '-infinity'")
+    assert len(due) == 1
+
+
+async def test_a_rule_that_is_gone_fires_no_more(clock: Clock, engine: AsyncEngine) -> None:
+    last = await active_account(clock)
+    for day in range(1, 45):
+        await clock.sweep(last + timedelta(days=day))
+    async with engine.begin() as connection:
+        assert len(await stored_alerts.firing(connection, "acme")) == 1
+        rule = (await rules.all_rules(connection))[0]
+        await rules.remove(connection, rule["id"])
+        assert await stored_alerts.firing(connection, "acme") == []
