@@ -118,8 +118,9 @@ class _Loop:
         self._mirrored_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
+        stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
-            polled = await self._poll()
+            polled = await self._poll(stopping)
             if self._ownership.failure is not None:
                 raise self._ownership.failure
             if polled:
@@ -130,12 +131,20 @@ class _Loop:
             await self._mirror_offsets(MIRROR_SECONDS)
         await self._mirror_offsets(0.0)
 
-    async def _poll(self) -> Polled:
-        try:
-            polled = await self._consumer.getmany(
+    async def _poll(self, stopping: asyncio.Task[bool]) -> Polled:
+        getting = asyncio.ensure_future(
+            self._consumer.getmany(
                 timeout_ms=SHORT_POLL_MILLISECONDS if self._settings.kafka_idle_seconds else POLL_MILLISECONDS,
                 max_records=self._settings.batch_max_records,
             )
+        )
+        # During a rebalance `getmany` waits for its end, whatever its timeout.
+        await asyncio.wait({getting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not getting.done():
+            getting.cancel()  # what it may have got is lost with it, and nothing after it is folded
+            return {}
+        try:
+            polled = getting.result()
         except NoOffsetForPartitionError:
             return {}  # Kafka knows no offset for a partition that is being claimed; Postgres does
         except OffsetOutOfRangeError as error:

@@ -61,13 +61,15 @@ def create(
 
 def list_keys() -> None:
     """List the keys: how each begins, what it allows, and when it was last used."""
-    console = Console()
-    table = Table("id", "name", "key", "scopes", "created", "expires", "last used")
+    table = Table("id", "name", "key", "scopes", "created", "expires", "last used", box=None)
     table.columns[0].no_wrap = True  # whole, to be given to `revoke`
     for key in in_transaction(load_settings(), _all_keys):
-        moments = [_minute(moment) for moment in (key.created_at, key.expires_at, key.last_used_at)]
-        table.add_row(str(key.id), key.name, f"{key.hint}…", " ".join(key.scopes), *moments)
-    console.print(table, width=None if console.is_terminal else WIDE)
+        days = [_day(moment) for moment in (key.created_at, key.expires_at, key.last_used_at)]
+        table.add_row(str(key.id), key.name, f"{key.hint}…", " ".join(key.scopes), *days)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table)
 
 
 def revoke(key_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `api-key list` shows it.")]) -> None:
@@ -101,5 +103,5 @@ def _usable(name: str) -> str:
     return name
 
 
-def _minute(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}" if moment else "never"
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d}" if moment else "never"

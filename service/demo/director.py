@@ -10,7 +10,7 @@ from service.demo.events import DemoEvent
 from service.demo.stories import Beat, comeback, relief, trouble
 
 FIRST_TROUBLE, TROUBLE_EVERY = 3.0, 25.0
-FIRST_COMEBACK, COMEBACK_EVERY = 20.0, 120.0
+FIRST_COMEBACK, COMEBACK_EVERY = 12.0, 120.0
 RELIEF_AFTER = 90.0
 STORY_SECONDS = 150.0
 MOST_IN_TROUBLE = 4

@@ -39,7 +39,7 @@ class Lines:
         for webhook in list(board.webhooks)[-new_webhooks:] if new_webhooks else ():
             signed = "signature verified ✓" if webhook.verified else "SIGNATURE WRONG ✗"
             data = webhook.data
-            what = f"{data.get('account_name')}: {data.get('rule')} {data.get('state')}"
+            what = f"{webhook.name}: {data.get('rule')} {data.get('state')}"
             self._print(webhook.at, f"webhook  {webhook.type}, {what}, {signed}")
         if board.notice != self._notice:
             self._notice = board.notice

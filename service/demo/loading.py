@@ -40,7 +40,7 @@ def _missing(memory: Memory, customers: Sequence[Customer], now: datetime) -> li
         since = max(memory.until, now - HISTORY)
         return list(happened(customers, memory.seed, first_day, since, now))
     since = memory.began_at - HISTORY
-    return [*introductions(customers, since), *happened(customers, memory.seed, first_day, since, now)]
+    return [*introductions(customers, memory.began_at), *happened(customers, memory.seed, first_day, since, now)]
 
 
 async def _send(running: Running, events: Sequence[DemoEvent], tell: Callable[[float], None]) -> None:

@@ -25,6 +25,11 @@ class Received:
     type: str
     data: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """Which account it is about."""
+        return str(self.data.get("account_name") or self.data.get("account_id") or "")
+
 
 class Receiver:
     """Answers 204 to what is signed with its secret, 401 to anything else."""

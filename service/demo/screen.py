@@ -101,11 +101,10 @@ def _webhooks(webhooks: Iterable[Received], lines: int, *, with_rule: bool) -> R
     for webhook in _last(webhooks, lines):
         mark = Text("✓", "green") if webhook.verified else Text("✗", "bold red")
         colour = "green" if webhook.data.get("state") == "resolved" else "red"
-        name = webhook.data.get("account_name") or webhook.data.get("account_id") or ""
         rows.append(
             [
                 Text(f"{webhook.at:%H:%M:%S}", "dim"),
-                Text(str(name), no_wrap=True, overflow="ellipsis"),
+                Text(webhook.name, no_wrap=True, overflow="ellipsis"),
                 Text(_what(webhook.data, with_rule=with_rule), colour),
                 mark,
             ]
@@ -116,7 +115,7 @@ def _webhooks(webhooks: Iterable[Received], lines: int, *, with_rule: bool) -> R
 def _what(data: Mapping[str, Any], *, with_rule: bool) -> str:
     rule = f"{data.get('rule')} " if with_rule else ""
     score = data.get("score")
-    return f"{rule}{data.get('state')}" + ("" if score is None else f" at {score:.0f}")
+    return f"{rule}{data.get('state')}" + ("" if score is None else f" at {score:.1f}")
 
 
 def _table(rows: Sequence[Sequence[Text]], lines: int) -> RenderableType:

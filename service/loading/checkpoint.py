@@ -47,7 +47,7 @@ class CheckpointFile:
         """The checkpoint; None if this load never began. Raises `HealthError`."""
         try:
             return msgspec.json.decode(self.path.read_bytes(), type=Checkpoint)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, msgspec.DecodeError) as error:
             raise HealthError(

@@ -47,9 +47,10 @@ class EventLog(Protocol):
         """How many rows there are, if the file says so before it is read."""
 
     def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[Drafts]:
-        """The rows from `first_row` on, in order, marked as backfill, all times moved by `shift_days`.
+        """The rows from `first_row` on, in order, marked as backfill.
 
-        `source` is for events that name none. Raises `HealthError` if the file can't be read.
+        All times are moved by `shift_days`, which shows in the sources. `source` is for events that have none of their
+        own. Raises `HealthError` if the file can't be read.
         """
 
 

@@ -62,8 +62,7 @@ async def examine_files(files: Sequence[LogFile], order: Order, max_bytes: int, 
     """Check every row. Raises `StoppedError`, and `HealthError` if there are invalid rows that aren't to be skipped."""
     examined = []
     for file in files:
-        source = file.identity.source(shift_days=0)
-        findings = await examine(file.log, source, max_bytes, will_move=order.shift_to_now, stop=stop)
+        findings = await examine(file.log, file.identity.source, max_bytes, will_move=order.shift_to_now, stop=stop)
         if not order.skip_invalid:
             require_valid(file.log, findings)
         examined.append(Examined(file, findings))
@@ -72,5 +71,6 @@ async def examine_files(files: Sequence[LogFile], order: Order, max_bytes: int, 
 
 def shift_for(examined: Sequence[Examined], order: Order) -> int:
     """By how many days the times of all files move together, so that the newest event of all falls on today."""
-    newest = [each.findings.newest for each in examined if each.findings.days]
-    return days_to_now(max(newest), now_micros()) if order.shift_to_now and newest else 0
+    if not order.shift_to_now or not examined:
+        return 0
+    return days_to_now(max(each.findings.newest for each in examined), now_micros())

@@ -1,8 +1,8 @@
 """What makes a load the same load, and an event of it the same event.
 
 A row has no id of its own, so its number is its id within a source. The source stands for all that makes the row an
-event: the file's content, how its columns were mapped, and by how many days its times were moved. Change any of it and
-the rows are other events; change nothing and a second load brings duplicates, which the consumers drop.
+event: the file's content and how its columns were mapped. Change either and the rows are other events; change neither
+and a second load brings duplicates, which the consumers drop.
 """
 
 from pathlib import Path
@@ -25,9 +25,10 @@ class Identity(Struct, frozen=True):
     content: str
     mapping: Mapping | None
 
-    def source(self, shift_days: int) -> str:
-        """The CloudEvents `source` of the file's rows."""
-        facts = msgspec.json.encode([self.content, self.mapping, shift_days], order="deterministic")
+    @property
+    def source(self) -> str:
+        """The CloudEvents `source` of the file's rows, where they have none of their own."""
+        facts = msgspec.json.encode([self.content, self.mapping], order="deterministic")
         return f"load:{quote(self.name)}:{xxh3_64_hexdigest(facts)}"
 
     def key(self, *where: object) -> str:

@@ -46,7 +46,7 @@ async def rehearse(order: Order, settings: Settings, stop: asyncio.Event) -> Non
     for each in examined:
         _tell(each, shift_days, settings)
         if (sample := each.findings.sample) is not None:
-            again = each.file.log.drafts(sample.row, each.file.identity.source(shift_days), shift_days)
+            again = each.file.log.drafts(sample.row, each.file.identity.source, shift_days)
             say(f"  The first: {next(again).drafts[0].value.decode()}")
     say("Nothing was sent.")
 
@@ -102,7 +102,7 @@ def _tell(examined: Examined, shift_days: int, settings: Settings) -> None:
 
 async def _send(begun: _Begun, order: Order, settings: Settings, publisher: Publisher, stop: asyncio.Event) -> None:
     before = begun.checkpoint
-    source = begun.file.identity.source(before.shift_days)
+    source = begun.file.identity.source
     chunks = chunks_after(before, begun.file.log, source, settings.max_record_bytes, skip_invalid=order.skip_invalid)
     started = time.monotonic()
     after = await send(chunks, before, begun.kept, publisher, stop)

@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -15,11 +15,12 @@ from service.cloudevents import InvalidEventError, signal_of, type_of
 from service.errors import HealthError
 from service.loading.drafts import CHUNK_ROWS, Draft, Drafts, Refused
 from service.loading.fields import fields_of
-from service.loading.shifting import shift_day, shift_moment
+from service.loading.shifting import moved_source, shift_day, shift_moment
 from service.settings import Signal
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _TRUE = Raw(b"true")
+_NULL = Raw(b"null")
 _object = msgspec.json.Decoder(dict[str, Raw])
 _encode = msgspec.json.Encoder().encode
 
@@ -91,22 +92,24 @@ class NdjsonLog:
 
 
 def _shift(event: dict[str, Raw], signal: Signal, days: int) -> None:
-    """Move the event's time, and every moment and day in its data."""
+    """Move the event's time, and every moment and day in its data; its source says so."""
     fields = fields_of(signal)
-    _shift_field(event, "time", "moment", days)
+    _replace(event, "source", lambda text: moved_source(text, days))
+    _replace(event, "time", lambda text: shift_moment(text, days))
     try:
         data = _object.decode(event["data"])
     except (KeyError, msgspec.DecodeError):
         return  # the check will name it
     for name in data.keys() & fields.keys():
-        _shift_field(data, name, fields[name].kind, days)
+        if fields[name].kind == "moment":
+            _replace(data, name, lambda text: shift_moment(text, days))
+        elif fields[name].kind == "day":
+            _replace(data, name, lambda text: shift_day(text, days))
     event["data"] = Raw(_encode(data))
 
 
-def _shift_field(values: dict[str, Raw], name: str, kind: str, days: int) -> None:
-    if kind not in ("moment", "day") or name not in values:
-        return
-    text = msgspec.json.decode(values[name])
+def _replace(values: dict[str, Raw], name: str, change: Callable[[str], str]) -> None:
+    """Change a text; what is no text stays for the check to name."""
+    text = msgspec.json.decode(values.get(name, _NULL))
     if isinstance(text, str):
-        moved = shift_moment(text, days) if kind == "moment" else shift_day(text, days)
-        values[name] = Raw(_encode(moved))
+        values[name] = Raw(_encode(change(text)))

@@ -16,6 +16,7 @@ from service.loading.columns import plain_constant, plain_values, why_unusable
 from service.loading.drafts import CHUNK_ROWS, Draft, Drafts
 from service.loading.fields import fields_of
 from service.loading.mapping import Mapping
+from service.loading.shifting import moved_source
 
 _encode = msgspec.json.Encoder().encode
 
@@ -93,11 +94,13 @@ class ParquetLog:
         signal = self._mapping.signal
         fields = fields_of(signal)
         rows = range(first_row, first_row + len(batch))
-        filled: dict[str, Iterable[Any]] = {"id": map(str, rows), "source": repeat(source)}
+        filled: dict[str, Iterable[Any]] = {"id": map(str, rows), "source": [source] * len(batch)}
         for name, column in self._mapping.columns.items():
             filled[name] = plain_values(batch.column(column), fields[name].kind, shift_days)
         for name, text in self._mapping.constants.items():
             filled[name] = [plain_constant(text, fields[name].kind, shift_days)] * len(batch)
+        if shift_days:
+            filled["source"] = [text and moved_source(text, shift_days) for text in filled["source"]]
         in_data = [filled[name] for name in self._mapping.data_fields]
         data = map(self._data, *in_data) if in_data else (self._data() for _ in rows)
         # Loops of C functions: half the time of a Python loop that builds dictionaries.

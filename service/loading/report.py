@@ -7,6 +7,11 @@ from service.loading.checkpoint import Checkpoint
 from service.loading.findings import Findings
 from service.settings import Settings
 
+NEXT = (
+    "Next: `account-health progress show` tells how far consumers have folded them;"
+    " then GET /v1/accounts lists the scores."
+)
+
 
 def found(name: str, findings: Findings, shift_days: int, settings: Settings, now: int) -> Iterator[str]:
     """What is in a file, and what will become of it; before anything is sent."""
@@ -15,11 +20,8 @@ def found(name: str, findings: Findings, shift_days: int, settings: Settings, no
     else:
         count = sum(findings.events.values())
         first, last = from_day(min(findings.days)), from_day(max(findings.days))
-        topics = ", ".join(
-            f"{events:,} for {settings.topics[signal]}" if len(findings.events) > 1 else settings.topics[signal]
-            for signal, events in findings.events.items()
-        )
-        yield f"{name}: {count:,} events of {len(findings.accounts):,} accounts, {first} to {last}, for {topics}"
+        topics = (f"{events:,} for {settings.topics[signal]}" for signal, events in findings.events.items())
+        yield f"{name}: {count:,} events of {len(findings.accounts):,} accounts, {first} to {last}: {', '.join(topics)}"
         if shift_days:
             yield f"  All times move by {_days(shift_days)}."
         if late := findings.late(shift_days, settings.retention_days, now):
@@ -50,10 +52,6 @@ def finished_before(checkpoint: Checkpoint) -> str:
     return f"{done}. Nothing to do; --again {again}."
 
 
-def _days(days: int) -> str:
-    return f"{days:+,} day{'' if abs(days) == 1 else 's'}"
-
-
 def going_on(checkpoint: Checkpoint) -> str:
     """That an earlier run has done a part of a file."""
     return f"{checkpoint.file}: going on at row {checkpoint.next_row:,} of {checkpoint.rows:,}{_moved(checkpoint)}"
@@ -63,10 +61,6 @@ def topics_are_new(checkpoint: Checkpoint) -> str:
     """That what an earlier run has sent is no longer in Kafka."""
     topics = ", ".join(checkpoint.topics)
     return f"{checkpoint.file}: loaded before, but {topics} was made anew since; loading from the beginning"
-
-
-def _moved(checkpoint: Checkpoint) -> str:
-    return f", times moved by {_days(checkpoint.shift_days)}" if checkpoint.shift_days else ""
 
 
 def sent(before: Checkpoint, after: Checkpoint, seconds: float) -> str:
@@ -79,7 +73,9 @@ def sent(before: Checkpoint, after: Checkpoint, seconds: float) -> str:
     )
 
 
-NEXT = (
-    "Next: `account-health progress show` tells how far consumers have folded them;"
-    " then GET /v1/accounts lists the scores."
-)
+def _moved(checkpoint: Checkpoint) -> str:
+    return f", times moved by {_days(checkpoint.shift_days)}" if checkpoint.shift_days else ""
+
+
+def _days(days: int) -> str:
+    return f"{days:+,} day{'' if abs(days) == 1 else 's'}"

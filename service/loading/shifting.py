@@ -15,6 +15,14 @@ def days_to_now(newest: int, now: int) -> int:
     return days if newest + start_of(days) <= now else days - 1
 
 
+def moved_source(source: str, days: int) -> str:
+    """The source of events that were moved: they are other events than those of the log.
+
+    Under their own name, a consumer that has skipped the log's events as late would drop these as duplicates.
+    """
+    return f"{source};moved={days:+}d" if days else source
+
+
 def shift_moment(text: str, days: int) -> str:
     """An RFC 3339 time moved by whole days. What can't be moved stays: the check of the event says what is wrong."""
     try:

@@ -233,9 +233,9 @@ async def test_a_finished_load_does_nothing_unless_it_is_to_be_sent_again(
     await loader.load(log)
     capsys.readouterr()
     await loader.load(log)
-    assert capsys.readouterr().out.startswith(
-        "log.parquet: 100 events were loaded before. Nothing to do; --again sends"
-    )
+    told = capsys.readouterr().out
+    assert told.startswith("log.parquet: 100 events were loaded before. Nothing to do; --again sends")
+    assert told.count("\n") == 1
     assert (await loader.received()).ids.total() == 100
     await loader.load(log, again=True)
     received = await loader.received()
@@ -277,12 +277,16 @@ async def test_an_old_log_is_announced_as_late_and_moves_to_now(
     told = capsys.readouterr().out
     assert "10 of them are older than 92 days (HEALTH_RETENTION_DAYS) and will be skipped as late" in told
     assert "add --shift-to-now" in told
+    await loader.load(log)
+    capsys.readouterr()
     await loader.load(log, shift_to_now=True)
     told = capsys.readouterr().out
     assert "All times move by +" in told
     assert "skipped as late" not in told
     received = await loader.received()
-    ages = [datetime.now(UTC) - datetime.fromisoformat(event.time) for event in received.events]
+    assert len(received.ids) == 20, "moved events aren't dropped as duplicates of those that came too late"
+    moved = [event for event in received.events if "moved" in event.source]
+    ages = [datetime.now(UTC) - datetime.fromisoformat(event.time) for event in moved]
     assert len(ages) == 10
     assert all(timedelta(0) <= age <= timedelta(days=1, minutes=5) for age in ages)
 
@@ -344,13 +348,16 @@ async def test_rows_that_cannot_be_events_stop_a_load_before_anything_is_sent(
 
 
 async def test_rows_are_checked_again_where_the_first_check_found_invalid_ones(loader: Loader) -> None:
+    events = [usage(str(number)) for number in range(CHUNK_ROWS + 2)]
+    events[CHUNK_ROWS] |= {"time": "yesterday"}
     log = loader.folder / "log.ndjson"
-    log.write_text("\n".join(map(json.dumps, [usage("a"), usage("a") | {"time": "yesterday"}, usage("b")])))
+    log.write_text("\n".join(map(json.dumps, events)))
     await loader.load(log, skip_invalid=True)
     (path,) = loader.state.glob("*.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"next_row": 1, "sent": 0, "skipped": 0}))
-    with pytest.raises(HealthError, match=r"row 2: time: .* 0 of 3 rows of log\.ndjson are done.*--skip-invalid"):
+    with pytest.raises(HealthError, match=r"row 20,001: time: .* 20,000 of 20,002 rows of .* are done.*--skip-invalid"):
         await loader.load(log)
+    assert (await loader.received()).ids.total() == CHUNK_ROWS + 1 + CHUNK_ROWS, "what comes before it was sent"
 
 
 async def test_what_a_log_needs_is_looked_up_before_anything_is_sent(loader: Loader) -> None:

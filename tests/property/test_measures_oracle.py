@@ -28,6 +28,17 @@ def test_the_oracle_knows_the_whole_catalogue() -> None:
     assert set(oracle.MEASURES) == set(CATALOGUE)
 
 
+@given(st.data())
+def test_a_measure_reads_only_the_signals_that_it_names(data: st.DataObject) -> None:
+    events = data.draw(histories(30))
+    day = data.draw(days_after(events))
+    state = settled(folded([events] if events else [], 30), day)
+    for name, definition in CATALOGUE.items():
+        entry = {"measure": name, **data.draw(parameters(30, name))}
+        named = AccountState(**{signal: getattr(state, signal) for signal in definition.signals})
+        assert measured(entry, named, day) == measured(entry, state, day), entry
+
+
 @given(st.data(), st.sampled_from([7, 30, 92, 120]))
 def test_every_measure_equals_the_oracle(data: st.DataObject, retention: int) -> None:
     events = data.draw(histories(retention, span=data.draw(st.sampled_from([5, 30, 150]))))

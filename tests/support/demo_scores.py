@@ -28,7 +28,7 @@ class World:
         self.evaluations: dict[str, Evaluation] = {}
         self._states: dict[str, AccountState] = defaultdict(AccountState)
         since = now - timedelta(days=HISTORY_DAYS)
-        self.fold([*introductions(self.customers, since), *happened(self.customers, SEED, now.date(), since, now)], now)
+        self.fold([*introductions(self.customers, now), *happened(self.customers, SEED, now.date(), since, now)], now)
 
     @property
     def scores(self) -> dict[str, float | None]:

@@ -82,7 +82,7 @@ def test_the_picture_fits_the_terminal(width: int) -> None:
     assert len(lines) == 14
     assert all(len(line) == width for line in lines)
     assert "50 → 38 ▼" in capture.get()
-    assert "firing at 38" in capture.get()
+    assert "firing at 38.2" in capture.get()
     assert "[Postgres] died" in capture.get()
 
 

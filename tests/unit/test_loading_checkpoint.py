@@ -79,21 +79,20 @@ def test_a_file_is_known_by_its_name_and_content(tmp_path: Path) -> None:
 def test_the_source_changes_with_whatever_makes_other_events_of_the_rows() -> None:
     other_mapping = structs.replace(IDENTITY, mapping=structs.replace(MAPPING, constants={"quantity": "2"}))
     sources = {
-        IDENTITY.source(0),
-        IDENTITY.source(1),
-        structs.replace(IDENTITY, name="b.parquet").source(0),
-        structs.replace(IDENTITY, content="f01").source(0),
-        other_mapping.source(0),
+        IDENTITY.source,
+        structs.replace(IDENTITY, name="b.parquet").source,
+        structs.replace(IDENTITY, content="f01").source,
+        other_mapping.source,
     }
-    assert len(sources) == 5
+    assert len(sources) == 4
     reordered = Mapping("usage", dict(reversed(MAPPING.columns.items())), {})
-    assert structs.replace(IDENTITY, mapping=reordered).source(0) == IDENTITY.source(0)
+    assert structs.replace(IDENTITY, mapping=reordered).source == IDENTITY.source
 
 
 def test_the_source_of_today_is_the_source_of_tomorrow() -> None:
     """Another answer here would make duplicates of everything that was loaded count again."""
-    assert IDENTITY.source(3) == "load:a.parquet:46139792e821f631"
-    assert structs.replace(IDENTITY, name="a b&ü.parquet").source(0).startswith("load:a%20b%26%C3%BC.parquet:")
+    assert IDENTITY.source == "load:a.parquet:b55f295220c846a7"
+    assert structs.replace(IDENTITY, name="a b&ü.parquet").source.startswith("load:a%20b%26%C3%BC.parquet:")
 
 
 def test_the_key_of_a_checkpoint_changes_with_where_the_load_goes() -> None:

@@ -107,6 +107,8 @@ def test_own_ids_and_sources_and_constants_win_over_defaults(tmp_path: Path) -> 
     event = decode_structured("ticket", drafts(log, shift_days=1)[0].value, now_micros()).event
     assert isinstance(event, TicketEvent)
     assert (event.id, event.ticket_id, event.status, event.reopens) == ("login", "0", "solved", 2)
+    assert json.loads(drafts(log)[0].value)["source"] == "login"
+    assert json.loads(drafts(log, shift_days=1)[0].value)["source"] == "login;moved=+1d"
     assert event.at == to_micros(datetime(2020, 2, 2, tzinfo=UTC))
     assert event.created_at == to_micros(datetime(2020, 1, 16, 17, tzinfo=UTC))
     assert event.solved_at == to_micros(datetime(2020, 2, 1, tzinfo=UTC))
@@ -239,6 +241,7 @@ def test_every_time_of_an_event_moves(tmp_path: Path) -> None:
     assert event.created_at == to_micros(datetime(2020, 1, 2, tzinfo=UTC))
     assert event.solved_at == to_micros(datetime(2020, 2, 29, 23, tzinfo=UTC))
     assert event.ticket_id == "2020-01-01"
+    assert json.loads(first.value)["source"] == "/tests;moved=+1d", "they are other events than the log's"
     assert json.loads(second.value)["data"] == {"renews_on": "2021-01-01", "churned_on": None, "name": "2020-12-31"}
 
 

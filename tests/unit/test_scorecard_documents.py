@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from scoring.documents import InvalidDocumentError, parse
+from scoring.measures import CATALOGUE
 from scoring.scorecards import compile_scorecard, in_order
 from scoring.state import RETENTION_DAYS
 
@@ -73,6 +74,7 @@ AT_FAULT: list[tuple[str, object]] = [
     ("measures[1].name", document(measures=[entry(), entry(window=7)])),
     ("measures[1].name", document(measures=[entry(), entry(measure="active_days", name="active_users")])),
     ("bands", document(bands={"yellow": 70, "green": 40})),
+    ("bands", document(bands={"yellow": 40, "green": 40})),
     ("bands", document(bands={"red": 10, "yellow": 40, "green": 70})),
     ("bands.green", document(bands={"green": inf})),
     ("min_coverage", document(min_coverage=1.1)),
@@ -108,6 +110,32 @@ def test_a_field_that_is_left_out_is_named(field: str) -> None:
     assert "required" in problems(measuring(**{field: None}))[f"measures[0].{field}"]
 
 
+LONGEST_WINDOWS = {
+    "active_users": 92,
+    "active_days": 92,
+    "seat_utilization": 92,
+    "usage_volume": 92,
+    "usage_trend": 46,
+    "feature_adoption": 92,
+    "tickets_created": 92,
+    "resolution_hours": 92,
+    "reopen_rate": 92,
+    "ticket_satisfaction": 92,
+    "nps": 92,
+    "csat": 92,
+    "ces": 92,
+}
+"""Measures that need a window; all others take none."""
+
+
+@pytest.mark.parametrize("measure", CATALOGUE)
+def test_a_window_reaches_as_far_back_as_events_are_kept(measure: str) -> None:
+    longest = LONGEST_WINDOWS.get(measure)
+    assert parse(measuring(measure=measure, window=longest), RETENTION_DAYS).measures[0].window == longest
+    beyond = (longest or 0) + 1
+    assert list(problems(measuring(measure=measure, window=beyond))) == ["measures[0].window"]
+
+
 def test_all_problems_are_named_at_once() -> None:
     bad = document(measures=[entry(window=93), entry(name="b", measure="nsp")], bands={"yellow": 0})
     assert list(problems(bad)) == ["bands", "measures[0].window", "measures[1].measure"]
@@ -116,6 +144,12 @@ def test_all_problems_are_named_at_once() -> None:
 def test_a_message_says_what_is_allowed() -> None:
     assert "1 to 46 days" in problems(measuring(measure="usage_trend", window=47))["measures[0].window"]
     assert "silence_ratio" in problems(measuring(measure="silence"))["measures[0].measure"]
+
+
+def test_a_range_of_one_day_is_a_range() -> None:
+    applies_to = parse(document(name="new", applies_to={"tenure_days": [90, 90]}), RETENTION_DAYS).applies_to
+    assert applies_to is not None
+    assert applies_to.tenure_days == (90, 90)
 
 
 def test_what_is_left_out_has_its_default() -> None:
