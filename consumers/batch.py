@@ -73,7 +73,8 @@ def _add(batch: Batch, partition: Partition, mine: Owned, records: Sequence[Cons
     hashes = np.fromiter((item.identity for item in decoded), dtype=np.uint64, count=len(decoded))
     fresh = mine.seen.fresh(hashes)
     newest_at = datetime.fromtimestamp(max(record.timestamp for record in records) / 1000, UTC)
-    batch.changes[partition] = mine.seen.plan(hashes[fresh], last.offset, newest_at)
+    if fresh.any():
+        batch.changes[partition] = mine.seen.plan(hashes[fresh], last.offset, newest_at)
     folded = int(fresh.sum())
     batch.outcomes[topic, "folded"] += folded
     batch.outcomes[topic, "duplicate"] += len(decoded) - folded

@@ -20,7 +20,10 @@ Hashes = NDArray[np.uint64]
 
 
 class Run(Struct, frozen=True):
-    """The hashes of a stretch of events, sorted; it ends with `last_offset`, and its newest event is of `newest_at`."""
+    """The hashes of a stretch of events, sorted; it ends with `last_offset`, and its newest event is of `newest_at`.
+
+    Last offsets rise from run to run, and tell them apart.
+    """
 
     last_offset: int
     newest_at: datetime
@@ -56,6 +59,8 @@ class Seen:
 
     def plan(self, hashes: Hashes, last_offset: int, newest_at: datetime) -> Change:
         """What remembering fresh `hashes` would do. Nothing changes before `apply`: the transaction may yet fail."""
+        if self._runs:  # where an operator went back, offsets come again; a run's must still be its own, and the last
+            last_offset = max(last_offset, self._runs[-1].last_offset + 1)
         aged = self._aged(newest_at)
         gone = [run.last_offset for run in self._runs[:aged]]
         added = Run(last_offset, newest_at, np.sort(hashes))

@@ -68,6 +68,8 @@ def set_offset(
 async def _log_bounds(
     settings: Settings, partitions: list[progress.Partition]
 ) -> dict[progress.Partition, tuple[int, int]]:
+    if not partitions:
+        return {}  # aiokafka can't stop a consumer that was asked nothing
     wanted = [TopicPartition(*partition) for partition in partitions]
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
     try:

@@ -4,6 +4,7 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +15,7 @@ from msgspec import Raw
 from service.cloudevents import InvalidEventError, signal_of, type_of
 from service.errors import HealthError
 from service.loading.drafts import CHUNK_ROWS, Draft, Drafts, Refused
-from service.loading.fields import fields_of
+from service.loading.fields import Kind, fields_of
 from service.loading.shifting import moved_source, shift_day, shift_moment
 from service.settings import Signal
 
@@ -91,25 +92,33 @@ class NdjsonLog:
             raise HealthError(f"{self.path} can't be read: {error}", "Check that it is complete") from None
 
 
+_MOVES: dict[Kind, Callable[[str, int], str]] = {"moment": shift_moment, "day": shift_day}
+
+
+@cache
+def _moves(signal: Signal) -> dict[str, Callable[[str, int], str]]:
+    """How each field of `data` that holds a moment or a day is moved."""
+    fields = fields_of(signal).items()
+    return {name: _MOVES[field.kind] for name, field in fields if field.in_data and field.kind in _MOVES}
+
+
 def _shift(event: dict[str, Raw], signal: Signal, days: int) -> None:
     """Move the event's time, and every moment and day in its data; its source says so."""
-    fields = fields_of(signal)
-    _replace(event, "source", lambda text: moved_source(text, days))
-    _replace(event, "time", lambda text: shift_moment(text, days))
+    _replace(event, "source", moved_source, days)
+    _replace(event, "time", shift_moment, days)
+    if not (moves := _moves(signal)):
+        return
     try:
         data = _object.decode(event["data"])
     except (KeyError, msgspec.DecodeError):
         return  # the check will name it
-    for name in data.keys() & fields.keys():
-        if fields[name].kind == "moment":
-            _replace(data, name, lambda text: shift_moment(text, days))
-        elif fields[name].kind == "day":
-            _replace(data, name, lambda text: shift_day(text, days))
+    for name in data.keys() & moves.keys():
+        _replace(data, name, moves[name], days)
     event["data"] = Raw(_encode(data))
 
 
-def _replace(values: dict[str, Raw], name: str, change: Callable[[str], str]) -> None:
-    """Change a text; what is no text stays for the check to name."""
+def _replace(values: dict[str, Raw], name: str, move: Callable[[str, int], str], days: int) -> None:
+    """Move a text; what is no text stays for the check to name."""
     text = msgspec.json.decode(values.get(name, _NULL))
     if isinstance(text, str):
-        values[name] = Raw(_encode(change(text)))
+        values[name] = Raw(_encode(move(text, days)))

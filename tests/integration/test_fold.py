@@ -143,6 +143,22 @@ async def test_two_writers_of_one_account_both_count(settings: Settings, engine:
     assert decode(stored, None, None, None).usage.days == {today: 5}
 
 
+async def test_going_back_folds_nothing_twice(settings: Settings, engine: AsyncEngine) -> None:
+    """An operator sets every partition back to its beginning: what is remembered isn't counted again."""
+    events = [usage("acme", f"feature-{number}") for number in range(40)]
+    records = [record(settings.topic_usage, event) for event in events]
+    for first, last in ((0, 10), (10, 40)):
+        async with consuming(settings):
+            await produce(settings.kafka_bootstrap_servers, records[first:last])
+            await folded_up_to(engine, last)
+    async with engine.begin() as connection:
+        await progress.reset(connection, {(settings.topic_usage, number): 0 for number in range(3)})
+    async with consuming(settings):
+        await folded_up_to(engine, 40)
+    stored = (await query(engine, "SELECT state FROM usage_states"))[0].state
+    assert sum(decode(stored, None, None, None).usage.days.values()) == 40
+
+
 async def test_a_halted_partition_is_not_skipped(settings: Settings, engine: AsyncEngine) -> None:
     """Progress that lies beyond the log's end halts the partition; the others go on."""
     events = [usage(f"account-{number}") for number in range(30)]

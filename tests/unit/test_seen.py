@@ -61,6 +61,17 @@ def test_stored_rows_are_the_memory(sizes: list[int]) -> None:
     assert len(rows) <= 2 + np.log2(value)
 
 
+def test_offsets_that_come_again_replace_no_run() -> None:
+    """An operator went back to the beginning: what is remembered stays, and every run keeps a key of its own."""
+    seen = Seen()
+    remember(seen, list(range(100)), 99)
+    remember(seen, [200], 100)
+    assert remember(seen, [0, 1, 300], 2) == [300]
+    assert remember(seen, [*range(100), 200, 300], 100) == []
+    offsets = [run.last_offset for run in seen._runs]
+    assert offsets == sorted(set(offsets))
+
+
 def test_what_is_old_and_far_behind_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEP_EVENTS", 10)
     monkeypatch.setattr(module, "LARGEST_RUN", 4)
