@@ -9,6 +9,7 @@ import uvloop
 from sqlalchemy.exc import ProgrammingError
 
 from service.errors import HealthError
+from service.lifeline import heed_lifeline
 from service.logs import configure_logs
 from service.settings import Settings
 
@@ -25,6 +26,7 @@ def run_process(name: str, main: Main, settings: Settings, *, grace_seconds: flo
     do something first.
     """
     configure_logs(settings, name)
+    heed_lifeline()
     uvloop.run(_supervised(main, settings, grace_seconds))
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGTERM
 
-from service.embedded.lifeline import Lifeline
+from service.lifeline import VARIABLE as LIFELINE
 
 # -P: a folder `service` in the current folder must not be taken for this one.
 PROGRAM = (sys.executable, "-P", "-m", "service")
@@ -34,19 +33,18 @@ class Worker:
     """A running process of a role.
 
     It has its own session, so that Ctrl-C in a terminal reaches only the process that ends its workers in order; and
-    it is asked to stop, and after a while made to, when that process dies without having ended it.
+    it has a lifeline, by which it stops when that process dies without having ended it.
     """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         """The process has just been started."""
         self._process = process
-        self._lifeline = Lifeline(process.pid, SIGTERM, PATIENCE_SECONDS)
 
     @classmethod
     async def start(cls, role: Role, environment: Mapping[str, str], *, log: Path | None) -> "Worker":
         """Start `account-health COMMAND`; what it prints is appended to `log`, or goes where ours goes."""
         arguments = (*PROGRAM, role.command)
-        variables = {**os.environ, **environment, **dict(role.environment)}
+        variables = {**os.environ, **environment, **dict(role.environment), LIFELINE: str(PATIENCE_SECONDS)}
         if log is None:
             return cls(await _spawn(arguments, variables, None))
         with log.open("ab") as output:
@@ -59,9 +57,7 @@ class Worker:
 
     async def wait(self) -> int:
         """Wait for its end; returns its exit status, negative for a signal."""
-        status = await self._process.wait()
-        self._lifeline.cut()
-        return status
+        return await self._process.wait()
 
     def ask_to_stop(self) -> None:
         """SIGTERM, on which it finishes what is under way."""
@@ -79,7 +75,7 @@ async def _spawn(
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,  # its lifeline
         stdout=output,
         stderr=None if output is None else asyncio.subprocess.STDOUT,
         env=variables,

@@ -19,12 +19,14 @@ pytestmark = pytest.mark.anyio
 
 PROGRAM = """
 import os, signal, sys, time
+from service.lifeline import heed_lifeline
 name = os.environ["NAME"]
 def end(*_):
     time.sleep(float(os.environ.get("LASTS", "0")))
     print("end", name, flush=True)
     sys.exit(0)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[1] == "deaf" else end)
+heed_lifeline()
 print("began", name, flush=True)
 if sys.argv[1] == "fail":
     print("it can't be", flush=True)
