@@ -1,14 +1,16 @@
 """One batch, one transaction: fence, fold, score, alert, keep what was refused, remember what was seen."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.batch import Batch, Owned
+from consumers.refusals import recent
 from service.evaluation import Outcome, advance_accounts
 from service.policy import PolicyCache
 from service.storage import dead_letters, progress, seen_events
-from service.storage.progress import Claim, Partition
+from service.storage.progress import Partition
 from service.storage.seen_events import SegmentRow
 
 
@@ -47,10 +49,20 @@ async def _remember(batch: Batch, connection: AsyncConnection) -> None:
     await seen_events.replace(connection, gone, added)
 
 
-def settle(batch: Batch, owned: dict[Partition, Owned]) -> None:
+def refused_by(batch: Batch, owned: Mapping[Partition, Owned]) -> dict[Partition, list[int]]:
+    """Per partition of the batch the offsets of its last dead letters, with those of the batch."""
+    refused = {partition: list(owned[partition].refused) for partition in batch.moves}
+    for letter in batch.dead_letters:
+        refused[letter.topic, letter.partition].append(letter.offset)
+    return refused
+
+
+def settle(batch: Batch, owned: Mapping[Partition, Owned]) -> None:
     """After the commit: bring claims and memories of the partitions to where the database is."""
-    for partition, (claim, next_offset) in batch.moves.items():
+    refused = refused_by(batch, owned)
+    for partition, move in batch.moves.items():
         mine = owned[partition]
-        mine.claim = Claim(next_offset, claim.epoch)
+        mine.claim = move.after
+        mine.refused = recent(refused[partition], move.next_offset)
         if partition in batch.changes:
             mine.seen.apply(batch.changes[partition])

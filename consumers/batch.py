@@ -1,20 +1,21 @@
-"""A poll's records as a batch: decoded, without duplicates, grouped by account. Pure but for the memory it reads."""
+"""What was taken from the topics as a batch: without duplicates, grouped by account. Pure but for what it remembers."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import numpy as np
-from aiokafka import ConsumerRecord
 from msgspec import Struct, field
 
-from consumers.decode import Refused, dead_letter, decode
+from consumers.decode import Refused, dead_letter
+from consumers.fingerprints import fingerprint
 from consumers.seen import Change, Seen
+from consumers.taken import Stretch, Taken
 from scoring.events import Event
 from service.cloudevents import Decoded
 from service.settings import Signal
 from service.storage.dead_letters import DeadLetterRow
-from service.storage.progress import Claim, Partition
+from service.storage.progress import Claim, Move, Partition
 
 
 class Owned(Struct):
@@ -23,13 +24,16 @@ class Owned(Struct):
     signal: Signal
     claim: Claim
     seen: Seen
+    refused: list[int] = field(default_factory=list)
+    """Offsets of the dead letters among the last records."""
+    unverified: int | None = None
+    """The fingerprint that the record before the next offset must have, until it was seen to have it."""
 
 
 class Batch(Struct):
     """What one transaction will do."""
 
-    moves: dict[Partition, tuple[Claim, int]] = field(default_factory=dict)
-    """Per partition the claim as it stands and the next offset after this batch."""
+    moves: dict[Partition, Move] = field(default_factory=dict)
     changes: dict[Partition, Change] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=dict)
     loud: set[str] = field(default_factory=set)
@@ -40,39 +44,36 @@ class Batch(Struct):
     """How many records of a topic were folded, duplicate or dead letters."""
 
 
-def prepare(
-    polled: Mapping[Partition, Sequence[ConsumerRecord]], owned: Mapping[Partition, Owned], max_bytes: int
-) -> Batch:
-    """Make a batch of what was polled. Records of partitions that aren't owned, or were folded before, are left out."""
+def prepare(taken: Taken, owned: Mapping[Partition, Owned]) -> Batch:
+    """Make a batch. Records of partitions that aren't owned, or were folded before, are left out."""
     batch = Batch()
-    for partition, records in polled.items():
+    for partition, stretch in taken.items():
         mine = owned.get(partition)
         if mine is None:
             continue
-        records = [record for record in records if record.offset >= mine.claim.next_offset]
-        if records:
-            _add(batch, partition, mine, records, max_bytes)
+        first = mine.claim.next_offset
+        if stretch.records[0].offset < first:
+            kept = [index for index, record in enumerate(stretch.records) if record.offset >= first]
+            stretch = Stretch([stretch.records[i] for i in kept], [stretch.results[i] for i in kept])
+        if stretch.records:
+            _add(batch, partition, mine, stretch)
     return batch
 
 
-def _add(batch: Batch, partition: Partition, mine: Owned, records: Sequence[ConsumerRecord], max_bytes: int) -> None:
+def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch) -> None:
     topic = partition[0]
-    decoded: list[Decoded] = []
-    for record in records:
-        result = decode(mine.signal, record, max_bytes)
-        if isinstance(result, Refused):
-            batch.dead_letters.append(dead_letter(result))
-        else:
-            decoded.append(result)
-    last = records[-1]
-    batch.moves[partition] = (mine.claim, last.offset + 1)
-    batch.records += len(records)
-    batch.outcomes[topic, "dead_letter"] += len(records) - len(decoded)
+    decoded = [result for result in stretch.results if isinstance(result, Decoded)]
+    refused = [result for result in stretch.results if isinstance(result, Refused)]
+    last = stretch.records[-1]
+    batch.moves[partition] = Move(mine.claim, last.offset + 1, fingerprint(last))
+    batch.records += len(stretch.records)
+    batch.dead_letters += map(dead_letter, refused)
+    batch.outcomes[topic, "dead_letter"] += len(refused)
     if not decoded:
         return
-    hashes = np.fromiter((item.identity for item in decoded), dtype=np.uint64, count=len(decoded))
+    hashes = np.fromiter([item.identity for item in decoded], dtype=np.uint64, count=len(decoded))
     fresh = mine.seen.fresh(hashes)
-    newest_at = datetime.fromtimestamp(max(record.timestamp for record in records) / 1000, UTC)
+    newest_at = datetime.fromtimestamp(max([record.timestamp for record in stretch.records]) / 1000, UTC)
     if fresh.any():
         batch.changes[partition] = mine.seen.plan(hashes[fresh], last.offset, newest_at)
     folded = int(fresh.sum())
@@ -81,6 +82,10 @@ def _add(batch: Batch, partition: Partition, mine: Owned, records: Sequence[Cons
     for item, is_fresh in zip(decoded, fresh.tolist(), strict=True):
         if is_fresh:
             account_id = item.event.account_id
-            batch.events.setdefault(account_id, []).append(item.event)
+            events = batch.events.get(account_id)
+            if events is None:
+                batch.events[account_id] = [item.event]
+            else:
+                events.append(item.event)
             if not item.backfill:
                 batch.loud.add(account_id)

@@ -1,112 +1,219 @@
-"""Which partitions are ours: claimed in Postgres when the group assigns them, given up when it takes them away."""
+"""Which partitions are ours: claimed in Postgres once the group has assigned them, given up when it takes them away.
+
+A rebalance is never waited for by the group: its callbacks only note what was assigned. The runner's next step claims,
+however long Postgres takes to answer, and the partitions stay paused until then.
+"""
 
 import asyncio
 import os
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from consumers import refusals
 from consumers.batch import Owned
+from consumers.fingerprints import fingerprint
 from consumers.seen import Run, Seen
+from consumers.taken import Waiting
 from service import metrics
+from service.probes import KAFKA_AWAY, POSTGRES_AWAY, Pulse
 from service.settings import Settings, Signal
-from service.storage import progress, seen_events
-from service.storage.progress import Claim, Partition
+from service.storage import dead_letters, progress, seen_events
+from service.storage.progress import OPERATOR, Claim, Partition
 from service.storage.transient import persistently
 
 log = structlog.get_logger(__name__)
 
+DRAIN_SECONDS = 20.0
+"""How long a rebalance waits for the batch under way; then that is given up, and folded by whoever comes next."""
+LOOK_SECONDS = 3.0
+"""How often is looked whether an operator has set a partition that we don't fold."""
+KAFKA_WAIT_SECONDS = 1.0
+
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
-    """Claims, and the lock that a batch holds while it is written, so that a rebalance waits for it.
+    """Claims, and the lock that is held while something is written by them, so that a rebalance waits for it."""
 
-    aiokafka logs what a listener raises and goes on, so a failure is kept for the runner to raise.
-    """
-
-    def __init__(self, consumer: AIOKafkaConsumer, engine: AsyncEngine, settings: Settings) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, engine: AsyncEngine, settings: Settings, waiting: Waiting, pulse: Pulse
+    ) -> None:
+        """`waiting` loses what was polled of partitions that cease to be ours."""
         self.owned: dict[Partition, Owned] = {}
         self.halted: dict[Partition, str] = {}
         self.writing = asyncio.Lock()
-        self.failure: Exception | None = None
+        self.give_up_writing: Callable[[], object] = lambda: None
+        """Called when a rebalance has waited long enough for the lock."""
         self._consumer = consumer
         self._engine = engine
+        self._waiting = waiting
+        self._pulse = pulse
         self._signals: dict[str, Signal] = {topic: signal for signal, topic in settings.topics.items()}
         self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._assigned: set[Partition] = set()
+        self._unclaimed: set[Partition] = set()
+        self._epochs: dict[Partition, int] = {}
+        self._noted: dict[Partition, str] = {}
+        self._looked_at = 0.0
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Wait for the batch under way, then let go."""
-        async with self.writing:
-            self.owned.clear()
+        """Wait for what is being written, within bounds, then let go."""
+        try:
+            await asyncio.wait_for(self.writing.acquire(), DRAIN_SECONDS)
+        except TimeoutError:
+            log.warning("batch_given_up", after_seconds=DRAIN_SECONDS)
+            self.give_up_writing()
+            await self.writing.acquire()
+        try:
+            self._forget()
+        finally:
+            self.writing.release()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Claim what was assigned and seek to where Postgres says that folding stopped."""
-        partitions = sorted((partition.topic, partition.partition) for partition in assigned)
-        async with self.writing:
-            self.owned.clear()
-            self._set_halted({})
-            if not partitions:
-                return
-            try:
-                await self._take(partitions)
-            except Exception as error:  # noqa: BLE001 - kept for the runner; here it would only be logged
-                self.failure = error
+        """Note what was assigned, to be claimed by `tend`."""
+        self._forget()
+        for each in assigned:
+            self._consumer.pause(each)
+            self._consumer.seek(each, 0)  # without a position aiokafka would look for one in Kafka, and fail
+            self._assigned.add((each.topic, each.partition))
+        self._unclaimed = set(self._assigned)
 
-    async def _take(self, partitions: list[Partition]) -> None:
-        kafka_partitions = [TopicPartition(*partition) for partition in partitions]
-        starts = await self._consumer.beginning_offsets(kafka_partitions)
-        ends = await self._consumer.end_offsets(kafka_partitions)
+    def _forget(self) -> None:
+        for held in (self.owned, self._assigned, self._unclaimed, self._epochs, self._noted, self._waiting):
+            held.clear()
+        self._set_halted({})
 
-        async def claim() -> tuple[dict[Partition, Claim], dict[Partition, Seen]]:
+    async def tend(self) -> None:
+        """Claim what was assigned, or set by an operator since, and note what is halted. The caller holds `writing`."""
+        wanted = sorted(self._unclaimed or await self._handed_back())
+        if wanted:
+            await self._claim(wanted)
+        if self.halted != self._noted:
+            await persistently(self._note_halted, "noting what is halted", self._postgres_away)
+
+    async def _handed_back(self) -> set[Partition]:
+        idle = self._assigned - self.owned.keys()
+        if not idle or time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return set()
+        self._looked_at = time.monotonic()
+
+        async def owners() -> dict[Partition, str]:
+            async with self._engine.connect() as connection:
+                return await progress.owners(connection, idle)
+
+        found = await persistently(owners, "looking for partitions that were set", self._postgres_away)
+        return {partition for partition, owner in found.items() if owner == OPERATOR}
+
+    async def _claim(self, partitions: Sequence[Partition]) -> None:
+        bounds = await self._log_bounds(partitions)
+
+        async def claim() -> tuple[dict[Partition, Claim], dict[Partition, Seen], dict[Partition, list[int]]]:
             async with self._engine.begin() as connection:
-                log_starts = {(partition.topic, partition.partition): start for partition, start in starts.items()}
-                claims = await progress.claim(connection, log_starts, self._name)
-                return claims, await _load_seen(connection, partitions)
+                starts = {partition: start for partition, (start, _) in bounds.items()}
+                claims = await progress.claim(connection, starts, self._name)
+                seen = await _load_seen(connection, partitions)
+                ends = {partition: claimed.next_offset for partition, claimed in claims.items()}
+                return claims, seen, await dead_letters.recent(connection, ends, refusals.WINDOW)
 
-        claims, seen = await persistently(claim, "claiming partitions")
-        halted: dict[Partition, str] = {}
+        claims, seen, refused = await persistently(claim, "claiming partitions", self._postgres_away)
+        halted = {partition: why for partition, why in self.halted.items() if partition not in claims}
         for partition, claimed in claims.items():
-            kafka_partition = TopicPartition(*partition)
-            start, end = starts[kafka_partition], ends[kafka_partition]
+            start, end = bounds[partition]
+            self._epochs[partition] = claimed.epoch
+            self._unclaimed.discard(partition)
             if start <= claimed.next_offset <= end:
-                self._consumer.seek(kafka_partition, claimed.next_offset)
-                self.owned[partition] = Owned(self._signals[partition[0]], claimed, seen[partition])
+                mine = Owned(self._signals[partition[0]], claimed, seen[partition], refused[partition])
+                self._begin(partition, mine, start)
             else:
-                self._consumer.pause(kafka_partition)
-                self._consumer.seek(kafka_partition, start)  # without a position aiokafka would raise at every poll
                 halted[partition] = f"next offset {claimed.next_offset} is outside of the log, {start} to {end}"
         self._set_halted(halted)
         log.info("partitions_claimed", partitions=len(self.owned), halted=len(halted))
 
+    def _begin(self, partition: Partition, mine: Owned, log_start: int) -> None:
+        """Go on with a partition; first with the record before, if it is still there, to see that it is the same."""
+        at = mine.claim.next_offset
+        if mine.claim.fingerprint is not None and at > log_start:
+            mine.unverified = mine.claim.fingerprint
+            at -= 1
+        self._consumer.seek(TopicPartition(*partition), at)
+        self._consumer.resume(TopicPartition(*partition))
+        self.owned[partition] = mine
+
+    async def _log_bounds(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        while True:
+            try:
+                starts = await self._consumer.beginning_offsets(wanted)
+                ends = await self._consumer.end_offsets(wanted)
+            except KafkaError as error:
+                log.warning("kafka_unavailable", reason=str(error), retry_in=KAFKA_WAIT_SECONDS)
+            else:
+                return {(each.topic, each.partition): (starts[each], ends[each]) for each in wanted}
+            self._pulse.beat(KAFKA_AWAY)
+            await asyncio.sleep(KAFKA_WAIT_SECONDS)
+
+    def verified(self, partition: Partition, records: list[ConsumerRecord]) -> list[ConsumerRecord]:
+        """The records after those that were folded; none, and the partition halts, if these came from another log."""
+        mine = self.owned[partition]
+        expected, mine.unverified = mine.unverified, None
+        before, *after = records
+        if before.offset != mine.claim.next_offset - 1:
+            return records  # it is no longer there, so there is nothing to compare with
+        if fingerprint(before) == expected:
+            return after
+        self.halt(partition, f"the record at offset {before.offset} isn't the one that was folded: another log")
+        return []
+
     def give_up(self, partitions: Iterable[Partition]) -> None:
-        """Forget partitions that another process has claimed."""
+        """Forget partitions that somebody else has claimed."""
         for partition in partitions:
             self.owned.pop(partition, None)
+            self._waiting.drop(partition)
+            self._consumer.pause(TopicPartition(*partition))
             log.warning("partition_lost", topic=partition[0], partition=partition[1])
 
     def halt(self, partition: Partition, why: str) -> None:
         """Stop folding a partition until an operator decides."""
         self._consumer.pause(TopicPartition(*partition))
         self.owned.pop(partition, None)
+        self._waiting.drop(partition)
         self._set_halted({**self.halted, partition: why})
 
+    @property
+    def trouble(self) -> str:
+        """What is halted, for probes; empty if nothing is."""
+        return "; ".join(f"{topic} {partition} is halted: {why}" for (topic, partition), why in self.halted.items())
+
     def _set_halted(self, halted: dict[Partition, str]) -> None:
+        for (topic, partition), why in halted.items():
+            if self.halted.get((topic, partition)) != why:
+                log.error(
+                    "partition_halted",
+                    topic=topic,
+                    partition=partition,
+                    why=why,
+                    remedy=f"account-health progress set {topic} {partition} earliest|latest|OFFSET",
+                )
         self.halted = halted
         metrics.HALTED_PARTITIONS.set(len(halted))
-        for (topic, partition), why in halted.items():
-            log.error(
-                "partition_halted",
-                topic=topic,
-                partition=partition,
-                why=why,
-                remedy=f"account-health progress set {topic} {partition} earliest|latest|OFFSET, then restart",
-            )
+
+    async def _note_halted(self) -> None:
+        async with self._engine.begin() as connection:
+            await progress.keep_halted(connection, self._epochs, self.halted)
+        self._noted = dict(self.halted)
+
+    @property
+    def _postgres_away(self) -> Callable[[], None]:
+        return partial(self._pulse.beat, POSTGRES_AWAY)
 
 
-async def _load_seen(connection: AsyncConnection, partitions: list[Partition]) -> dict[Partition, Seen]:
+async def _load_seen(connection: AsyncConnection, partitions: Sequence[Partition]) -> dict[Partition, Seen]:
     runs: dict[Partition, list[Run]] = {partition: [] for partition in partitions}
     for row in await seen_events.load(connection, partitions):
         hashes = np.frombuffer(row.hashes, dtype=np.uint64)

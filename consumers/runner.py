@@ -1,54 +1,59 @@
-"""The consumer's loop: poll, prepare, apply, mirror the offsets."""
+"""The consumer: it polls and decodes, folds, and mirrors offsets, all at once, until it is told to stop."""
 
 import asyncio
 import gc
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaConnectionError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from aiokafka.errors import KafkaConnectionError
 
-from consumers.apply import FencedError, apply, settle
-from consumers.batch import Batch, prepare
-from consumers.idling import rest
+from consumers.folding import Folder
+from consumers.mirror import Mirror
 from consumers.ownership import Ownership
-from service import metrics
+from consumers.polling import Poller
+from consumers.taken import Waiting
 from service.errors import HealthError
-from service.evaluation import Outcome
-from service.policy import PolicyCache
+from service.probes import KAFKA_AWAY, Pulse, serve_probes
 from service.settings import Settings
 from service.storage.engine import create_engine
-from service.storage.progress import Partition
-from service.storage.transient import persistently
+from service.together import until_first
 
 log = structlog.get_logger(__name__)
 
-POLL_MILLISECONDS = 100
-SHORT_POLL_MILLISECONDS = 10
-MIRROR_SECONDS = 1.0
+TAKE_SECONDS = 0.2
+"""How long a step waits for records; a signal to stop is heeded between steps."""
+COLLECT_SECONDS = 30.0
 LEAVE_SECONDS = 5.0
 TOPICS_PATIENCE_SECONDS = 5.0
 """Brokers learn of a new topic one after the other."""
-Polled = Mapping[Partition, Sequence[ConsumerRecord]]
+A_DAY_MS = 86_400_000
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Consume until `stop` is set; the batch under way is finished first. Raises `HealthError` with a remedy."""
-    engine = create_engine(settings, "consume")
+    folding, polling = (Pulse(name, settings.watchdog_seconds) for name in ("fold", "poll"))
+    engine = create_engine(settings, "consume", by_key=True)
     consumer = _consumer(settings)
     try:
-        ownership = Ownership(consumer, engine, settings)
-        await _connect(consumer, settings, stop)
-        await _require_topics(consumer, settings)
-        consumer.subscribe(list(settings.topics.values()), listener=ownership)
-        gc.collect()
-        gc.freeze()
-        await _Loop(consumer, ownership, engine, settings).run(stop)
+        async with serve_probes(settings, folding, polling):
+            await _connect(consumer, settings, folding, stop)
+            await _require_topics(consumer, settings)
+            waiting = Waiting(settings.batch_max_records)
+            ownership = Ownership(consumer, engine, settings, waiting, folding)
+            mirror = Mirror(consumer)
+            folder = Folder(engine, ownership, settings, folding, mirror.add)
+            consumer.subscribe(list(settings.topics.values()), listener=ownership)
+            with _collecting_by_hand():
+                await until_first(
+                    _Worker(ownership, folder, waiting, mirror, folding).run(stop),
+                    Poller(consumer, ownership, waiting, settings, polling).run(),
+                    mirror.run(),
+                )
+            await mirror.flush()
     finally:
         await _leave(consumer)
         await engine.dispose()
@@ -67,13 +72,14 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
         session_timeout_ms=round(settings.kafka_session_seconds * 1000),
         heartbeat_interval_ms=round(settings.kafka_session_seconds * 1000 / 4),
         rebalance_timeout_ms=120_000,
-        max_poll_interval_ms=600_000,
+        # One that waits for Postgres doesn't poll; another would have to wait as well. Who is stuck fails its /livez.
+        max_poll_interval_ms=A_DAY_MS,
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
 
 
-async def _connect(consumer: AIOKafkaConsumer, settings: Settings, stop: asyncio.Event) -> None:
+async def _connect(consumer: AIOKafkaConsumer, settings: Settings, pulse: Pulse, stop: asyncio.Event) -> None:
     wait = 0.5
     while True:
         try:
@@ -82,6 +88,7 @@ async def _connect(consumer: AIOKafkaConsumer, settings: Settings, stop: asyncio
             log.warning("kafka_unavailable", servers=settings.kafka_bootstrap_servers, reason=str(error), retry_in=wait)
             if stop.is_set():
                 raise HealthError(f"Kafka at {settings.kafka_bootstrap_servers} can't be reached") from None
+            pulse.beat(KAFKA_AWAY)
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10.0)
         else:
@@ -105,105 +112,49 @@ async def _leave(consumer: AIOKafkaConsumer) -> None:
         log.warning("group_not_left", after_seconds=LEAVE_SECONDS)
 
 
-class _Loop:
-    def __init__(
-        self, consumer: AIOKafkaConsumer, ownership: Ownership, engine: AsyncEngine, settings: Settings
-    ) -> None:
-        self._consumer = consumer
+@contextmanager
+def _collecting_by_hand() -> Iterator[None]:
+    """Keep the garbage collector out of batches, whose many objects it would look through again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+class _Worker:
+    """Step by step: claim what there is to claim, take what waits, fold it."""
+
+    def __init__(self, ownership: Ownership, folder: Folder, waiting: Waiting, mirror: Mirror, pulse: Pulse) -> None:
         self._ownership = ownership
-        self._engine = engine
-        self._settings = settings
-        self._policies = PolicyCache(settings.retention_days, time.monotonic)
-        self._mirror: dict[TopicPartition, int] = {}
-        self._mirrored_at = 0.0
+        self._folder = folder
+        self._waiting = waiting
+        self._mirror = mirror
+        self._pulse = pulse
+        self._collected_at = time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
-        stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
-            polled = await self._poll(stopping)
-            if self._ownership.failure is not None:
-                raise self._ownership.failure
-            if polled:
-                async with self._ownership.writing:
-                    await self._fold(polled)
-            elif self._settings.kafka_idle_seconds:
-                await rest(self._consumer, self._ownership.halted, self._settings.kafka_idle_seconds)
-            await self._mirror_offsets(MIRROR_SECONDS)
-        await self._mirror_offsets(0.0)
-
-    async def _poll(self, stopping: asyncio.Task[bool]) -> Polled:
-        getting = asyncio.ensure_future(
-            self._consumer.getmany(
-                timeout_ms=SHORT_POLL_MILLISECONDS if self._settings.kafka_idle_seconds else POLL_MILLISECONDS,
-                max_records=self._settings.batch_max_records,
-            )
-        )
-        # During a rebalance `getmany` waits for its end, whatever its timeout.
-        await asyncio.wait({getting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not getting.done():
-            getting.cancel()  # what it may have got is lost with it, and nothing after it is folded
-            return {}
-        try:
-            polled = getting.result()
-        except NoOffsetForPartitionError:
-            return {}  # Kafka knows no offset for a partition that is being claimed; Postgres does
-        except OffsetOutOfRangeError as error:
-            for partition, offset in error.args[0].items():
-                self._ownership.halt((partition.topic, partition.partition), f"the log no longer holds offset {offset}")
-            return {}
-        except KafkaConnectionError as error:
-            log.warning("kafka_unavailable", reason=str(error), retry_in=1.0)
-            await asyncio.sleep(1.0)
-            return {}
-        return {(partition.topic, partition.partition): records for partition, records in polled.items()}
-
-    async def _fold(self, polled: Polled) -> None:
-        """Write all of `polled` that is ours. Under the lock: what is ours changes meanwhile only by fencing."""
-        started = time.perf_counter()
-        while True:
-            batch = prepare(polled, self._ownership.owned, self._settings.max_record_bytes)
-            if not batch.moves:
-                return
+            step = asyncio.create_task(self._step())
+            self._ownership.give_up_writing = step.cancel
             try:
-                outcome = await persistently(partial(self._apply, batch), "folding a batch")
-            except FencedError as fenced:
-                self._ownership.give_up(fenced.partitions)
-            else:
-                break
-        settle(batch, self._ownership.owned)
-        self._mirror |= {TopicPartition(*partition): offset for partition, (_, offset) in batch.moves.items()}
-        _observe(batch, outcome, time.perf_counter() - started)
+                await asyncio.wait({step})
+            finally:
+                step.cancel()
+                await asyncio.wait({step})
+            if not step.cancelled():
+                step.result()
 
-    async def _apply(self, batch: Batch) -> Outcome:
-        now = datetime.now(UTC)
-        return await apply(self._engine, batch, self._policies, now, self._settings.base_url)
-
-    async def _mirror_offsets(self, every: float) -> None:
-        """Commit to Kafka what Postgres already has, for tools that show lag; nothing here reads it back."""
-        if not self._mirror or time.monotonic() - self._mirrored_at < every:
-            return
-        assigned = self._consumer.assignment()
-        mirror = {partition: offset for partition, offset in self._mirror.items() if partition in assigned}
-        self._mirror = {}
-        self._mirrored_at = time.monotonic()
-        try:
-            if mirror:
-                await self._consumer.commit(mirror)
-        except KafkaError as error:
-            log.info("offsets_not_mirrored", reason=str(error))
-
-
-def _observe(batch: Batch, outcome: Outcome, seconds: float) -> None:
-    metrics.BATCH_SECONDS.observe(seconds)
-    metrics.BATCH_RECORDS.observe(batch.records)
-    for (topic, result), count in batch.outcomes.items():
-        metrics.EVENTS.labels(topic, result).inc(count)
-    log.debug(
-        "batch_folded",
-        records=batch.records,
-        accounts=outcome.accounts,
-        late=outcome.late,
-        alerts=outcome.alerts,
-        dead_letters=len(batch.dead_letters),
-        seconds=round(seconds, 3),
-    )
+    async def _step(self) -> None:
+        async with self._ownership.writing:
+            await self._ownership.tend()
+        self._pulse.beat(self._ownership.trouble or (KAFKA_AWAY if self._mirror.kafka_is_away else ""))
+        if taken := await self._waiting.take(TAKE_SECONDS):
+            async with self._ownership.writing:
+                await self._folder.fold(taken)
+        if time.monotonic() - self._collected_at >= COLLECT_SECONDS:
+            gc.collect()
+            self._collected_at = time.monotonic()

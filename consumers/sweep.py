@@ -3,18 +3,22 @@
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumers import relay
 from scoring.events import Event
 from service import metrics
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
+from service.probes import POSTGRES_AWAY, Pulse, serve_probes
 from service.settings import Settings
 from service.storage import scores
 from service.storage.engine import create_engine
 from service.storage.transient import persistently
+from service.together import until_all
 
 log = structlog.get_logger(__name__)
 
@@ -23,20 +27,35 @@ BACKLOG_SECONDS = 15.0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Sweep until `stop` is set. Several sweepers share the work: each passes over what another holds."""
-    engine = create_engine(settings, "sweep")
-    policies = PolicyCache(settings.retention_days, time.monotonic)
+    """Sweep until `stop` is set, and relay dead letters beside it if that is wanted."""
+    engine = create_engine(settings, "sweep", by_key=True)
+    pulse = Pulse("sweep", settings.watchdog_seconds + settings.sweep_interval_seconds)
+    relay_pulses = [Pulse("relay", settings.watchdog_seconds)] if settings.dead_letter_topics else []
     try:
-        counted_at = -BACKLOG_SECONDS
-        while not stop.is_set():
-            swept = await persistently(lambda: sweep_once(engine, policies, settings, datetime.now(UTC)), "sweeping")
-            if time.monotonic() - counted_at >= BACKLOG_SECONDS:
-                await persistently(lambda: _count_backlog(engine, datetime.now(UTC)), "counting what is due")
-                counted_at = time.monotonic()
-            if swept < settings.sweep_batch:
-                await _rest(stop, settings.sweep_interval_seconds)
+        async with serve_probes(settings, pulse, *relay_pulses):
+            await until_all(
+                _sweep(engine, settings, pulse, stop),
+                *(relay.run(engine, settings, each, stop) for each in relay_pulses),
+            )
     finally:
         await engine.dispose()
+
+
+async def _sweep(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: asyncio.Event) -> None:
+    """Sweep until `stop` is set. Several sweepers share the work: each passes over what another holds."""
+    policies = PolicyCache(settings.retention_days, time.monotonic)
+    waiting = partial(pulse.beat, POSTGRES_AWAY)
+    counted_at = -BACKLOG_SECONDS
+    while not stop.is_set():
+        swept = await persistently(
+            lambda: sweep_once(engine, policies, settings, datetime.now(UTC)), "sweeping", waiting
+        )
+        if time.monotonic() - counted_at >= BACKLOG_SECONDS:
+            await persistently(lambda: _count_backlog(engine, datetime.now(UTC)), "counting what is due", waiting)
+            counted_at = time.monotonic()
+        pulse.beat()
+        if swept < settings.sweep_batch:
+            await _rest(stop, settings.sweep_interval_seconds)
 
 
 async def sweep_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> int:

@@ -5,9 +5,10 @@ from copy import deepcopy
 
 from msgspec import Struct, field
 
+from scoring.choice import choose
 from scoring.events import Event
 from scoring.rules import OK, Memory, Rule, ready_at, step, worth_keeping
-from scoring.scorecards import Evaluation, Scorecard, choose, evaluate
+from scoring.scorecards import Evaluation, Scorecard, evaluate
 from scoring.state import RETENTION_DAYS, AccountState, fold, settle
 from scoring.windows import day_of, start_of
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from scoring.scorecards import Evaluation, MeasureResult, Scorecard
+from scoring.scorecards import Evaluation, MeasureResult
 
 
 class Driver(Struct, frozen=True):
@@ -14,14 +14,12 @@ class Driver(Struct, frozen=True):
     delta: float
 
 
-def drivers(
-    before: Mapping[str, MeasureResult] | None, after: Evaluation, scorecard: Scorecard, most: int = 3
-) -> list[Driver]:
+def drivers(before: Mapping[str, MeasureResult] | None, after: Evaluation, most: int = 3) -> list[Driver]:
     """The measures that moved the score most between two evaluations; the largest move comes first.
 
     Without an earlier evaluation they are the measures that keep the score furthest below 100.
     """
-    deltas = _shortfalls(after, scorecard) if before is None else _moves(before, after.measures)
+    deltas = _shortfalls(after) if before is None else _moves(before, after.measures)
     moved = sorted(((-abs(delta), name) for name, delta in deltas.items() if delta))
     return [Driver(name, deltas[name]) for _, name in moved[:most]]
 
@@ -33,11 +31,10 @@ def _moves(before: Mapping[str, MeasureResult], after: Mapping[str, MeasureResul
     return {name: points(after, name) - points(before, name) for name in {**before, **after}}
 
 
-def _shortfalls(after: Evaluation, scorecard: Scorecard) -> dict[str, float]:
+def _shortfalls(after: Evaluation) -> dict[str, float]:
+    results = after.measures
     weights = {
-        measure.name: measure.weight
-        for measure in scorecard.measures
-        if after.measures[measure.name].contribution is not None
+        entry.name: entry.weight for entry in after.card.measures if results[entry.name].contribution is not None
     }
     total = sum(weights.values())
-    return {name: (after.measures[name].contribution or 0.0) - 100 * weight / total for name, weight in weights.items()}
+    return {name: (results[name].contribution or 0.0) - 100 * weight / total for name, weight in weights.items()}

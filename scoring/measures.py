@@ -4,8 +4,10 @@ A measure's value is a float, or `Missing` with a reason. Zero is not missing: a
 and doesn't now has 0 active users; one that never did has none to count.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from itertools import pairwise
 from statistics import median
 from typing import Literal
@@ -22,25 +24,23 @@ RHYTHM_DAYS = 92
 """How far back `silence_ratio` looks for the account's own rhythm."""
 
 
-class Missing(str):
-    """Why a measure has no value; a short word with underscores."""
+class Missing(Enum):
+    """Why a measure has no value."""
 
-    __slots__ = ()
+    NO_USAGE = "no_usage_ever"
+    NO_SEATS = "no_seats"
+    NO_EARLIER_USAGE = "no_usage_before"
+    TOO_FEW_DAYS = "too_few_active_days"
+    NOTHING_SOLVED = "no_tickets_solved"
+    NO_RATINGS = "no_ratings"
+    NO_ANSWERS = "no_answers"
+    NO_SURVEY = "no_survey_ever"
+    NO_START = "no_start_date"
+    NO_RENEWAL = "no_renewal_date"
 
 
 Value = float | Missing
 Measure = Callable[[AccountState, int], Value]
-
-NO_USAGE = Missing("no_usage_ever")
-NO_SEATS = Missing("no_seats")
-NO_EARLIER_USAGE = Missing("no_usage_before")
-TOO_FEW_DAYS = Missing("too_few_active_days")
-NOTHING_SOLVED = Missing("no_tickets_solved")
-NO_RATINGS = Missing("no_ratings")
-NO_ANSWERS = Missing("no_answers")
-NO_SURVEY = Missing("no_survey_ever")
-NO_START = Missing("no_start_date")
-NO_RENEWAL = Missing("no_renewal_date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _active_users(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         usage = state.usage
         if usage.last_day < 0:
-            return NO_USAGE
+            return Missing.NO_USAGE
         first = first_day(day, p.window)
         kept = sum([1 for last in usage.users.values() if last >= first])
         return float(estimate(kept, usage.users_below))
@@ -70,9 +70,9 @@ def _active_users(p: Parameters) -> Measure:
 def _active_days(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         if state.usage.last_day < 0:
-            return NO_USAGE
-        first = first_day(day, p.window)
-        return float(sum([1 for used in state.usage.days if used >= first]))
+            return Missing.NO_USAGE
+        days = list(state.usage.days)
+        return float(len(days) - bisect_left(days, first_day(day, p.window)))
 
     return measure
 
@@ -83,7 +83,7 @@ def _seat_utilization(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         seats = state.attributes.value("seats")
         if not isinstance(seats, int) or seats <= 0:
-            return NO_SEATS
+            return Missing.NO_SEATS
         users = active_users(state, day)
         return users if isinstance(users, Missing) else 100.0 * users / seats
 
@@ -92,19 +92,19 @@ def _seat_utilization(p: Parameters) -> Measure:
 
 def _volume(state: AccountState, first: int, last: int, features: frozenset[str] | None) -> int:
     if features is None:
-        return sum([count for day, count in state.usage.days.items() if first <= day <= last])
-    return sum(
-        count
-        for feature in features
-        for day, count in state.usage.features.get(feature, {}).items()
-        if first <= day <= last
-    )
+        return _total(state.usage.days, first, last)
+    return sum(_total(state.usage.features.get(feature, {}), first, last) for feature in features)
+
+
+def _total(counts: dict[int, int], first: int, last: int) -> int:
+    days = list(counts)  # in order, as the fold keeps them
+    return sum(list(counts.values())[bisect_left(days, first) : bisect_right(days, last)])
 
 
 def _usage_volume(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         if state.usage.last_day < 0:
-            return NO_USAGE
+            return Missing.NO_USAGE
         return float(_volume(state, first_day(day, p.window), day, p.features))
 
     return measure
@@ -113,10 +113,10 @@ def _usage_volume(p: Parameters) -> Measure:
 def _usage_trend(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         if state.usage.last_day < 0:
-            return NO_USAGE
+            return Missing.NO_USAGE
         first = first_day(day, p.window)
         before = _volume(state, first - p.window, first - 1, p.features)
-        return _volume(state, first, day, p.features) / before if before else NO_EARLIER_USAGE
+        return _volume(state, first, day, p.features) / before if before else Missing.NO_EARLIER_USAGE
 
     return measure
 
@@ -125,12 +125,12 @@ def _feature_adoption(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         usage = state.usage
         if usage.last_day < 0:
-            return NO_USAGE
+            return Missing.NO_USAGE
         first = first_day(day, p.window)
         if p.features is None:
-            return float(sum([1 for days in usage.features.values() if max(days) >= first]))
-        used = sum(1 for feature in p.features if max(usage.features.get(feature, (-1,))) >= first)
-        return 100.0 * used / len(p.features)
+            return float(sum([next(reversed(days)) >= first for days in usage.features.values()]))
+        used = [usage.features[feature] for feature in p.features if feature in usage.features]
+        return 100.0 * sum([next(reversed(days)) >= first for days in used]) / len(p.features)
 
     return measure
 
@@ -138,7 +138,7 @@ def _feature_adoption(p: Parameters) -> Measure:
 def _days_since_last_use(_: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         last = state.usage.last_day
-        return NO_USAGE if last < 0 else float(day - last)
+        return Missing.NO_USAGE if last < 0 else float(day - last)
 
     return measure
 
@@ -147,13 +147,15 @@ def _silence_ratio(_: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         usage = state.usage
         if usage.last_day < 0:
-            return NO_USAGE
-        first = first_day(day, RHYTHM_DAYS)
-        active = sorted([used for used in usage.days if used >= first])
+            return Missing.NO_USAGE
+        days = list(usage.days)
+        active = days[bisect_left(days, first_day(day, RHYTHM_DAYS)) :]
         if len(active) < 3:
-            return TOO_FEW_DAYS
-        gaps = [later - earlier for earlier, later in pairwise(active)]
-        return (day - usage.last_day) / median(gaps)
+            return Missing.TOO_FEW_DAYS
+        gaps = sorted([later - earlier for earlier, later in pairwise(active)])
+        middle = len(gaps) // 2
+        median_gap = gaps[middle] if len(gaps) % 2 else (gaps[middle - 1] + gaps[middle]) / 2
+        return (day - usage.last_day) / median_gap
 
     return measure
 
@@ -176,6 +178,8 @@ def _solved(state: AccountState, day: int, window: int) -> list[Ticket]:
 
 def _open_tickets(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
+        if not state.tickets.tickets:
+            return 0.0
         wanted = p.priorities
         return float(sum(1 for ticket in _open(state) if wanted is None or ticket.priority in wanted))
 
@@ -184,6 +188,8 @@ def _open_tickets(p: Parameters) -> Measure:
 
 def _oldest_open_ticket_days(_: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
+        if not state.tickets.tickets:
+            return 0.0
         return float(max((day - day_of(ticket.created_at) for ticket in _open(state)), default=0))
 
     return measure
@@ -202,7 +208,7 @@ def _resolution_hours(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         solved = _solved(state, day, p.window)
         if not solved:
-            return NOTHING_SOLVED
+            return Missing.NOTHING_SOLVED
         return median(ticket.solved_at - ticket.created_at for ticket in solved) / MICROSECONDS_PER_HOUR
 
     return measure
@@ -212,7 +218,7 @@ def _reopen_rate(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         solved = _solved(state, day, p.window)
         if not solved:
-            return NOTHING_SOLVED
+            return Missing.NOTHING_SOLVED
         return 100.0 * sum(1 for ticket in solved if ticket.reopens > 0) / len(solved)
 
     return measure
@@ -221,7 +227,7 @@ def _reopen_rate(p: Parameters) -> Measure:
 def _ticket_satisfaction(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         ratings = [ticket.satisfaction for ticket in _solved(state, day, p.window) if ticket.satisfaction]
-        return 100.0 * ratings.count("good") / len(ratings) if ratings else NO_RATINGS
+        return 100.0 * ratings.count("good") / len(ratings) if ratings else Missing.NO_RATINGS
 
     return measure
 
@@ -241,7 +247,7 @@ def _nps(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         answers = _answers(state, "nps", day, p.window)
         if not answers:
-            return NO_ANSWERS
+            return Missing.NO_ANSWERS
         promoters = sum(1 for answer in answers if answer.score >= 9_000_000)
         detractors = sum(1 for answer in answers if answer.score <= 6_000_000)
         return 100.0 * (promoters - detractors) / len(answers)
@@ -254,7 +260,7 @@ def _mean_answer(survey: str) -> Callable[[Parameters], Measure]:
         def measure(state: AccountState, day: int) -> Value:
             answers = _answers(state, survey, day, p.window)
             if not answers:
-                return NO_ANSWERS
+                return Missing.NO_ANSWERS
             shares = [(answer.score - 1_000_000) / (answer.scale_max - 1_000_000) for answer in answers]
             return 100.0 * sum(sorted(shares)) / len(shares)
 
@@ -265,7 +271,7 @@ def _mean_answer(survey: str) -> Callable[[Parameters], Measure]:
 
 def _days_since_survey(_: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
-        return float(day - day_of(state.surveys.newest_at)) if state.surveys.surveys else NO_SURVEY
+        return float(day - day_of(state.surveys.newest_at)) if state.surveys.surveys else Missing.NO_SURVEY
 
     return measure
 
@@ -276,7 +282,7 @@ def _days_since_survey(_: Parameters) -> Measure:
 def _tenure_days(_: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         started_on = state.attributes.value("started_on")
-        return float(day - to_day_text(started_on)) if isinstance(started_on, str) else NO_START
+        return float(day - to_day_text(started_on)) if isinstance(started_on, str) else Missing.NO_START
 
     return measure
 
@@ -284,7 +290,7 @@ def _tenure_days(_: Parameters) -> Measure:
 def _days_to_renewal(_: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         renews_on = state.attributes.value("renews_on")
-        return float(to_day_text(renews_on) - day) if isinstance(renews_on, str) else NO_RENEWAL
+        return float(to_day_text(renews_on) - day) if isinstance(renews_on, str) else Missing.NO_RENEWAL
 
     return measure
 

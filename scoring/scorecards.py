@@ -1,18 +1,18 @@
-"""Scorecards at work: choose the one for an account and evaluate it.
+"""Scorecards at work: what they make of an account's state.
 
 With weight w and score s of the measures that count, score = sum(w s) / sum(w); each contributes w s / sum(w), so the
 contributions sum to the score. A veto that caps the score is a negative contribution of its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from msgspec import Struct
 
 from scoring.curves import Curve, compile_curve
-from scoring.documents import DEFAULT, AppliesTo, ScorecardDocument
-from scoring.measures import CATALOGUE, Measure, Missing, Parameters
+from scoring.documents import ScorecardDocument
+from scoring.measures import CATALOGUE, Measure, Missing, Parameters, Value
 from scoring.state import AccountState
 
 Band = Literal["green", "yellow", "red", "unknown"]
@@ -32,18 +32,6 @@ class MeasureResult(Struct, frozen=True, array_like=True, gc=False):
     missing: str | None = None
 
 
-class Evaluation(Struct, frozen=True):
-    """A score at a day, with all that it is made of. `score` is null below the minimum coverage."""
-
-    score: float | None
-    band: Band
-    coverage: float
-    day: int
-    scorecard: str
-    version: int
-    measures: dict[str, MeasureResult]
-
-
 @dataclass(frozen=True, slots=True)
 class CompiledMeasure:
     """A scorecard's measure, ready to run. `absent` is the score that a missing value counts as; None excludes it."""
@@ -55,6 +43,10 @@ class CompiledMeasure:
     absent: float | None
     veto_below: float
     veto_cap: float
+
+    def score(self, value: Value) -> float | None:
+        """What `value` scores, 0 to 100; None where it doesn't count."""
+        return self.absent if isinstance(value, Missing) else self.curve(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +61,29 @@ class Scorecard:
     yellow: float
     green: float
     min_coverage: float
+    readers: tuple[Measure, ...]
+    """The measures alone, and below what makes a score of what they read: laid out flat for the fold."""
+    scales: tuple[tuple[float, Curve, float | None, float, float], ...]
+    """Per measure its weight, curve, score if missing, and veto: below which score, and to which cap."""
+
+
+class Evaluation(Struct, frozen=True):
+    """A score at a day, by a scorecard. `score` is null below the minimum coverage.
+
+    `readings` holds what each of the scorecard's measures read, in its order; all the rest follows from them.
+    """
+
+    score: float | None
+    band: Band
+    coverage: float
+    day: int
+    card: Scorecard
+    readings: list[Value]
+
+    @property
+    def measures(self) -> dict[str, MeasureResult]:
+        """As `explain`."""
+        return explain(self)
 
 
 _ABSENT = {"exclude": None, "neutral": NEUTRAL, "worst": 0.0}
@@ -103,63 +118,70 @@ def compile_scorecard(document: ScorecardDocument, version: int) -> Scorecard:
         yellow=document.bands.yellow,
         green=document.bands.green,
         min_coverage=document.min_coverage,
+        readers=tuple(entry.measure for entry in measures),
+        scales=tuple((entry.weight, entry.curve, entry.absent, entry.veto_below, entry.veto_cap) for entry in measures),
     )
 
 
-def evaluate(scorecard: Scorecard, state: AccountState, day: int) -> Evaluation:
+def evaluate(card: Scorecard, state: AccountState, day: int) -> Evaluation:
     """The score of `state` at `day`, which must not be before the state's newest broker day."""
-    rows = []
-    counted = 0.0
-    known = 0.0
-    for entry in scorecard.measures:
-        value = entry.measure(state, day)
+    return score([read(state, day) for read in card.readers], card, day)
+
+
+def score(readings: list[Value], card: Scorecard, day: int) -> Evaluation:
+    """The score that the measures' readings make; `readings` are in the scorecard's order."""
+    known = counted = weighted = 0.0
+    cap = 100.0
+    for (weight, curve, absent, veto_below, veto_cap), value in zip(card.scales, readings, strict=True):
         if isinstance(value, Missing):
-            score = entry.absent
+            if absent is None:
+                continue
+            points = absent
         else:
-            score = entry.curve(value)
-            known += entry.weight
-        if score is not None:
-            counted += entry.weight
-        rows.append((entry, value, score))
-    coverage = min(round(known / scorecard.weight, DECIMALS), 1.0)
-    if counted == 0.0 or coverage < scorecard.min_coverage:
-        return _unknown(scorecard, rows, coverage, day)
-    return _known(scorecard, rows, counted, coverage, day)
+            points = curve(value)
+            known += weight
+            if points < veto_below and veto_cap < cap:
+                cap = veto_cap
+        counted += weight
+        weighted += weight * points
+    coverage = min(round(known / card.weight, DECIMALS), 1.0)
+    if counted == 0.0 or coverage < card.min_coverage:
+        return Evaluation(None, "unknown", coverage, day, card, readings)
+    total = min(max(round(weighted / counted, DECIMALS), 0.0), cap)
+    return Evaluation(total, band_of(total, card.yellow, card.green), coverage, day, card, readings)
 
 
-Row = tuple[CompiledMeasure, "float | Missing", float | None]
+def explain(evaluation: Evaluation) -> dict[str, MeasureResult]:
+    """What each measure came to. Contributions sum to the score; there are none where the score is null.
+
+    A veto that caps the score comes last.
+    """
+    entries = evaluation.card.measures
+    scores = [entry.score(value) for entry, value in zip(entries, evaluation.readings, strict=True)]
+    counted = sum([entry.weight for entry, points in zip(entries, scores, strict=True) if points is not None])
+    known = evaluation.score is not None
+    results: dict[str, MeasureResult] = {}
+    for entry, value, points in zip(entries, evaluation.readings, scores, strict=True):
+        contribution = entry.weight * points / counted if known and points is not None else None
+        if isinstance(value, Missing):
+            results[entry.name] = MeasureResult(None, points, contribution, value.value)
+        else:
+            results[entry.name] = MeasureResult(value, points, contribution)
+    if evaluation.score is not None and (veto := _veto(entries, results)):
+        uncapped = min(max(round(sum([result.contribution or 0.0 for result in results.values()]), DECIMALS), 0), 100)
+        if uncapped > veto.veto_cap:
+            results[VETO + veto.name] = MeasureResult(None, None, veto.veto_cap - uncapped)
+    return results
 
 
-def _result(value: float | Missing, score: float | None, contribution: float | None) -> MeasureResult:
-    if isinstance(value, Missing):
-        return MeasureResult(None, score, contribution, str(value))
-    return MeasureResult(value, score, contribution)
-
-
-def _unknown(scorecard: Scorecard, rows: list[Row], coverage: float, day: int) -> Evaluation:
-    measures = {entry.name: _result(value, score, None) for entry, value, score in rows}
-    return Evaluation(None, "unknown", coverage, day, scorecard.name, scorecard.version, measures)
-
-
-def _known(scorecard: Scorecard, rows: list[Row], counted: float, coverage: float, day: int) -> Evaluation:
-    measures: dict[str, MeasureResult] = {}
-    total = 0.0
-    cap, capped_by = 100.0, ""
-    for entry, value, score in rows:
-        contribution = None
-        if score is not None:
-            contribution = entry.weight * score / counted
-            total += contribution
-        missing = value.__class__ is Missing
-        measures[entry.name] = _result(value, score, contribution)
-        if not missing and score is not None and score < entry.veto_below and entry.veto_cap < cap:
-            cap, capped_by = entry.veto_cap, entry.name
-    total = min(max(round(total, DECIMALS), 0.0), 100.0)
-    if capped_by and total > cap:
-        measures[VETO + capped_by] = MeasureResult(None, None, cap - total)
-        total = cap
-    band = band_of(total, scorecard.yellow, scorecard.green)
-    return Evaluation(total, band, coverage, day, scorecard.name, scorecard.version, measures)
+def _veto(entries: Sequence[CompiledMeasure], results: Mapping[str, MeasureResult]) -> CompiledMeasure | None:
+    """The measure whose veto caps the score lowest, the first of several."""
+    vetoing = []
+    for entry in entries:
+        result = results[entry.name]
+        if result.missing is None and result.score is not None and result.score < entry.veto_below:
+            vetoing.append(entry)
+    return min(vetoing, key=lambda entry: entry.veto_cap, default=None)
 
 
 def band_of(score: float, yellow: float, green: float) -> Band:
@@ -167,42 +189,3 @@ def band_of(score: float, yellow: float, green: float) -> Band:
     if score >= green:
         return "green"
     return "yellow" if score >= yellow else "red"
-
-
-def choose(scorecards: Sequence[Scorecard], state: AccountState, day: int) -> Scorecard:
-    """The scorecard for an account: the first in rank order that applies, else the default.
-
-    `scorecards` is what `in_order` gave.
-    """
-    for scorecard in scorecards:
-        applies_to = scorecard.document.applies_to
-        if applies_to is None or _applies(applies_to, state, day):
-            return scorecard
-    raise AssertionError("in_order guarantees a default")
-
-
-def in_order(scorecards: Iterable[Scorecard]) -> tuple[Scorecard, ...]:
-    """Scorecards by rank and name, the default last. Raises ValueError if there is no default."""
-    ranked = sorted(
-        scorecards,
-        key=lambda card: (card.document.applies_to is None, getattr(card.document.applies_to, "rank", 0), card.name),
-    )
-    if not ranked or ranked[-1].name != DEFAULT:
-        raise ValueError("there is no scorecard named default")
-    return tuple(ranked)
-
-
-_tenure = CATALOGUE["tenure_days"].build(Parameters())
-
-
-def _applies(applies_to: AppliesTo, state: AccountState, day: int) -> bool:
-    value = state.attributes.value
-    if applies_to.segments is not None and value("segment") not in applies_to.segments:
-        return False
-    if applies_to.stages is not None and value("stage") not in applies_to.stages:
-        return False
-    if applies_to.tenure_days is None:
-        return True
-    tenure = _tenure(state, day)
-    first, last = applies_to.tenure_days
-    return not isinstance(tenure, Missing) and first <= tenure <= last

@@ -37,7 +37,7 @@ class AccountState(Struct):
 
 def fold(state: AccountState, events: Sequence[Event], retention: int = RETENTION_DAYS) -> int:
     """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
-    usage = [event for event in events if type(event) is UsageEvent]
+    usage = [event for event in events if event.__class__ is UsageEvent]
     late = fold_usage(state.usage, usage, retention) if usage else 0
     if len(usage) == len(events):
         return late

@@ -5,45 +5,44 @@ from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
 
-from scoring.advance import Crossing, Policy, Step
+from scoring.advance import Crossing
 from scoring.drivers import drivers
 from scoring.rules import BandRule, ScoreRule
-from scoring.scorecards import MeasureResult
+from scoring.scorecards import MeasureResult, Scorecard, score
+from service.changes import Crossed
 from service.ids import new_id
 from service.storage.alerts import AlertRow
+from service.storage.scores import decode_readings
+from service.storage.states import StoredAccount
 
 
-class Before(Struct, frozen=True):
-    """An account as it stood before the step: what the alert compares with. `sequence` is of its last alert."""
+def crossing_alerts(crossed: Crossed, card_before: Scorecard | None, *, base_url: str, quiet: bool) -> list[AlertRow]:
+    """One alert for each crossing of a step, numbered on from the account's last.
 
-    account_id: str
-    score: float | None
-    band: str
-    sequence: int
-    measures: dict[str, MeasureResult] | None
-
-
-def crossing_alerts(
-    before: Before, account_name: object, step: Step, policy: Policy, *, base_url: str, quiet: bool
-) -> list[AlertRow]:
-    """One alert for each crossing of a step, numbered on from the account's last."""
-    scorecard = next(card for card in policy.scorecards if card.name == step.evaluation.scorecard)
+    `card_before` made the score that was stored before; None if there was none.
+    """
+    before, evaluation = crossed.before, crossed.step.evaluation
     common: dict[str, Any] = {
         "account_id": before.account_id,
-        "account_name": account_name,
-        "score": step.evaluation.score,
+        "account_name": crossed.name,
+        "score": evaluation.score,
         "previous_score": before.score,
-        "band": step.evaluation.band,
+        "band": evaluation.band,
         "previous_band": before.band,
-        "drivers": drivers(before.measures, step.evaluation, scorecard),
+        "drivers": drivers(_measures(before, card_before), evaluation),
         "url": f"{base_url}/v1/accounts/{quote(before.account_id, safe='')}/health",
     }
     return [
         _alert(crossing, {**common, "sequence": sequence}, quiet)
-        for sequence, crossing in enumerate(step.crossings, start=before.sequence + 1)
+        for sequence, crossing in enumerate(crossed.step.crossings, start=before.sequence + 1)
     ]
+
+
+def _measures(before: StoredAccount, card: Scorecard | None) -> dict[str, MeasureResult] | None:
+    if card is None or before.readings is None:
+        return None
+    return score(decode_readings(before.readings), card, 0).measures
 
 
 def _alert(crossing: Crossing, data: dict[str, Any], quiet: bool) -> AlertRow:

@@ -1,30 +1,27 @@
 """Advance accounts in one transaction: lock, fold, judge, save, alert. Consumers, sweeper and API meet here."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import msgspec
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.advance import Policy, Step, advance
-from scoring.attributes import AttributeState
-from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
-from scoring.rules import Memory
-from scoring.state import AccountState, decode, encode
+from scoring.advance import Policy
+from scoring.events import Event
 from scoring.windows import to_micros
-from service.alerting import Before, crossing_alerts
+from service.alerting import crossing_alerts
+from service.changes import Changes, Crossed
+from service.policy import load_scorecard
 from service.storage import accounts, alerts, deliveries, scores, states
-from service.storage.scores import ScoreRow
+from service.storage.alerts import AlertRow
+from service.storage.states import StoredAccount
 
-YIELD_EVERY = 500
-"""Accounts between two turns of the event loop, so that heartbeats go out during a large batch."""
-
-_memory = msgspec.msgpack.Decoder(dict[str, Memory])
+CHUNK = 1_000
+"""Accounts that are folded while Postgres saves those before them and reads those after."""
+YIELD_EVERY = 50
+"""Accounts between two turns of the event loop, so that statements and heartbeats go out during the work."""
 
 
 @dataclass(slots=True)
@@ -35,19 +32,6 @@ class Outcome:
     late: int = 0
     alerts: int = 0
     deliveries: int = 0
-
-
-@dataclass(slots=True)
-class _Writes:
-    """What a transaction is going to write."""
-
-    usage: dict[str, bytes] = field(default_factory=dict)
-    tickets: dict[str, bytes] = field(default_factory=dict)
-    surveys: dict[str, bytes] = field(default_factory=dict)
-    attributes: dict[str, AttributeState] = field(default_factory=dict)
-    score_rows: list[ScoreRow] = field(default_factory=list)
-    crossed: list[tuple[Row[Any], AccountState, Step]] = field(default_factory=list)
-    late: int = 0
 
 
 async def advance_accounts(
@@ -64,91 +48,76 @@ async def advance_accounts(
     One transaction, the caller's: states, scores, alerts and their deliveries are written together or not at all.
     Alerts of accounts in `quiet`, whose events are all history, are kept but told to nobody.
     """
-    rows = await states.lock(connection, sorted(events))
-    micros = to_micros(now)
-    writes = _Writes()
-    for index, row in enumerate(rows):
-        _advance(row, events[row.account_id], policy, micros, writes)
-        if index % YIELD_EVERY == YIELD_EVERY - 1:
+    account_ids = sorted(events)
+    await states.lock(connection, account_ids)
+    outcome = Outcome(accounts=len(account_ids))
+    chunks = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)]
+    crossed: list[Crossed] = []
+    stored = await states.read(connection, chunks[0]) if chunks else []
+    changes = Changes()
+    for following in [*chunks[1:], []]:
+        meanwhile = asyncio.create_task(_save_and_read(connection, changes, now, following))
+        try:
+            changes = await _fold(stored, events, policy, to_micros(now))
+        except BaseException:
+            # Nothing else may use the connection before this has ended.
+            meanwhile.cancel()
+            await asyncio.gather(meanwhile, return_exceptions=True)
+            raise
+        stored = await meanwhile
+        outcome.late += changes.late
+        crossed += changes.crossed
+    await _save(connection, changes, now)
+    await _alert(connection, crossed, policy, now, outcome, base_url=base_url, quiet=quiet)
+    return outcome
+
+
+async def _fold(
+    stored: Sequence[StoredAccount], events: Mapping[str, Sequence[Event]], policy: Policy, now: int
+) -> Changes:
+    changes = Changes()
+    for index, account in enumerate(stored):
+        if index % YIELD_EVERY == 0:
             await asyncio.sleep(0)
-    told = await _alert_rows(connection, writes.crossed, policy, base_url, quiet)
-    await states.save(connection, "usage_states", writes.usage)
-    await states.save(connection, "ticket_states", writes.tickets)
-    await states.save(connection, "survey_states", writes.surveys)
-    await accounts.save_attributes(connection, writes.attributes)
-    await scores.save(connection, writes.score_rows, now)
-    await alerts.insert(connection, told, now)
-    loud = [alert.id for alert in told if not alert.quiet]
-    sent = await deliveries.enqueue(connection, loud, now) if loud else 0
-    return Outcome(len(rows), writes.late, len(told), sent)
+        changes.add(account, events[account.account_id], policy, now)
+    return changes
 
 
-def read_state(row: Row[Any]) -> AccountState:
-    """The account state in a row of `states.read`."""
-    return decode(row.usage, row.tickets, row.surveys, row.attributes)
+async def _save_and_read(
+    connection: AsyncConnection, changes: Changes, now: datetime, account_ids: list[str]
+) -> list[StoredAccount]:
+    stored = await states.read(connection, account_ids) if account_ids else []
+    await _save(connection, changes, now)
+    return stored
 
 
-def _advance(row: Row[Any], events: Sequence[Event], policy: Policy, now: int, writes: _Writes) -> None:
-    state = read_state(row)
-    memory = _memory.decode(row.rule_memory) if row.rule_memory else {}
-    step = advance(state, memory, events, policy, now)
-    _keep_states(row.account_id, state, {type(event) for event in events}, writes)
-    writes.late += step.late
-    if step.crossings:
-        writes.crossed.append((row, state, step))
-    evaluation = step.evaluation
-    writes.score_rows.append(
-        ScoreRow(
-            account_id=row.account_id,
-            score=evaluation.score,
-            band=evaluation.band,
-            coverage=evaluation.coverage,
-            day=evaluation.day,
-            scorecard=evaluation.scorecard,
-            scorecard_version=evaluation.version,
-            measures=scores.encode_measures(evaluation.measures),
-            usage_at=state.usage.newest_at,
-            ticket_at=state.tickets.newest_at,
-            survey_at=state.surveys.newest_at,
-            rule_memory=msgspec.msgpack.encode(step.memory) if step.memory else None,
-            sequence=row.sequence + len(step.crossings),
-            due_at=step.due,
-        )
-    )
+async def _save(connection: AsyncConnection, changes: Changes, now: datetime) -> None:
+    await states.save(connection, "usage_states", changes.usage)
+    await states.save(connection, "ticket_states", changes.tickets)
+    await states.save(connection, "survey_states", changes.surveys)
+    await accounts.save_attributes(connection, changes.attributes)
+    for judged, rows in changes.scores.items():
+        await scores.save(connection, judged, rows, now)
+    await scores.remember(connection, changes.memories)
 
 
-def _keep_states(account_id: str, state: AccountState, kinds: Iterable[type[Event]], writes: _Writes) -> None:
-    for kind in kinds:
-        if kind is UsageEvent:
-            writes.usage[account_id] = encode(state.usage)
-        elif kind is TicketEvent:
-            writes.tickets[account_id] = encode(state.tickets)
-        elif kind is SurveyEvent:
-            writes.surveys[account_id] = encode(state.surveys)
-        elif kind is AttributesEvent:
-            writes.attributes[account_id] = state.attributes
-
-
-async def _alert_rows(
+async def _alert(
     connection: AsyncConnection,
-    crossed: Sequence[tuple[Row[Any], AccountState, Step]],
+    crossed: Sequence[Crossed],
     policy: Policy,
+    now: datetime,
+    outcome: Outcome,
+    *,
     base_url: str,
     quiet: AbstractSet[str],
-) -> list[alerts.AlertRow]:
-    """The alerts of all crossings. Reads the measures as they stood, so it comes before the scores are saved."""
-    if not crossed:
-        return []
-    before = await scores.measures(connection, [row.account_id for row, _, _ in crossed])
-    return [
-        alert
-        for row, state, step in crossed
-        for alert in crossing_alerts(
-            Before(row.account_id, row.score, row.band, row.sequence, before.get(row.account_id)),
-            state.attributes.value("name"),
-            step,
-            policy,
-            base_url=base_url,
-            quiet=row.account_id in quiet,
-        )
-    ]
+) -> None:
+    """Write the alerts of all crossings, and a delivery of each for those who want it."""
+    told: list[AlertRow] = []
+    for each in crossed:
+        before = each.before
+        card = await load_scorecard(connection, policy, before.scorecard, before.scorecard_version)
+        told += crossing_alerts(each, card, base_url=base_url, quiet=before.account_id in quiet)
+    await alerts.insert(connection, told, now)
+    loud = [alert.id for alert in told if not alert.quiet]
+    outcome.alerts = len(told)
+    outcome.deliveries = await deliveries.enqueue(connection, loud, now) if loud else 0

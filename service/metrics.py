@@ -18,6 +18,7 @@ HALTED_PARTITIONS = Gauge("health_halted_partitions", "Partitions that wait for 
 ALERTS = Counter("health_alerts", "Alerts written", ["state"])
 SWEPT = Counter("health_swept_accounts", "Accounts re-evaluated because time has passed")
 SWEEP_BACKLOG = Gauge("health_sweep_backlog_accounts", "Accounts that are due and not yet re-evaluated")
+RELAYED = Counter("health_relayed_dead_letters", "Dead letters published to their topic's dead-letter topic", ["topic"])
 REQUEST_SECONDS = Histogram(
     "health_http_request_seconds",
     "Time to answer a request",

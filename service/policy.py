@@ -9,9 +9,10 @@ import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.advance import Policy
+from scoring.choice import in_order
 from scoring.documents import ScorecardDocument, parse
 from scoring.rules import BandRule, Condition, Rule, ScoreRule
-from scoring.scorecards import compile_scorecard, in_order
+from scoring.scorecards import Scorecard, compile_scorecard
 from service.errors import HealthError
 from service.storage import policies, rules, scorecards
 
@@ -45,6 +46,19 @@ async def load_policy(connection: AsyncConnection, retention: int) -> Policy:
         ),
         retention=retention,
     )
+
+
+async def load_scorecard(
+    connection: AsyncConnection, policy: Policy, name: str | None, version: int | None
+) -> Scorecard | None:
+    """A published scorecard, in force or not; None if there is no such version."""
+    for card in policy.scorecards:
+        if (card.name, card.version) == (name, version):
+            return card
+    if name is None or version is None:
+        return None
+    document = await scorecards.get(connection, name, version)
+    return None if document is None else compile_scorecard(msgspec.convert(document, ScorecardDocument), version)
 
 
 async def publish_default(connection: AsyncConnection, retention: int) -> bool:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from msgspec import Struct
 
 from service.settings import Settings
 
@@ -16,14 +18,30 @@ PATIENCE_SECONDS = 5.0
 
 _REQUEST_TIMEOUT_MS = 4_000
 _ROOM_FOR_ENVELOPE = 4_096
-_CLIENT_ID = "account-health-api"
+_BROKERS_DEFAULT_BYTES = 1_048_588
+"""`max.message.bytes` where nobody set it."""
+_CLIENT_ID = "account-health"
 
 Record = tuple[str, str, bytes]
 """Topic, key and value."""
 
 
+class RawRecord(Struct, frozen=True):
+    """Any record that Kafka can hold. Where `partition` is None or isn't there, the key chooses."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+    partition: int | None = None
+
+
 class NotPublishedError(Exception):
     """Kafka did not confirm every record in time. Those it did get stay: publish all of them again."""
+
+
+class RecordTooLargeError(NotPublishedError):
+    """At least one record is larger than its topic takes: publishing it again won't help."""
 
 
 class Publisher:
@@ -32,9 +50,13 @@ class Publisher:
     `publish` may be called by many tasks at once; records of one call and one key stay in order.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Nothing is connected before `start` or the first `publish`."""
+    def __init__(self, settings: Settings, *, most_bytes: int = _BROKERS_DEFAULT_BYTES) -> None:
+        """Nothing is connected before `start` or the first `publish`.
+
+        A record of more than `most_bytes`, and more than consumers take, is too large whatever its topic takes.
+        """
         self._settings = settings
+        self._most_bytes = max(most_bytes, settings.max_record_bytes + _ROOM_FOR_ENVELOPE)
         self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -52,7 +74,7 @@ class Publisher:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[Record | RawRecord]) -> None:
         """Publish all records and wait until every in-sync replica has them. Raises `NotPublishedError`."""
         connecting = self._producer()
         try:
@@ -62,6 +84,10 @@ class Publisher:
             # The producer stays: it delivers what it holds when Kafka is back, and a record that was sent again
             # meanwhile is dropped as a duplicate.
             raise NotPublishedError(f"Kafka did not confirm within {PATIENCE_SECONDS:g} seconds") from None
+        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+            # What a broker has refused leaves a gap in the producer's sequence, and it would refuse all that follows.
+            self._discard(connecting)
+            raise RecordTooLargeError(str(error) or "the topic takes no record of this size") from error
         except (KafkaError, OSError) as error:
             self._discard(connecting)
             raise NotPublishedError(f"{type(error).__name__}: {error}") from error
@@ -69,7 +95,7 @@ class Publisher:
     def _producer(self) -> asyncio.Task[AIOKafkaProducer]:
         """The connection under way, or made: one for all who ask."""
         if self._connecting is None:
-            self._connecting = asyncio.create_task(_connect(self._settings))
+            self._connecting = asyncio.create_task(_connect(self._settings, self._most_bytes))
             self._connecting.add_done_callback(self._forget_failed)
         return self._connecting
 
@@ -88,19 +114,38 @@ class Publisher:
             closing.add_done_callback(self._closing.discard)
 
 
-async def _send(producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
-    waiting = [await producer.send(topic, value, key=key.encode()) for topic, key, value in records]
+async def _send(producer: AIOKafkaProducer, records: Sequence[Record | RawRecord]) -> None:
+    waiting = []
+    for record in records:
+        if isinstance(record, RawRecord):
+            waiting.append(await _send_raw(producer, record))
+        else:
+            topic, key, value = record
+            waiting.append(await producer.send(topic, value, key=key.encode()))
     await asyncio.gather(*waiting)
 
 
-async def _connect(settings: Settings) -> AIOKafkaProducer:
+async def _send_raw(producer: AIOKafkaProducer, record: RawRecord) -> Any:
+    partitions: set[int] = await producer.partitions_for(record.topic)
+    partition = record.partition if record.partition in partitions else None
+    headers = list(record.headers)
+    if record.key is None and record.value is None:
+        # `send` takes no record with neither, but Kafka does.
+        batch = producer.create_batch()
+        batch.append(timestamp=None, key=None, value=None, headers=headers)
+        partition = min(partitions) if partition is None else partition
+        return await producer.send_batch(batch, record.topic, partition=partition)
+    return await producer.send(record.topic, record.value, key=record.key, partition=partition, headers=headers)
+
+
+async def _connect(settings: Settings, most_bytes: int) -> AIOKafkaProducer:
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         client_id=_CLIENT_ID,
         acks="all",
         enable_idempotence=True,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
-        max_request_size=settings.max_record_bytes + _ROOM_FOR_ENVELOPE,
+        max_request_size=most_bytes,
         max_batch_size=max(65_536, settings.max_record_bytes),
     )
     try:

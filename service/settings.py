@@ -33,10 +33,15 @@ class Settings(BaseSettings):
     topic_ticket: str = "ticket-events"
     topic_survey: str = "survey-events"
     topic_account: str = "account-events"
+    dead_letter_topics: bool = Field(False, description="publish dead letters to TOPIC.dead-letters too")
 
     retention_days: int = Field(92, ge=1, le=3660)
     max_record_bytes: int = Field(262_144, ge=1024, le=16_777_216)
-    batch_max_records: int = Field(20_000, ge=1, le=1_000_000)
+    batch_max_records: int = Field(60_000, ge=1, le=1_000_000)
+    dead_letter_max_run: int = Field(
+        200, ge=0, le=1_000_000, description="more refused in a row stop it; 0: any number"
+    )
+    dead_letter_max_share: float = Field(0.5, gt=0, le=1, description="of a partition's last 1,000 records; 1: all may")
     sweep_interval_seconds: float = Field(1.0, gt=0, le=3600)
     sweep_batch: int = Field(1_000, ge=1, le=100_000)
 
@@ -44,6 +49,10 @@ class Settings(BaseSettings):
     http_port: int = Field(8080, ge=0, le=65_535)
     http_max_body_bytes: int = Field(4_194_304, ge=1024)
     public_url: str = Field("", description="base of links in alerts; by default http://HOST:PORT")
+
+    probes_host: str = "127.0.0.1"
+    probes_port: int = Field(0, ge=0, le=65_535, description="of consumers, sweeper and delivery; 0 is no probes")
+    watchdog_seconds: float = Field(300.0, ge=60, le=86_400, description="a loop silent for so long isn't alive")
 
     encryption_key: SecretStr | None = None
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -23,19 +24,34 @@ STAGE_SECONDS = 10.0
 BUDGET_SECONDS = 30.0
 """How long ending everything may take; what still runs then is killed."""
 
+LAST_PORT = 65_535
 
-def service_roles(consumers: int, *, alone: bool = False) -> list[Role]:
+
+def service_roles(consumers: int, *, alone: bool = False, probes_port: int = 0) -> list[Role]:
     """The processes of a whole service.
 
     They are ended from the outside in: first nothing new is let in, then what is in is judged, then told. Consumers
     that are `alone` in their group take their places in it by name, so that one that is started again needn't wait
-    until the broker has given up on the one that died.
+    until the broker has given up on the one that died. From `probes_port` on, each process that has probes gets a port
+    for them, in order; 0 is none. Raises `HealthError` if there aren't that many ports.
     """
     folding = [
         Role(name, "consume", 1, (("HEALTH_KAFKA_INSTANCE_ID", name),) if alone else ())
         for name in (f"consume-{number}" for number in range(1, consumers + 1))
     ]
-    return [Role("api", "api", 0), *folding, Role("sweep", "sweep", 1), Role("deliver", "deliver", 2)]
+    probed = [*folding, Role("sweep", "sweep", 1), Role("deliver", "deliver", 2)]
+    if probes_port + len(probed) - 1 > LAST_PORT:
+        raise HealthError(
+            f"From HEALTH_PROBES_PORT {probes_port} on there are no {len(probed)} ports", "Set a lower one"
+        )
+    return [Role("api", "api", 0), *(_with_probes(role, probes_port, at) for at, role in enumerate(probed))]
+
+
+def _with_probes(role: Role, first_port: int, place: int) -> Role:
+    port = first_port + place if first_port else 0
+    if port:
+        log.info("probes", process=role.name, port=port)
+    return replace(role, environment=(*role.environment, ("HEALTH_PROBES_PORT", str(port))))
 
 
 class StartError(HealthError):

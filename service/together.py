@@ -16,3 +16,16 @@ async def until_first(*work: Coroutine[Any, Any, None]) -> None:
         await asyncio.wait(tasks)
     for task in done:
         task.result()
+
+
+async def until_all(*work: Coroutine[Any, Any, None]) -> None:
+    """Do all at once until all have ended. What one raises is raised; the others are cancelled then, and waited for."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        task.result()

@@ -15,6 +15,13 @@ TOPIC_CONFIG = {
     # The broker stamps records itself, so that retention and replay don't hang on producers' clocks.
     "message.timestamp.type": "LogAppendTime",
 }
+_DEAD_LETTER_ROOM = 1_048_576
+"""What a dead-letter topic takes beyond a record that consumers take: reason, coordinates, and records too large."""
+
+
+def dead_letter_topic(topic: str) -> str:
+    """Where the dead letters of a topic are relayed to, if they are."""
+    return f"{topic}.dead-letters"
 
 
 async def create_topics(settings: Settings) -> dict[str, bool]:
@@ -25,15 +32,9 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
         brokers = len((await admin.describe_cluster())["brokers"])
         replication = settings.kafka_replication or min(MOST_REPLICAS, brokers)
         created = {}
-        for name in settings.topics.values():
-            topic = NewTopic(
-                name,
-                num_partitions=settings.kafka_partitions,
-                replication_factor=replication,
-                topic_configs=TOPIC_CONFIG,
-            )
+        for topic in _wanted(settings, replication):
             answer = await admin.create_topics([topic])
-            created[name] = _was_created(name, answer.topic_errors)
+            created[topic.name] = _was_created(topic.name, answer.topic_errors)
         await _until_usable(admin, [name for name, is_new in created.items() if is_new])
     except KafkaConnectionError as error:
         raise HealthError(
@@ -43,6 +44,17 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
         return created
     finally:
         await admin.close()
+
+
+def _wanted(settings: Settings, replication: int) -> list[NewTopic]:
+    names = settings.topics.values()
+    topics = [NewTopic(name, settings.kafka_partitions, replication, topic_configs=TOPIC_CONFIG) for name in names]
+    if settings.dead_letter_topics:
+        largest = max(settings.max_record_bytes, _DEAD_LETTER_ROOM) + _DEAD_LETTER_ROOM
+        config = {**TOPIC_CONFIG, "max.message.bytes": str(largest)}
+        # One partition: few records, in the order in which they were refused.
+        topics += [NewTopic(dead_letter_topic(name), 1, replication, topic_configs=config) for name in names]
+    return topics
 
 
 async def _until_usable(admin: AIOKafkaAdminClient, names: list[str]) -> None:

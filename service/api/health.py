@@ -8,15 +8,15 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.advance import Policy, judge
-from scoring.scorecards import Evaluation, Scorecard
+from scoring.scorecards import Evaluation, score
 from scoring.windows import to_day, to_micros
 from service.api.auth import READ
 from service.api.deps import Api
 from service.api.health_document import Health, document
 from service.api.openapi import answers
 from service.api.paths import AccountId
-from service.api.problems import FieldError, ProblemError, invalid, not_found
-from service.evaluation import read_state
+from service.api.problems import FieldError, invalid, not_found
+from service.changes import read_state
 from service.storage import alerts, score_reads, scores, states
 from service.storage.score_reads import StoredScore
 
@@ -56,25 +56,17 @@ async def _health(connection: AsyncConnection, account_id: str, policy: Policy, 
     if evaluation is None or evaluated_at is None:
         evaluation, evaluated_at = await _computed(connection, account_id, policy, now), now
     firing = await alerts.firing(connection, account_id)
-    return document(stored, evaluation, evaluated_at, _scorecard(policy, evaluation), firing)
+    return document(stored, evaluation, evaluated_at, firing)
 
 
 def _still_good(stored: StoredScore, policy: Policy) -> Evaluation | None:
     """The stored evaluation, unless another scorecard is in force, or it is due: its day has ended, for one."""
-    if stored.is_due or stored.day is None or stored.scorecard is None or stored.scorecard_version is None:
+    if stored.is_due or stored.day is None or stored.readings is None:
         return None
-    in_force = {(card.name, card.version) for card in policy.scorecards}
-    if (stored.scorecard, stored.scorecard_version) not in in_force:
-        return None
-    return Evaluation(
-        stored.score,
-        stored.band,
-        stored.coverage,
-        to_day(stored.day),
-        stored.scorecard,
-        stored.scorecard_version,
-        scores.decode_measures(stored.measures or "{}"),
-    )
+    for card in policy.scorecards:
+        if (card.name, card.version) == (stored.scorecard, stored.scorecard_version):
+            return score(scores.decode_readings(stored.readings), card, to_day(stored.day))
+    return None
 
 
 async def _computed(connection: AsyncConnection, account_id: str, policy: Policy, now: datetime) -> Evaluation:
@@ -82,10 +74,3 @@ async def _computed(connection: AsyncConnection, account_id: str, policy: Policy
     if not rows:
         raise not_found("account")
     return judge(read_state(rows[0]), policy, to_micros(now))
-
-
-def _scorecard(policy: Policy, evaluation: Evaluation) -> Scorecard:
-    for card in policy.scorecards:
-        if (card.name, card.version) == (evaluation.scorecard, evaluation.version):
-            return card
-    raise ProblemError(503, "The scorecard was replaced while the score was read. Try again.")

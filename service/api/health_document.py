@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from scoring.documents import MeasureDocument
-from scoring.scorecards import VETO, Band, Evaluation, MeasureResult, Scorecard
+from scoring.scorecards import VETO, Band, Evaluation, MeasureResult
 from scoring.windows import from_day
 from service.storage.score_reads import StoredScore
 
@@ -86,11 +86,11 @@ def document(
     stored: StoredScore,
     evaluation: Evaluation,
     evaluated_at: datetime,
-    scorecard: Scorecard,
     firing: Sequence[Mapping[str, Any]],
 ) -> Health:
-    """The answer for an evaluation that `scorecard` made; `stored` is the account's row, of that day or before."""
-    entries = {entry.title: entry for entry in scorecard.document.measures}
+    """The answer for an evaluation; `stored` is the account's row, of that day or before."""
+    card = evaluation.card
+    entries = {entry.title: entry for entry in card.document.measures}
     return Health(
         account_id=stored.account_id,
         score=evaluation.score,
@@ -98,7 +98,7 @@ def document(
         coverage=evaluation.coverage,
         day=from_day(evaluation.day),
         evaluated_at=evaluated_at,
-        scorecard=ScorecardName(scorecard.name, scorecard.version),
+        scorecard=ScorecardName(card.name, card.version),
         trend=Trend(),
         override=None,
         measures=[_reading(name, result, entries) for name, result in evaluation.measures.items()],

@@ -33,7 +33,9 @@ def show() -> None:
     for row in rows:
         first, end = bounds[row.topic, row.partition]
         inside = first <= row.next_offset <= end
-        behind = f"{end - row.next_offset:,}" if inside else f"HALTED: the log holds {first} to {end}"
+        behind = f"{end - row.next_offset:,}" if inside else f"outside of the log, {first} to {end}"
+        if row.halted:
+            behind = f"HALTED: {row.halted}"
         updated = f"{row.updated_at:%Y-%m-%d %H:%M:%S}"
         table.add_row(row.topic, str(row.partition), f"{row.next_offset:,}", behind, row.owner, updated)
     Console().print(table)
@@ -62,7 +64,7 @@ def set_offset(
         await progress.reset(connection, {(topic, partition): wanted})
 
     in_transaction(settings, reset)
-    typer.echo("Done. Restart the consumers to take it up.")
+    typer.echo("Done. Consumers that run take it up within seconds.")
 
 
 async def _log_bounds(

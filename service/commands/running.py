@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.errors import HealthError
 from service.settings import Settings
@@ -17,14 +17,23 @@ Result = TypeVar("Result")
 
 def in_transaction(settings: Settings, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
     """Do `work` in one transaction. Raises `HealthError` if Postgres is away or has no tables."""
-    return asyncio.run(_in_transaction(settings, work))
 
-
-async def _in_transaction(settings: Settings, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    engine = create_engine(settings, "command")
-    try:
+    async def begin(engine: AsyncEngine) -> Result:
         async with engine.begin() as connection:
             return await work(connection)
+
+    return with_engine(settings, begin)
+
+
+def with_engine(settings: Settings, work: Callable[[AsyncEngine], Awaitable[Result]]) -> Result:
+    """Do `work`, which makes its own transactions. Raises `HealthError` if Postgres is away or has no tables."""
+    return asyncio.run(_with_engine(settings, work))
+
+
+async def _with_engine(settings: Settings, work: Callable[[AsyncEngine], Awaitable[Result]]) -> Result:
+    engine = create_engine(settings, "command")
+    try:
+        return await work(engine)
     except (DBAPIError, OSError) as error:
         raise explain(error) from error
     finally:

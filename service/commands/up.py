@@ -42,7 +42,7 @@ def up(
     """Prepare the database and the topics, then run api, consumers, sweeper and delivery until a signal."""
 
     async def with_given_servers(settings: Settings, stop: asyncio.Event) -> None:
-        await _run(settings, {}, service_roles(consumers), "", stop)
+        await _run(settings, {}, service_roles(consumers, probes_port=settings.probes_port), "", stop)
 
     async def with_own_servers(settings: Settings, stop: asyncio.Event) -> None:
         servers = EmbeddedStack(data_dir.resolve())
@@ -50,9 +50,8 @@ def up(
             environment = await in_thread(servers.start)
             if settings.encryption_key is None:
                 environment["HEALTH_ENCRYPTION_KEY"] = kept(data_dir / "encryption-key", token_urlsafe)
-            running = _run(
-                load_settings(environment), environment, service_roles(consumers, alone=True), _where(environment), stop
-            )
+            roles = service_roles(consumers, alone=True, probes_port=settings.probes_port)
+            running = _run(load_settings(environment), environment, roles, _where(environment), stop)
             await until_first(running, servers.watch(lambda what: log.warning("server_died", what=what)))
         finally:
             await in_thread(servers.stop)

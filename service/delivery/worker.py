@@ -15,6 +15,7 @@ from service.delivery.retry import STANDARD, GaveUp, RetryPolicy, Succeeded
 from service.delivery.slots import UNPROVEN, Slots
 from service.delivery.transport import open_session
 from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_SECONDS
+from service.probes import POSTGRES_AWAY, Pulse, serve_probes
 from service.secrets import Vault
 from service.settings import Settings
 from service.storage import deliveries
@@ -34,10 +35,12 @@ def _ignore(_: AttemptOutcome) -> None:
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Deliver until `stop` is set, as a process of its own, with metrics."""
+    """Deliver until `stop` is set, as a process of its own, with metrics and probes."""
     engine = create_engine(settings, "deliver")
+    pulse = Pulse("deliver", settings.watchdog_seconds)
     try:
-        await run(engine, settings, stop, observe=_measure)
+        async with serve_probes(settings, pulse):
+            await run(engine, settings, stop, observe=_measure, pulse=pulse)
     finally:
         await engine.dispose()
 
@@ -64,6 +67,7 @@ async def run(
     resolver: AbstractResolver | None = None,
     poll_seconds: float = 0.2,
     lease_seconds: float | None = None,
+    pulse: Pulse | None = None,
 ) -> None:
     """Deliver until `stop` is set, then let attempts under way end, which takes the webhook timeout at most.
 
@@ -75,7 +79,8 @@ async def run(
     try:
         async with open_session(settings.webhook_allow_networks, resolver) as session:
             carrier = Carrier(engine, session, vault, settings, policy, observe)
-            await _Worker(carrier, lease_seconds, poll_seconds).work(stop)
+            pulse = pulse or Pulse("deliver", settings.watchdog_seconds)
+            await _Worker(carrier, lease_seconds, poll_seconds, pulse).work(stop)
     finally:
         await resolver.close()
 
@@ -83,7 +88,7 @@ async def run(
 class _Worker:
     """Attempts under way, and the loop that claims more as slots come free."""
 
-    def __init__(self, carrier: Carrier, lease_seconds: float | None, poll_seconds: float) -> None:
+    def __init__(self, carrier: Carrier, lease_seconds: float | None, poll_seconds: float, pulse: Pulse) -> None:
         self._carrier = carrier
         self._engine = carrier.engine
         self._slots = Slots(carrier.settings.webhook_concurrency)
@@ -91,6 +96,7 @@ class _Worker:
         self._quick_seconds = self._timeout_seconds / 3
         self._lease_seconds = lease_seconds or self._timeout_seconds + LEASE_MARGIN_SECONDS
         self._poll_seconds = poll_seconds
+        self._pulse = pulse
         self._outage_pause = 0.0
         self._under_way: dict[asyncio.Task[None], ClaimedDelivery] = {}
         self._woken = asyncio.Event()
@@ -110,6 +116,7 @@ class _Worker:
 
     async def _claim(self) -> list[ClaimedDelivery]:
         if not self._slots.free:
+            self._pulse.beat()
             return []
         try:
             async with self._engine.begin() as conn:
@@ -127,7 +134,9 @@ class _Worker:
             self._outage_pause = min(self._outage_pause * 2 or self._poll_seconds, LONGEST_OUTAGE_PAUSE_SECONDS)
             # Not the error's text: SQLAlchemy puts a statement's parameters into it.
             log.warning("deliveries_not_claimed", error=type(error).__name__, retry_seconds=self._outage_pause)
+            self._pulse.beat(POSTGRES_AWAY)
             return []
+        self._pulse.beat()
         self._outage_pause = 0.0
         return claimed
 

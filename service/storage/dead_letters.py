@@ -1,11 +1,15 @@
 """Dead letters: records that were refused, kept whole, with the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import text
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.storage.dead_letter_lists import MOST_LETTERS, size
+from service.storage.progress import Partition
+from service.storage.tables import dead_letters as table
 
 
 class DeadLetterRow(Struct, frozen=True):
@@ -30,7 +34,7 @@ _INSERT = text("""
                 CAST(:account_id AS text[]), CAST(:reason AS text[]), CAST(:key AS bytea[]), CAST(:value AS bytea[]),
                 CAST(:headers AS text[]), CAST(:recorded_at AS timestamptz[]))
          AS new (topic, partition, at, account_id, reason, key, value, headers, recorded_at)
-    ON CONFLICT (topic, partition, "offset") DO NOTHING
+    ON CONFLICT (topic, partition, "offset", recorded_at) DO NOTHING
 """)
 
 
@@ -39,3 +43,52 @@ async def insert(connection: AsyncConnection, rows: Sequence[DeadLetterRow]) -> 
     if rows:
         columns = {name: [getattr(row, name) for row in rows] for name in DeadLetterRow.__struct_fields__}
         await connection.execute(_INSERT, columns)
+
+
+_RECENT = text("""
+    SELECT d.topic, d.partition, d."offset"
+    FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:firsts AS bigint[]), CAST(:ends AS bigint[]))
+         AS wanted (topic, partition, first, end_offset)
+    JOIN dead_letters d ON d.topic = wanted.topic AND d.partition = wanted.partition
+                       AND d."offset" >= wanted.first AND d."offset" < wanted.end_offset
+    ORDER BY d."offset"
+""")
+
+
+async def recent(connection: AsyncConnection, ends: Mapping[Partition, int], window: int) -> dict[Partition, list[int]]:
+    """Per partition the offsets of the dead letters among the last `window` records before an offset, in order."""
+    rows = await connection.execute(
+        _RECENT,
+        {
+            "topics": [topic for topic, _ in ends],
+            "partitions": [partition for _, partition in ends],
+            "firsts": [end - window for end in ends.values()],
+            "ends": list(ends.values()),
+        },
+    )
+    found: dict[Partition, list[int]] = {partition: [] for partition in ends}
+    for row in rows:
+        found[row.topic, row.partition].append(row.offset)
+    return found
+
+
+async def mark_replayed(connection: AsyncConnection, ids: Sequence[int], now: datetime) -> None:
+    """Note when dead letters were published again to the topics that they came from."""
+    await connection.execute(update(table).where(table.c.id.in_(ids)).values(replayed_at=now))
+
+
+async def claim_unrelayed(connection: AsyncConnection, topic: str) -> dict[int, int]:
+    """Lock the oldest dead letters of a topic that aren't relayed, but for those that others hold; ids and sizes."""
+    query = (
+        select(table.c.id, size())
+        .where(table.c.topic == topic, table.c.relayed_at.is_(None))
+        .order_by(table.c.id)
+        .limit(MOST_LETTERS)
+        .with_for_update(skip_locked=True)
+    )
+    return {row.id: row.size for row in await connection.execute(query)}
+
+
+async def mark_relayed(connection: AsyncConnection, ids: Sequence[int], now: datetime) -> None:
+    """Note when dead letters were published to their dead-letter topics."""
+    await connection.execute(update(table).where(table.c.id.in_(ids)).values(relayed_at=now))

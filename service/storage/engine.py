@@ -17,9 +17,14 @@ def async_url(database_url: str) -> URL:
         ) from None
 
 
-def create_engine(settings: Settings, application: str) -> AsyncEngine:
+_BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""Batches look up thousands of rows by key: what that costs must not grow with the table, whatever the statistics."""
+
+
+def create_engine(settings: Settings, application: str, *, by_key: bool = False) -> AsyncEngine:
     """An engine whose connections show up in pg_stat_activity as `account-health <application>`.
 
+    With `by_key` rows are found through indexes only: for those that write batches of accounts.
     READ COMMITTED is enough: writers lock the rows they read, in sorted order, and progress is compare-and-set.
     """
     return create_async_engine(
@@ -35,6 +40,7 @@ def create_engine(settings: Settings, application: str) -> AsyncEngine:
                 "application_name": f"account-health {application}",
                 "idle_in_transaction_session_timeout": "60000",
                 "jit": "off",
+                **(_BY_KEY if by_key else {}),
             },
         },
     )

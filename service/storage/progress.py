@@ -1,6 +1,6 @@
 """Progress: per topic-partition the next offset to fold and the epoch of its owner. The truth about what was folded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -8,13 +8,29 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Partition = tuple[str, int]
+OPERATOR = "operator"
+"""The owner of a partition that was set by hand, until a consumer takes it up."""
 
 
 class Claim(Struct, frozen=True):
-    """A partition that is ours for as long as its epoch holds."""
+    """A partition that is ours for as long as its epoch holds, and what the last record folded there looked like."""
 
     next_offset: int
     epoch: int
+    fingerprint: int | None = None
+
+
+class Move(Struct, frozen=True):
+    """A step on from a claim: the next offset after it, and the fingerprint of the record before that."""
+
+    claim: Claim
+    next_offset: int
+    fingerprint: int
+
+    @property
+    def after(self) -> Claim:
+        """The claim once the step is done."""
+        return Claim(self.next_offset, self.claim.epoch, self.fingerprint)
 
 
 _CLAIM = text("""
@@ -25,15 +41,16 @@ _CLAIM = text("""
     ORDER BY topic, partition
     ON CONFLICT (topic, partition)
     DO UPDATE SET epoch = p.epoch + 1, owner = excluded.owner, updated_at = now()
-    RETURNING topic, partition, next_offset, epoch
+    RETURNING topic, partition, next_offset, epoch, fingerprint
 """)
 
 _ADVANCE = text("""
-    UPDATE progress p SET next_offset = new.next_offset, updated_at = now()
+    UPDATE progress p SET next_offset = new.next_offset, fingerprint = new.fingerprint, updated_at = now()
     FROM (
         SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:epochs AS bigint[]),
-                             CAST(:expected AS bigint[]), CAST(:next_offsets AS bigint[]))
-                 AS new (topic, partition, epoch, expected, next_offset)
+                             CAST(:expected AS bigint[]), CAST(:next_offsets AS bigint[]),
+                             CAST(:fingerprints AS bigint[]))
+                 AS new (topic, partition, epoch, expected, next_offset, fingerprint)
         ORDER BY topic, partition
     ) new
     WHERE p.topic = new.topic AND p.partition = new.partition
@@ -45,18 +62,12 @@ _ADVANCE = text("""
 async def claim(connection: AsyncConnection, log_starts: Mapping[Partition, int], owner: str) -> dict[Partition, Claim]:
     """Make the partitions ours: whoever had them can't write any more. New ones begin at their log's start."""
     rows = await connection.execute(
-        _CLAIM,
-        {
-            "topics": [topic for topic, _ in log_starts],
-            "partitions": [partition for _, partition in log_starts],
-            "log_starts": list(log_starts.values()),
-            "owner": owner,
-        },
+        _CLAIM, {**_keys(log_starts), "log_starts": list(log_starts.values()), "owner": owner}
     )
-    return {(row.topic, row.partition): Claim(row.next_offset, row.epoch) for row in rows}
+    return {(row.topic, row.partition): Claim(row.next_offset, row.epoch, row.fingerprint) for row in rows}
 
 
-async def advance(connection: AsyncConnection, moves: Mapping[Partition, tuple[Claim, int]]) -> set[Partition]:
+async def advance(connection: AsyncConnection, moves: Mapping[Partition, Move]) -> set[Partition]:
     """Move the partitions on from where their claims stand; returns those that somebody else has taken.
 
     The first statement of every batch: its rows are locked until the transaction ends, so that of two owners only the
@@ -65,11 +76,11 @@ async def advance(connection: AsyncConnection, moves: Mapping[Partition, tuple[C
     rows = await connection.execute(
         _ADVANCE,
         {
-            "topics": [topic for topic, _ in moves],
-            "partitions": [partition for _, partition in moves],
-            "epochs": [claim.epoch for claim, _ in moves.values()],
-            "expected": [claim.next_offset for claim, _ in moves.values()],
-            "next_offsets": [next_offset for _, next_offset in moves.values()],
+            **_keys(moves),
+            "epochs": [move.claim.epoch for move in moves.values()],
+            "expected": [move.claim.next_offset for move in moves.values()],
+            "next_offsets": [move.next_offset for move in moves.values()],
+            "fingerprints": [move.fingerprint for move in moves.values()],
         },
     )
     return set(moves) - {(row.topic, row.partition) for row in rows}
@@ -83,25 +94,60 @@ _STANDING = text("""
 """)
 
 
-async def stands_at(connection: AsyncConnection, moves: Mapping[Partition, tuple[Claim, int]]) -> bool:
-    """Whether these very moves were made before: the connection was lost after the commit, before its answer."""
+async def stands_at(connection: AsyncConnection, moves: Mapping[Partition, Move]) -> bool:
+    """Whether one of these very moves was made before: the connection was lost after the commit, before its answer."""
     found = await connection.execute(
         _STANDING,
         {
-            "topics": [topic for topic, _ in moves],
-            "partitions": [partition for _, partition in moves],
-            "epochs": [claim.epoch for claim, _ in moves.values()],
-            "next_offsets": [next_offset for _, next_offset in moves.values()],
+            **_keys(moves),
+            "epochs": [move.claim.epoch for move in moves.values()],
+            "next_offsets": [move.next_offset for move in moves.values()],
         },
     )
     return bool(found.scalar_one())
 
 
+async def owners(connection: AsyncConnection, partitions: Collection[Partition]) -> dict[Partition, str]:
+    """Who has claimed each of the partitions last."""
+    rows = await connection.execute(
+        text("""
+            SELECT topic, partition, owner FROM progress
+            JOIN unnest(CAST(:topics AS text[]), CAST(:partitions AS int[])) AS wanted (topic, partition)
+              USING (topic, partition)
+        """),
+        _keys(partitions),
+    )
+    return {(row.topic, row.partition): row.owner for row in rows}
+
+
+async def keep_halted(
+    connection: AsyncConnection, epochs: Mapping[Partition, int], why: Mapping[Partition, str]
+) -> None:
+    """Note of claimed partitions, by epoch, why they are halted; those that `why` leaves out aren't."""
+    await connection.execute(
+        text("""
+            UPDATE progress p SET halted = new.why
+            FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:epochs AS bigint[]),
+                        CAST(:why AS text[])) AS new (topic, partition, epoch, why)
+            WHERE p.topic = new.topic AND p.partition = new.partition AND p.epoch = new.epoch
+              AND p.halted IS DISTINCT FROM new.why
+        """),
+        {**_keys(epochs), "epochs": list(epochs.values()), "why": [why.get(partition) for partition in epochs]},
+    )
+
+
+def _keys(partitions: Collection[Partition]) -> dict[str, Any]:
+    return {
+        "topics": [topic for topic, _ in partitions],
+        "partitions": [partition for _, partition in partitions],
+    }
+
+
 async def show(connection: AsyncConnection) -> Sequence[Row[Any]]:
-    """Every row: topic, partition, next_offset, epoch, owner, updated_at."""
+    """Every row: topic, partition, next_offset, epoch, owner, halted, updated_at."""
     return (
         await connection.execute(
-            text("SELECT topic, partition, next_offset, epoch, owner, updated_at FROM progress ORDER BY 1, 2")
+            text("SELECT topic, partition, next_offset, epoch, owner, halted, updated_at FROM progress ORDER BY 1, 2")
         )
     ).all()
 
@@ -112,9 +158,10 @@ async def reset(connection: AsyncConnection, offsets: Mapping[Partition, int]) -
         await connection.execute(
             text("""
                 INSERT INTO progress AS p (topic, partition, next_offset, epoch, owner)
-                VALUES (:topic, :partition, :offset, 1, 'operator')
+                VALUES (:topic, :partition, :offset, 1, :owner)
                 ON CONFLICT (topic, partition) DO UPDATE
-                SET next_offset = :offset, epoch = p.epoch + 1, owner = 'operator', updated_at = now()
+                SET next_offset = :offset, epoch = p.epoch + 1, owner = :owner, fingerprint = NULL, halted = NULL,
+                    updated_at = now()
             """),
-            {"topic": topic, "partition": partition, "offset": offset},
+            {"topic": topic, "partition": partition, "offset": offset, "owner": OPERATOR},
         )

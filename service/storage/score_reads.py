@@ -10,7 +10,7 @@ from scoring.scorecards import Band
 
 
 class StoredScore(Struct, frozen=True, gc=False):
-    """An account's row. `measures` is what `scores.encode_measures` kept; null until first evaluated.
+    """An account's row. `readings` is what `scores.encode_readings` kept; null until first evaluated.
 
     `is_due` says that the account has yet to be looked at again: its day has ended, or what it is judged by changed.
     """
@@ -23,7 +23,7 @@ class StoredScore(Struct, frozen=True, gc=False):
     evaluated_at: datetime | None
     scorecard: str | None
     scorecard_version: int | None
-    measures: str | None
+    readings: str | None
     usage_at: datetime | None
     ticket_at: datetime | None
     survey_at: datetime | None
@@ -31,9 +31,13 @@ class StoredScore(Struct, frozen=True, gc=False):
 
 
 _GET = text("""
-    SELECT account_id, score, band, coverage, day, evaluated_at, scorecard, scorecard_version,
-           CAST(measures AS text), usage_at, ticket_at, survey_at, due_at <= :now AS is_due
-    FROM scores WHERE account_id = :id
+    SELECT s.account_id, s.score, s.band, s.coverage, s.day, s.evaluated_at, s.scorecard, s.scorecard_version,
+           CAST(s.readings AS text), u.newest_at, t.newest_at, v.newest_at, s.due_at <= :now
+    FROM scores s
+    LEFT JOIN usage_states u ON u.account_id = s.account_id
+    LEFT JOIN ticket_states t ON t.account_id = s.account_id
+    LEFT JOIN survey_states v ON v.account_id = s.account_id
+    WHERE s.account_id = :id
 """)
 
 

@@ -52,6 +52,12 @@ async def newest(connection: AsyncConnection) -> list[tuple[int, Any]]:
     return [(row.version, row.document) for row in rows]
 
 
+async def get(connection: AsyncConnection, name: str, version: int) -> Any:
+    """The document of one version, or None."""
+    query = select(scorecards.c.document).where(scorecards.c.name == name, scorecards.c.version == version)
+    return (await connection.execute(query)).scalar_one_or_none()
+
+
 async def versions(connection: AsyncConnection, name: str | None = None) -> list[dict[str, Any]]:
     """Every published version, of one name or of all, the newest first."""
     columns = (scorecards.c.name, scorecards.c.version, scorecards.c.published_at, scorecards.c.document)

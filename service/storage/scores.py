@@ -1,86 +1,99 @@
-"""Scores: one row per account, with all that the score is made of."""
+"""Scores: one row per account, with what its measures read. All else that a score is made of follows from these."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.scorecards import MeasureResult
+from scoring.measures import Value
+from scoring.windows import from_day, from_micros, start_of
 from service.storage import policies
 
+_decoder = msgspec.json.Decoder(list[Value])
+_encoder = msgspec.json.Encoder()
 
-class ScoreRow(Struct, frozen=True, gc=False):
-    """A row to write. Times are microseconds since 1970, 0 for never; `day` is a day number."""
+
+def encode_readings(readings: list[Value]) -> str:
+    """The text kept in the column `readings`: a number, or the reason it is missing, for each measure."""
+    return _encoder.encode(readings).decode()
+
+
+def decode_readings(stored: str) -> list[Value]:
+    """What `encode_readings` kept."""
+    return _decoder.decode(stored)
+
+
+class ScoreRow(NamedTuple):
+    """A score to write; `readings` is as encoded."""
 
     account_id: str
     score: float | None
     band: str
     coverage: float
+    readings: str
+
+
+class Judged(NamedTuple):
+    """By what, and at which day (a day number), a score was made."""
+
     day: int
     scorecard: str
-    scorecard_version: int
-    measures: str
-    usage_at: int
-    ticket_at: int
-    survey_at: int
+    version: int
+
+
+# Rows that share day and scorecard share a statement: almost always all of them do, and what isn't sent row by row
+# needn't be encoded, parsed and compared row by row.
+_SAVE = text("""
+    UPDATE scores SET
+        score = new.score, band = new.band, coverage = new.coverage, readings = CAST(new.readings AS json),
+        day = :day, scorecard = :scorecard, scorecard_version = :version, evaluated_at = :now, due_at = :due_at
+    FROM unnest(
+        CAST(:account_id AS text[]), CAST(:score AS float8[]), CAST(:band AS text[]), CAST(:coverage AS float8[]),
+        CAST(:readings AS text[])
+    ) AS new (account_id, score, band, coverage, readings)
+    WHERE scores.account_id = new.account_id
+""")
+
+
+async def save(connection: AsyncConnection, judged: Judged, rows: Sequence[ScoreRow], now: datetime) -> None:
+    """Write the scores of accounts that this transaction has locked. They are due again when the day has ended."""
+    shared = {
+        "day": from_day(judged.day),
+        "scorecard": judged.scorecard,
+        "version": judged.version,
+        "now": now,
+        "due_at": from_micros(start_of(judged.day + 1)),
+    }
+    columns = dict(zip(ScoreRow._fields, map(list, zip(*rows, strict=True)), strict=True))
+    await connection.execute(_SAVE, {**shared, **columns})
+
+
+class MemoryRow(NamedTuple):
+    """What rules remember of an account, the number of its last alert, and when it is due (microseconds)."""
+
+    account_id: str
     rule_memory: bytes | None
     sequence: int
     due_at: int
 
 
-_measures = msgspec.json.Decoder(dict[str, MeasureResult])
-_encoder = msgspec.json.Encoder()
-
-
-def encode_measures(measures: dict[str, MeasureResult]) -> str:
-    """The text kept in the column `measures`."""
-    return _encoder.encode(measures).decode()
-
-
-def decode_measures(stored: str | bytes) -> dict[str, MeasureResult]:
-    """What `encode_measures` kept."""
-    return _measures.decode(stored)
-
-
-_SAVE = text("""
-    UPDATE scores SET
-        score = new.score, band = new.band, coverage = new.coverage, day = date '1970-01-01' + new.day,
-        evaluated_at = :now, scorecard = new.scorecard, scorecard_version = new.scorecard_version,
-        measures = CAST(new.measures AS json),
-        usage_at = to_timestamp(nullif(new.usage_at, 0) / 1000000.0::float8),
-        ticket_at = to_timestamp(nullif(new.ticket_at, 0) / 1000000.0::float8),
-        survey_at = to_timestamp(nullif(new.survey_at, 0) / 1000000.0::float8),
-        rule_memory = new.rule_memory, sequence = new.sequence,
-        due_at = to_timestamp(new.due_at / 1000000.0::float8)
-    FROM unnest(
-        CAST(:account_id AS text[]), CAST(:score AS float8[]), CAST(:band AS text[]), CAST(:coverage AS float8[]),
-        CAST(:day AS int[]), CAST(:scorecard AS text[]), CAST(:scorecard_version AS int[]),
-        CAST(:measures AS text[]), CAST(:usage_at AS bigint[]), CAST(:ticket_at AS bigint[]),
-        CAST(:survey_at AS bigint[]), CAST(:rule_memory AS bytea[]), CAST(:sequence AS bigint[]),
-        CAST(:due_at AS bigint[])
-    ) AS new (account_id, score, band, coverage, day, scorecard, scorecard_version, measures, usage_at, ticket_at,
-              survey_at, rule_memory, sequence, due_at)
+_REMEMBER = text("""
+    UPDATE scores SET rule_memory = new.rule_memory, sequence = new.sequence,
+                      due_at = to_timestamp(new.due_at / 1000000.0::float8)
+    FROM unnest(CAST(:account_id AS text[]), CAST(:rule_memory AS bytea[]), CAST(:sequence AS bigint[]),
+                CAST(:due_at AS bigint[])) AS new (account_id, rule_memory, sequence, due_at)
     WHERE scores.account_id = new.account_id
 """)
 
 
-async def save(connection: AsyncConnection, rows: Sequence[ScoreRow], now: datetime) -> None:
-    """Write the rows of accounts that this transaction has locked."""
+async def remember(connection: AsyncConnection, rows: Sequence[MemoryRow]) -> None:
+    """Write what rules remember, after `save`, of the few accounts where that changed or something is pending."""
     if rows:
-        columns = {name: [getattr(row, name) for row in rows] for name in ScoreRow.__struct_fields__}
-        await connection.execute(_SAVE, {**columns, "now": now})
-
-
-_MEASURES = text("SELECT account_id, CAST(measures AS text) FROM scores WHERE account_id = ANY(:ids)")
-
-
-async def measures(connection: AsyncConnection, account_ids: list[str]) -> dict[str, dict[str, MeasureResult] | None]:
-    """The stored measures of accounts; None where one was never evaluated."""
-    rows = (await connection.execute(_MEASURES, {"ids": account_ids})).all()
-    return {account_id: decode_measures(stored) if stored else None for account_id, stored in rows}
+        columns = dict(zip(MemoryRow._fields, map(list, zip(*rows, strict=True)), strict=True))
+        await connection.execute(_REMEMBER, columns)
 
 
 _CLAIM = text("""

@@ -1,12 +1,43 @@
 """Account states: lock the accounts of a batch, read what the fold left, write what it leaves now."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from datetime import date
+from typing import Literal, NamedTuple
 
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 SignalTable = Literal["usage_states", "ticket_states", "survey_states"]
+
+
+class StoredAccount(NamedTuple):
+    """What is stored of an account: its states as encoded, and the score as it was last made.
+
+    `scorecard`, `scorecard_version` and `readings` are null until first evaluated.
+    """
+
+    account_id: str
+    usage: bytes | None
+    tickets: bytes | None
+    surveys: bytes | None
+    attributes: bytes | None
+    score: float | None
+    band: str
+    day: date | None
+    scorecard: str | None
+    scorecard_version: int | None
+    readings: str | None
+    rule_memory: bytes | None
+    sequence: int
+
+
+class StateRow(NamedTuple):
+    """One signal's state to write. `newest_at` is the time of its newest event in microseconds, 0 for none."""
+
+    account_id: str
+    state: bytes
+    newest_at: int
+
 
 _LOCK = text("SELECT account_id FROM scores WHERE account_id = ANY(:ids) ORDER BY account_id FOR UPDATE")
 
@@ -17,8 +48,8 @@ _CREATE = text("""
 """)
 
 _READ = text("""
-    SELECT s.account_id, u.state AS usage, t.state AS tickets, v.state AS surveys, a.registers AS attributes,
-           s.score, s.band, s.sequence, s.rule_memory
+    SELECT s.account_id, u.state, t.state, v.state, a.registers,
+           s.score, s.band, s.day, s.scorecard, s.scorecard_version, CAST(s.readings AS text), s.rule_memory, s.sequence
     FROM unnest(CAST(:ids AS text[])) AS ids (account_id)
     JOIN scores s ON s.account_id = ids.account_id
     LEFT JOIN accounts a ON a.account_id = ids.account_id
@@ -30,9 +61,11 @@ _READ = text("""
 
 def _upsert(table: SignalTable) -> TextClause:
     return text(f"""
-        INSERT INTO {table} (account_id, state)
-        SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:states AS bytea[]))
-        ON CONFLICT (account_id) DO UPDATE SET state = excluded.state
+        INSERT INTO {table} (account_id, state, newest_at)
+        SELECT account_id, state, to_timestamp(nullif(newest_at, 0) / 1000000.0::float8)
+        FROM unnest(CAST(:account_id AS text[]), CAST(:state AS bytea[]), CAST(:newest_at AS bigint[]))
+             AS new (account_id, state, newest_at)
+        ON CONFLICT (account_id) DO UPDATE SET state = excluded.state, newest_at = excluded.newest_at
     """)  # noqa: S608 - the table's name is one of three literals
 
 
@@ -43,28 +76,28 @@ _UPSERTS: dict[SignalTable, TextClause] = {
 }
 
 
-async def lock(connection: AsyncConnection, account_ids: Iterable[str]) -> Sequence[Row[Any]]:
-    """Lock the accounts until the transaction ends, creating those that are new, and read their stored state.
+async def lock(connection: AsyncConnection, account_ids: list[str]) -> None:
+    """Lock the accounts, given in order, until the transaction ends, creating those that are new.
 
     Reading is a statement of its own: one that waits for a lock and joins would see the joined tables as they were
     before the wait (https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED).
     Locks are taken in one order everywhere; where new accounts still meet in a deadlock, Postgres ends one side and
     its transaction is tried again.
     """
-    wanted = list(account_ids)
-    locked = set((await connection.execute(_LOCK, {"ids": wanted})).scalars())
-    if new := [account_id for account_id in wanted if account_id not in locked]:
+    locked = set((await connection.execute(_LOCK, {"ids": account_ids})).scalars())
+    if len(locked) < len(account_ids):
+        new = [account_id for account_id in account_ids if account_id not in locked]
         await connection.execute(_CREATE, {"ids": new})
         await connection.execute(_LOCK, {"ids": new})
-    return await read(connection, wanted)
 
 
-async def read(connection: AsyncConnection, account_ids: list[str]) -> Sequence[Row[Any]]:
+async def read(connection: AsyncConnection, account_ids: list[str]) -> list[StoredAccount]:
     """The stored state of the accounts that exist, in no particular order; locks nothing."""
-    return (await connection.execute(_READ, {"ids": account_ids})).all()
+    return list(map(StoredAccount._make, await connection.execute(_READ, {"ids": account_ids})))
 
 
-async def save(connection: AsyncConnection, table: SignalTable, states: dict[str, bytes]) -> None:
-    """Write one signal's states, by account."""
-    if states:
-        await connection.execute(_UPSERTS[table], {"ids": list(states), "states": list(states.values())})
+async def save(connection: AsyncConnection, table: SignalTable, rows: Sequence[StateRow]) -> None:
+    """Write one signal's states."""
+    if rows:
+        columns = dict(zip(StateRow._fields, map(list, zip(*rows, strict=True)), strict=True))
+        await connection.execute(_UPSERTS[table], columns)

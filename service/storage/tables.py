@@ -1,6 +1,7 @@
 """Every table, as SQLAlchemy Core. Migrations must give exactly this (a test compares them).
 
-Tables that belong to an account start their key with `account_id`, so that they can be distributed by it.
+The tables that grow with the number of accounts (accounts, scores and states) have no key without `account_id`, so that
+they can be distributed by it: see deploy/scaling.md.
 """
 
 from sqlalchemy import (
@@ -56,6 +57,8 @@ progress = Table(
     Column("next_offset", BigInteger, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),
+    Column("fingerprint", BigInteger, comment="of the last folded record, to know it again; null if there is none"),
+    Column("halted", Text, comment="why it is not folded until an operator decides; null while it is"),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
 )
 
@@ -84,8 +87,11 @@ dead_letters = Table(
     Column("recorded_at", Instant, nullable=False, comment="the broker's timestamp of the record"),
     _created_at(),
     Column("replayed_at", Instant),
-    UniqueConstraint("topic", "partition", "offset"),
+    Column("relayed_at", Instant, comment="when it was published to <topic>.dead-letters"),
+    # With the timestamp: where a topic was made anew, offsets come again.
+    UniqueConstraint("topic", "partition", "offset", "recorded_at"),
     Index(None, "account_id", postgresql_where=text("account_id IS NOT NULL")),
+    Index("dead_letters_to_relay_idx", "topic", "id", postgresql_where=text("relayed_at IS NULL")),
 )
 
 # --- Accounts ---------------------------------------------------------------------------------------------------
@@ -109,12 +115,18 @@ accounts = Table(
 )
 
 
+_ROOM = {"fillfactor": 70}
+"""Rows that change with every event find room on their page, so that indexes needn't hear of it (heap-only tuples)."""
+
+
 def _state_table(name: str) -> Table:
     return Table(
         name,
         metadata,
         Column("account_id", Text, primary_key=True),
         Column("state", LargeBinary, nullable=False),
+        Column("newest_at", Instant, comment="time of the newest event"),
+        postgresql_with=_ROOM,
     )
 
 
@@ -133,10 +145,7 @@ scores = Table(
     Column("evaluated_at", Instant),
     Column("scorecard", Text),
     Column("scorecard_version", Integer),
-    Column("measures", JSON, comment="name -> [value, score, contribution, reason it is missing]"),
-    Column("usage_at", Instant, comment="time of the newest usage event"),
-    Column("ticket_at", Instant),
-    Column("survey_at", Instant),
+    Column("readings", JSON, comment="per measure of the scorecard: its value, or the reason that it is missing"),
     Column("rule_memory", LargeBinary, comment="state of the rules that aren't plain ok"),
     Column("sequence", BigInteger, nullable=False, server_default="0", comment="of the account's last alert"),
     Column("due_at", Instant, nullable=False, server_default="-infinity", comment="when the sweeper has to look"),
@@ -144,6 +153,7 @@ scores = Table(
     CheckConstraint("score BETWEEN 0 AND 100", name="score"),
     Index(None, "due_at"),
     Index(None, "band", "account_id"),
+    postgresql_with=_ROOM,
 )
 """One row per account, and the row that every writer locks first."""
 

@@ -31,10 +31,12 @@ def is_transient(error: BaseException) -> bool:
     return str(state).startswith(_PASSING_CLASSES) or state in _PASSING_STATES
 
 
-async def persistently(action: Callable[[], Awaitable[Result]], doing: str) -> Result:
+async def persistently(
+    action: Callable[[], Awaitable[Result]], doing: str, waiting: Callable[[], None] = lambda: None
+) -> Result:
     """Do `action` until the database lets it through, waiting 0.1 s, 0.2 s … 10 s between tries.
 
-    Raises what isn't transient at once.
+    `waiting` is called before each wait. Raises what isn't transient at once.
     """
     wait = FIRST_WAIT
     while True:
@@ -47,5 +49,6 @@ async def persistently(action: Callable[[], Awaitable[Result]], doing: str) -> R
             log.warning(
                 "database_unavailable", doing=doing, reason=reason[0] if reason else type(error).__name__, retry_in=wait
             )
+        waiting()
         await asyncio.sleep(wait)
         wait = min(wait * 2, LONGEST_WAIT)

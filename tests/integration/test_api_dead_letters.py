@@ -1,4 +1,4 @@
-"""/v1/dead-letters: every byte that was refused can be seen."""
+"""/v1/dead-letters: every byte that was refused can be seen, and sent again."""
 
 import base64
 import json
@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.publishing import RawRecord
 from service.storage import dead_letters
 from service.storage.dead_letters import DeadLetterRow
-from tests.support.api import Api
+from tests.support.api import Api, make_key
 
 pytestmark = pytest.mark.anyio
 
@@ -63,14 +64,72 @@ async def test_pages_and_filters(engine: AsyncEngine, api: Api) -> None:
         ("account_id=a/b", [5, 2]),
         ("account_id=acme&topic=usage-events", [0]),
         ("topic=nothing", []),
+        ("reason=quantity", [5, 4, 3, 2, 1, 0]),
+        ("reason=%25", []),
+        ("since=2020-01-01T00:00:00Z", [5, 4, 3, 2, 1, 0]),
+        ("since=2999-01-01T00:00:00Z", []),
+        ("replayed=false", [5, 4, 3, 2, 1, 0]),
+        ("replayed=true", []),
     ):
         assert [item["offset"] for item in (await api.get(f"/v1/dead-letters?{query}")).items] == offsets, query
     for query, field in (
         ("page_size=101", "page_size"),
         ("topic=a%00", "topic"),
         ("account_id=a%00", "account_id"),
+        ("since=2020-01-01T00:00:00", "since"),
         ("page_token=LTE", "page_token"),  # -1
         ("page_token=OTIyMzM3MjAzNjg1NDc3NTgwOA", "page_token"),  # 2**63
     ):
         answer = await api.get(f"/v1/dead-letters?{query}")
         assert (answer.status, answer.fields) == (422, [field]), query
+
+
+async def test_a_replay_publishes_the_record_as_it_came(engine: AsyncEngine, api: Api) -> None:
+    headers = json.dumps([["trace", base64.b64encode(b"abc").decode()], ["trace", ""]])
+    await refuse(engine, 7, key=b"\xff", value=b"\x00{}", headers=headers)
+    [letter] = (await api.get("/v1/dead-letters")).items
+    path = f"/v1/dead-letters/{letter['id']}/replay"
+    replayed = await api.post(path)
+    assert replayed.status == 200
+    assert datetime.fromisoformat(replayed.json["replayed_at"]) == api.clock.now
+    assert replayed.json == (await api.get(f"/v1/dead-letters/{letter['id']}")).json
+    sent = RawRecord("usage-events", b"\xff", b"\x00{}", [("trace", b"abc"), ("trace", b"")], 3)
+    assert api.publisher.raw_records == [sent]
+
+    second = await api.post(path)
+    assert second.status == 409
+    assert "?again=true" in second.json["detail"]
+    assert (await api.post(f"{path}?again=true")).status == 200
+    assert api.publisher.raw_records == [sent, sent]
+
+
+async def test_a_replay_that_kafka_does_not_confirm_can_be_repeated(engine: AsyncEngine, api: Api) -> None:
+    await refuse(engine, 7, value=b"{}")
+    [letter] = (await api.get("/v1/dead-letters")).items
+    api.publisher.is_away = True
+    failed = await api.post(f"/v1/dead-letters/{letter['id']}/replay")
+    assert (failed.status, failed.headers["Retry-After"]) == (503, "5")
+    assert (await api.get(f"/v1/dead-letters/{letter['id']}")).json["replayed_at"] is None
+    api.publisher.is_away = False
+    assert (await api.post(f"/v1/dead-letters/{letter['id']}/replay")).status == 200
+
+
+async def test_what_cannot_be_replayed(engine: AsyncEngine, api: Api) -> None:
+    await refuse(engine, 1, value=b"x" * (api.app.state.context.settings.max_record_bytes + 1))
+    await refuse(engine, 2)
+    for letter, why in zip((await api.get("/v1/dead-letters")).items, ("no value", "MAX_RECORD_BYTES"), strict=True):
+        refused = await api.post(f"/v1/dead-letters/{letter['id']}/replay")
+        assert refused.status == 409
+        assert why in refused.json["detail"]
+    for number, status in (("999", 404), ("0", 422), ("x", 422), (str(2**63), 422)):
+        assert (await api.post(f"/v1/dead-letters/{number}/replay")).status == status
+        assert (await api.get(f"/v1/dead-letters/{number}")).status == status
+    assert api.publisher.raw_records == []
+
+
+async def test_replaying_needs_a_key_that_may_write(engine: AsyncEngine, api: Api) -> None:
+    await refuse(engine, 7, value=b"{}")
+    [letter] = (await api.get("/v1/dead-letters")).items
+    path = f"/v1/dead-letters/{letter['id']}/replay"
+    assert (await api.post(path, key=await make_key(engine, "read"))).status == 403
+    assert (await api.post(path, key=await make_key(engine, "write"))).status == 200

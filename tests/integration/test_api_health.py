@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from scoring.advance import judge
 from scoring.events import Event, SurveyEvent, TicketEvent, UsageEvent
 from scoring.windows import day_of, to_micros
-from service.evaluation import advance_accounts, read_state
+from service.changes import read_state
+from service.evaluation import advance_accounts
 from service.policy import load_policy
 from service.storage import states
 from service.storage.tables import scores

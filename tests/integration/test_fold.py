@@ -10,13 +10,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers import runner
 from consumers.apply import FencedError, apply
 from consumers.batch import Batch
+from scoring.documents import parse
 from scoring.events import UsageEvent
+from scoring.scorecards import compile_scorecard
+from scoring.scorecards import score as evaluation_of
 from scoring.state import AccountState, decode, encode, fold
 from service.cloudevents import decode_structured, now_micros
 from service.errors import HealthError
-from service.policy import PolicyCache
+from service.policy import PolicyCache, starter
 from service.settings import Settings
 from service.storage import progress
+from service.storage.progress import Move
+from service.storage.scores import decode_readings
 from tests.support.cloud_events import cloud_event, produce, record, usage
 from tests.support.cloud_events import encode as encode_event
 from tests.support.service import consuming, eventually, folded_up_to, query
@@ -38,14 +43,16 @@ async def test_all_four_signals_make_a_score(settings: Settings, engine: AsyncEn
     async with consuming(settings):
         await produce(settings.kafka_bootstrap_servers, [record(topic, event) for topic, event in events])
         await folded_up_to(engine, len(events))
-    score = (await query(engine, "SELECT score, band, coverage, measures FROM scores"))[0]
-    measures = score.measures
-    assert measures["active_days"][0] == 5
-    assert measures["seat_utilization"][0] == 25
-    assert measures["urgent_open_tickets"][0] == 1
-    assert measures["oldest_open_ticket_days"][0] == 2
-    assert measures["nps"][0] == 100
-    assert score.score == pytest.approx(sum(result[2] for result in measures.values() if result[2] is not None))
+    score = (await query(engine, "SELECT score, CAST(readings AS text) AS readings FROM scores"))[0]
+    card = compile_scorecard(parse(starter("default"), settings.retention_days), 1)
+    evaluation = evaluation_of(decode_readings(score.readings), card, 0)
+    measures = {name: result.value for name, result in evaluation.measures.items()}
+    assert measures["active_days"] == 5
+    assert measures["seat_utilization"] == 25
+    assert measures["urgent_open_tickets"] == 1
+    assert measures["oldest_open_ticket_days"] == 2
+    assert measures["nps"] == 100
+    assert score.score == evaluation.score
     account = (await query(engine, "SELECT name, seats, arr FROM accounts"))[0]
     assert (account.name, account.seats, float(account.arr)) == ("Acme", 4, 1200.5)
 
@@ -110,14 +117,14 @@ async def test_a_claim_that_was_taken_over_writes_nothing(settings: Settings, en
     assert (old.epoch, new.epoch) == (1, 2)
     today = int(datetime.now(UTC).timestamp()) // 86_400
     event = UsageEvent("acme", today * 86_400_000_000, today, today, "login", None, 1)
-    batch = Batch(moves={partition: (old, 10)}, events={"acme": [event]})
+    batch = Batch(moves={partition: Move(old, 10, 0)}, events={"acme": [event]})
     policies = PolicyCache(settings.retention_days, lambda: 0.0)
 
     with pytest.raises(FencedError):
         await apply(engine, batch, policies, datetime.now(UTC), "")
     assert await query(engine, "SELECT 1 FROM scores") == []
 
-    batch.moves = {partition: (new, 10)}
+    batch.moves = {partition: Move(new, 10, 0)}
     assert (await apply(engine, batch, policies, datetime.now(UTC), "")).accounts == 1
     # The answer to the commit was lost, so the same batch comes again: it must not count twice.
     assert (await apply(engine, batch, policies, datetime.now(UTC), "")).accounts == 0
@@ -135,7 +142,7 @@ async def test_two_writers_of_one_account_both_count(settings: Settings, engine:
         async with engine.begin() as connection:
             claim = (await progress.claim(connection, {partition: 0}, "test"))[partition]
         event = UsageEvent("acme", today * 86_400_000_000 + number, today, today, f"feature-{number}", None, 1)
-        batch = Batch(moves={partition: (claim, 1)}, events={"acme": [event]})
+        batch = Batch(moves={partition: Move(claim, 1, 0)}, events={"acme": [event]})
         await apply(engine, batch, policies, datetime.now(UTC), "")
 
     await asyncio.gather(*(write(number) for number in range(5)))

@@ -68,11 +68,11 @@ async def test_a_start_that_failed_is_forgotten(
     await create_topics(bootstrap, topic)
     connect, failed = publishing._connect, list[Settings]()
 
-    async def connect_at_the_second_try(settings: Settings) -> AIOKafkaProducer:
+    async def connect_at_the_second_try(settings: Settings, most_bytes: int) -> AIOKafkaProducer:
         if not failed:
             failed.append(settings)
             raise KafkaConnectionError("not yet")
-        return await connect(settings)
+        return await connect(settings, most_bytes)
 
     monkeypatch.setattr(publishing, "_connect", connect_at_the_second_try)
     publisher = Publisher(settings_for("postgresql://unused", bootstrap, topic_prefix))

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.advance import Policy, judge
+from scoring.choice import in_order
 from scoring.documents import parse
-from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, evaluate, in_order
+from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, evaluate
 from scoring.state import AccountState
 from scoring.windows import start_of
 from tests.property.folding import encoded, folded, settled
@@ -86,6 +87,7 @@ def test_judging_takes_in_what_is_due_and_leaves_the_state_alone(data: st.DataOb
     day = data.draw(days_after(events))
     state = folded([events] if events else [], RETENTION)
     before = encoded(state)
-    policy = Policy(in_order([compiled(document)]), retention=RETENTION)
-    assert judge(state, policy, start_of(day)) == evaluate(compiled(document), settled(state, day), day)
+    card = compiled(document)
+    policy = Policy(in_order([card]), retention=RETENTION)
+    assert judge(state, policy, start_of(day)) == evaluate(card, settled(state, day), day)
     assert encoded(state) == before

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoring.choice import choose, in_order
 from scoring.documents import parse
-from scoring.scorecards import choose, compile_scorecard, in_order
+from scoring.scorecards import compile_scorecard
 from tests.property.folding import folded, settled
 from tests.support import oracle_scores
 from tests.support.oracle import Document

@@ -19,7 +19,7 @@ from service.api.app import create_app
 from service.api.server import listen, run
 from service.ids import new_id
 from service.keys import Scope, new_key
-from service.publishing import NotPublishedError, Publisher, Record
+from service.publishing import NotPublishedError, Publisher, RawRecord, Record
 from service.settings import Settings
 from service.storage import api_keys
 from service.storage.engine import create_engine
@@ -41,6 +41,7 @@ class Recorder(Publisher):
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.raw_records: list[RawRecord] = []
         self.is_away = False
 
     async def start(self) -> None:
@@ -49,10 +50,14 @@ class Recorder(Publisher):
     async def stop(self) -> None:
         """Nothing to disconnect from."""
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[Record | RawRecord]) -> None:
         if self.is_away:
             raise NotPublishedError("as the test wants it")
-        self.records += records
+        for record in records:
+            if isinstance(record, RawRecord):
+                self.raw_records.append(record)
+            else:
+                self.records.append(record)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from scoring.advance import Policy, advance, judge
+from scoring.choice import in_order
 from scoring.documents import parse
-from scoring.scorecards import Evaluation, compile_scorecard, in_order
+from scoring.scorecards import Evaluation, compile_scorecard
 from scoring.state import AccountState
 from scoring.windows import to_micros
 from service.cloudevents import decode_structured

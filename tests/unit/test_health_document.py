@@ -32,7 +32,7 @@ def stored() -> StoredScore:
 def test_a_vetoed_score_with_something_missing() -> None:
     card = compile_scorecard(parse(DOCUMENT, 92), 4)
     evaluation = evaluate(card, AccountState(usage=UsageState(newest=DAY, last_day=DAY - 6)), DAY)
-    health = msgspec.to_builtins(document(stored(), evaluation, NOW, card, []))
+    health = msgspec.to_builtins(document(stored(), evaluation, NOW, []))
     measures = {measure.pop("name"): measure for measure in health["measures"]}
 
     assert measures["silence"] == {

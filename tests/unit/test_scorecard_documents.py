@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from scoring.choice import in_order
 from scoring.documents import InvalidDocumentError, parse
 from scoring.measures import CATALOGUE
-from scoring.scorecards import compile_scorecard, in_order
+from scoring.scorecards import compile_scorecard
 from scoring.state import RETENTION_DAYS
 
 Document = dict[str, Any]

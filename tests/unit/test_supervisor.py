@@ -12,6 +12,7 @@ import pytest
 from psutil import STATUS_ZOMBIE, Process  # type: ignore[import-untyped]
 
 from service import supervisor, worker
+from service.errors import HealthError
 from service.supervisor import StartError, Supervisor, service_roles
 from service.worker import Role
 
@@ -174,3 +175,16 @@ def test_consumers_have_names_of_their_own() -> None:
     assert {dict(role.environment).get("HEALTH_KAFKA_INSTANCE_ID") for role in roles} == {None}
     alone = {dict(role.environment).get("HEALTH_KAFKA_INSTANCE_ID") for role in service_roles(2, alone=True)}
     assert alone == {None, "consume-1", "consume-2"}
+
+
+def test_each_process_gets_a_port_for_its_probes() -> None:
+    def ports(**options: int) -> dict[str, str | None]:
+        roles = service_roles(2, **options)  # type: ignore[arg-type] # mypy takes `alone` for one of the options
+        return {role.name: dict(role.environment).get("HEALTH_PROBES_PORT") for role in roles}
+
+    given = {"consume-1": "9100", "consume-2": "9101", "sweep": "9102", "deliver": "9103"}
+    assert ports(probes_port=9100) == {"api": None, **given}
+    assert ports() == {"api": None, **dict.fromkeys(given, "0")}  # not all of them the one of our own environment
+    assert ports(probes_port=65_532)["deliver"] == "65535"
+    with pytest.raises(HealthError, match=r"From HEALTH_PROBES_PORT 65533 on there are no 4 ports"):
+        ports(probes_port=65_533)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from service.blocking import in_thread
-from service.together import until_first
+from service.together import until_all, until_first
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +34,36 @@ async def test_what_one_raises_comes_out() -> None:
 
     with pytest.raises(ValueError, match="this"):
         await until_first(asyncio.sleep(60), fail())
+
+
+async def test_all_may_end_in_their_own_time() -> None:
+    ended = []
+
+    async def end(after: float) -> None:
+        await asyncio.sleep(after)
+        ended.append(after)
+
+    await until_all(end(0.02), end(0.0), end(0.01))
+    assert ended == [0.0, 0.01, 0.02]
+
+
+async def test_unless_one_fails() -> None:
+    cancelled = []
+
+    async def wait() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append("wait")
+            raise
+
+    async def fail() -> None:
+        await asyncio.sleep(0.01)
+        raise ValueError("this")
+
+    with pytest.raises(ValueError, match="this"):
+        await until_all(wait(), asyncio.sleep(0), fail())
+    assert cancelled == ["wait"]
 
 
 async def test_cancelling_ends_all() -> None:

@@ -1,0 +1,80 @@
+"""From Kafka to what waits to be folded: polled and decoded while the last batch is being written."""
+
+import asyncio
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaConnectionError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from consumers.decode import decode
+from consumers.idling import rest
+from consumers.ownership import Ownership
+from consumers.taken import Waiting
+from service.probes import Pulse
+from service.settings import Settings
+from service.storage.progress import Partition
+
+log = structlog.get_logger(__name__)
+
+POLL_RECORDS = 2_000
+"""What is decoded between two turns of the event loop: some milliseconds' worth, so that heartbeats go out."""
+POLL_MILLISECONDS = 200
+SHORT_POLL_MILLISECONDS = 10
+ROOM_SECONDS = 1.0
+
+
+class Poller:
+    """Polls for ever, as long as there is room for what comes."""
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, ownership: Ownership, waiting: Waiting, settings: Settings, pulse: Pulse
+    ) -> None:
+        """What is polled goes to `waiting`."""
+        self._consumer = consumer
+        self._ownership = ownership
+        self._waiting = waiting
+        self._settings = settings
+        self._pulse = pulse
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        idle_seconds = self._settings.kafka_idle_seconds
+        milliseconds = SHORT_POLL_MILLISECONDS if idle_seconds else POLL_MILLISECONDS
+        while True:
+            self._pulse.beat()
+            if await self._waiting.room(ROOM_SECONDS) and not await self._poll(milliseconds) and idle_seconds:
+                await rest(self._consumer, self._ownership.owned, idle_seconds)
+
+    async def _poll(self, milliseconds: int) -> int:
+        """One poll; returns how many records it gave.
+
+        From where aiokafka hands out records, and moves its position beyond them, to where they wait or are dropped,
+        nothing else gets a turn: a rebalance, which sets positions anew, comes before or after.
+        """
+        most = min(POLL_RECORDS, self._waiting.left)
+        try:
+            polled = await self._consumer.getmany(timeout_ms=milliseconds, max_records=most)
+        except OffsetOutOfRangeError as error:
+            for partition, offset in error.args[0].items():
+                self._ownership.halt((partition.topic, partition.partition), f"the log no longer holds offset {offset}")
+            return 0
+        except NoOffsetForPartitionError:
+            await asyncio.sleep(milliseconds / 1000)  # a partition that isn't claimed yet
+            return 0
+        except KafkaConnectionError as error:
+            log.warning("kafka_unavailable", reason=str(error), retry_in=1.0)
+            await asyncio.sleep(1.0)
+            return 0
+        for partition, records in polled.items():
+            self._take((partition.topic, partition.partition), records)
+        return sum(map(len, polled.values()))
+
+    def _take(self, partition: Partition, records: list[ConsumerRecord]) -> None:
+        mine = self._ownership.owned.get(partition)
+        if mine is None:
+            return
+        if mine.unverified is not None:
+            records = self._ownership.verified(partition, records)
+        if records:
+            most = self._settings.max_record_bytes
+            self._waiting.add(partition, records, [decode(mine.signal, record, most) for record in records])

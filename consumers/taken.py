@@ -1,0 +1,100 @@
+"""Records that were polled and decoded, and wait to be folded."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from aiokafka import ConsumerRecord
+from msgspec import Struct, field
+
+from consumers.decode import Refused
+from service.cloudevents import Decoded
+from service.storage.progress import Partition
+
+
+class Stretch(Struct):
+    """A stretch of one partition: its records in order, and what each was decoded to."""
+
+    records: list[ConsumerRecord] = field(default_factory=list)
+    results: list[Decoded | Refused] = field(default_factory=list)
+
+
+Taken = dict[Partition, Stretch]
+
+
+def count(taken: Taken) -> int:
+    """How many records there are."""
+    return sum(len(stretch.records) for stretch in taken.values())
+
+
+def halves(taken: Taken) -> Iterator[Taken]:
+    """Two smaller ones, the earlier records of a partition first. There must be two records at least."""
+    partitions = sorted(taken)
+    if len(partitions) > 1:
+        middle = len(partitions) // 2
+        yield {partition: taken[partition] for partition in partitions[:middle]}
+        yield {partition: taken[partition] for partition in partitions[middle:]}
+        return
+    stretch = taken[partitions[0]]
+    middle = len(stretch.records) // 2
+    yield {partitions[0]: Stretch(stretch.records[:middle], stretch.results[:middle])}
+    yield {partitions[0]: Stretch(stretch.records[middle:], stretch.results[middle:])}
+
+
+class Waiting:
+    """What waits to be folded: filled by polls while the last batch is written, taken whole by the next.
+
+    So batches are as small as the time of one allows, and grow with what there is behind.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Once `most` records wait, `room` does."""
+        self._most = most
+        self._taken: Taken = {}
+        self._count = 0
+        self._changed = asyncio.Event()
+
+    def add(self, partition: Partition, records: list[ConsumerRecord], results: list[Decoded | Refused]) -> None:
+        """Put records behind those of the partition that wait."""
+        stretch = self._taken.setdefault(partition, Stretch())
+        stretch.records += records
+        stretch.results += results
+        self._count += len(records)
+        self._changed.set()
+
+    def drop(self, partition: Partition) -> None:
+        """Forget a partition's records."""
+        if partition in self._taken:
+            self._count -= len(self._taken.pop(partition).records)
+            self._changed.set()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._taken = {}
+        self._count = 0
+        self._changed.set()
+
+    async def take(self, seconds: float) -> Taken:
+        """All that waits, as soon as there is something; nothing after `seconds`."""
+        await self._until(lambda: self._count > 0, seconds)
+        taken = self._taken
+        self.clear()
+        return taken
+
+    async def room(self, seconds: float) -> bool:
+        """Wait for room, no longer than `seconds`; says whether there is."""
+        await self._until(lambda: self._count < self._most, seconds)
+        return self._count < self._most
+
+    @property
+    def left(self) -> int:
+        """For how many more records there is room."""
+        return max(self._most - self._count, 0)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,17 @@
+-- Distributes the tables that grow with the number of accounts over the workers of a Citus cluster, by account_id.
+--
+-- NOT TESTED on Citus, and not enough by itself: read deploy/scaling.md first. Run it on the coordinator, on a migrated
+-- database, while no process of the service runs:
+--
+--     psql "$HEALTH_DATABASE_URL" -v ON_ERROR_STOP=1 --single-transaction -f deploy/sql/distribute_citus.sql
+--
+-- The rest stays on the coordinator: it is small, or its keys don't hold account_id (alerts, deliveries, dead_letters).
+
+CREATE EXTENSION IF NOT EXISTS citus;
+
+SELECT create_distributed_table('scores', 'account_id', shard_count => 32);
+-- Beside the scores of the same account, so that what is about one account is on one worker.
+SELECT create_distributed_table('accounts', 'account_id', colocate_with => 'scores');
+SELECT create_distributed_table('usage_states', 'account_id', colocate_with => 'scores');
+SELECT create_distributed_table('ticket_states', 'account_id', colocate_with => 'scores');
+SELECT create_distributed_table('survey_states', 'account_id', colocate_with => 'scores');

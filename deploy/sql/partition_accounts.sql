@@ -1,0 +1,64 @@
+-- Splits the tables that grow with the number of accounts into hash partitions by account_id, within one Postgres.
+--
+-- It copies them in one transaction: all or nothing, and nobody reads or writes them meanwhile. It works on a fresh
+-- database and on one with data, and passes over what is partitioned already. 16 partitions, or as many as you say:
+--
+--     PGOPTIONS='-c health.partitions=32' psql "$HEALTH_DATABASE_URL" -v ON_ERROR_STOP=1 -f deploy/sql/partition_accounts.sql
+--
+-- deploy/scaling.md says when, and what else there is.
+
+DO $$
+DECLARE
+    partitions int := coalesce(nullif(current_setting('health.partitions', true), ''), '16');
+    name text;
+    old regclass;
+    index record;
+    grants record;
+    options text;
+    before bigint;
+    after bigint;
+BEGIN
+    -- In the order in which the service locks them, so that this ends in no deadlock with it.
+    FOREACH name IN ARRAY ARRAY['scores', 'accounts', 'usage_states', 'ticket_states', 'survey_states'] LOOP
+        EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', name);
+        old := name::regclass;
+        IF (SELECT relkind = 'p' FROM pg_class WHERE oid = old) THEN
+            RAISE NOTICE '% is partitioned already', name;
+            CONTINUE;
+        END IF;
+
+        -- Out of the way, so that the new table and its indexes get the names that migrations know.
+        EXECUTE format('ALTER TABLE %I RENAME TO %I', name, name || '_whole');
+        FOR index IN SELECT relname FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = old LOOP
+            EXECUTE format('ALTER INDEX %I RENAME TO %I', index.relname, index.relname || '_whole');
+        END LOOP;
+
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL) PARTITION BY HASH (account_id)', name, name || '_whole');
+        SELECT coalesce('WITH (' || array_to_string(reloptions, ', ') || ')', '') INTO options
+        FROM pg_class WHERE oid = old;
+        FOR place IN 0 .. partitions - 1 LOOP
+            EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES WITH (MODULUS %s, REMAINDER %s) %s',
+                           format('%s_%s', name, place), name, partitions, place, options);
+        END LOOP;
+
+        -- LIKE copies neither an owner nor who may do what.
+        EXECUTE format('ALTER TABLE %I OWNER TO %s', name, (SELECT relowner::regrole FROM pg_class WHERE oid = old));
+        FOR grants IN
+            SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS role, privilege_type
+            FROM pg_class CROSS JOIN aclexplode(relacl) WHERE oid = old AND grantee <> relowner
+        LOOP
+            EXECUTE format('GRANT %s ON %I TO %s', grants.privilege_type, name, grants.role);
+        END LOOP;
+
+        EXECUTE format('INSERT INTO %I SELECT * FROM %I', name, name || '_whole');
+        EXECUTE format('SELECT count(*) FROM %I', name || '_whole') INTO before;
+        EXECUTE format('SELECT count(*) FROM %I', name) INTO after;
+        IF before <> after THEN
+            RAISE EXCEPTION '% has % rows after the copy, and had % before', name, after, before;
+        END IF;
+        EXECUTE format('DROP TABLE %I', name || '_whole');
+        EXECUTE format('ANALYZE %I', name);
+        RAISE NOTICE '%: % rows in % partitions', name, after, partitions;
+    END LOOP;
+END
+$$;

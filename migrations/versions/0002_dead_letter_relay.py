@@ -1,0 +1,35 @@
+"""Dead letters remember whether they were relayed to a topic of their own."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the column, and an index of those that are still to be relayed."""
+    op.add_column(
+        "dead_letters",
+        sa.Column(
+            "relayed_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when it was published to <topic>.dead-letters",
+        ),
+    )
+    op.create_index(
+        "dead_letters_to_relay_idx",
+        "dead_letters",
+        ["topic", "id"],
+        unique=False,
+        postgresql_where=sa.text("relayed_at IS NULL"),
+    )
+
+
+def downgrade() -> None:
+    """Drop both."""
+    op.drop_index("dead_letters_to_relay_idx", table_name="dead_letters")
+    op.drop_column("dead_letters", "relayed_at")

@@ -1,0 +1,140 @@
+"""`account-health dead-letters replay`."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from msgspec import Struct, field
+from rich.console import Console
+from rich.progress import track
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service import dead_letters
+from service.commands.running import in_transaction, with_engine
+from service.errors import HealthError
+from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
+from service.settings import Settings, load_settings
+from service.storage import dead_letter_lists
+from service.storage.dead_letter_lists import DeadLetter, Filter
+
+MANY = 1_000
+"""From here on a bar shows how far it is."""
+
+
+class Report(Struct):
+    """What a replay did."""
+
+    replayed: int = 0
+    left: dict[int, str] = field(default_factory=dict)
+    """Those that were not replayed, and why."""
+
+
+def replay(
+    ids: Annotated[
+        list[int] | None,
+        typer.Argument(min=1, max=2**63 - 1, metavar="[ID]...", help="As `dead-letters list` shows them."),
+    ] = None,
+    topic: Annotated[str | None, typer.Option("--topic", help="All of this topic.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of every topic.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Of these, only those whose reason has this in it.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Of these, only those refused at this time (UTC) or later.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also those that were replayed before.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Publish refused records again, as they came, to the topics that they came from.
+
+    Do it when consumers can use them: after a fix, or a changed setting. An event counts once, however often it is
+    replayed. What is refused again becomes a new dead letter.
+    """
+    if sum((bool(ids), topic is not None, everything)) != 1:
+        raise HealthError("What to replay isn't clear", "Give IDs, or --topic TOPIC, or --all")
+    settings = load_settings()
+    wanted = Filter(
+        topic=topic,
+        reason=reason,
+        since=since and since.replace(tzinfo=UTC),
+        replayed=None if again else False,
+    )
+    sizes = in_transaction(settings, lambda connection: dead_letter_lists.sizes(connection, wanted, ids))
+    if missing := sorted(set(ids or ()) - sizes.keys()):
+        raise HealthError(
+            f"Among those to be replayed there is no dead letter {missing[0]}",
+            f"Run: account-health dead-letters show {missing[0]}; one that was replayed before needs --again",
+        )
+    if not sizes:
+        typer.echo("There is nothing to replay.")
+        return
+    if not yes:
+        typer.confirm(f"Publish {_count(len(sizes))} again?", abort=True)
+    report = with_engine(settings, lambda engine: _replay_all(engine, settings, sizes))
+    _tell(report)
+
+
+def _tell(report: Report) -> None:
+    typer.echo(f"{_count(report.replayed)} replayed.")
+    if not report.left:
+        return
+    for why, number in Counter(report.left.values()).most_common():
+        typer.echo(f"{_count(number)} not replayed: {why}.", err=True)
+    first = min(report.left)
+    raise HealthError(
+        f"{_count(len(report.left))} would only be refused again", f"Run: account-health dead-letters show {first}"
+    )
+
+
+async def _replay_all(engine: AsyncEngine, settings: Settings, sizes: dict[int, int]) -> Report:
+    report = Report()
+    publisher = Publisher(settings)
+    try:
+        for bite in _visibly(list(dead_letter_lists.bites(sizes)), len(sizes)):
+            async with engine.connect() as connection:
+                letters = await dead_letter_lists.read(connection, bite)
+            await _replay(engine, publisher, _usable(letters, settings, report), report)
+    except NotPublishedError as error:
+        raise HealthError(
+            f"Kafka can't be used: {error}; {report.replayed} of {len(sizes)} are replayed",
+            "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and that the topics are there, then run this again for the rest",
+        ) from None
+    finally:
+        await publisher.stop()
+    return report
+
+
+def _usable(letters: Iterable[DeadLetter], settings: Settings, report: Report) -> list[DeadLetter]:
+    usable = []
+    for letter in letters:
+        if why := dead_letters.why_not(letter, settings.max_record_bytes):
+            report.left[letter.id] = why
+        else:
+            usable.append(letter)
+    return usable
+
+
+async def _replay(engine: AsyncEngine, publisher: Publisher, letters: list[DeadLetter], report: Report) -> None:
+    """Replay all at once; where one is too large for its topic, one by one, so that only that one is left."""
+    if not letters:
+        return
+    try:
+        await dead_letters.replay(engine, publisher, letters, datetime.now(UTC))
+    except RecordTooLargeError:
+        if len(letters) == 1:
+            report.left[letters[0].id] = f"{letters[0].topic} takes no record of this size: raise its max.message.bytes"
+            return
+        for letter in letters:
+            await _replay(engine, publisher, [letter], report)
+    else:
+        report.replayed += len(letters)
+
+
+def _visibly(bites: list[list[int]], letters: int) -> Iterable[list[int]]:
+    if letters < MANY:
+        return bites
+    return track(bites, description="Replaying", console=Console(stderr=True), transient=True)
+
+
+def _count(number: int) -> str:
+    return f"{number:,} dead letter{'' if number == 1 else 's'}"

@@ -1,0 +1,72 @@
+"""Dead letters on their way back into Kafka: replayed where they came from, or relayed to a topic of their own."""
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.publishing import Publisher, RawRecord
+from service.storage import dead_letters
+from service.storage.dead_letter_lists import DeadLetter
+from service.topics import dead_letter_topic
+
+
+def why_not(letter: DeadLetter, max_record_bytes: int) -> str | None:
+    """Why replaying a dead letter would only make another one; None if nothing is known against it."""
+    if letter.value is None:
+        return "it has no value"
+    if len(letter.value) > max_record_bytes:
+        return f"its value has {len(letter.value):,} bytes, and HEALTH_MAX_RECORD_BYTES is {max_record_bytes:,}"
+    return None
+
+
+async def replay(engine: AsyncEngine, publisher: Publisher, letters: Sequence[DeadLetter], now: datetime) -> None:
+    """Publish the records once more as they came, then note that they were. Raises `NotPublishedError`.
+
+    Where only the note is lost, they are published again at the next try, and count once: by `source` and `id`.
+    """
+    await publisher.publish([_as_it_came(letter) for letter in letters])
+    async with engine.begin() as connection:
+        await dead_letters.mark_replayed(connection, [letter.id for letter in letters], now)
+
+
+def relayed_forms(letter: DeadLetter) -> list[RawRecord]:
+    """The record for the dead-letter topic, as it came and with its story in headers; then ever smaller forms of it.
+
+    A smaller one is for when the one before is too large for the topic; it says what was left out, and Postgres has
+    it under the id.
+    """
+    topic = dead_letter_topic(letter.topic)
+    story = _story(letter)
+    headers = _headers(letter)
+    return [
+        RawRecord(topic, letter.key, letter.value, [*headers, *story]),
+        RawRecord(topic, letter.key, None, [*headers, *story, _left_out("value")]),
+        RawRecord(topic, None, None, [*story, _left_out("key, value, headers")]),
+    ]
+
+
+def _as_it_came(letter: DeadLetter) -> RawRecord:
+    # Into its old partition: duplicates are known by partition, and a record without a key could get anywhere.
+    return RawRecord(letter.topic, letter.key, letter.value, _headers(letter), letter.partition)
+
+
+def _headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
+    return [(name, base64.b64decode(value)) for name, value in letter.headers]
+
+
+def _story(letter: DeadLetter) -> list[tuple[str, bytes]]:
+    story = {
+        "id": str(letter.id),
+        "reason": letter.reason[:1000],
+        "topic": letter.topic,
+        "partition": str(letter.partition),
+        "offset": str(letter.offset),
+        "timestamp": letter.recorded_at.isoformat(),
+    }
+    return [(f"health-dead-letter-{name}", value.encode()) for name, value in story.items()]
+
+
+def _left_out(what: str) -> tuple[str, bytes]:
+    return "health-dead-letter-left-out", what.encode()

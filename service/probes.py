@@ -1,0 +1,135 @@
+"""What machines ask of a process without an API: is it alive, is it ready, what does it measure."""
+
+import errno
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+import structlog
+from aiohttp import web
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
+
+from service.errors import HealthError
+from service.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+BEGINNING = "it has not begun its work yet"
+POSTGRES_AWAY = "Postgres can't be reached"
+KAFKA_AWAY = "Kafka can't be reached"
+"""Reasons say no more than that: anybody may ask, and an error's text can name hosts and users."""
+
+
+class Pulse:
+    """The heartbeat of one loop, which it gives itself and probes feel.
+
+    A loop calls `beat()` at every turn that did its work, and `beat(POSTGRES_AWAY)` at every try while it waits for
+    something: such a loop is alive, as starting it again would not help, but it isn't ready. One that hasn't called
+    for `watchdog_seconds` is stuck.
+
+        pulse = Pulse("consume", settings.watchdog_seconds)
+        async with serve_probes(settings, pulse):
+            while …:
+                …
+                pulse.beat()
+    """
+
+    def __init__(self, name: str, watchdog_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """`name` is what probes call the loop; `clock` never goes back."""
+        self.name = name
+        self._watchdog_seconds = watchdog_seconds
+        self._clock = clock
+        self._beaten_at = clock()
+        self._waiting_for = BEGINNING
+
+    def beat(self, waiting_for: str = "") -> None:
+        """Say that the loop goes round; and what it waits for, if it can't do its work until that is there."""
+        self._beaten_at = self._clock()
+        self._waiting_for = waiting_for
+
+    def live(self) -> str | None:
+        """Why the process should be started again; None if it shouldn't."""
+        silent = self._clock() - self._beaten_at
+        return f"nothing was heard of it for {silent:.0f} seconds" if silent > self._watchdog_seconds else None
+
+    def ready(self) -> str | None:
+        """Why the loop can't do its work now; None if it does."""
+        return self.live() or self._waiting_for or None
+
+
+@asynccontextmanager
+async def serve_probes(settings: Settings, *pulses: Pulse) -> AsyncIterator[int]:
+    """Serve `/livez`, `/readyz` and `/metrics` while the block runs, if HEALTH_PROBES_PORT is set; gives the port.
+
+    Raises `HealthError` if the port can't be had.
+    """
+    if not settings.probes_port:
+        yield 0
+        return
+    app = web.Application()
+    app.add_routes([web.get("/livez", _livez), web.get("/readyz", _readyz), web.get("/metrics", _metrics)])
+    app[_PULSES] = pulses
+    listening = _listen(settings.probes_host, settings.probes_port)
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, listening).start()
+        port: int = listening.getsockname()[1]
+        log.info("probes_listening", host=settings.probes_host, port=port)
+        yield port
+    finally:
+        await runner.cleanup()
+        listening.close()
+
+
+_PULSES = web.AppKey("pulses", Sequence[Pulse])
+
+
+async def _livez(request: web.Request) -> web.Response:
+    return _answer("alive", {pulse.name: pulse.live() for pulse in request.app[_PULSES]})
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    return _answer("ready", {pulse.name: pulse.ready() for pulse in request.app[_PULSES]})
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return web.Response(body=encode(REGISTRY), headers={"Content-Type": content_type})
+
+
+def _answer(status: str, checks: dict[str, str | None]) -> web.Response:
+    """200, or a problem as the API answers with one; both with what was found, loop by loop."""
+    found = {name: why or "ok" for name, why in checks.items()}
+    if faults := [f"{name}: {why}" for name, why in checks.items() if why]:
+        problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": "; ".join(faults)}
+        return _json(503, {**problem, "checks": found}, "application/problem+json")
+    return _json(200, {"status": status, "checks": found}, "application/json")
+
+
+def _json(status: int, body: dict[str, object], media_type: str) -> web.Response:
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(body),
+        headers={"Content-Type": media_type, "Cache-Control": "no-store"},
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise HealthError(
+                f"HEALTH_PROBES_PORT {port} is in use on {host}",
+                "Give each process of a machine its own port, or 0 for no probes",
+            ) from None
+        if error.errno == errno.EACCES:
+            raise HealthError(f"HEALTH_PROBES_PORT {port} may not be used", "Set a port from 1024 on") from None
+        raise HealthError(
+            f"HEALTH_PROBES_HOST {host} can't be used: {error.strerror}", "Set an address of this machine"
+        ) from None
