@@ -4,7 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup check test demo demo-reset format lock clean
+# Of `make faults`.
+SEED   ?= 1
+ROUNDS ?= 100
+
+.PHONY: help setup check test faults bench demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +32,12 @@ check: $(STAMP)  ## lint, format, types, import contracts
 
 test: $(STAMP)   ## all tests, on a real PostgreSQL and a real Apache Kafka
 	$(BIN)/pytest
+
+faults: $(STAMP) ## kill, pause and restart while events are folded, for as long as you like: SEED=1 ROUNDS=100
+	FAULTS_SEED=$(SEED) FAULTS_ROUNDS=$(ROUNDS) $(BIN)/pytest tests/faults/test_faults.py -o log_cli=true --log-cli-level=INFO
+
+bench: $(STAMP)  ## ingest beside bare aiokafka, Quix Streams and Kafka Streams; BENCH='--help' for options
+	@$(BIN)/python -m benchmarks.ingest $(BENCH)
 
 demo: $(STAMP)   ## the whole service on embedded Postgres and broker, with made-up customers
 	@$(BIN)/account-health demo

@@ -77,7 +77,10 @@ def _forget(state: UsageState, oldest: int) -> None:
 
 
 def _add(state: UsageState, day: int, at: int, feature: str, user: int | None, quantity: int) -> None:
-    _count(state.days, day, quantity)
+    if day in state.days:
+        state.days[day] += quantity
+    else:
+        _begin(state.days, day, quantity)
     if day > state.last_day:
         state.last_day = day
     if at > state.newest_at:
@@ -86,8 +89,10 @@ def _add(state: UsageState, day: int, at: int, feature: str, user: int | None, q
     if feature_days is None:
         state.features[feature] = {day: quantity}
         sort_keys(state.features)
+    elif day in feature_days:
+        feature_days[day] += quantity
     else:
-        _count(feature_days, day, quantity)
+        _begin(feature_days, day, quantity)
     if user is not None and user < state.users_below and state.users.get(user, -1) < day:
         state.users[user] = day
 
@@ -97,11 +102,7 @@ def _close_users(state: UsageState) -> None:
     sort_keys(state.users)
 
 
-def _count(days: dict[int, int], day: int, quantity: int) -> None:
-    count = days.get(day)
-    if count is not None:
-        days[day] = count + quantity
-        return
+def _begin(days: dict[int, int], day: int, quantity: int) -> None:
     belongs_last = not days or day > next(reversed(days))
     days[day] = quantity
     if not belongs_last:

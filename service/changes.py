@@ -49,7 +49,8 @@ class Changes:
         self.late += step.late
         self._keep_states(stored.account_id, state, events)
         evaluation = step.evaluation
-        self.scores[Judged(evaluation.day, evaluation.card.name, evaluation.card.version)].append(
+        card = evaluation.card
+        self.scores[Judged(evaluation.day, card.name, card.version)].append(
             ScoreRow(
                 stored.account_id,
                 evaluation.score,

@@ -38,7 +38,8 @@ def create_engine(settings: Settings, application: str, *, by_key: bool = False)
             "command_timeout": 120,
             "server_settings": {
                 "application_name": f"account-health {application}",
-                "idle_in_transaction_session_timeout": "60000",
+                # A process that is paused with rows locked must not hold up those who take over its work.
+                "idle_in_transaction_session_timeout": "15000" if by_key else "60000",
                 "jit": "off",
                 **(_BY_KEY if by_key else {}),
             },

@@ -1,0 +1,64 @@
+"""The machine and the versions that a result is of. Nothing here names a host or a path."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def describe() -> dict[str, str]:
+    """What readers need to judge the numbers; servers and contenders add theirs."""
+    return {
+        "processor": f"{_cpu_model()}, {os.cpu_count()} cores",
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
+        "system": f"{_distribution()}, {platform.system()} {_kernel()}",
+        "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
+        "commit": _commit(),
+        "Python": platform.python_version(),
+        **{name: version(name) for name in ("aiokafka", "asyncpg", "msgspec", "sqlalchemy", "uvloop")},
+        "Java": java_version() or "none",
+    }
+
+
+def java_version() -> str | None:
+    """What `java` says it is; None where there is none."""
+    if (java := shutil.which("java")) is None:
+        return None
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(.+?)"', said)
+    return found[1] if found else None
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    return found[1].strip() if found else platform.machine()
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:
+        return platform.system()
+
+
+def _kernel() -> str:
+    """The version without what the builder of a kernel appends."""
+    found = re.match(r"[\d.]*\d", platform.release())
+    return found[0] if found else ""
+
+
+def _commit() -> str:
+    if shutil.which("git") is None:
+        return "unknown"
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = " with local changes" if git("status", "--porcelain") else ""
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed

@@ -1,0 +1,63 @@
+"""Rates and percentiles, from samples. Pure."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from msgspec import Struct
+
+
+class Sample(Struct, frozen=True):
+    """How many events were done at a moment, and the processor seconds used until then."""
+
+    at: float
+    done: int
+    cpu: float = 0.0
+    postgres_cpu: float = 0.0
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest of `values`, of which there must be one, that `percent` of them don't exceed."""
+    ordered = sorted(values)
+    rank = -(-len(ordered) * percent // 100)  # rounded up
+    return ordered[max(int(rank), 1) - 1]
+
+
+def rate(samples: Sequence[Sample]) -> float:
+    """Events a second between the first sample and the last; what was done before the first doesn't count."""
+    first, last = samples[0], samples[-1]
+    if last.at <= first.at:
+        raise ValueError("a rate needs two samples; take more events")
+    return (last.done - first.done) / (last.at - first.at)
+
+
+def second_half(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples from half of the events on: what remains when everything is warm."""
+    half = samples[-1].done / 2
+    return [sample for sample in samples if sample.done >= half]
+
+
+def micros_per_event(samples: Sequence[Sample]) -> tuple[float, float]:
+    """Microseconds of processor time per event: of the process and of Postgres."""
+    first, last = samples[0], samples[-1]
+    events = last.done - first.done
+    return (last.cpu - first.cpu) / events * 1e6, (last.postgres_cpu - first.postgres_cpu) / events * 1e6
+
+
+def middle(values: Sequence[float]) -> float:
+    """The median."""
+    return median(values)
+
+
+def latencies(sent: Sequence[tuple[int, int, float]], seen: Mapping[int, Sequence[tuple[float, int]]]) -> list[float]:
+    """Seconds from sending each (partition, offset, moment) to when it was first seen to be committed.
+
+    `seen` holds, for each partition, (moment, next offset) whenever that had changed, in order. What was never
+    committed is an error.
+    """
+    waits = []
+    for partition, offset, moment in sorted(sent):
+        committed = next((at for at, next_offset in seen.get(partition, ()) if next_offset > offset), None)
+        if committed is None:
+            raise ValueError(f"record {offset} of partition {partition} was never committed")
+        waits.append(committed - moment)
+    return waits

@@ -1,0 +1,15 @@
+"""The default scorecard, for who evaluates it outside of the service."""
+
+from importlib import resources
+
+import yaml
+
+from scoring.documents import parse
+from scoring.scorecards import Scorecard, compile_scorecard
+from scoring.state import RETENTION_DAYS
+
+
+def default_scorecard() -> Scorecard:
+    """The scorecard that ships with the service."""
+    text = resources.files("scoring").joinpath("starters", "default.yaml").read_text()
+    return compile_scorecard(parse(yaml.safe_load(text), RETENTION_DAYS), 1)

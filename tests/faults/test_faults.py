@@ -1,0 +1,200 @@
+"""Consumers fold a stream while they are killed and paused and their servers restart: in the end all of it is right.
+
+`make faults SEED=… ROUNDS=…` brings other faults, and more.
+"""
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from service.errors import HealthError
+from service.storage import progress
+from tests.faults import alerts, checks, script, truth
+from tests.faults.feed import Feed
+from tests.faults.fleet import Fleet, tail
+from tests.faults.ground import Ground, ground
+from tests.faults.script import BAG, FIRST
+from tests.faults.stream import POISONS, Stream
+from tests.faults.striking import SESSION_SECONDS, Strikes
+from tests.faults.truth import Truth
+from tests.support.commands import environment
+from tests.support.kafka_choice import is_required
+from tests.support.kafka_jars import jars, what_is_missing
+
+SEED = int(os.environ.get("FAULTS_SEED") or 1)
+ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or 3 * len(BAG))
+RECORDS = max(320_000, ROUNDS * 12_500)
+LIMIT = 100 + 8 * ROUNDS
+MOST_SHOWN, LONGEST_SHOWN = 30, 300
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(LIMIT + 60)]
+
+
+async def test_nothing_is_lost_and_nothing_counts_twice(
+    server_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "aiokafka")  # it reports every try to reach a broker that is away
+    require_apache_kafka()
+    async with ground(server_folder) as place, fleet_on(place, tmp_path) as fleet:
+        feed = Feed(Stream(SEED, datetime.now(UTC)), place.settings)
+        strikes = Strikes(place, fleet, feed)
+        try:
+            held = await within_limit(put_to_the_test(place, fleet, feed, strikes))
+        except BaseException as error:
+            error.add_note(report(fleet, strikes))
+            raise
+        # A run that had it easy shows nothing.
+        assert held.records >= 300_000
+        assert min(held.copies, held.late, held.out_of_order) > held.records // 100
+        assert set(held.poison.values()) == POISONS
+        assert strikes.struck_at_work > ROUNDS / 2, "most faults came when all was folded: send more, or faster"
+        assert strikes.taken_over, "no paused consumer lost its partitions to another one"
+
+
+def require_apache_kafka() -> None:
+    """Skip where none can be had; fail where the tests were told not to do without."""
+    why = what_is_missing()
+    if why is None:
+        try:
+            jars()
+        except HealthError as error:
+            why = str(error)
+    if why is not None:
+        (pytest.fail if is_required() else pytest.skip)(f"needs an Apache Kafka that it may kill, but {why}")
+
+
+async def put_to_the_test(place: Ground, fleet: Fleet, feed: Feed, strikes: Strikes) -> Truth:
+    """A run and what came of it."""
+    await run(place, fleet, feed, strikes)
+    held = await truth.read(place.settings)
+    strikes.note(f"read back: {describe(held)}")
+    await compare(place, held, strikes)
+    return held
+
+
+async def within_limit(work: Coroutine[Any, Any, Truth]) -> Truth:
+    """What `work` returns, unless it hangs."""
+    try:
+        async with asyncio.timeout(LIMIT) as limit:
+            return await work
+    except TimeoutError:
+        assert not limit.expired(), f"not done within {LIMIT} s"
+        raise
+
+
+@asynccontextmanager
+async def fleet_on(place: Ground, logs: Path) -> AsyncIterator[Fleet]:
+    """Consumers with small batches, so that faults come in the middle of the work."""
+    variables = environment(
+        place.settings,
+        HEALTH_BATCH_MAX_RECORDS="1000",
+        HEALTH_MAX_RECORD_BYTES=str(place.settings.max_record_bytes),
+        HEALTH_KAFKA_SESSION_SECONDS=str(SESSION_SECONDS),
+    )
+    fleet = Fleet(variables, logs)
+    try:
+        yield fleet
+    finally:
+        await fleet.kill_all()
+
+
+async def run(place: Ground, fleet: Fleet, feed: Feed, strikes: Strikes) -> None:
+    """The faults, and then as long as it takes to fold what is left."""
+    for _ in range(FIRST):
+        await fleet.start()
+    feeding = asyncio.create_task(feed.run(RECORDS))
+    striking = asyncio.create_task(strike(place, fleet, feed, strikes))
+    try:
+        await asyncio.wait({feeding, striking}, return_when=asyncio.FIRST_EXCEPTION)
+        for task in (feeding, striking):
+            if task.done():
+                task.result()
+    finally:
+        feeding.cancel()
+        striking.cancel()
+    strikes.note(f"all faults are over, {feed.sent:,} records sent")
+    await until_folded(place, fleet, sum((await log_ends(place)).values()))
+    strikes.note("all is folded")
+    await asyncio.gather(*(fleet.stop(member) for member in fleet.running))
+    fleet.check()
+
+
+async def strike(place: Ground, fleet: Fleet, feed: Feed, strikes: Strikes) -> None:
+    """The faults, once folding has begun."""
+    feed.release(RECORDS // ROUNDS)
+    await until_folded(place, fleet, RECORDS // ROUNDS // 2)
+    strikes.note("folding has begun")
+    await strikes.carry_out(script.write(SEED, ROUNDS), RECORDS)
+
+
+async def log_ends(place: Ground) -> dict[TopicPartition, int]:
+    """Where the partitions end."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=place.settings.kafka_bootstrap_servers)
+    await consumer.start()
+    try:
+        topics, numbers = place.settings.topics.values(), range(place.settings.kafka_partitions)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(
+            [TopicPartition(topic, number) for topic in topics for number in numbers]
+        )
+        return ends
+    finally:
+        await consumer.stop()
+
+
+async def until_folded(place: Ground, fleet: Fleet, records: int) -> None:
+    """Wait until so many records are folded, by consumers that live."""
+    while True:
+        fleet.check()
+        async with place.engine.connect() as connection:
+            folded = sum(row.next_offset for row in await progress.show(connection))
+        if folded >= records:
+            return
+        await asyncio.sleep(0.5)
+
+
+async def compare(place: Ground, held: Truth, strikes: Strikes) -> None:
+    """All that Postgres holds, with the truth."""
+    async with place.engine.connect() as connection:
+        accounts = await checks.stored_accounts(connection)
+        verdicts = checks.verdicts_of(accounts, held, place.settings)
+        told = await alerts.stored_alerts(connection)
+        differences = [
+            *[each async for each in checks.check_offsets(connection, held)],
+            *[each async for each in checks.check_dead_letters(connection, held)],
+            *checks.check_states(accounts, held, place.settings),
+            *[each async for each in checks.check_scores(connection, accounts, verdicts, place.settings)],
+            *[each async for each in alerts.check_alerts(connection, told, accounts, verdicts)],
+        ]
+    if differences:
+        shown = "\n".join(each[:LONGEST_SHOWN] for each in differences[:MOST_SHOWN])
+        raise AssertionError(f"{len(differences):,} differences, the first of them:\n{shown}")
+    strikes.note(f"all is right: {len(accounts):,} accounts, {len(told):,} alerts")
+    kinds = Counter((alert.account_id.partition("-")[0], alert.rule, alert.state) for alert in told)
+    strikes.note(f"alerts: {dict(kinds)}")
+    assert kinds["falling", "falling", "firing"] > 100
+    assert kinds["rising", "rising", "firing"] > 100
+    assert kinds["mixed", "red", "resolved"] > 100
+
+
+def describe(held: Truth) -> str:
+    """What the log holds, in numbers."""
+    return (
+        f"{held.records:,} records, {held.copies:,} copies, {held.late:,} late, "
+        f"{held.out_of_order:,} out of order, {len(held.poison):,} poison"
+    )
+
+
+def report(fleet: Fleet, strikes: Strikes) -> str:
+    """What happened, for whoever has to find out why it went wrong."""
+    logs = [f"{member.name}, {member.fate}:\n{tail(member.log)}" for member in fleet.members]
+    again = f"To run it again: make faults SEED={SEED} ROUNDS={ROUNDS}"
+    return "\n".join([f"SEED={SEED} ROUNDS={ROUNDS}", *strikes.journal, *logs, again])

@@ -1,0 +1,141 @@
+"""What must come of a run, worked out from what the log holds in the end.
+
+The log, not what was sent, is the truth: a producer whose broker dies may send a record twice.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from consumers.decode import decode
+from scoring.events import Event
+from service.cloudevents import Decoded
+from service.settings import Settings, Signal
+from service.storage.progress import Partition
+from tests.faults.stream import POISON
+
+Stamp = tuple[datetime, str]
+"""By which the last writer wins: time and id."""
+
+
+@dataclass
+class Tally:
+    """An account counted plainly from JSON, with nothing of the service between."""
+
+    usage: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Quantity by feature and day."""
+    tickets: dict[str, tuple[Stamp, str]] = field(default_factory=dict)
+    """Last status by ticket."""
+    answers: dict[str, tuple[Stamp, float]] = field(default_factory=dict)
+    """Last score by respondent."""
+    attributes: dict[str, tuple[Stamp, Any]] = field(default_factory=dict)
+
+    def count(self, signal: Signal, event: dict[str, Any]) -> None:
+        """Count one event, once."""
+        data, at = event["data"], datetime.fromisoformat(event["time"])
+        stamp = (at, event["id"])
+        if signal == "usage":
+            self.usage[data["feature"], at.date().isoformat()] += data["quantity"]
+        elif signal == "ticket":
+            _keep_last(self.tickets, data["ticket_id"], stamp, data["status"])
+        elif signal == "survey":
+            _keep_last(self.answers, data["respondent_id"], stamp, data["score"])
+        else:
+            for name, value in data.items():
+                _keep_last(self.attributes, name, stamp, value)
+
+
+def _keep_last(kept: dict[str, tuple[Stamp, Any]], key: str, stamp: Stamp, value: object) -> None:
+    if key not in kept or kept[key][0] < stamp:
+        kept[key] = (stamp, value)
+
+
+@dataclass
+class Truth:
+    """What the log holds."""
+
+    ends: dict[Partition, int]
+    """Next offset by partition."""
+    poison: dict[tuple[str, int, int], str] = field(default_factory=dict)
+    """What is wrong, by position."""
+    events: dict[str, list[Event]] = field(default_factory=dict)
+    """Each event once, by account; late ones too."""
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    records: int = 0
+    copies: int = 0
+    late: int = 0
+    out_of_order: int = 0
+
+
+async def read(settings: Settings) -> Truth:
+    """Read all topics from beginning to end."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    await consumer.start()
+    try:
+        signals: dict[str, Signal] = {topic: signal for signal, topic in settings.topics.items()}
+        partitions = [TopicPartition(topic, n) for topic in signals for n in range(settings.kafka_partitions)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        truth = Truth({(partition.topic, partition.partition): end for partition, end in ends.items()})
+        readers = {partition: _Reader(truth, signals[partition.topic], settings) for partition in partitions}
+        left = sum(ends.values())
+        while left:
+            for partition, records in (await consumer.getmany(timeout_ms=500)).items():
+                for record in records:
+                    readers[partition].take(record)
+                left -= len(records)
+        return truth
+    finally:
+        await consumer.stop()
+
+
+class _Reader:
+    """Takes the records of one partition in their order: of copies, the first counts."""
+
+    def __init__(self, truth: Truth, signal: Signal, settings: Settings) -> None:
+        self._truth = truth
+        self._signal = signal
+        self._settings = settings
+        self._known: set[tuple[str, str]] = set()
+        self._newest = datetime.min.replace(tzinfo=UTC)
+
+    def take(self, record: ConsumerRecord) -> None:
+        truth = self._truth
+        truth.records += 1
+        marks = dict(record.headers)
+        if POISON in marks:
+            truth.poison[record.topic, record.partition, record.offset] = marks[POISON].decode()
+            return
+        event = json.loads(record.value)
+        identity = (event["source"], event["id"])
+        if identity in self._known:
+            truth.copies += 1
+            return
+        self._known.add(identity)
+        decoded = decode(self._signal, record, self._settings.max_record_bytes)
+        assert isinstance(decoded, Decoded), f"good, but refused: {decoded}"
+        truth.events.setdefault(event["subject"], []).append(decoded.event)
+        self._count(event, record)
+
+    def _count(self, event: dict[str, Any], record: ConsumerRecord) -> None:
+        at = datetime.fromisoformat(event["time"])
+        self._truth.out_of_order += at < self._newest
+        self._newest = max(self._newest, at)
+        oldest = datetime.fromtimestamp(record.timestamp / 1000, UTC).date() - timedelta(
+            days=self._settings.retention_days - 1
+        )
+        tally = self._truth.tallies.setdefault(event["subject"], Tally())
+        if at.date() < oldest:
+            self._truth.late += 1
+        else:
+            tally.count(self._signal, event)

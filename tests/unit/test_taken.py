@@ -1,0 +1,90 @@
+"""What waits to be folded, and how it is halved."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.decode import Refused
+from consumers.fingerprints import fingerprint
+from consumers.taken import Stretch, Taken, Waiting, count, halves
+
+
+def record(offset: int, **changes: Any) -> ConsumerRecord:
+    values: dict[str, Any] = {"key": b"acme", "value": b"{}", "timestamp": 1_000, **changes}
+    return ConsumerRecord("t", 0, offset, values["timestamp"], 1, values["key"], values["value"], None, 0, 0, ())
+
+
+def stretch(*offsets: int) -> Stretch:
+    records = [record(offset) for offset in offsets]
+    return Stretch(records, [Refused(each, "") for each in records])
+
+
+def offsets(taken: Taken) -> dict[tuple[str, int], list[int]]:
+    return {partition: [each.offset for each in stretch.records] for partition, stretch in taken.items()}
+
+
+@given(
+    st.dictionaries(st.tuples(st.just("t"), st.integers(0, 5)), st.integers(1, 9), min_size=1).filter(
+        lambda sizes: sum(sizes.values()) > 1
+    )
+)
+def test_halves_hold_all_in_order_and_neither_is_empty(sizes: dict[tuple[str, int], int]) -> None:
+    whole = {partition: stretch(*range(size)) for partition, size in sizes.items()}
+    first, second = halves(whole)
+    assert count(first) > 0
+    assert count(second) > 0
+    joined: dict[tuple[str, int], list[int]] = {}
+    for half in (first, second):
+        for partition, found in offsets(half).items():
+            joined.setdefault(partition, []).extend(found)
+        assert all(len(each.records) == len(each.results) for each in half.values())
+    assert joined == offsets(whole)
+
+
+@pytest.mark.anyio
+async def test_what_waits_is_taken_whole_and_makes_room() -> None:
+    waiting = Waiting(3)
+    assert await waiting.room(0.01)
+    for partition, found in ((("t", 0), stretch(1, 2)), (("t", 1), stretch(7)), (("t", 0), stretch(3))):
+        waiting.add(partition, found.records, found.results)
+    assert waiting.left == 0
+    assert not await waiting.room(0.01)
+    assert offsets(await waiting.take(1)) == {("t", 0): [1, 2, 3], ("t", 1): [7]}
+    assert waiting.left == 3
+    assert await waiting.room(0.01)
+    assert await waiting.take(0.01) == {}
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_records_or_room_hears_of_it() -> None:
+    waiting = Waiting(2)
+    taking = asyncio.create_task(waiting.take(5))
+    await asyncio.sleep(0)
+    full = stretch(1, 2)
+    waiting.add(("t", 0), full.records, full.results)
+    assert offsets(await taking) == {("t", 0): [1, 2]}
+    waiting.add(("t", 0), full.records, full.results)
+    rooming = asyncio.create_task(waiting.room(5))
+    await asyncio.sleep(0)
+    waiting.drop(("t", 0))
+    assert await asyncio.wait_for(rooming, 1)
+    waiting.drop(("t", 0))
+    assert waiting.left == 2
+
+
+def test_a_fingerprint_tells_records_apart_and_fits_a_signed_column() -> None:
+    variants = [
+        record(1),
+        record(1, key=None),
+        record(1, key=b"acm", value=b"e{}"),
+        record(1, value=None),
+        record(1, timestamp=1_001),
+    ]
+    found = [fingerprint(each) for each in variants]
+    assert len(set(found)) == len(found)
+    assert all(-(2**63) <= each < 2**63 for each in found)
+    assert fingerprint(record(1)) == fingerprint(record(2)), "it is about what a record holds"
