@@ -114,7 +114,8 @@ def draw(
         feature=random.integers(0, len(FEATURES), events),
         user=random.integers(0, USERS_PER_ACCOUNT, events),
         quantity=random.integers(1, 6, events),
-        time=newest - random.integers(0, HISTORY_DAYS * MILLISECONDS_PER_DAY, events),
+        # In the order in which things happened, as logs are.
+        time=np.sort(newest - random.integers(0, HISTORY_DAYS * MILLISECONDS_PER_DAY, events)),
     )
 
 

@@ -1,5 +1,6 @@
 """What was taken from the topics as a batch: without duplicates, grouped by account. Pure but for what it remembers."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,7 +9,6 @@ import numpy as np
 from msgspec import Struct, field
 
 from consumers.decode import Refused, dead_letter
-from consumers.fingerprints import fingerprint
 from consumers.seen import Change, Seen
 from consumers.taken import Stretch, Taken
 from scoring.events import Event
@@ -51,31 +51,29 @@ def prepare(taken: Taken, owned: Mapping[Partition, Owned]) -> Batch:
         mine = owned.get(partition)
         if mine is None:
             continue
-        first = mine.claim.next_offset
-        if stretch.records[0].offset < first:
-            kept = [index for index, record in enumerate(stretch.records) if record.offset >= first]
-            stretch = Stretch([stretch.records[i] for i in kept], [stretch.results[i] for i in kept])
-        if stretch.records:
-            _add(batch, partition, mine, stretch)
+        folded = bisect_left(stretch.offsets, mine.claim.next_offset)
+        if folded < len(stretch.offsets):
+            _add(batch, partition, mine, stretch, folded)
     return batch
 
 
-def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch) -> None:
+def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, start: int) -> None:
     topic = partition[0]
-    decoded = [result for result in stretch.results if isinstance(result, Decoded)]
-    refused = [result for result in stretch.results if isinstance(result, Refused)]
-    last = stretch.records[-1]
-    batch.moves[partition] = Move(mine.claim, last.offset + 1, fingerprint(last))
-    batch.records += len(stretch.records)
+    results = stretch.results[start:] if start else stretch.results
+    last_offset = stretch.offsets[-1]
+    decoded = [result for result in results if isinstance(result, Decoded)]
+    refused = [result for result in results if isinstance(result, Refused)]
+    batch.moves[partition] = Move(mine.claim, last_offset + 1, stretch.fingerprint)
+    batch.records += len(results)
     batch.dead_letters += map(dead_letter, refused)
     batch.outcomes[topic, "dead_letter"] += len(refused)
     if not decoded:
         return
     hashes = np.fromiter([item.identity for item in decoded], dtype=np.uint64, count=len(decoded))
     fresh = mine.seen.fresh(hashes)
-    newest_at = datetime.fromtimestamp(max([record.timestamp for record in stretch.records]) / 1000, UTC)
+    newest_at = datetime.fromtimestamp(stretch.newest_ms / 1000, UTC)
     if fresh.any():
-        batch.changes[partition] = mine.seen.plan(hashes[fresh], last.offset, newest_at)
+        batch.changes[partition] = mine.seen.plan(hashes[fresh], last_offset, newest_at)
     folded = int(fresh.sum())
     batch.outcomes[topic, "folded"] += folded
     batch.outcomes[topic, "duplicate"] += len(decoded) - folded

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.apply import FencedError, apply, refused_by, settle
 from consumers.batch import Batch, prepare
 from consumers.decode import Refused
+from consumers.fetching import fetch
+from consumers.fingerprints import fingerprint
 from consumers.ownership import Ownership
 from consumers.poison import blame, is_poison
 from consumers.refusals import Limits, too_many
@@ -86,11 +88,12 @@ class Folder:
             for half in halves(taken):
                 await self.fold(half)
             return
-        [partition] = batch.moves
-        record = taken[partition].records[-1]
         if batch.dead_letters:
             raise error  # it is refused already, and that can't be written either
-        await self.fold({partition: Stretch([record], [Refused(record, blame(error))])})
+        [(partition, move)] = batch.moves.items()
+        record = await fetch(self._settings, partition, move.next_offset - 1)
+        refused = Refused(record, blame(error))
+        await self.fold({partition: Stretch([record.offset], [refused], record.timestamp, fingerprint(record))})
 
     def _refuse_too_many(self, batch: Batch) -> None:
         if not batch.dead_letters:

@@ -7,15 +7,23 @@ from aiokafka import ConsumerRecord
 from msgspec import Struct, field
 
 from consumers.decode import Refused
+from consumers.fingerprints import fingerprint
 from service.cloudevents import Decoded
 from service.storage.progress import Partition
 
 
 class Stretch(Struct):
-    """A stretch of one partition: its records in order, and what each was decoded to."""
+    """A stretch of one partition, record by record in order: the offset, and what the record was decoded to.
 
-    records: list[ConsumerRecord] = field(default_factory=list)
+    Whole records aren't kept, for there are many; what else a batch needs of them is.
+    """
+
+    offsets: list[int] = field(default_factory=list)
     results: list[Decoded | Refused] = field(default_factory=list)
+    newest_ms: int = 0
+    """When the broker took the newest of them, in milliseconds."""
+    fingerprint: int | None = None
+    """Of the last; None if it isn't known any more."""
 
 
 Taken = dict[Partition, Stretch]
@@ -23,7 +31,7 @@ Taken = dict[Partition, Stretch]
 
 def count(taken: Taken) -> int:
     """How many records there are."""
-    return sum(len(stretch.records) for stretch in taken.values())
+    return sum(len(stretch.offsets) for stretch in taken.values())
 
 
 def halves(taken: Taken) -> Iterator[Taken]:
@@ -34,10 +42,12 @@ def halves(taken: Taken) -> Iterator[Taken]:
         yield {partition: taken[partition] for partition in partitions[:middle]}
         yield {partition: taken[partition] for partition in partitions[middle:]}
         return
-    stretch = taken[partitions[0]]
-    middle = len(stretch.records) // 2
-    yield {partitions[0]: Stretch(stretch.records[:middle], stretch.results[:middle])}
-    yield {partitions[0]: Stretch(stretch.records[middle:], stretch.results[middle:])}
+    [(partition, stretch)] = taken.items()
+    middle = len(stretch.offsets) // 2
+    yield {partition: Stretch(stretch.offsets[:middle], stretch.results[:middle], stretch.newest_ms)}
+    yield {
+        partition: Stretch(stretch.offsets[middle:], stretch.results[middle:], stretch.newest_ms, stretch.fingerprint)
+    }
 
 
 class Waiting:
@@ -54,17 +64,19 @@ class Waiting:
         self._changed = asyncio.Event()
 
     def add(self, partition: Partition, records: list[ConsumerRecord], results: list[Decoded | Refused]) -> None:
-        """Put records behind those of the partition that wait."""
+        """Put records, and what they were decoded to, behind those of the partition that wait."""
         stretch = self._taken.setdefault(partition, Stretch())
-        stretch.records += records
+        stretch.offsets += [record.offset for record in records]
         stretch.results += results
+        stretch.newest_ms = max(stretch.newest_ms, *[record.timestamp for record in records])
+        stretch.fingerprint = fingerprint(records[-1])
         self._count += len(records)
         self._changed.set()
 
     def drop(self, partition: Partition) -> None:
         """Forget a partition's records."""
         if partition in self._taken:
-            self._count -= len(self._taken.pop(partition).records)
+            self._count -= len(self._taken.pop(partition).offsets)
             self._changed.set()
 
     def clear(self) -> None:

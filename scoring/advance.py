@@ -48,13 +48,16 @@ def advance(
     """
     late = fold(state, events, policy.retention) if events else 0
     evaluation = judge(state, policy, now)
+    due = start_of(evaluation.day + 1)
+    if not policy.rules:
+        return Step(evaluation, {}, [], late, due)
     remembered, crossings = _apply_rules(state, memory, evaluation, policy, now)
     pending = [
         ready_at(rule.condition, remembered[rule.id])
         for rule in policy.rules
         if rule.id in remembered and remembered[rule.id].state == "pending"
     ]
-    return Step(evaluation, remembered, crossings, late, min([start_of(evaluation.day + 1), *pending]))
+    return Step(evaluation, remembered, crossings, late, min([due, *pending]))
 
 
 def judge(state: AccountState, policy: Policy, now: int) -> Evaluation:
@@ -73,8 +76,6 @@ def _has_pending(state: AccountState) -> bool:
 def _apply_rules(
     state: AccountState, memory: Mapping[str, Memory], evaluation: Evaluation, policy: Policy, now: int
 ) -> tuple[dict[str, Memory], list[Crossing]]:
-    if not policy.rules:
-        return {}, []
     value = state.attributes.value
     segment, stage, owner = value("segment"), value("stage"), value("owner")
     remembered: dict[str, Memory] = {}

@@ -4,11 +4,11 @@ A measure's value is a float, or `Missing` with a reason. Zero is not missing: a
 and doesn't now has 0 active users; one that never did has none to count.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
+from operator import sub
 from statistics import median
 from typing import Literal
 
@@ -90,22 +90,26 @@ def _seat_utilization(p: Parameters) -> Measure:
     return measure
 
 
-def _volume(state: AccountState, first: int, last: int, features: frozenset[str] | None) -> int:
+def _volumes(state: AccountState, first: int, middle: int, features: frozenset[str] | None) -> tuple[int, int]:
+    """The quantity from `first` until before `middle`, and since then."""
     if features is None:
-        return _total(state.usage.days, first, last)
-    return sum(_total(state.usage.features.get(feature, {}), first, last) for feature in features)
+        return _totals(state.usage.days, first, middle)
+    totals = [_totals(state.usage.features.get(feature, {}), first, middle) for feature in features]
+    return sum([before for before, _ in totals]), sum([after for _, after in totals])
 
 
-def _total(counts: dict[int, int], first: int, last: int) -> int:
-    days = list(counts)  # in order, as the fold keeps them
-    return sum(list(counts.values())[bisect_left(days, first) : bisect_right(days, last)])
+def _totals(counts: dict[int, int], first: int, middle: int) -> tuple[int, int]:
+    days, quantities = list(counts), list(counts.values())  # in order, as the fold keeps them
+    split = bisect_left(days, middle)
+    return sum(quantities[bisect_left(days, first) : split]), sum(quantities[split:])
 
 
 def _usage_volume(p: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         if state.usage.last_day < 0:
             return Missing.NO_USAGE
-        return float(_volume(state, first_day(day, p.window), day, p.features))
+        first = first_day(day, p.window)
+        return float(_volumes(state, first, first, p.features)[1])
 
     return measure
 
@@ -115,8 +119,8 @@ def _usage_trend(p: Parameters) -> Measure:
         if state.usage.last_day < 0:
             return Missing.NO_USAGE
         first = first_day(day, p.window)
-        before = _volume(state, first - p.window, first - 1, p.features)
-        return _volume(state, first, day, p.features) / before if before else Missing.NO_EARLIER_USAGE
+        before, after = _volumes(state, first - p.window, first, p.features)
+        return after / before if before else Missing.NO_EARLIER_USAGE
 
     return measure
 
@@ -128,11 +132,15 @@ def _feature_adoption(p: Parameters) -> Measure:
             return Missing.NO_USAGE
         first = first_day(day, p.window)
         if p.features is None:
-            return float(sum([next(reversed(days)) >= first for days in usage.features.values()]))
-        used = [usage.features[feature] for feature in p.features if feature in usage.features]
-        return 100.0 * sum([next(reversed(days)) >= first for days in used]) / len(p.features)
+            return float(_used_since(first, usage.features.values()))
+        known = [usage.features[feature] for feature in p.features if feature in usage.features]
+        return 100.0 * _used_since(first, known) / len(p.features)
 
     return measure
+
+
+def _used_since(first: int, features: Iterable[dict[int, int]]) -> int:
+    return len([1 for days in features if next(reversed(days)) >= first])
 
 
 def _days_since_last_use(_: Parameters) -> Measure:
@@ -152,10 +160,12 @@ def _silence_ratio(_: Parameters) -> Measure:
         active = days[bisect_left(days, first_day(day, RHYTHM_DAYS)) :]
         if len(active) < 3:
             return Missing.TOO_FEW_DAYS
-        gaps = sorted([later - earlier for earlier, later in pairwise(active)])
+        if usage.last_day == day:
+            return 0.0
+        gaps = sorted(map(sub, active[1:], active))
         middle = len(gaps) // 2
         median_gap = gaps[middle] if len(gaps) % 2 else (gaps[middle - 1] + gaps[middle]) / 2
-        return (day - usage.last_day) / median_gap
+        return float((day - usage.last_day) / median_gap)
 
     return measure
 

@@ -21,11 +21,11 @@ class Claim(Struct, frozen=True):
 
 
 class Move(Struct, frozen=True):
-    """A step on from a claim: the next offset after it, and the fingerprint of the record before that."""
+    """A step on from a claim: the next offset after it, and the fingerprint of the record before, if it is known."""
 
     claim: Claim
     next_offset: int
-    fingerprint: int
+    fingerprint: int | None
 
     @property
     def after(self) -> Claim:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from consumers.decode import Refused
 from consumers.fingerprints import fingerprint
 from consumers.taken import Stretch, Taken, Waiting, count, halves
+from service.cloudevents import Decoded
 
 
 def record(offset: int, **changes: Any) -> ConsumerRecord:
@@ -18,13 +19,13 @@ def record(offset: int, **changes: Any) -> ConsumerRecord:
     return ConsumerRecord("t", 0, offset, values["timestamp"], 1, values["key"], values["value"], None, 0, 0, ())
 
 
-def stretch(*offsets: int) -> Stretch:
+def refused(*offsets: int) -> tuple[list[ConsumerRecord], list[Decoded | Refused]]:
     records = [record(offset) for offset in offsets]
-    return Stretch(records, [Refused(each, "") for each in records])
+    return records, [Refused(each, "") for each in records]
 
 
 def offsets(taken: Taken) -> dict[tuple[str, int], list[int]]:
-    return {partition: [each.offset for each in stretch.records] for partition, stretch in taken.items()}
+    return {partition: list(stretch.offsets) for partition, stretch in taken.items()}
 
 
 @given(
@@ -33,7 +34,10 @@ def offsets(taken: Taken) -> dict[tuple[str, int], list[int]]:
     )
 )
 def test_halves_hold_all_in_order_and_neither_is_empty(sizes: dict[tuple[str, int], int]) -> None:
-    whole = {partition: stretch(*range(size)) for partition, size in sizes.items()}
+    whole = {
+        partition: Stretch(list(range(size)), refused(*range(size))[1], 5, fingerprint=size)
+        for partition, size in sizes.items()
+    }
     first, second = halves(whole)
     assert count(first) > 0
     assert count(second) > 0
@@ -41,16 +45,18 @@ def test_halves_hold_all_in_order_and_neither_is_empty(sizes: dict[tuple[str, in
     for half in (first, second):
         for partition, found in offsets(half).items():
             joined.setdefault(partition, []).extend(found)
-        assert all(len(each.records) == len(each.results) for each in half.values())
+        assert all(len(each.offsets) == len(each.results) for each in half.values())
     assert joined == offsets(whole)
+    last = {partition: half[partition].fingerprint for half in (first, second) for partition in half}
+    assert last == sizes, "only what ends as the whole did has its fingerprint"
 
 
 @pytest.mark.anyio
 async def test_what_waits_is_taken_whole_and_makes_room() -> None:
     waiting = Waiting(3)
     assert await waiting.room(0.01)
-    for partition, found in ((("t", 0), stretch(1, 2)), (("t", 1), stretch(7)), (("t", 0), stretch(3))):
-        waiting.add(partition, found.records, found.results)
+    for number, found in ((0, refused(1, 2)), (1, refused(7)), (0, refused(3))):
+        waiting.add(("t", number), *found)
     assert waiting.left == 0
     assert not await waiting.room(0.01)
     assert offsets(await waiting.take(1)) == {("t", 0): [1, 2, 3], ("t", 1): [7]}
@@ -64,10 +70,9 @@ async def test_who_waits_for_records_or_room_hears_of_it() -> None:
     waiting = Waiting(2)
     taking = asyncio.create_task(waiting.take(5))
     await asyncio.sleep(0)
-    full = stretch(1, 2)
-    waiting.add(("t", 0), full.records, full.results)
+    waiting.add(("t", 0), *refused(1, 2))
     assert offsets(await taking) == {("t", 0): [1, 2]}
-    waiting.add(("t", 0), full.records, full.results)
+    waiting.add(("t", 0), *refused(1, 2))
     rooming = asyncio.create_task(waiting.room(5))
     await asyncio.sleep(0)
     waiting.drop(("t", 0))
