@@ -61,8 +61,8 @@ def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, star
     topic = partition[0]
     results = stretch.results[start:] if start else stretch.results
     last_offset = stretch.offsets[-1]
-    decoded = [result for result in results if isinstance(result, Decoded)]
     refused = [result for result in results if isinstance(result, Refused)]
+    decoded = [result for result in results if isinstance(result, Decoded)]
     batch.moves[partition] = Move(mine.claim, last_offset + 1, stretch.fingerprint)
     batch.records += len(results)
     batch.dead_letters += map(dead_letter, refused)
@@ -77,13 +77,15 @@ def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, star
     folded = int(fresh.sum())
     batch.outcomes[topic, "folded"] += folded
     batch.outcomes[topic, "duplicate"] += len(decoded) - folded
+    events, loud = batch.events, batch.loud
     for item, is_fresh in zip(decoded, fresh.tolist(), strict=True):
-        if is_fresh:
-            account_id = item.event.account_id
-            events = batch.events.get(account_id)
-            if events is None:
-                batch.events[account_id] = [item.event]
-            else:
-                events.append(item.event)
-            if not item.backfill:
-                batch.loud.add(account_id)
+        if not is_fresh:
+            continue
+        event = item.event
+        account_id = event.account_id
+        if account_id in events:
+            events[account_id].append(event)
+        else:
+            events[account_id] = [event]
+        if not item.backfill:
+            loud.add(account_id)

@@ -8,6 +8,10 @@ from scoring.events import UsageEvent
 from scoring.ordered import sort_keys
 from scoring.sampling import ALL, shrink
 
+Entry = tuple[int, int, str, int, int]
+"""Day, time, feature, user or `NOBODY`, quantity."""
+NOBODY = -1
+
 
 class UsageState(Struct, array_like=True):
     """What usage events leave behind. Holds days up to `newest`; what is dated later waits in `pending`."""
@@ -25,8 +29,8 @@ class UsageState(Struct, array_like=True):
     users: dict[int, int] = field(default_factory=dict)
     """Last day per user hash; a sample of the hashes under `users_below`."""
     users_below: int = ALL
-    pending: list[tuple[int, int, str, int, int]] = field(default_factory=list)
-    """(day, at, feature, user or -1, quantity) of events dated after `newest`, in order."""
+    pending: list[Entry] = field(default_factory=list)
+    """Events dated after `newest`, in order."""
 
 
 def fold_usage(state: UsageState, events: Sequence[UsageEvent], retention: int) -> int:
@@ -35,17 +39,22 @@ def fold_usage(state: UsageState, events: Sequence[UsageEvent], retention: int) 
     if newest > state.newest:
         advance_usage(state, newest)
     newest = state.newest
+    taken: list[Entry] = []
     late = 0
-    known_users = len(state.users)
     for event in events:
-        if event.day <= event.broker_day - retention:
+        day = event.day
+        if day <= event.broker_day - retention:
             late += 1
-        elif event.day > newest:
-            user = -1 if event.user is None else event.user
-            state.pending.append((event.day, event.at, event.feature, user, event.quantity))
+            continue
+        user = event.user
+        entry = (day, event.at, event.feature, NOBODY if user is None else user, event.quantity)
+        if day > newest:
+            state.pending.append(entry)
             state.pending.sort()
         else:
-            _add(state, event.day, event.at, event.feature, event.user, event.quantity)
+            taken.append(entry)
+    known_users = len(state.users)
+    _add(state, taken)
     grew = len(state.users) > known_users
     # First, so that a long stretch of history in one batch doesn't thin out the users that stay.
     _forget(state, newest - retention + 1)
@@ -60,8 +69,7 @@ def advance_usage(state: UsageState, newest: int) -> None:
     if state.pending and state.pending[0][0] <= newest:
         due = [entry for entry in state.pending if entry[0] <= newest]
         state.pending = state.pending[len(due) :]
-        for day, at, feature, user, quantity in due:
-            _add(state, day, at, feature, None if user < 0 else user, quantity)
+        _add(state, due)
         _close_users(state)
 
 
@@ -76,25 +84,29 @@ def _forget(state: UsageState, oldest: int) -> None:
         state.users = {user: day for user, day in state.users.items() if day >= oldest}
 
 
-def _add(state: UsageState, day: int, at: int, feature: str, user: int | None, quantity: int) -> None:
-    if day in state.days:
-        state.days[day] += quantity
-    else:
-        _begin(state.days, day, quantity)
-    if day > state.last_day:
-        state.last_day = day
-    if at > state.newest_at:
-        state.newest_at = at
-    feature_days = state.features.get(feature)
-    if feature_days is None:
-        state.features[feature] = {day: quantity}
-        sort_keys(state.features)
-    elif day in feature_days:
-        feature_days[day] += quantity
-    else:
-        _begin(feature_days, day, quantity)
-    if user is not None and user < state.users_below and state.users.get(user, -1) < day:
-        state.users[user] = day
+def _add(state: UsageState, entries: Sequence[Entry]) -> None:
+    days, features, users, users_below = state.days, state.features, state.users, state.users_below
+    newest_at, last_day = state.newest_at, state.last_day
+    for day, at, feature, user, quantity in entries:
+        if day in days:
+            days[day] += quantity
+        else:
+            _begin(days, day, quantity)
+        feature_days = features.get(feature)
+        if feature_days is None:
+            features[feature] = {day: quantity}
+            sort_keys(features)
+        elif day in feature_days:
+            feature_days[day] += quantity
+        else:
+            _begin(feature_days, day, quantity)
+        if user != NOBODY and user < users_below and users.get(user, -1) < day:
+            users[user] = day
+        if at > newest_at:
+            newest_at = at
+        if day > last_day:
+            last_day = day
+    state.newest_at, state.last_day = newest_at, last_day
 
 
 def _close_users(state: UsageState) -> None:

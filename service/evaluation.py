@@ -20,7 +20,7 @@ from service.storage.states import StoredAccount
 
 CHUNK = 1_000
 """Accounts that are folded while Postgres saves those before them and reads those after."""
-YIELD_EVERY = 50
+YIELD_EVERY = 100
 """Accounts between two turns of the event loop, so that statements and heartbeats go out during the work."""
 
 
