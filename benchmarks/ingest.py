@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import bare, latency, ours, scale
+from benchmarks import bare, duplicates, latency, ours, scale
 from benchmarks.contenders import Topic
 from benchmarks.kafka_streams import build
 from benchmarks.kafka_streams import contender as kafka_streams
@@ -49,6 +49,8 @@ class Bench:
         self._describe()
         for distribution in self._options.distributions:
             self._compare(distribution)
+        if "ours" in self._options.only:
+            self._results.remembering = duplicates.measure(self._options.seed)
         for accounts in self._options.scale_accounts:
             with self._loudly(f"{accounts:,} accounts"):
                 self._scale(accounts)

@@ -34,6 +34,10 @@ def report(results: Results) -> str:
         parts.append(_section("Produce to commit", rows))
     if results.scale:
         parts.append(_section("Few accounts and many", _scales(results.scale)))
+    if memory := results.remembering:
+        rows = [["events remembered", "MB", "µs CPU an event"]]
+        rows.append([f"{memory.events:,}", f"{memory.rss_mb:.0f}", f"{memory.cpu_micros:.2f}"])
+        parts.append(_section("Duplicates", rows))
     parts.append(_section("Targets", _targets(verdicts(results))))
     if share := _foreign(results):
         parts.append(

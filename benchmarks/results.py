@@ -62,6 +62,16 @@ class Scale(Struct):
     """As of a run."""
 
 
+class Remembering(Struct):
+    """The memory of which events were folded."""
+
+    events: int
+    rss_mb: float
+    """What the process grew by."""
+    cpu_micros: float
+    """Processor time per event, to look it up and to remember it."""
+
+
 class Profile(Struct):
     """Where the time goes: shares of the samples, in percent."""
 
@@ -86,6 +96,7 @@ class Results(Struct):
     postgres_settings: dict[str, str] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     latency: Latency | None = None
+    remembering: Remembering | None = None
     scale: list[Scale] = field(default_factory=list)
     profiles: list[Profile] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)

@@ -16,6 +16,8 @@ MOST_P99_MS = 250.0
 MOST_RSS_MB = 500.0
 RSS_ACCOUNTS = 1_000_000
 MOST_COST_RATIO = 1.3
+MOST_REMEMBERING_MB = 100.0
+MOST_REMEMBERING_SHARE = 10.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def median_rate(runs: Sequence[Run], contender: str, distribution: str) -> float
 
 def verdicts(results: Results) -> list[Verdict]:
     """All targets, in the order of the README."""
-    return [*_ratios(results), _latency(results), _memory(results), _cost(results)]
+    return [*_ratios(results), _latency(results), _memory(results), _cost(results), *_remembering(results)]
 
 
 def _ratios(results: Results) -> list[Verdict]:
@@ -78,3 +80,13 @@ def _cost(results: Results) -> Verdict:
         few, many = results.scale[0], results.scale[-1]
         value, name = many.micros / few.micros, f"{many.accounts:,} accounts / {few.accounts:,}"
     return Verdict(f"cost per event, {name}", value, most=MOST_COST_RATIO)
+
+
+def _remembering(results: Results) -> list[Verdict]:
+    found = results.remembering
+    costs = [run.cpu_micros for run in results.runs if (run.contender, run.distribution) == (ours.NAME, "zipf")]
+    share = 100 * found.cpu_micros / middle(costs) if found and costs else None
+    return [
+        Verdict("memory of 5,000,000 events", found.rss_mb if found else None, most=MOST_REMEMBERING_MB, unit="MB"),
+        Verdict("its share of an event's CPU, zipf", share, most=MOST_REMEMBERING_SHARE, unit="%"),
+    ]
