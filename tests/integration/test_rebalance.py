@@ -1,6 +1,7 @@
 """Rebalances and long batches: neither may hold up the other."""
 
-import json
+import asyncio
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import ownership
+from scoring.events import Event, UsageEvent
 from scoring.state import decode
+from scoring.windows import day_of, to_micros
+from service.evaluation import advance_accounts
+from service.policy import load_policy
 from service.settings import Settings
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, eventually, folded_up_to, query
@@ -56,20 +61,28 @@ async def waits_for_a_lock(engine: AsyncEngine) -> bool:
     return bool(rows)
 
 
-async def test_the_group_keeps_a_member_that_folds_a_long_batch(settings: Settings, engine: AsyncEngine) -> None:
-    """A batch of some seconds of work, and a group that forgets who is silent for one."""
-    count, accounts = 60_000, 20_000
-    now = datetime.now(UTC).isoformat()
-    head = f'{{"specversion":"1.0","source":"/tests","type":"usage.recorded","time":"{now}"'
-    records = [
-        (
-            settings.topic_usage,
-            account.encode(),
-            f'{head},"id":"{number}","subject":"{account}","data":{json.dumps({"feature": "login"})}}}'.encode(),
-        )
-        for number, account in ((number, f"account-{number % accounts}") for number in range(count))
-    ]
-    await produce(settings.kafka_bootstrap_servers, records)
-    async with consuming(settings.model_copy(update={"kafka_session_seconds": 1.0})):
-        await folded_up_to(engine, count, 60)
-    assert set((await epochs(engine)).values()) == {1}, "no partition changed hands"
+async def test_heartbeats_go_out_during_a_long_batch(settings: Settings, engine: AsyncEngine) -> None:
+    """Work of a second and more leaves the event loop to others again and again."""
+    now = datetime.now(UTC)
+    micros = to_micros(now)
+    today = day_of(micros)
+    events: dict[str, list[Event]] = {
+        name: [UsageEvent(name, micros, today, today, "login", None, 1)]
+        for name in (f"account-{number}" for number in range(30_000))
+    }
+    gaps: list[float] = []
+
+    async def tick() -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.001)
+            gaps.append(time.monotonic() - last)
+            last = time.monotonic()
+
+    ticking = asyncio.create_task(tick())
+    async with engine.begin() as connection:
+        policy = await load_policy(connection, settings.retention_days)
+        await advance_accounts(connection, events, policy, now, base_url="")
+    ticking.cancel()
+    assert len(gaps) > 100
+    assert max(gaps) < 0.3
