@@ -37,7 +37,7 @@ class Settings(BaseSettings):
 
     retention_days: int = Field(92, ge=1, le=3660)
     max_record_bytes: int = Field(262_144, ge=1024, le=16_777_216)
-    batch_max_records: int = Field(100_000, ge=1, le=1_000_000)
+    batch_max_records: int = Field(150_000, ge=1, le=1_000_000)
     dead_letter_max_run: int = Field(
         200, ge=0, le=1_000_000, description="more refused in a row stop it; 0: any number"
     )
