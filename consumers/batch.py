@@ -26,6 +26,8 @@ class Owned(Struct):
     seen: Seen
     refused: list[int] = field(default_factory=list)
     """Offsets of the dead letters among the last records."""
+    position: int = 0
+    """The offset of the next record that is to be polled."""
     unverified: int | None = None
     """The fingerprint that the record before the next offset must have, until it was seen to have it."""
 

@@ -14,6 +14,7 @@ log = structlog.get_logger(__name__)
 MIRROR_SECONDS = 1.0
 CONTACT_SECONDS = 10.0
 """How often Kafka is asked for a sign of life while there is nothing to tell it."""
+PATIENCE_SECONDS = 5.0
 
 
 class Mirror:
@@ -35,32 +36,28 @@ class Mirror:
         while True:
             await asyncio.sleep(MIRROR_SECONDS)
             await self.flush()
-            if time.monotonic() - self._heard_at >= CONTACT_SECONDS:
-                await self._contact()
 
     async def flush(self) -> None:
-        """Tell now. What can't be told will be told with the next move of its partition."""
+        """Tell now what there is to tell, or ask for a sign of life if there was none for long."""
         assigned = self._consumer.assignment()
-        mirror = {partition: offset for partition, offset in self._moves.items() if partition in assigned}
+        moves = {partition: offset for partition, offset in self._moves.items() if partition in assigned}
         self._moves = {}
-        if not mirror:
+        if not moves and (not assigned or time.monotonic() - self._heard_at < CONTACT_SECONDS):
             return
         try:
-            await self._consumer.commit(mirror)
-            self._heard()
-        except KafkaError as error:
-            log.info("offsets_not_mirrored", reason=str(error))
-
-    async def _contact(self) -> None:
-        try:
-            await self._consumer.topics()
-            self._heard()
-        except KafkaError as error:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                if moves:
+                    await self._consumer.commit(moves)
+                else:
+                    await self._consumer.end_offsets(sorted(assigned)[:1])
+        except TimeoutError:
+            self._moves = moves | self._moves
             self.kafka_is_away = True
-            log.warning("kafka_unavailable", reason=str(error), retry_in=MIRROR_SECONDS)
-
-    def _heard(self) -> None:
-        if self.kafka_is_away:
-            log.info("kafka_is_back")
-        self.kafka_is_away = False
-        self._heard_at = time.monotonic()
+            log.warning("kafka_unavailable", reason=f"no answer within {PATIENCE_SECONDS:g} seconds")
+        except KafkaError as error:  # a rebalance, for one: whoever folds on will tell
+            log.info("offsets_not_mirrored", reason=str(error))
+        else:
+            if self.kafka_is_away:
+                log.info("kafka_is_back")
+            self.kafka_is_away = False
+            self._heard_at = time.monotonic()

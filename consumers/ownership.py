@@ -137,11 +137,11 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
 
     def _begin(self, partition: Partition, mine: Owned, log_start: int) -> None:
         """Go on with a partition; first with the record before, if it is still there, to see that it is the same."""
-        at = mine.claim.next_offset
-        if mine.claim.fingerprint is not None and at > log_start:
+        mine.position = mine.claim.next_offset
+        if mine.claim.fingerprint is not None and mine.position > log_start:
             mine.unverified = mine.claim.fingerprint
-            at -= 1
-        self._consumer.seek(TopicPartition(*partition), at)
+            mine.position -= 1
+        self._consumer.seek(TopicPartition(*partition), mine.position)
         self._consumer.resume(TopicPartition(*partition))
         self.owned[partition] = mine
 
@@ -157,6 +157,11 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
                 return {(each.topic, each.partition): (starts[each], ends[each]) for each in wanted}
             self._pulse.beat(KAFKA_AWAY)
             await asyncio.sleep(KAFKA_WAIT_SECONDS)
+
+    def rewind(self) -> None:
+        """Go back to the next records that are to be polled: a poll that failed may have gone past some."""
+        for partition, mine in self.owned.items():
+            self._consumer.seek(TopicPartition(*partition), mine.position)
 
     def verified(self, partition: Partition, records: list[ConsumerRecord]) -> list[ConsumerRecord]:
         """The records after those that were folded; none, and the partition halts, if these came from another log."""

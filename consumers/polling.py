@@ -3,8 +3,8 @@
 import asyncio
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import KafkaConnectionError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError, RecordTooLargeError
 
 from consumers.decode import decode
 from consumers.idling import rest
@@ -21,6 +21,7 @@ POLL_RECORDS = 2_000
 POLL_MILLISECONDS = 200
 SHORT_POLL_MILLISECONDS = 10
 ROOM_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 
 
 class Poller:
@@ -54,25 +55,34 @@ class Poller:
         most = min(POLL_RECORDS, self._waiting.left)
         try:
             polled = await self._consumer.getmany(timeout_ms=milliseconds, max_records=most)
-        except OffsetOutOfRangeError as error:
-            for partition, offset in error.args[0].items():
-                self._ownership.halt((partition.topic, partition.partition), f"the log no longer holds offset {offset}")
-            return 0
-        except NoOffsetForPartitionError:
-            await asyncio.sleep(milliseconds / 1000)  # a partition that isn't claimed yet
-            return 0
-        except KafkaConnectionError as error:
-            log.warning("kafka_unavailable", reason=str(error), retry_in=1.0)
-            await asyncio.sleep(1.0)
+        except KafkaError as error:
+            self._halt_culprits(error)
+            self._ownership.rewind()
+            log.warning("poll_failed", reason=str(error) or type(error).__name__, retry_in=RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
             return 0
         for partition, records in polled.items():
             self._take((partition.topic, partition.partition), records)
         return sum(map(len, polled.values()))
 
+    def _halt_culprits(self, error: KafkaError) -> None:
+        """Halt partitions that would fail again: what is wrong there doesn't pass, and aiokafka may skip over it."""
+        found: dict[TopicPartition, str] = {}
+        if isinstance(error, OffsetOutOfRangeError):
+            found = {each: f"the log no longer holds offset {offset}" for each, offset in error.args[0].items()}
+        elif isinstance(error, RecordTooLargeError):
+            _, partition, offset, most = error.args
+            found = {partition: f"the record at offset {offset} is larger than can be fetched, {most:,} bytes"}
+        elif isinstance(error, CorruptRecordException):
+            found = {each: "the log is damaged" for each in self._consumer.assignment() if str(each) in str(error)}
+        for partition, why in found.items():
+            self._ownership.halt((partition.topic, partition.partition), why)
+
     def _take(self, partition: Partition, records: list[ConsumerRecord]) -> None:
         mine = self._ownership.owned.get(partition)
         if mine is None:
             return
+        mine.position = records[-1].offset + 1
         if mine.unverified is not None:
             records = self._ownership.verified(partition, records)
         if records:

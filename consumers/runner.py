@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -53,9 +53,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     Poller(consumer, ownership, waiting, settings, polling).run(),
                     mirror.run(),
                 )
-            await mirror.flush()
+            await _in_time(mirror.flush())
     finally:
-        await _leave(consumer)
+        await _in_time(consumer.stop())
         await engine.dispose()
 
 
@@ -103,13 +103,13 @@ async def _require_topics(consumer: AIOKafkaConsumer, settings: Settings) -> Non
         await asyncio.sleep(0.2)
 
 
-async def _leave(consumer: AIOKafkaConsumer) -> None:
-    """Leave the group. A broker that is away or in the middle of a rebalance isn't waited for: it will notice."""
+async def _in_time(leaving: Awaitable[None]) -> None:
+    """Do a last thing. A broker that is away or in the middle of a rebalance isn't waited for: it will notice."""
     try:
         async with asyncio.timeout(LEAVE_SECONDS):
-            await consumer.stop()
+            await leaving
     except TimeoutError:
-        log.warning("group_not_left", after_seconds=LEAVE_SECONDS)
+        log.warning("broker_not_waited_for", after_seconds=LEAVE_SECONDS)
 
 
 @contextmanager

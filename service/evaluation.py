@@ -49,14 +49,14 @@ async def advance_accounts(
     Alerts of accounts in `quiet`, whose events are all history, are kept but told to nobody.
     """
     account_ids = sorted(events)
-    await states.lock(connection, account_ids)
+    new = await states.lock(connection, account_ids)
     outcome = Outcome(accounts=len(account_ids))
     chunks = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)]
     crossed: list[Crossed] = []
-    stored = await states.read(connection, chunks[0]) if chunks else []
+    stored = await _read(connection, chunks[0], new) if chunks else []
     changes = Changes()
     for following in [*chunks[1:], []]:
-        meanwhile = asyncio.create_task(_save_and_read(connection, changes, now, following))
+        meanwhile = asyncio.create_task(_save_and_read(connection, changes, now, following, new))
         try:
             changes = await _fold(stored, events, policy, to_micros(now))
         except BaseException:
@@ -67,7 +67,7 @@ async def advance_accounts(
         stored = await meanwhile
         outcome.late += changes.late
         crossed += changes.crossed
-    await _save(connection, changes, now)
+    await _save(connection, changes, now, new)
     await _alert(connection, crossed, policy, now, outcome, base_url=base_url, quiet=quiet)
     return outcome
 
@@ -84,20 +84,28 @@ async def _fold(
 
 
 async def _save_and_read(
-    connection: AsyncConnection, changes: Changes, now: datetime, account_ids: list[str]
+    connection: AsyncConnection, changes: Changes, now: datetime, account_ids: list[str], new: AbstractSet[str]
 ) -> list[StoredAccount]:
-    stored = await states.read(connection, account_ids) if account_ids else []
-    await _save(connection, changes, now)
+    stored = await _read(connection, account_ids, new)
+    await _save(connection, changes, now, new)
     return stored
 
 
-async def _save(connection: AsyncConnection, changes: Changes, now: datetime) -> None:
+async def _read(connection: AsyncConnection, account_ids: list[str], new: AbstractSet[str]) -> list[StoredAccount]:
+    old = [account_id for account_id in account_ids if account_id not in new] if new else account_ids
+    stored = await states.read(connection, old) if old else []
+    if new:
+        stored += [states.blank(account_id) for account_id in account_ids if account_id in new]
+    return stored
+
+
+async def _save(connection: AsyncConnection, changes: Changes, now: datetime, new: AbstractSet[str]) -> None:
     await states.save(connection, "usage_states", changes.usage)
     await states.save(connection, "ticket_states", changes.tickets)
     await states.save(connection, "survey_states", changes.surveys)
     await accounts.save_attributes(connection, changes.attributes)
     for judged, rows in changes.scores.items():
-        await scores.save(connection, judged, rows, now)
+        await scores.save(connection, judged, rows, new, now)
     await scores.remember(connection, changes.memories)
 
 

@@ -1,6 +1,7 @@
 """Scores: one row per account, with what its measures read. All else that a score is made of follows from these."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import NamedTuple
 
@@ -46,20 +47,36 @@ class Judged(NamedTuple):
 
 # Rows that share day and scorecard share a statement: almost always all of them do, and what isn't sent row by row
 # needn't be encoded, parsed and compared row by row.
-_SAVE = text("""
+_NEW = """unnest(
+        CAST(:account_id AS text[]), CAST(:score AS float8[]), CAST(:band AS text[]), CAST(:coverage AS float8[]),
+        CAST(:readings AS text[])
+    ) AS new (account_id, score, band, coverage, readings)"""
+
+_UPDATE = text(f"""
     UPDATE scores SET
         score = new.score, band = new.band, coverage = new.coverage, readings = CAST(new.readings AS json),
         day = :day, scorecard = :scorecard, scorecard_version = :version, evaluated_at = :now, due_at = :due_at
-    FROM unnest(
-        CAST(:account_id AS text[]), CAST(:score AS float8[]), CAST(:band AS text[]), CAST(:coverage AS float8[]),
-        CAST(:readings AS text[])
-    ) AS new (account_id, score, band, coverage, readings)
+    FROM {_NEW}
     WHERE scores.account_id = new.account_id
-""")
+""")  # noqa: S608 - made of this module's own text
+
+_INSERT = text(f"""
+    INSERT INTO scores (account_id, score, band, coverage, readings, day, scorecard, scorecard_version, evaluated_at,
+                        due_at)
+    SELECT new.account_id, new.score, new.band, new.coverage, CAST(new.readings AS json),
+           CAST(:day AS date), CAST(:scorecard AS text), CAST(:version AS int), CAST(:now AS timestamptz),
+           CAST(:due_at AS timestamptz)
+    FROM {_NEW}
+""")  # noqa: S608 - as above
 
 
-async def save(connection: AsyncConnection, judged: Judged, rows: Sequence[ScoreRow], now: datetime) -> None:
-    """Write the scores of accounts that this transaction has locked. They are due again when the day has ended."""
+async def save(
+    connection: AsyncConnection, judged: Judged, rows: Sequence[ScoreRow], new: AbstractSet[str], now: datetime
+) -> None:
+    """Write the scores of accounts that this transaction has locked; those in `new` have none yet.
+
+    They are due again when the day has ended.
+    """
     shared = {
         "day": from_day(judged.day),
         "scorecard": judged.scorecard,
@@ -67,8 +84,13 @@ async def save(connection: AsyncConnection, judged: Judged, rows: Sequence[Score
         "now": now,
         "due_at": from_micros(start_of(judged.day + 1)),
     }
-    columns = dict(zip(ScoreRow._fields, map(list, zip(*rows, strict=True)), strict=True))
-    await connection.execute(_SAVE, {**shared, **columns})
+    for statement, some in (
+        (_UPDATE, [row for row in rows if row.account_id not in new] if new else rows),
+        (_INSERT, [row for row in rows if row.account_id in new] if new else ()),
+    ):
+        if some:
+            columns = dict(zip(ScoreRow._fields, map(list, zip(*some, strict=True)), strict=True))
+            await connection.execute(statement, {**shared, **columns})
 
 
 class MemoryRow(NamedTuple):

@@ -42,9 +42,13 @@ class StateRow(NamedTuple):
 _LOCK = text("SELECT account_id FROM scores WHERE account_id = ANY(:ids) ORDER BY account_id FOR UPDATE")
 
 _CREATE = text("""
-    WITH ids AS (SELECT account_id FROM unnest(CAST(:ids AS text[])) AS account_id ORDER BY account_id),
-         new_accounts AS (INSERT INTO accounts (account_id) SELECT account_id FROM ids ON CONFLICT DO NOTHING)
-    INSERT INTO scores (account_id) SELECT account_id FROM ids ON CONFLICT DO NOTHING
+    INSERT INTO accounts (account_id) SELECT account_id FROM unnest(CAST(:ids AS text[])) AS account_id ORDER BY 1
+    ON CONFLICT DO NOTHING RETURNING account_id
+""")
+
+_COMPLETE = text("""
+    INSERT INTO scores (account_id) SELECT account_id FROM unnest(CAST(:ids AS text[])) AS account_id ORDER BY 1
+    ON CONFLICT DO NOTHING
 """)
 
 _READ = text("""
@@ -76,8 +80,11 @@ _UPSERTS: dict[SignalTable, TextClause] = {
 }
 
 
-async def lock(connection: AsyncConnection, account_ids: list[str]) -> None:
-    """Lock the accounts, given in order, until the transaction ends, creating those that are new.
+async def lock(connection: AsyncConnection, account_ids: list[str]) -> set[str]:
+    """Lock the accounts, given in order, until the transaction ends; returns those that it has just created.
+
+    These have nothing to be read, and no score: who calls this must insert one. Until then, whoever wants them too
+    waits for the transaction at the insert into `accounts`.
 
     Reading is a statement of its own: one that waits for a lock and joins would see the joined tables as they were
     before the wait (https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED).
@@ -85,10 +92,20 @@ async def lock(connection: AsyncConnection, account_ids: list[str]) -> None:
     its transaction is tried again.
     """
     locked = set((await connection.execute(_LOCK, {"ids": account_ids})).scalars())
-    if len(locked) < len(account_ids):
-        new = [account_id for account_id in account_ids if account_id not in locked]
-        await connection.execute(_CREATE, {"ids": new})
-        await connection.execute(_LOCK, {"ids": new})
+    if len(locked) == len(account_ids):
+        return set()
+    missing = [account_id for account_id in account_ids if account_id not in locked]
+    created = set((await connection.execute(_CREATE, {"ids": missing})).scalars())
+    if others := [account_id for account_id in missing if account_id not in created]:
+        # Created by somebody else meanwhile, who has committed since.
+        await connection.execute(_COMPLETE, {"ids": others})
+        await connection.execute(_LOCK, {"ids": others})
+    return created
+
+
+def blank(account_id: str) -> StoredAccount:
+    """What there is of an account that was just created."""
+    return StoredAccount(account_id, None, None, None, None, None, "unknown", None, None, None, None, None, 0)
 
 
 async def read(connection: AsyncConnection, account_ids: list[str]) -> list[StoredAccount]:

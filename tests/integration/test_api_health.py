@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.advance import judge
@@ -142,7 +142,8 @@ async def test_a_score_of_a_scorecard_no_longer_in_force_is_not_answered(engine:
 
 async def test_an_account_that_was_never_evaluated(engine: AsyncEngine, api: Api) -> None:
     async with engine.begin() as connection:
-        await states.lock(connection, ["acme"])
+        await connection.execute(text("INSERT INTO accounts (account_id) VALUES ('acme')"))
+        await connection.execute(text("INSERT INTO scores (account_id) VALUES ('acme')"))
     health = (await api.get("/v1/accounts/acme/health")).json
     assert (health["score"], health["band"]) == (None, "unknown")
     assert health["measures"][0]["missing"] == "no_usage_ever"
