@@ -18,7 +18,7 @@ from service.storage import accounts, alerts, deliveries, scores, states
 from service.storage.alerts import AlertRow
 from service.storage.states import StoredAccount
 
-CHUNK = 1_000
+CHUNK = 4_000
 """Accounts that are folded while Postgres saves those before them and reads those after."""
 YIELD_EVERY = 100
 """Accounts between two turns of the event loop, so that statements and heartbeats go out during the work."""
