@@ -1,9 +1,12 @@
 """What it costs to remember which events were folded: memory, and time per event."""
 
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from benchmarks.results import Remembering
@@ -17,6 +20,13 @@ BATCH = 5_000
 
 
 def measure(seed: int) -> Remembering:
+    """As `remember`, in a process of its own: what ours has freed before would hide what memory it takes."""
+    child = [sys.executable, "-m", "benchmarks.duplicates", str(seed)]
+    found = subprocess.run(child, capture_output=True, check=True)  # noqa: S603 - ourselves
+    return msgspec.json.decode(found.stdout, type=Remembering)
+
+
+def remember(seed: int) -> Remembering:
     """Remember `REMEMBERED` events in the partitions of one process, then time `MORE`, none of them a duplicate."""
     random = np.random.default_rng(seed)
     before = _rss_mb()
@@ -46,3 +56,7 @@ def _remember(seen: Seen, hashes: Hashes, offset: int) -> None:
 def _rss_mb() -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    print(msgspec.json.encode(remember(int(sys.argv[1]))).decode())

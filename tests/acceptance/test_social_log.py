@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from scoring.documents import parse
 from scoring.state import AccountState, decode
 from scoring.windows import from_day, to_day
+from service.policy import starter
 from service.settings import Settings
 from tests.support.commands import command, environment
 from tests.support.service import eventually, query
@@ -96,7 +98,7 @@ async def _folded(engine: AsyncEngine, events: int) -> bool:
 async def _compare(engine: AsyncEngine, accounts: dict[str, Counts]) -> None:
     rows = await query(
         engine,
-        "SELECT s.account_id, s.day, s.score, CAST(s.measures AS text) AS measures, u.state FROM scores s"
+        "SELECT s.account_id, s.day, s.score, CAST(s.readings AS text) AS readings, u.state FROM scores s"
         " LEFT JOIN usage_states u USING (account_id)",
     )
     newest = max(day for counts in accounts.values() for day in counts)
@@ -107,8 +109,10 @@ async def _compare(engine: AsyncEngine, accounts: dict[str, Counts]) -> None:
         for account_id, counts in accounts.items()
     }
     assert states.keys() == kept.keys()
+    names = [entry.title for entry in parse(starter("default"), RETENTION).measures]
     for row in rows:
-        _compare_account(kept[row.account_id], states[row.account_id], to_day(row.day), json.loads(row.measures), row)
+        readings = dict(zip(names, json.loads(row.readings), strict=True))
+        _compare_account(kept[row.account_id], states[row.account_id], to_day(row.day), readings, row)
 
 
 def _shift(states: dict[str, AccountState], newest: int) -> int:
@@ -119,7 +123,7 @@ def _shift(states: dict[str, AccountState], newest: int) -> int:
     return last - newest
 
 
-def _compare_account(counts: Counts, state: AccountState, today: int, measures: dict[str, list[Any]], row: Any) -> None:
+def _compare_account(counts: Counts, state: AccountState, today: int, readings: dict[str, Any], row: Any) -> None:
     usage = state.usage
     within = {day: features for day, features in counts.items() if day > usage.newest - RETENTION}
     assert usage.days == {day: features.total() for day, features in within.items()}
@@ -133,4 +137,5 @@ def _compare_account(counts: Counts, state: AccountState, today: int, measures: 
         assert row.score is None
         return
     for name, expected in expected_measures(within, today).items():
-        assert measures[name][0] == (None if expected is None else pytest.approx(expected)), (row.account_id, name)
+        found_value = None if isinstance(readings[name], str) else readings[name]
+        assert found_value == (None if expected is None else pytest.approx(expected)), (row.account_id, name)
