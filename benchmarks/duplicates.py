@@ -22,7 +22,7 @@ BATCH = 5_000
 def measure(seed: int) -> Remembering:
     """As `remember`, in a process of its own: what ours has freed before would hide what memory it takes."""
     child = [sys.executable, "-m", "benchmarks.duplicates", str(seed)]
-    found = subprocess.run(child, capture_output=True, check=True)  # noqa: S603 - ourselves
+    found = subprocess.run(child, capture_output=True, check=True)
     return msgspec.json.decode(found.stdout, type=Remembering)
 
 
