@@ -22,8 +22,8 @@ from tests.support.kafka_choice import given_address
 from tests.support.kafka_jars import kafka_version
 
 POSTGRES_SETTINGS = {
-    "shared_buffers": "512MB",
-    "effective_cache_size": "2GB",
+    "shared_buffers": "2GB",
+    "effective_cache_size": "8GB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
 }
