@@ -40,7 +40,7 @@ _CLAIM = text("""
          AS new (topic, partition, log_start)
     ORDER BY topic, partition
     ON CONFLICT (topic, partition)
-    DO UPDATE SET epoch = p.epoch + 1, owner = excluded.owner, updated_at = now()
+    DO UPDATE SET epoch = p.epoch + 1, owner = excluded.owner, halted = NULL, updated_at = now()
     RETURNING topic, partition, next_offset, epoch, fingerprint
 """)
 
@@ -123,7 +123,7 @@ async def owners(connection: AsyncConnection, partitions: Collection[Partition])
 async def keep_halted(
     connection: AsyncConnection, epochs: Mapping[Partition, int], why: Mapping[Partition, str]
 ) -> None:
-    """Note of claimed partitions, by epoch, why they are halted; those that `why` leaves out aren't."""
+    """Note why claimed partitions are halted, if they are still ours by their epochs; claiming again clears it."""
     await connection.execute(
         text("""
             UPDATE progress p SET halted = new.why
@@ -132,7 +132,7 @@ async def keep_halted(
             WHERE p.topic = new.topic AND p.partition = new.partition AND p.epoch = new.epoch
               AND p.halted IS DISTINCT FROM new.why
         """),
-        {**_keys(epochs), "epochs": list(epochs.values()), "why": [why.get(partition) for partition in epochs]},
+        {**_keys(why), "epochs": [epochs[partition] for partition in why], "why": list(why.values())},
     )
 
 
