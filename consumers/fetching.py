@@ -1,27 +1,16 @@
 """One record once more, whole."""
 
-import asyncio
-
-import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
+from consumers.kafka_waiting import until_answered
+from service.probes import Pulse
 from service.settings import Settings
 from service.storage.progress import Partition
 
-log = structlog.get_logger(__name__)
 
-RETRY_SECONDS = 1.0
-
-
-async def fetch(settings: Settings, partition: Partition, offset: int) -> ConsumerRecord:
+async def fetch(settings: Settings, partition: Partition, offset: int, pulse: Pulse) -> ConsumerRecord:
     """The record at an offset, which must be in the log; waits until Kafka is there."""
-    while True:
-        try:
-            return await _fetch(settings, TopicPartition(*partition), offset)
-        except KafkaError as error:
-            log.warning("kafka_unavailable", reason=str(error), retry_in=RETRY_SECONDS)
-            await asyncio.sleep(RETRY_SECONDS)
+    return await until_answered(lambda: _fetch(settings, TopicPartition(*partition), offset), pulse)
 
 
 async def _fetch(settings: Settings, partition: TopicPartition, offset: int) -> ConsumerRecord:

@@ -91,7 +91,7 @@ class Folder:
         if batch.dead_letters:
             raise error  # it is refused already, and that can't be written either
         [(partition, move)] = batch.moves.items()
-        record = await fetch(self._settings, partition, move.next_offset - 1)
+        record = await fetch(self._settings, partition, move.next_offset - 1, self._pulse)
         refused = Refused(record, blame(error))
         await self.fold({partition: Stretch([record.offset], [refused], record.timestamp, fingerprint(record))})
 

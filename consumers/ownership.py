@@ -14,16 +14,16 @@ from functools import partial
 import numpy as np
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers import refusals
 from consumers.batch import Owned
 from consumers.fingerprints import fingerprint
+from consumers.kafka_waiting import until_answered
 from consumers.seen import Run, Seen
 from consumers.taken import Waiting
 from service import metrics
-from service.probes import KAFKA_AWAY, POSTGRES_AWAY, Pulse
+from service.probes import POSTGRES_AWAY, Pulse
 from service.settings import Settings, Signal
 from service.storage import dead_letters, progress, seen_events
 from service.storage.progress import OPERATOR, Claim, Partition
@@ -35,7 +35,6 @@ DRAIN_SECONDS = 20.0
 """How long a rebalance waits for the batch under way; then that is given up, and folded by whoever comes next."""
 LOOK_SECONDS = 3.0
 """How often is looked whether an operator has set a partition that we don't fold."""
-KAFKA_WAIT_SECONDS = 1.0
 
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
@@ -147,16 +146,13 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
 
     async def _log_bounds(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
         wanted = [TopicPartition(*partition) for partition in partitions]
-        while True:
-            try:
-                starts = await self._consumer.beginning_offsets(wanted)
-                ends = await self._consumer.end_offsets(wanted)
-            except KafkaError as error:
-                log.warning("kafka_unavailable", reason=str(error), retry_in=KAFKA_WAIT_SECONDS)
-            else:
-                return {(each.topic, each.partition): (starts[each], ends[each]) for each in wanted}
-            self._pulse.beat(KAFKA_AWAY)
-            await asyncio.sleep(KAFKA_WAIT_SECONDS)
+
+        async def bounds() -> dict[Partition, tuple[int, int]]:
+            starts = await self._consumer.beginning_offsets(wanted)
+            ends = await self._consumer.end_offsets(wanted)
+            return {(each.topic, each.partition): (starts[each], ends[each]) for each in wanted}
+
+        return await until_answered(bounds, self._pulse)
 
     def rewind(self) -> None:
         """Go back to the next records that are to be polled: a poll that failed may have gone past some."""

@@ -12,6 +12,7 @@ from service import metrics
 from service.dead_letters import relayed_forms
 from service.probes import POSTGRES_AWAY, Pulse
 from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
+from service.resting import rest
 from service.settings import Settings
 from service.storage import dead_letter_lists, dead_letters
 from service.storage.dead_letter_lists import DeadLetter
@@ -39,7 +40,7 @@ async def run(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: async
             pulse.beat(NOT_RELAYED if failed else "")
             wait = min(wait * 2, LONGEST_WAIT) if failed else IDLE_SECONDS
             if failed or not relayed:
-                await _rest(stop, wait)
+                await rest(stop, wait)
     finally:
         await publisher.stop()
 
@@ -108,11 +109,3 @@ async def _publish_what_fits(publisher: Publisher, letter: DeadLetter) -> None:
         else:
             return
     await publisher.publish([smallest])
-
-
-async def _rest(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

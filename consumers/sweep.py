@@ -14,6 +14,7 @@ from service import metrics
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
 from service.probes import POSTGRES_AWAY, Pulse, serve_probes
+from service.resting import rest
 from service.settings import Settings
 from service.storage import scores
 from service.storage.engine import create_engine
@@ -55,7 +56,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: as
             counted_at = time.monotonic()
         pulse.beat()
         if swept < settings.sweep_batch:
-            await _rest(stop, settings.sweep_interval_seconds)
+            await rest(stop, settings.sweep_interval_seconds)
 
 
 async def sweep_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> int:
@@ -75,11 +76,3 @@ async def sweep_once(engine: AsyncEngine, policies: PolicyCache, settings: Setti
 async def _count_backlog(engine: AsyncEngine, now: datetime) -> None:
     async with engine.begin() as connection:
         metrics.SWEEP_BACKLOG.set(await scores.backlog(connection, now))
-
-
-async def _rest(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

@@ -29,11 +29,6 @@ class Stretch(Struct):
 Taken = dict[Partition, Stretch]
 
 
-def count(taken: Taken) -> int:
-    """How many records there are."""
-    return sum(len(stretch.offsets) for stretch in taken.values())
-
-
 def halves(taken: Taken) -> Iterator[Taken]:
     """Two smaller ones, the earlier records of a partition first. There must be two records at least."""
     partitions = sorted(taken)

@@ -20,6 +20,13 @@ class Policy(Struct, frozen=True):
     rules: tuple[Rule, ...] = ()
     retention: int = RETENTION_DAYS
 
+    def scorecard(self, name: str | None, version: int | None) -> Scorecard | None:
+        """That very version, if it is in force."""
+        for card in self.scorecards:
+            if card.name == name and card.version == version:
+                return card
+        return None
+
 
 class Crossing(Struct, frozen=True):
     """A rule began or ceased to fire."""

@@ -52,9 +52,8 @@ async def load_scorecard(
     connection: AsyncConnection, policy: Policy, name: str | None, version: int | None
 ) -> Scorecard | None:
     """A published scorecard, in force or not; None if there is no such version."""
-    for card in policy.scorecards:
-        if (card.name, card.version) == (name, version):
-            return card
+    if card := policy.scorecard(name, version):
+        return card
     if name is None or version is None:
         return None
     document = await scorecards.get(connection, name, version)

@@ -1,7 +1,5 @@
 """What machines ask of a process without an API: is it alive, is it ready, what does it measure."""
 
-import errno
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +10,7 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
-from service.errors import HealthError
+from service.listening import listen_on
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -72,7 +70,12 @@ async def serve_probes(settings: Settings, *pulses: Pulse) -> AsyncIterator[int]
     app = web.Application()
     app.add_routes([web.get("/livez", _livez), web.get("/readyz", _readyz), web.get("/metrics", _metrics)])
     app[_PULSES] = pulses
-    listening = _listen(settings.probes_host, settings.probes_port)
+    listening = listen_on(
+        "PROBES",
+        settings.probes_host,
+        settings.probes_port,
+        "Give each process of a machine its own port, or 0 for no probes",
+    )
     runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
     try:
         await runner.setup()
@@ -116,20 +119,3 @@ def _json(status: int, body: dict[str, object], media_type: str) -> web.Response
         body=msgspec.json.encode(body),
         headers={"Content-Type": media_type, "Cache-Control": "no-store"},
     )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise HealthError(
-                f"HEALTH_PROBES_PORT {port} is in use on {host}",
-                "Give each process of a machine its own port, or 0 for no probes",
-            ) from None
-        if error.errno == errno.EACCES:
-            raise HealthError(f"HEALTH_PROBES_PORT {port} may not be used", "Set a port from 1024 on") from None
-        raise HealthError(
-            f"HEALTH_PROBES_HOST {host} can't be used: {error.strerror}", "Set an address of this machine"
-        ) from None

@@ -63,10 +63,8 @@ def _still_good(stored: StoredScore, policy: Policy) -> Evaluation | None:
     """The stored evaluation, unless another scorecard is in force, or it is due: its day has ended, for one."""
     if stored.is_due or stored.day is None or stored.readings is None:
         return None
-    for card in policy.scorecards:
-        if (card.name, card.version) == (stored.scorecard, stored.scorecard_version):
-            return score(scores.decode_readings(stored.readings), card, to_day(stored.day))
-    return None
+    card = policy.scorecard(stored.scorecard, stored.scorecard_version)
+    return score(scores.decode_readings(stored.readings), card, to_day(stored.day)) if card else None
 
 
 async def _computed(connection: AsyncConnection, account_id: str, policy: Policy, now: datetime) -> Evaluation:

@@ -1,7 +1,6 @@
 """The process that serves the API."""
 
 import asyncio
-import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.api.app import create_app
-from service.errors import HealthError
+from service.listening import listen_on
 from service.publishing import Publisher
 from service.settings import Settings
 from service.storage.engine import create_engine
@@ -66,20 +65,9 @@ async def run(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> No
 
 def listen(settings: Settings) -> socket.socket:
     """A socket bound to the host and port of the settings; raises `HealthError` naming the setting at fault."""
-    host, port = settings.http_host, settings.http_port
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise HealthError(
-                f"HEALTH_HTTP_PORT {port} is in use on {host}", "Stop what uses it, or set another port"
-            ) from None
-        if error.errno == errno.EACCES:
-            raise HealthError(f"HEALTH_HTTP_PORT {port} may not be used", "Set a port from 1024 on") from None
-        raise HealthError(
-            f"HEALTH_HTTP_HOST {host} can't be used: {error.strerror}", "Set an address of this machine"
-        ) from None
+    listening = listen_on(
+        "HTTP", settings.http_host, settings.http_port, "Stop what uses it, or set another port", backlog=_BACKLOG
+    )
     # Connections inherit it. Without, an answer's body waits 40 ms for the acknowledgement of its head.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening

@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.storage.columns import columns
 
 ALERT_COLUMNS = "id, account_id, sequence, rule_id, rule, type, state, quiet, data, created_at"
 
 
-class AlertRow(Struct, frozen=True):
+class AlertRow(NamedTuple):
     """A row to write; `data` is the JSON text that webhooks send as data. A quiet alert is told to nobody."""
 
     id: UUID
@@ -39,8 +40,7 @@ _INSERT = text("""
 async def insert(connection: AsyncConnection, rows: Sequence[AlertRow], now: datetime) -> None:
     """Write alerts. The caller holds the locks of their accounts, which is what makes `sequence` grow by one."""
     if rows:
-        columns = {name: [getattr(row, name) for row in rows] for name in AlertRow.__struct_fields__}
-        await connection.execute(_INSERT, {**columns, "now": now})
+        await connection.execute(_INSERT, {**columns(rows), "now": now})
 
 
 _FIRING = text(f"""

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from msgspec import Struct
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.storage.columns import columns
 from service.storage.dead_letter_lists import MOST_LETTERS, size
 from service.storage.progress import Partition
 from service.storage.tables import dead_letters as table
 
 
-class DeadLetterRow(Struct, frozen=True):
+class DeadLetterRow(NamedTuple):
     """A row to write; `headers` is JSON text: [[name, base64 value], …]."""
 
     topic: str
@@ -41,8 +42,7 @@ _INSERT = text("""
 async def insert(connection: AsyncConnection, rows: Sequence[DeadLetterRow]) -> None:
     """Keep refused records. A record that is refused again, after an operator rewound, is kept once."""
     if rows:
-        columns = {name: [getattr(row, name) for row in rows] for name in DeadLetterRow.__struct_fields__}
-        await connection.execute(_INSERT, columns)
+        await connection.execute(_INSERT, columns(rows))
 
 
 _RECENT = text("""

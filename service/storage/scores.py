@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scoring.measures import Value
 from scoring.windows import from_day, from_micros, start_of
 from service.storage import policies
+from service.storage.columns import columns
 
 _decoder = msgspec.json.Decoder(list[Value])
 _encoder = msgspec.json.Encoder()
@@ -89,8 +90,7 @@ async def save(
         (_INSERT, [row for row in rows if row.account_id in new] if new else ()),
     ):
         if some:
-            columns = dict(zip(ScoreRow._fields, map(list, zip(*some, strict=True)), strict=True))
-            await connection.execute(statement, {**shared, **columns})
+            await connection.execute(statement, {**shared, **columns(some)})
 
 
 class MemoryRow(NamedTuple):
@@ -114,8 +114,7 @@ _REMEMBER = text("""
 async def remember(connection: AsyncConnection, rows: Sequence[MemoryRow]) -> None:
     """Write what rules remember, after `save`, of the few accounts where that changed or something is pending."""
     if rows:
-        columns = dict(zip(MemoryRow._fields, map(list, zip(*rows, strict=True)), strict=True))
-        await connection.execute(_REMEMBER, columns)
+        await connection.execute(_REMEMBER, columns(rows))
 
 
 _CLAIM = text("""

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.storage.columns import columns
 from service.storage.progress import Partition
 
 
-class SegmentRow(Struct, frozen=True):
+class SegmentRow(NamedTuple):
     """A stretch of a partition's events, up to an offset; `hashes` holds 8 bytes for each."""
 
     topic: str
@@ -51,8 +52,7 @@ async def replace(
             _DELETE, {"topics": list(topics), "partitions": list(partitions), "offsets": list(offsets)}
         )
     if added:
-        columns = {name: [getattr(row, name) for row in added] for name in SegmentRow.__struct_fields__}
-        await connection.execute(_INSERT, columns)
+        await connection.execute(_INSERT, columns(added))
 
 
 async def load(connection: AsyncConnection, partitions: Sequence[Partition]) -> list[SegmentRow]:

@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.storage.columns import columns
+
 SignalTable = Literal["usage_states", "ticket_states", "survey_states"]
 
 
@@ -116,5 +118,4 @@ async def read(connection: AsyncConnection, account_ids: list[str]) -> list[Stor
 async def save(connection: AsyncConnection, table: SignalTable, rows: Sequence[StateRow]) -> None:
     """Write one signal's states."""
     if rows:
-        columns = dict(zip(StateRow._fields, map(list, zip(*rows, strict=True)), strict=True))
-        await connection.execute(_UPSERTS[table], columns)
+        await connection.execute(_UPSERTS[table], columns(rows))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from consumers.decode import Refused
 from consumers.fingerprints import fingerprint
-from consumers.taken import Stretch, Taken, Waiting, count, halves
+from consumers.taken import Stretch, Taken, Waiting, halves
 from service.cloudevents import Decoded
 
 
@@ -22,6 +22,10 @@ def record(offset: int, **changes: Any) -> ConsumerRecord:
 def refused(*offsets: int) -> tuple[list[ConsumerRecord], list[Decoded | Refused]]:
     records = [record(offset) for offset in offsets]
     return records, [Refused(each, "") for each in records]
+
+
+def count(taken: Taken) -> int:
+    return sum(len(stretch.offsets) for stretch in taken.values())
 
 
 def offsets(taken: Taken) -> dict[tuple[str, int], list[int]]:

@@ -1,0 +1,24 @@
+"""Sockets to listen on, and what to tell the operator where there can be none."""
+
+import errno
+import socket
+
+from service.errors import HealthError
+
+
+def listen_on(name: str, host: str, port: int, remedy: str, *, backlog: int | None = None) -> socket.socket:
+    """A socket bound to what HEALTH_<name>_HOST and HEALTH_<name>_PORT say.
+
+    Raises `HealthError` naming the setting at fault; `remedy` is for a port in use.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=backlog)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise HealthError(f"HEALTH_{name}_PORT {port} is in use on {host}", remedy) from None
+        if error.errno == errno.EACCES:
+            raise HealthError(f"HEALTH_{name}_PORT {port} may not be used", "Set a port from 1024 on") from None
+        raise HealthError(
+            f"HEALTH_{name}_HOST {host} can't be used: {error.strerror}", "Set an address of this machine"
+        ) from None
