@@ -1,8 +1,8 @@
 """Events: validated facts about one account.
 
 Times are integer microseconds since 1970-01-01 UTC (`at`); `broker_day` is the UTC day on which the broker took the
-record, by which retention is judged so that a replay decides the same. Users and respondents are 64-bit hashes: a
-state holds no personal data, and every entry has the same size.
+record, by which retention is judged so that a replay decides the same. `source` and `id` identify an event. Users and
+respondents are 64-bit hashes: a state holds no personal data, and every entry has the same size.
 """
 
 from typing import Literal
@@ -40,6 +40,8 @@ class UsageEvent(Struct, frozen=True, gc=False):
     feature: str
     user: int | None
     quantity: int
+    id: str = ""
+    source: str = ""
 
 
 class TicketEvent(Struct, frozen=True, gc=False):
@@ -56,6 +58,7 @@ class TicketEvent(Struct, frozen=True, gc=False):
     solved_at: int = 0
     reopens: int = 0
     satisfaction: str = ""
+    source: str = ""
 
 
 class SurveyEvent(Struct, frozen=True, gc=False):
@@ -69,6 +72,7 @@ class SurveyEvent(Struct, frozen=True, gc=False):
     respondent: int
     score: int
     scale_max: int
+    source: str = ""
 
 
 class AttributesEvent(Struct, frozen=True, gc=False):
@@ -79,6 +83,7 @@ class AttributesEvent(Struct, frozen=True, gc=False):
     broker_day: int
     id: str
     values: dict[str, AttributeValue]
+    source: str = ""
 
 
 Event = UsageEvent | TicketEvent | SurveyEvent | AttributesEvent

@@ -203,7 +203,17 @@ def _usage(envelope: Envelope[UsageData], at: int, broker_day: int) -> Event:
     data = envelope.data
     user = None if data.user_id is None else xxh3_64_intdigest(data.user_id.encode())
     feature = intern(data.feature)  # a few names, in hundreds of thousands of events that wait
-    return UsageEvent(envelope.subject, at, day_of(at), broker_day, feature, user, data.quantity)
+    return UsageEvent(
+        envelope.subject,
+        at,
+        day_of(at),
+        broker_day,
+        feature,
+        user,
+        data.quantity,
+        envelope.id,
+        intern(envelope.source),
+    )
 
 
 def _ticket(envelope: Envelope[TicketData], at: int, broker_day: int) -> Event:
@@ -220,6 +230,7 @@ def _ticket(envelope: Envelope[TicketData], at: int, broker_day: int) -> Event:
         solved_at=0 if data.solved_at is None else _micros("data.solved_at", data.solved_at),
         reopens=data.reopens,
         satisfaction=data.satisfaction or "",
+        source=envelope.source,
     )
 
 
@@ -246,6 +257,7 @@ def _survey(envelope: Envelope[SurveyData], at: int, broker_day: int) -> Event:
         respondent=xxh3_64_intdigest(respondent.encode()),
         score=round(data.score * _MILLION),
         scale_max=round(highest * _MILLION),
+        source=envelope.source,
     )
 
 
@@ -264,7 +276,7 @@ def _attributes(envelope: Envelope[AttributesData], at: int, broker_day: int) ->
         if isinstance(value, Decimal) and not (value.is_finite() and 0 <= value <= _MOST_MONEY):
             raise InvalidEventError(f"data.{name}", f"must be 0 to {_MOST_MONEY:,}")
         values[name] = _canonical(value)
-    return AttributesEvent(envelope.subject, at, broker_day, envelope.id, values)
+    return AttributesEvent(envelope.subject, at, broker_day, envelope.id, values, envelope.source)
 
 
 def _canonical(value: str | int | Decimal | date | None) -> AttributeValue:

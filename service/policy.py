@@ -38,7 +38,7 @@ async def load_policy(connection: AsyncConnection, retention: int) -> Policy:
         )
     except ValueError:
         raise HealthError("No default scorecard is published", "Run: account-health migrate") from None
-    stored = await rules.all_rules(connection, enabled_only=True)
+    stored = [rule for rule in await rules.all_rules(connection) if rule["enabled"]]
     return Policy(
         scorecards=cards,
         rules=tuple(

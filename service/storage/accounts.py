@@ -57,6 +57,7 @@ ACCOUNT_TABLES = (
     "survey_states",
     "ticket_states",
     "usage_states",
+    "history",
     "accounts",
     "scores",
 )

@@ -3,15 +3,19 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.tables import alert_rules
 
+_COLUMNS = [column for column in alert_rules.c if column.name != "deleted_at"]
+_KEPT = alert_rules.c.deleted_at.is_(None)
+_SHOWN = select(*_COLUMNS).where(_KEPT)
+
 
 async def create(connection: AsyncConnection, rule: dict[str, Any]) -> dict[str, Any]:
     """Insert a rule (id, name, kind, enabled, document); raises IntegrityError if the name is taken."""
-    row = await connection.execute(insert(alert_rules).values(**rule).returning(*alert_rules.c))
+    row = await connection.execute(insert(alert_rules).values(**rule).returning(*_COLUMNS))
     return dict(row.mappings().one())
 
 
@@ -19,29 +23,34 @@ async def replace(connection: AsyncConnection, rule_id: UUID, rule: dict[str, An
     """Replace a rule; None if there is none of that id, IntegrityError if the name is taken."""
     row = await connection.execute(
         update(alert_rules)
-        .where(alert_rules.c.id == rule_id)
+        .where(alert_rules.c.id == rule_id, _KEPT)
         .values(**rule, updated_at=func.now())
-        .returning(*alert_rules.c)
+        .returning(*_COLUMNS)
     )
     found = row.mappings().one_or_none()
     return dict(found) if found else None
 
 
 async def remove(connection: AsyncConnection, rule_id: UUID) -> bool:
-    """Delete a rule; False if there is none of that id. Its alerts stay."""
-    return (await connection.execute(delete(alert_rules).where(alert_rules.c.id == rule_id))).rowcount > 0
+    """Delete a rule; False if there is none of that id. Its alerts stay, and it can be told by name what it fired."""
+    marked = update(alert_rules).where(alert_rules.c.id == rule_id, _KEPT)
+    values = {"deleted_at": func.now(), "updated_at": func.now(), "enabled": False}
+    return (await connection.execute(marked.values(**values))).rowcount > 0
 
 
 async def get(connection: AsyncConnection, rule_id: UUID) -> dict[str, Any] | None:
     """One rule, or None."""
-    row = await connection.execute(select(alert_rules).where(alert_rules.c.id == rule_id))
+    row = await connection.execute(_SHOWN.where(alert_rules.c.id == rule_id))
     found = row.mappings().one_or_none()
     return dict(found) if found else None
 
 
-async def all_rules(connection: AsyncConnection, *, enabled_only: bool = False) -> list[dict[str, Any]]:
+async def all_rules(connection: AsyncConnection) -> list[dict[str, Any]]:
     """The rules by name. There are few: they are configuration."""
-    query = select(alert_rules).order_by(alert_rules.c.name)
-    if enabled_only:
-        query = query.where(alert_rules.c.enabled)
+    return [dict(row) for row in (await connection.execute(_SHOWN.order_by(alert_rules.c.name))).mappings()]
+
+
+async def ever(connection: AsyncConnection) -> list[dict[str, Any]]:
+    """The rules by name, and those that were deleted: these aren't enabled."""
+    query = select(*_COLUMNS).order_by(alert_rules.c.name, alert_rules.c.id)
     return [dict(row) for row in (await connection.execute(query)).mappings()]

@@ -4,8 +4,11 @@ The tables that grow with the number of accounts (accounts, scores and states) h
 they can be distributed by it: see deploy/scaling.md.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     ARRAY,
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -25,6 +28,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    event,
     func,
     text,
 )
@@ -119,18 +123,19 @@ _ROOM = {"fillfactor": 70}
 """Rows that change with every event find room on their page, so that indexes needn't hear of it (heap-only tuples)."""
 
 
-def _state_table(name: str) -> Table:
+def _state_table(name: str, *more: Column[Any]) -> Table:
     return Table(
         name,
         metadata,
         Column("account_id", Text, primary_key=True),
         Column("state", LargeBinary, nullable=False),
         Column("newest_at", Instant, comment="time of the newest event"),
+        *more,
         postgresql_with=_ROOM,
     )
 
 
-usage_states = _state_table("usage_states")
+usage_states = _state_table("usage_states", Column("source", Text, comment="who sent the newest event"))
 ticket_states = _state_table("ticket_states")
 survey_states = _state_table("survey_states")
 
@@ -149,6 +154,9 @@ scores = Table(
     Column("rule_memory", LargeBinary, comment="state of the rules that aren't plain ok"),
     Column("sequence", BigInteger, nullable=False, server_default="0", comment="of the account's last alert"),
     Column("due_at", Instant, nullable=False, server_default="-infinity", comment="when the sweeper has to look"),
+    Column("since", Date, comment="the first day on which all measures scored as they do; null until evaluated"),
+    Column("journal", LargeBinary, comment="what happened on that day, by cause: scoring/journal.py"),
+    Column("override", JSON, comment="a score or band by hand: score, band, reason, author, set_at, expires_at"),
     CheckConstraint("band IN ('green', 'yellow', 'red', 'unknown')", name="band"),
     CheckConstraint("score BETWEEN 0 AND 100", name="score"),
     Index(None, "due_at"),
@@ -156,6 +164,29 @@ scores = Table(
     postgresql_with=_ROOM,
 )
 """One row per account, and the row that every writer locks first."""
+
+history = Table(
+    "history",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True, comment="the last day that the row is of"),
+    Column("since", Date, nullable=False, comment="the first: from then to `day` all measures scored the same"),
+    Column("score", Double),
+    Column("band", Text, nullable=False),
+    Column("coverage", Double, nullable=False),
+    Column("scorecard", Text, nullable=False),
+    Column("scorecard_version", Integer, nullable=False),
+    Column("readings", JSON, nullable=False, comment="as in scores, on `day`"),
+    Column("journal", LargeBinary, comment="what happened on `since`, by cause: scoring/journal.py"),
+    Column("override", JSON),
+    postgresql_partition_by="RANGE (day)",
+)
+"""What `scores` held until a later day changed it: an account whose measures score the same for days has one row.
+
+Partitions are months, made ahead and dropped by the sweeper; what falls in none of them is kept in the default one.
+"""
+_DEFAULT_PARTITION = DDL("CREATE TABLE history_default PARTITION OF history DEFAULT")  # type: ignore[no-untyped-call] # SQLAlchemy's
+event.listen(history, "after_create", _DEFAULT_PARTITION)
 
 scorecards = Table(
     "scorecards",
@@ -173,31 +204,85 @@ alert_rules = Table(
     "alert_rules",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("enabled", Boolean, nullable=False, server_default=text("true")),
     Column("document", JSONB, nullable=False, comment="the rule as it was given, less name, kind and enabled"),
     _created_at(),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    Column("deleted_at", Instant, comment="deleted rules stay, so that what they fired can be resolved by name"),
+    Index(None, "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
 )
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("cause", Text, nullable=False, comment="scorecard or backfill"),
+    Column("subject", Text, nullable=False, comment="what was published; empty for a backfill"),
+    Column("opened_at", Instant, nullable=False),
+    Column("touched_at", Instant, nullable=False, comment="when an alert was last added to it"),
+    Column("closed_at", Instant, comment="when it was told"),
+    CheckConstraint("cause IN ('scorecard', 'backfill')", name="cause"),
+    Index(
+        "digests_open_backfill_idx",
+        "cause",
+        unique=True,
+        postgresql_where=text("closed_at IS NULL AND cause = 'backfill'"),
+    ),
+)
+"""Alerts that are told together, in one message, instead of each for itself."""
+
+digest_moves = Table(
+    "digest_moves",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("digest_id", Uuid, ForeignKey("digests.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("band_before", Text, nullable=False),
+    Column("band_after", Text, nullable=False),
+    Column("accounts", BigInteger, nullable=False),
+)
+"""How many accounts went from band to band, to be summed: rows are only added, so that writers don't meet."""
+
+reevaluations = Table(
+    "reevaluations",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("cause", Text, nullable=False, comment="scorecard or rule"),
+    Column("subject", Text, nullable=False, comment="what changed"),
+    Column("digest_id", Uuid, ForeignKey("digests.id", ondelete="SET NULL")),
+    Column("total", BigInteger, nullable=False, comment="how many accounts there were at the start"),
+    Column("done", BigInteger, nullable=False, server_default="0"),
+    Column("cursor", Text, nullable=False, server_default="", comment="the last account that was judged anew"),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    CheckConstraint("cause IN ('scorecard', 'rule')", name="cause"),
+    Index("reevaluations_open_idx", "started_at", postgresql_where=text("finished_at IS NULL")),
+)
+"""All accounts are judged anew, in order, because what they are judged by has changed."""
 
 alerts = Table(
     "alerts",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("account_id", Text, nullable=False),
-    Column("sequence", BigInteger, nullable=False),
+    Column("account_id", Text, comment="null where it is about many: a digest, a source that went quiet"),
+    Column("sequence", BigInteger),
     Column("rule_id", Uuid, comment="kept after the rule is gone"),
     Column("rule", Text, nullable=False, comment="the rule's name at the time"),
     Column("type", Text, nullable=False, comment="health.threshold.crossed and so on"),
     Column("state", Text, nullable=False),
     Column(
-        "quiet", Boolean, nullable=False, server_default=text("false"), comment="came of a backfill: told to nobody"
+        "quiet", Boolean, nullable=False, server_default=text("false"), comment="told to nobody, but for its digest"
     ),
     Column("data", JSON, nullable=False, comment="what webhooks send as data"),
     _created_at(),
-    CheckConstraint("state IN ('firing', 'resolved')", name="state"),
+    Column("digest_id", Uuid, comment="the digest that it is summed up in"),
+    Column("acknowledged_at", Instant),
+    Column("acknowledged_by", Text),
+    Column("snoozed_until", Instant),
+    CheckConstraint("state IN ('firing', 'resolved', 'digest')", name="state"),
     UniqueConstraint("account_id", "sequence"),
+    Index(None, "digest_id", postgresql_where=text("digest_id IS NOT NULL")),
     Index(None, "created_at", "id"),
 )
 
@@ -251,6 +336,28 @@ delivery_attempts = Table(
     Column("status", SmallInteger, comment="HTTP status; null if there was no answer"),
     Column("error", Text, comment="why there was no answer"),
     Column("response", Text, comment="the first 4 kB of the body"),
+)
+
+# --- Sources ----------------------------------------------------------------------------------------------------
+
+source_days = Table(
+    "source_days",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("accounts", BigInteger, nullable=False, comment="with usage from the source on or after that day"),
+)
+"""How many accounts each source of usage events had something to tell about, counted once the day is over."""
+
+source_outages = Table(
+    "source_outages",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("began_on", Date, nullable=False, comment="the first day on which most of its accounts were missing"),
+    Column("noticed_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Index("source_outages_open_idx", "source", unique=True, postgresql_where=text("ended_at IS NULL")),
 )
 
 # --- Access -----------------------------------------------------------------------------------------------------

@@ -51,7 +51,8 @@ def test_migrating_an_empty_database_gives_what_tables_says(postgres_server: Pos
         _on(created, metadata.create_all)
 
         def differences(connection: Connection) -> Any:
-            return compare_metadata(MigrationContext.configure(connection), metadata)
+            without_partitions = {"include_name": lambda name, kind, _: kind != "table" or "history_" not in name}
+            return compare_metadata(MigrationContext.configure(connection, opts=without_partitions), metadata)
 
         assert _on(migrated, differences) == []
         assert _on(migrated, _catalogue) == _on(created, _catalogue)
