@@ -14,9 +14,10 @@ from service import metrics
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
 from service.probes import POSTGRES_AWAY, Pulse, serve_probes
+from service.reevaluation import carry_on
 from service.resting import rest
 from service.settings import Settings
-from service.storage import scores
+from service.storage import reevaluations, scores
 from service.storage.engine import create_engine
 from service.storage.transient import persistently
 from service.together import until_all
@@ -48,6 +49,9 @@ async def _sweep(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: as
     waiting = partial(pulse.beat, POSTGRES_AWAY)
     counted_at = -BACKLOG_SECONDS
     while not stop.is_set():
+        judged_anew = await persistently(
+            lambda: reevaluate_once(engine, policies, settings, datetime.now(UTC)), "judging all accounts anew", waiting
+        )
         swept = await persistently(
             lambda: sweep_once(engine, policies, settings, datetime.now(UTC)), "sweeping", waiting
         )
@@ -55,7 +59,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: as
             await persistently(lambda: _count_backlog(engine, datetime.now(UTC)), "counting what is due", waiting)
             counted_at = time.monotonic()
         pulse.beat()
-        if swept < settings.sweep_batch:
+        if swept < settings.sweep_batch and not judged_anew:
             await rest(stop, settings.sweep_interval_seconds)
 
 
@@ -71,6 +75,20 @@ async def sweep_once(engine: AsyncEngine, policies: PolicyCache, settings: Setti
     metrics.SWEPT.inc(len(due))
     log.debug("swept", accounts=len(due), alerts=outcome.alerts)
     return len(due)
+
+
+async def reevaluate_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> int:
+    """Judge the next `sweep_batch` accounts anew if scorecards or rules have changed; returns how many there were."""
+    async with engine.begin() as connection:
+        policy = await policies.in_force(connection)
+        under_way = await reevaluations.take(connection)
+        if under_way is None:
+            return 0
+        done = await carry_on(
+            connection, under_way, policy, now, limit=settings.sweep_batch, base_url=settings.base_url
+        )
+    metrics.REEVALUATED.inc(done)
+    return done
 
 
 async def _count_backlog(engine: AsyncEngine, now: datetime) -> None:

@@ -1,7 +1,7 @@
 """Alert rules: conditions over an account's score, and the state machine that turns them into crossings.
 
-ok -> pending -> firing -> ok. A rule fires once per episode: it has to clear before it can fire again. An unknown score
-neither fires nor clears.
+ok -> pending -> firing -> ok. A rule fires once per episode: it has to clear before it can fire again. What is unknown
+neither fires nor clears. A snoozed rule doesn't begin to fire until the snooze is over.
 """
 
 from typing import Annotated, Literal
@@ -9,12 +9,48 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from scoring.documents import Problem, Score, Word
+from scoring.measures import Missing, Value
 from scoring.scorecards import Band
 
 State = Literal["ok", "pending", "firing"]
 Verdict = Literal["breach", "clear", "between", "unknown"]
 KnownBand = Literal["green", "yellow", "red"]
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000)]
+
+Peak = tuple[int, float]
+"""A day and the score it closed with."""
+
+
+class Seen(Struct, frozen=True):
+    """What rules look at: an account at a day. `silence` is its `silence_ratio`.
+
+    Where a score or band was set by hand, these are they. `held` says that only time has passed while the source of the
+    account's events is quiet: then nothing begins to fire.
+    """
+
+    day: int
+    score: float | None
+    band: Band
+    silence: Value = Missing.NO_USAGE
+    held: bool = False
+
+
+class Memory(Struct, frozen=True, array_like=True, gc=False):
+    """What a rule remembers of an account. `since` is when the state began, `fired_at` when it last fired (0: never),
+    `snoozed_until` when a snooze ends (0: there is none); all in microseconds.
+
+    `peaks` are the highest closing scores that a fall is measured from: falling, so that the first is the highest.
+    """
+
+    state: State = "ok"
+    since: int = 0
+    fired_at: int = 0
+    snoozed_until: int = 0
+    peaks: tuple[Peak, ...] = ()
+
+
+OK = Memory()
+_SECOND = 1_000_000
 
 
 class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -34,6 +70,10 @@ class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
             and (self.owners is None or owner in self.owners)
         )
 
+    def problems(self) -> list[Problem]:
+        """What can't be, beyond what the form says."""
+        return []
+
 
 class ScoreRule(RuleFilter, frozen=True, tag="score", tag_field="kind", kw_only=True):
     """Fires when the score is beyond `level`, clears when it is back at `clear_level` (by default `level`)."""
@@ -42,8 +82,9 @@ class ScoreRule(RuleFilter, frozen=True, tag="score", tag_field="kind", kw_only=
     level: Score
     clear_level: Score | None = None
 
-    def verdict(self, score: float | None, _band: Band) -> Verdict:
+    def verdict(self, _memory: Memory, seen: Seen) -> Verdict:
         """How the rule sees a score."""
+        score = seen.score
         if score is None:
             return "unknown"
         clear = self.level if self.clear_level is None else self.clear_level
@@ -69,18 +110,44 @@ class BandRule(RuleFilter, frozen=True, tag="band", tag_field="kind", kw_only=Tr
 
     to: Annotated[list[KnownBand], Meta(min_length=1, max_length=3)]
 
-    def verdict(self, _score: float | None, band: Band) -> Verdict:
+    def verdict(self, _memory: Memory, seen: Seen) -> Verdict:
         """How the rule sees a band."""
-        if band == "unknown":
+        if seen.band == "unknown":
             return "unknown"
-        return "breach" if band in self.to else "clear"
-
-    def problems(self) -> list[Problem]:
-        """Nothing beyond what the form says."""
-        return []
+        return "breach" if seen.band in self.to else "clear"
 
 
-Condition = ScoreRule | BandRule
+class DropRule(RuleFilter, frozen=True, tag="drop", tag_field="kind", kw_only=True):
+    """Fires when the score is `points` or more below the highest that one of the last `days` days closed with.
+
+    Clears when it isn't: the score is back, or the high lies too long ago.
+    """
+
+    points: Annotated[float, Meta(gt=0, le=100)]
+    days: Annotated[int, Meta(ge=1, le=92)]
+
+    def verdict(self, memory: Memory, seen: Seen) -> Verdict:
+        """How the rule sees a score, against the closings that it remembers."""
+        if seen.score is None:
+            return "unknown"
+        high = next((score for day, score in memory.peaks if seen.day - self.days <= day < seen.day), None)
+        return "breach" if high is not None and high - seen.score >= self.points else "clear"
+
+
+class SilenceRule(RuleFilter, frozen=True, tag="silence", tag_field="kind", kw_only=True):
+    """Fires when an account has been silent for `level` times its own rhythm (`silence_ratio`), clears below."""
+
+    level: Annotated[float, Meta(gt=0, le=1000)]
+
+    def verdict(self, _memory: Memory, seen: Seen) -> Verdict:
+        """How the rule sees a silence."""
+        if isinstance(seen.silence, Missing):
+            return "unknown"
+        return "breach" if seen.silence >= self.level else "clear"
+
+
+Condition = ScoreRule | BandRule | DropRule | SilenceRule
+KINDS = ("score", "drop", "band", "silence")
 
 
 class Rule(Struct, frozen=True):
@@ -91,39 +158,56 @@ class Rule(Struct, frozen=True):
     condition: Condition
 
 
-class Memory(Struct, frozen=True, array_like=True, gc=False):
-    """What a rule remembers of an account. `since` is when the state began, `fired_at` when it last fired (0: never);
-    both in microseconds.
-    """
-
-    state: State = "ok"
-    since: int = 0
-    fired_at: int = 0
-
-
-OK = Memory()
-_SECOND = 1_000_000
-
-
-def step(condition: Condition, memory: Memory, verdict: Verdict, now: int) -> Memory:
+def step(rule: Rule, memory: Memory, seen: Seen, now: int) -> Memory:
     """The next memory at `now` (microseconds). The rule fired, or cleared, where the state came to, or left, firing."""
+    condition = rule.condition
+    verdict = condition.verdict(memory, seen)
     if memory.state == "firing":
-        return Memory("ok", now, memory.fired_at) if verdict == "clear" else memory
-    if verdict != "breach":
-        return Memory("ok", now, memory.fired_at) if memory.state == "pending" else memory
-    since = memory.since if memory.state == "pending" else now
-    pending = Memory("pending", since, memory.fired_at)
-    return Memory("firing", now, now) if now >= ready_at(condition, pending) else pending
+        return _to(memory, "ok", now) if verdict == "clear" else memory
+    if verdict != "breach" or seen.held:
+        return _to(memory, "ok", now) if memory.state == "pending" else memory
+    pending = memory if memory.state == "pending" else _to(memory, "pending", now)
+    if now < ready_at(condition, pending):
+        return pending
+    return Memory("firing", now, now, pending.snoozed_until, pending.peaks)
+
+
+def end(memory: Memory, now: int) -> Memory:
+    """The next memory of a rule that isn't for the account, or isn't in force, any more: what it fired is over."""
+    return memory if memory.state == "ok" else _to(memory, "ok", now)
+
+
+def _to(memory: Memory, state: State, now: int) -> Memory:
+    return Memory(state, now, memory.fired_at, memory.snoozed_until, memory.peaks)
 
 
 def ready_at(condition: Condition, memory: Memory) -> int:
-    """When a pending rule may fire: its dwell and its cooldown are both over. In microseconds."""
+    """When a pending rule may fire: its dwell, its cooldown and its snooze are over. In microseconds."""
     dwelt = memory.since + condition.for_seconds * _SECOND
     rested = memory.fired_at + condition.cooldown_seconds * _SECOND if memory.fired_at else 0
-    return max(dwelt, rested)
+    return max(dwelt, rested, memory.snoozed_until)
+
+
+def snooze(memory: Memory, until: int) -> Memory:
+    """The memory of a rule that won't begin to fire before `until`, in microseconds; 0 ends a snooze."""
+    return Memory(memory.state, memory.since, memory.fired_at, until, memory.peaks)
+
+
+def close_day(condition: Condition, memory: Memory, day: int, score: float | None) -> Memory:
+    """The memory after a day has closed with a score. Only rules on drops remember that.
+
+    Of the closings within reach only those matter that no later one is as high as: a maximum over a sliding window.
+    """
+    if not isinstance(condition, DropRule):
+        return memory
+    peaks = [peak for peak in memory.peaks if peak[0] > day - condition.days]
+    if score is not None:
+        peaks = [peak for peak in peaks if peak[1] > score]
+        peaks.append((day, score))
+    return Memory(memory.state, memory.since, memory.fired_at, memory.snoozed_until, tuple(peaks))
 
 
 def worth_keeping(condition: Condition, memory: Memory, now: int) -> bool:
     """Whether forgetting `memory` would change what the rule does later."""
     rests = memory.fired_at > 0 and now < memory.fired_at + condition.cooldown_seconds * _SECOND
-    return memory.state != "ok" or rests
+    return memory.state != "ok" or rests or now < memory.snoozed_until or isinstance(condition, DropRule)

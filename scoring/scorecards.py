@@ -61,6 +61,8 @@ class Scorecard:
     yellow: float
     green: float
     min_coverage: float
+    names: tuple[str, ...]
+    """Of the measures."""
     readers: tuple[Measure, ...]
     """The measures alone, and below what makes a score of what they read: laid out flat for the fold."""
     scales: tuple[tuple[float, Curve, float | None, float, float], ...]
@@ -118,6 +120,7 @@ def compile_scorecard(document: ScorecardDocument, version: int) -> Scorecard:
         yellow=document.bands.yellow,
         green=document.bands.green,
         min_coverage=document.min_coverage,
+        names=tuple(entry.name for entry in measures),
         readers=tuple(entry.measure for entry in measures),
         scales=tuple((entry.weight, entry.curve, entry.absent, entry.veto_below, entry.veto_cap) for entry in measures),
     )

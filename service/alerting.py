@@ -6,49 +6,51 @@ from uuid import UUID
 
 import msgspec
 
-from scoring.advance import Crossing
+from scoring.crossings import Crossing
 from scoring.drivers import drivers
-from scoring.rules import BandRule, ScoreRule
-from scoring.scorecards import MeasureResult, Scorecard, score
+from scoring.policy import Policy
+from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
+from scoring.scorecards import MeasureResult
+from scoring.standing import Standing
 from service.changes import Crossed
 from service.ids import new_id
 from service.storage.alerts import AlertRow
-from service.storage.scores import decode_readings
-from service.storage.states import StoredAccount
 
 
-def crossing_alerts(crossed: Crossed, card_before: Scorecard | None, *, base_url: str, quiet: bool) -> list[AlertRow]:
+def crossing_alerts(crossed: Crossed, policy: Policy, *, base_url: str, digest: UUID | None) -> list[AlertRow]:
     """One alert for each crossing of a step, numbered on from the account's last.
 
-    `card_before` made the score that was stored before; None if there was none.
+    With a digest they are quiet: it tells them all at once.
     """
-    before, evaluation = crossed.before, crossed.step.evaluation
+    step, before, account_id = crossed.step, crossed.before, crossed.account_id
+    if not step.crossings:
+        return []
+    override = step.standing.override
+    score, band = override.over(step.evaluation) if override else (step.evaluation.score, step.evaluation.band)
     common: dict[str, Any] = {
-        "account_id": before.account_id,
+        "account_id": account_id,
         "account_name": crossed.name,
-        "score": evaluation.score,
-        "previous_score": before.score,
-        "band": evaluation.band,
-        "previous_band": before.band,
-        "drivers": drivers(_measures(before, card_before), evaluation),
-        "url": f"{base_url}/v1/accounts/{quote(before.account_id, safe='')}/health",
+        "score": score,
+        "previous_score": before.score if before else None,
+        "band": band,
+        "previous_band": before.band if before else "unknown",
+        "drivers": drivers(_measures(before, policy), step.evaluation),
+        "url": f"{base_url}/v1/accounts/{quote(account_id, safe='')}/health",
     }
     return [
-        _alert(crossing, {**common, "sequence": sequence}, quiet)
-        for sequence, crossing in enumerate(crossed.step.crossings, start=before.sequence + 1)
+        _alert(crossing, {**common, "sequence": sequence}, digest)
+        for sequence, crossing in enumerate(step.crossings, start=crossed.sequence + 1)
     ]
 
 
-def _measures(before: StoredAccount, card: Scorecard | None) -> dict[str, MeasureResult] | None:
-    if card is None or before.readings is None:
-        return None
-    return score(decode_readings(before.readings), card, 0).measures
+def _measures(before: Standing | None, policy: Policy) -> dict[str, MeasureResult] | None:
+    card = policy.find(before.scorecard, before.version) if before else None
+    return before.evaluation(card).measures if before and card else None
 
 
-def _alert(crossing: Crossing, data: dict[str, Any], quiet: bool) -> AlertRow:
+def _alert(crossing: Crossing, data: dict[str, Any], digest: UUID | None) -> AlertRow:
     rule = crossing.rule
-    threshold = rule.condition.level if isinstance(rule.condition, ScoreRule) else None
-    told = {**data, "rule": rule.name, "rule_id": rule.id, "state": crossing.state, "threshold": threshold}
+    told = {**data, "rule": rule.name, "rule_id": rule.id, "state": crossing.state, "threshold": _threshold(crossing)}
     return AlertRow(
         id=new_id(),
         account_id=data["account_id"],
@@ -57,12 +59,22 @@ def _alert(crossing: Crossing, data: dict[str, Any], quiet: bool) -> AlertRow:
         rule=rule.name,
         type=_type(crossing),
         state=crossing.state,
-        quiet=quiet,
+        quiet=digest is not None,
         data=msgspec.json.encode(told).decode(),
+        digest_id=digest,
     )
+
+
+def _threshold(crossing: Crossing) -> float | None:
+    condition = crossing.rule.condition
+    if isinstance(condition, ScoreRule | SilenceRule):
+        return condition.level
+    return condition.points if isinstance(condition, DropRule) else None
 
 
 def _type(crossing: Crossing) -> str:
     if crossing.state == "resolved":
         return "health.threshold.resolved"
-    return "health.band.changed" if isinstance(crossing.rule.condition, BandRule) else "health.threshold.crossed"
+    if isinstance(crossing.rule.condition, BandRule):
+        return "health.band.changed"
+    return "health.score.dropped" if isinstance(crossing.rule.condition, DropRule) else "health.threshold.crossed"

@@ -1,19 +1,24 @@
 """From an account as it is stored to what there is to write about it. Pure."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from scoring.advance import Policy, Step, advance
+from scoring.advance import Step, advance
 from scoring.attributes import AttributeState
 from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
+from scoring.policy import Policy
 from scoring.rules import Memory
+from scoring.standing import Override, Standing
 from scoring.state import AccountState, decode, encode
 from scoring.windows import start_of
-from service.storage.scores import Judged, MemoryRow, ScoreRow, encode_readings
-from service.storage.states import StateRow, StoredAccount
+from service.standings import encode_override, history_row, score_row, standing_of
+from service.storage.history import HistoryRow
+from service.storage.scores import Judged, MemoryRow, OverrideRow, ScoreRow
+from service.storage.states import StateRow, StoredAccount, UsageRow
 
 _memories = msgspec.msgpack.Decoder(dict[str, Memory])
 _encode_memories = msgspec.msgpack.Encoder().encode
@@ -21,9 +26,11 @@ _encode_memories = msgspec.msgpack.Encoder().encode
 
 @dataclass(slots=True)
 class Crossed:
-    """An account that crossed a threshold: as it was stored before, its name, and the step that crossed."""
+    """An account that crossed a threshold, or was switched to a scorecard: as it was, its name, and the step."""
 
-    before: StoredAccount
+    account_id: str
+    sequence: int
+    before: Standing | None
     name: object
     step: Step
 
@@ -32,44 +39,66 @@ class Crossed:
 class Changes:
     """What is to be written about some accounts."""
 
-    usage: list[StateRow] = field(default_factory=list)
+    usage: list[UsageRow] = field(default_factory=list)
     tickets: list[StateRow] = field(default_factory=list)
     surveys: list[StateRow] = field(default_factory=list)
     attributes: dict[str, AttributeState] = field(default_factory=dict)
     scores: defaultdict[Judged, list[ScoreRow]] = field(default_factory=lambda: defaultdict(list))
+    history: list[HistoryRow] = field(default_factory=list)
+    overrides: list[OverrideRow] = field(default_factory=list)
     memories: list[MemoryRow] = field(default_factory=list)
     crossed: list[Crossed] = field(default_factory=list)
     late: int = 0
 
-    def add(self, stored: StoredAccount, events: Sequence[Event], policy: Policy, now: int) -> None:
-        """Fold `events` into a stored account and judge it at `now`, in microseconds."""
-        state = read_state(stored)
-        memory = _memories.decode(stored.rule_memory) if stored.rule_memory else {}
-        step = advance(state, memory, events, policy, now)
-        self.late += step.late
-        self._keep_states(stored.account_id, state, events)
-        evaluation = step.evaluation
-        card = evaluation.card
-        self.scores[Judged(evaluation.day, card.name, card.version)].append(
-            ScoreRow(
-                stored.account_id,
-                evaluation.score,
-                evaluation.band,
-                evaluation.coverage,
-                encode_readings(evaluation.readings),
-            )
+    def add(
+        self,
+        stored: StoredAccount,
+        events: Sequence[Event],
+        policy: Policy,
+        now: int,
+        override: Override | UnsetType | None = UNSET,
+        seeds: Mapping[str, Memory] | None = None,
+    ) -> None:
+        """Fold `events` into a stored account and judge it at `now`, in microseconds.
+
+        An override is set by hand, or taken back by None. `seeds` are memories of rules that have none yet.
+        """
+        state, standing, memory = read_state(stored), standing_of(stored), read_memory(stored)
+        step = advance(
+            state,
+            standing,
+            {**seeds, **memory} if seeds else memory,
+            events,
+            policy,
+            now,
+            source=stored.source,
+            override=override,
         )
-        if step.crossings or step.memory != memory or step.due != start_of(evaluation.day + 1):
+        self.late += step.late
+        self._keep_states(stored, state, events)
+        self._keep_score(stored.account_id, standing, step)
+        if step.crossings or step.memory != memory or step.due != start_of(step.evaluation.day + 1):
             remembered = _encode_memories(step.memory) if step.memory else None
             sequence = stored.sequence + len(step.crossings)
             self.memories.append(MemoryRow(stored.account_id, remembered, sequence, step.due))
-        if step.crossings:
-            self.crossed.append(Crossed(stored, state.attributes.value("name"), step))
+        if step.crossings or step.switched:
+            name = state.attributes.value("name")
+            self.crossed.append(Crossed(stored.account_id, stored.sequence, standing, name, step))
 
-    def _keep_states(self, account_id: str, state: AccountState, events: Sequence[Event]) -> None:
+    def _keep_score(self, account_id: str, before: Standing | None, step: Step) -> None:
+        stands = step.standing
+        self.scores[Judged(stands.day, stands.scorecard, stands.version)].append(score_row(account_id, stands))
+        if step.closed:
+            self.history += [history_row(account_id, closed) for closed in step.closed]
+        if stands.override is not (before.override if before else None):
+            self.overrides.append(OverrideRow(account_id, encode_override(stands.override)))
+
+    def _keep_states(self, stored: StoredAccount, state: AccountState, events: Sequence[Event]) -> None:
+        account_id = stored.account_id
         for kind in {type(event) for event in events}:
             if kind is UsageEvent:
-                self.usage.append(StateRow(account_id, encode(state.usage), state.usage.newest_at))
+                source = next((event.source for event in reversed(events) if type(event) is UsageEvent), "")
+                self.usage.append(UsageRow(account_id, encode(state.usage), state.usage.newest_at, source))
             elif kind is TicketEvent:
                 self.tickets.append(StateRow(account_id, encode(state.tickets), state.tickets.newest_at))
             elif kind is SurveyEvent:
@@ -81,3 +110,8 @@ class Changes:
 def read_state(stored: StoredAccount) -> AccountState:
     """The account state in a row of `states.read`."""
     return decode(stored.usage, stored.tickets, stored.surveys, stored.attributes)
+
+
+def read_memory(stored: StoredAccount) -> dict[str, Memory]:
+    """What rules remember, in a row of `states.read`."""
+    return _memories.decode(stored.rule_memory) if stored.rule_memory else {}

@@ -5,19 +5,26 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from uuid import UUID
 
+from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.advance import Policy
 from scoring.events import Event
+from scoring.policy import Policy
+from scoring.rules import Memory
+from scoring.standing import Override
 from scoring.windows import to_micros
 from service.alerting import crossing_alerts
 from service.changes import Changes, Crossed
-from service.policy import load_scorecard
-from service.storage import accounts, alerts, deliveries, scores, states
+from service.digests import band_moves, digest_of
+from service.seeding import seed_drops
+from service.storage import accounts, alerts, deliveries, digests, history, scores, states
 from service.storage.alerts import AlertRow
 from service.storage.states import StoredAccount
 
+NO_OVERRIDES: Mapping[str, Override | None] = MappingProxyType({})
 CHUNK = 4_000
 """Accounts that are folded while Postgres saves those before them and reads those after."""
 YIELD_EVERY = 100
@@ -42,23 +49,26 @@ async def advance_accounts(
     *,
     base_url: str,
     quiet: AbstractSet[str] = frozenset(),
+    overrides: Mapping[str, Override | None] = NO_OVERRIDES,
 ) -> Outcome:
     """Fold `events` (by account; none means that only time has passed) and bring everything stored up to `now`.
 
-    One transaction, the caller's: states, scores, alerts and their deliveries are written together or not at all.
-    Alerts of accounts in `quiet`, whose events are all history, are kept but told to nobody.
+    One transaction, the caller's: states, scores, history, alerts and their deliveries are written together or not at
+    all. Alerts of accounts in `quiet`, whose events are all history, are summed up in a digest. `overrides` are set by
+    hand, or taken back where they are None.
     """
     account_ids = sorted(events)
     new = await states.lock(connection, account_ids)
     outcome = Outcome(accounts=len(account_ids))
     chunks = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)]
     crossed: list[Crossed] = []
-    stored = await _read(connection, chunks[0], new) if chunks else []
+    work = _Work(events, overrides, policy, to_micros(now))
+    stored = await _read(connection, chunks[0], new, policy) if chunks else _NOTHING
     changes = Changes()
     for following in [*chunks[1:], []]:
-        meanwhile = asyncio.create_task(_save_and_read(connection, changes, now, following, new))
+        meanwhile = asyncio.create_task(_save_and_read(connection, changes, now, following, new, policy))
         try:
-            changes = await _fold(stored, events, policy, to_micros(now))
+            changes = await _fold(stored, work)
         except BaseException:
             # Nothing else may use the connection before this has ended.
             meanwhile.cancel()
@@ -72,40 +82,75 @@ async def advance_accounts(
     return outcome
 
 
-async def _fold(
-    stored: Sequence[StoredAccount], events: Mapping[str, Sequence[Event]], policy: Policy, now: int
-) -> Changes:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done to accounts, at `now` (microseconds)."""
+
+    events: Mapping[str, Sequence[Event]]
+    overrides: Mapping[str, Override | None]
+    policy: Policy
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Accounts as they are stored, and what their rules on drops have to know of days gone by."""
+
+    accounts: Sequence[StoredAccount]
+    seeds: Mapping[str, Mapping[str, Memory]]
+
+
+_NOTHING = _Read((), {})
+
+
+async def _fold(read: _Read, work: _Work) -> Changes:
     changes = Changes()
-    for index, account in enumerate(stored):
+    for index, account in enumerate(read.accounts):
         if index % YIELD_EVERY == 0:
             await asyncio.sleep(0)
-        changes.add(account, events[account.account_id], policy, now)
+        account_id = account.account_id
+        changes.add(
+            account,
+            work.events[account_id],
+            work.policy,
+            work.now,
+            work.overrides.get(account_id, UNSET) if work.overrides else UNSET,
+            read.seeds.get(account_id),
+        )
     return changes
 
 
 async def _save_and_read(
-    connection: AsyncConnection, changes: Changes, now: datetime, account_ids: list[str], new: AbstractSet[str]
-) -> list[StoredAccount]:
-    stored = await _read(connection, account_ids, new)
+    connection: AsyncConnection,
+    changes: Changes,
+    now: datetime,
+    account_ids: list[str],
+    new: AbstractSet[str],
+    policy: Policy,
+) -> _Read:
+    stored = await _read(connection, account_ids, new, policy)
     await _save(connection, changes, now, new)
     return stored
 
 
-async def _read(connection: AsyncConnection, account_ids: list[str], new: AbstractSet[str]) -> list[StoredAccount]:
+async def _read(connection: AsyncConnection, account_ids: list[str], new: AbstractSet[str], policy: Policy) -> _Read:
     old = [account_id for account_id in account_ids if account_id not in new] if new else account_ids
     stored = await states.read(connection, old) if old else []
+    seeds = await seed_drops(connection, stored, policy) if policy.drops else {}
     if new:
         stored += [states.blank(account_id) for account_id in account_ids if account_id in new]
-    return stored
+    return _Read(stored, seeds)
 
 
 async def _save(connection: AsyncConnection, changes: Changes, now: datetime, new: AbstractSet[str]) -> None:
-    await states.save(connection, "usage_states", changes.usage)
+    await states.save_usage(connection, changes.usage)
     await states.save(connection, "ticket_states", changes.tickets)
     await states.save(connection, "survey_states", changes.surveys)
     await accounts.save_attributes(connection, changes.attributes)
     for judged, rows in changes.scores.items():
         await scores.save(connection, judged, rows, new, now)
+    await history.insert(connection, changes.history)
+    await scores.keep_overrides(connection, changes.overrides)
     await scores.remember(connection, changes.memories)
 
 
@@ -122,9 +167,10 @@ async def _alert(
     """Write the alerts of all crossings, and a delivery of each for those who want it."""
     told: list[AlertRow] = []
     for each in crossed:
-        before = each.before
-        card = await load_scorecard(connection, policy, before.scorecard, before.scorecard_version)
-        told += crossing_alerts(each, card, base_url=base_url, quiet=before.account_id in quiet)
+        digest = await digest_of(connection, each, policy, now, is_history=each.account_id in quiet)
+        told += crossing_alerts(each, policy, base_url=base_url, digest=digest)
+    if policy.digest is not None:
+        await digests.add_moves(connection, UUID(policy.digest), band_moves(crossed))
     await alerts.insert(connection, told, now)
     loud = [alert.id for alert in told if not alert.quiet]
     outcome.alerts = len(told)

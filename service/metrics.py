@@ -17,6 +17,7 @@ LAG_RECORDS = Gauge("health_lag_records", "Records of the topic that this proces
 HALTED_PARTITIONS = Gauge("health_halted_partitions", "Partitions that wait for an operator")
 ALERTS = Counter("health_alerts", "Alerts written", ["state"])
 SWEPT = Counter("health_swept_accounts", "Accounts re-evaluated because time has passed")
+REEVALUATED = Counter("health_reevaluated_accounts", "Accounts judged anew because a scorecard or rule has changed")
 SWEEP_BACKLOG = Gauge("health_sweep_backlog_accounts", "Accounts that are due and not yet re-evaluated")
 RELAYED = Counter("health_relayed_dead_letters", "Dead letters published to their topic's dead-letter topic", ["topic"])
 REQUEST_SECONDS = Histogram(

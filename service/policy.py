@@ -8,13 +8,13 @@ import msgspec
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.advance import Policy
 from scoring.choice import in_order
 from scoring.documents import ScorecardDocument, parse
-from scoring.rules import BandRule, Condition, Rule, ScoreRule
+from scoring.policy import Policy
+from scoring.rules import Condition, Rule
 from scoring.scorecards import Scorecard, compile_scorecard
 from service.errors import HealthError
-from service.storage import policies, rules, scorecards
+from service.storage import policies, reevaluations, rules, scorecards
 
 KEEP_SECONDS = 1.0
 
@@ -26,38 +26,40 @@ def starter(name: str) -> Any:
 
 def read_condition(kind: str, document: dict[str, Any]) -> Condition:
     """A rule's condition from its stored parts."""
-    return msgspec.convert({**document, "kind": kind}, ScoreRule | BandRule)
+    condition: Condition = msgspec.convert({**document, "kind": kind}, Condition)
+    return condition
 
 
 async def load_policy(connection: AsyncConnection, retention: int) -> Policy:
     """The policy as it is in Postgres now; raises `HealthError` if no default scorecard is published."""
-    published = await scorecards.newest(connection)
-    try:
-        cards = in_order(
-            compile_scorecard(msgspec.convert(document, ScorecardDocument), version) for version, document in published
+    published = {
+        (version["name"], version["version"]): compile_scorecard(
+            msgspec.convert(version["document"], ScorecardDocument), version["version"]
         )
+        for version in await scorecards.versions(connection)
+    }
+    newest: dict[str, Scorecard] = {}
+    for (name, _), card in sorted(published.items(), key=lambda item: item[0]):
+        newest[name] = card
+    try:
+        cards = in_order(newest.values())
     except ValueError:
         raise HealthError("No default scorecard is published", "Run: account-health migrate") from None
-    stored = [rule for rule in await rules.all_rules(connection) if rule["enabled"]]
+    stored = [(each["enabled"], _rule(each)) for each in await rules.ever(connection)]
+    digest = await reevaluations.open_digest(connection)
     return Policy(
         scorecards=cards,
-        rules=tuple(
-            Rule(str(rule["id"]), rule["name"], read_condition(rule["kind"], rule["document"])) for rule in stored
-        ),
+        rules=tuple(rule for enabled, rule in stored if enabled),
         retention=retention,
+        published=published,
+        retired={rule.id: rule for enabled, rule in stored if not enabled},
+        quiet_sources=frozenset(await policies.quiet_sources(connection)),
+        digest=None if digest is None else str(digest),
     )
 
 
-async def load_scorecard(
-    connection: AsyncConnection, policy: Policy, name: str | None, version: int | None
-) -> Scorecard | None:
-    """A published scorecard, in force or not; None if there is no such version."""
-    if card := policy.scorecard(name, version):
-        return card
-    if name is None or version is None:
-        return None
-    document = await scorecards.get(connection, name, version)
-    return None if document is None else compile_scorecard(msgspec.convert(document, ScorecardDocument), version)
+def _rule(stored: dict[str, Any]) -> Rule:
+    return Rule(str(stored["id"]), stored["name"], read_condition(stored["kind"], stored["document"]))
 
 
 async def publish_default(connection: AsyncConnection, retention: int) -> bool:

@@ -16,7 +16,8 @@ from service.api.openapi import takes
 from service.api.problems import ProblemError, not_found
 from service.api.rule_documents import BODY, EXAMPLE, PATCH_BODY, parse_rule
 from service.ids import new_id
-from service.storage import rules, scores
+from service.reevaluation import begin_for_rule
+from service.storage import rules
 
 router = APIRouter(prefix="/v1/alert-rules", tags=["alerts"])
 
@@ -53,7 +54,8 @@ async def list_rules(api: Api) -> AlertRulePage:
     "", status_code=201, summary="Create an alert rule", dependencies=WRITE, openapi_extra=takes(BODY, EXAMPLE)
 )
 async def create_rule(body: JsonObject, api: Api) -> AlertRule:
-    """A rule of kind `score` fires beyond a level, one of kind `band` when the band becomes one of some.
+    """A rule of kind `score` fires beyond a level, one of kind `drop` after a fall of so many points in so many days,
+    one of kind `band` when the band becomes one of some, one of kind `silence` after so many times its rhythm.
 
     Accounts that are there already fire within moments. Names are unique: 409.
     """
@@ -89,10 +91,12 @@ async def change_rule(rule_id: UUID, body: JsonObject, api: Api) -> AlertRule:
 
 @router.delete("/{rule_id}", status_code=204, summary="Delete an alert rule", dependencies=WRITE)
 async def delete_rule(rule_id: UUID, api: Api) -> None:
-    """Its alerts stay."""
+    """Its alerts stay; those that fire are resolved within moments."""
     async with api.engine.begin() as connection:
+        rule = _found(await rules.get(connection, rule_id))
         if not await rules.remove(connection, rule_id):
             raise not_found("alert rule")
+        await begin_for_rule(connection, rule["name"], api.clock())
     api.policies.forget()
 
 
@@ -104,7 +108,7 @@ async def _save(api: Context, rule_id: UUID, body: dict[str, Any], *, is_new: bo
                 stored = await rules.create(connection, {"id": rule_id, **rule})
             else:
                 stored = _found(await rules.replace(connection, rule_id, rule))
-            await scores.make_all_due(connection)
+            await begin_for_rule(connection, rule["name"], api.clock())
     except IntegrityError:
         raise ProblemError(409, f"There is an alert rule named {rule['name']!r} already.") from None
     api.policies.forget()

@@ -12,7 +12,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from scoring.documents import ScorecardDocument
-from scoring.rules import BandRule, ScoreRule
+from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
 from service import cloudevents
 from service.api.health_document import Health
 from service.api.problems import MEDIA_TYPE, Problem
@@ -37,13 +37,16 @@ TAGS = [
     {"name": "operations", "description": "Keys, refused records, probes and metrics."},
 ]
 
+RULES = ("ScoreRule", "DropRule", "BandRule", "SilenceRule")
 _REF = "#/components/schemas/"
 _STRUCTS: dict[str, Any] = {
     "Health": Health,
     "Problem": Problem,
     "Scorecard": ScorecardDocument,
     "ScoreRule": ScoreRule,
+    "DropRule": DropRule,
     "BandRule": BandRule,
+    "SilenceRule": SilenceRule,
 }
 _RULE_HEAD = {
     "name": {"type": "string", "minLength": 1, "maxLength": 200},
@@ -93,7 +96,7 @@ def _components() -> dict[str, Any]:
     signals: tuple[Signal, ...] = ("usage", "ticket", "survey", "account")
     structs = {**_STRUCTS, **{f"{signal}-data": cloudevents.data_of(signal) for signal in signals}}
     (_, schemas) = msgspec.json.schema_components(structs.values(), ref_template=_REF + "{name}")
-    for rule in ("ScoreRule", "BandRule"):
+    for rule in RULES:
         schemas[rule]["properties"].update(_RULE_HEAD)
         schemas[rule]["required"].append("name")
     return {

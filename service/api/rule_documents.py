@@ -7,14 +7,11 @@ from msgspec import Struct
 
 from scoring.documents import Word
 from scoring.faults import fault_of
-from scoring.rules import BandRule, ScoreRule
-from service.api.openapi import ref
+from scoring.rules import KINDS, Condition
+from service.api.openapi import RULES, ref
 from service.api.problems import FieldError, invalid
 
-KINDS = ("score", "band")
-LATER_KINDS = ("drop", "silence")
-
-BODY: dict[str, Any] = {"oneOf": [ref("ScoreRule"), ref("BandRule")]}
+BODY: dict[str, Any] = {"oneOf": [ref(rule) for rule in RULES]}
 PATCH_BODY: dict[str, Any] = {"type": "object", "description": "Any of the fields that a rule of the kind has."}
 EXAMPLE = {
     "name": "At risk",
@@ -41,10 +38,9 @@ def parse_rule(body: dict[str, Any]) -> dict[str, Any]:
     if not head.name.isprintable():
         raise invalid(FieldError("name", "must be printable characters"))
     if head.kind not in KINDS:
-        why = "is not taken in this version" if head.kind in LATER_KINDS else "is not known"
-        raise invalid(FieldError("kind", f"{head.kind[:100]!r} {why}; send one of {', '.join(KINDS)}"))
+        raise invalid(FieldError("kind", f"{head.kind[:100]!r} is not known; send one of {', '.join(KINDS)}"))
     rest = {name: value for name, value in body.items() if name not in ("name", "enabled")}
-    condition: ScoreRule | BandRule = _convert(rest, ScoreRule | BandRule)
+    condition: Condition = _convert(rest, Condition)
     if problems := condition.problems():
         raise invalid(*(FieldError(problem.field, problem.message) for problem in problems))
     document = msgspec.to_builtins(condition)

@@ -10,29 +10,33 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.columns import columns
 
-ALERT_COLUMNS = "id, account_id, sequence, rule_id, rule, type, state, quiet, data, created_at"
+ALERT_COLUMNS = (
+    "id, account_id, sequence, rule_id, rule, type, state, quiet, data, created_at, digest_id, acknowledged_at, "
+    "acknowledged_by, snoozed_until"
+)
 
 
 class AlertRow(NamedTuple):
     """A row to write; `data` is the JSON text that webhooks send as data. A quiet alert is told to nobody."""
 
     id: UUID
-    account_id: str
-    sequence: int
-    rule_id: UUID
+    account_id: str | None
+    sequence: int | None
+    rule_id: UUID | None
     rule: str
     type: str
     state: str
     quiet: bool
     data: str
+    digest_id: UUID | None
 
 
 _INSERT = text("""
-    INSERT INTO alerts (id, account_id, sequence, rule_id, rule, type, state, quiet, data, created_at)
+    INSERT INTO alerts (id, account_id, sequence, rule_id, rule, type, state, quiet, data, digest_id, created_at)
     SELECT new.*, :now FROM unnest(
         CAST(:id AS uuid[]), CAST(:account_id AS text[]), CAST(:sequence AS bigint[]), CAST(:rule_id AS uuid[]),
         CAST(:rule AS text[]), CAST(:type AS text[]), CAST(:state AS text[]), CAST(:quiet AS bool[]),
-        CAST(CAST(:data AS text[]) AS json[])
+        CAST(CAST(:data AS text[]) AS json[]), CAST(:digest_id AS uuid[])
     ) AS new
 """)
 

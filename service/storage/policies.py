@@ -9,7 +9,9 @@ _LOCK = 0x706F6C696379  # "policy"
 
 _SIGNATURE = text("""
     SELECT (SELECT count(*) FROM scorecards), (SELECT max(published_at) FROM scorecards),
-           (SELECT count(*) FROM alert_rules), (SELECT max(updated_at) FROM alert_rules)
+           (SELECT count(*) FROM alert_rules), (SELECT max(updated_at) FROM alert_rules),
+           (SELECT digest_id FROM reevaluations WHERE finished_at IS NULL AND digest_id IS NOT NULL LIMIT 1),
+           (SELECT array_agg(source ORDER BY source) FROM source_outages WHERE ended_at IS NULL)
 """)
 
 
@@ -26,6 +28,11 @@ async def hold_alone(connection: AsyncConnection) -> None:
     await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
+async def quiet_sources(connection: AsyncConnection) -> list[str]:
+    """The sources of usage that have gone quiet."""
+    return list((await connection.execute(text("SELECT source FROM source_outages WHERE ended_at IS NULL"))).scalars())
+
+
 async def signature(connection: AsyncConnection) -> tuple[Any, ...]:
-    """What differs after every change of scorecards or rules."""
+    """What differs after every change of scorecards, rules, quiet sources, or of whether a digest is open."""
     return tuple((await connection.execute(_SIGNATURE)).one())

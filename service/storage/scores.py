@@ -5,37 +5,23 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.measures import Value
 from scoring.windows import from_day, from_micros, start_of
-from service.storage import policies
 from service.storage.columns import columns
-
-_decoder = msgspec.json.Decoder(list[Value])
-_encoder = msgspec.json.Encoder()
-
-
-def encode_readings(readings: list[Value]) -> str:
-    """The text kept in the column `readings`: a number, or the reason it is missing, for each measure."""
-    return _encoder.encode(readings).decode()
-
-
-def decode_readings(stored: str) -> list[Value]:
-    """What `encode_readings` kept."""
-    return _decoder.decode(stored)
 
 
 class ScoreRow(NamedTuple):
-    """A score to write; `readings` is as encoded."""
+    """A score to write; `readings` and `journal` are as encoded, `since` is a day number."""
 
     account_id: str
     score: float | None
     band: str
     coverage: float
     readings: str
+    since: int
+    journal: bytes | None
 
 
 class Judged(NamedTuple):
@@ -50,21 +36,23 @@ class Judged(NamedTuple):
 # needn't be encoded, parsed and compared row by row.
 _NEW = """unnest(
         CAST(:account_id AS text[]), CAST(:score AS float8[]), CAST(:band AS text[]), CAST(:coverage AS float8[]),
-        CAST(:readings AS text[])
-    ) AS new (account_id, score, band, coverage, readings)"""
+        CAST(:readings AS text[]), CAST(:since AS int[]), CAST(:journal AS bytea[])
+    ) AS new (account_id, score, band, coverage, readings, since, journal)"""
 
 _UPDATE = text(f"""
     UPDATE scores SET
         score = new.score, band = new.band, coverage = new.coverage, readings = CAST(new.readings AS json),
+        since = date '1970-01-01' + new.since, journal = new.journal,
         day = :day, scorecard = :scorecard, scorecard_version = :version, evaluated_at = :now, due_at = :due_at
     FROM {_NEW}
     WHERE scores.account_id = new.account_id
 """)  # noqa: S608 - made of this module's own text
 
 _INSERT = text(f"""
-    INSERT INTO scores (account_id, score, band, coverage, readings, day, scorecard, scorecard_version, evaluated_at,
-                        due_at)
+    INSERT INTO scores (account_id, score, band, coverage, readings, since, journal, day, scorecard, scorecard_version,
+                        evaluated_at, due_at)
     SELECT new.account_id, new.score, new.band, new.coverage, CAST(new.readings AS json),
+           date '1970-01-01' + new.since, new.journal,
            CAST(:day AS date), CAST(:scorecard AS text), CAST(:version AS int), CAST(:now AS timestamptz),
            CAST(:due_at AS timestamptz)
     FROM {_NEW}
@@ -117,6 +105,26 @@ async def remember(connection: AsyncConnection, rows: Sequence[MemoryRow]) -> No
         await connection.execute(_REMEMBER, columns(rows))
 
 
+class OverrideRow(NamedTuple):
+    """An account's override as encoded, or None to have none."""
+
+    account_id: str
+    override: str | None
+
+
+_OVERRIDE = text("""
+    UPDATE scores SET override = CAST(new.override AS json)
+    FROM unnest(CAST(:account_id AS text[]), CAST(:override AS text[])) AS new (account_id, override)
+    WHERE scores.account_id = new.account_id
+""")
+
+
+async def keep_overrides(connection: AsyncConnection, rows: Sequence[OverrideRow]) -> None:
+    """Write, after `save`, the overrides of the few accounts where one was set or has ended."""
+    if rows:
+        await connection.execute(_OVERRIDE, columns(rows))
+
+
 _CLAIM = text("""
     SELECT account_id FROM scores WHERE due_at <= :now
     ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
@@ -128,15 +136,6 @@ _BACKLOG = text("SELECT count(*) FROM scores WHERE due_at <= :now")
 async def claim_due(connection: AsyncConnection, now: datetime, limit: int) -> list[str]:
     """Lock up to `limit` accounts that are due by `now`, passing over those that others hold."""
     return list((await connection.execute(_CLAIM, {"now": now, "limit": limit})).scalars())
-
-
-async def make_all_due(connection: AsyncConnection) -> int:
-    """Have the sweeper look at every account, because what they are judged by has changed; returns how many.
-
-    Waits for those who are judging by what was in force before, so that nothing they write comes after this.
-    """
-    await policies.hold_alone(connection)
-    return (await connection.execute(text("UPDATE scores SET due_at = '-infinity'"))).rowcount
 
 
 async def backlog(connection: AsyncConnection, now: datetime) -> int:

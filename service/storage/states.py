@@ -1,36 +1,42 @@
 """Account states: lock the accounts of a batch, read what the fold left, write what it leaves now."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Literal, NamedTuple
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from scoring.scorecards import Band
 from service.storage.columns import columns
 
-SignalTable = Literal["usage_states", "ticket_states", "survey_states"]
+SignalTable = Literal["ticket_states", "survey_states"]
 
 
 class StoredAccount(NamedTuple):
     """What is stored of an account: its states as encoded, and the score as it was last made.
 
-    `scorecard`, `scorecard_version` and `readings` are null until first evaluated.
+    What is of the score is null until first evaluated; `day` and `since` are day numbers, `override` is as encoded.
+    `source` sent the newest usage.
     """
 
     account_id: str
-    usage: bytes | None
-    tickets: bytes | None
-    surveys: bytes | None
-    attributes: bytes | None
-    score: float | None
-    band: str
-    day: date | None
-    scorecard: str | None
-    scorecard_version: int | None
-    readings: str | None
-    rule_memory: bytes | None
-    sequence: int
+    usage: bytes | None = None
+    tickets: bytes | None = None
+    surveys: bytes | None = None
+    attributes: bytes | None = None
+    source: str | None = None
+    score: float | None = None
+    band: Band = "unknown"
+    coverage: float = 0.0
+    day: int | None = None
+    since: int | None = None
+    scorecard: str | None = None
+    scorecard_version: int | None = None
+    readings: str | None = None
+    journal: bytes | None = None
+    override: str | None = None
+    rule_memory: bytes | None = None
+    sequence: int = 0
 
 
 class StateRow(NamedTuple):
@@ -39,6 +45,15 @@ class StateRow(NamedTuple):
     account_id: str
     state: bytes
     newest_at: int
+
+
+class UsageRow(NamedTuple):
+    """The same for usage, with who sent the newest of it."""
+
+    account_id: str
+    state: bytes
+    newest_at: int
+    source: str
 
 
 _LOCK = text("SELECT account_id FROM scores WHERE account_id = ANY(:ids) ORDER BY account_id FOR UPDATE")
@@ -54,8 +69,10 @@ _COMPLETE = text("""
 """)
 
 _READ = text("""
-    SELECT s.account_id, u.state, t.state, v.state, a.registers,
-           s.score, s.band, s.day, s.scorecard, s.scorecard_version, CAST(s.readings AS text), s.rule_memory, s.sequence
+    SELECT s.account_id, u.state, t.state, v.state, a.registers, u.source,
+           s.score, s.band, s.coverage, s.day - date '1970-01-01', s.since - date '1970-01-01', s.scorecard,
+           s.scorecard_version, CAST(s.readings AS text),
+           s.journal, CAST(s.override AS text), s.rule_memory, s.sequence
     FROM unnest(CAST(:ids AS text[])) AS ids (account_id)
     JOIN scores s ON s.account_id = ids.account_id
     LEFT JOIN accounts a ON a.account_id = ids.account_id
@@ -72,11 +89,19 @@ def _upsert(table: SignalTable) -> TextClause:
         FROM unnest(CAST(:account_id AS text[]), CAST(:state AS bytea[]), CAST(:newest_at AS bigint[]))
              AS new (account_id, state, newest_at)
         ON CONFLICT (account_id) DO UPDATE SET state = excluded.state, newest_at = excluded.newest_at
-    """)  # noqa: S608 - the table's name is one of three literals
+    """)  # noqa: S608 - the table's name is one of two literals
 
+
+_UPSERT_USAGE = text("""
+    INSERT INTO usage_states (account_id, state, newest_at, source)
+    SELECT account_id, state, to_timestamp(nullif(newest_at, 0) / 1000000.0::float8), source
+    FROM unnest(CAST(:account_id AS text[]), CAST(:state AS bytea[]), CAST(:newest_at AS bigint[]),
+                CAST(:source AS text[])) AS new (account_id, state, newest_at, source)
+    ON CONFLICT (account_id) DO UPDATE
+    SET state = excluded.state, newest_at = excluded.newest_at, source = excluded.source
+""")
 
 _UPSERTS: dict[SignalTable, TextClause] = {
-    "usage_states": _upsert("usage_states"),
     "ticket_states": _upsert("ticket_states"),
     "survey_states": _upsert("survey_states"),
 }
@@ -107,12 +132,18 @@ async def lock(connection: AsyncConnection, account_ids: list[str]) -> set[str]:
 
 def blank(account_id: str) -> StoredAccount:
     """What there is of an account that was just created."""
-    return StoredAccount(account_id, None, None, None, None, None, "unknown", None, None, None, None, None, 0)
+    return StoredAccount(account_id)
 
 
 async def read(connection: AsyncConnection, account_ids: list[str]) -> list[StoredAccount]:
     """The stored state of the accounts that exist, in no particular order; locks nothing."""
     return list(map(StoredAccount._make, await connection.execute(_READ, {"ids": account_ids})))
+
+
+async def save_usage(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
+    """Write the states of usage."""
+    if rows:
+        await connection.execute(_UPSERT_USAGE, columns(rows))
 
 
 async def save(connection: AsyncConnection, table: SignalTable, rows: Sequence[StateRow]) -> None:

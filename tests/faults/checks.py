@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.advance import Policy, judge
+from scoring.advance import judge
+from scoring.policy import Policy
 from scoring.state import AccountState, encode, fold
 from scoring.windows import from_day, start_of, to_day
 from service.changes import read_state

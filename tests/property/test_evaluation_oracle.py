@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.advance import Policy, judge
+from scoring.advance import judge
 from scoring.choice import in_order
 from scoring.documents import parse
+from scoring.policy import Policy
 from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, evaluate
 from scoring.state import AccountState
 from scoring.windows import start_of

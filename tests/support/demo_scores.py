@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from scoring.advance import Policy, advance, judge
+from scoring.advance import advance, judge
 from scoring.choice import in_order
 from scoring.documents import parse
+from scoring.policy import Policy
 from scoring.scorecards import Evaluation, compile_scorecard
 from scoring.state import AccountState
 from scoring.windows import to_micros
@@ -52,6 +53,6 @@ class World:
         for event in events:
             by_account[event.account_id].append(decode_structured(event.signal, event.encode(), micros).event)
         for account_id, found in by_account.items():
-            step = advance(self._states[account_id], {}, found, POLICY, micros)
+            step = advance(self._states[account_id], None, {}, found, POLICY, micros)
             assert not step.late
             self.evaluations[account_id] = step.evaluation

@@ -1,0 +1,75 @@
+"""What an account's rules make of its score: which of them began to fire, and which ceased."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from scoring.measures import CATALOGUE, Missing, Parameters, Value
+from scoring.policy import Policy
+from scoring.rules import OK, Memory, Rule, Seen, SilenceRule, close_day, end, ready_at, step, worth_keeping
+from scoring.scorecards import Evaluation
+from scoring.standing import Override
+from scoring.state import AccountState
+
+Closing = tuple[int, float | None]
+"""A day that is over, and its last score."""
+
+Memories = Mapping[str, Memory]
+"""By rule id; a rule that isn't there is plain ok."""
+
+silence_ratio = CATALOGUE["silence_ratio"].build(Parameters())
+
+
+class Crossing(Struct, frozen=True):
+    """A rule began or ceased to fire."""
+
+    rule: Rule
+    state: str
+    """`firing` or `resolved`."""
+
+
+class Verdicts(Struct, frozen=True):
+    """What the rules remember now, what crossed, and when one that is pending may fire (microseconds; 0: none is)."""
+
+    memory: dict[str, Memory]
+    crossings: list[Crossing]
+    ready_at: int = 0
+
+
+def see(state: AccountState, evaluation: Evaluation, override: Override | None, policy: Policy, held: bool) -> Seen:
+    """What rules look at; `state` has been settled up to the evaluation's day."""
+    score, band = override.over(evaluation) if override else (evaluation.score, evaluation.band)
+    asked = any(isinstance(rule.condition, SilenceRule) for rule in policy.rules)
+    silence: Value = silence_ratio(state, evaluation.day) if asked else Missing.NO_USAGE
+    return Seen(evaluation.day, score, band, silence, held)
+
+
+def apply_rules(
+    state: AccountState, memory: Memories, closings: Sequence[Closing], seen: Seen, policy: Policy, now: int
+) -> Verdicts:
+    """Step every rule once, after the days that closed since."""
+    value = state.attributes.value
+    segment, stage, owner = value("segment"), value("stage"), value("owner")
+    kept: dict[str, Memory] = {}
+    crossings: list[Crossing] = []
+    waiting: list[int] = []
+    for rule in policy.rules:
+        condition = rule.condition
+        before = memory.get(rule.id, OK)
+        for day, score in closings:
+            before = close_day(condition, before, day, score)
+        applies = condition.applies(segment, stage, owner)
+        after = step(rule, before, seen, now) if applies else end(before, now)
+        if worth_keeping(condition, after, now):
+            kept[rule.id] = after
+        if (before.state == "firing") != (after.state == "firing"):
+            crossings.append(Crossing(rule, "firing" if after.state == "firing" else "resolved"))
+        if after.state == "pending":
+            waiting.append(ready_at(condition, after))
+    return Verdicts(kept, [*crossings, *_retire(memory, policy)], min(waiting, default=0))
+
+
+def _retire(memory: Memories, policy: Policy) -> list[Crossing]:
+    """What rules that are no longer in force had fired is over."""
+    gone = [policy.retired[rule] for rule, last in memory.items() if rule in policy.retired and last.state == "firing"]
+    return [Crossing(rule, "resolved") for rule in gone]

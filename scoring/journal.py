@@ -1,0 +1,144 @@
+"""The journal of a day: by what an account's measures moved, in points, cause by cause.
+
+Most accounts are moved by the calendar once a day and by events from then on. So the last cause stays open: what it
+moved is the difference between where it began (`base`) and where the score stands, and folding an event only adds the
+event's id. When another cause takes over, the difference is worked out and kept.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from scoring.points import Points, add, change, points
+from scoring.readings import decode_readings, encode_readings
+from scoring.scorecards import Evaluation, Scorecard, score
+
+Cause = Literal["time", "events", "correction", "scorecard", "override"]
+"""`correction`: events that tell of days before the one that the account was last judged at."""
+
+MOST_IDS = 5
+"""How many events a cause names: the newest. So many words on it are kept, too."""
+
+EventId = tuple[str, str]
+"""Source and id."""
+
+
+class Reason(Struct, frozen=True, gc=False):
+    """Why a score moved, to be noted: the cause, when (microseconds), the events, and a word on it."""
+
+    cause: Cause
+    at: int
+    events: int = 0
+    ids: tuple[EventId, ...] = ()
+    note: str = ""
+
+
+_NO_ENTRIES = b"\x90"  # an empty array, in MessagePack
+
+
+class Entry(Struct, array_like=True):
+    """What one cause moved on a day. Of the cause that is open, `deltas` lack what it has moved since the base."""
+
+    cause: Cause
+    at: int
+    """When it last did, in microseconds."""
+    events: int = 0
+    ids: tuple[EventId, ...] = ()
+    deltas: Points = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Base(Struct, array_like=True, frozen=True):
+    """Where the open cause began: readings as encoded, and the scorecard that judged them."""
+
+    readings: str
+    scorecard: str
+    version: int
+
+
+class Journal(Struct, array_like=True):
+    """A day's causes. Without a base, the open one began at nothing. `closed` are entries, left encoded: adding to the
+    open one needn't look at them.
+    """
+
+    open: Entry | None = None
+    base: Base | None = None
+    closed: Raw = field(default_factory=lambda: Raw(_NO_ENTRIES))
+
+
+Moved = tuple[Entry, Mapping[str, int]]
+"""An entry, and by how much its cause moved each measure."""
+
+FindScorecard = Callable[[str, int], Scorecard | None]
+
+_decoder = msgspec.msgpack.Decoder(Journal)
+_entries = msgspec.msgpack.Decoder(list[Entry])
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def encode_journal(journal: Journal) -> bytes:
+    """The bytes that are stored."""
+    return _encode(journal)
+
+
+def decode_journal(stored: bytes | None) -> Journal:
+    """What `encode_journal` was given; an empty journal for None."""
+    return _decoder.decode(stored) if stored else Journal()
+
+
+def note(journal: Journal, reason: Reason, before: Callable[[], Evaluation | None], find: FindScorecard) -> None:
+    """Note in `journal`, in place, that `reason` is about to move what `before` gives.
+
+    `before` is only asked where another cause takes over; `find` finds the scorecard of the base.
+    """
+    entry = journal.open
+    if entry is None or entry.cause != reason.cause:
+        entry = _take_over(journal, reason, before(), find)
+    entry.at = reason.at
+    entry.events += reason.events
+    if reason.ids:
+        entry.ids = (*entry.ids, *reason.ids)[-MOST_IDS:]
+    if reason.note and reason.note not in entry.notes:
+        entry.notes = (*entry.notes, reason.note)[-MOST_IDS:]
+
+
+def _take_over(journal: Journal, reason: Reason, standing: Evaluation | None, find: FindScorecard) -> Entry:
+    entries = _entries.decode(journal.closed)
+    if journal.open is not None:
+        _close(journal.open, journal.base, standing, find)
+        entries.append(journal.open)
+    known = next((entry for entry in entries if entry.cause == reason.cause), None)
+    if known is None:
+        known = Entry(reason.cause, reason.at)
+    else:
+        entries.remove(known)
+    journal.closed = Raw(_encode(entries))
+    journal.open = known
+    journal.base = _base(standing)
+    return known
+
+
+def _base(evaluation: Evaluation | None) -> Base | None:
+    if evaluation is None:
+        return None
+    return Base(encode_readings(evaluation.readings), evaluation.card.name, evaluation.card.version)
+
+
+def _close(entry: Entry, base: Base | None, standing: Evaluation | None, find: FindScorecard) -> None:
+    add(entry.deltas, change(points(_evaluated(base, find)), points(standing)))
+
+
+def _evaluated(base: Base | None, find: FindScorecard) -> Evaluation | None:
+    card = find(base.scorecard, base.version) if base else None
+    return score(decode_readings(base.readings), card, 0) if base and card else None
+
+
+def entries(journal: Journal, standing: Evaluation | None, find: FindScorecard) -> list[Moved]:
+    """Each cause's entry with all that it moved; `standing` is what the score came to at the day's end."""
+    if journal.open is None:
+        return []
+    moved = dict(journal.open.deltas)
+    add(moved, change(points(_evaluated(journal.base, find)), points(standing)))
+    return [*((entry, entry.deltas) for entry in _entries.decode(journal.closed)), (journal.open, moved)]

@@ -1,0 +1,46 @@
+"""What stands of an account: the score as it was last made, since when, and what happened on that day."""
+
+from msgspec import Struct
+
+from scoring.readings import decode_readings
+from scoring.scorecards import Band, Evaluation, Scorecard, band_of, score
+
+
+class Override(Struct, frozen=True, omit_defaults=True):
+    """A score or a band set by hand. Times are in microseconds; without `expires_at` it stays until taken back."""
+
+    reason: str
+    author: str
+    set_at: int
+    score: float | None = None
+    band: Band | None = None
+    expires_at: int | None = None
+
+    def over(self, evaluation: Evaluation) -> tuple[float | None, Band]:
+        """The score and band that count, in place of what was computed. A score by hand has the scorecard's band."""
+        if self.score is None:
+            return evaluation.score, self.band or evaluation.band
+        card = evaluation.card
+        return self.score, self.band or band_of(self.score, card.yellow, card.green)
+
+
+class Standing(Struct, frozen=True, gc=False):
+    """A score of `day`, with whose points all days from `since` on were the same. Days are day numbers.
+
+    `readings` are as encoded, and so is `journal`: what moved the account on the day `since`, up to there.
+    """
+
+    day: int
+    since: int
+    score: float | None
+    band: Band
+    coverage: float
+    scorecard: str
+    version: int
+    readings: str
+    journal: bytes | None = None
+    override: Override | None = None
+
+    def evaluation(self, card: Scorecard) -> Evaluation:
+        """The evaluation that left it, by its scorecard."""
+        return score(decode_readings(self.readings), card, self.day)

@@ -1,0 +1,89 @@
+"""Digests: what a backfill or a published scorecard sets off is summed up in one alert, instead of a storm."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scoring.policy import Policy
+from service.changes import Crossed
+from service.ids import new_id
+from service.storage import alerts, deliveries, digests
+from service.storage.alerts import AlertRow
+
+TYPE = "health.digest"
+BACKFILL_PAUSE = timedelta(seconds=60)
+"""A backfill that has set off nothing for so long is told."""
+
+
+async def digest_of(
+    connection: AsyncConnection, crossed: Crossed, policy: Policy, now: datetime, *, is_history: bool
+) -> UUID | None:
+    """The digest that an account's crossings belong into; None if each is told for itself."""
+    if crossed.step.switched and policy.digest is not None:
+        return UUID(policy.digest)
+    if is_history and crossed.step.crossings:
+        return await digests.open_one(connection, "backfill", "", now)
+    return None
+
+
+def band_moves(crossed: Sequence[Crossed]) -> Counter[tuple[str, str]]:
+    """How many of the accounts went from band to band when another scorecard began to judge them."""
+    return Counter(
+        (each.before.band, each.step.evaluation.band) for each in crossed if each.step.switched and each.before
+    )
+
+
+async def tell_paused_backfills(connection: AsyncConnection, now: datetime, base_url: str) -> int:
+    """Tell the digests of backfills that have paused; how many."""
+    found = await digests.paused(connection, now - BACKFILL_PAUSE)
+    for digest in found:
+        await tell(connection, digest, now, base_url)
+    return len(found)
+
+
+async def tell(connection: AsyncConnection, digest: UUID, now: datetime, base_url: str) -> None:
+    """Close a digest and write its alert, with its deliveries; nothing if that was done before."""
+    closed = await digests.close(connection, digest, now)
+    if closed is None:
+        return
+    rules = [dict(row._mapping) for row in await digests.crossings(connection, digest)]
+    bands = [dict(row._mapping) for row in await digests.moves(connection, digest)]
+    if not rules and not bands:
+        return
+    about: dict[str, Any] = {
+        "id": digest,
+        "cause": closed.cause,
+        "subject": closed.subject,
+        "since": closed.opened_at,
+        "rules": rules,
+        "bands": bands,
+    }
+    row = _alert(digest, about, base_url)
+    await alerts.insert(connection, [row], now)
+    await deliveries.enqueue(connection, [row.id], now)
+
+
+def _alert(digest: UUID, about: dict[str, Any], base_url: str) -> AlertRow:
+    nothing = dict.fromkeys(
+        ("account_id", "account_name", "score", "previous_score", "band", "previous_band", "threshold", "sequence")
+    )
+    rule = f"digest of a {about['cause']}"
+    url = f"{base_url}/v1/alerts?digest={digest}"
+    data: dict[str, Any] = {**nothing, "rule": rule, "state": "digest", "drivers": [], "url": url, "digest": about}
+    return AlertRow(
+        id=new_id(),
+        account_id=None,
+        sequence=None,
+        rule_id=None,
+        rule=rule,
+        type=TYPE,
+        state="digest",
+        quiet=False,
+        data=msgspec.json.encode(data).decode(),
+        digest_id=None,
+    )

@@ -1,0 +1,58 @@
+"""All accounts are judged anew, in the background: who changes a scorecard or a rule begins it, sweepers go on."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scoring.events import Event
+from scoring.policy import Policy
+from service import digests
+from service.evaluation import advance_accounts
+from service.storage import digests as stored_digests
+from service.storage import policies, reevaluations
+from service.storage.reevaluations import Reevaluation
+
+
+async def begin_for_scorecard(connection: AsyncConnection, subject: str, now: datetime) -> UUID:
+    """Have all accounts judged anew because a scorecard was published, and one digest told of what that sets off.
+
+    In the transaction that publishes; whoever is judging by what was in force before is waited for.
+    """
+    digest = await reevaluations.open_digest(connection)
+    if digest is None:
+        digest = await stored_digests.open_one(connection, "scorecard", subject, now)
+    return await _begin(connection, "scorecard", subject, digest, now)
+
+
+async def begin_for_rule(connection: AsyncConnection, subject: str, now: datetime) -> UUID:
+    """Have all accounts judged anew because a rule has changed, in the transaction that changes it."""
+    return await _begin(connection, "rule", subject, None, now)
+
+
+async def _begin(
+    connection: AsyncConnection, cause: reevaluations.Cause, subject: str, digest: UUID | None, now: datetime
+) -> UUID:
+    begun = await reevaluations.begin(connection, cause, subject, digest, now)
+    # Last, and held only until the commit: nobody may judge by what was in force before once the walk has begun.
+    await policies.hold_alone(connection)
+    return begun
+
+
+async def carry_on(
+    connection: AsyncConnection, under_way: Reevaluation, policy: Policy, now: datetime, *, limit: int, base_url: str
+) -> int:
+    """Judge up to `limit` more accounts, in the transaction that has taken it; returns how many there were.
+
+    After the last, the digest is told.
+    """
+    account_ids = await reevaluations.following(connection, under_way.cursor, limit)
+    if account_ids:
+        nothing: dict[str, list[Event]] = {account_id: [] for account_id in account_ids}
+        await advance_accounts(connection, nothing, policy, now, base_url=base_url)
+        await reevaluations.move_on(connection, under_way.id, account_ids[-1], len(account_ids))
+        return len(account_ids)
+    await reevaluations.finish(connection, under_way.id, now)
+    if under_way.digest_id is not None:
+        await digests.tell(connection, under_way.digest_id, now, base_url)
+    return 0

@@ -1,0 +1,63 @@
+"""What a rule on drops has to know before its first day: the scores that an account closed earlier days with."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scoring.policy import Policy
+from scoring.rules import OK, DropRule, Memory, Rule, close_day
+from service.changes import read_memory
+from service.storage import history
+from service.storage.history import Closing
+from service.storage.states import StoredAccount
+
+Seeds = dict[str, dict[str, Memory]]
+"""By account and rule."""
+
+Run = tuple[int, float | None]
+"""The last of some days that all closed with the same score, and that score."""
+
+
+async def seed_drops(connection: AsyncConnection, stored: Sequence[StoredAccount], policy: Policy) -> Seeds:
+    """Memories, from history, of the rules on drops that accounts have none of yet: a rule that was just made."""
+    unseeded = {account.account_id: rules for account in stored if (rules := _without_memory(account, policy.drops))}
+    if not unseeded:
+        return {}
+    longest = max(rule.condition.days for rule in policy.drops if isinstance(rule.condition, DropRule))
+    standing = {account.account_id: account for account in stored if account.account_id in unseeded}
+    first = min(account.day for account in standing.values() if account.day is not None) - longest
+    found = await history.closings(connection, sorted(unseeded), first)
+    by_account = {account_id: list(some) for account_id, some in groupby(found, lambda closing: closing.account_id)}
+    return {
+        account_id: _seeds(rules, _closings(standing[account_id], by_account.get(account_id, [])))
+        for account_id, rules in unseeded.items()
+    }
+
+
+def _seeds(rules: Sequence[Rule], runs: Sequence[Run]) -> dict[str, Memory]:
+    return {rule.id: remembered(rule, runs) for rule in rules}
+
+
+def _without_memory(account: StoredAccount, drops: Sequence[Rule]) -> list[Rule]:
+    if account.day is None:
+        return []
+    memory = read_memory(account)
+    return [rule for rule in drops if rule.id not in memory]
+
+
+def _closings(account: StoredAccount, runs: Sequence[Closing]) -> list[Run]:
+    """The runs of an account that ended, and the one that lasts, as far as its days are over."""
+    closed: list[Run] = [(run.day, run.score) for run in runs]
+    if account.day is not None and account.since is not None and account.since < account.day:
+        closed.append((account.day - 1, account.score))
+    return closed
+
+
+def remembered(rule: Rule, runs: Sequence[Run]) -> Memory:
+    """What the rule would remember of runs of days, in order, had it been there all along."""
+    memory = OK
+    for last, score in runs:
+        # All days of a run closed alike: the last of them says as much as all.
+        memory = close_day(rule.condition, memory, last, score)
+    return memory
