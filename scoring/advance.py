@@ -59,7 +59,7 @@ def advance(
         due = min(due, stands.override.expires_at)
     if not policy.rules and not memory:
         return Step(evaluation, stands, {}, [], course.timeline.closed, course.switched, course.late, due)
-    held = not events and source in policy.quiet_sources
+    held = not events and override is UNSET and source in policy.quiet_sources
     seen = see(settled(state, evaluation.day), evaluation, stands.override, policy, held)
     verdicts = apply_rules(state, memory, course.closings, seen, policy, now)
     return Step(

@@ -21,6 +21,8 @@ LONGEST_GAP = 400
 class Course:
     """Takes an account from what stands to `now`, its state in place, and keeps what is to be known of the way."""
 
+    __slots__ = ("_card", "_day", "_now", "_policy", "_state", "closings", "late", "switched", "timeline")
+
     def __init__(self, state: AccountState, standing: Standing | None, policy: Policy, now: int) -> None:
         """`now` is in microseconds."""
         self.closings: list[Closing] = []
@@ -36,17 +38,22 @@ class Course:
 
     def run(self, events: Sequence[Event]) -> None:
         """Fold events on their broker's days, and judge every day up to that of now or of the newest event."""
-        broker_days = [event.broker_day for event in events]
-        today = max([day_of(self._now), self._state.newest, self._day or 0, *broker_days])
-        first = min(broker_days, default=today) if self._day is None else self._day
+        newest = max([event.broker_day for event in events], default=0)
+        today = max(day_of(self._now), self._state.newest, self._day or 0, newest)
+        first = self._day
+        if first is None:
+            first = min([event.broker_day for event in events], default=today)
         if first == today:
+            self._expire(today, self._now)
             self._live(today, events, self._now)
             return
         first = max(first, today - LONGEST_GAP)
         for day in range(first, today + 1):
             came = [event for event in events if max(event.broker_day, first) == day]
+            at = self._now if day == today else start_of(day + 1) - 1
+            self._expire(day, at)
             if came or day != self._day:
-                self._live(day, came, self._now if day == today else start_of(day + 1) - 1)
+                self._live(day, came, at)
             if day < today and (evaluation := self.timeline.evaluation):
                 self.closings.append((day, evaluation.score))
 
@@ -58,13 +65,10 @@ class Course:
 
     def _live(self, day: int, events: Sequence[Event], at: int) -> None:
         """Judge one day, with the events that came on it, up to the instant `at`."""
-        state = settled(self._state, day)
-        if self.timeline.override is not None:
-            self._expire(self.timeline.override, day, at)
         for cause, part in _parts(self._day, day, events):
             if part:
                 self.late += fold(self._state, part, self._policy.retention)
-                state = settled(self._state, day)
+            state = settled(self._state, day)
             card = self._card or choose(self._policy.scorecards, state, day)
             self.timeline.move(_reason(cause, part, at), evaluate(card, state, day))
         applies = choose(self._policy.scorecards, state, day)
@@ -76,9 +80,11 @@ class Course:
         self._card = applies
         self._day = day
 
-    def _expire(self, override: Override, day: int, at: int) -> None:
-        if override.expires_at is not None and override.expires_at <= at:
-            self.timeline.set_override(Reason("override", at, note=f"{override.author}'s has expired"), None, day)
+    def _expire(self, day: int, at: int) -> None:
+        override = self.timeline.override
+        if override is not None and override.expires_at is not None and override.expires_at <= at:
+            reason = Reason("override", override.expires_at, note=f"{override.author}'s has expired")
+            self.timeline.set_override(reason, None, day)
 
 
 def settled(state: AccountState, day: int) -> AccountState:
@@ -94,6 +100,8 @@ def _parts(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[
     if before is None:
         return [("events", events)]
     known = start_of(before)
+    if day == before and events and min([event.at for event in events]) >= known:
+        return [("events", events)]
     old = [event for event in events if event.at < known]
     parts: list[tuple[Cause, Sequence[Event]]] = []
     if day > before or not events:

@@ -18,7 +18,7 @@ from scoring.scorecards import Evaluation, Scorecard, score
 Cause = Literal["time", "events", "correction", "scorecard", "override"]
 """`correction`: events that tell of days before the one that the account was last judged at."""
 
-MOST_IDS = 5
+MOST_IDS = 3
 """How many events a cause names: the newest. So many words on it are kept, too."""
 
 EventId = tuple[str, str]

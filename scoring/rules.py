@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from scoring.documents import Problem, Score, Word
 from scoring.measures import Missing, Value
-from scoring.scorecards import Band
+from scoring.scorecards import DECIMALS, Band
 
 State = Literal["ok", "pending", "firing"]
 Verdict = Literal["breach", "clear", "between", "unknown"]
@@ -131,7 +131,8 @@ class DropRule(RuleFilter, frozen=True, tag="drop", tag_field="kind", kw_only=Tr
         if seen.score is None:
             return "unknown"
         high = next((score for day, score in memory.peaks if seen.day - self.days <= day < seen.day), None)
-        return "breach" if high is not None and high - seen.score >= self.points else "clear"
+        # Rounded like scores, so that a fall of 10 on paper doesn't come out a hair below 10.
+        return "breach" if high is not None and round(high - seen.score, DECIMALS) >= self.points else "clear"
 
 
 class SilenceRule(RuleFilter, frozen=True, tag="silence", tag_field="kind", kw_only=True):

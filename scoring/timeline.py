@@ -86,7 +86,10 @@ class Timeline:
     def _note(self, reason: Reason) -> None:
         if self._journal is None:
             self._journal = decode_journal(self._stands.journal if self._stands else None)
-        note(self._journal, reason, lambda: self.evaluation, self._find)
+        note(self._journal, reason, self._before, self._find)
+
+    def _before(self) -> Evaluation | None:
+        return self.evaluation
 
     def _standing(self, day: int) -> Standing:
         """What stands, as of `day`."""

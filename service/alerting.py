@@ -10,7 +10,7 @@ from scoring.crossings import Crossing
 from scoring.drivers import drivers
 from scoring.policy import Policy
 from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
-from scoring.scorecards import MeasureResult
+from scoring.scorecards import Band, Evaluation
 from scoring.standing import Standing
 from service.changes import Crossed
 from service.ids import new_id
@@ -22,19 +22,20 @@ def crossing_alerts(crossed: Crossed, policy: Policy, *, base_url: str, digest: 
 
     With a digest they are quiet: it tells them all at once.
     """
-    step, before, account_id = crossed.step, crossed.before, crossed.account_id
+    step, account_id = crossed.step, crossed.account_id
     if not step.crossings:
         return []
-    override = step.standing.override
-    score, band = override.over(step.evaluation) if override else (step.evaluation.score, step.evaluation.band)
+    before = _evaluation(crossed.before, policy)
+    score, band = _counting(step.standing, step.evaluation)
+    previous_score, previous_band = _counting(crossed.before, before)
     common: dict[str, Any] = {
         "account_id": account_id,
         "account_name": crossed.name,
         "score": score,
-        "previous_score": before.score if before else None,
+        "previous_score": previous_score,
         "band": band,
-        "previous_band": before.band if before else "unknown",
-        "drivers": drivers(_measures(before, policy), step.evaluation),
+        "previous_band": previous_band,
+        "drivers": drivers(before.measures if before else None, step.evaluation),
         "url": f"{base_url}/v1/accounts/{quote(account_id, safe='')}/health",
     }
     return [
@@ -43,9 +44,16 @@ def crossing_alerts(crossed: Crossed, policy: Policy, *, base_url: str, digest: 
     ]
 
 
-def _measures(before: Standing | None, policy: Policy) -> dict[str, MeasureResult] | None:
-    card = policy.find(before.scorecard, before.version) if before else None
-    return before.evaluation(card).measures if before and card else None
+def _evaluation(standing: Standing | None, policy: Policy) -> Evaluation | None:
+    card = policy.find(standing.scorecard, standing.version) if standing else None
+    return standing.evaluation(card) if standing and card else None
+
+
+def _counting(standing: Standing | None, evaluation: Evaluation | None) -> tuple[float | None, Band]:
+    """The score and band that count: those that were computed, or set by hand in their place."""
+    if standing is None or evaluation is None:
+        return None, "unknown"
+    return standing.override.over(evaluation) if standing.override else (evaluation.score, evaluation.band)
 
 
 def _alert(crossing: Crossing, data: dict[str, Any], digest: UUID | None) -> AlertRow:

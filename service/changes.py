@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from scoring.advance import Step, advance
@@ -15,13 +14,11 @@ from scoring.rules import Memory
 from scoring.standing import Override, Standing
 from scoring.state import AccountState, decode, encode
 from scoring.windows import start_of
+from service.memories import decode_memories, encode_memories
 from service.standings import encode_override, history_row, score_row, standing_of
 from service.storage.history import HistoryRow
 from service.storage.scores import Judged, MemoryRow, OverrideRow, ScoreRow
 from service.storage.states import StateRow, StoredAccount, UsageRow
-
-_memories = msgspec.msgpack.Decoder(dict[str, Memory])
-_encode_memories = msgspec.msgpack.Encoder().encode
 
 
 @dataclass(slots=True)
@@ -78,9 +75,8 @@ class Changes:
         self._keep_states(stored, state, events)
         self._keep_score(stored.account_id, standing, step)
         if step.crossings or step.memory != memory or step.due != start_of(step.evaluation.day + 1):
-            remembered = _encode_memories(step.memory) if step.memory else None
             sequence = stored.sequence + len(step.crossings)
-            self.memories.append(MemoryRow(stored.account_id, remembered, sequence, step.due))
+            self.memories.append(MemoryRow(stored.account_id, encode_memories(step.memory), sequence, step.due))
         if step.crossings or step.switched:
             name = state.attributes.value("name")
             self.crossed.append(Crossed(stored.account_id, stored.sequence, standing, name, step))
@@ -95,16 +91,16 @@ class Changes:
 
     def _keep_states(self, stored: StoredAccount, state: AccountState, events: Sequence[Event]) -> None:
         account_id = stored.account_id
-        for kind in {type(event) for event in events}:
-            if kind is UsageEvent:
-                source = next((event.source for event in reversed(events) if type(event) is UsageEvent), "")
-                self.usage.append(UsageRow(account_id, encode(state.usage), state.usage.newest_at, source))
-            elif kind is TicketEvent:
-                self.tickets.append(StateRow(account_id, encode(state.tickets), state.tickets.newest_at))
-            elif kind is SurveyEvent:
-                self.surveys.append(StateRow(account_id, encode(state.surveys), state.surveys.newest_at))
-            elif kind is AttributesEvent:
-                self.attributes[account_id] = state.attributes
+        kinds = {event.__class__ for event in events}
+        if UsageEvent in kinds:
+            last = next(event for event in reversed(events) if event.__class__ is UsageEvent)
+            self.usage.append(UsageRow(account_id, encode(state.usage), state.usage.newest_at, last.source))
+        if TicketEvent in kinds:
+            self.tickets.append(StateRow(account_id, encode(state.tickets), state.tickets.newest_at))
+        if SurveyEvent in kinds:
+            self.surveys.append(StateRow(account_id, encode(state.surveys), state.surveys.newest_at))
+        if AttributesEvent in kinds:
+            self.attributes[account_id] = state.attributes
 
 
 def read_state(stored: StoredAccount) -> AccountState:
@@ -114,4 +110,4 @@ def read_state(stored: StoredAccount) -> AccountState:
 
 def read_memory(stored: StoredAccount) -> dict[str, Memory]:
     """What rules remember, in a row of `states.read`."""
-    return _memories.decode(stored.rule_memory) if stored.rule_memory else {}
+    return decode_memories(stored.rule_memory)

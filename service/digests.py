@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,15 +21,23 @@ BACKFILL_PAUSE = timedelta(seconds=60)
 """A backfill that has set off nothing for so long is told."""
 
 
-async def digest_of(
-    connection: AsyncConnection, crossed: Crossed, policy: Policy, now: datetime, *, is_history: bool
-) -> UUID | None:
-    """The digest that an account's crossings belong into; None if each is told for itself."""
-    if crossed.step.switched and policy.digest is not None:
-        return UUID(policy.digest)
-    if is_history and crossed.step.crossings:
-        return await digests.open_one(connection, "backfill", "", now)
-    return None
+async def digests_of(
+    connection: AsyncConnection, crossed: Sequence[Crossed], policy: Policy, now: datetime, history: AbstractSet[str]
+) -> dict[str, UUID]:
+    """By account, the digest that its crossings belong into. Where there is none, each is told for itself.
+
+    `history` are the accounts whose events were all loaded.
+    """
+    found: dict[str, UUID] = {}
+    loaded: list[str] = []
+    for each in crossed:
+        if each.step.switched and policy.digest is not None:
+            found[each.account_id] = UUID(policy.digest)
+        elif each.step.crossings and each.account_id in history:
+            loaded.append(each.account_id)
+    if loaded:
+        found |= dict.fromkeys(loaded, await digests.open_one(connection, "backfill", "", now))
+    return found
 
 
 def band_moves(crossed: Sequence[Crossed]) -> Counter[tuple[str, str]]:

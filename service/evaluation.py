@@ -18,7 +18,7 @@ from scoring.standing import Override
 from scoring.windows import to_micros
 from service.alerting import crossing_alerts
 from service.changes import Changes, Crossed
-from service.digests import band_moves, digest_of
+from service.digests import band_moves, digests_of
 from service.seeding import seed_drops
 from service.storage import accounts, alerts, deliveries, digests, history, scores, states
 from service.storage.alerts import AlertRow
@@ -166,9 +166,9 @@ async def _alert(
 ) -> None:
     """Write the alerts of all crossings, and a delivery of each for those who want it."""
     told: list[AlertRow] = []
+    together = await digests_of(connection, crossed, policy, now, quiet)
     for each in crossed:
-        digest = await digest_of(connection, each, policy, now, is_history=each.account_id in quiet)
-        told += crossing_alerts(each, policy, base_url=base_url, digest=digest)
+        told += crossing_alerts(each, policy, base_url=base_url, digest=together.get(each.account_id))
     if policy.digest is not None:
         await digests.add_moves(connection, UUID(policy.digest), band_moves(crossed))
     await alerts.insert(connection, told, now)

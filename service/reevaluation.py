@@ -19,15 +19,18 @@ async def begin_for_scorecard(connection: AsyncConnection, subject: str, now: da
 
     In the transaction that publishes; whoever is judging by what was in force before is waited for.
     """
-    digest = await reevaluations.open_digest(connection)
+    digest = await reevaluations.break_off(connection, now)
     if digest is None:
         digest = await stored_digests.open_one(connection, "scorecard", subject, now)
+    else:
+        await stored_digests.also(connection, digest, subject)
     return await _begin(connection, "scorecard", subject, digest, now)
 
 
 async def begin_for_rule(connection: AsyncConnection, subject: str, now: datetime) -> UUID:
     """Have all accounts judged anew because a rule has changed, in the transaction that changes it."""
-    return await _begin(connection, "rule", subject, None, now)
+    digest = await reevaluations.break_off(connection, now)
+    return await _begin(connection, "rule", subject, digest, now)
 
 
 async def _begin(
@@ -52,7 +55,9 @@ async def carry_on(
         await advance_accounts(connection, nothing, policy, now, base_url=base_url)
         await reevaluations.move_on(connection, under_way.id, account_ids[-1], len(account_ids))
         return len(account_ids)
-    await reevaluations.finish(connection, under_way.id, now)
     if under_way.digest_id is not None:
+        # Whoever still judges with this digest is waited for: what came into it after it is told, would never be.
+        await policies.hold_alone(connection)
         await digests.tell(connection, under_way.digest_id, now, base_url)
+    await reevaluations.finish(connection, under_way.id, now)
     return 0

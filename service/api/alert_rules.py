@@ -35,6 +35,12 @@ class AlertRule(BaseModel):
     updated_at: datetime
 
 
+class ChangedAlertRule(AlertRule):
+    """A rule as it is from now on. `reevaluation` tells how far accounts have been judged by it."""
+
+    reevaluation: UUID
+
+
 class AlertRulePage(BaseModel):
     """Rules; all of them."""
 
@@ -53,7 +59,7 @@ async def list_rules(api: Api) -> AlertRulePage:
 @router.post(
     "", status_code=201, summary="Create an alert rule", dependencies=WRITE, openapi_extra=takes(BODY, EXAMPLE)
 )
-async def create_rule(body: JsonObject, api: Api) -> AlertRule:
+async def create_rule(body: JsonObject, api: Api) -> ChangedAlertRule:
     """A rule of kind `score` fires beyond a level, one of kind `drop` after a fall of so many points in so many days,
     one of kind `band` when the band becomes one of some, one of kind `silence` after so many times its rhythm.
 
@@ -70,7 +76,7 @@ async def read_rule(rule_id: UUID, api: Api) -> AlertRule:
 
 
 @router.put("/{rule_id}", summary="Replace an alert rule", dependencies=WRITE, openapi_extra=takes(BODY, EXAMPLE))
-async def replace_rule(rule_id: UUID, body: JsonObject, api: Api) -> AlertRule:
+async def replace_rule(rule_id: UUID, body: JsonObject, api: Api) -> ChangedAlertRule:
     """What isn't given takes its default."""
     return await _save(api, rule_id, body, is_new=False)
 
@@ -81,7 +87,7 @@ async def replace_rule(rule_id: UUID, body: JsonObject, api: Api) -> AlertRule:
     dependencies=WRITE,
     openapi_extra=takes(PATCH_BODY, {"enabled": False}),
 )
-async def change_rule(rule_id: UUID, body: JsonObject, api: Api) -> AlertRule:
+async def change_rule(rule_id: UUID, body: JsonObject, api: Api) -> ChangedAlertRule:
     """What isn't given stays, null stands for the default."""
     async with api.reads.connect() as connection:
         stored = _found(await rules.get(connection, rule_id))
@@ -100,7 +106,7 @@ async def delete_rule(rule_id: UUID, api: Api) -> None:
     api.policies.forget()
 
 
-async def _save(api: Context, rule_id: UUID, body: dict[str, Any], *, is_new: bool) -> AlertRule:
+async def _save(api: Context, rule_id: UUID, body: dict[str, Any], *, is_new: bool) -> ChangedAlertRule:
     rule = parse_rule(body)
     try:
         async with api.engine.begin() as connection:
@@ -108,11 +114,11 @@ async def _save(api: Context, rule_id: UUID, body: dict[str, Any], *, is_new: bo
                 stored = await rules.create(connection, {"id": rule_id, **rule})
             else:
                 stored = _found(await rules.replace(connection, rule_id, rule))
-            await begin_for_rule(connection, rule["name"], api.clock())
+            begun = await begin_for_rule(connection, rule["name"], api.clock())
     except IntegrityError:
         raise ProblemError(409, f"There is an alert rule named {rule['name']!r} already.") from None
     api.policies.forget()
-    return _shown(stored)
+    return ChangedAlertRule(**_shown(stored).model_dump(), reevaluation=begun)
 
 
 def _found(rule: dict[str, Any] | None) -> dict[str, Any]:

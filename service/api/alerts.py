@@ -25,21 +25,32 @@ _Position = tuple[Annotated[datetime, Meta(tz=True)], UUID]
 _BEGINNING: Position = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
+State = Literal["firing", "resolved", "digest"]
+
+
 class Alert(BaseModel):
-    """A rule began or ceased to fire for an account. `data` is what webhooks send. Quiet ones were told to nobody."""
+    """A rule began or ceased to fire for an account, or a digest of such alerts. `data` is what webhooks send.
+
+    Quiet ones were told to nobody but in the digest `digest_id`. Where it is about many accounts, `account_id` and
+    `sequence` are null.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
-    account_id: str
-    sequence: int
+    account_id: str | None
+    sequence: int | None
     rule_id: UUID | None
     rule: str
     type: str
-    state: Literal["firing", "resolved"]
+    state: State
     quiet: bool
     data: dict[str, Any]
     created_at: datetime
+    digest_id: UUID | None = Field(description="The digest that it is summed up in.")
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    snoozed_until: datetime | None = Field(description="Before then its rule doesn't begin to fire again.")
 
 
 class AlertPage(BaseModel):
@@ -57,7 +68,8 @@ class AlertQuery(PageQuery):
     rule: Annotated[str, AfterValidator(printable)] | None = Field(
         None, max_length=200, description="A rule's id, or its name at the time."
     )
-    state: Literal["firing", "resolved"] | None = None
+    state: State | None = None
+    digest: UUID | None = Field(None, description="Those that are summed up in this digest.")
     after: str | None = Field(
         None,
         description="The `cursor` of an earlier answer, or nothing for the beginning: alerts come oldest first, and "
@@ -66,7 +78,7 @@ class AlertQuery(PageQuery):
 
     def filter(self) -> Filter:
         """What storage is asked for."""
-        return Filter(account_id=self.account_id, rule=self.rule, state=self.state)
+        return Filter(account_id=self.account_id, rule=self.rule, state=self.state, digest=self.digest)
 
 
 @router.get("", summary="List or poll alerts", dependencies=READ)

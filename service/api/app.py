@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api import (
     accounts,
+    alert_handling,
     alert_rules,
     alerts,
     api_keys,
@@ -19,8 +20,12 @@ from service.api import (
     deliveries,
     events,
     health,
+    history,
+    overrides,
     probes,
     problems,
+    reevaluations,
+    scorecard_drafts,
     scorecards,
     webhook_endpoints,
 )
@@ -38,11 +43,16 @@ from service.settings import Settings
 
 ROUTERS = (
     health.router,
+    history.router,
     accounts.router,
+    overrides.router,
     events.router,
     scorecards.router,
+    scorecard_drafts.router,
+    reevaluations.router,
     alert_rules.router,
     alerts.router,
+    alert_handling.router,
     webhook_endpoints.router,
     deliveries.router,
     dead_letters.router,

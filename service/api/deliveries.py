@@ -40,7 +40,7 @@ class AlertDelivery(BaseModel):
 
     id: UUID
     alert_id: UUID
-    account_id: str
+    account_id: str | None = Field(description="Null where the alert is about many accounts.")
     type: str
     state: State
     attempts: int

@@ -1,4 +1,4 @@
-"""GET /v1/accounts/{id}/health: the score right now, and why it is what it is."""
+"""GET /v1/accounts/{id}/health: the score right now, or on a day gone by, and why it is what it is."""
 
 from datetime import date, datetime
 from typing import Annotated
@@ -7,21 +7,29 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.advance import Policy, judge
+from scoring.explanation import evaluation_of
+from scoring.journal import decode_journal
+from scoring.past import Past
+from scoring.policy import Policy
+from scoring.readings import decode_readings
 from scoring.scorecards import Evaluation, score
-from scoring.windows import to_day, to_micros
+from scoring.standing import Standing
+from scoring.windows import from_micros, start_of, to_day
 from service.api.auth import READ
+from service.api.days import known_at, not_after
 from service.api.deps import Api
-from service.api.health_document import Health, document
+from service.api.health_document import Freshness, Health, Moment, document, trend
 from service.api.openapi import answers
 from service.api.paths import AccountId
-from service.api.problems import FieldError, invalid, not_found
-from service.changes import read_state
-from service.storage import alerts, score_reads, scores, states
+from service.api.problems import not_found
+from service.past import read_past
+from service.standings import decode_override
+from service.storage import alerts, score_reads
 from service.storage.score_reads import StoredScore
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 _encoder = msgspec.json.Encoder()
+WEEK, MONTH = 7, 30
 
 
 @router.get(
@@ -33,42 +41,78 @@ _encoder = msgspec.json.Encoder()
 async def read_health(
     account_id: AccountId,
     api: Api,
-    day: Annotated[date | None, Query(description="A UTC day. This version knows only today.")] = None,
+    day: Annotated[date | None, Query(description="A UTC day gone by: what it closed with. By default today.")] = None,
 ) -> Response:
     """The score with everything it is made of: contributions sum to the score.
 
-    It is always today's: where the stored score is of an earlier day, or a newer scorecard is in force, today's is
-    computed before answering. This version keeps no history yet, so `trend` and `override` are null.
+    Today's is always current: where the stored score is of an earlier day, or another scorecard may be in force, it is
+    computed before answering.
     """
     now = api.clock()
-    if day not in (None, now.date()):
-        raise invalid(FieldError("day", f"only today, {now.date()}, is available in this version"))
+    today = now.date()
+    asked = today if day is None else day
+    not_after("day", asked, today, "for the days to come see /health/forecast")
     async with api.reads.connect() as connection:
-        health = await _health(connection, account_id, await api.policies.recent(connection), now)
+        policy = await api.policies.recent(connection)
+        stored = await score_reads.get(connection, account_id, now)
+        if stored is None:
+            raise not_found("account")
+        if asked == today:
+            moment = await _now(connection, stored, policy, now)
+            health = document(account_id, moment, _freshness(stored), await alerts.firing(connection, account_id))
+        else:
+            moment = await _then(connection, account_id, policy, now, to_day(asked))
+            health = document(account_id, moment, _freshness(stored))
     return Response(_encoder.encode(health), media_type="application/json")
 
 
-async def _health(connection: AsyncConnection, account_id: str, policy: Policy, now: datetime) -> Health:
-    stored = await score_reads.get(connection, account_id, now)
-    if stored is None:
-        raise not_found("account")
-    evaluation, evaluated_at = _still_good(stored, policy), stored.evaluated_at
-    if evaluation is None or evaluated_at is None:
-        evaluation, evaluated_at = await _computed(connection, account_id, policy, now), now
-    firing = await alerts.firing(connection, account_id)
-    return document(stored, evaluation, evaluated_at, firing)
+async def _now(connection: AsyncConnection, stored: StoredScore, policy: Policy, now: datetime) -> Moment:
+    evaluation = _still_good(stored, policy)
+    if evaluation is None or stored.evaluated_at is None:
+        return await _then(connection, stored.account_id, policy, now, None)
+    return Moment(
+        evaluation,
+        evaluation.day,
+        stored.evaluated_at,
+        trend(evaluation.score, stored.week_ago, stored.month_ago),
+        decode_override(stored.override),
+    )
 
 
 def _still_good(stored: StoredScore, policy: Policy) -> Evaluation | None:
-    """The stored evaluation, unless another scorecard is in force, or it is due: its day has ended, for one."""
-    if stored.is_due or stored.day is None or stored.readings is None:
+    """The stored evaluation, unless another scorecard is, or may be, in force, or it is due: its day has ended."""
+    if stored.is_due or stored.day is None or stored.readings is None or policy.digest is not None:
         return None
     card = policy.scorecard(stored.scorecard, stored.scorecard_version)
-    return score(scores.decode_readings(stored.readings), card, to_day(stored.day)) if card else None
+    return score(decode_readings(stored.readings), card, to_day(stored.day)) if card else None
 
 
-async def _computed(connection: AsyncConnection, account_id: str, policy: Policy, now: datetime) -> Evaluation:
-    rows = await states.read(connection, [account_id])
-    if not rows:
+async def _then(connection: AsyncConnection, account_id: str, policy: Policy, now: datetime, day: int | None) -> Moment:
+    """How the account closed a day; with None, how it is now, as the sweeper would find it."""
+    today = to_day(now.date())
+    past = await read_past(connection, account_id, (today if day is None else day) - MONTH, policy, now)
+    if past is None:
         raise not_found("account")
-    return judge(read_state(rows[0]), policy, to_micros(now))
+    asked = past.runs[-1].day if day is None else day
+    run = past.at(asked)
+    evaluation = evaluation_of(run, policy.find)
+    if run is None or evaluation is None:
+        raise known_at(past)
+    evaluated_at = now if day is None else _closed_at(run, asked)
+    before = (_score(past, asked - WEEK), _score(past, asked - MONTH))
+    return Moment(evaluation, asked, evaluated_at, trend(run.score, *before), run.override)
+
+
+def _closed_at(run: Standing, day: int) -> datetime:
+    """When the score of a past day was last made: its last move, or the end of the day where nothing tells."""
+    last = decode_journal(run.journal).open
+    return from_micros(last.at if last and run.since == day else start_of(day + 1))
+
+
+def _score(past: Past, day: int) -> float | None:
+    run = past.at(day)
+    return run.score if run else None
+
+
+def _freshness(stored: StoredScore) -> Freshness:
+    return Freshness(stored.usage_at, stored.ticket_at, stored.survey_at)

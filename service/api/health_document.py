@@ -10,9 +10,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from scoring.documents import MeasureDocument
-from scoring.scorecards import VETO, Band, Evaluation, MeasureResult
-from scoring.windows import from_day
-from service.storage.score_reads import StoredScore
+from scoring.drivers import Driver, drivers
+from scoring.scorecards import DECIMALS, VETO, Band, Evaluation, MeasureResult
+from scoring.standing import Override
+from scoring.windows import from_day, from_micros
 
 
 class ScorecardName(Struct, frozen=True):
@@ -23,7 +24,7 @@ class ScorecardName(Struct, frozen=True):
 
 
 class Trend(Struct, frozen=True):
-    """By how many points the score moved in 7 and 30 days. Always null in this version, which keeps no history."""
+    """By how many points the score moved in 7 and 30 days; null where one of the two scores isn't known."""
 
     d7: float | None = None
     d30: float | None = None
@@ -55,6 +56,20 @@ class FiringAlert(Struct, frozen=True):
     type: str
     sequence: int
     created_at: datetime
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    snoozed_until: datetime | None
+
+
+class OverrideShown(Struct, frozen=True):
+    """A score or a band set by hand, beside what is computed. Without `expires_at` it stays until taken back."""
+
+    score: float | None
+    band: Band | None
+    reason: str
+    author: str
+    set_at: datetime
+    expires_at: datetime | None
 
 
 class Freshness(Struct, frozen=True):
@@ -66,7 +81,12 @@ class Freshness(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """The health of an account at a day. Below the scorecard's minimum coverage the score is null, the band unknown."""
+    """The health of an account at a day. Below the scorecard's minimum coverage the score is null, the band unknown.
+
+    `drivers` are the measures that keep the score furthest below 100, in points. `values_of` is the day that the
+    measures' values were read on: later than `day` where the days between scored the same. Of a past day the alerts
+    aren't told.
+    """
 
     account_id: str
     score: float | None
@@ -76,35 +96,69 @@ class Health(Struct, frozen=True):
     evaluated_at: datetime
     scorecard: ScorecardName
     trend: Trend
-    override: None
+    override: OverrideShown | None
+    drivers: list[Driver]
     measures: list[MeasureReading]
+    values_of: date
     alerts: list[FiringAlert]
     freshness: Freshness
 
 
-def document(
-    stored: StoredScore,
-    evaluation: Evaluation,
-    evaluated_at: datetime,
-    firing: Sequence[Mapping[str, Any]],
-) -> Health:
-    """The answer for an evaluation; `stored` is the account's row, of that day or before."""
+class Moment(Struct, frozen=True):
+    """An evaluation and what belongs to it: the day that is asked for, when it was made, and the scores before."""
+
+    evaluation: Evaluation
+    day: int
+    evaluated_at: datetime
+    trend: Trend
+    override: Override | None = None
+
+
+def document(account_id: str, moment: Moment, freshness: Freshness, firing: Sequence[Mapping[str, Any]] = ()) -> Health:
+    """The answer for a moment of an account."""
+    evaluation = moment.evaluation
     card = evaluation.card
     entries = {entry.title: entry for entry in card.document.measures}
+    measures = evaluation.measures
     return Health(
-        account_id=stored.account_id,
+        account_id=account_id,
         score=evaluation.score,
         band=evaluation.band,
         coverage=evaluation.coverage,
-        day=from_day(evaluation.day),
-        evaluated_at=evaluated_at,
+        day=from_day(moment.day),
+        evaluated_at=moment.evaluated_at,
         scorecard=ScorecardName(card.name, card.version),
-        trend=Trend(),
-        override=None,
-        measures=[_reading(name, result, entries) for name, result in evaluation.measures.items()],
+        trend=moment.trend,
+        override=show_override(moment.override),
+        drivers=drivers(None, evaluation),
+        measures=[_reading(name, result, entries) for name, result in measures.items()],
+        values_of=from_day(evaluation.day),
         alerts=[FiringAlert(*(alert[name] for name in FiringAlert.__struct_fields__)) for alert in firing],
-        freshness=Freshness(stored.usage_at, stored.ticket_at, stored.survey_at),
+        freshness=freshness,
     )
+
+
+def show_override(override: Override | None) -> OverrideShown | None:
+    """An override as it is answered."""
+    if override is None:
+        return None
+    return OverrideShown(
+        override.score,
+        override.band,
+        override.reason,
+        override.author,
+        from_micros(override.set_at),
+        None if override.expires_at is None else from_micros(override.expires_at),
+    )
+
+
+def trend(score: float | None, week_ago: float | None, month_ago: float | None) -> Trend:
+    """How the score moved since then."""
+    return Trend(_since(score, week_ago), _since(score, month_ago))
+
+
+def _since(score: float | None, before: float | None) -> float | None:
+    return None if score is None or before is None else round(score - before, DECIMALS)
 
 
 def _reading(name: str, result: MeasureResult, entries: Mapping[str, MeasureDocument]) -> MeasureReading:

@@ -15,6 +15,8 @@ from scoring.documents import ScorecardDocument
 from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
 from service import cloudevents
 from service.api.health_document import Health
+from service.api.history_documents import History, Why
+from service.api.preview_document import Preview
 from service.api.problems import MEDIA_TYPE, Problem
 from service.settings import Signal
 
@@ -41,6 +43,9 @@ RULES = ("ScoreRule", "DropRule", "BandRule", "SilenceRule")
 _REF = "#/components/schemas/"
 _STRUCTS: dict[str, Any] = {
     "Health": Health,
+    "History": History,
+    "Why": Why,
+    "Preview": Preview,
     "Problem": Problem,
     "Scorecard": ScorecardDocument,
     "ScoreRule": ScoreRule,

@@ -2,7 +2,19 @@
 
 import typer
 
-from service.commands import database, dead_letters, demo, keys, load, processes, progress, scorecards, topics, up
+from service.commands import (
+    database,
+    dead_letters,
+    demo,
+    keys,
+    load,
+    processes,
+    progress,
+    reevaluations,
+    scorecards,
+    topics,
+    up,
+)
 
 app = typer.Typer(
     name="account-health",
@@ -12,5 +24,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (up, processes, database, topics, load, scorecards, keys, progress, dead_letters, demo):
+for module in (up, processes, database, topics, load, scorecards, reevaluations, keys, progress, dead_letters, demo):
     module.register(app)

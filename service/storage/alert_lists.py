@@ -24,6 +24,12 @@ class Filter:
     account_id: str | None = None
     rule: str | None = None
     state: str | None = None
+    digest: UUID | None = None
+
+
+async def get(connection: AsyncConnection, alert_id: UUID) -> Row[Any] | None:
+    """One alert, or None."""
+    return (await connection.execute(select(alerts).where(alerts.c.id == alert_id))).one_or_none()
 
 
 async def newest(
@@ -72,4 +78,6 @@ def _narrow(query: Select[Any], wanted: Filter) -> Select[Any]:
         query = query.where(or_(alerts.c.rule == wanted.rule, cast(alerts.c.rule_id, Text) == wanted.rule))
     if wanted.state is not None:
         query = query.where(alerts.c.state == wanted.state)
+    if wanted.digest is not None:
+        query = query.where(alerts.c.digest_id == wanted.digest)
     return query

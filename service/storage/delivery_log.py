@@ -18,7 +18,7 @@ class Delivery:
     id: UUID
     alert_id: UUID
     endpoint_id: UUID
-    account_id: str
+    account_id: str | None
     type: str
     state: State
     attempts: int

@@ -27,6 +27,14 @@ async def open_one(connection: AsyncConnection, cause: Cause, subject: str, now:
     return UUID(str((await connection.execute(_OPEN, values)).scalar_one()))
 
 
+async def also(connection: AsyncConnection, digest: UUID, subject: str) -> None:
+    """Note that a digest is about another subject too."""
+    await connection.execute(
+        text("UPDATE digests SET subject = subject || ', ' || :subject WHERE id = :id"),
+        {"id": digest, "subject": subject},
+    )
+
+
 async def add_moves(connection: AsyncConnection, digest: UUID, moves: Moves) -> None:
     """Add to how many accounts went from band to band."""
     if moves:

@@ -9,7 +9,7 @@ _LOCK = 0x706F6C696379  # "policy"
 
 _SIGNATURE = text("""
     SELECT (SELECT count(*) FROM scorecards), (SELECT max(published_at) FROM scorecards),
-           (SELECT count(*) FROM alert_rules), (SELECT max(updated_at) FROM alert_rules),
+           (SELECT count(*) FROM alert_rules), (SELECT sum(extract(epoch FROM updated_at)) FROM alert_rules),
            (SELECT digest_id FROM reevaluations WHERE finished_at IS NULL AND digest_id IS NOT NULL LIMIT 1),
            (SELECT array_agg(source ORDER BY source) FROM source_outages WHERE ended_at IS NULL)
 """)

@@ -22,14 +22,12 @@ class Reevaluation(Struct, frozen=True):
 
 
 _BEGIN = text("""
-    WITH before AS (
-        UPDATE reevaluations SET finished_at = :now WHERE finished_at IS NULL RETURNING digest_id
-    )
     INSERT INTO reevaluations (id, cause, subject, digest_id, total, started_at)
-    SELECT :id, :cause, :subject, coalesce(:digest, (SELECT digest_id FROM before WHERE digest_id IS NOT NULL LIMIT 1)),
-           (SELECT count(*) FROM scores), :now
+    SELECT :id, :cause, :subject, :digest, (SELECT count(*) FROM scores), :now
     RETURNING id
 """)
+
+_BREAK_OFF = text("UPDATE reevaluations SET finished_at = :now WHERE finished_at IS NULL RETURNING digest_id")
 
 
 async def open_digest(connection: AsyncConnection) -> UUID | None:
@@ -40,8 +38,17 @@ async def open_digest(connection: AsyncConnection) -> UUID | None:
     return found.scalar_one_or_none()
 
 
+async def break_off(connection: AsyncConnection, now: datetime) -> UUID | None:
+    """End the one under way, after a step of it that somebody is at, because another takes its place.
+
+    Returns its digest, if it has one, for the other to go on with.
+    """
+    digests = (await connection.execute(_BREAK_OFF, {"now": now})).scalars()
+    return next((digest for digest in digests if digest is not None), None)
+
+
 async def begin(connection: AsyncConnection, cause: Cause, subject: str, digest: UUID | None, now: datetime) -> UUID:
-    """Begin one, in the transaction of the change. It takes the place of one that is under way, and its digest."""
+    """Begin one, in the transaction of the change."""
     values = {"id": new_id(), "cause": cause, "subject": subject, "digest": digest, "now": now}
     return UUID(str((await connection.execute(_BEGIN, values)).scalar_one()))
 
@@ -58,26 +65,35 @@ async def take(connection: AsyncConnection) -> Reevaluation | None:
     return Reevaluation(*row) if row else None
 
 
+_FOLLOWING = text("""
+    SELECT account_id FROM scores WHERE account_id > :cursor ORDER BY account_id LIMIT :limit FOR UPDATE
+""")
+
+
 async def following(connection: AsyncConnection, cursor: str, limit: int) -> list[str]:
-    """The next accounts after `cursor`, in order."""
-    statement = text("SELECT account_id FROM scores WHERE account_id > :cursor ORDER BY account_id LIMIT :limit")
-    return list((await connection.execute(statement, {"cursor": cursor, "limit": limit})).scalars())
+    """Lock the next accounts after `cursor`, in order."""
+    return list((await connection.execute(_FOLLOWING, {"cursor": cursor, "limit": limit})).scalars())
+
+
+_MOVE_ON = text("""
+    UPDATE reevaluations SET cursor = :cursor, done = done + :done, total = greatest(total, done + :done) WHERE id = :id
+""")
 
 
 async def move_on(connection: AsyncConnection, id_: UUID, cursor: str, done: int) -> None:
-    """Note that `done` more accounts are done, up to `cursor`."""
-    await connection.execute(
-        text("UPDATE reevaluations SET cursor = :cursor, done = done + :done WHERE id = :id"),
-        {"id": id_, "cursor": cursor, "done": done},
-    )
+    """Note that `done` more accounts are done, up to `cursor`; of accounts made meanwhile the total grows."""
+    await connection.execute(_MOVE_ON, {"id": id_, "cursor": cursor, "done": done})
 
 
 async def finish(connection: AsyncConnection, id_: UUID, now: datetime) -> None:
-    """Note that all accounts are done."""
+    """Note that all accounts are done: all that there are, as some may have been erased before their turn."""
     await connection.execute(
-        text("UPDATE reevaluations SET finished_at = :now WHERE id = :id"), {"id": id_, "now": now}
+        text("UPDATE reevaluations SET finished_at = :now, total = done WHERE id = :id"), {"id": id_, "now": now}
     )
 
+
+Position = tuple[datetime, UUID]
+"""A re-evaluation's place in the order of their beginnings: `started_at` and `id`."""
 
 _COLUMNS = "id, cause, subject, digest_id, total, done, started_at, finished_at"
 
@@ -88,7 +104,25 @@ async def get(connection: AsyncConnection, id_: UUID) -> Row[Any] | None:
     return (await connection.execute(statement, {"id": id_})).one_or_none()
 
 
-async def newest(connection: AsyncConnection, limit: int) -> list[Row[Any]]:
-    """The last re-evaluations, the newest first."""
-    statement = text(f"SELECT {_COLUMNS} FROM reevaluations ORDER BY started_at DESC LIMIT :limit")  # noqa: S608 - as above
-    return list(await connection.execute(statement, {"limit": limit}))
+_UNDER_WAY = text(f"""
+    SELECT {_COLUMNS} FROM reevaluations WHERE finished_at IS NULL ORDER BY started_at LIMIT 1
+""")  # noqa: S608 - as above
+
+
+async def under_way(connection: AsyncConnection) -> Row[Any] | None:
+    """The one under way, or None."""
+    return (await connection.execute(_UNDER_WAY)).one_or_none()
+
+
+_NEWEST = text(f"""
+    SELECT {_COLUMNS} FROM reevaluations
+    WHERE CAST(:started_at AS timestamptz) IS NULL
+       OR (started_at, id) < (CAST(:started_at AS timestamptz), CAST(:id AS uuid))
+    ORDER BY started_at DESC, id DESC LIMIT :limit
+""")  # noqa: S608 - as above
+
+
+async def newest(connection: AsyncConnection, limit: int, before: Position | None = None) -> list[Row[Any]]:
+    """The last re-evaluations, the newest first, from before a position."""
+    started_at, id_ = before or (None, None)
+    return list(await connection.execute(_NEWEST, {"limit": limit, "started_at": started_at, "id": id_}))

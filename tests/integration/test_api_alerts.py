@@ -19,11 +19,11 @@ pytestmark = pytest.mark.anyio
 LONG_AGO = datetime(2030, 1, 31, tzinfo=UTC) - timedelta(days=10_000)
 
 
-async def write(connection: AsyncConnection, created_at: datetime, sequence: int, **more: Any) -> UUID:
+async def write(connection: AsyncConnection, created_at: datetime, number: int, **more: Any) -> UUID:
     row = {
         "id": new_id(),
         "account_id": "acme",
-        "sequence": sequence,
+        "sequence": number,
         "rule": "At risk",
         "type": "health.threshold.crossed",
         "state": "firing",
@@ -62,7 +62,13 @@ async def test_pages_of_any_size_give_all_newest_first(engine: AsyncEngine, api:
         "quiet": False,
         "data": {"score": 12.5},
         "created_at": newest["created_at"],
+        "digest_id": None,
+        "acknowledged_at": None,
+        "acknowledged_by": None,
+        "snoozed_until": None,
     }
+    assert (await api.get(f"/v1/alerts/{ids[-1]}")).json == newest
+    assert (await api.get(f"/v1/alerts/{UUID(int=0)}")).status == 404
 
 
 async def test_filters(engine: AsyncEngine, api: Api) -> None:
@@ -72,7 +78,19 @@ async def test_filters(engine: AsyncEngine, api: Api) -> None:
     for query in ("account_id=a/b", "rule=Red", f"rule={rule_id}", "state=resolved", "state=resolved&rule=Red"):
         assert [item["id"] for item in (await api.get(f"/v1/alerts?{query}")).items] == [special], query
     assert (await api.get("/v1/alerts?state=resolved&account_id=acme")).items == []
-    for query, field in (("state=ok", "state"), ("account_id=%00", "account_id"), ("rule=a%00", "rule"), ("x=1", "x")):
+    digest = new_id()
+    (summed_up,) = await fill(engine, 1, account_id="zeta", digest_id=digest, quiet=True)
+    (told,) = await fill(engine, 1, account_id=None, sequence=None, type="health.digest", state="digest")
+    for query, found in ((f"digest={digest}", summed_up), ("state=digest", told)):
+        assert [item["id"] for item in (await api.get(f"/v1/alerts?{query}")).items] == [found], query
+    assert (await api.get(f"/v1/alerts?digest={new_id()}")).items == []
+    for query, field in (
+        ("digest=x", "digest"),
+        ("state=ok", "state"),
+        ("account_id=%00", "account_id"),
+        ("rule=a%00", "rule"),
+        ("x=1", "x"),
+    ):
         answer = await api.get(f"/v1/alerts?{query}")
         assert (answer.status, answer.fields) == (422, [field])
 
@@ -104,6 +122,17 @@ async def test_a_cursor_of_the_newest_page_gives_what_comes_later(engine: AsyncE
     items, cursor = await poll(api, cursor)
     assert items == [str(late)]
     assert (await poll(api, cursor))[0] == []
+
+
+async def test_polling_brings_digests(engine: AsyncEngine, api: Api) -> None:
+    ids = await fill(engine, 2)
+    ids += await fill(engine, 1, account_id=None, sequence=None, type="health.digest", state="digest")
+    first, cursor = await poll(api, "", "&page_size=2")
+    second, cursor = await poll(api, cursor, "&page_size=2")
+    assert sorted(first + second) == sorted(ids)
+    assert (await poll(api, cursor))[0] == []
+    items = (await api.get("/v1/alerts?after=&state=digest")).items
+    assert [(item["account_id"], item["sequence"]) for item in items] == [(None, None)]
 
 
 async def test_an_alert_that_is_finished_later_is_not_passed_over(engine: AsyncEngine, api: Api) -> None:

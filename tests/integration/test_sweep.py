@@ -8,55 +8,24 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep import sweep_once
-from scoring.events import Event, UsageEvent
-from scoring.windows import day_of, to_micros
-from service.evaluation import advance_accounts
 from service.ids import new_id
-from service.policy import PolicyCache
 from service.settings import Settings
 from service.storage import alerts as stored_alerts
-from service.storage import endpoints, rules, scores
+from service.storage import endpoints
 from service.storage.endpoints import NewEndpoint
 from tests.support.service import query
+from tests.support.sweeping import START, Clock, by_active_days, used
 
 pytestmark = pytest.mark.anyio
-
-START = datetime(2026, 3, 2, 12, tzinfo=UTC)
-
-
-def used(account_id: str, at: datetime, feature: str = "login") -> Event:
-    micros = to_micros(at)
-    return UsageEvent(account_id, micros, day_of(micros), day_of(micros), feature, 1, 1)
-
-
-class Clock:
-    """The service on a clock that the test moves."""
-
-    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
-        self.engine = engine
-        self.settings = settings
-        self.policies = PolicyCache(settings.retention_days, lambda: 0.0)
-
-    async def fold(self, events: dict[str, list[Event]], now: datetime) -> None:
-        async with self.engine.begin() as connection:
-            policy = await self.policies.in_force(connection)
-            await advance_accounts(connection, events, policy, now, base_url=self.settings.base_url)
-
-    async def sweep(self, now: datetime) -> int:
-        swept = 0
-        while count := await sweep_once(self.engine, self.policies, self.settings, now):
-            swept += count
-        return swept
 
 
 @pytest.fixture
 async def clock(engine: AsyncEngine, database_settings: Settings) -> Clock:
+    clock = Clock(engine, database_settings.model_copy(update={"public_url": "https://health.test/"}))
+    await clock.add_rule("At risk", "score", direction="below", level=40.0, clear_level=45.0)
     async with engine.begin() as connection:
-        document = {"direction": "below", "level": 40.0, "clear_level": 45.0}
-        rule = {"id": new_id(), "name": "At risk", "kind": "score", "enabled": True, "document": document}
-        await rules.create(connection, rule)
         await endpoints.create(connection, new_id(), NewEndpoint(url="https://crm.test/hook", secret=b"sealed"), START)
-    return Clock(engine, database_settings.model_copy(update={"public_url": "https://health.test/"}))
+    return clock
 
 
 async def active_account(clock: Clock, account_id: str = "acme", days: int = 20) -> datetime:
@@ -114,11 +83,7 @@ async def test_a_sweep_is_due_at_the_next_midnight(clock: Clock, engine: AsyncEn
 
 
 async def test_a_dwell_is_due_on_time(clock: Clock, engine: AsyncEngine) -> None:
-    async with engine.begin() as connection:
-        document = {"direction": "above", "level": 50.0, "for_seconds": 600}
-        await rules.create(
-            connection, {"id": new_id(), "name": "Recovered", "kind": "score", "enabled": True, "document": document}
-        )
+    await clock.add_rule("Recovered", "score", direction="above", level=50.0, for_seconds=600)
     await clock.fold({"acme": [used("acme", START)]}, START)
     assert await clock.sweep(START + timedelta(seconds=599)) == 0
     assert await alerts(engine) == []
@@ -148,39 +113,39 @@ async def test_several_sweepers_share_the_work(clock: Clock, engine: AsyncEngine
 async def test_loaded_history_tells_nobody(clock: Clock, engine: AsyncEngine) -> None:
     """An account that history leaves below the threshold fires, but quietly."""
     old = START - timedelta(days=60)
-    async with engine.begin() as connection:
-        policy = await clock.policies.in_force(connection)
-        history = {"acme": [used("acme", old + timedelta(days=day)) for day in range(5)]}
-        await advance_accounts(connection, history, policy, START, base_url="", quiet={"acme"})
+    history = {"acme": [used("acme", old + timedelta(days=day)) for day in range(5)]}
+    await clock.fold(history, START, quiet={"acme"})
     assert [row.quiet for row in await query(engine, "SELECT quiet FROM alerts")] == [True]
     assert await query(engine, "SELECT 1 FROM deliveries") == []
 
 
 async def test_a_new_scorecard_waits_for_those_who_judge_by_the_old(clock: Clock, engine: AsyncEngine) -> None:
-    """A batch that began before a publication can't overwrite, after it, that every account is to be judged again."""
-    await active_account(clock, days=2)
+    """No batch that began before a publication is still at work by the old scorecard when accounts are judged anew."""
+    last = await active_account(clock, days=2)
     async with engine.connect() as judging:
         await clock.policies.in_force(judging)
-
-        async def publish() -> None:
-            async with engine.begin() as connection:
-                await scores.make_all_due(connection)
-
-        publishing = asyncio.create_task(publish())
+        publishing = asyncio.create_task(clock.publish(by_active_days(10), last))
         await asyncio.sleep(0.3)
         assert not publishing.done()
         await judging.commit()
         await asyncio.wait_for(publishing, 5)
-    due = await query(engine, "SELECT 1 FROM scores WHERE due_at = '-infinity'")
-    assert len(due) == 1
+    assert await clock.reevaluate(last) == 1
+    assert (await query(engine, "SELECT scorecard_version, score FROM scores"))[0] == (2, 20.0)
 
 
-async def test_a_rule_that_is_gone_fires_no_more(clock: Clock, engine: AsyncEngine) -> None:
+async def test_a_rule_that_is_gone_fires_no_more_and_says_so(clock: Clock, engine: AsyncEngine) -> None:
     last = await active_account(clock)
     for day in range(1, 45):
         await clock.sweep(last + timedelta(days=day))
+    now = last + timedelta(days=44)
     async with engine.begin() as connection:
-        assert len(await stored_alerts.firing(connection, "acme")) == 1
-        rule = (await rules.all_rules(connection))[0]
-        await rules.remove(connection, rule["id"])
+        (firing,) = await stored_alerts.firing(connection, "acme")
+    await clock.remove_rule(firing["rule_id"], now)
+    async with engine.begin() as connection:
         assert await stored_alerts.firing(connection, "acme") == []
+    assert await clock.reevaluate(now) == 1
+    told = await alerts(engine)
+    assert [(alert["rule"], alert["state"]) for alert in told] == [("At risk", "firing"), ("At risk", "resolved")]
+    assert len(await query(engine, "SELECT 1 FROM deliveries")) == 2
+    await clock.sweep(last + timedelta(days=46))
+    assert len(await alerts(engine)) == 2

@@ -6,14 +6,15 @@ import msgspec
 
 from scoring.documents import parse
 from scoring.scorecards import compile_scorecard, evaluate
+from scoring.standing import Override
 from scoring.state import AccountState
 from scoring.usage import UsageState
-from scoring.windows import to_day
-from service.api.health_document import document
-from service.storage.score_reads import StoredScore
+from scoring.windows import start_of, to_day
+from service.api.health_document import Freshness, Moment, document, trend
 
 DAY = to_day(date(2030, 1, 31))
 NOW = datetime(2030, 1, 31, 9, tzinfo=UTC)
+OVERRIDE = Override("Their champion left", "Dana", start_of(DAY), band="red")
 DOCUMENT = {
     "name": "default",
     "measures": [
@@ -25,14 +26,11 @@ DOCUMENT = {
 }  # fmt: skip
 
 
-def stored() -> StoredScore:
-    return StoredScore("acme", None, "unknown", 0, None, None, None, None, None, NOW, None, None, True)
-
-
 def test_a_vetoed_score_with_something_missing() -> None:
     card = compile_scorecard(parse(DOCUMENT, 92), 4)
     evaluation = evaluate(card, AccountState(usage=UsageState(newest=DAY, last_day=DAY - 6)), DAY)
-    health = msgspec.to_builtins(document(stored(), evaluation, NOW, []))
+    moment = Moment(evaluation, DAY, NOW, trend(evaluation.score, 25.5, None), OVERRIDE)
+    health = msgspec.to_builtins(document("acme", moment, Freshness(NOW, None, None)))
     measures = {measure.pop("name"): measure for measure in health["measures"]}
 
     assert measures["silence"] == {
@@ -49,5 +47,10 @@ def test_a_vetoed_score_with_something_missing() -> None:
     }  # fmt: skip
     assert sum(measure["contribution"] or 0 for measure in measures.values()) == health["score"] == 20.0
     assert (health["day"], health["scorecard"]) == ("2030-01-31", {"name": "default", "version": 4})
-    assert (health["trend"], health["override"]) == ({"d7": None, "d30": None}, None)
+    assert health["trend"] == {"d7": -5.5, "d30": None}
+    assert health["override"] == {
+        "score": None, "band": "red", "reason": "Their champion left", "author": "Dana",
+        "set_at": "2030-01-31T00:00:00Z", "expires_at": None,
+    }  # fmt: skip
+    assert health["drivers"] == [{"measure": "silence", "delta": -45.0}]
     assert health["freshness"] == {"usage": "2030-01-31T09:00:00Z", "ticket": None, "survey": None}

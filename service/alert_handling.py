@@ -1,0 +1,87 @@
+"""What people do about alerts: acknowledge one that fires, or have its rule snooze for its account."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scoring import rules
+from scoring.windows import to_micros
+from service.memories import decode_memories, encode_memories
+from service.storage import alert_handling, alert_lists, alerts, one_account
+
+
+class NotFiringError(Exception):
+    """The alert doesn't fire any more, or never did."""
+
+
+class NotOneRuleError(Exception):
+    """The alert isn't about one rule and one account."""
+
+
+async def acknowledge(connection: AsyncConnection, alert_id: UUID, by: str, now: datetime) -> Row[Any] | None:
+    """Acknowledge an alert that fires, in a transaction; None if there is none of that id.
+
+    One that is acknowledged stays as it is. Raises `NotFiringError`.
+    """
+    alert = await _held(connection, alert_id)
+    if alert is None or alert.acknowledged_at is not None:
+        return alert
+    if not await _fires(connection, alert):
+        raise NotFiringError
+    await alert_handling.acknowledge(connection, alert_id, by, now)
+    return await alert_lists.get(connection, alert_id)
+
+
+async def snooze(
+    connection: AsyncConnection, alert_id: UUID, until: datetime, now: datetime, by: str | None
+) -> Row[Any] | None:
+    """Let the alert's rule not begin to fire again for its account before `until`; None if there is no such alert.
+
+    In a transaction. One that fires is acknowledged too, if it is told `by` whom. Raises `NotOneRuleError`.
+    """
+    alert = await _held(connection, alert_id)
+    if alert is None:
+        return None
+    await _set_snooze(connection, alert, until, now)
+    if by is not None and await _fires(connection, alert):
+        await alert_handling.acknowledge(connection, alert_id, by, now)
+    return await alert_lists.get(connection, alert_id)
+
+
+async def wake(connection: AsyncConnection, alert_id: UUID, now: datetime) -> bool:
+    """End the snooze that was asked for with an alert, in a transaction; False if there is none."""
+    alert = await _held(connection, alert_id)
+    if alert is None or alert.snoozed_until is None or alert.snoozed_until <= now:
+        return False
+    await _set_snooze(connection, alert, None, now)
+    return True
+
+
+async def _held(connection: AsyncConnection, alert_id: UUID) -> Row[Any] | None:
+    """An alert, its account held so that nobody else changes what rules remember of it."""
+    alert = await alert_lists.get(connection, alert_id)
+    if alert is None or alert.account_id is None:
+        return alert
+    await one_account.hold(connection, alert.account_id)
+    # As it is now: whoever held the account before may have changed it, or erased all.
+    return await alert_lists.get(connection, alert_id)
+
+
+async def _fires(connection: AsyncConnection, alert: Row[Any]) -> bool:
+    if alert.account_id is None:
+        return False
+    return any(each["id"] == alert.id for each in await alerts.firing(connection, alert.account_id))
+
+
+async def _set_snooze(connection: AsyncConnection, alert: Row[Any], until: datetime | None, now: datetime) -> None:
+    if alert.account_id is None or alert.rule_id is None:
+        raise NotOneRuleError
+    held = await one_account.hold(connection, alert.account_id)
+    memories = decode_memories(held.rule_memory if held else None)
+    rule = str(alert.rule_id)
+    memories[rule] = rules.snooze(memories.get(rule, rules.OK), to_micros(until) if until else 0)
+    await one_account.remember(connection, alert.account_id, encode_memories(memories), until or now)
+    await alert_handling.snooze(connection, alert, until, now)

@@ -1,0 +1,137 @@
+"""/v1/accounts/{id}/health/override: a score or a band set by hand."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scoring.events import Event
+from scoring.policy import Policy
+from scoring.rules import KnownBand
+from scoring.standing import Override
+from scoring.windows import to_micros
+from service.api.auth import WRITE
+from service.api.bodies import StrictModel, body_of
+from service.api.deps import Api, Context
+from service.api.openapi import takes
+from service.api.paths import AccountId, printable
+from service.api.problems import FieldError, invalid, not_found
+from service.evaluation import advance_accounts
+from service.standings import decode_override
+from service.storage import one_account
+
+router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
+
+EXAMPLE = {
+    "band": "red",
+    "reason": "Their champion has left.",
+    "author": "ann@example.com",
+    "expires_at": "2030-01-31T00:00:00Z",
+}
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be in a year up to 9999") from None
+
+
+class OverrideBody(StrictModel):
+    """A score, a band, or both, to count in place of what is computed."""
+
+    score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
+    band: KnownBand | None = Field(None, description="By default that of the score, by the account's scorecard.")
+    reason: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(printable)]
+    author: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
+    expires_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = Field(
+        None, description="When it ends; without, it stays until it is deleted."
+    )
+
+
+class StoredOverride(BaseModel):
+    """An override as it is stored."""
+
+    score: float | None
+    band: KnownBand | None
+    reason: str
+    author: str
+    set_at: datetime
+    expires_at: datetime | None
+
+
+@router.put(
+    "/{account_id:account}/health/override",
+    summary="Override a score or a band",
+    dependencies=WRITE,
+    openapi_extra=takes(OverrideBody, EXAMPLE),
+)
+async def set_override(
+    account_id: AccountId, body: Annotated[OverrideBody, Depends(body_of(OverrideBody))], api: Api
+) -> StoredOverride:
+    """Set a score, a band or both by hand, in place of an override that is there.
+
+    The computed score goes on, and the override is shown beside it; alert rules see the override, at once. It ends at
+    `expires_at`, or when it is deleted.
+    """
+    now = api.clock()
+    override = _override(body, now)
+    async with api.engine.begin() as connection:
+        policy = await api.policies.in_force(connection)
+        if await one_account.hold(connection, account_id) is None:
+            raise not_found("account")
+        await _let_count(api, connection, policy, account_id, override, now)
+    return StoredOverride(
+        score=override.score,
+        band=override.band,
+        reason=override.reason,
+        author=override.author,
+        set_at=now,
+        expires_at=body.expires_at,
+    )
+
+
+@router.delete(
+    "/{account_id:account}/health/override", status_code=204, summary="Take an override back", dependencies=WRITE
+)
+async def end_override(account_id: AccountId, api: Api) -> None:
+    """The computed score counts again, at once."""
+    now = api.clock()
+    async with api.engine.begin() as connection:
+        policy = await api.policies.in_force(connection)
+        held = await one_account.hold(connection, account_id)
+        if held is None:
+            raise not_found("account")
+        override = decode_override(held.override)
+        if override is None or _is_over(override, now):
+            raise not_found("override")
+        await _let_count(api, connection, policy, account_id, None, now)
+
+
+def _override(body: OverrideBody, now: datetime) -> Override:
+    if body.score is None and body.band is None:
+        raise invalid(FieldError("score", "must be given, or band, or both"))
+    if body.expires_at is not None and body.expires_at <= now:
+        raise invalid(FieldError("expires_at", "must be in the future"))
+    return Override(
+        reason=body.reason,
+        author=body.author,
+        set_at=to_micros(now),
+        score=body.score,
+        band=body.band,
+        expires_at=to_micros(body.expires_at) if body.expires_at else None,
+    )
+
+
+def _is_over(override: Override, now: datetime) -> bool:
+    return override.expires_at is not None and override.expires_at <= to_micros(now)
+
+
+async def _let_count(
+    api: Context, connection: AsyncConnection, policy: Policy, account_id: str, override: Override | None, now: datetime
+) -> None:
+    nothing: dict[str, list[Event]] = {account_id: []}
+    overrides = {account_id: override}
+    await advance_accounts(connection, nothing, policy, now, base_url=api.settings.base_url, overrides=overrides)

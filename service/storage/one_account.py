@@ -1,0 +1,34 @@
+"""One account, held by itself: for what people do to it by hand."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+class HeldAccount(NamedTuple):
+    """What rules remember of an account, and its override; both as encoded."""
+
+    rule_memory: bytes | None
+    override: str | None
+
+
+_HOLD = text("SELECT rule_memory, CAST(override AS text) FROM scores WHERE account_id = :id FOR UPDATE")
+
+
+async def hold(connection: AsyncConnection, account_id: str) -> HeldAccount | None:
+    """Lock an account until the transaction ends; None if there is none of that id."""
+    row = (await connection.execute(_HOLD, {"id": account_id})).one_or_none()
+    return HeldAccount(*row) if row else None
+
+
+_REMEMBER = text("""
+    UPDATE scores SET rule_memory = :rule_memory, due_at = least(due_at, CAST(:due_at AS timestamptz))
+    WHERE account_id = :id
+""")
+
+
+async def remember(connection: AsyncConnection, account_id: str, rule_memory: bytes | None, due_at: datetime) -> None:
+    """Write what rules remember of an account that is held; the sweeper looks at it at `due_at`, or before."""
+    await connection.execute(_REMEMBER, {"id": account_id, "rule_memory": rule_memory, "due_at": due_at})

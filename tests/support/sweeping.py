@@ -1,0 +1,90 @@
+"""The service on a clock that the test moves: folding, sweeping and judging anew, each at a moment that it is told."""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from consumers.sweep import reevaluate_once, sweep_once, tell_once
+from scoring.documents import ScorecardDocument
+from scoring.events import Event, UsageEvent
+from scoring.windows import day_of, to_micros
+from service.evaluation import advance_accounts
+from service.ids import new_id
+from service.policy import PolicyCache
+from service.reevaluation import begin_for_rule, begin_for_scorecard
+from service.settings import Settings
+from service.storage import rules, scorecards
+
+START = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def used(account_id: str, at: datetime, feature: str = "login") -> Event:
+    """One use of a feature, told as it happened."""
+    micros = to_micros(at)
+    return UsageEvent(account_id, micros, day_of(micros), day_of(micros), feature, 1, 1)
+
+
+def by_active_days(most: int, name: str = "default", **more: Any) -> ScorecardDocument:
+    """A scorecard by which an account scores 100 after use on `most` of 30 days, and less in proportion."""
+    measure = {"measure": "active_days", "window": 30, "weight": 1, "curve": [[0, 0], [most, 100]]}
+    bands = {"red": 0, "yellow": 40, "green": 70}
+    return msgspec.convert({"name": name, "measures": [measure], "bands": bands, **more}, ScorecardDocument)
+
+
+class Clock:
+    """The service on a clock that the test moves."""
+
+    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.policies = PolicyCache(settings.retention_days, lambda: 0.0)
+
+    async def fold(
+        self, events: Mapping[str, Sequence[Event]], now: datetime, *, quiet: AbstractSet[str] = frozenset()
+    ) -> None:
+        """Fold a batch, in which the accounts in `quiet` have loaded history alone."""
+        async with self.engine.begin() as connection:
+            policy = await self.policies.in_force(connection)
+            await advance_accounts(connection, events, policy, now, base_url=self.settings.base_url, quiet=quiet)
+
+    async def sweep(self, now: datetime) -> int:
+        """Sweep until nothing is due."""
+        swept = 0
+        while count := await sweep_once(self.engine, self.policies, self.settings, now):
+            swept += count
+        return swept
+
+    async def reevaluate(self, now: datetime) -> int:
+        """Judge accounts anew until all are."""
+        judged = 0
+        while count := await reevaluate_once(self.engine, self.policies, self.settings, now):
+            judged += count
+        return judged
+
+    async def tell(self, now: datetime) -> int:
+        """Tell the digests of backfills that have paused."""
+        return await tell_once(self.engine, self.settings, now)
+
+    async def publish(self, document: ScorecardDocument, now: datetime) -> UUID:
+        """Publish a scorecard; gives the re-evaluation that this begins."""
+        async with self.engine.begin() as connection:
+            version, _ = await scorecards.publish(connection, document)
+            return await begin_for_scorecard(connection, f"{document.name} version {version}", now)
+
+    async def add_rule(self, name: str, kind: str, **document: Any) -> UUID:
+        """A rule, before there are accounts to judge by it."""
+        async with self.engine.begin() as connection:
+            rule = {"id": new_id(), "name": name, "kind": kind, "enabled": True, "document": document}
+            created: UUID = (await rules.create(connection, rule))["id"]
+            return created
+
+    async def remove_rule(self, rule_id: UUID, now: datetime) -> UUID:
+        """Delete a rule; gives the re-evaluation that this begins."""
+        async with self.engine.begin() as connection:
+            assert await rules.remove(connection, rule_id)
+            return await begin_for_rule(connection, "a rule", now)
