@@ -8,15 +8,17 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import relay
+from consumers import forecaster, housekeeping, relay
 from scoring.events import Event
 from service import metrics
+from service.digests import tell_paused_backfills
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
 from service.probes import POSTGRES_AWAY, Pulse, serve_probes
 from service.reevaluation import carry_on
 from service.resting import rest
 from service.settings import Settings
+from service.sources import SourceWatch
 from service.storage import reevaluations, scores
 from service.storage.engine import create_engine
 from service.storage.transient import persistently
@@ -25,19 +27,22 @@ from service.together import until_all
 log = structlog.get_logger(__name__)
 
 BACKLOG_SECONDS = 15.0
-"""How often the backlog is counted: counting a million takes longer than sweeping a batch of them."""
+"""How often the backlog is counted, and digests are told: counting a million takes longer than sweeping a batch."""
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Sweep until `stop` is set, and relay dead letters beside it if that is wanted."""
+    """Sweep until `stop` is set; beside it keep house, and relay dead letters and forecast if that is wanted."""
     engine = create_engine(settings, "sweep", by_key=True)
     pulse = Pulse("sweep", settings.watchdog_seconds + settings.sweep_interval_seconds)
     relay_pulses = [Pulse("relay", settings.watchdog_seconds)] if settings.dead_letter_topics else []
+    forecast_pulses = [Pulse("forecast", settings.watchdog_seconds)] if settings.forecast_share else []
     try:
-        async with serve_probes(settings, pulse, *relay_pulses):
+        async with serve_probes(settings, pulse, *relay_pulses, *forecast_pulses):
             await until_all(
                 _sweep(engine, settings, pulse, stop),
+                housekeeping.run(engine, settings, stop),
                 *(relay.run(engine, settings, each, stop) for each in relay_pulses),
+                *(forecaster.run(engine, settings, each, stop) for each in forecast_pulses),
             )
     finally:
         await engine.dispose()
@@ -46,17 +51,20 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 async def _sweep(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: asyncio.Event) -> None:
     """Sweep until `stop` is set. Several sweepers share the work: each passes over what another holds."""
     policies = PolicyCache(settings.retention_days, time.monotonic)
+    sources = SourceWatch(engine, settings.base_url)
     waiting = partial(pulse.beat, POSTGRES_AWAY)
     counted_at = -BACKLOG_SECONDS
     while not stop.is_set():
+        # One moment for all three: no account is judged at a day before its sources have been looked at.
+        now = datetime.now(UTC)
+        await persistently(partial(sources.look, now), "looking at sources", waiting)
         judged_anew = await persistently(
-            lambda: reevaluate_once(engine, policies, settings, datetime.now(UTC)), "judging all accounts anew", waiting
+            partial(reevaluate_once, engine, policies, settings, now), "judging all accounts anew", waiting
         )
-        swept = await persistently(
-            lambda: sweep_once(engine, policies, settings, datetime.now(UTC)), "sweeping", waiting
-        )
+        swept = await persistently(partial(sweep_once, engine, policies, settings, now), "sweeping", waiting)
         if time.monotonic() - counted_at >= BACKLOG_SECONDS:
             await persistently(lambda: _count_backlog(engine, datetime.now(UTC)), "counting what is due", waiting)
+            await persistently(lambda: tell_once(engine, settings, datetime.now(UTC)), "telling digests", waiting)
             counted_at = time.monotonic()
         pulse.beat()
         if swept < settings.sweep_batch and not judged_anew:
@@ -89,6 +97,12 @@ async def reevaluate_once(engine: AsyncEngine, policies: PolicyCache, settings: 
         )
     metrics.REEVALUATED.inc(done)
     return done
+
+
+async def tell_once(engine: AsyncEngine, settings: Settings, now: datetime) -> int:
+    """Tell the digests of backfills that have paused, in one transaction; returns how many there were."""
+    async with engine.begin() as connection:
+        return await tell_paused_backfills(connection, now, settings.base_url)
 
 
 async def _count_backlog(engine: AsyncEngine, now: datetime) -> None:

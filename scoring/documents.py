@@ -43,6 +43,11 @@ class AppliesTo(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     tenure_days: tuple[int, int] | None = None
     rank: int = 0
 
+    @property
+    def is_for_all(self) -> bool:
+        """Whether nothing narrows it down."""
+        return self.segments is None and self.stages is None and self.tenure_days is None
+
 
 class Veto(Struct, frozen=True, forbid_unknown_fields=True):
     """Below a measure's score of `below`, the whole score is at most `cap`."""
@@ -107,12 +112,7 @@ def _check(document: ScorecardDocument, retention: int) -> Iterator[Problem]:
     bands = document.bands
     if not bands.red == 0 < bands.yellow < bands.green:
         yield Problem("bands", "must rise: red is 0, then yellow, then green")
-    if document.name == DEFAULT and document.applies_to is not None:
-        yield Problem("applies_to", "the scorecard named default applies to all the rest; leave it out")
-    if document.name != DEFAULT and document.applies_to is None:
-        yield Problem("applies_to", "say which accounts it is for; only the scorecard named default goes without")
-    if document.applies_to and (tenure := document.applies_to.tenure_days) and tenure[0] > tenure[1]:
-        yield Problem("applies_to.tenure_days", "must be [from, to] with from not after to")
+    yield from _check_audience(document)
     if not any(measure.weight for measure in document.measures):
         yield Problem("measures", "at least one weight must be above 0")
     seen: set[str] = set()
@@ -122,6 +122,23 @@ def _check(document: ScorecardDocument, retention: int) -> Iterator[Problem]:
             yield Problem(f"{at}.name", f"{measure.title} is taken; give this one a name of its own")
         seen.add(measure.title)
         yield from _check_measure(measure, at, retention)
+
+
+def _check_audience(document: ScorecardDocument) -> Iterator[Problem]:
+    applies_to = document.applies_to
+    if document.name == DEFAULT:
+        if applies_to is not None:
+            yield Problem("applies_to", "the scorecard named default applies to all the rest; leave it out")
+    elif applies_to is None:
+        yield Problem("applies_to", "say which accounts it is for; only the scorecard named default goes without")
+    elif applies_to.is_for_all:
+        yield Problem(
+            "applies_to",
+            "overlapping defaults: this is for every account, and only the scorecard named default applies to all; "
+            "give segments, stages or tenure_days",
+        )
+    if applies_to and (tenure := applies_to.tenure_days) and tenure[0] > tenure[1]:
+        yield Problem("applies_to.tenure_days", "must be [from, to] with from not after to")
 
 
 def _check_measure(measure: MeasureDocument, at: str, retention: int) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from scoring.scorecards import Evaluation, MeasureResult
+from scoring.scorecards import Evaluation, MeasureResult, Scorecard
 
 
 class Driver(Struct, frozen=True):
@@ -19,8 +19,20 @@ def drivers(before: Mapping[str, MeasureResult] | None, after: Evaluation, most:
 
     Without an earlier evaluation they are the measures that keep the score furthest below 100.
     """
-    deltas = _shortfalls(after) if before is None else _moves(before, after.measures)
-    moved = sorted(((-abs(delta), name) for name, delta in deltas.items() if delta))
+    if before is None:
+        return shortfalls(after.measures, after.card, most)
+    return _largest(_moves(before, after.measures), most)
+
+
+def shortfalls(results: Mapping[str, MeasureResult], card: Scorecard, most: int = 3) -> list[Driver]:
+    """The measures that keep a score furthest below 100; `results` are what those of `card` came to."""
+    counting = [(entry.name, entry.weight, results[entry.name].contribution) for entry in card.measures]
+    total = sum([weight for _, weight, contribution in counting if contribution is not None])
+    return _largest({name: part - 100 * weight / total for name, weight, part in counting if part is not None}, most)
+
+
+def _largest(deltas: Mapping[str, float], most: int) -> list[Driver]:
+    moved = sorted([(-abs(delta), name) for name, delta in deltas.items() if delta])
     return [Driver(name, deltas[name]) for _, name in moved[:most]]
 
 
@@ -29,12 +41,3 @@ def _moves(before: Mapping[str, MeasureResult], after: Mapping[str, MeasureResul
         return (results[name].contribution or 0.0) if name in results else 0.0
 
     return {name: points(after, name) - points(before, name) for name in {**before, **after}}
-
-
-def _shortfalls(after: Evaluation) -> dict[str, float]:
-    results = after.measures
-    weights = {
-        entry.name: entry.weight for entry in after.card.measures if results[entry.name].contribution is not None
-    }
-    total = sum(weights.values())
-    return {name: (results[name].contribution or 0.0) - 100 * weight / total for name, weight in weights.items()}

@@ -4,7 +4,6 @@ With weight w and score s of the measures that count, score = sum(w s) / sum(w);
 contributions sum to the score. A veto that caps the score is a negative contribution of its own.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -163,28 +162,21 @@ def explain(evaluation: Evaluation) -> dict[str, MeasureResult]:
     scores = [entry.score(value) for entry, value in zip(entries, evaluation.readings, strict=True)]
     counted = sum([entry.weight for entry, points in zip(entries, scores, strict=True) if points is not None])
     known = evaluation.score is not None
+    veto: CompiledMeasure | None = None
     results: dict[str, MeasureResult] = {}
     for entry, value, points in zip(entries, evaluation.readings, scores, strict=True):
         contribution = entry.weight * points / counted if known and points is not None else None
         if isinstance(value, Missing):
             results[entry.name] = MeasureResult(None, points, contribution, value.value)
-        else:
-            results[entry.name] = MeasureResult(value, points, contribution)
-    if evaluation.score is not None and (veto := _veto(entries, results)):
+            continue
+        results[entry.name] = MeasureResult(value, points, contribution)
+        if points is not None and points < entry.veto_below and (veto is None or entry.veto_cap < veto.veto_cap):
+            veto = entry  # the lowest cap, the first of several
+    if known and veto is not None:
         uncapped = min(max(round(sum([result.contribution or 0.0 for result in results.values()]), DECIMALS), 0), 100)
         if uncapped > veto.veto_cap:
             results[VETO + veto.name] = MeasureResult(None, None, veto.veto_cap - uncapped)
     return results
-
-
-def _veto(entries: Sequence[CompiledMeasure], results: Mapping[str, MeasureResult]) -> CompiledMeasure | None:
-    """The measure whose veto caps the score lowest, the first of several."""
-    vetoing = []
-    for entry in entries:
-        result = results[entry.name]
-        if result.missing is None and result.score is not None and result.score < entry.veto_below:
-            vetoing.append(entry)
-    return min(vetoing, key=lambda entry: entry.veto_cap, default=None)
 
 
 def band_of(score: float, yellow: float, green: float) -> Band:

@@ -19,6 +19,9 @@ ALERTS = Counter("health_alerts", "Alerts written", ["state"])
 SWEPT = Counter("health_swept_accounts", "Accounts re-evaluated because time has passed")
 REEVALUATED = Counter("health_reevaluated_accounts", "Accounts judged anew because a scorecard or rule has changed")
 SWEEP_BACKLOG = Gauge("health_sweep_backlog_accounts", "Accounts that are due and not yet re-evaluated")
+QUIET_SOURCES = Gauge("health_quiet_sources", "Sources of usage events that have gone quiet")
+FORECAST = Counter("health_forecast_accounts", "Accounts of which it was forecast what silence would do")
+FORECAST_CYCLE_SECONDS = Gauge("health_forecast_cycle_seconds", "Time that the last cycle through all accounts took")
 RELAYED = Counter("health_relayed_dead_letters", "Dead letters published to their topic's dead-letter topic", ["topic"])
 REQUEST_SECONDS = Histogram(
     "health_http_request_seconds",

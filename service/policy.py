@@ -91,9 +91,12 @@ class PolicyCache:
 
     async def recent(self, connection: AsyncConnection) -> Policy:
         """The policy, at most `KEEP_SECONDS` old, for reading; holds nobody up."""
-        if self._kept is not None and self._monotonic() - self._checked_at <= KEEP_SECONDS:
-            return self._kept
-        return await self._check(connection)
+        return self.kept or await self._check(connection)
+
+    @property
+    def kept(self) -> Policy | None:
+        """The policy, if it was looked at within `KEEP_SECONDS`; asks nobody."""
+        return self._kept if self._monotonic() - self._checked_at <= KEEP_SECONDS else None
 
     def forget(self) -> None:
         """Look again at the next call."""

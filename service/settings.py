@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     dead_letter_topics: bool = Field(False, description="publish dead letters to TOPIC.dead-letters too")
 
     retention_days: int = Field(92, ge=1, le=3660)
+    history_retention_days: int = Field(400, ge=92, le=3660, description="how long the days of scores are kept")
     max_record_bytes: int = Field(262_144, ge=1024, le=16_777_216)
     batch_max_records: int = Field(150_000, ge=1, le=1_000_000)
     dead_letter_max_run: int = Field(
@@ -44,6 +45,8 @@ class Settings(BaseSettings):
     dead_letter_max_share: float = Field(0.5, gt=0, le=1, description="of a partition's last 1,000 records; 1: all may")
     sweep_interval_seconds: float = Field(1.0, gt=0, le=3600)
     sweep_batch: int = Field(1_000, ge=1, le=100_000)
+    forecast_share: float = Field(0.25, ge=0, le=1, description="of a sweeper's time, at most; 0 forecasts nothing")
+    forecast_days: int = Field(90, ge=1, le=365, description="how far ahead silence is forecast")
 
     http_host: str = "127.0.0.1"
     http_port: int = Field(8080, ge=0, le=65_535)

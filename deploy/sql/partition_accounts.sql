@@ -15,6 +15,7 @@ DECLARE
     index record;
     grants record;
     options text;
+    kept text;
     before bigint;
     after bigint;
 BEGIN
@@ -50,7 +51,10 @@ BEGIN
             EXECUTE format('GRANT %s ON %I TO %s', grants.privilege_type, name, grants.role);
         END LOOP;
 
-        EXECUTE format('INSERT INTO %I SELECT * FROM %I', name, name || '_whole');
+        -- Without generated columns, which Postgres works out itself.
+        SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO kept
+        FROM pg_attribute WHERE attrelid = old AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
+        EXECUTE format('INSERT INTO %I (%s) SELECT %s FROM %I', name, kept, kept, name || '_whole');
         EXECUTE format('SELECT count(*) FROM %I', name || '_whole') INTO before;
         EXECUTE format('SELECT count(*) FROM %I', name) INTO after;
         IF before <> after THEN

@@ -19,6 +19,8 @@ from service.api import (
     dead_letters,
     deliveries,
     events,
+    forecast,
+    forecasts,
     health,
     history,
     overrides,
@@ -27,11 +29,13 @@ from service.api import (
     reevaluations,
     scorecard_drafts,
     scorecards,
+    sources,
     webhook_endpoints,
 )
 from service.api.bodies import BodyLimit
 from service.api.conditional import Conditional
 from service.api.deps import Clock, Context
+from service.api.fast_health import FastHealth
 from service.api.known_keys import KnownKeys
 from service.api.observing import Observing
 from service.api.openapi import DESCRIPTION, ERRORS, TAGS, DescribedAPI
@@ -40,11 +44,14 @@ from service.policy import PolicyCache
 from service.publishing import Publisher
 from service.secrets import Vault
 from service.settings import Settings
+from service.storage.score_reads import ScoreReader
 
 ROUTERS = (
     health.router,
     history.router,
+    forecast.router,
     accounts.router,
+    forecasts.router,
     overrides.router,
     events.router,
     scorecards.router,
@@ -56,6 +63,7 @@ ROUTERS = (
     webhook_endpoints.router,
     deliveries.router,
     dead_letters.router,
+    sources.router,
     api_keys.router,
     probes.router,
 )
@@ -87,6 +95,7 @@ def create_app(settings: Settings, engine: AsyncEngine, publisher: Publisher, cl
     app.add_middleware(BodyLimit, limit=settings.http_max_body_bytes)
     app.add_middleware(Conditional)
     app.add_middleware(SlashesInSegments)
+    app.add_middleware(FastHealth, context=app.state.context, route=health.router.routes[0])
     app.add_middleware(Observing)
     return app
 
@@ -96,6 +105,7 @@ def _context(settings: Settings, engine: AsyncEngine, publisher: Publisher, cloc
         settings=settings,
         engine=engine,
         reads=engine.execution_options(isolation_level="AUTOCOMMIT"),
+        scores=ScoreReader(engine, settings.database_pool_size),
         publisher=publisher,
         clock=clock,
         policies=PolicyCache(settings.retention_days, time.monotonic),
@@ -117,9 +127,10 @@ async def _method_not_allowed(request: Request, _: Exception) -> Response:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    publisher: Publisher = app.state.context.publisher
-    await publisher.start()
+    context: Context = app.state.context
+    await context.publisher.start()
     try:
         yield
     finally:
-        await publisher.stop()
+        await context.publisher.stop()
+        await context.scores.close()

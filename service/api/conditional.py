@@ -41,10 +41,10 @@ class _Tagged:
             await self._send(start)
             await self._send(body)
             return
-        tag = f'"{xxh3_128_hexdigest(body["body"])}"'
+        tag = tag_of(body["body"])
         headers = MutableHeaders(scope=start)
         headers["ETag"] = tag
-        if _matches(self._if_none_match, tag):
+        if matches(self._if_none_match, tag):
             start["status"] = 304
             for name in ("Content-Length", "Content-Type"):
                 del headers[name]
@@ -53,11 +53,19 @@ class _Tagged:
         await self._send(body)
 
 
+def tag_of(body: bytes) -> str:
+    """The ETag of an answer."""
+    return f'"{xxh3_128_hexdigest(body)}"'
+
+
 def _is_tagged(start: Message) -> bool:
     return start["status"] == 200 and Headers(scope=start).get("content-type", "").startswith("application/json")
 
 
-def _matches(if_none_match: str, tag: str) -> bool:
-    """Weak comparison, as RFC 9110 wants it here; proxies that compress make our tags weak."""
+def matches(if_none_match: str, tag: str) -> bool:
+    """Whether the header `If-None-Match` names a tag.
+
+    Weak comparison, as RFC 9110 wants it here; proxies that compress make our tags weak.
+    """
     given = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
     return tag in given or given == ["*"]

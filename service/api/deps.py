@@ -13,17 +13,21 @@ from service.policy import PolicyCache
 from service.publishing import Publisher
 from service.secrets import Vault
 from service.settings import Settings
+from service.storage.score_reads import ScoreReader
 
 Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The process's own. `reads` is the engine without transactions, for a single statement or two."""
+    """The process's own. `reads` is the engine without transactions, for a single statement or two; `scores` goes past
+    it, for the one that is asked for most.
+    """
 
     settings: Settings
     engine: AsyncEngine
     reads: AsyncEngine
+    scores: ScoreReader
     publisher: Publisher
     clock: Clock
     policies: PolicyCache

@@ -11,21 +11,18 @@ from scoring.explanation import evaluation_of
 from scoring.journal import decode_journal
 from scoring.past import Past
 from scoring.policy import Policy
-from scoring.readings import decode_readings
-from scoring.scorecards import Evaluation, score
 from scoring.standing import Standing
 from scoring.windows import from_micros, start_of, to_day
 from service.api.auth import READ
 from service.api.days import known_at, not_after
 from service.api.deps import Api
-from service.api.health_document import Freshness, Health, Moment, document, trend
+from service.api.health_document import Health, Moment, document, trend
 from service.api.openapi import answers
 from service.api.paths import AccountId
 from service.api.problems import not_found
+from service.api.stored_health import firing, freshness, stored_moment
 from service.past import read_past
-from service.standings import decode_override
-from service.storage import alerts, score_reads
-from service.storage.score_reads import StoredScore
+from service.storage import score_reads
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 _encoder = msgspec.json.Encoder()
@@ -58,33 +55,12 @@ async def read_health(
         if stored is None:
             raise not_found("account")
         if asked == today:
-            moment = await _now(connection, stored, policy, now)
-            health = document(account_id, moment, _freshness(stored), await alerts.firing(connection, account_id))
+            moment = stored_moment(stored, policy) or await _then(connection, account_id, policy, now, None)
+            health = document(account_id, moment, freshness(stored), firing(stored))
         else:
             moment = await _then(connection, account_id, policy, now, to_day(asked))
-            health = document(account_id, moment, _freshness(stored))
+            health = document(account_id, moment, freshness(stored))
     return Response(_encoder.encode(health), media_type="application/json")
-
-
-async def _now(connection: AsyncConnection, stored: StoredScore, policy: Policy, now: datetime) -> Moment:
-    evaluation = _still_good(stored, policy)
-    if evaluation is None or stored.evaluated_at is None:
-        return await _then(connection, stored.account_id, policy, now, None)
-    return Moment(
-        evaluation,
-        evaluation.day,
-        stored.evaluated_at,
-        trend(evaluation.score, stored.week_ago, stored.month_ago),
-        decode_override(stored.override),
-    )
-
-
-def _still_good(stored: StoredScore, policy: Policy) -> Evaluation | None:
-    """The stored evaluation, unless another scorecard is, or may be, in force, or it is due: its day has ended."""
-    if stored.is_due or stored.day is None or stored.readings is None or policy.digest is not None:
-        return None
-    card = policy.scorecard(stored.scorecard, stored.scorecard_version)
-    return score(decode_readings(stored.readings), card, to_day(stored.day)) if card else None
 
 
 async def _then(connection: AsyncConnection, account_id: str, policy: Policy, now: datetime, day: int | None) -> Moment:
@@ -112,7 +88,3 @@ def _closed_at(run: Standing, day: int) -> datetime:
 def _score(past: Past, day: int) -> float | None:
     run = past.at(day)
     return run.score if run else None
-
-
-def _freshness(stored: StoredScore) -> Freshness:
-    return Freshness(stored.usage_at, stored.ticket_at, stored.survey_at)

@@ -4,14 +4,13 @@ console and the CRM ask for it more often than for anything else.
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 
 from scoring.documents import MeasureDocument
-from scoring.drivers import Driver, drivers
-from scoring.scorecards import DECIMALS, VETO, Band, Evaluation, MeasureResult
+from scoring.drivers import Driver, shortfalls
+from scoring.scorecards import DECIMALS, VETO, Band, Evaluation, MeasureResult, Scorecard
 from scoring.standing import Override
 from scoring.windows import from_day, from_micros
 
@@ -114,12 +113,11 @@ class Moment(Struct, frozen=True):
     override: Override | None = None
 
 
-def document(account_id: str, moment: Moment, freshness: Freshness, firing: Sequence[Mapping[str, Any]] = ()) -> Health:
+def document(account_id: str, moment: Moment, freshness: Freshness, firing: Sequence[FiringAlert] = ()) -> Health:
     """The answer for a moment of an account."""
     evaluation = moment.evaluation
     card = evaluation.card
-    entries = {entry.title: entry for entry in card.document.measures}
-    measures = evaluation.measures
+    results = evaluation.measures
     return Health(
         account_id=account_id,
         score=evaluation.score,
@@ -130,10 +128,10 @@ def document(account_id: str, moment: Moment, freshness: Freshness, firing: Sequ
         scorecard=ScorecardName(card.name, card.version),
         trend=moment.trend,
         override=show_override(moment.override),
-        drivers=drivers(None, evaluation),
-        measures=[_reading(name, result, entries) for name, result in measures.items()],
+        drivers=shortfalls(results, card),
+        measures=_readings(card, results),
         values_of=from_day(evaluation.day),
-        alerts=[FiringAlert(*(alert[name] for name in FiringAlert.__struct_fields__)) for alert in firing],
+        alerts=list(firing),
         freshness=freshness,
     )
 
@@ -161,15 +159,17 @@ def _since(score: float | None, before: float | None) -> float | None:
     return None if score is None or before is None else round(score - before, DECIMALS)
 
 
-def _reading(name: str, result: MeasureResult, entries: Mapping[str, MeasureDocument]) -> MeasureReading:
-    entry = entries[name.removeprefix(VETO)]
+def _readings(card: Scorecard, results: Mapping[str, MeasureResult]) -> list[MeasureReading]:
+    """In the scorecard's order; a veto comes last, as it does in `results`."""
+    entries = {measure.name: entry for measure, entry in zip(card.measures, card.document.measures, strict=True)}
+    vetoes = [*results][len(entries) :]
+    return [
+        *[_reading(name, entry, entry.weight, results[name]) for name, entry in entries.items()],
+        *[_reading(name, entries[name.removeprefix(VETO)], 0.0, results[name]) for name in vetoes],
+    ]
+
+
+def _reading(name: str, entry: MeasureDocument, weight: float, result: MeasureResult) -> MeasureReading:
     return MeasureReading(
-        name=name,
-        measure=entry.measure,
-        window=entry.window,
-        value=result.value,
-        score=result.score,
-        weight=0.0 if name.startswith(VETO) else entry.weight,
-        contribution=result.contribution,
-        missing=result.missing,
+        name, entry.measure, entry.window, result.value, result.score, weight, result.contribution, result.missing
     )

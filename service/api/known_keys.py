@@ -40,6 +40,13 @@ class KnownKeys:
         key = await self._find(digest_of(text))
         return None if key is None or _has_expired(key, self._clock()) else key
 
+    def kept(self, text: str) -> ApiKey | None:
+        """The key, if it was looked up within `KEEP_SECONDS` and has not expired; asks nobody."""
+        found_at, key = self._kept.get(digest_of(text), (0.0, None))
+        if key is None or self._monotonic() - found_at >= KEEP_SECONDS or _has_expired(key, self._clock()):
+            return None
+        return key
+
     def forget(self) -> None:
         """Look every key up again."""
         self._kept.clear()

@@ -2,10 +2,9 @@
 
 import re
 import time
-from uuid import uuid4
+from secrets import token_hex
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +16,13 @@ log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLIENT_GONE = 499
+
+RawHeader = tuple[bytes, bytes]
+_ALWAYS: tuple[RawHeader, ...] = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+# Stored only by the caller, and asked about before it is used again; what is secret says no-store itself.
+_PRIVATE: RawHeader = (b"cache-control", b"private, no-cache")
+_NO_CONTENT: RawHeader = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""For answers that are not for a browser to show."""
 
 
 class Observing:
@@ -35,10 +41,11 @@ class Observing:
         exchange = _Exchange(_request_id(scope), send)
         # A copy: the server looks at its own scope to leave the body of an answer to HEAD away.
         inner = {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
+        bound = structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
-            with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
-                await self._answer(inner, receive, exchange)
+            await self._answer(inner, receive, exchange)
         finally:
+            structlog.contextvars.reset_contextvars(**bound)
             method = scope["method"] if scope["method"] in _METHODS else "other"
             seconds = time.perf_counter() - started
             metrics.REQUEST_SECONDS.labels(method, _route(inner), str(exchange.status)).observe(seconds)
@@ -68,22 +75,22 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self._add_headers(MutableHeaders(scope=message))
+            message["headers"] = self._with_more([*message["headers"]])
         await self._send(message)
 
-    def _add_headers(self, headers: MutableHeaders) -> None:
-        headers["X-Request-Id"] = self.request_id
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "no-referrer"
-        # Stored only by the caller, and asked about before it is used again; what is secret says no-store itself.
-        headers.setdefault("Cache-Control", "private, no-cache")
-        if not headers.get("Content-Type", "").startswith("text/html"):
-            headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    def _with_more(self, headers: list[RawHeader]) -> list[RawHeader]:
+        given = dict(headers)
+        headers += ((b"x-request-id", self.request_id.encode()), *_ALWAYS)
+        if b"cache-control" not in given:
+            headers.append(_PRIVATE)
+        if not given.get(b"content-type", b"").startswith(b"text/html"):
+            headers.append(_NO_CONTENT)
+        return headers
 
 
 def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
+    return given if _REQUEST_ID.fullmatch(given) else token_hex(16)
 
 
 def _route(scope: Scope) -> str:

@@ -1,66 +1,87 @@
-"""`account-health scorecard …`."""
+"""`account-health scorecard …`: drafts in files, from their first check to being published."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from datetime import UTC, datetime
 
 import typer
-import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.documents import InvalidDocumentError, ScorecardDocument, parse
+from scoring.differences import Difference, differences, in_words
+from scoring.documents import Problem
+from scoring.warnings import warnings
+from service.commands import scorecard_preview, scorecards_published
 from service.commands.running import in_transaction
-from service.errors import HealthError
+from service.commands.scorecard_files import File, read, warn
+from service.reevaluation import begin_for_scorecard
+from service.scorecards import InForce, all_warnings, in_force
 from service.settings import load_settings
-from service.storage import scorecards, scores
-
-File = Annotated[Path, typer.Argument(help="A scorecard in YAML or JSON.", exists=True, dir_okay=False, readable=True)]
+from service.storage import scorecards
 
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     group = typer.Typer(help="Scorecards: which measures make the score, and how.", no_args_is_help=True)
-    for command in (validate, publish):
+    for command in (validate, diff, scorecard_preview.preview, publish):
         group.command()(command)
-    group.command(name="list")(list_versions)
+    scorecards_published.register(group)
     app.add_typer(group, name="scorecard")
 
 
 def validate(file: File) -> None:
-    """Check a scorecard; names every field at fault."""
-    document = _read(file, load_settings().retention_days)
-    typer.echo(f"{file}: scorecard {document.name} with {len(document.measures)} measures is fine.")
+    """Check a scorecard: names every field at fault, and warns of what is hardly meant. Needs no database."""
+    document = read(file, load_settings().retention_days)
+    odd = warnings(document)
+    warn(odd)
+    verdict = f"can be published, with {len(odd)} warning{'s' * (len(odd) > 1)}" if odd else "is fine"
+    typer.echo(f"{file}: scorecard {document.name} with {len(document.measures)} measures {verdict}.")
+
+
+def diff(file: File) -> None:
+    """Show what publishing a scorecard would change in the newest version of its name."""
+    settings = load_settings()
+    document = read(file, settings.retention_days)
+
+    async def work(connection: AsyncConnection) -> tuple[InForce | None, list[Problem]]:
+        return (await in_force(connection)).get(document.name), await all_warnings(connection, document)
+
+    published, odd = in_transaction(settings, work)
+    found = differences(published.document if published else None, document)
+    typer.echo(_heading(document.name, published, bool(found)))
+    for difference in found:
+        typer.echo(_line(difference))
+    warn(odd)
 
 
 def publish(file: File) -> None:
     """Publish a scorecard as the newest version of its name; every account is judged by it within moments."""
     settings = load_settings()
-    document = _read(file, settings.retention_days)
+    document = read(file, settings.retention_days)
 
-    async def work(connection: AsyncConnection) -> tuple[int, bool]:
+    async def work(connection: AsyncConnection) -> tuple[int, bool, list[Problem]]:
+        odd = await all_warnings(connection, document)
         version, is_new = await scorecards.publish(connection, document)
         if is_new:
-            await scores.make_all_due(connection)
-        return version, is_new
+            await begin_for_scorecard(connection, f"{document.name} version {version}", datetime.now(UTC))
+        return version, is_new, odd
 
-    version, is_new = in_transaction(settings, work)
+    version, is_new, odd = in_transaction(settings, work)
+    warn(odd)
     typer.echo(f"{document.name} version {version} {'is published' if is_new else 'is this very document already'}.")
 
 
-def list_versions() -> None:
-    """List every published version."""
-    for version in in_transaction(load_settings(), scorecards.versions):
-        typer.echo(
-            f"{version['name']} version {version['version']}, published {version['published_at']:%Y-%m-%d %H:%M}"
-        )
+def _heading(name: str, published: InForce | None, differs: bool) -> str:
+    if published is None:
+        return f"{name} is new: no scorecard of this name is published."
+    if not differs:
+        return f"{name} version {published.version} is this very document already."
+    return f"{name}, from version {published.version}:"
 
 
-def _read(file: Path, retention: int) -> ScorecardDocument:
-    try:
-        document: Any = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise HealthError(f"{file} is neither YAML nor JSON: {error}") from None
-    try:
-        return parse(document, retention)
-    except InvalidDocumentError as error:
-        lines = "".join(f"\n  {problem.field}: {problem.message}" for problem in error.problems)
-        raise HealthError(f"{file} can't be used:{lines}") from None
+def _line(difference: Difference) -> str:
+    """A line as diffs have it: what comes, goes and changes, in colours where it is shown on a terminal."""
+    if difference.before is None:
+        sign, colour = "+", typer.colors.GREEN
+    elif difference.after is None:
+        sign, colour = "-", typer.colors.RED
+    else:
+        sign, colour = "~", typer.colors.YELLOW
+    return typer.style(f"{sign} {in_words(difference)}", fg=colour)

@@ -12,6 +12,7 @@ from service.commands import (
     progress,
     reevaluations,
     scorecards,
+    sources,
     topics,
     up,
 )
@@ -24,5 +25,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (up, processes, database, topics, load, scorecards, reevaluations, keys, progress, dead_letters, demo):
+for module in (
+    up,
+    processes,
+    database,
+    topics,
+    load,
+    scorecards,
+    reevaluations,
+    keys,
+    progress,
+    dead_letters,
+    sources,
+    demo,
+):
     module.register(app)

@@ -28,7 +28,7 @@ class Received:
     @property
     def name(self) -> str:
         """Which account it is about."""
-        return str(self.data.get("account_name") or self.data.get("account_id") or "")
+        return str(self.data.get("account_name") or self.data.get("account_id") or "many accounts")
 
 
 class Receiver:

@@ -58,6 +58,7 @@ ACCOUNT_TABLES = (
     "ticket_states",
     "usage_states",
     "history",
+    "forecast_crossings",
     "accounts",
     "scores",
 )

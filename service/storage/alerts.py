@@ -47,16 +47,21 @@ async def insert(connection: AsyncConnection, rows: Sequence[AlertRow], now: dat
         await connection.execute(_INSERT, {**columns(rows), "now": now})
 
 
-_FIRING = text(f"""
-    SELECT * FROM (
-        SELECT DISTINCT ON (rule_id) {ALERT_COLUMNS} FROM alerts WHERE account_id = :id
-        ORDER BY rule_id, sequence DESC
-    ) newest
-    WHERE state = 'firing' AND EXISTS (SELECT 1 FROM alert_rules r WHERE r.id = rule_id AND r.enabled)
-    ORDER BY sequence
-""")  # noqa: S608 - made of this module's own names
+def firing_of(account_id: str) -> str:
+    """SQL for the alerts that fire now of the account that an SQL expression gives: the last of each rule that is in
+    force, where that isn't its end.
+    """
+    return f"""
+        SELECT * FROM (
+            SELECT DISTINCT ON (rule_id) {ALERT_COLUMNS} FROM alerts WHERE account_id = {account_id}
+            ORDER BY rule_id, sequence DESC
+        ) newest
+        WHERE state = 'firing' AND EXISTS (SELECT 1 FROM alert_rules r WHERE r.id = rule_id AND r.enabled)"""  # noqa: S608 - made of this package's own text
+
+
+_FIRING = text(f"{firing_of(':id')} ORDER BY sequence")
 
 
 async def firing(connection: AsyncConnection, account_id: str) -> list[dict[str, Any]]:
-    """The alerts of an account that fire now: the last of each rule that is in force, where that isn't its end."""
+    """The alerts of an account that fire now, in the order in which they were told."""
     return [dict(row) for row in (await connection.execute(_FIRING, {"id": account_id})).mappings()]

@@ -35,4 +35,3 @@ _RUNS = text("""
 async def runs(connection: AsyncConnection, account_id: str, first: int) -> list[StoredRun]:
     """The runs that ended, from the one that holds the day number `first` on, in order of time."""
     return list(map(StoredRun._make, await connection.execute(_RUNS, {"id": account_id, "first": first})))
-

@@ -52,16 +52,19 @@ async def newest(connection: AsyncConnection) -> list[tuple[int, Any]]:
     return [(row.version, row.document) for row in rows]
 
 
-async def get(connection: AsyncConnection, name: str, version: int) -> Any:
-    """The document of one version, or None."""
-    query = select(scorecards.c.document).where(scorecards.c.name == name, scorecards.c.version == version)
-    return (await connection.execute(query)).scalar_one_or_none()
+_VERSION = (scorecards.c.name, scorecards.c.version, scorecards.c.published_at, scorecards.c.document)
+
+
+async def get(connection: AsyncConnection, name: str, version: int) -> dict[str, Any] | None:
+    """One published version, or None."""
+    query = select(*_VERSION).where(scorecards.c.name == name, scorecards.c.version == version)
+    found = (await connection.execute(query)).mappings().one_or_none()
+    return dict(found) if found else None
 
 
 async def versions(connection: AsyncConnection, name: str | None = None) -> list[dict[str, Any]]:
     """Every published version, of one name or of all, the newest first."""
-    columns = (scorecards.c.name, scorecards.c.version, scorecards.c.published_at, scorecards.c.document)
-    query = select(*columns).order_by(scorecards.c.name, scorecards.c.version.desc())
+    query = select(*_VERSION).order_by(scorecards.c.name, scorecards.c.version.desc())
     if name is not None:
         query = query.where(scorecards.c.name == name)
     return [dict(row) for row in (await connection.execute(query)).mappings()]

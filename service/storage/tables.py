@@ -1,7 +1,7 @@
 """Every table, as SQLAlchemy Core. Migrations must give exactly this (a test compares them).
 
-The tables that grow with the number of accounts (accounts, scores and states) have no key without `account_id`, so that
-they can be distributed by it: see deploy/scaling.md.
+The tables that grow with the number of accounts (accounts, scores, history and states) have no key without
+`account_id`, so that they can be distributed by it: see deploy/scaling.md.
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     Double,
@@ -116,6 +117,10 @@ accounts = Table(
     Column("parent_id", Text),
     Column("registers", LargeBinary, comment="last-writer-wins registers of the columns above"),
     _created_at(),
+    # In the order of lists, with what else these are narrowed down by.
+    Index(None, "segment", "account_id", postgresql_include=["stage", "owner"]),
+    Index(None, "stage", "account_id", postgresql_include=["segment", "owner"]),
+    Index(None, "owner", "account_id", postgresql_include=["segment", "stage"]),
 )
 
 
@@ -157,10 +162,25 @@ scores = Table(
     Column("since", Date, comment="the first day on which all measures scored as they do; null until evaluated"),
     Column("journal", LargeBinary, comment="what happened on that day, by cause: scoring/journal.py"),
     Column("override", JSON, comment="a score or band by hand: score, band, reason, author, set_at, expires_at"),
+    # What lists are found by, in place of what nearly every event changes: service/storage/account_candidates.py.
+    Column("point", SmallInteger, Computed("floor(score)", persisted=True), comment="the score's whole points"),
+    Column(
+        "settled",
+        Double,
+        Computed("CASE WHEN since < day OR score = floor(score) THEN score END", persisted=True),
+        comment="the score, where it is that of an earlier day, or whole",
+    ),
+    Column(
+        "slot",
+        Instant,
+        Computed("date_bin('00:10:00'::interval, evaluated_at, '2000-01-01 00:00:00+00'::timestamptz)", persisted=True),
+        comment="the ten minutes that evaluated_at lies in",
+    ),
     CheckConstraint("band IN ('green', 'yellow', 'red', 'unknown')", name="band"),
     CheckConstraint("score BETWEEN 0 AND 100", name="score"),
     Index(None, "due_at"),
-    Index(None, "band", "account_id"),
+    Index(None, "band", "point", "settled", "account_id"),
+    Index(None, "slot", "account_id"),
     postgresql_with=_ROOM,
 )
 """One row per account, and the row that every writer locks first."""
@@ -337,6 +357,38 @@ delivery_attempts = Table(
     Column("error", Text, comment="why there was no answer"),
     Column("response", Text, comment="the first 4 kB of the body"),
 )
+
+# --- Forecasts --------------------------------------------------------------------------------------------------
+
+forecast_crossings = Table(
+    "forecast_crossings",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("rule_id", Uuid, primary_key=True),
+    Column("day", Date, nullable=False, comment="the first on which the rule fires if the account is silent"),
+    Column("score", Double, comment="the account's on that day"),
+    Column("made_at", Instant, nullable=False),
+    Index(None, "day", "account_id", "rule_id"),
+    postgresql_with=_ROOM,
+)
+"""What silence will set off: rules that don't fire yet, each with its day. As old as the cycle through all accounts."""
+
+forecast_cycle = Table(
+    "forecast_cycle",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column(
+        "cursor",
+        Text,
+        nullable=False,
+        server_default="",
+        comment="the last account that was forecast; empty between two cycles",
+    ),
+    Column("began_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False, comment="until then forecasters rest"),
+    CheckConstraint("id = 1", name="one"),
+)
+"""How far the forecaster has come: one row, which a forecaster locks while it works."""
 
 # --- Sources ----------------------------------------------------------------------------------------------------
 

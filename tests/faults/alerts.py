@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.rules import OK, Memory
+from scoring.rules import OK, Memory, Seen
 from scoring.scorecards import Band
 from service.policy import read_condition
 from service.storage import rules
@@ -57,9 +57,9 @@ async def check_alerts(
         memory = _memory.decode(account.row.rule_memory) if account.row.rule_memory else {}
         for rule_id, condition in conditions.items():
             told = [alert.state for alert in mine if alert.rule_id == rule_id]
-            verdict = verdicts[account.id]
-            seen = condition.verdict(None if verdict.score is None else float(verdict.score), _band(verdict))
-            for difference in _check_rule(account.id, told, memory.get(rule_id, OK).state == "firing", seen):
+            remembered = memory.get(rule_id, OK)
+            verdict = condition.verdict(remembered, _seen(account.day, verdicts[account.id]))
+            for difference in _check_rule(account.id, told, remembered.state == "firing", verdict):
                 yield f"{account.id}, {condition}: {difference}"
 
 
@@ -74,6 +74,7 @@ def _check_rule(account_id: str, told: list[str], fires: bool, verdict: str) -> 
         yield f"the score moves one way and says {verdict}, but its alerts are {told}"
 
 
-def _band(verdict: Verdict) -> Band:
+def _seen(day: int, verdict: Verdict) -> Seen:
     bands: dict[str, Band] = {"green": "green", "yellow": "yellow", "red": "red"}
-    return bands.get(verdict.band, "unknown")
+    score = None if verdict.score is None else float(verdict.score)
+    return Seen(day, score, bands.get(verdict.band, "unknown"))

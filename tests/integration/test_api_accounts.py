@@ -1,6 +1,6 @@
 """/v1/accounts over HTTP: attributes written and read back, odd ids, lists and pages, erasing."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -220,6 +220,15 @@ def rows_about(table: Table, account_id: str) -> dict[str, Any]:
             "reason": "r",
             "headers": [],
             "recorded_at": datetime.now(UTC),
+        },
+        "history": {
+            "day": date(2026, 1, 2),
+            "since": date(2026, 1, 1),
+            "band": "unknown",
+            "coverage": 0.0,
+            "scorecard": "default",
+            "scorecard_version": 1,
+            "readings": [],
         },
     }
     plain = {"state": b""} if "state" in table.c and table.name.endswith("_states") else {}

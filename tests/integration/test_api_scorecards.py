@@ -19,10 +19,10 @@ def document(**changes: Any) -> dict[str, Any]:
     return {"name": "smb", "applies_to": {"segments": ["smb"]}, "measures": [MEASURE], "bands": bands, **changes}
 
 
-async def due(engine: AsyncEngine) -> int:
+async def begun(engine: AsyncEngine) -> int:
+    """How often all accounts were to be judged anew."""
     async with engine.connect() as connection:
-        query = text("SELECT count(*) FROM scores WHERE due_at = '-infinity'")
-        return int((await connection.execute(query)).scalar_one())
+        return int((await connection.execute(text("SELECT count(*) FROM reevaluations"))).scalar_one())
 
 
 async def test_the_default_is_in_force_from_the_start(api: Api) -> None:
@@ -32,16 +32,12 @@ async def test_the_default_is_in_force_from_the_start(api: Api) -> None:
 
 
 async def test_a_document_is_a_new_version_unless_it_is_the_newest(engine: AsyncEngine, api: Api) -> None:
-    await api.put("/v1/accounts/acme", {})
-    assert await due(engine) == 0
     first = await api.post("/v1/scorecards", document())
-    assert (first.status, first.json) == (201, {"name": "smb", "version": 1})
-    assert await due(engine) == 1
-
-    await api.put("/v1/accounts/acme", {})
+    assert (first.status, first.json) == (201, {"name": "smb", "version": 1, "warnings": []})
+    assert await begun(engine) == 1
     same = await api.post("/v1/scorecards", document())
-    assert (same.status, same.json) == (200, {"name": "smb", "version": 1})
-    assert await due(engine) == 0
+    assert (same.status, same.json) == (200, {"name": "smb", "version": 1, "warnings": []})
+    assert await begun(engine) == 1
 
     assert (await api.post("/v1/scorecards", document(min_coverage=0.1))).json["version"] == 2
     assert (await api.post("/v1/scorecards", document())).json["version"] == 3
@@ -49,6 +45,23 @@ async def test_a_document_is_a_new_version_unless_it_is_the_newest(engine: Async
     versions = (await api.get("/v1/scorecards/smb/versions")).items
     assert [each["version"] for each in versions] == [3, 2, 1]
     assert versions[1]["document"] == {**document(), "min_coverage": 0.1}
+    assert (await api.get("/v1/scorecards/smb/versions/2")).json == versions[1]
+
+
+async def test_a_version_that_is_not_there(api: Api) -> None:
+    for path in ("default/versions/2", "smb/versions/1", "smb/versions"):
+        assert (await api.get(f"/v1/scorecards/{path}")).status == 404, path
+    for version in ("0", "-1", "2147483648", "newest"):
+        answer = await api.get(f"/v1/scorecards/default/versions/{version}")
+        assert (answer.status, answer.fields) == (422, ["version"]), version
+
+
+async def test_publishing_says_what_is_odd(api: Api) -> None:
+    odd = document(measures=[MEASURE, {**MEASURE, "name": "idle", "weight": 0}])
+    for status in (201, 200):
+        answer = await api.post("/v1/scorecards", odd)
+        assert answer.status == status
+        assert [each["field"] for each in answer.json["warnings"]] == ["measures[1].weight"]
 
 
 async def test_what_can_t_be_published_is_named_and_not_published(api: Api) -> None:
@@ -59,7 +72,9 @@ async def test_what_can_t_be_published_is_named_and_not_published(api: Api) -> N
         ({"measures": [{**MEASURE, "window": 93}]}, "measures[0].window"),
         ({"measures": [{**MEASURE, "weight": "1"}]}, "measures[0].weight"),
         ({"measures": [{**MEASURE, "curve": [[1, 0], [0, 100]]}]}, "measures[0].curve"),
+        ({"measures": [{**MEASURE, "weight": 0}]}, "measures"),
         ({"applies_to": None}, "applies_to"),
+        ({"applies_to": {}}, "applies_to"),
         ({"colour": "red"}, "colour"),
     ):
         answer = await api.post("/v1/scorecards", document(**changes))

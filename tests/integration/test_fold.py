@@ -12,6 +12,7 @@ from consumers.apply import FencedError, apply
 from consumers.batch import Batch
 from scoring.documents import parse
 from scoring.events import UsageEvent
+from scoring.readings import decode_readings
 from scoring.scorecards import compile_scorecard
 from scoring.scorecards import score as evaluation_of
 from scoring.state import AccountState, decode, encode, fold
@@ -21,7 +22,6 @@ from service.policy import PolicyCache, starter
 from service.settings import Settings
 from service.storage import progress
 from service.storage.progress import Move
-from service.storage.scores import decode_readings
 from tests.support.cloud_events import cloud_event, produce, record, usage
 from tests.support.cloud_events import encode as encode_event
 from tests.support.service import consuming, eventually, folded_up_to, query

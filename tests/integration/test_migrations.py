@@ -17,7 +17,7 @@ from tests.support.postgres import PostgresServer
 
 # Alembic compares names, types, nullability and indexes; these are what it doesn't look at.
 CATALOGUE = text("""
-    SELECT 'column', c.table_name, c.column_name, c.column_default, c.is_identity
+    SELECT 'column', c.table_name, c.column_name, coalesce(c.column_default, c.generation_expression), c.is_identity
     FROM information_schema.columns c WHERE c.table_schema = 'public' AND c.table_name <> 'alembic_version'
     UNION ALL
     SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), NULL

@@ -16,10 +16,11 @@ from consumers.sweep import sweep_once
 from scoring.events import Event, UsageEvent
 from scoring.windows import day_of, to_micros
 from service.evaluation import advance_accounts
+from service.housekeeping import keep_history
 from service.policy import PolicyCache, publish_default
 from service.settings import Settings
 from service.storage import account_lists, accounts
-from service.storage.account_lists import Filter
+from service.storage.account_filters import Filter
 from service.storage.engine import create_engine
 from service.storage.migrate import upgrade
 from tests.support.cloud_events import produce, record, usage
@@ -34,7 +35,8 @@ START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NAMES = [f"account-{number}" for number in range(300)]
 
 SHAPE = """
-    SELECT 'column', c.table_name, c.column_name, c.column_default, c.data_type, c.is_nullable
+    SELECT 'column', c.table_name, c.column_name, coalesce(c.column_default, c.generation_expression), c.data_type,
+           c.is_nullable
     FROM information_schema.columns c WHERE c.table_schema = 'public' AND c.table_name = ANY(:tables)
     UNION ALL
     SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), NULL, NULL
@@ -87,13 +89,13 @@ class Service:
     async def page(self) -> list[str]:
         async with self.engine.connect() as connection:
             page = await account_lists.page(connection, Filter(), sort="-score", after=None, limit=50)
-        return [account.account_id for account in page]
+        return [account.account_id for account in page.accounts]
 
     async def rows(self) -> dict[str, list[dict[str, Any]]]:
         """All that is stored, but for when."""
         found = {}
-        for table in TABLES:
-            rows = await query(self.engine, f"SELECT * FROM {table} ORDER BY account_id")
+        for table, order in [*((table, "account_id") for table in TABLES), ("history", "account_id, day")]:
+            rows = await query(self.engine, f"SELECT * FROM {table} ORDER BY {order}")
             found[table] = [{**row._mapping, "created_at": None} for row in rows]
         return found
 
@@ -130,18 +132,24 @@ async def test_partitioned_tables_hold_and_do_what_whole_ones_did(twins: tuple[S
     kinds = await query(
         split.engine,
         "SELECT p.relname, count(*) AS parts FROM pg_inherits JOIN pg_class p ON p.oid = inhparent"
-        " WHERE p.relkind = 'p' GROUP BY 1",
+        " WHERE p.relkind = 'p' AND p.relname = ANY(:tables) GROUP BY 1",
+        tables=list(TABLES),
     )
     assert {row.relname: row.parts for row in kinds} == dict.fromkeys(TABLES, 8)
 
+    assert await keep_history(split.engine, START.date(), split.settings.history_retention_days)
     for service in twins:
         await service.fold(NAMES[100:], START + timedelta(hours=1))  # known accounts, and new ones
         assert await service.sweep(START + timedelta(days=1)) == 300
         assert await service.sweep(START + timedelta(days=1)) == 0
+        for days in range(5, 25):
+            await service.fold(NAMES, START + timedelta(days=days))
         async with service.engine.begin() as connection:
             assert await accounts.erase(connection, NAMES[0])
     assert await split.rows() == await whole.rows()
     assert await split.page() == await whole.page()
+    assert {row["account_id"] for row in (await split.rows())["history"]} == set(NAMES[1:])
+    assert await query(split.engine, "SELECT DISTINCT tableoid::regclass::text FROM history") == [("history_2026_03",)]
     for place in range(8):
         assert await query(split.engine, f"SELECT 1 FROM usage_states_{place} LIMIT 1"), "accounts are spread"
 
@@ -196,7 +204,9 @@ async def test_what_depends_on_a_table_stops_it_and_nothing_has_changed(twins: t
     with pytest.raises(asyncpg.DependentObjectsStillExistError, match="accounts_whole"):
         await run_script(url_of(split), "partition_accounts.sql")
     assert await split.rows() == await whole.rows()
-    assert not await query(split.engine, "SELECT 1 FROM pg_class WHERE relkind = 'p'")
+    assert not await query(
+        split.engine, "SELECT 1 FROM pg_class WHERE relkind = 'p' AND relname = ANY(:tables)", tables=list(TABLES)
+    )
 
 
 async def test_a_consumer_folds_into_partitions(settings: Settings, engine: AsyncEngine) -> None:
@@ -220,9 +230,9 @@ def _citus() -> str:
     return (SQL / "distribute_citus.sql").read_text()
 
 
-def test_citus_distributes_what_is_partitioned() -> None:
-    assert distributed() == list(TABLES)
-    assert _citus().count("colocate_with => 'scores'") == len(TABLES) - 1
+def test_citus_distributes_what_is_partitioned_by_account_and_history() -> None:
+    assert distributed() == [*TABLES, "history"]
+    assert _citus().count("colocate_with => 'scores'") == len(TABLES)
 
 
 async def test_every_key_of_a_distributed_table_holds_account_id(engine: AsyncEngine) -> None:

@@ -1,6 +1,7 @@
 """Scores equal what the events and the document say, add up, and stay within bounds."""
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from scoring.advance import judge
 from scoring.choice import in_order
 from scoring.documents import parse
+from scoring.measures import CATALOGUE
 from scoring.policy import Policy
 from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, evaluate
 from scoring.state import AccountState
@@ -17,7 +19,7 @@ from tests.property.folding import encoded, folded, settled
 from tests.support import oracle_scores
 from tests.support.oracle import Document
 from tests.support.strategies import batches, days_after, histories, in_log_order
-from tests.support.strategies_scorecards import scorecards
+from tests.support.strategies_scorecards import entries, parameters, scorecards
 
 RETENTION = 30
 
@@ -36,9 +38,21 @@ def contributions(evaluation: Evaluation) -> dict[str, float]:
     }
 
 
-@given(st.data(), scorecards(RETENTION))
+@st.composite
+def catalogues(draw: st.DrawFn) -> Document:
+    """A scorecard with every measure there is, each with a weight, curve, policy for missing data and maybe a veto."""
+    measures: list[dict[str, Any]] = []
+    for measure in CATALOGUE:
+        drawn = draw(entries(RETENTION, measure))
+        kept: dict[str, Any] = {name: drawn[name] for name in ("weight", "curve", "missing", "veto") if name in drawn}
+        measures.append({"measure": measure, **kept, **draw(parameters(RETENTION, measure))})
+    measures[0]["weight"] = measures[0]["weight"] or 1
+    return {"name": "default", "measures": measures, "min_coverage": draw(st.sampled_from([0, 0.3]))}
+
+
+@given(st.data(), scorecards(RETENTION) | catalogues())
 def test_an_evaluation_equals_the_oracle(data: st.DataObject, document: Document) -> None:
-    events = in_log_order(data.draw(histories(RETENTION)))
+    events = in_log_order(data.draw(histories(RETENTION, span=data.draw(st.sampled_from([5, 60])))))
     day = data.draw(days_after(events))
     state = settled(folded(data.draw(batches(events)), RETENTION), day)
     expected = oracle_scores.evaluate(document, events, day, RETENTION)

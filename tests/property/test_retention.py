@@ -75,5 +75,5 @@ def test_the_newest_time_of_a_signal_is_that_of_its_newest_event(data: st.DataOb
     state = settled(state, FAR)
     asked = heard(log, FAR, 30)
     for kind, signal in ((UsageEvent, state.usage), (TicketEvent, state.tickets), (SurveyEvent, state.surveys)):
-        times = [event.at for event in asked.heard() if isinstance(event, kind)]
+        times = [event.at for event in asked.heard if isinstance(event, kind)]
         assert signal.newest_at == max(times, default=0)

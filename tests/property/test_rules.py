@@ -1,97 +1,237 @@
-"""Laws of the rules' state machine, over any course of scores."""
+"""Laws of the rules' state machine, over any course of what rules look at."""
 
+from fractions import Fraction
 from itertools import pairwise
+from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from scoring.rules import OK, BandRule, Memory, ScoreRule, step, worth_keeping
-from scoring.scorecards import band_of
+from scoring.measures import Missing, Value
+from scoring.rules import (
+    OK,
+    BandRule,
+    Condition,
+    DropRule,
+    KnownBand,
+    Memory,
+    Rule,
+    ScoreRule,
+    Seen,
+    SilenceRule,
+    Verdict,
+    close_day,
+    ready_at,
+    snooze,
+    step,
+    worth_keeping,
+)
+from scoring.scorecards import Band
+from scoring.windows import day_of, start_of
+from tests.support.oracle import number
 
 SECOND = 1_000_000
-scores = st.none() | st.floats(0, 100)
-courses = st.lists(st.tuples(st.integers(1, 500), scores), max_size=60)
+START = start_of(20_000)
+
+
+class Glance(NamedTuple):
+    """What is seen so many seconds after the last time, and for how many seconds somebody has just snoozed the rule."""
+
+    seconds: int
+    score: float | None
+    band: Band
+    silence: Value
+    held: bool
+    snoozes: int | None
+
+
+class Turn(NamedTuple):
+    """One step of a play."""
+
+    now: int
+    seen: Seen
+    verdict: Verdict
+    before: Memory
+    after: Memory
+
+
+# Few values, close to the levels below, so that courses go to and fro.
+scores = st.none() | st.sampled_from([0.0, 20, 35, 40, 45, 60, 80, 100]) | st.floats(0, 100)
+glances = st.builds(
+    Glance,
+    st.sampled_from([1, 30, 59, 60, 61, 600]) | st.integers(1, 400_000),
+    scores,
+    st.sampled_from(["red", "yellow", "green", "unknown"]),
+    st.sampled_from([0.0, 1, 2, 3, Missing.NO_USAGE]) | st.floats(0, 10),
+    st.sampled_from([False, False, False, True]),
+    st.sampled_from([None, None, None, None, 0, 100, 100_000]),
+)
+courses = st.lists(glances, max_size=40)
+known: list[KnownBand] = ["red", "yellow", "green"]
+bands = st.lists(st.sampled_from(known), min_size=1, max_size=2, unique=True)
 
 
 @st.composite
-def score_rules(draw: st.DrawFn) -> ScoreRule:
-    low, high = sorted([draw(st.floats(0, 100)), draw(st.floats(0, 100))])
-    below = draw(st.booleans())
-    return ScoreRule(
-        direction="below" if below else "above",
-        level=low if below else high,
-        clear_level=high if below else low,
-        for_seconds=draw(st.sampled_from([0, 0, 60, 600])),
-        cooldown_seconds=draw(st.sampled_from([0, 0, 60, 600])),
-    )
+def conditions(draw: st.DrawFn) -> Condition:
+    """Rules of all kinds, with and without hysteresis, dwell and cooldown."""
+    low, high = sorted([draw(st.sampled_from([20, 35, 40])), draw(st.sampled_from([40, 45, 60, 80]))])
+    for_seconds = draw(st.sampled_from([0, 0, 60, 600, 86_400]))
+    cooldown_seconds = draw(st.sampled_from([0, 0, 60, 600, 200_000]))
+    kinds: list[Condition] = [
+        ScoreRule(direction="below", level=low, clear_level=high),
+        ScoreRule(direction="above", level=high, clear_level=low),
+        ScoreRule(direction="below", level=low),
+        BandRule(to=draw(bands)),
+        DropRule(points=draw(st.sampled_from([5, 20, 40])), days=draw(st.sampled_from([1, 3, 30]))),
+        SilenceRule(level=draw(st.sampled_from([1, 2.5]))),
+    ]
+    drawn = draw(st.sampled_from(kinds))
+    return replace(drawn, for_seconds=for_seconds, cooldown_seconds=cooldown_seconds)
 
 
-def play(rule: ScoreRule, course: list[tuple[int, float | None]]) -> list[tuple[int, float | None, Memory, Memory]]:
-    """(time, score, memory before, memory after) of each step; what isn't worth keeping is forgotten in between."""
-    now, memory, steps = 1_000 * SECOND, OK, []
-    for seconds, score in course:
-        now += seconds * SECOND
-        after = step(rule, memory, rule.verdict(score, "unknown"), now)
-        steps.append((now, score, memory, after))
-        memory = after if worth_keeping(rule, after, now) else OK
-    return steps
+def play(condition: Condition, course: list[Glance], *, forgets: bool = True) -> list[Turn]:
+    """Steps through a course. Every day closes with its last score; a day that nobody looked at, with that before."""
+    rule, now, memory = Rule("r", "rule", condition), START, OK
+    turns: list[Turn] = []
+    score: float | None = None
+    for glance in course:
+        then = day_of(now)
+        now += glance.seconds * SECOND
+        for day in range(then, day_of(now)):
+            memory = close_day(condition, memory, day, score)
+        if glance.snoozes is not None:
+            memory = snooze(memory, now + glance.snoozes * SECOND if glance.snoozes else 0)
+        score = glance.score
+        seen = Seen(day_of(now), score, glance.band, glance.silence, glance.held)
+        after = step(rule, memory, seen, now)
+        turns.append(Turn(now, seen, condition.verdict(memory, seen), memory, after))
+        memory = after if not forgets or worth_keeping(condition, after, now) else OK
+    return turns
 
 
-def fired(steps: list[tuple[int, float | None, Memory, Memory]]) -> list[int]:
-    return [now for now, _, before, after in steps if before.state != "firing" and after.state == "firing"]
+def fires(turn: Turn) -> bool:
+    return turn.before.state != "firing" and turn.after.state == "firing"
 
 
-def cleared(steps: list[tuple[int, float | None, Memory, Memory]]) -> list[int]:
-    return [now for now, _, before, after in steps if before.state == "firing" and after.state != "firing"]
+def clears(turn: Turn) -> bool:
+    return turn.before.state == "firing" and turn.after.state != "firing"
 
 
-@given(score_rules(), courses)
-def test_firings_and_clearings_alternate(rule: ScoreRule, course: list[tuple[int, float | None]]) -> None:
-    steps = play(rule, course)
-    turns = sorted([(now, "fired") for now in fired(steps)] + [(now, "cleared") for now in cleared(steps)])
-    assert [turn for _, turn in turns] == ["fired", "cleared"] * (len(turns) // 2) + ["fired"] * (len(turns) % 2)
+@given(conditions(), courses)
+def test_between_two_firings_lies_a_clearing(condition: Condition, course: list[Glance]) -> None:
+    told = [fires(turn) for turn in play(condition, course) if fires(turn) or clears(turn)]
+    assert told == [number % 2 == 0 for number in range(len(told))]
 
 
-@given(score_rules(), courses)
-def test_inside_the_hysteresis_nothing_changes_sides(rule: ScoreRule, course: list[tuple[int, float | None]]) -> None:
-    for _, score, before, after in play(rule, course):
-        if rule.verdict(score, "unknown") in ("between", "unknown"):
-            assert (before.state == "firing") == (after.state == "firing")
+@given(conditions(), courses)
+def test_inside_the_hysteresis_and_where_nothing_is_known_nothing_changes_sides(
+    condition: Condition, course: list[Glance]
+) -> None:
+    for turn in play(condition, course):
+        if turn.verdict in ("between", "unknown"):
+            assert not fires(turn)
+            assert not clears(turn)
 
 
-@given(score_rules(), courses)
-def test_a_dwell_never_fires_early(rule: ScoreRule, course: list[tuple[int, float | None]]) -> None:
-    """Whenever it fires, every score of the dwell before that was beyond the level."""
-    steps = play(rule, course)
-    for moment in fired(steps):
-        since = moment - rule.for_seconds * SECOND
-        within = [score for now, score, _, _ in steps if since <= now <= moment]
-        earlier = [score for now, score, _, _ in steps if now < since]
-        standing = (
-            [earlier[-1]] if earlier and rule.for_seconds and not any(now == since for now, *_ in steps) else []
-        ) + within
-        assert all(rule.verdict(score, "unknown") == "breach" for score in standing)
+@given(conditions(), courses)
+def test_what_clears_is_cleared_at_once(condition: Condition, course: list[Glance]) -> None:
+    for turn in play(condition, course):
+        if turn.verdict == "clear":
+            assert turn.after.state == "ok"
 
 
-@given(score_rules(), courses)
-def test_a_cooldown_keeps_firings_apart(rule: ScoreRule, course: list[tuple[int, float | None]]) -> None:
-    moments = fired(play(rule, course))
-    gaps = [later - earlier for earlier, later in pairwise(moments)]
-    assert all(gap >= rule.cooldown_seconds * SECOND for gap in gaps)
+@given(conditions(), courses)
+def test_a_dwell_never_fires_early(condition: Condition, course: list[Glance]) -> None:
+    """Whenever it fires, the breach was seen to begin a dwell before that, and at every look since."""
+    turns = play(condition, course)
+    for index, turn in enumerate(turns):
+        if fires(turn):
+            began = index
+            while began and turns[began - 1].verdict == "breach" and not turns[began - 1].seen.held:
+                began -= 1
+            assert turn.now - turns[began].now >= condition.for_seconds * SECOND
 
 
-@given(score_rules(), courses)
-def test_without_dwell_and_cooldown_it_fires_at_once(rule: ScoreRule, course: list[tuple[int, float | None]]) -> None:
-    if rule.for_seconds or rule.cooldown_seconds:
-        return
-    for _, score, _, after in play(rule, course):
-        if rule.verdict(score, "unknown") == "breach":
-            assert after.state == "firing"
+@given(conditions(), courses)
+def test_a_cooldown_keeps_firings_apart(condition: Condition, course: list[Glance]) -> None:
+    moments = [turn.now for turn in play(condition, course) if fires(turn)]
+    assert all(later - earlier >= condition.cooldown_seconds * SECOND for earlier, later in pairwise(moments))
 
 
-@given(st.floats(0, 100), st.sets(st.sampled_from(["red", "yellow", "green"]), min_size=1))
-def test_a_band_rule_breaches_in_its_bands_alone(score: float, to: set[str]) -> None:
-    rule = BandRule(to=sorted(to))  # type: ignore[arg-type] # the strategy gives known bands
-    band = band_of(score, 40, 70)
-    assert rule.verdict(score, band) == ("breach" if band in to else "clear")
-    assert rule.verdict(None, "unknown") == "unknown"
+@given(conditions(), courses)
+def test_a_snoozed_rule_does_not_begin_to_fire(condition: Condition, course: list[Glance]) -> None:
+    until = 0
+    for glance, turn in zip(course, play(condition, course), strict=True):
+        if glance.snoozes is not None:
+            until = turn.now + glance.snoozes * SECOND if glance.snoozes else 0
+        assert not (fires(turn) and turn.now < until)
+
+
+@given(conditions(), courses)
+def test_what_is_held_does_not_begin_to_fire(condition: Condition, course: list[Glance]) -> None:
+    for turn in play(condition, course):
+        if turn.seen.held:
+            assert not fires(turn)
+            assert turn.after.state != "pending"
+
+
+@given(conditions(), courses)
+def test_with_nothing_to_wait_for_it_fires_at_once(condition: Condition, course: list[Glance]) -> None:
+    for turn in play(condition, course):
+        waits = condition.for_seconds or condition.cooldown_seconds or turn.before.snoozed_until or turn.seen.held
+        if turn.verdict == "breach" and not waits:
+            assert turn.after.state == "firing"
+
+
+@given(conditions(), courses)
+def test_a_breach_that_lasts_fires_when_it_is_ready_and_not_before(condition: Condition, course: list[Glance]) -> None:
+    rule = Rule("r", "rule", condition)
+    for turn in play(condition, course):
+        if turn.after.state == "pending":
+            ready = ready_at(condition, turn.after)
+            assert ready > turn.now
+            assert step(rule, turn.after, turn.seen, ready - 1) == turn.after
+            assert step(rule, turn.after, turn.seen, ready).state == "firing"
+
+
+@given(conditions(), courses)
+def test_forgetting_what_is_not_worth_keeping_changes_nothing(condition: Condition, course: list[Glance]) -> None:
+    forgetful, mindful = play(condition, course), play(condition, course, forgets=False)
+    assert [turn.after.state for turn in forgetful] == [turn.after.state for turn in mindful]
+    assert [turn.verdict for turn in forgetful] == [turn.verdict for turn in mindful]
+
+
+tenths = st.integers(0, 1000).map(lambda tenths: tenths / 10)
+closings = st.lists(st.tuples(st.integers(1, 4), st.none() | st.sampled_from([20.4, 40.0, 60]) | tenths), max_size=30)
+"""Days since the last closing, and the score; null where it was unknown."""
+
+
+@given(closings, st.integers(1, 10), st.integers(1, 12))
+def test_a_fall_is_measured_from_the_highest_closing_in_the_window(
+    course: list[tuple[int, float | None]], days: int, later: int
+) -> None:
+    day, memory = 20_000, OK
+    condition = DropRule(points=10, days=days)
+    closed: list[tuple[int, Fraction]] = []
+    for gap, score in course:
+        day += gap
+        memory = close_day(condition, memory, day, score)
+        closed += [] if score is None else [(day, number(score))]
+        for today in (day + 1, day + later):
+            high = max([score for then, score in closed if today - days <= then <= today - 1], default=None)
+            for now in (0.0, 10.4, 30, 50, 70, 90):
+                falls = high is not None and high - number(now) >= 10
+                assert condition.verdict(memory, Seen(today, now, "red")) == ("breach" if falls else "clear")
+
+
+@given(closings, st.integers(1, 10))
+def test_no_more_is_remembered_than_a_fall_can_be_measured_from(
+    course: list[tuple[int, float | None]], days: int
+) -> None:
+    day, memory = 20_000, OK
+    for gap, score in course:
+        day += gap
+        memory = close_day(DropRule(points=10, days=days), memory, day, score)
+        assert all(day - days < then <= day for then, _ in memory.peaks)
+        assert all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(memory.peaks))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import cache, cached_property
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -31,6 +32,7 @@ def is_late(event: Event, retention: int) -> bool:
     return day_number(event.at) < event.broker_day - retention + 1
 
 
+@cache
 def number(written: float) -> Fraction:
     """The number that somebody wrote: 0.1 is a tenth."""
     return Fraction(str(written))
@@ -57,7 +59,7 @@ class Question:
 
     def usage(self) -> list[UsageEvent]:
         """Usage that counts. It has no identity left to tell copies by, so equal events are two uses."""
-        return [event for event in self.heard() if isinstance(event, UsageEvent)]
+        return [event for event in self.heard if isinstance(event, UsageEvent)]
 
     def featured(self) -> list[UsageEvent]:
         """Usage of the features that the entry asks for."""
@@ -72,7 +74,7 @@ class Question:
 
     def tickets(self) -> list[TicketEvent]:
         """The last snapshot of each ticket."""
-        snapshots = [event for event in self.heard() if isinstance(event, TicketEvent)]
+        snapshots = [event for event in self.heard if isinstance(event, TicketEvent)]
         return [_last(s for s in snapshots if s.ticket_id == ticket) for ticket in {s.ticket_id for s in snapshots}]
 
     def open_tickets(self) -> list[TicketEvent]:
@@ -86,7 +88,7 @@ class Question:
 
     def answers(self) -> list[SurveyEvent]:
         """The last answer of each respondent to each survey."""
-        given = [event for event in self.heard() if isinstance(event, SurveyEvent)]
+        given = [event for event in self.heard if isinstance(event, SurveyEvent)]
         keys = {(answer.survey, answer.respondent) for answer in given}
         return [_last(answer for answer in given if (answer.survey, answer.respondent) == key) for key in keys]
 
@@ -96,9 +98,10 @@ class Question:
 
     def attribute(self, name: str) -> AttributeValue:
         """The attribute as last written; None if it never was, or was cleared."""
-        writers = [event for event in self.heard() if isinstance(event, AttributesEvent) and name in event.values]
+        writers = [event for event in self.heard if isinstance(event, AttributesEvent) and name in event.values]
         return _last(writers).values[name] if writers else None
 
+    @cached_property
     def heard(self) -> list[Event]:
         """What counts at the day: neither late on arrival nor dated after it."""
         return [

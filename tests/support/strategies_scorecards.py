@@ -95,6 +95,6 @@ def audiences(draw: st.DrawFn, names: Sequence[str]) -> list[dict[str, Any]]:
             "tenure_days": st.tuples(limits, limits).map(sorted),
             "rank": st.integers(0, 2),
         },
-    )
+    ).filter(lambda drawn: drawn.keys() - {"rank"})
     others = [{"name": name, "measures": anything, "applies_to": draw(applies_to)} for name in names]
     return draw(st.permutations([{"name": "default", "measures": anything}, *others]))

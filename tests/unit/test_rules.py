@@ -1,22 +1,55 @@
 """Alert rules, case by case."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import pytest
 
-from scoring.rules import OK, Memory, ScoreRule, step, worth_keeping
+from scoring.measures import Missing
+from scoring.rules import (
+    OK,
+    BandRule,
+    Condition,
+    DropRule,
+    Memory,
+    Rule,
+    ScoreRule,
+    Seen,
+    SilenceRule,
+    close_day,
+    end,
+    ready_at,
+    snooze,
+    step,
+    worth_keeping,
+)
 
 SECOND = 1_000_000
 AT_RISK = ScoreRule(direction="below", level=40, clear_level=45)
+FALL = DropRule(points=20, days=7)
 
 
-def after(rule: ScoreRule, scores: Sequence[tuple[int, float | None]]) -> list[str]:
-    memory = OK
+def scored(score: float | None, day: int = 0, *, held: bool = False) -> Seen:
+    return Seen(day, score, "unknown", held=held)
+
+
+def look(condition: Condition, memory: Memory, seen: Seen, second: int) -> Memory:
+    return step(Rule("r", "rule", condition), memory, seen, second * SECOND)
+
+
+def after(condition: Condition, course: Sequence[tuple[int, float | None]], memory: Memory = OK) -> list[str]:
     states: list[str] = []
-    for seconds, score in scores:
-        memory = step(rule, memory, rule.verdict(score, "unknown"), seconds * SECOND)
+    for second, score in course:
+        memory = look(condition, memory, scored(score), second)
         states.append(memory.state)
     return states
+
+
+def closed(condition: Condition, closings: Iterable[tuple[int, float | None]]) -> Memory:
+    memory = OK
+    for day, score in closings:
+        memory = close_day(condition, memory, day, score)
+    return memory
 
 
 def test_it_fires_below_the_level_and_clears_at_the_clear_level() -> None:
@@ -44,18 +77,110 @@ def test_a_dwell_starts_again_when_the_score_recovers() -> None:
     ]
 
 
+def test_a_dwell_starts_again_after_an_unknown_score() -> None:
+    rule = ScoreRule(direction="below", level=40, for_seconds=60)
+    assert after(rule, [(0, 30.0), (30, None), (60, 30.0), (120, 30.0)]) == ["pending", "ok", "pending", "firing"]
+
+
 def test_during_a_cooldown_a_new_breach_waits() -> None:
     rule = ScoreRule(direction="below", level=40, cooldown_seconds=100)
     scores: list[tuple[int, float | None]] = [(1, 30.0), (2, 50.0), (3, 30.0), (100, 30.0), (101, 30.0)]
     assert after(rule, scores) == ["firing", "ok", "pending", "pending", "firing"]
 
 
+def test_a_snoozed_rule_waits_and_one_that_fires_clears_all_the_same() -> None:
+    snoozed = snooze(OK, 100 * SECOND)
+    assert after(AT_RISK, [(1, 30.0), (99, 30.0), (100, 30.0)], snoozed) == ["pending", "pending", "firing"]
+    assert after(AT_RISK, [(1, 30.0), (2, 30.0)], snooze(snoozed, 0)) == ["firing", "firing"]
+    firing = snooze(Memory("firing", 1, 1), 100 * SECOND)
+    assert after(AT_RISK, [(2, 30.0), (3, 50.0), (4, 30.0)], firing) == ["firing", "ok", "pending"]
+
+
+def test_while_the_source_is_quiet_nothing_begins_to_fire() -> None:
+    assert look(AT_RISK, OK, scored(30, held=True), 1).state == "ok"
+    pending = look(ScoreRule(direction="below", level=40, for_seconds=60), OK, scored(30), 1)
+    assert look(AT_RISK, pending, scored(30, held=True), 100).state == "ok"
+    assert look(AT_RISK, Memory("firing"), scored(30, held=True), 1).state == "firing"
+    assert look(AT_RISK, Memory("firing"), scored(50, held=True), 1).state == "ok"
+
+
+def test_a_rule_that_is_no_longer_for_the_account_is_over() -> None:
+    assert end(Memory("firing", 1, 1), 5) == Memory("ok", 5, 1)
+    assert end(Memory("pending", 1), 5).state == "ok"
+    assert end(OK, 5) is OK
+
+
+def test_a_band_rule_fires_in_its_bands() -> None:
+    rule = BandRule(to=["red", "yellow"])
+    verdicts = [rule.verdict(OK, Seen(0, None, band)) for band in ("red", "yellow", "green", "unknown")]
+    assert verdicts == ["breach", "breach", "clear", "unknown"]
+
+
+def test_a_fall_is_measured_from_the_highest_closing_of_the_days_before() -> None:
+    memory = closed(FALL, [(1, 60.0), (2, 90.0), (3, 85.0)])
+    assert memory.peaks == ((2, 90.0), (3, 85.0))
+    assert FALL.verdict(memory, scored(70.1, 4)) == "clear"
+    assert FALL.verdict(memory, scored(70.0, 4)) == "breach"
+    # Days 3 to 9 are the seven before day 10: the high of day 2 lies too long ago.
+    assert FALL.verdict(memory, scored(70.0, 9)) == "breach"
+    assert FALL.verdict(memory, scored(70.0, 10)) == "clear"
+    assert FALL.verdict(memory, scored(65.0, 10)) == "breach"
+    assert FALL.verdict(memory, scored(0.0, 11)) == "clear"
+    assert FALL.verdict(memory, scored(None, 4)) == "unknown"
+
+
+def test_a_fall_of_10_on_paper_is_one() -> None:
+    rule = DropRule(points=10, days=7)
+    assert 20.4 - 10.4 < 10
+    assert rule.verdict(closed(rule, [(1, 20.4)]), scored(10.4, 2)) == "breach"
+
+
+def test_a_day_does_not_fall_from_its_own_scores() -> None:
+    assert FALL.verdict(closed(FALL, [(4, 90.0)]), scored(10.0, 4)) == "clear"
+
+
+def test_days_without_a_score_are_no_peaks_but_let_old_ones_go() -> None:
+    assert closed(FALL, [(1, 90.0), (2, None)]).peaks == ((1, 90.0),)
+    assert closed(FALL, [(1, 90.0), (7, None)]).peaks == ((1, 90.0),)
+    assert closed(FALL, [(1, 90.0), (8, None)]).peaks == ()
+
+
+def test_only_rules_on_drops_remember_closings() -> None:
+    assert closed(AT_RISK, [(1, 90.0)]) is OK
+
+
+def test_silence_is_measured_by_its_own_level() -> None:
+    rule = SilenceRule(level=2.5)
+    silences = (2.4, 2.5, Missing.NO_USAGE, Missing.TOO_FEW_DAYS)
+    verdicts = [rule.verdict(OK, Seen(0, 50, "yellow", silence)) for silence in silences]
+    assert verdicts == ["clear", "breach", "unknown", "unknown"]
+
+
+def test_a_rule_is_for_those_who_match_all_of_its_filters() -> None:
+    rule = BandRule(to=["red"], segments=["smb"], owners=["ann", "bob"])
+    assert rule.applies("smb", None, "bob")
+    assert not rule.applies("smb", "live", "eve")
+    assert not rule.applies(None, None, "ann")
+    assert BandRule(to=["red"]).applies(None, None, None)
+
+
+def test_it_may_fire_when_the_last_of_dwell_cooldown_and_snooze_is_over() -> None:
+    rule = ScoreRule(direction="below", level=40, for_seconds=60, cooldown_seconds=100)
+    assert ready_at(rule, Memory("pending", 10 * SECOND)) == 70 * SECOND
+    assert ready_at(rule, Memory("pending", 10 * SECOND, 5 * SECOND)) == 105 * SECOND
+    assert ready_at(rule, Memory("pending", 10 * SECOND, 5 * SECOND, 200 * SECOND)) == 200 * SECOND
+
+
 def test_what_matters_later_is_kept() -> None:
     rule = ScoreRule(direction="below", level=40, cooldown_seconds=100)
     assert worth_keeping(rule, Memory("firing", 1, 1), 2)
+    assert worth_keeping(rule, Memory("pending", 1), 2)
     assert worth_keeping(rule, Memory("ok", 5, 1 * SECOND), 100 * SECOND)
     assert not worth_keeping(rule, Memory("ok", 5, 1 * SECOND), 101 * SECOND)
+    assert worth_keeping(rule, snooze(OK, 100 * SECOND), 99 * SECOND)
+    assert not worth_keeping(rule, snooze(OK, 100 * SECOND), 100 * SECOND)
     assert not worth_keeping(rule, OK, 1)
+    assert worth_keeping(FALL, OK, 1)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +195,7 @@ def test_what_matters_later_is_kept() -> None:
     ],
 )
 def test_a_clear_level_on_the_wrong_side_is_named(
-    direction: str, level: float, clear_level: float | None, is_fine: bool
+    direction: Literal["below", "above"], level: float, clear_level: float | None, is_fine: bool
 ) -> None:
-    rule = ScoreRule(direction=direction, level=level, clear_level=clear_level)  # type: ignore[arg-type] # parametrized
+    rule = ScoreRule(direction=direction, level=level, clear_level=clear_level)
     assert [problem.field for problem in rule.problems()] == ([] if is_fine else ["clear_level"])

@@ -85,6 +85,8 @@ AT_FAULT: list[tuple[str, object]] = [
     ("name", document(name=1)),
     ("applies_to", document(applies_to={"segments": ["smb"]})),
     ("applies_to", document(name="smb")),
+    ("applies_to", document(name="smb", applies_to={})),
+    ("applies_to", document(name="smb", applies_to={"rank": 5})),
     ("applies_to.tenure_days", document(name="new", applies_to={"tenure_days": [90, 0]})),
     ("applies_to.tenure_days", document(name="new", applies_to={"tenure_days": [90]})),
     ("applies_to.rank", document(name="new", applies_to={"rank": 1.5})),
@@ -145,6 +147,12 @@ def test_all_problems_are_named_at_once() -> None:
 def test_a_message_says_what_is_allowed() -> None:
     assert "1 to 46 days" in problems(measuring(measure="usage_trend", window=47))["measures[0].window"]
     assert "silence_ratio" in problems(measuring(measure="silence"))["measures[0].measure"]
+
+
+def test_a_second_default_is_told_that_there_is_one() -> None:
+    message = problems(document(name="smb", applies_to={"rank": 5}))["applies_to"]
+    assert "overlapping defaults" in message
+    assert "only the scorecard named default" in message
 
 
 def test_a_range_of_one_day_is_a_range() -> None:

@@ -1,0 +1,77 @@
+"""The forecaster: what silence would do, account by account, so that a list of what it will set off is there at once."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from scoring.policy import Policy
+from scoring.windows import to_micros
+from service import metrics
+from service.forecasting import foresee
+from service.policy import PolicyCache
+from service.probes import POSTGRES_AWAY, Pulse
+from service.resting import rest
+from service.settings import Settings
+from service.storage import forecasts
+from service.storage.forecasts import Turn
+from service.storage.transient import persistently
+
+BATCH = 200
+"""Accounts in one transaction: some tenths of a second."""
+SHORTEST_CYCLE = 60.0
+"""Seconds from the beginning of one cycle through all accounts to that of the next."""
+IDLE_SECONDS = 1.0
+LONGEST_REST = 30.0
+"""Seconds after which the loop shows that it is alive, however long it has to rest."""
+
+
+async def run(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: asyncio.Event) -> None:
+    """Forecast until `stop` is set, at most the share of the time that is set.
+
+    However many forecasters there are, one of them works at a time, and they keep to that share together.
+    """
+    policies = PolicyCache(settings.retention_days, time.monotonic)
+    waiting = partial(pulse.beat, POSTGRES_AWAY)
+    while not stop.is_set():
+        pause = await persistently(
+            lambda: forecast_once(engine, policies, settings, datetime.now(UTC)), "forecasting", waiting
+        )
+        pulse.beat()
+        await rest(stop, min(pause, LONGEST_REST))
+
+
+async def forecast_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> float:
+    """Forecast the next accounts, in one transaction; returns for how many seconds to rest then."""
+    started = time.monotonic()
+    async with engine.begin() as connection:
+        turn = await forecasts.take(connection, now)
+        if turn is None:
+            return IDLE_SECONDS
+        began_at = turn.began_at if turn.cursor else now
+        account_ids = await _forecast(connection, turn.cursor, await policies.recent(connection), settings, now)
+        cursor = account_ids[-1] if len(account_ids) == BATCH else ""
+        worked = time.monotonic() - started
+        pause = worked / settings.forecast_share - worked
+        if not cursor:
+            pause = max(pause, SHORTEST_CYCLE - (now - began_at).total_seconds())
+        await forecasts.move_on(connection, Turn(cursor, began_at), now + timedelta(seconds=worked + pause))
+    metrics.FORECAST.inc(len(account_ids))
+    if not cursor:
+        metrics.FORECAST_CYCLE_SECONDS.set((now - began_at).total_seconds() + worked)
+    return pause
+
+
+async def _forecast(
+    connection: AsyncConnection, cursor: str, policy: Policy, settings: Settings, now: datetime
+) -> list[str]:
+    """Forecast the accounts that follow `cursor`; without rules there is nothing to forecast."""
+    if not policy.rules:
+        await forecasts.clear(connection)
+        return []
+    account_ids = await forecasts.following(connection, cursor, BATCH)
+    rows = await foresee(connection, account_ids, policy, to_micros(now), settings.forecast_days)
+    await forecasts.replace(connection, account_ids, rows, now)
+    return account_ids

@@ -1,0 +1,60 @@
+"""Lists of accounts by indexes that most updates of a score leave alone."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+GENERATED: tuple[tuple[str, sa.types.TypeEngine[Any], str, str], ...] = (
+    ("point", sa.SmallInteger(), "floor(score)", "the score's whole points"),
+    (
+        "settled",
+        sa.Double(),
+        "CASE WHEN since < day OR score = floor(score) THEN score END",
+        "the score, where it is that of an earlier day, or whole",
+    ),
+    (
+        "slot",
+        sa.DateTime(timezone=True),
+        "date_bin('00:10:00'::interval, evaluated_at, '2000-01-01 00:00:00+00'::timestamptz)",
+        "the ten minutes that evaluated_at lies in",
+    ),
+)
+ATTRIBUTES = ("segment", "stage", "owner")
+
+
+def upgrade() -> None:
+    """Postgres writes the table of scores anew, and locks it meanwhile: some seconds for a million accounts."""
+    op.drop_index("scores_band_account_id_idx", "scores")
+    op.execute("ALTER TABLE scores " + ", ".join(_added(*column) for column in GENERATED))
+    for name, _, _, comment in GENERATED:
+        op.alter_column("scores", name, comment=comment)
+    op.create_index(
+        op.f("scores_band_point_settled_account_id_idx"), "scores", ["band", "point", "settled", "account_id"]
+    )
+    op.create_index(op.f("scores_slot_account_id_idx"), "scores", ["slot", "account_id"])
+    for name in ATTRIBUTES:
+        others = [other for other in ATTRIBUTES if other != name]
+        columns = [name, "account_id"]
+        op.create_index(op.f(f"accounts_{name}_account_id_idx"), "accounts", columns, postgresql_include=others)
+
+
+def _added(name: str, kind: sa.types.TypeEngine[Any], expression: str, _: str) -> str:
+    """One statement adds them all, so that the table is written once."""
+    return f"ADD COLUMN {name} {kind.compile(op.get_bind().dialect)} GENERATED ALWAYS AS ({expression}) STORED"
+
+
+def downgrade() -> None:
+    """Lists are slow again."""
+    for name in ATTRIBUTES:
+        op.drop_index(f"accounts_{name}_account_id_idx", "accounts")
+    for name in ("scores_slot_account_id_idx", "scores_band_point_settled_account_id_idx"):
+        op.drop_index(name, "scores")
+    for name, *_ in reversed(GENERATED):
+        op.drop_column("scores", name)
+    op.create_index(op.f("scores_band_account_id_idx"), "scores", ["band", "account_id"])

@@ -1,0 +1,62 @@
+"""`account-health scorecard preview`: what publishing a draft would do to the accounts."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from scoring.documents import Problem, ScorecardDocument
+from scoring.outlook import Outlook
+from scoring.preview import Draft, draft
+from service.commands.preview_tables import tables
+from service.commands.running import with_engine
+from service.commands.scorecard_files import File, read, warn
+from service.loading.display import bar
+from service.policy import load_policy
+from service.preview import Sample, preview_accounts, sample
+from service.scorecards import all_warnings
+from service.settings import load_settings
+
+WIDE = 160
+
+
+def preview(
+    file: File,
+    accounts: Annotated[
+        int | None, typer.Option(min=1, help="Judge at most so many, drawn evenly. By default all.")
+    ] = None,
+) -> None:
+    """Show what publishing a scorecard would do: which bands and scores change, which alerts come. Changes nothing."""
+    settings = load_settings()
+    document = read(file, settings.retention_days)
+
+    async def work(engine: AsyncEngine) -> tuple[Draft, Sample, Outlook]:
+        reads = engine.execution_options(isolation_level="AUTOCOMMIT")
+        planned, odd = await _plan(reads, document, settings.retention_days)
+        warn(odd)
+        drawn = await sample(reads, accounts)
+        with bar("judging", drawn.judged) as advance:
+            return planned, drawn, await preview_accounts(reads, drawn, planned, datetime.now(UTC), advance)
+
+    _print(*with_engine(settings, work))
+
+
+async def _plan(reads: AsyncEngine, document: ScorecardDocument, retention: int) -> tuple[Draft, list[Problem]]:
+    async with reads.connect() as connection:
+        return draft(document, await load_policy(connection, retention)), await all_warnings(connection, document)
+
+
+def _print(planned: Draft, drawn: Sample, outlook: Outlook) -> None:
+    console = Console(highlight=False, markup=False)  # names of accounts may look like either
+    if not console.is_terminal:
+        console.width = WIDE
+    place = f"in place of version {planned.replaces.version}" if planned.replaces else "beside those in force"
+    of_all = "" if drawn.cut is None else f" of {drawn.accounts:,}"
+    console.print(
+        f"{planned.card.name}, {place}: {outlook.judged:,}{of_all} accounts judged, {outlook.covered:,} of them by it."
+    )
+    for table in tables(outlook):
+        console.print()
+        console.print(table)

@@ -1,0 +1,69 @@
+"""`account-health sources`: who sends usage events, of how many accounts, and who has gone quiet."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import source_lists, sources
+from service.commands.running import in_transaction
+from service.errors import HealthError
+from service.settings import load_settings
+from service.source_lists import Source
+
+WIDE = 200
+DAYS = 8
+"""As many as show a week, and the weekday a week before."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(help="Sources of usage events, and ending an outage of one.", invoke_without_command=True)
+    group.callback()(show)
+    group.command()(end)
+    app.add_typer(group, name="sources")
+
+
+def show(context: typer.Context) -> None:
+    """Show of how many accounts each source was heard on the last days, the newest first, and which are quiet."""
+    if context.invoked_subcommand is not None:
+        return
+    today = datetime.now(UTC).date()
+    table = Table("source", "state", "accounts per day", "counted up to", "last outage", box=None)
+    table.columns[0].overflow = "fold"  # whole, to be given to `end`
+    for source in in_transaction(load_settings(), lambda connection: source_lists.listing(connection, today)):
+        table.add_row(*map(Text, _cells(source)))
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table)
+
+
+def end(name: Annotated[str, typer.Argument(metavar="NAME", help="As `account-health sources` shows it.")]) -> None:
+    """End a source's outage: from the next day on, what is silent is told again."""
+    settings = load_settings()
+
+    async def work(connection: AsyncConnection) -> bool:
+        return await sources.end(connection, name, datetime.now(UTC), settings.base_url)
+
+    if not in_transaction(settings, work):
+        raise HealthError(f"{name!r} isn't a source that is quiet", "Run: account-health sources")
+    typer.echo("The outage is over.")
+
+
+def _cells(source: Source) -> list[str]:
+    counts = " ".join(str(day.accounts) for day in source.days[:DAYS])
+    counted = str(source.days[0].day) if source.days else ""
+    return [source.name, "QUIET" if source.is_quiet else "ok", counts, counted, _last_outage(source)]
+
+
+def _last_outage(source: Source) -> str:
+    if not source.outages:
+        return ""
+    last = source.outages[0]
+    end = f"{last.ended_at:%Y-%m-%d %H:%M}" if last.ended_at else "now"
+    return f"{last.began_on} to {end}"

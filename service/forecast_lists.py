@@ -1,0 +1,93 @@
+"""The accounts that will cross a threshold if they stay silent: found among the forecasts, and true when they are read.
+
+A forecast can be as old as a cycle through all accounts takes. So each is made anew before it is shown, and left out if
+it has come true, or won't.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import NamedTuple
+
+from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scoring.attributes import AttributeState
+from scoring.forecast import Foreseen, forecast
+from scoring.policy import Policy
+from scoring.scorecards import Evaluation
+from scoring.windows import to_day, to_micros
+from service.forecasting import YIELD_EVERY, situations
+from service.storage import forecasts
+from service.storage.forecasts import Foretold, Key, Wanted
+
+MOST_ROUNDS = 3
+"""How often more forecasts are read in the place of those that aren't true any more, for one page."""
+
+
+class Upcoming(NamedTuple):
+    """A rule that will begin to fire for an account: what the account is, what it comes to now, and the crossing."""
+
+    account_id: str
+    attributes: AttributeState
+    now: Evaluation
+    crossing: Foreseen
+
+
+class Page(NamedTuple):
+    """Some of the list, in order; behind which forecast the next page begins; when the oldest one read was made."""
+
+    items: list[Upcoming]
+    after: Key | None
+    as_of: datetime | None
+
+
+async def page(
+    connection: AsyncConnection, wanted: Wanted, policy: Policy, now: datetime, *, after: Key | None, size: int
+) -> Page:
+    """Up to `size` of what is wanted, from behind `after`: fewer where many forecasts aren't true any more.
+
+    They come by day, account and rule, as forecast; where a day has moved since, its page is sorted by the new one.
+    """
+    items: list[Upcoming] = []
+    read: list[Foretold] = []
+    for _ in range(MOST_ROUNDS):
+        room = size - len(items)
+        rows = await forecasts.page(connection, wanted, after=after, limit=room + 1)
+        items += await _true(connection, rows[:room], wanted, policy, now)
+        read += rows[:room]
+        after = rows[room - 1].key if len(rows) > room else None
+        if after is None or len(items) == size:
+            break
+    return Page(sorted(items, key=_place), after, min((row.made_at for row in read), default=None))
+
+
+def _place(item: Upcoming) -> tuple[int, str, str]:
+    return item.crossing.evaluation.day, item.account_id, item.crossing.rule.id
+
+
+async def _true(
+    connection: AsyncConnection, rows: Sequence[Foretold], wanted: Wanted, policy: Policy, now: datetime
+) -> list[Upcoming]:
+    """What is foretold as it is to be foreseen now, without what isn't."""
+    rules: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        rules[row.account_id].add(str(row.rule_id))
+    found = await situations(connection, list(rules), policy) if rules else {}
+    days, bands = to_day(wanted.last) - to_day(now.date()), wanted.accounts.bands
+    items: list[Upcoming] = []
+    for index, (account_id, situation) in enumerate(found.items()):
+        if index % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+        asked = _only(policy, rules[account_id])
+        foreseen = forecast(situation, asked, to_micros(now), days, whole=False)
+        if bands is None or foreseen.now.band in bands:
+            attributes = situation.state.attributes
+            items += [Upcoming(account_id, attributes, foreseen.now, crossing) for crossing in foreseen.firings]
+    return items
+
+
+def _only(policy: Policy, rules: AbstractSet[str]) -> Policy:
+    return replace(policy, rules=tuple(rule for rule in policy.rules if rule.id in rules))

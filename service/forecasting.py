@@ -1,0 +1,49 @@
+"""What silence would do to accounts as they are stored."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scoring.forecast import Situation, forecast
+from scoring.policy import Policy
+from scoring.rules import Memory
+from scoring.windows import from_day
+from service.changes import read_memory, read_state
+from service.seeding import seed_drops
+from service.standings import standing_of
+from service.storage import states
+from service.storage.forecasts import ForecastRow
+from service.storage.states import StoredAccount
+
+YIELD_EVERY = 5
+"""Accounts between two turns of the event loop: each can take some milliseconds."""
+
+_NO_SEEDS: Mapping[str, Memory] = {}
+
+
+async def situations(connection: AsyncConnection, account_ids: Sequence[str], policy: Policy) -> dict[str, Situation]:
+    """What there is of the accounts that exist, by id."""
+    stored = await states.read(connection, list(account_ids))
+    seeds = await seed_drops(connection, stored, policy) if policy.drops else {}
+    return {each.account_id: _situation(each, seeds.get(each.account_id, _NO_SEEDS)) for each in stored}
+
+
+def _situation(stored: StoredAccount, seeds: Mapping[str, Memory]) -> Situation:
+    return Situation(read_state(stored), standing_of(stored), {**seeds, **read_memory(stored)}, stored.source)
+
+
+async def foresee(
+    connection: AsyncConnection, account_ids: Sequence[str], policy: Policy, now: int, days: int
+) -> list[ForecastRow]:
+    """The rules that will begin to fire for accounts that stay silent for so many days from `now` (microseconds)."""
+    rows: list[ForecastRow] = []
+    found = await situations(connection, account_ids, policy)
+    for index, (account_id, situation) in enumerate(found.items()):
+        if index % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+        for coming in forecast(situation, policy, now, days, whole=False).firings:
+            then = coming.evaluation
+            rows.append(ForecastRow(account_id, UUID(coming.rule.id), from_day(then.day), then.score))
+    return rows

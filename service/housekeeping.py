@@ -1,0 +1,114 @@
+"""Housekeeping of history: months have their partitions ahead of time, and leave with retention."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from scoring.course import LONGEST_GAP
+from service.storage import partitions
+from service.storage.partitions import Month
+from service.storage.transient import is_transient
+
+log = structlog.get_logger(__name__)
+
+MONTHS_AHEAD = 2
+LOCK_TIMEOUT_MS = 300
+"""How long folding may have to wait for us, while we wait for those who fold."""
+MOST_MOVED = 100_000
+"""Rows that are moved in a transaction, and with them a month: it takes half a second, in which folding may wait."""
+FORGET_ROWS = 10_000
+"""How many rows of the default partition are deleted in a transaction."""
+
+
+def first_kept(today: date, retention_days: int) -> date:
+    """The first of the `retention_days` days that end with `today`."""
+    return today - timedelta(days=retention_days - 1)
+
+
+def wanted(today: date, retention_days: int) -> list[Month]:
+    """The months that need a partition, in order: from as far back as anything is written, to `MONTHS_AHEAD` ahead."""
+    month = Month.of(first_kept(today, min(retention_days, LONGEST_GAP + 1)))
+    last = Month.of(today)
+    for _ in range(MONTHS_AHEAD):
+        last = last.following
+    found = [month]
+    while found[-1] < last:
+        found.append(found[-1].following)
+    return found
+
+
+def expired(months: Sequence[Month], today: date, retention_days: int) -> list[Month]:
+    """Those of the months all of whose days have left retention."""
+    kept = first_kept(today, retention_days)
+    return [month for month in months if month.following.first_day <= kept]
+
+
+async def keep_history(engine: AsyncEngine, today: date, retention_days: int) -> bool:
+    """Make the partitions that are missing, and let go of what has left retention.
+
+    False if something is left to do because others held locks: try again soon. Several may do this at once. What can't
+    be done at all is logged, and history goes on in the default partition.
+    """
+    async with engine.connect() as connection:
+        existing = await partitions.months(connection)
+    present = Month.of(today)
+    missing = [month for month in wanted(today, retention_days) if month not in existing]
+    done = True
+    for month in sorted(missing, key=lambda month: (month < present, month)):
+        done = await _try(engine, partial(_create, month=month, present=present)) and done
+    for month in expired(existing, today, retention_days):
+        done = await _try(engine, partial(_drop, month=month)) and done
+    await _forget(engine, first_kept(today, retention_days))
+    return done
+
+
+async def _create(connection: AsyncConnection, month: Month, present: Month) -> None:
+    if month in await partitions.months(connection):
+        return
+    if await partitions.in_default(connection, month, MOST_MOVED + 1) > MOST_MOVED:
+        log.warning("history_partition_left_out", month=month.partition, reason=f"more than {MOST_MOVED} rows to move")
+        return
+    if month <= present:
+        await partitions.hold_writers(connection)
+    moved = await partitions.create(connection, month)
+    log.info("history_partition_created", partition=month.partition, moved=moved)
+
+
+async def _drop(connection: AsyncConnection, month: Month) -> None:
+    if month in await partitions.months(connection):
+        await partitions.drop(connection, month)
+        log.info("history_partition_dropped", partition=month.partition)
+
+
+async def _try(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[None]]) -> bool:
+    """Do `work` in a transaction of its own; False if it wasn't done because somebody else held a lock."""
+    try:
+        async with engine.begin() as connection:
+            if not await partitions.take_turn(connection, LOCK_TIMEOUT_MS):
+                return False
+            await work(connection)
+    except DBAPIError as error:
+        if partitions.is_busy(error):
+            return False
+        if is_transient(error):
+            raise
+        log.error(  # noqa: TRY400 - the reason says it all
+            "history_partitions_not_kept",
+            reason=str(error.orig),
+            remedy="See deploy/operating.md, History; what has no partition is kept in history_default",
+        )
+    return True
+
+
+async def _forget(engine: AsyncEngine, first: date) -> None:
+    """Delete what the default partition holds of days before `first`."""
+    deleted = FORGET_ROWS
+    while deleted == FORGET_ROWS:
+        async with engine.begin() as connection:
+            deleted = await partitions.forget(connection, first, FORGET_ROWS)
+        if deleted:
+            log.info("history_deleted", rows=deleted, before=str(first))

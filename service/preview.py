@@ -1,0 +1,78 @@
+"""What publishing a draft would do to the accounts in Postgres. Reads only."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from scoring.outlook import Outlook, Tally
+from scoring.policy import Policy
+from scoring.preview import Account, Draft, preview
+from scoring.windows import to_micros
+from service.changes import read_memory, read_state
+from service.seeding import Seeds, seed_drops
+from service.standings import standing_of
+from service.storage import account_walks, states
+from service.storage.states import StoredAccount
+
+CHUNK = 1_000
+"""Accounts that are read at once."""
+YIELD_EVERY = 20
+"""Accounts between two turns of the event loop: a few milliseconds, for whoever else is to be answered."""
+
+
+class Sample(Struct, frozen=True):
+    """Which accounts to judge: of `accounts` all in all, `judged`; those whose hash is below `cut`."""
+
+    accounts: int
+    judged: int
+    cut: int | None
+
+
+async def sample(reads: AsyncEngine, most: int | None) -> Sample:
+    """All accounts, or at most so many, drawn evenly; the same accounts every time."""
+    async with reads.connect() as connection:
+        accounts = await account_walks.count(connection)
+        if most is None or accounts <= most:
+            return Sample(accounts, accounts, None)
+        return Sample(accounts, most, await account_walks.cut(connection, most))
+
+
+async def preview_accounts(
+    reads: AsyncEngine, drawn: Sample, draft: Draft, now: datetime, advance: Callable[[int], None] = lambda _: None
+) -> Outlook:
+    """Judge every account of a sample by the present scorecards and with the draft.
+
+    `advance` is told how many more are done. No connection is held while accounts are judged.
+    """
+    tally = Tally(draft)
+    async for stored, seeds in _chunks(reads, drawn, draft.present):
+        for index, each in enumerate(stored):
+            if index % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            tally.add(preview(_account(each, seeds), draft, to_micros(now)))
+        advance(len(stored))
+    return tally.outlook()
+
+
+async def _chunks(
+    reads: AsyncEngine, drawn: Sample, policy: Policy
+) -> AsyncIterator[tuple[list[StoredAccount], Seeds]]:
+    """Accounts as they are stored, and what their rules on drops have to know of days gone by."""
+    after = ""
+    while True:
+        async with reads.connect() as connection:
+            account_ids = await account_walks.following(connection, after, drawn.cut, CHUNK)
+            if not account_ids:
+                return
+            stored = await states.read(connection, account_ids)
+            seeds = await seed_drops(connection, stored, policy) if policy.drops else {}
+        yield stored, seeds
+        after = account_ids[-1]
+
+
+def _account(stored: StoredAccount, seeds: Seeds) -> Account:
+    memory = {**seeds.get(stored.account_id, {}), **read_memory(stored)}
+    return Account(stored.account_id, read_state(stored), standing_of(stored), memory, stored.source)

@@ -1,0 +1,37 @@
+"""Sources of usage events as people are shown them: of how many accounts each was heard, and when it was quiet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.storage import sources as stored
+from service.storage.sources import Outage, SourceDay
+
+SHOWN = timedelta(days=28)
+
+
+@dataclass(slots=True)
+class Source:
+    """A source with its counted days and its outages, both the newest first."""
+
+    name: str
+    days: list[SourceDay] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether an outage goes on."""
+        return any(outage.ended_at is None for outage in self.outages)
+
+
+async def listing(connection: AsyncConnection, today: date) -> Sequence[Source]:
+    """The sources that were counted in the last four weeks or are quiet, by name, with what was in that time."""
+    since = today - SHOWN
+    found: dict[str, Source] = {}
+    for day in await stored.days(connection, since):
+        found.setdefault(day.source, Source(day.source)).days.append(day)
+    for outage in await stored.outages(connection, since):
+        found.setdefault(outage.source, Source(outage.source)).outages.append(outage)
+    return sorted(found.values(), key=lambda source: source.name)

@@ -1,0 +1,150 @@
+"""Sources of usage events: one that goes quiet is told to operators, and silence isn't held against its accounts.
+
+Each day is counted when it has ended, before accounts are judged at the next one.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from scoring.sources import FEWEST, is_back, is_quiet, usual
+from scoring.windows import to_day
+from service import metrics
+from service.source_notices import Notice, tell
+from service.storage import sources as stored
+from service.storage.sources import Heard, Outage, SourceDay
+
+log = structlog.get_logger(__name__)
+
+LATELY = timedelta(days=7)
+"""An account that was heard of on a day, or up to so long before, is one of its source."""
+WEEKS = timedelta(days=28)
+"""How far back the days lie that a day is measured against."""
+KEPT = timedelta(days=400)
+LOOK_EVERY = timedelta(seconds=60)
+"""How often it is looked whether an outage is over: while one is open, that reads a table of all accounts."""
+TIMEOUT_MS = 100_000
+"""How long a count may take; less than what ends any statement of the engine."""
+
+
+class SourceWatch:
+    """A sweeper's eye on the sources."""
+
+    def __init__(self, engine: AsyncEngine, base_url: str) -> None:
+        """`base_url` is for links in alerts."""
+        self._engine = engine
+        self._base_url = base_url
+        self._day: date | None = None
+        self._looked_at: datetime | None = None
+
+    async def look(self, now: datetime) -> None:
+        """Count the day that has ended, if nobody has, and see every minute whether outages are over.
+
+        To be called before accounts are judged at `now`. Several may do this at once: the first counts, and the others
+        wait for it. What takes too long is given up, for the day or the minute, as accounts have to be judged.
+        """
+        today = now.astimezone(UTC).date()
+        if self._day == today and self._looked_at is not None and now - self._looked_at < LOOK_EVERY:
+            return
+        try:
+            async with self._engine.begin() as connection:
+                await stored.take_turn(connection, TIMEOUT_MS)
+                if self._day != today:
+                    await close_day(connection, today - timedelta(days=1), now, self._base_url)
+                metrics.QUIET_SOURCES.set(await end_what_is_over(connection, now, self._base_url))
+        except DBAPIError as error:
+            if not stored.is_timeout(error):
+                raise
+            log.error("sources_not_counted", today=str(today), reason=str(error.orig))  # noqa: TRY400 - the reason says it all
+        self._day, self._looked_at = today, now
+
+
+async def close_day(connection: AsyncConnection, day: date, now: datetime, base_url: str) -> None:
+    """Count a day that has ended, and begin and end outages by it, unless somebody has. The caller has the turn."""
+    if await stored.is_counted(connection, day):
+        return
+    began = _start_of(day)
+    heard = await stored.count(connection, began, began - LATELY, FEWEST)
+    known = await _counts(connection, day - WEEKS)
+    open_before = {outage.source for outage in await stored.quiet(connection)}
+    for each in heard:
+        counts = known[each.source]
+        if each.source not in open_before and is_quiet(counts, to_day(day), each.accounts, each.lately):
+            await _begin(connection, each, day, counts, now, base_url)
+    await _end_where_back(connection, {each.source: each.accounts for each in heard}, now, base_url)
+    await stored.keep(connection, [SourceDay(each.source, day, each.accounts) for each in heard])
+    await stored.forget(connection, day - KEPT)
+
+
+async def end_what_is_over(connection: AsyncConnection, now: datetime, base_url: str) -> int:
+    """End the outages of sources that were heard of enough accounts today; returns how many sources are quiet."""
+    quiet = [outage.source for outage in await stored.quiet(connection)]
+    if not quiet:
+        return 0
+    heard = await stored.heard(connection, quiet, _start_of(now.astimezone(UTC).date()))
+    return len(quiet) - await _end_where_back(connection, heard, now, base_url)
+
+
+async def end(connection: AsyncConnection, source: str, now: datetime, base_url: str) -> bool:
+    """End a source's outage because an operator says so; False if it isn't quiet."""
+    outage = await stored.end(connection, source, now)
+    if outage is None:
+        return False
+    known = (await _counts(connection, outage.began_on - WEEKS, source))[source]
+    await tell(connection, _notice(outage, None, known), now, base_url)
+    return True
+
+
+async def _begin(
+    connection: AsyncConnection, heard: Heard, day: date, counts: Mapping[int, int], now: datetime, base_url: str
+) -> None:
+    outage = await stored.begin(connection, heard.source, day, now)
+    if outage is None:
+        return
+    notice = _notice(outage, heard.accounts, counts)
+    await tell(connection, notice, now, base_url)
+    log.error(
+        "source_quiet",
+        source=heard.source,
+        day=str(day),
+        accounts=heard.accounts,
+        usual=notice.usual,
+        remedy="See whether it still sends; where this is right, run: account-health sources end NAME",
+    )
+
+
+async def _end_where_back(connection: AsyncConnection, heard: Mapping[str, int], now: datetime, base_url: str) -> int:
+    """End the outages of sources that were `heard` of enough accounts on one day; returns how many."""
+    ended = 0
+    for outage in await stored.quiet(connection):
+        accounts = heard.get(outage.source, 0)
+        counts = (await _counts(connection, outage.began_on - WEEKS, outage.source))[outage.source]
+        if not is_back(counts, to_day(outage.began_on), accounts):
+            continue
+        if over := await stored.end(connection, outage.source, now):
+            await tell(connection, _notice(over, accounts, counts), now, base_url)
+            log.warning("source_outage_ended", source=outage.source, accounts=accounts)
+        ended += 1
+    return ended
+
+
+def _notice(outage: Outage, accounts: int | None, counts: Mapping[int, int]) -> Notice:
+    expected = usual(counts, to_day(outage.began_on))
+    return Notice(outage, accounts, expected.accounts if expected else None)
+
+
+async def _counts(
+    connection: AsyncConnection, since: date, source: str | None = None
+) -> defaultdict[str, dict[int, int]]:
+    found: defaultdict[str, dict[int, int]] = defaultdict(dict)
+    for each in await stored.days(connection, since, source):
+        found[each.source][to_day(each.day)] = each.accounts
+    return found
+
+
+def _start_of(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

@@ -1,0 +1,140 @@
+"""Accounts one after another by an index: SQL for the next candidates of a list, in its order.
+
+`scores` is updated with every event, and most of these updates must leave the indexes alone (heap-only tuples). So no
+index holds what nearly every event changes. Generated columns that seldom move stand for it:
+
+- `point`, the score's whole points. Accounts that share one are sorted when a page reaches them.
+- `settled`, the score where it rests: it is what it was on an earlier day, or it is whole, as 0, 100 and caps are. Any
+  number of accounts may share such a score, and the index has them in their final order.
+- `slot`, the ten minutes that `evaluated_at` lies in. Every night a million accounts are evaluated within minutes, too
+  many to sort for a page: they are listed by slot, and within one by account id.
+
+Every statement here gives up to `:stretch` rows of `scores`, from behind `:value` and `:id` once the list is `started`.
+"""
+
+from collections.abc import Sequence
+
+COLUMNS = "account_id, score, band, coverage, day, evaluated_at, slot"
+
+
+def by_id(*, descending: bool, started: bool, slots: Sequence[str] | None, attributes: Sequence[str]) -> str:
+    """By account id, of the accounts for which conditions on their `attributes` hold.
+
+    Where `slots` are given, which are names of parameters, it is of the accounts in these, whatever their attributes.
+    """
+    direction, beyond = ("DESC", "<") if descending else ("", ">")
+    behind = [f"account_id {beyond} :id"] if started else []
+    order = f"ORDER BY account_id {direction}"
+    if slots is not None:
+        each = [[f"slot = :{name}", *behind] for name in slots] or [["false"]]
+        one_slot = f"(SELECT {COLUMNS} FROM scores WHERE {{}} {order})"  # noqa: S608 - own text
+        rows = " UNION ALL ".join(one_slot.format(" AND ".join(conditions)) for conditions in each)
+        return f"SELECT * FROM ({rows}) AS candidate {order} LIMIT :stretch"  # noqa: S608 - own text
+    if attributes:
+        where = " AND ".join([*attributes, *behind])
+        ids = f"SELECT account_id FROM accounts a WHERE {where} {order} LIMIT :stretch"  # noqa: S608 - own text
+        return f"SELECT {COLUMNS} FROM ({ids}) AS such JOIN scores USING (account_id) {order}"  # noqa: S608 - own text
+    where = " AND ".join(behind) or "true"
+    return f"SELECT {COLUMNS} FROM scores WHERE {where} {order} LIMIT :stretch"  # noqa: S608 - own text
+
+
+def by_slot(*, descending: bool, started: bool, bound: str) -> str:
+    """By slot and account id, where `bound` holds.
+
+    What was never evaluated comes last; `:tail` is the id it starts behind.
+    """
+    value = _value("timestamptz", descending=descending, started=started)
+    if descending:
+        lateral = f"{_cut('slot', bound, value)} CROSS JOIN LATERAL ({_downwards('slot', bound, value)}) AS there"
+        there = f"SELECT there.* FROM {lateral}"  # noqa: S608 - own text
+    else:
+        there = _upwards("slot", bound, value)
+    return f"""
+        SELECT * FROM (
+            ({there})
+            UNION ALL
+            (SELECT {COLUMNS} FROM scores WHERE slot IS NULL AND account_id > :tail
+             ORDER BY slot, account_id LIMIT :stretch)
+        ) AS candidate
+        ORDER BY slot {"DESC" if descending else ""} NULLS LAST, account_id LIMIT :stretch
+    """  # noqa: S608 - own text
+
+
+def by_score(*, descending: bool, started: bool, bounds: Sequence[str]) -> str:
+    """By score and account id, of the bands `:bands`.
+
+    `bounds` are what a score has to be, such as `>= :min_score`. `:points` are the whole points to go through, in
+    order; it stops at the first one that fills the stretch. A null at the end of them is for accounts without a score,
+    behind the id `:tail`.
+    """
+    value = _value("float8", descending=descending, started=started)
+    here = "band = any_band.wanted AND point = step.wanted"
+    resting = " AND ".join([here, *(f"settled {bound}" for bound in bounds)])
+    moving = " AND ".join([here, "settled IS NULL", *(f"score {bound}" for bound in bounds)])
+    order = "score DESC, account_id" if descending else "score, account_id"
+    if descending:
+        cut = f"CROSS JOIN {_cut('settled', resting, value)}"
+        settled = _downwards("settled", resting, value)
+        behind = f"(score < {value} OR score = {value} AND account_id > :id)"
+    else:
+        cut = ""
+        settled = f"({_upwards('settled', resting, value)})"
+        behind = f"(score, account_id) > ({value}, :id)"
+    return f"""
+        SELECT candidate.* FROM (
+            SELECT * FROM unnest(CAST(:points AS smallint[])) WITH ORDINALITY AS point (wanted, place) ORDER BY place
+        ) AS step
+        CROSS JOIN LATERAL (
+            SELECT there.* FROM unnest(CAST(:bands AS text[])) AS any_band (wanted) {cut}
+            CROSS JOIN LATERAL (
+                {settled}
+                UNION ALL
+                (SELECT {COLUMNS} FROM scores WHERE {moving} AND {behind}
+                 ORDER BY {order} LIMIT :stretch)
+                UNION ALL
+                (SELECT {COLUMNS} FROM scores
+                 WHERE step.wanted IS NULL AND band = any_band.wanted AND point IS NULL AND settled IS NULL
+                   AND account_id > :tail
+                 ORDER BY point, settled, account_id LIMIT :stretch)
+            ) AS there
+            ORDER BY {order} LIMIT :stretch
+        ) AS candidate
+        ORDER BY step.place, {order} LIMIT :stretch
+    """  # noqa: S608 - own text
+
+
+def _value(kind: str, *, descending: bool, started: bool) -> str:
+    """Where the last page ended; for the first page a value that everything is behind."""
+    first = "'infinity'" if descending else "'-infinity'"
+    return f"CAST({':value' if started else first} AS {kind})"
+
+
+def _upwards(column: str, where: str, value: str) -> str:
+    return f"""
+        SELECT {COLUMNS} FROM scores WHERE {where} AND ({column}, account_id) > ({value}, :id)
+        ORDER BY {column}, account_id LIMIT :stretch
+    """  # noqa: S608 - own text
+
+
+# An index read backwards has equal values in the wrong order, and there may be any number of them. So first comes the
+# value at which the stretch ends: of what lies above there are fewer rows than the stretch has, and they can be sorted;
+# of that value, and of the one where the last page ended, the index gives as many as are wanted in the right order.
+
+
+def _cut(column: str, where: str, value: str) -> str:
+    return f"""LATERAL (SELECT coalesce((
+        SELECT {column} FROM scores WHERE {where} AND {column} < {value}
+        ORDER BY {column} DESC OFFSET :stretch - 1 LIMIT 1
+    ), '-infinity') AS value) AS cut"""  # noqa: S608 - own text
+
+
+def _downwards(column: str, where: str, value: str) -> str:
+    return f"""
+        (SELECT {COLUMNS} FROM scores WHERE {where} AND {column} = {value} AND account_id > :id
+         ORDER BY account_id LIMIT :stretch)
+        UNION ALL
+        (SELECT {COLUMNS} FROM scores WHERE {where} AND {column} < {value} AND {column} > cut.value)
+        UNION ALL
+        (SELECT {COLUMNS} FROM scores WHERE {where} AND {column} = cut.value AND {column} < {value}
+         ORDER BY account_id LIMIT :stretch)
+    """  # noqa: S608 - own text

@@ -1,0 +1,70 @@
+"""Which accounts a list is of, as SQL conditions on `accounts a` and `scores s`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import floor
+from typing import Any
+
+from service.storage.account_orders import slot_of
+
+BANDS = ("red", "yellow", "green", "unknown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which accounts; None takes all. Of several values, one has to match. Scores include both ends."""
+
+    bands: Sequence[str] | None = None
+    segments: Sequence[str] | None = None
+    stages: Sequence[str] | None = None
+    owners: Sequence[str] | None = None
+    min_score: float | None = None
+    max_score: float | None = None
+    evaluated_since: datetime | None = None
+
+    def of_attributes(self) -> list[str]:
+        """Conditions on `accounts`."""
+        columns = {"segment": self.segments, "stage": self.stages, "owner": self.owners}
+        return [f"a.{name} = ANY(:{name}s)" for name, values in columns.items() if values is not None]
+
+    def of_scores(self) -> list[str]:
+        """Conditions on `scores`."""
+        conditions = ["s.band = ANY(:bands)"] if self.bands is not None else []
+        conditions += [f"s.score {bound}" for bound in self.score_bounds()]
+        return conditions + (["s.evaluated_at >= :since"] if self.evaluated_since is not None else [])
+
+    def score_bounds(self) -> list[str]:
+        """What a score has to be, as the ends of conditions."""
+        bounds = {">= :min_score": self.min_score, "<= :max_score": self.max_score}
+        return [bound for bound, value in bounds.items() if value is not None]
+
+    def of_indexes(self) -> list[str]:
+        """Conditions on `scores` that follow from those, for its indexes: no two that say nearly the same."""
+        conditions = ["s.slot >= :slot_since"] if self.evaluated_since is not None else []
+        if self.score_bounds():
+            return [*conditions, "s.point BETWEEN :first_point AND :last_point", "s.band = ANY(:all_bands)"]
+        return conditions + (["s.band = ANY(:bands)"] if self.bands is not None else [])
+
+    @property
+    def points(self) -> range:
+        """The whole points that scores may have."""
+        first = 0 if self.min_score is None else floor(self.min_score)
+        return range(first, (100 if self.max_score is None else floor(self.max_score)) + 1)
+
+    def parameters(self) -> dict[str, Any]:
+        """The values of all conditions."""
+        since = self.evaluated_since
+        return {
+            "all_bands": BANDS,
+            "bands": BANDS if self.bands is None else list(dict.fromkeys(self.bands)),
+            "segments": self.segments,
+            "stages": self.stages,
+            "owners": self.owners,
+            "min_score": self.min_score,
+            "max_score": self.max_score,
+            "since": since,
+            "slot_since": None if since is None else slot_of(since),
+            "first_point": self.points.start,
+            "last_point": self.points.stop - 1,
+        }

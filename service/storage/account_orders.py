@@ -1,0 +1,57 @@
+"""The orders in which accounts are listed, as SQL and as keys: where a page ended, and what lies behind that."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+Key = tuple[Any, ...]
+"""Where a page ended: the value that the list is sorted by, and the account id. By time of evaluation a third value
+says whether the first is the time itself, or its slot.
+"""
+
+Column = Literal["account_id", "score", "evaluated_at", "slot"]
+
+SLOT = timedelta(minutes=10)
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def slot_of(moment: datetime) -> datetime:
+    """What the column `slot` of `scores` has for a time of evaluation."""
+    return moment - (moment - _EPOCH) % SLOT
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By a column of `scores`. Accounts without a value come last; equal values go by account id, upwards."""
+
+    column: Column
+    descending: bool
+
+    def clause(self) -> str:
+        """What follows ORDER BY."""
+        direction = "DESC" if self.descending else "ASC"
+        return f"s.{self.column} {direction} NULLS LAST, s.account_id"
+
+    def behind(self, after: Key | None) -> list[str]:
+        """The conditions for what follows `after`, with `:value` and `:id`."""
+        if after is None:
+            return []
+        beyond = "<" if self.descending else ">"
+        if self.column == "account_id":
+            return [f"s.account_id {beyond} :id"]
+        if after[0] is None:
+            return [f"s.{self.column} IS NULL AND s.account_id > :id"]
+        kind = "float8" if self.column == "score" else "timestamptz"
+        value = f"CAST(:value AS {kind})"
+        further = f"s.{self.column} {beyond} {value}"
+        return [f"({further} OR s.{self.column} = {value} AND s.account_id > :id OR s.{self.column} IS NULL)"]
+
+    def key_of(self, account_id: str, score: float | None, evaluated_at: datetime | None) -> Key:
+        """The key of an account in this order."""
+        if self.column == "account_id":
+            return account_id, account_id
+        if self.column == "score":
+            return score, account_id
+        by_slot = self.column == "slot"
+        value = slot_of(evaluated_at) if by_slot and evaluated_at is not None else evaluated_at
+        return value, account_id, not by_slot

@@ -1,0 +1,34 @@
+"""An account as it is read: its attributes and the score that is stored for it."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account's attributes and the score that is stored for it."""
+
+    account_id: str
+    name: str | None
+    segment: str | None
+    stage: str | None
+    owner: str | None
+    seats: int | None
+    arr: Decimal | None
+    started_on: date | None
+    renews_on: date | None
+    churned_on: date | None
+    parent_id: str | None
+    created_at: datetime
+    score: float | None
+    band: str
+    coverage: float
+    day: date | None
+    evaluated_at: datetime | None
+
+
+_OF_SCORES = ("score", "band", "coverage", "day", "evaluated_at")
+
+COLUMNS = ", ".join(f"{'s' if name in _OF_SCORES else 'a'}.{name}" for name in Account.__dataclass_fields__)
+"""The fields as SQL, of `accounts a` and `scores s`."""

@@ -1,0 +1,126 @@
+"""The partitions of `history`: a table for each month, and the default one for what falls in none of them."""
+
+import re
+from datetime import date
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_TURN = 0x686973746F7279  # "history"
+_NAME = re.compile(r"history_(\d{4})_(\d\d)")
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+class Month(NamedTuple):
+    """A calendar month."""
+
+    year: int
+    month: int
+
+    @classmethod
+    def of(cls, day: date) -> "Month":
+        """The month that a day is in."""
+        return cls(day.year, day.month)
+
+    @property
+    def following(self) -> "Month":
+        """The month after it."""
+        return Month(self.year + self.month // 12, self.month % 12 + 1)
+
+    @property
+    def first_day(self) -> date:
+        """Its first day."""
+        return date(self.year, self.month, 1)
+
+    @property
+    def partition(self) -> str:
+        """The table that holds it."""
+        return f"history_{self.year:04}_{self.month:02}"
+
+    @property
+    def bounds(self) -> str:
+        """Its days, as a range of SQL: from, including, to, excluding."""
+        return f"FROM ('{self.first_day}') TO ('{self.following.first_day}')"
+
+
+async def take_turn(connection: AsyncConnection, lock_timeout_ms: int) -> bool:
+    """Be the only one to change partitions until the transaction ends; False if somebody else is at it.
+
+    No lock is waited for longer than `lock_timeout_ms`: who comes after the one that waits has to wait as well.
+    """
+    # Rows are moved by their day, for which there is no index.
+    await connection.execute(
+        text("SELECT set_config('lock_timeout', :timeout, true), set_config('enable_seqscan', 'on', true)"),
+        {"timeout": f"{lock_timeout_ms}ms"},
+    )
+    return bool((await connection.execute(text("SELECT pg_try_advisory_xact_lock(:turn)"), {"turn": _TURN})).scalar())
+
+
+async def months(connection: AsyncConnection) -> list[Month]:
+    """The months that have a partition, in order."""
+    names = await connection.execute(
+        text("SELECT relname FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'history'::regclass")
+    )
+    found = map(_NAME.fullmatch, names.scalars())
+    return sorted(Month(int(match[1]), int(match[2])) for match in found if match)
+
+
+async def hold_writers(connection: AsyncConnection) -> None:
+    """Until the transaction ends, nobody writes history; those who have are waited for.
+
+    To be called before a partition is made for days that are written now: a row that was on its way to the default
+    partition would be refused there (https://www.postgresql.org/docs/current/sql-createtable.html, DEFAULT).
+    """
+    await connection.execute(text("LOCK TABLE ONLY history IN SHARE ROW EXCLUSIVE MODE"))
+
+
+async def in_default(connection: AsyncConnection, month: Month, most: int) -> int:
+    """How many rows of a month the default partition holds, counted up to `most`."""
+    statement = text("""
+        SELECT count(*) FROM (SELECT FROM history_default WHERE day >= :first AND day < :end LIMIT :most) AS found
+    """)
+    values = {"first": month.first_day, "end": month.following.first_day, "most": most}
+    return int((await connection.execute(statement, values)).scalar_one())
+
+
+async def create(connection: AsyncConnection, month: Month) -> int:
+    """Make a month's partition and move there what the default one holds of it; returns how many rows that were.
+
+    Made apart and attached, it takes no lock of `history` that its writers and readers would notice.
+    """
+    # Before anything is moved, and in the order in which everybody locks them.
+    await connection.execute(text("LOCK TABLE ONLY history IN SHARE UPDATE EXCLUSIVE MODE"))
+    await connection.execute(text("LOCK TABLE history_default IN ACCESS EXCLUSIVE MODE"))
+    await connection.execute(text(f"CREATE TABLE {month.partition} (LIKE history INCLUDING ALL)"))
+    moved = await connection.execute(
+        text(f"""
+            WITH moved AS (DELETE FROM history_default WHERE day >= :first AND day < :end RETURNING *)
+            INSERT INTO {month.partition} SELECT * FROM moved
+        """),  # noqa: S608 - a name made of two numbers
+        {"first": month.first_day, "end": month.following.first_day},
+    )
+    await connection.execute(text(f"ALTER TABLE history ATTACH PARTITION {month.partition} FOR VALUES {month.bounds}"))
+    return moved.rowcount
+
+
+async def drop(connection: AsyncConnection, month: Month) -> None:
+    """Drop a month's partition with all that is in it. For that moment nobody reads or writes history."""
+    await connection.execute(text(f"DROP TABLE {month.partition}"))
+
+
+_FORGET = text("""
+    DELETE FROM history_default
+    WHERE ctid = ANY(ARRAY(SELECT ctid FROM history_default WHERE day < :first LIMIT :limit))
+""")
+
+
+async def forget(connection: AsyncConnection, first: date, limit: int) -> int:
+    """Delete up to `limit` rows of days before `first` from the default partition; returns how many."""
+    return (await connection.execute(_FORGET, {"first": first, "limit": limit})).rowcount
+
+
+def is_busy(error: DBAPIError) -> bool:
+    """Whether a lock was waited for in vain."""
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE

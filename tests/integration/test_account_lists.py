@@ -1,0 +1,234 @@
+"""Lists of accounts against plain sorting and filtering in Python: any filters, any order, any page size, and scores
+that move between pages.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any, get_args
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.storage import account_lists, account_search
+from service.storage.account_filters import BANDS, Filter
+from service.storage.account_lists import Sort
+from service.storage.account_orders import Key, Order, slot_of
+from service.storage.account_rows import Account
+from service.storage.engine import create_engine
+from service.storage.tables import accounts, scores
+from tests.support.postgres import PostgresServer
+from tests.support.service import query, settings_for
+
+pytestmark = pytest.mark.anyio
+
+ACCOUNTS = 3_000
+TODAY = date(2026, 3, 2)
+MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
+SEGMENTS = ["self-serve"] * 70 + ["smb"] * 20 + ["mid-market"] * 7 + ["enterprise"] * 2 + ["strategic"]
+STAGES = ["onboarding", "live", "live", "live", "renewal"]
+SORTS: tuple[Sort, ...] = get_args(Sort)
+
+
+def a_score(random: Random) -> float | None:
+    """Some without, many that share a score, whole or not, and the rest all over."""
+    return random.choice([None, 0.0, 100.0, 35.0, 18.75, 18.75, *(random.uniform(0, 100) for _ in range(6))])
+
+
+def an_evaluation(random: Random) -> datetime | None:
+    """Half of them within three minutes of midnight, a few never."""
+    if random.random() < 0.02:
+        return None
+    return MIDNIGHT + timedelta(seconds=random.choice([random.uniform(0, 180), random.uniform(0, 36_000)]))
+
+
+def scored(random: Random) -> dict[str, Any]:
+    score = a_score(random)
+    level = "unknown" if score is None else "red" if score < 40 else "yellow" if score < 70 else "green"
+    return {
+        "score": score,
+        "band": level if random.random() < 0.9 else random.choice(BANDS),
+        "day": TODAY,
+        "since": TODAY - timedelta(days=random.choice([0, 0, 5])),
+        "evaluated_at": an_evaluation(random),
+    }
+
+
+@pytest.fixture(scope="module")
+async def filled(postgres_server: PostgresServer) -> AsyncIterator[AsyncEngine]:
+    """A database with accounts that tests of this module only read."""
+    url = await asyncio.to_thread(postgres_server.create_migrated)
+    engine = create_engine(settings_for(url, "127.0.0.1:1", ""), "test")
+    random = Random(1)
+    names = [f"{random.choice('abcAü/')}{number}" for number in range(ACCOUNTS)]
+    attributes = [
+        {
+            "account_id": name,
+            "segment": random.choice([None, *SEGMENTS]),
+            "stage": random.choice(STAGES),
+            "owner": f"owner-{min(int(random.paretovariate(0.5)), 40)}",
+        }
+        for name in names
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(accounts.insert(), attributes)
+        await connection.execute(scores.insert(), [{"account_id": name, **scored(random)} for name in names])
+    yield engine
+    await engine.dispose()
+    await asyncio.to_thread(postgres_server.drop, url)
+
+
+@pytest.fixture(params=["as it is", "short stretches", "all at once"])
+def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few candidates at a time that a few thousand accounts take every way there is."""
+    if request.param == "short stretches":
+        monkeypatch.setattr(account_search, "FIRST_STRETCH", 3)
+        monkeypatch.setattr(account_search, "LONGEST_STRETCH", 400)
+    if request.param == "all at once":
+        monkeypatch.setattr(account_search, "LONGEST_STRETCH", 0)
+
+
+async def page(
+    engine: AsyncEngine, wanted: Filter, sort: Sort, after: Key | None, limit: int
+) -> tuple[Sequence[Account], Key | None, Order]:
+    """A page, the key of the next one, and the order it is in."""
+    async with engine.connect() as connection:
+        found = await account_lists.page(connection, wanted, sort=sort, after=after, limit=limit)
+    return found.accounts, found.key_of(found.accounts[-1]) if found.accounts else None, found.order
+
+
+async def everything(engine: AsyncEngine) -> list[Account]:
+    """All accounts, read without any of what is tested."""
+    rows = await query(
+        engine,
+        "SELECT a.account_id, name, segment, stage, owner, seats, arr, started_on, renews_on, churned_on, parent_id,"
+        " created_at, score, band, coverage, day, evaluated_at FROM accounts a JOIN scores USING (account_id)",
+    )
+    return [Account(*tuple(row)) for row in rows]
+
+
+def value_of(account: Account, order: Order) -> Any:
+    if order.column == "slot":
+        return account.evaluated_at and slot_of(account.evaluated_at)
+    return getattr(account, order.column)
+
+
+def in_order(all_accounts: Iterable[Account], order: Order) -> list[str]:
+    """The ids as `order` has them, by Python's sort."""
+    by_id = sorted(all_accounts, key=lambda account: account.account_id)
+    having = [account for account in by_id if value_of(account, order) is not None]
+    having.sort(key=lambda account: value_of(account, order), reverse=order.descending)
+    return [account.account_id for account in [*having, *(each for each in by_id if value_of(each, order) is None)]]
+
+
+def matches(account: Account, wanted: Filter) -> bool:
+    """Whether an account is wanted, said plainly."""
+    of_words = (
+        (wanted.bands, account.band),
+        (wanted.segments, account.segment),
+        (wanted.stages, account.stage),
+        (wanted.owners, account.owner),
+    )
+    if any(values is not None and word not in values for values, word in of_words):
+        return False
+    if wanted.min_score is not None and (account.score is None or account.score < wanted.min_score):
+        return False
+    if wanted.max_score is not None and (account.score is None or account.score > wanted.max_score):
+        return False
+    since = wanted.evaluated_since
+    return since is None or (account.evaluated_at is not None and account.evaluated_at >= since)
+
+
+def a_filter(random: Random) -> Filter:
+    """Mostly one or two conditions; some match nothing."""
+    share = random.choice([0.1, 0.3, 0.6])
+
+    def maybe(value: Any) -> Any:
+        return value if random.random() < share else None
+
+    low, high = random.choice([(0, 100), (18.75, 18.75), (35, 60.5), (99.9, 100), (0, 0), (80, 20)])
+    return Filter(
+        bands=maybe(random.choices(BANDS, k=random.choice([1, 1, 2, 4]))),
+        segments=maybe(
+            random.choices(["self-serve", "smb", "enterprise", "strategic", "none"], k=random.choice([1, 2]))
+        ),
+        stages=maybe([random.choice(STAGES)]),
+        owners=maybe([f"owner-{random.choice([1, 2, 30, 40, 41])}" for _ in range(random.choice([1, 3]))]),
+        min_score=maybe(low),
+        max_score=maybe(high),
+        evaluated_since=maybe(MIDNIGHT + timedelta(seconds=random.choice([-1, 60, 200, 20_000, 35_000, 50_000]))),
+    )
+
+
+@pytest.mark.usefixtures("stretches")
+@pytest.mark.parametrize("seed", range(3))
+async def test_pages_are_what_plain_sorting_gives(filled: AsyncEngine, seed: int) -> None:
+    random = Random(seed)
+    known = await everything(filled)
+    for _ in range(25):
+        wanted, sort = a_filter(random), random.choice(SORTS)
+        limit = random.choice([7, 100, 1001])
+        after: Key | None = None
+        found: list[str] = []
+        for _ in range(4):
+            listed, after, order = await page(filled, wanted, sort, after, limit)
+            found += [account.account_id for account in listed]
+            expected = in_order((account for account in known if matches(account, wanted)), order)
+            assert found == expected[: len(found)], (wanted, sort, limit)
+            if len(listed) < limit:
+                assert len(found) == len(expected), (wanted, sort, limit)
+                break
+
+
+@pytest.mark.usefixtures("stretches")
+@pytest.mark.parametrize("sort", SORTS)
+async def test_every_account_comes_once_in_pages_that_end_anywhere(filled: AsyncEngine, sort: Sort) -> None:
+    after: Key | None = None
+    found: list[str] = []
+    for limit in (1, 2, 500, 37, *[411] * 10):
+        listed, after, order = await page(filled, Filter(), sort, after, limit)
+        found += [account.account_id for account in listed]
+        if len(listed) < limit:
+            break
+    assert found == in_order(await everything(filled), order)
+
+
+async def test_by_time_short_lists_are_exact_and_long_ones_go_by_ten_minutes(filled: AsyncEngine) -> None:
+    *_, short = await page(filled, Filter(segments=["strategic"]), "-evaluated_at", None, 100)
+    *_, long = await page(filled, Filter(), "-evaluated_at", None, 100)
+    assert (short.column, long.column) == ("evaluated_at", "slot")
+
+
+@pytest.mark.usefixtures("stretches")
+@pytest.mark.parametrize("sort", ["score", "-score", "evaluated_at", "-evaluated_at"])
+async def test_what_does_not_move_is_listed_once_while_others_move(
+    database_url: str, engine: AsyncEngine, sort: Sort
+) -> None:
+    random = Random(7)
+    names = [f"account-{number}" for number in range(700)]
+    movers = names[::2]
+    async with engine.begin() as connection:
+        await connection.execute(accounts.insert(), [{"account_id": name} for name in names])
+        await connection.execute(scores.insert(), [{"account_id": name, **scored(random)} for name in names])
+    still = [account for account in await everything(engine) if account.account_id not in movers]
+    found: list[str] = []
+    after: Key | None = None
+    while True:
+        listed, after, order = await page(engine, Filter(), sort, after, 50)
+        found += [account.account_id for account in listed]
+        if len(listed) < 50:
+            break
+        async with engine.begin() as connection:
+            for name in random.sample(movers, 60):
+                await connection.execute(
+                    scores.update().where(scores.c.account_id == name).values(scored(random) | {"since": TODAY})
+                )
+    assert [name for name in found if name not in movers] == in_order(still, order)
+    moved_away = [account for account in await everything(engine) if account.account_id in found]
+    assert len(moved_away) == len(set(found))
+
+
+async def test_the_database_agrees_on_slots(filled: AsyncEngine) -> None:
+    for row in await query(filled, "SELECT evaluated_at, slot FROM scores WHERE evaluated_at IS NOT NULL LIMIT 500"):
+        assert row.slot == slot_of(row.evaluated_at)

@@ -1,0 +1,111 @@
+"""The journal of a day puts every move down to its cause, and nothing is left over."""
+
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scoring.documents import parse
+from scoring.journal import MOST_IDS, Cause, EventId, Journal, Reason, decode_journal, encode_journal, entries, note
+from scoring.measures import Missing, Value
+from scoring.points import Points, add, change, points
+from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, score
+
+CAUSES: list[Cause] = ["time", "events", "correction", "scorecard", "override"]
+
+
+def _entry(name: str, weight: float, **more: Any) -> dict[str, Any]:
+    return {"name": name, "measure": "open_tickets", "weight": weight, "curve": [[0, 0], [100, 100]], **more}
+
+
+DOCUMENTS: list[dict[str, Any]] = [
+    {"name": "default", "measures": [_entry("a", 1), _entry("b", 0.7, veto={"below": 20, "cap": 33})]},
+    {"name": "other", "applies_to": {"stages": ["trial"]}, "measures": [_entry("b", 3), _entry("c", 1)]},
+    {"name": "default", "measures": [_entry(name, 1, missing="worst") for name in "abc"], "min_coverage": 1},
+]
+CARDS = [compile_scorecard(parse(document, 92), version) for version, document in enumerate(DOCUMENTS, start=1)]
+
+
+def find(name: str | None, version: int | None) -> Scorecard | None:
+    return next((card for card in CARDS if (card.name, card.version) == (name, version)), None)
+
+
+class Move(NamedTuple):
+    """A cause, the score that it led to, and whether the journal is stored and read again after it."""
+
+    reason: Reason
+    after: Evaluation
+    is_stored: bool
+
+
+some: list[Value] = [0.0, 10, 33.3, 100, Missing.NO_USAGE]
+values = st.one_of(st.sampled_from(some), st.floats(0, 100))
+
+
+@st.composite
+def evaluations(draw: st.DrawFn) -> Evaluation:
+    card = draw(st.sampled_from(CARDS))
+    return score([draw(values) for _ in card.measures], card, 20_000)
+
+
+ids: st.SearchStrategy[tuple[EventId, ...]] = st.lists(
+    st.tuples(st.sampled_from(["app", "crm"]), st.sampled_from("123456789")), max_size=MOST_IDS
+).map(tuple)
+reasons = st.builds(
+    Reason, st.sampled_from(CAUSES), st.integers(0, 9), st.integers(0, 9), ids, st.sampled_from(["", *"123456789"])
+)
+days = st.lists(st.builds(Move, reasons, evaluations(), st.booleans()), max_size=12)
+
+
+def play(first: Evaluation | None, moves: list[Move]) -> Journal:
+    journal, standing = Journal(), first
+    for move in moves:
+        note(journal, move.reason, lambda stands=standing: stands, find)  # type: ignore[misc] # bound at once
+        standing = move.after
+        if move.is_stored:
+            journal = decode_journal(encode_journal(journal))
+    return journal
+
+
+def last(first: Evaluation | None, moves: list[Move]) -> Evaluation | None:
+    return moves[-1].after if moves else first
+
+
+@given(st.none() | evaluations(), days)
+def test_each_cause_has_what_it_moved(first: Evaluation | None, moves: list[Move]) -> None:
+    expected: defaultdict[str, Points] = defaultdict(dict)
+    standing = first
+    for move in moves:
+        add(expected[move.reason.cause], change(points(standing), points(move.after)))
+        standing = move.after
+    found = entries(play(first, moves), standing, find)
+    assert {entry.cause: dict(moved) for entry, moved in found} == expected
+    assert len(found) == len(expected)
+
+
+@given(st.none() | evaluations(), days)
+def test_what_the_causes_moved_sums_exactly_to_the_change(first: Evaluation | None, moves: list[Move]) -> None:
+    total: Points = {}
+    standing = last(first, moves)
+    for _, moved in entries(play(first, moves), standing, find):
+        add(total, moved)
+    assert total == change(points(first), points(standing))
+
+
+@given(st.none() | evaluations(), days)
+def test_each_cause_names_its_last_events_and_words_and_counts_all(first: Evaluation | None, moves: list[Move]) -> None:
+    for entry, _ in entries(play(first, moves), last(first, moves), find):
+        mine = [move.reason for move in moves if move.reason.cause == entry.cause]
+        named = [event for reason in mine for event in reason.ids]
+        assert entry.ids == tuple(named[-MOST_IDS:])
+        assert entry.events == sum(reason.events for reason in mine)
+        assert entry.at == mine[-1].at
+        assert len(entry.notes) == len(set(entry.notes)) <= MOST_IDS
+        assert set(entry.notes) <= {reason.note for reason in mine} - {""}
+        assert not mine[-1].note or mine[-1].note in entry.notes
+
+
+def test_a_day_on_which_nothing_moved_has_no_causes() -> None:
+    assert entries(decode_journal(None), None, find) == []
+    assert entries(decode_journal(encode_journal(Journal())), None, find) == []

@@ -1,0 +1,148 @@
+"""Runs of days tile the time, each day is scored as if from nothing, and every change is put down to its causes."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from scoring.advance import advance
+from scoring.journal import MOST_IDS, decode_journal, entries
+from scoring.points import add, change, points
+from scoring.readings import decode_readings
+from scoring.rules import OK, close_day
+from scoring.scorecards import Evaluation
+from scoring.standing import Standing
+from scoring.windows import from_day, start_of
+from service.seeding import remembered
+from tests.support.courses import FALLS, Stop, anyhow, on_time, policies, ride, streams
+from tests.support.oracle_courses import Expected
+
+
+@st.composite
+def courses(draw: st.DrawFn) -> list[Stop]:
+    return draw(anyhow(draw(streams()), draw(policies())))
+
+
+def evaluated(stops: list[Stop], stands: Standing) -> Evaluation:
+    card = stops[-1].policy.find(stands.scorecard, stands.version)
+    assert card is not None
+    return stands.evaluation(card)
+
+
+@given(courses())
+def test_runs_tile_the_days(stops: list[Stop]) -> None:
+    runs, days = ride(stops).runs, Expected(stops).days
+    assert runs[0].since == min(days)
+    assert runs[-1].day == max(days)
+    assert all(before.day + 1 == after.since <= after.day for before, after in pairwise(runs))
+
+
+@given(courses())
+def test_every_day_is_scored_as_it_would_be_from_nothing(stops: list[Stop]) -> None:
+    days = Expected(stops).days
+    for run in ride(stops).runs:
+        for day in range(run.since, run.day + 1):
+            fresh, kept = days[day].evaluation, evaluated(stops, run)
+            assert fresh is not None
+            assert (run.score, run.band, run.coverage) == (fresh.score, fresh.band, fresh.coverage), from_day(day)
+            assert (run.scorecard, run.version) == (fresh.card.name, fresh.card.version)
+            assert (kept.score, kept.band, kept.coverage) == (fresh.score, fresh.band, fresh.coverage)
+            assert points(kept) == points(fresh)
+            assert run.override == days[day].override
+    assert decode_readings(run.readings) == list(fresh.readings if fresh else ())
+
+
+@given(courses())
+def test_a_run_begins_where_something_changed_and_nowhere_else(stops: list[Stop]) -> None:
+    assert [run.since for run in ride(stops).runs] == [day for day, it in Expected(stops).days.items() if it.begins]
+
+
+@given(courses())
+def test_the_journal_of_a_run_has_what_each_cause_moved_on_its_first_day(stops: list[Stop]) -> None:
+    ridden, days = ride(stops), Expected(stops).days
+    before: Evaluation | None = None
+    for run in ridden.runs:
+        stands = evaluated(stops, run)
+        moved = {
+            entry.cause: delta for entry, delta in entries(decode_journal(run.journal), stands, stops[-1].policy.find)
+        }
+        expected = {cause: change({}, deltas) for cause, deltas in days[run.since].moves.items()}
+        assert {cause: delta for cause, delta in moved.items() if delta} == {c: d for c, d in expected.items() if d}
+        total: dict[str, int] = {}
+        for delta in moved.values():
+            add(total, delta)
+        assert total == change(points(before), points(stands))
+        before = stands
+
+
+@given(courses())
+def test_the_journal_names_a_few_of_the_events_that_came(stops: list[Stop]) -> None:
+    ridden, days = ride(stops), Expected(stops).days
+    for run in ridden.runs:
+        for entry, _ in entries(decode_journal(run.journal), evaluated(stops, run), stops[-1].policy.find):
+            came = [(event.source, event.id) for event in days[run.since].events[entry.cause]]
+            assert len(entry.ids) == len(set(entry.ids)) <= MOST_IDS
+            assert set(entry.ids) <= set(came)
+            assert len(entry.ids) <= entry.events <= len(came)
+
+
+@given(courses())
+def test_a_look_at_which_nothing_has_changed_writes_nothing(stops: list[Stop]) -> None:
+    ridden, last = ride(stops), stops[-1]
+    again = advance(ridden.state, ridden.standing, ridden.memory, [], last.policy, last.now)
+    settled = advance(ridden.state, again.standing, again.memory, [], last.policy, last.now)
+    assert (settled.standing, settled.closed, settled.crossings) == (again.standing, [], [])
+    if last.override is UNSET:
+        assert (again.standing, again.closed, again.crossings) == (ridden.standing, [], [])
+
+
+@given(courses(), st.integers(1, 20))
+def test_days_on_which_nothing_changes_move_nothing_but_the_day(stops: list[Stop], later: int) -> None:
+    ridden, last = ride(stops), stops[-1]
+    day = ridden.standing.day + later
+    after = advance(ridden.state, ridden.standing, ridden.memory, [], last.policy, start_of(day))
+    days = Expected([*stops, Stop(start_of(day), [], last.policy)]).days
+    expires = days[ridden.standing.day].override != ridden.standing.override
+    if not expires and not any(days[then].begins for then in range(ridden.standing.day + 1, day + 1)):
+        assert after.closed == []
+        assert after.standing == replace(ridden.standing, day=day, readings=after.standing.readings)
+        if after.evaluation.readings == evaluated(stops, ridden.standing).readings:
+            assert after.standing.readings == ridden.standing.readings
+
+
+@given(st.data())
+def test_how_events_are_batched_makes_no_difference_if_none_is_late(data: st.DataObject) -> None:
+    """Each day closes with the same; only a score that went and came back within a day may have been seen or not."""
+    events, policy = data.draw(streams()), data.draw(policies())[0]
+    one, other = (ride(data.draw(on_time(events, policy))) for _ in range(2))
+    stops = [Stop(0, [], policy)]
+    assert _distinct(stops, one.runs) == _distinct(stops, other.runs)
+    assert one.standing.readings == other.standing.readings
+    assert one.memory[FALLS.id].peaks == other.memory[FALLS.id].peaks
+
+
+def _distinct(stops: list[Stop], runs: list[Standing]) -> list[tuple[object, ...]]:
+    """Runs by their last day, but for those that the next one is like."""
+    scored = [(run.scorecard, run.version, run.coverage, points(evaluated(stops, run))) for run in runs]
+    return [
+        (run.day, run.score, run.band, this)
+        for run, this, following in zip(runs, scored, [*scored[1:], None], strict=True)
+        if this != following
+    ]
+
+
+@given(courses())
+def test_a_rule_on_drops_remembers_each_day_as_it_closed(stops: list[Stop]) -> None:
+    ridden, expected = ride(stops), OK
+    days = Expected(stops).days
+    for day, it in days.items():
+        if day < ridden.standing.day and it.evaluation:
+            expected = close_day(FALLS.condition, expected, day, it.evaluation.score)
+    assert ridden.memory[FALLS.id].peaks == expected.peaks
+    # A rule that was made only now finds the same in what is kept of these days.
+    closings = [(run.day, run.score) for run in ridden.runs[:-1]]
+    if (stands := ridden.standing).since < stands.day:
+        closings.append((stands.day - 1, stands.score))
+    assert remembered(FALLS, closings).peaks == expected.peaks
