@@ -1,4 +1,4 @@
-"""The forecaster: what silence would do, account by account, so that a list of what it will set off is there at once."""
+"""The forecaster: what silence would do, account by account, so that what it will set off can be listed at once."""
 
 import asyncio
 import time
@@ -24,8 +24,7 @@ BATCH = 200
 SHORTEST_CYCLE = 60.0
 """Seconds from the beginning of one cycle through all accounts to that of the next."""
 IDLE_SECONDS = 1.0
-LONGEST_REST = 30.0
-"""Seconds after which the loop shows that it is alive, however long it has to rest."""
+"""How often it is looked whether the cycle is to go on."""
 
 
 async def run(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: asyncio.Event) -> None:
@@ -40,7 +39,7 @@ async def run(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: async
             lambda: forecast_once(engine, policies, settings, datetime.now(UTC)), "forecasting", waiting
         )
         pulse.beat()
-        await rest(stop, min(pause, LONGEST_REST))
+        await rest(stop, min(pause, IDLE_SECONDS))
 
 
 async def forecast_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> float:

@@ -1,7 +1,6 @@
 """The policy in force: the newest scorecards and the enabled rules, as they are in Postgres."""
 
 from collections.abc import Callable
-from importlib import resources
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from scoring.policy import Policy
 from scoring.rules import Condition, Rule
 from scoring.scorecards import Scorecard, compile_scorecard
 from service.errors import HealthError
+from service.starters import starter_text
 from service.storage import policies, reevaluations, rules, scorecards
 
 KEEP_SECONDS = 1.0
@@ -21,7 +21,7 @@ KEEP_SECONDS = 1.0
 
 def starter(name: str) -> Any:
     """A scorecard document that ships with the service, as parsed from its YAML."""
-    return yaml.safe_load(resources.files("scoring").joinpath("starters", f"{name}.yaml").read_text())
+    return yaml.safe_load(starter_text(name))
 
 
 def read_condition(kind: str, document: dict[str, Any]) -> Condition:

@@ -39,9 +39,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("scores_slot_account_id_idx"), "scores", ["slot", "account_id"])
     for name in ATTRIBUTES:
-        others = [other for other in ATTRIBUTES if other != name]
-        columns = [name, "account_id"]
-        op.create_index(op.f(f"accounts_{name}_account_id_idx"), "accounts", columns, postgresql_include=others)
+        op.create_index(_index_of(name), "accounts", [name, "account_id"], postgresql_include=_others(name))
+
+
+def _others(name: str) -> list[str]:
+    return [other for other in ATTRIBUTES if other != name]
+
+
+def _index_of(name: str) -> str:
+    return "_".join(["accounts", name, "account_id", *_others(name), "idx"])
 
 
 def _added(name: str, kind: sa.types.TypeEngine[Any], expression: str, _: str) -> str:
@@ -52,7 +58,7 @@ def _added(name: str, kind: sa.types.TypeEngine[Any], expression: str, _: str) -
 def downgrade() -> None:
     """Lists are slow again."""
     for name in ATTRIBUTES:
-        op.drop_index(f"accounts_{name}_account_id_idx", "accounts")
+        op.drop_index(_index_of(name), "accounts")
     for name in ("scores_slot_account_id_idx", "scores_band_point_settled_account_id_idx"):
         op.drop_index(name, "scores")
     for name, *_ in reversed(GENERATED):

@@ -30,7 +30,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "forecast_cycle",
-        sa.Column("id", sa.SmallInteger(), nullable=False),
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column(
             "cursor",
             sa.Text(),

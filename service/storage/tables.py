@@ -117,10 +117,16 @@ accounts = Table(
     Column("parent_id", Text),
     Column("registers", LargeBinary, comment="last-writer-wins registers of the columns above"),
     _created_at(),
-    # In the order of lists, with what else these are narrowed down by.
-    Index(None, "segment", "account_id", postgresql_include=["stage", "owner"]),
-    Index(None, "stage", "account_id", postgresql_include=["segment", "owner"]),
-    Index(None, "owner", "account_id", postgresql_include=["segment", "stage"]),
+    # In the order of lists, with what else these are narrowed down by; named as Postgres names them.
+    Index(
+        "accounts_segment_account_id_stage_owner_idx", "segment", "account_id", postgresql_include=["stage", "owner"]
+    ),
+    Index(
+        "accounts_stage_account_id_segment_owner_idx", "stage", "account_id", postgresql_include=["segment", "owner"]
+    ),
+    Index(
+        "accounts_owner_account_id_segment_stage_idx", "owner", "account_id", postgresql_include=["segment", "stage"]
+    ),
 )
 
 

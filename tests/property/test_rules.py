@@ -56,18 +56,18 @@ class Turn(NamedTuple):
     after: Memory
 
 
-# Few values, close to the levels below, so that courses go to and fro.
-scores = st.none() | st.sampled_from([0.0, 20, 35, 40, 45, 60, 80, 100]) | st.floats(0, 100)
+# Few values, around the levels below, so that courses go to and fro.
+scores = st.sampled_from([0.0, 20, 35, 40, 42, 45, 60, 70, 80, 100, None]) | st.floats(0, 100)
 glances = st.builds(
     Glance,
-    st.sampled_from([1, 30, 59, 60, 61, 600]) | st.integers(1, 400_000),
+    st.sampled_from([1, 30, 59, 60, 61, 600, 86_400]) | st.integers(1, 400_000),
     scores,
     st.sampled_from(["red", "yellow", "green", "unknown"]),
     st.sampled_from([0.0, 1, 2, 3, Missing.NO_USAGE]) | st.floats(0, 10),
     st.sampled_from([False, False, False, True]),
     st.sampled_from([None, None, None, None, 0, 100, 100_000]),
 )
-courses = st.lists(glances, max_size=40)
+courses = st.lists(glances, min_size=12, max_size=40)
 known: list[KnownBand] = ["red", "yellow", "green"]
 bands = st.lists(st.sampled_from(known), min_size=1, max_size=2, unique=True)
 
@@ -76,8 +76,8 @@ bands = st.lists(st.sampled_from(known), min_size=1, max_size=2, unique=True)
 def conditions(draw: st.DrawFn) -> Condition:
     """Rules of all kinds, with and without hysteresis, dwell and cooldown."""
     low, high = sorted([draw(st.sampled_from([20, 35, 40])), draw(st.sampled_from([40, 45, 60, 80]))])
-    for_seconds = draw(st.sampled_from([0, 0, 60, 600, 86_400]))
-    cooldown_seconds = draw(st.sampled_from([0, 0, 60, 600, 200_000]))
+    for_seconds = draw(st.sampled_from([0, 0, 0, 60, 86_400]))
+    cooldown_seconds = draw(st.sampled_from([0, 600, 200_000, 2_000_000]))
     kinds: list[Condition] = [
         ScoreRule(direction="below", level=low, clear_level=high),
         ScoreRule(direction="above", level=high, clear_level=low),
@@ -130,6 +130,22 @@ def test_inside_the_hysteresis_and_where_nothing_is_known_nothing_changes_sides(
 ) -> None:
     for turn in play(condition, course):
         if turn.verdict in ("between", "unknown"):
+            assert not fires(turn)
+            assert not clears(turn)
+
+
+@given(st.booleans(), courses)
+def test_a_score_fires_beyond_the_level_and_clears_at_the_clear_level(below: bool, course: list[Glance]) -> None:
+    """The mirror image of a course does the same to the mirror image of the rule."""
+    mirrored = [g._replace(score=None if g.score is None else 100 - g.score) for g in course]
+    rule = ScoreRule(
+        direction="below" if below else "above", level=40 if below else 60, clear_level=45 if below else 55
+    )
+    for turn in play(rule, course if below else mirrored):
+        if turn.seen.score is not None and (fires(turn) or clears(turn)):
+            score = turn.seen.score if below else 100 - turn.seen.score
+            assert score < 40 if fires(turn) else score >= 45
+        else:
             assert not fires(turn)
             assert not clears(turn)
 
