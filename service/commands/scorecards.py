@@ -1,6 +1,8 @@
 """`account-health scorecard …`: drafts in files, from their first check to being published."""
 
 from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,6 +11,7 @@ from scoring.differences import Difference, differences, in_words
 from scoring.documents import Problem
 from scoring.warnings import warnings
 from service.commands import scorecard_preview, scorecards_published
+from service.commands.reevaluations import wait
 from service.commands.running import in_transaction
 from service.commands.scorecard_files import File, read, warn
 from service.reevaluation import begin_for_scorecard
@@ -51,21 +54,27 @@ def diff(file: File) -> None:
     warn(odd)
 
 
-def publish(file: File) -> None:
-    """Publish a scorecard as the newest version of its name; every account is judged by it within moments."""
+def publish(
+    file: File,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Don't wait until all accounts are judged by it.")] = False,
+) -> None:
+    """Publish a scorecard as the newest version of its name, and wait until every account is judged by it."""
     settings = load_settings()
     document = read(file, settings.retention_days)
 
-    async def work(connection: AsyncConnection) -> tuple[int, bool, list[Problem]]:
+    async def work(connection: AsyncConnection) -> tuple[int, UUID | None, list[Problem]]:
         odd = await all_warnings(connection, document)
         version, is_new = await scorecards.publish(connection, document)
-        if is_new:
-            await begin_for_scorecard(connection, f"{document.name} version {version}", datetime.now(UTC))
-        return version, is_new, odd
+        if not is_new:
+            return version, None, odd
+        subject = f"{document.name} version {version}"
+        return version, await begin_for_scorecard(connection, subject, datetime.now(UTC)), odd
 
-    version, is_new, odd = in_transaction(settings, work)
+    version, begun, odd = in_transaction(settings, work)
     warn(odd)
-    typer.echo(f"{document.name} version {version} {'is published' if is_new else 'is this very document already'}.")
+    typer.echo(f"{document.name} version {version} {'is published' if begun else 'is this very document already'}.")
+    if begun and not no_wait:
+        wait(settings, begun)
 
 
 def _heading(name: str, published: InForce | None, differs: bool) -> str:

@@ -221,6 +221,11 @@ def rows_about(table: Table, account_id: str) -> dict[str, Any]:
             "headers": [],
             "recorded_at": datetime.now(UTC),
         },
+        "forecast_crossings": {
+            "rule_id": new_id(),
+            "day": date(2026, 1, 2),
+            "made_at": datetime.now(UTC),
+        },
         "history": {
             "day": date(2026, 1, 2),
             "since": date(2026, 1, 1),

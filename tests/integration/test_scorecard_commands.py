@@ -76,7 +76,7 @@ def test_a_starter_can_be_published_as_it_is(file: Path) -> None:
         file.write_text(said("starter", name))
         validated = scorecard("validate", file)
         assert (validated.exit_code, validated.stderr) == (0, "")
-        published = scorecard("publish", file)
+        published = scorecard("publish", file, "--no-wait")
         assert (published.stdout, published.stderr) == (f"{name} version 1 is published.\n", "")
     assert isinstance(scorecard("starter", "../default").exception, HealthError)
 
