@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.poison import is_poison
-from scoring import advance as judging
+from scoring import course as judging
 from scoring import state
 from scoring.events import UsageEvent
 from scoring.state import decode
