@@ -9,12 +9,22 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from tests.support import kafka_choice, postgres
 from tests.support.kafka_choice import ApacheKafkaRequiredError, KafkaServer, run_kafka
 from tests.support.postgres import PostgresServer, run_postgres
 
 pytest_plugins = ["tests.support.fixtures", "tests.support.api"]
+
+
+def pytest_configure() -> None:
+    """Tracebacks as the service logs them. Unconfigured, structlog draws them with all local variables, which takes
+    seconds for a batch, and a consumer in a test's own process misses its heartbeats meanwhile.
+    """
+    *before, _ = structlog.get_config()["processors"]
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*before, renderer])
 
 
 def pytest_report_header() -> list[str]:
