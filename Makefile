@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 SEED   ?= 1
 ROUNDS ?= 100
 
-.PHONY: help setup check test faults bench demo demo-reset format lock clean
+.PHONY: help setup check test faults bench bench-reads bench-sweep demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ faults: $(STAMP) ## kill, pause and restart while events are folded, for as long
 
 bench: $(STAMP)  ## ingest beside bare aiokafka, Quix Streams and Kafka Streams; BENCH='--help' for options
 	@$(BIN)/python -m benchmarks.ingest $(BENCH)
+
+bench-reads: $(STAMP) ## one account's health beside a bare route, and lists of a million accounts
+	@$(BIN)/python -m benchmarks.reads $(BENCH)
+
+bench-sweep: $(STAMP) ## the nightly sweep of a million accounts, while their health is read
+	@$(BIN)/python -m benchmarks.sweep $(BENCH)
 
 demo: $(STAMP)   ## the whole service on embedded Postgres and broker, with made-up customers
 	@$(BIN)/account-health demo

@@ -70,7 +70,12 @@ async def _create(connection: AsyncConnection, month: Month, present: Month) -> 
     if month in await partitions.months(connection):
         return
     if await partitions.in_default(connection, month, MOST_MOVED + 1) > MOST_MOVED:
-        log.warning("history_partition_left_out", month=month.partition, reason=f"more than {MOST_MOVED} rows to move")
+        log.warning(
+            "history_partition_left_out",
+            partition=month.partition,
+            reason=f"more than {MOST_MOVED} rows to move",
+            remedy="None is needed; deploy/operating.md, History, says how to move them",
+        )
         return
     if month <= present:
         await partitions.hold_writers(connection)
@@ -99,7 +104,7 @@ async def _try(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[
         log.error(  # noqa: TRY400 - the reason says it all
             "history_partitions_not_kept",
             reason=str(error.orig),
-            remedy="See deploy/operating.md, History; what has no partition is kept in history_default",
+            remedy="See deploy/operating.md, History: what has no partition is kept in history_default",
         )
     return True
 

@@ -105,7 +105,7 @@ def _context(settings: Settings, engine: AsyncEngine, publisher: Publisher, cloc
         settings=settings,
         engine=engine,
         reads=engine.execution_options(isolation_level="AUTOCOMMIT"),
-        scores=ScoreReader(engine, settings.database_pool_size),
+        scores=ScoreReader(engine, clock),
         publisher=publisher,
         clock=clock,
         policies=PolicyCache(settings.retention_days, time.monotonic),

@@ -3,13 +3,21 @@
 from datetime import date, timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from scoring.past import Past
-from scoring.windows import from_day, to_day
+from scoring.windows import from_day, to_day, to_day_text
 from service.api.problems import FieldError, ProblemError, invalid
 
 MOST_DAYS = 400
+
+
+def _calendar_day(written: object) -> object:
+    return from_day(to_day_text(written)) if isinstance(written, str) else written
+
+
+CalendarDay = Annotated[date, BeforeValidator(_calendar_day)]
+"""A day, written as YYYY-MM-DD. Alone, pydantic would take a count of seconds for one, too."""
 
 
 def not_after(field: str, day: date, today: date, remedy: str) -> None:
@@ -28,8 +36,8 @@ class DayRange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    first: Annotated[date | None, Field(alias="from", description="A UTC day.")] = None
-    last: Annotated[date | None, Field(alias="to", description="A UTC day; by default today.")] = None
+    first: Annotated[CalendarDay | None, Field(alias="from", description="A UTC day.")] = None
+    last: Annotated[CalendarDay | None, Field(alias="to", description="A UTC day; by default today.")] = None
 
     def days(self, today: date, usual: int) -> tuple[int, int]:
         """Both day numbers; without `from`, that of `usual` days before the last. 422 names what is wrong."""

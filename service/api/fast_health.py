@@ -56,7 +56,7 @@ class FastHealth:
         if key is None or policy is None or not allows(key.scopes, "read"):
             return None
         try:
-            stored = await context.scores.get(account_id, context.clock())
+            stored = await context.scores.get(account_id)
         except Exception as error:  # noqa: BLE001 - the route will meet it too, if it hasn't passed, and say so
             log.debug("direct_read_failed", error=type(error).__name__)
             return None

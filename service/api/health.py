@@ -1,6 +1,6 @@
 """GET /v1/accounts/{id}/health: the score right now, or on a day gone by, and why it is what it is."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -14,7 +14,7 @@ from scoring.policy import Policy
 from scoring.standing import Standing
 from scoring.windows import from_micros, start_of, to_day
 from service.api.auth import READ
-from service.api.days import known_at, not_after
+from service.api.days import CalendarDay, known_at, not_after
 from service.api.deps import Api
 from service.api.health_document import Health, Moment, document, trend
 from service.api.openapi import answers
@@ -38,7 +38,9 @@ WEEK, MONTH = 7, 30
 async def read_health(
     account_id: AccountId,
     api: Api,
-    day: Annotated[date | None, Query(description="A UTC day gone by: what it closed with. By default today.")] = None,
+    day: Annotated[
+        CalendarDay | None, Query(description="A UTC day gone by: what it closed with. By default today.")
+    ] = None,
 ) -> Response:
     """The score with everything it is made of: contributions sum to the score.
 

@@ -33,7 +33,7 @@ class SourceOutage(BaseModel):
 
 
 class UsageSource(BaseModel):
-    """A source of usage events. While it is quiet, no alert begins to fire for accounts that only it tells of."""
+    """A source of usage events. While it is quiet, time alone fires no alert for accounts whose last usage it sent."""
 
     model_config = ConfigDict(from_attributes=True)
 

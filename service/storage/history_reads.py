@@ -23,7 +23,7 @@ class StoredRun(NamedTuple):
     override: str | None
 
 
-_RUNS = text("""
+RUNS = text("""
     SELECT day - date '1970-01-01', since - date '1970-01-01', score, band, coverage, scorecard, scorecard_version,
            CAST(readings AS text), journal, CAST(override AS text)
     FROM history
@@ -34,4 +34,4 @@ _RUNS = text("""
 
 async def runs(connection: AsyncConnection, account_id: str, first: int) -> list[StoredRun]:
     """The runs that ended, from the one that holds the day number `first` on, in order of time."""
-    return list(map(StoredRun._make, await connection.execute(_RUNS, {"id": account_id, "first": first})))
+    return list(map(StoredRun._make, await connection.execute(RUNS, {"id": account_id, "first": first})))

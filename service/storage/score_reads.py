@@ -2,7 +2,7 @@
 scored before, and the alerts that fire. One statement, as nothing is asked for so often.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.scorecards import Band
 from service.storage.alerts import firing_of
-from service.storage.prepared import PreparedRead
+from service.storage.gathered import GatheredRead
 
 
 class StoredScore(Struct, frozen=True, gc=False):
@@ -53,7 +53,8 @@ def _run(day: str, alias: str) -> str:
     # Only days of history from `day` on are looked at: Postgres leaves the partitions before it alone.
     return f"""
     LEFT JOIN LATERAL (
-        SELECT since, score FROM history WHERE account_id = $1 AND day >= {day} AND s.since > {day} ORDER BY day LIMIT 1
+        SELECT since, score FROM history
+        WHERE account_id = s.account_id AND day >= {day} AND s.since > {day} ORDER BY day LIMIT 1
     ) {alias} ON true"""  # noqa: S608 - made of this module's own text
 
 
@@ -69,44 +70,50 @@ _FIRING = f"""
             'id', id, 'rule_id', rule_id, 'rule', rule, 'type', type, 'sequence', sequence, {_instant("created_at")},
             {_instant("acknowledged_at")}, 'acknowledged_by', acknowledged_by, {_instant("snoozed_until")}
         ) ORDER BY sequence) AS text) AS alerts
-        FROM ({firing_of("CASE WHEN s.sequence > 0 THEN $1 END")}) alerts
+        FROM ({firing_of("CASE WHEN s.sequence > 0 THEN s.account_id END")}) alerts
     ) firing ON true"""  # noqa: S608 - as above
 
-_GET = f"""
+STATEMENT = f"""
     SELECT s.account_id, s.score, s.band, s.coverage, s.day, s.evaluated_at, s.scorecard, s.scorecard_version,
            s.readings::text, s.override::text, u.newest_at, t.newest_at, v.newest_at, s.due_at <= $2,
            {_scored(_WEEK_AGO, "week")}, {_scored(_MONTH_AGO, "month")}, firing.alerts
-    FROM scores s
+    FROM unnest($1::text[]) AS ids (account_id)
+    JOIN scores s ON s.account_id = ids.account_id
     LEFT JOIN usage_states u ON u.account_id = s.account_id
     LEFT JOIN ticket_states t ON t.account_id = s.account_id
     LEFT JOIN survey_states v ON v.account_id = s.account_id
     {_run(_WEEK_AGO, "week")}
     {_run(_MONTH_AGO, "month")}
     {_FIRING}
-    WHERE s.account_id = $1
 """  # noqa: S608 - as above
+"""Takes the ids of accounts, the time, and its day."""
 
 
 async def get(connection: AsyncConnection, account_id: str, now: datetime) -> StoredScore | None:
     """The score of one account, or None."""
-    return _scored_or_none((await connection.exec_driver_sql(_GET, (account_id, now, now.date()))).one_or_none())
+    return _score((await connection.exec_driver_sql(STATEMENT, ([account_id], now, now.date()))).one_or_none())
 
 
 class ScoreReader:
-    """Does the same, the fastest way there is; raises what the driver does."""
+    """Does the same the fastest way there is, for many accounts at once. Raises what the driver does."""
 
-    def __init__(self, engine: AsyncEngine, most: int) -> None:
-        """Reads `most` at the same time."""
-        self._read = PreparedRead(engine, _GET, most)
+    def __init__(self, engine: AsyncEngine, clock: Callable[[], datetime]) -> None:
+        """`clock` says what time a score is read at."""
+        self._clock = clock
+        self._read = GatheredRead(engine, STATEMENT, self._values)
 
-    async def get(self, account_id: str, now: datetime) -> StoredScore | None:
-        """As `get`."""
-        return _scored_or_none(await self._read.row(account_id, now, now.date()))
+    async def get(self, account_id: str) -> StoredScore | None:
+        """The score of one account, or None."""
+        return _score(await self._read.row(account_id))
 
     async def close(self) -> None:
-        """Close the connections that are idle."""
+        """Close the connections."""
         await self._read.close()
 
+    def _values(self) -> tuple[datetime, date]:
+        now = self._clock()
+        return now, now.date()
 
-def _scored_or_none(row: Sequence[Any] | None) -> StoredScore | None:
+
+def _score(row: Sequence[Any] | None) -> StoredScore | None:
     return StoredScore(*row) if row else None

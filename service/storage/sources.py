@@ -56,8 +56,8 @@ async def take_turn(connection: AsyncConnection, timeout_ms: int) -> None:
 
 
 async def is_counted(connection: AsyncConnection, day: date) -> bool:
-    """Whether a day, or one after it, was counted."""
-    statement = text("SELECT EXISTS (SELECT FROM source_days WHERE day >= :day)")
+    """Whether a day was counted, and any source found."""
+    statement = text("SELECT EXISTS (SELECT FROM source_days WHERE day = :day)")
     return bool((await connection.execute(statement, {"day": day})).scalar())
 
 

@@ -10,14 +10,17 @@ from msgspec.structs import replace
 from scoring.advance import advance
 from scoring.journal import MOST_IDS, decode_journal, entries
 from scoring.points import add, change, points
+from scoring.policy import Policy
 from scoring.readings import decode_readings
 from scoring.rules import OK, close_day
 from scoring.scorecards import Evaluation
-from scoring.standing import Standing
+from scoring.standing import Override, Standing
 from scoring.windows import from_day, start_of
 from service.seeding import remembered
 from tests.support.courses import FALLS, Stop, anyhow, on_time, policies, ride, streams
+from tests.support.oracle import DAY
 from tests.support.oracle_courses import Expected
+from tests.support.strategies import FIRST_DAY
 
 
 @st.composite
@@ -96,6 +99,21 @@ def test_a_look_at_which_nothing_has_changed_writes_nothing(stops: list[Stop]) -
     assert (settled.standing, settled.closed, settled.crossings) == (again.standing, [], [])
     if last.override is UNSET:
         assert (again.standing, again.closed, again.crossings) == (ridden.standing, [], [])
+
+
+@given(policies(), st.integers(2, 5))
+def test_an_override_ends_on_the_day_that_it_expires_however_late_somebody_looks(
+    in_turn: list[Policy], later: int
+) -> None:
+    policy, noon = in_turn[0], FIRST_DAY * DAY + DAY // 2
+    by_hand = Override("met them", "ann", noon, score=20, expires_at=noon + DAY)
+    looks = (Stop((FIRST_DAY + day) * DAY, [], policy) for day in (1, later))
+    ridden = ride([Stop(noon, [], policy, by_hand), *looks])
+    assert [(run.since, run.override) for run in ridden.runs[:2]] == [(FIRST_DAY, by_hand), (FIRST_DAY + 1, None)]
+    moved = entries(
+        decode_journal(ridden.runs[1].journal), evaluated([Stop(0, [], policy)], ridden.runs[1]), policy.find
+    )
+    assert [entry.at for entry, _ in moved if entry.cause == "override"] == [noon + DAY]
 
 
 @given(courses(), st.integers(1, 20))

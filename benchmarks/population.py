@@ -1,0 +1,102 @@
+"""Accounts without their events: some hundreds are folded by the service itself, and copied as often as is wanted."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import asyncpg
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from scoring.events import Event
+from scoring.windows import to_micros
+from service.cloudevents import decode_structured
+from service.demo.customers import Customer, make_customers
+from service.demo.history import HISTORY_DAYS, happened, introductions
+from service.evaluation import advance_accounts
+from service.policy import PolicyCache
+from service.storage.engine import async_url
+
+TEMPLATES = 300
+SEED = 1
+STATES = ("usage_states", "ticket_states", "survey_states")
+TABLES = ("accounts", "scores", *STATES)
+
+Expressions = Mapping[str, str]
+"""SQL by column, of the account's number `n`, in place of what its template has."""
+
+
+def account_id(number: int) -> str:
+    """The name of an account, as SQL makes it below."""
+    return f"account-{number:07d}"
+
+
+def chance(salt: int) -> str:
+    """SQL for a number from 0 to 1 of account `n`; another one for each `salt`."""
+    return f"((hashint8extended(n, {salt}) & 1073741823) / 1073741824.0::float8)"
+
+
+async def populate(
+    url: str, accounts: int, at: datetime, *, tables: tuple[str, ...] = TABLES, changed: Mapping[str, Expressions]
+) -> None:
+    """Fill a migrated, empty database with accounts that were last judged `at` that moment; then VACUUM ANALYZE.
+
+    They have up to 90 days of usage, tickets and surveys behind them, as the demo's customers have. `changed` are
+    expressions for columns, by table.
+    """
+    await _fold_templates(async_url(url), at)
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "CREATE TEMP TABLE template AS SELECT account_id, row_number() OVER () - 1 AS place FROM scores"
+        )
+        for table in tables:
+            await _copy(connection, table, accounts, changed.get(table, {}))
+        for table in TABLES:
+            await connection.execute(
+                f"DELETE FROM {table} USING template WHERE {table}.account_id = template.account_id"
+            )
+            await connection.execute(f"VACUUM ANALYZE {table}")
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()
+
+
+async def _copy(connection: asyncpg.Connection, table: str, accounts: int, changed: Expressions) -> None:
+    """Copies in no order that would help: neighbours by id aren't neighbours on disk."""
+    kept = await connection.fetch(
+        "SELECT quote_ident(attname) AS name FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0"
+        " AND NOT attisdropped AND attgenerated = '' AND attname <> 'account_id'",
+        table,
+    )
+    names = [row["name"] for row in kept]
+    values = [changed.get(name, f"kept.{name}") for name in names]
+    await connection.execute(
+        f"INSERT INTO {table} (account_id, {', '.join(names)})"
+        f" SELECT 'account-' || lpad(n::text, 7, '0'), {', '.join(values)}"
+        f" FROM generate_series(0::bigint, {accounts - 1}) AS n"
+        f" JOIN template ON place = n % {TEMPLATES} JOIN {table} AS kept USING (account_id)"
+        f" ORDER BY hashint8extended(n, 99)"
+    )
+
+
+async def _fold_templates(url: URL, at: datetime) -> None:
+    engine = create_async_engine(url)
+    policies = PolicyCache(HISTORY_DAYS + 2, lambda: 0.0)
+    customers = make_customers(TEMPLATES, SEED, at.date())
+    try:
+        async with engine.begin() as connection:
+            policy = await policies.in_force(connection)
+            await advance_accounts(connection, _events(customers, at), policy, at, base_url="")
+    finally:
+        await engine.dispose()
+
+
+def _events(customers: list[Customer], at: datetime) -> dict[str, list[Event]]:
+    """Everything that happened to them, by account."""
+    found: defaultdict[str, list[Event]] = defaultdict(list)
+    since = at - timedelta(days=HISTORY_DAYS)
+    for event in [*introductions(customers, since), *happened(customers, SEED, at.date(), since, at)]:
+        decoded = decode_structured(event.signal, event.encode(), to_micros(event.at))
+        found[event.account_id].append(decoded.event)
+    return dict(found)

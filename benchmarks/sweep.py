@@ -1,0 +1,137 @@
+"""`make bench-sweep`: the nightly sweep of a million accounts by one sweeper, while their health is read."""
+
+import asyncio
+import signal
+import sys
+import time
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from benchmarks.http_load import Load
+from benchmarks.machine import describe
+from benchmarks.numbers import percentile
+from benchmarks.processes import Contender, ContenderFailedError, environment, running, tree_cpu_seconds
+from benchmarks.quiet import others
+from benchmarks.reading import HOST, answered, asking, filled, read_key, run_postgres, serving
+from benchmarks.servers import POSTGRES_SETTINGS, Arena
+from benchmarks.sweep_report import RESULTS_MD, Results, markdown, report
+from benchmarks.terminal import say
+from service.errors import HealthError
+from service.settings import Settings
+
+FOLDER = Path(__file__).with_name("results")
+EVERY_SECONDS = 0.5
+PATIENCE_SECONDS = 3600.0
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What to measure, and how much of it."""
+
+    accounts: int
+    reads_per_second: float
+    connections: int
+    write: bool
+
+
+def parse() -> Options:
+    """Read the command line; `--help` explains and exits."""
+    parser = ArgumentParser(
+        "python -m benchmarks.sweep",
+        description="The nightly sweep by one sweeper, while the API is read. Starts its own PostgreSQL.",
+        formatter_class=ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--accounts", type=int, metavar="N", default=1_000_000, help="accounts, all of them due")
+    add("--reads-per-second", type=float, metavar="N", default=50.0, help="of an account's health meanwhile")
+    add("--connections", type=int, metavar="N", default=4, help="that they come over")
+    add("--write", action="store_true", help="write benchmarks/RESULTS-sweep.md")
+    return Options(**vars(parser.parse_args()))
+
+
+def measure(arena: Arena, options: Options, results: Results) -> None:
+    """Accounts as they stood yesterday, swept to today."""
+    say(f"{options.accounts:,} accounts as of yesterday …")
+    yesterday = datetime.now(UTC).replace(hour=20, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    settings = filled(arena, "sweep", options.accounts, yesterday)
+    key = {"Authorization": f"Bearer {read_key(settings)}"}
+    command = [sys.executable, "-P", "-m", "service", "sweep"]
+    with serving(arena, settings) as (_, port):
+        path = "/v1/accounts/{account}/health"
+        load = Load(
+            HOST, port, path, options.accounts, options.connections, PATIENCE_SECONDS, key,
+            per_second=options.reads_per_second,
+        )  # fmt: skip
+        with asking(load) as reads, others() as foreign:
+            time.sleep(load.warm_seconds)
+            postgres_cpu = tree_cpu_seconds(arena.postgres.pid)
+            with running("sweep", command, environment(settings), arena.folder / "sweep") as sweeper:
+                say("sweeping …")
+                results.seconds = asyncio.run(_until_none_is_due(settings, sweeper))
+                results.cpu_micros = sweeper.cpu_seconds() / options.accounts * 1e6
+                results.peak_rss_mb = sweeper.memory()[1]
+            results.postgres_cpu_micros = (tree_cpu_seconds(arena.postgres.pid) - postgres_cpu) / options.accounts * 1e6
+            reads.send_signal(signal.SIGTERM)
+            read = answered(reads)
+    results.foreign = foreign.share
+    results.reads, results.failed_reads = len(read.milliseconds), read.failed
+    results.read_p50, results.read_p99 = (percentile(read.milliseconds, percent) for percent in (50, 99))
+    results.history_rows = asyncio.run(_count(settings, "SELECT count(*) FROM history"))
+    say(f"  {results.seconds:.0f} s, {options.accounts / results.seconds:,.0f} accounts/s")
+
+
+async def _until_none_is_due(settings: Settings, sweeper: Contender) -> float:
+    """Seconds until every account was judged again."""
+    started = time.monotonic()
+    connection = await asyncpg.connect(settings.database_url.get_secret_value())
+    try:
+        # Whether there is one, not how many: counting a million would be work that nobody asked for.
+        while await connection.fetchval("SELECT EXISTS (SELECT FROM scores WHERE due_at <= now())"):
+            if sweeper.ended or time.monotonic() - started > PATIENCE_SECONDS:
+                raise ContenderFailedError(sweeper.explain("left accounts that are due"))
+            await asyncio.sleep(EVERY_SECONDS)
+        return time.monotonic() - started
+    finally:
+        await connection.close()
+
+
+async def _count(settings: Settings, statement: str) -> int:
+    connection = await asyncpg.connect(settings.database_url.get_secret_value())
+    try:
+        return int(await connection.fetchval(statement))
+    finally:
+        await connection.close()
+
+
+def main() -> None:
+    """Measure, print the table, keep the raw results as JSON."""
+    options = parse()
+    results = Results(
+        started_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        command=" ".join(["python -m benchmarks.sweep", *sys.argv[1:]]),
+        accounts=options.accounts,
+        reads_per_second=options.reads_per_second,
+        machine=describe(),
+        postgres_settings=POSTGRES_SETTINGS,
+    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped and folders removed
+    try:
+        with run_postgres() as arena:
+            results.machine["PostgreSQL"] = arena.postgres_version()
+            measure(arena, options, results)
+    except (ContenderFailedError, HealthError) as error:
+        raise SystemExit(f"error: {error}") from None
+    FOLDER.mkdir(exist_ok=True)
+    kept = FOLDER / f"sweep-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    kept.write_bytes(msgspec.json.encode(results))
+    say(f"Raw results: benchmarks/results/{kept.name}")
+    print("\n" + report(results))
+    if options.write:
+        RESULTS_MD.write_text(markdown(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Reads that are asked for at the same time share statements, and none waits for ever or gets another's row."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.storage.gathered import CONNECTIONS, MOST_KEYS, GatheredRead
+from tests.support.service import query
+
+pytestmark = pytest.mark.anyio
+
+# Says how many keys came with it, too; keys that begin with x have no row.
+STATEMENT = """
+    SELECT key, upper(key), cardinality($1::text[]), $2::int FROM unnest($1::text[]) AS keys (key)
+    WHERE key NOT LIKE 'x%'
+"""
+
+
+@pytest.fixture
+async def reads(engine: AsyncEngine) -> AsyncIterator[GatheredRead]:
+    numbers = iter(range(1_000_000))
+    reads = GatheredRead(engine, STATEMENT, lambda: (next(numbers),))
+    yield reads
+    await reads.close()
+
+
+async def test_everybody_gets_the_row_of_their_key(reads: GatheredRead) -> None:
+    keys = [f"{letter}{number}" for number in range(100) for letter in "abx"]
+    rows = await asyncio.gather(*map(reads.row, keys))
+    for key, row in zip(keys, rows, strict=True):
+        assert (row and tuple(row[:2])) == (None if key.startswith("x") else (key, key.upper()))
+
+
+async def test_what_is_asked_at_once_shares_a_statement(reads: GatheredRead) -> None:
+    alone = await reads.row("a")
+    assert alone is not None
+    assert alone[2] == 1
+    rows = [row for row in await asyncio.gather(*(reads.row(f"a{number}") for number in range(150))) if row]
+    assert len({row[3] for row in rows}) == 3
+    assert max(row[2] for row in rows) == MOST_KEYS
+
+
+async def test_nobody_is_forgotten_however_they_come(reads: GatheredRead) -> None:
+    chance = random.Random(7)
+
+    async def ask(number: int) -> None:
+        for step in range(60):
+            for _ in range(chance.randrange(4)):
+                await asyncio.sleep(0)
+            row = await reads.row(f"a{number}-{step}")
+            assert row is not None
+            assert row[1] == f"A{number}-{step}"
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*map(ask, range(20)))
+
+
+async def test_who_goes_away_takes_nothing_from_the_others(reads: GatheredRead) -> None:
+    asked = [asyncio.create_task(reads.row(f"a{number}")) for number in range(10)]
+    await asyncio.sleep(0)
+    for task in asked[::2]:
+        task.cancel()
+    rows = await asyncio.gather(*asked[1::2])
+    assert [row[1] for row in rows if row] == ["A1", "A3", "A5", "A7", "A9"]
+
+
+async def test_connections_are_few_and_found_anew_after_they_were_cut(engine: AsyncEngine, reads: GatheredRead) -> None:
+    await asyncio.gather(*(reads.row(f"a{number}") for number in range(1000)))
+    cut = await query(
+        engine,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%cardinality($1::text[]), $2::int%' "
+        "AND pid <> pg_backend_pid()",
+    )
+    assert 1 <= len(cut) <= CONNECTIONS
+    await asyncio.sleep(0.1)
+    row = await reads.row("a")
+    assert row is not None
+    assert row[1] == "A"
+
+
+async def test_an_error_is_told_to_all_who_asked_and_to_nobody_after(engine: AsyncEngine) -> None:
+    divisors = iter([0, 1])
+    statement = "SELECT key, 1 / $2::int FROM unnest($1::text[]) AS keys (key)"
+    reads = GatheredRead(engine, statement, lambda: (next(divisors),))
+    told = await asyncio.gather(*map(reads.row, "abc"), return_exceptions=True)
+    assert [type(each).__name__ for each in told] == ["DivisionByZeroError"] * 3
+    row = await reads.row("a")
+    assert row is not None
+    assert tuple(row) == ("a", 1)
+    await reads.close()
