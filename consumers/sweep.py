@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers import forecaster, housekeeping, relay
 from scoring.events import Event
 from service import metrics
-from service.digests import tell_paused_backfills
+from service.digests import tell_paused
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
 from service.probes import POSTGRES_AWAY, Pulse, serve_probes
@@ -102,7 +102,7 @@ async def reevaluate_once(engine: AsyncEngine, policies: PolicyCache, settings: 
 async def tell_once(engine: AsyncEngine, settings: Settings, now: datetime) -> int:
     """Tell the digests of backfills that have paused, in one transaction; returns how many there were."""
     async with engine.begin() as connection:
-        return await tell_paused_backfills(connection, now, settings.base_url)
+        return await tell_paused(connection, now, settings.base_url)
 
 
 async def _count_backlog(engine: AsyncEngine, now: datetime) -> None:

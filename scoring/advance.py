@@ -42,12 +42,13 @@ def advance(
     *,
     source: str | None = None,
     override: Override | UnsetType | None = UNSET,
+    history: bool = False,
 ) -> Step:
     """Fold `events` into `state`, in place, and judge the account at each day from `standing` to `now` (microseconds).
 
     The last day is that of `now`, or the newest broker day seen if the clock is behind it. An event counts from its
     broker's day on, whenever it is folded. `source` sent the newest usage before. `override` is set by hand, or taken
-    back if it is None.
+    back if it is None. `history` says that all events were loaded, long after they happened.
     """
     course = Course(state, standing, policy, now)
     course.run(events)
@@ -60,7 +61,8 @@ def advance(
     if not policy.rules and not memory:
         return Step(evaluation, stands, {}, [], course.timeline.closed, course.switched, course.late, due)
     held = not events and override is UNSET and source in policy.quiet_sources
-    seen = see(settled(state, evaluation.day), evaluation, stands.override, policy, held)
+    bulk = history or (course.switched and policy.digest is not None)
+    seen = see(settled(state, evaluation.day), evaluation, stands.override, policy, held=held, bulk=bulk)
     verdicts = apply_rules(state, memory, course.closings, seen, policy, now)
     return Step(
         evaluation,

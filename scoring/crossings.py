@@ -21,11 +21,12 @@ silence_ratio = CATALOGUE["silence_ratio"].build(Parameters())
 
 
 class Crossing(Struct, frozen=True):
-    """A rule began or ceased to fire."""
+    """A rule began or ceased to fire. `bulk` says that it fires as did, or will, those of many accounts at once."""
 
     rule: Rule
     state: str
     """`firing` or `resolved`."""
+    bulk: bool = False
 
 
 class Verdicts(Struct, frozen=True):
@@ -36,12 +37,20 @@ class Verdicts(Struct, frozen=True):
     ready_at: int = 0
 
 
-def see(state: AccountState, evaluation: Evaluation, override: Override | None, policy: Policy, held: bool) -> Seen:
+def see(
+    state: AccountState,
+    evaluation: Evaluation,
+    override: Override | None,
+    policy: Policy,
+    *,
+    held: bool,
+    bulk: bool = False,
+) -> Seen:
     """What rules look at; `state` has been settled up to the evaluation's day."""
     score, band = override.over(evaluation) if override else (evaluation.score, evaluation.band)
     asked = any(isinstance(rule.condition, SilenceRule) for rule in policy.rules)
     silence: Value = silence_ratio(state, evaluation.day) if asked else Missing.NO_USAGE
-    return Seen(evaluation.day, score, band, silence, held)
+    return Seen(evaluation.day, score, band, silence, held, bulk)
 
 
 def apply_rules(
@@ -63,7 +72,7 @@ def apply_rules(
         if worth_keeping(condition, after, now):
             kept[rule.id] = after
         if (before.state == "firing") != (after.state == "firing"):
-            crossings.append(Crossing(rule, "firing" if after.state == "firing" else "resolved"))
+            crossings.append(Crossing(rule, "firing" if after.state == "firing" else "resolved", after.bulk))
         if after.state == "pending":
             waiting.append(ready_at(condition, after))
     return Verdicts(kept, [*crossings, *_retire(memory, policy)], min(waiting, default=0))

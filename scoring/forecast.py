@@ -107,7 +107,7 @@ class _Silence:
         end = start_of(self.evaluation.day + 1)
         while at < end:
             override = self._in_force(at)
-            seen = see(self._state, self.evaluation, override, self._policy, self._held)
+            seen = see(self._state, self.evaluation, override, self._policy, held=self._held)
             verdicts = apply_rules(self._stored, self._memory, closings, seen, self._policy, at)
             self._memory, closings = verdicts.memory, ()
             for crossing in verdicts.crossings:

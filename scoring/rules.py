@@ -7,6 +7,7 @@ neither fires nor clears. A snoozed rule doesn't begin to fire until the snooze 
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from scoring.documents import Problem, Score, Word
 from scoring.measures import Missing, Value
@@ -25,7 +26,8 @@ class Seen(Struct, frozen=True):
     """What rules look at: an account at a day. `silence` is its `silence_ratio`.
 
     Where a score or band was set by hand, these are they. `held` says that only time has passed while the source of the
-    account's events is quiet: then nothing begins to fire.
+    account's events is quiet: then nothing begins to fire. `bulk` says that the same has happened to many accounts
+    at once: history was loaded, or a scorecard published.
     """
 
     day: int
@@ -33,6 +35,7 @@ class Seen(Struct, frozen=True):
     band: Band
     silence: Value = Missing.NO_USAGE
     held: bool = False
+    bulk: bool = False
 
 
 class Memory(Struct, frozen=True, array_like=True, gc=False):
@@ -40,6 +43,7 @@ class Memory(Struct, frozen=True, array_like=True, gc=False):
     `snoozed_until` when a snooze ends (0: there is none); all in microseconds.
 
     `peaks` are the highest closing scores that a fall is measured from: falling, so that the first is the highest.
+    `bulk` says of a rule that is pending, or fires, that it became pending as did those of many accounts at once.
     """
 
     state: State = "ok"
@@ -47,6 +51,7 @@ class Memory(Struct, frozen=True, array_like=True, gc=False):
     fired_at: int = 0
     snoozed_until: int = 0
     peaks: tuple[Peak, ...] = ()
+    bulk: bool = False
 
 
 OK = Memory()
@@ -167,10 +172,10 @@ def step(rule: Rule, memory: Memory, seen: Seen, now: int) -> Memory:
         return _to(memory, "ok", now) if verdict == "clear" else memory
     if verdict != "breach" or seen.held:
         return _to(memory, "ok", now) if memory.state == "pending" else memory
-    pending = memory if memory.state == "pending" else _to(memory, "pending", now)
+    pending = memory if memory.state == "pending" else _to(memory, "pending", now, bulk=seen.bulk)
     if now < ready_at(condition, pending):
         return pending
-    return Memory("firing", now, now, pending.snoozed_until, pending.peaks)
+    return Memory("firing", now, now, pending.snoozed_until, pending.peaks, pending.bulk)
 
 
 def end(memory: Memory, now: int) -> Memory:
@@ -178,8 +183,8 @@ def end(memory: Memory, now: int) -> Memory:
     return memory if memory.state == "ok" else _to(memory, "ok", now)
 
 
-def _to(memory: Memory, state: State, now: int) -> Memory:
-    return Memory(state, now, memory.fired_at, memory.snoozed_until, memory.peaks)
+def _to(memory: Memory, state: State, now: int, *, bulk: bool = False) -> Memory:
+    return Memory(state, now, memory.fired_at, memory.snoozed_until, memory.peaks, bulk)
 
 
 def ready_at(condition: Condition, memory: Memory) -> int:
@@ -191,7 +196,7 @@ def ready_at(condition: Condition, memory: Memory) -> int:
 
 def snooze(memory: Memory, until: int) -> Memory:
     """The memory of a rule that won't begin to fire before `until`, in microseconds; 0 ends a snooze."""
-    return Memory(memory.state, memory.since, memory.fired_at, until, memory.peaks)
+    return replace(memory, snoozed_until=until)
 
 
 def close_day(condition: Condition, memory: Memory, day: int, score: float | None) -> Memory:
@@ -205,7 +210,7 @@ def close_day(condition: Condition, memory: Memory, day: int, score: float | Non
     if score is not None:
         peaks = [peak for peak in peaks if peak[1] > score]
         peaks.append((day, score))
-    return Memory(memory.state, memory.since, memory.fired_at, memory.snoozed_until, tuple(peaks))
+    return replace(memory, peaks=tuple(peaks))
 
 
 def worth_keeping(condition: Condition, memory: Memory, now: int) -> bool:

@@ -1,5 +1,6 @@
 """From a crossing to the alert that tells it."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -17,10 +18,12 @@ from service.ids import new_id
 from service.storage.alerts import AlertRow
 
 
-def crossing_alerts(crossed: Crossed, policy: Policy, *, base_url: str, digest: UUID | None) -> list[AlertRow]:
+def crossing_alerts(
+    crossed: Crossed, policy: Policy, *, base_url: str, digest: Callable[[Crossing], UUID | None]
+) -> list[AlertRow]:
     """One alert for each crossing of a step, numbered on from the account's last.
 
-    With a digest they are quiet: it tells them all at once.
+    Those that have a digest are quiet: it tells them all at once.
     """
     step, account_id = crossed.step, crossed.account_id
     if not step.crossings:
@@ -39,7 +42,7 @@ def crossing_alerts(crossed: Crossed, policy: Policy, *, base_url: str, digest: 
         "url": f"{base_url}/v1/accounts/{quote(account_id, safe='')}/health",
     }
     return [
-        _alert(crossing, {**common, "sequence": sequence}, digest)
+        _alert(crossing, {**common, "sequence": sequence}, digest(crossing))
         for sequence, crossing in enumerate(step.crossings, start=crossed.sequence + 1)
     ]
 

@@ -55,10 +55,13 @@ class Changes:
         now: int,
         override: Override | UnsetType | None = UNSET,
         seeds: Mapping[str, Memory] | None = None,
+        *,
+        history: bool = False,
     ) -> None:
         """Fold `events` into a stored account and judge it at `now`, in microseconds.
 
-        An override is set by hand, or taken back by None. `seeds` are memories of rules that have none yet.
+        An override is set by hand, or taken back by None. `seeds` are memories of rules that have none yet. `history`
+        says that all events were loaded, long after they happened.
         """
         state, standing, memory = read_state(stored), standing_of(stored), read_memory(stored)
         step = advance(
@@ -70,6 +73,7 @@ class Changes:
             now,
             source=stored.source,
             override=override,
+            history=history,
         )
         self.late += step.late
         self._keep_states(stored, state, events)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from uuid import UUID
 
@@ -62,7 +63,7 @@ async def advance_accounts(
     outcome = Outcome(accounts=len(account_ids))
     chunks = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)]
     crossed: list[Crossed] = []
-    work = _Work(events, overrides, policy, to_micros(now))
+    work = _Work(events, quiet, overrides, policy, to_micros(now))
     stored = await _read(connection, chunks[0], new, policy) if chunks else _NOTHING
     changes = Changes()
     for following in [*chunks[1:], []]:
@@ -87,6 +88,7 @@ class _Work:
     """What is to be done to accounts, at `now` (microseconds)."""
 
     events: Mapping[str, Sequence[Event]]
+    quiet: AbstractSet[str]
     overrides: Mapping[str, Override | None]
     policy: Policy
     now: int
@@ -116,6 +118,7 @@ async def _fold(read: _Read, work: _Work) -> Changes:
             work.now,
             work.overrides.get(account_id, UNSET) if work.overrides else UNSET,
             read.seeds.get(account_id),
+            history=account_id in work.quiet,
         )
     return changes
 
@@ -168,7 +171,7 @@ async def _alert(
     told: list[AlertRow] = []
     together = await digests_of(connection, crossed, policy, now, quiet)
     for each in crossed:
-        told += crossing_alerts(each, policy, base_url=base_url, digest=together.get(each.account_id))
+        told += crossing_alerts(each, policy, base_url=base_url, digest=partial(together.of, each.account_id))
     if policy.digest is not None:
         await digests.add_moves(connection, UUID(policy.digest), band_moves(crossed))
     await alerts.insert(connection, told, now)

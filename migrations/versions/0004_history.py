@@ -65,20 +65,20 @@ def _digests() -> None:
     op.create_table(
         "digests",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("cause", sa.Text(), nullable=False, comment="scorecard or backfill"),
+        sa.Column("cause", sa.Text(), nullable=False, comment="scorecard, backfill or dwell"),
         sa.Column("subject", sa.Text(), nullable=False, comment="what was published; empty for a backfill"),
         sa.Column("opened_at", Instant, nullable=False),
         sa.Column("touched_at", Instant, nullable=False, comment="when an alert was last added to it"),
         sa.Column("closed_at", Instant, comment="when it was told"),
-        sa.CheckConstraint("cause IN ('scorecard', 'backfill')", name=op.f("digests_cause_check")),
+        sa.CheckConstraint("cause IN ('scorecard', 'backfill', 'dwell')", name=op.f("digests_cause_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("digests_pkey")),
     )
     op.create_index(
-        "digests_open_backfill_idx",
+        "digests_open_idx",
         "digests",
         ["cause"],
         unique=True,
-        postgresql_where=sa.text("closed_at IS NULL AND cause = 'backfill'"),
+        postgresql_where=sa.text("closed_at IS NULL AND cause <> 'scorecard'"),
     )
     op.create_table(
         "digest_moves",

@@ -1,4 +1,6 @@
-"""Digests: alerts that are told together. A backfill has one until it pauses, a published scorecard one of its own."""
+"""Digests: alerts that are told together. A published scorecard has one of its own, a backfill, or what fires after
+having waited in bulk, one until it pauses.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,19 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.ids import new_id
 
-Cause = Literal["scorecard", "backfill"]
+Cause = Literal["scorecard", "backfill", "dwell"]
 Moves = Mapping[tuple[str, str], int]
 """How many accounts went from one band to another."""
 
 _OPEN = text("""
     INSERT INTO digests (id, cause, subject, opened_at, touched_at) VALUES (:id, :cause, :subject, :now, :now)
-    ON CONFLICT (cause) WHERE closed_at IS NULL AND cause = 'backfill' DO UPDATE SET touched_at = excluded.touched_at
+    ON CONFLICT (cause) WHERE closed_at IS NULL AND cause <> 'scorecard' DO UPDATE SET touched_at = excluded.touched_at
     RETURNING id
 """)
 
 
 async def open_one(connection: AsyncConnection, cause: Cause, subject: str, now: datetime) -> UUID:
-    """The digest to put alerts into: a new one, or that of the backfill that goes on."""
+    """The digest to put alerts into: a new one, or that of the backfill or dwell that goes on."""
     values = {"id": new_id(), "cause": cause, "subject": subject, "now": now}
     return UUID(str((await connection.execute(_OPEN, values)).scalar_one()))
 
@@ -55,13 +57,13 @@ async def add_moves(connection: AsyncConnection, digest: UUID, moves: Moves) -> 
 
 
 _PAUSED = text("""
-    SELECT id FROM digests WHERE cause = 'backfill' AND closed_at IS NULL AND touched_at <= :before
+    SELECT id FROM digests WHERE cause <> 'scorecard' AND closed_at IS NULL AND touched_at <= :before
     FOR UPDATE SKIP LOCKED
 """)
 
 
 async def paused(connection: AsyncConnection, before: datetime) -> list[UUID]:
-    """Lock the backfills' digests that nothing was added to since `before`."""
+    """Lock the digests of backfills and dwells that nothing was added to since `before`."""
     return list((await connection.execute(_PAUSED, {"before": before})).scalars())
 
 

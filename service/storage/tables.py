@@ -244,17 +244,17 @@ digests = Table(
     "digests",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("cause", Text, nullable=False, comment="scorecard or backfill"),
+    Column("cause", Text, nullable=False, comment="scorecard, backfill or dwell"),
     Column("subject", Text, nullable=False, comment="what was published; empty for a backfill"),
     Column("opened_at", Instant, nullable=False),
     Column("touched_at", Instant, nullable=False, comment="when an alert was last added to it"),
     Column("closed_at", Instant, comment="when it was told"),
-    CheckConstraint("cause IN ('scorecard', 'backfill')", name="cause"),
+    CheckConstraint("cause IN ('scorecard', 'backfill', 'dwell')", name="cause"),
     Index(
-        "digests_open_backfill_idx",
+        "digests_open_idx",
         "cause",
         unique=True,
-        postgresql_where=text("closed_at IS NULL AND cause = 'backfill'"),
+        postgresql_where=text("closed_at IS NULL AND cause <> 'scorecard'"),
     ),
 )
 """Alerts that are told together, in one message, instead of each for itself."""

@@ -152,6 +152,53 @@ async def test_a_scorecard_is_told_in_one_digest_and_its_sums_are_right(clock: C
     assert Counter(deliveries) == {("newcomer", "firing"): 2, (None, "digest"): 1}
 
 
+async def test_what_a_scorecard_makes_wait_is_told_in_one_digest_when_the_wait_is_over(
+    clock: Clock, engine: AsyncEngine
+) -> None:
+    """Rules with a dwell fire when the digest was told long ago; who falls by itself is told of by itself."""
+    await clock.add_rule("At risk", "score", direction="below", level=40.0, for_seconds=3600)
+    await clock.fold({each: use(each, 15, START) for each in FIFTY}, START)
+    await add_endpoint(engine, "https://crm.test/")
+    await clock.publish(by_active_days(60), START)
+    await clock.reevaluate(START)
+    assert [alert.state for alert in await alerts(engine)] == ["digest"]
+    await clock.fold({"newcomer": use("newcomer", 1, START)}, START + MINUTE)
+
+    assert await clock.sweep(START + MINUTE * 59) == 0
+    assert await clock.sweep(START + MINUTE * 60) == 50
+    assert [alert.quiet for alert in await alerts(engine, "state = 'firing'")] == [True] * 50
+    assert await clock.sweep(START + MINUTE * 61) == 1
+    (own,) = await alerts(engine, "state = 'firing' AND NOT quiet")
+    assert (own.account_id, own.digest_id) == ("newcomer", None)
+    assert await clock.tell(START + MINUTE * 61) == 1
+    digest = (await alerts(engine, "state = 'digest'"))[-1].data["digest"]
+    assert digest["cause"] == "dwell"
+    assert digest["rules"] == [{"rule": "At risk", "firing": 50, "resolved": 0}]
+    assert await told(engine) == 3
+
+    await clock.fold(
+        {
+            each: [used(each, START - timedelta(days=day)) for day in (20, 21, 22, 23, 24, 25, 26, 27, 28)]
+            for each in FIFTY[:1]
+        },
+        START + MINUTE * 62,
+    )
+    (resolved,) = await alerts(engine, "state = 'resolved'")
+    assert (resolved.account_id, resolved.quiet) == (FIFTY[0], False)
+
+
+async def test_what_a_backfill_makes_wait_is_told_in_one_digest_when_the_wait_is_over(
+    clock: Clock, engine: AsyncEngine
+) -> None:
+    await clock.add_rule("At risk", "score", direction="below", level=40.0, for_seconds=3600)
+    await crossing_backfill(clock, FIFTY, START)
+    assert await clock.sweep(START + MINUTE * 60) == 50
+    assert [alert.quiet for alert in await alerts(engine)] == [True] * 50
+    assert await clock.tell(START + MINUTE * 61) == 1
+    (digest,) = [alert.data["digest"] for alert in await alerts(engine, "state = 'digest'")]
+    assert digest["cause"] == "dwell"
+
+
 async def test_a_digest_is_among_the_deliveries(clock: Clock, engine: AsyncEngine, api: Api) -> None:
     endpoint = await add_endpoint(engine, "https://crm.test/")
     await add_endpoint(engine, "https://smb.test/", segments=["smb"])
