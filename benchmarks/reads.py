@@ -25,7 +25,7 @@ from service.errors import HealthError
 FOLDER = Path(__file__).with_name("results")
 OURS = "account-health: GET /v1/accounts/{id}/health"
 BARE = "Starlette and asyncpg: one row by key"
-WARM_QUERIES = 6
+WARM_QUERIES = 30
 
 
 class Options(msgspec.Struct, frozen=True):

@@ -21,8 +21,8 @@ GENERATED: tuple[tuple[str, sa.types.TypeEngine[Any], str, str], ...] = (
     (
         "slot",
         sa.DateTime(timezone=True),
-        "date_bin('00:10:00'::interval, evaluated_at, '2000-01-01 00:00:00+00'::timestamptz)",
-        "the ten minutes that evaluated_at lies in",
+        "date_bin('00:02:00'::interval, evaluated_at, '2000-01-01 00:00:00+00'::timestamptz)",
+        "the two minutes that evaluated_at lies in",
     ),
 )
 ATTRIBUTES = ("segment", "stage", "owner")

@@ -6,7 +6,7 @@ index holds what nearly every event changes. Generated columns that seldom move 
 - `point`, the score's whole points. Accounts that share one are sorted when a page reaches them.
 - `settled`, the score where it rests: it is what it was on an earlier day, or it is whole, as 0, 100 and caps are. Any
   number of accounts may share such a score, and the index has them in their final order.
-- `slot`, the ten minutes that `evaluated_at` lies in. Every night a million accounts are evaluated within minutes, too
+- `slot`, the two minutes that `evaluated_at` lies in. Every night a million accounts are evaluated within minutes, too
   many to sort for a page: they are listed by slot, and within one by account id.
 
 Every statement here gives up to `:stretch` rows of `scores`, from behind `:value` and `:id` once the list is `started`.

@@ -26,7 +26,12 @@ class Filter:
     def of_attributes(self) -> list[str]:
         """Conditions on `accounts`."""
         columns = {"segment": self.segments, "stage": self.stages, "owner": self.owners}
-        return [f"a.{name} = ANY(:{name}s)" for name, values in columns.items() if values is not None]
+        # An index is read in order for one value, but not for an array that happens to have one.
+        return [
+            f"a.{name} = (CAST(:{name}s AS text[]))[1]" if len(values) == 1 else f"a.{name} = ANY(:{name}s)"
+            for name, values in columns.items()
+            if values is not None
+        ]
 
     def of_scores(self) -> list[str]:
         """Conditions on `scores`."""
@@ -41,10 +46,17 @@ class Filter:
 
     def of_indexes(self) -> list[str]:
         """Conditions on `scores` that follow from those, for its indexes: no two that say nearly the same."""
-        conditions = ["s.slot >= :slot_since"] if self.evaluated_since is not None else []
+        return [*self.of_slots(), *self.of_points()]
+
+    def of_slots(self) -> list[str]:
+        """Conditions for the index by slot."""
+        return ["s.slot >= :slot_since"] if self.evaluated_since is not None else []
+
+    def of_points(self) -> list[str]:
+        """Conditions for the index by band and points."""
         if self.score_bounds():
-            return [*conditions, "s.point BETWEEN :first_point AND :last_point", "s.band = ANY(:all_bands)"]
-        return conditions + (["s.band = ANY(:bands)"] if self.bands is not None else [])
+            return ["s.point BETWEEN :first_point AND :last_point", "s.band = ANY(:all_bands)"]
+        return ["s.band = ANY(:bands)"] if self.bands is not None else []
 
     @property
     def points(self) -> range:

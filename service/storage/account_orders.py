@@ -11,7 +11,7 @@ says whether the first is the time itself, or its slot.
 
 Column = Literal["account_id", "score", "evaluated_at", "slot"]
 
-SLOT = timedelta(minutes=10)
+SLOT = timedelta(minutes=2)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 

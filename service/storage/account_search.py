@@ -5,6 +5,7 @@ are fetched by whatever index narrows them down best, and sorted. So what a page
 filters match, or by how many accounts the rarest of them has, whichever is less.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil, floor
@@ -18,14 +19,16 @@ from service.storage.account_filters import Filter
 from service.storage.account_orders import Key, Order
 from service.storage.account_rows import COLUMNS, Account
 
-FEW = 8_000
-"""So many accounts with the attributes asked for are fetched and sorted without further ado."""
+FEW = 5_000
+"""So many accounts that one of the conditions leaves are fetched and sorted without further ado."""
 FIRST_STRETCH = 500
 """Candidates to look at while nothing is known of how many of them match; in lists by time some more."""
 FIRST_STRETCH_BY_TIME = 2_000
-LONGEST_STRETCH = 20_000
+LONGEST_STRETCH = 12_000
 """Where more would have to be looked at, matches count as rare."""
-MARGIN = 1.5
+MARGIN = 1.25
+TELLING = 10
+"""So many matches say how many there will be further on; fewer may be an accident."""
 MOST_SLOTS = 6
 """Slots that are merged by account id. Where accounts were evaluated in more of them, many match."""
 
@@ -69,7 +72,8 @@ class Search:
             found, walked = await self._look(connection, statement, parameters | {"stretch": stretch})
             if len(found) == self.limit or walked < stretch:
                 return Found(found, walked < stretch)
-            stretch = max(ceil(MARGIN * stretch * self.limit / max(len(found), 1)), 2 * stretch)
+            needed = ceil(MARGIN * stretch * self.limit / max(len(found), 1))
+            stretch = max(needed if len(found) >= TELLING else min(needed, 5 * stretch), 2 * stretch)
         return None
 
     async def at_once(self, connection: AsyncConnection) -> list[Account]:
@@ -93,14 +97,22 @@ class Search:
         return [Account(*row) for row in rows]
 
     async def _longest_stretch(self, connection: AsyncConnection) -> int:
-        """No more candidates than there are accounts with the attributes asked for: these could be fetched as well."""
-        attributes = self.wanted.of_attributes()
-        if not attributes:
-            return LONGEST_STRETCH
-        such = f"SELECT FROM accounts a WHERE {' AND '.join(attributes)} LIMIT :most"
-        parameters = {**self.wanted.parameters(), "most": LONGEST_STRETCH}
-        counted = await connection.execute(text(f"SELECT count(*) FROM ({such}) AS a"), parameters)  # noqa: S608 - own text
-        return int(counted.scalar_one())
+        """No more candidates than an index has accounts that may match: these could be fetched as well."""
+        longest = LONGEST_STRETCH
+        for table, conditions, most in (
+            ("accounts a", self.wanted.of_attributes(), LONGEST_STRETCH),
+            ("scores s", self.wanted.of_slots(), FEW + 1),
+            ("scores s", self.wanted.of_points(), FEW + 1),
+        ):
+            if conditions and longest > FEW:
+                counted = await self._count(connection, table, conditions, most)
+                longest = min(longest, LONGEST_STRETCH if FEW < counted == most else counted)
+        return longest
+
+    async def _count(self, connection: AsyncConnection, table: str, conditions: Sequence[str], most: int) -> int:
+        such = f"SELECT FROM {table} WHERE {' AND '.join(conditions)} LIMIT :most"
+        parameters = {**self.wanted.parameters(), "most": most}
+        return int((await connection.execute(text(f"SELECT count(*) FROM ({such}) AS such"), parameters)).scalar_one())  # noqa: S608 - own text
 
     @property
     def _first_stretch(self) -> int:
@@ -148,6 +160,8 @@ class Search:
             )
             return statement, {**parameters, **named}
         bound = "slot >= :slot_since" if self.wanted.evaluated_since is not None else "true"
+        if self.wanted.evaluated_since is not None and not order.descending:
+            bound += " AND evaluated_at >= :since"  # most of the first slot may have been evaluated before
         statement = candidates.by_slot(
             descending=order.descending,
             started=parameters["value"] is not None,

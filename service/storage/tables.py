@@ -179,8 +179,8 @@ scores = Table(
     Column(
         "slot",
         Instant,
-        Computed("date_bin('00:10:00'::interval, evaluated_at, '2000-01-01 00:00:00+00'::timestamptz)", persisted=True),
-        comment="the ten minutes that evaluated_at lies in",
+        Computed("date_bin('00:02:00'::interval, evaluated_at, '2000-01-01 00:00:00+00'::timestamptz)", persisted=True),
+        comment="the two minutes that evaluated_at lies in",
     ),
     CheckConstraint("band IN ('green', 'yellow', 'red', 'unknown')", name="band"),
     CheckConstraint("score BETWEEN 0 AND 100", name="score"),
