@@ -7,7 +7,7 @@ import msgspec
 from service.delivery import keyring
 from service.delivery.destinations import check_url, is_ours
 from service.delivery.signing import sign
-from service.delivery.targets import builder
+from service.delivery.targets import target_of
 from service.delivery.targets.message import Message
 from service.delivery.transport import Request
 from service.secrets import Vault
@@ -22,7 +22,9 @@ def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: da
     Raises `HealthError` or `ValueError` if there is nothing that could be sent.
     """
     url = check_url(delivery.url, allow_http=settings.webhook_allow_http, allow=settings.webhook_allow_networks)
-    body = builder(delivery.target)(Message(delivery.type, delivery.created_at, delivery.data))
+    target = target_of(delivery.target)
+    options = msgspec.json.decode(vault.open(delivery.options) if delivery.options else b"{}", type=target.options)
+    body = target.build(Message(delivery.alert_id, delivery.type, delivery.created_at, delivery.data), options)
     secrets = keyring.signing(keyring.load(vault.open(delivery.secret)), now)
     headers = {
         **(_additional(vault.open(delivery.headers)) if delivery.headers else {}),
@@ -31,7 +33,7 @@ def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: da
         "User-Agent": "account-health",
         **sign(secrets, str(delivery.alert_id), now, body.content),
     }
-    return Request(url, headers, body.content)
+    return Request(f"{url}{body.path}", headers, body.content, body.method)
 
 
 def _additional(opened: bytes) -> dict[str, str]:

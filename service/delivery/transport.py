@@ -29,6 +29,7 @@ class Request:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def _guard(allow: Sequence[Network]) -> Callable[[aiohttp.AddrInfoType], socket.
 
 
 async def send(session: aiohttp.ClientSession, request: Request, timeout_seconds: float) -> Reply:
-    """POST the request; what goes wrong is in the reply, nothing is raised but cancellation.
+    """Send the request; what goes wrong is in the reply, nothing is raised but cancellation.
 
     It takes no longer than `timeout_seconds`, name look-up and slow answers included. A redirect is an answer and
     not followed. Once there is a status it stands, whatever becomes of the body.
@@ -94,8 +95,8 @@ async def send(session: aiohttp.ClientSession, request: Request, timeout_seconds
     try:
         async with (
             asyncio.timeout(timeout_seconds),
-            session.post(
-                URL(request.url), data=request.content, headers=request.headers, allow_redirects=False
+            session.request(
+                request.method, URL(request.url), data=request.content, headers=request.headers, allow_redirects=False
             ) as response,
         ):
             reply = Reply(response.status, response.headers.get("Retry-After"))

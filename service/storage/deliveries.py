@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.storage.tables import Instant, accounts, alerts, deliveries, delivery_attempts
 from service.storage.tables import webhook_endpoints as endpoints
 
-State = Literal["pending", "succeeded", "failed"]
+State = Literal["pending", "succeeded", "failed", "superseded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class ClaimedDelivery:
     target: str
     secret: bytes = field(repr=False)
     headers: bytes | None = field(repr=False)
+    options: bytes | None = field(repr=False)
     alert_id: UUID
     type: str
     created_at: datetime
@@ -122,7 +123,7 @@ claimed AS (
     RETURNING deliveries.*
 )
 SELECT claimed.id, claimed.lease, claimed.leased_until, claimed.attempts + 1 AS attempt, claimed.endpoint_id,
-       endpoint.url, endpoint.target, endpoint.secret, endpoint.headers,
+       endpoint.url, endpoint.target, endpoint.secret, endpoint.headers, endpoint.options,
        claimed.alert_id, alert.type, alert.created_at, CAST(alert.data AS text) AS data
 FROM claimed
 JOIN webhook_endpoints AS endpoint ON endpoint.id = claimed.endpoint_id

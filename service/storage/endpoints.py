@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypedDict
+from typing import Literal, TypedDict
 from uuid import UUID
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.tables import webhook_endpoints as table
+
+DisabledReason = Literal["gone", "failing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,7 @@ class Endpoint:
     enabled: bool
     secret: bytes = field(repr=False)
     headers: bytes | None = field(repr=False)
+    options: bytes | None = field(repr=False)
     event_types: Sequence[str] | None
     rules: Sequence[str] | None
     bands: Sequence[str] | None
@@ -30,6 +33,10 @@ class Endpoint:
     stages: Sequence[str] | None
     owners: Sequence[str] | None
     ordered: bool
+    rate_limit: float | None
+    disabled_reason: DisabledReason | None
+    failing_since: datetime | None
+    warned_at: datetime | None
     created_at: datetime
     updated_at: datetime
 
@@ -39,6 +46,7 @@ class _Optional(TypedDict, total=False):
     description: str
     enabled: bool
     headers: bytes | None
+    options: bytes | None
     event_types: Sequence[str] | None
     rules: Sequence[str] | None
     bands: Sequence[str] | None

@@ -1,20 +1,18 @@
 """Targets: the forms in which a message can be sent. One module each; this is where they are registered."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
-from service.delivery.targets import standard
-from service.delivery.targets.message import Body, Message
+from service.delivery.targets.standard import STANDARD
+from service.delivery.targets.target import Target
 from service.errors import HealthError
 
-Builder = Callable[[Message], Body]
-
-TARGETS: Mapping[str, Builder] = MappingProxyType({"standard": standard.build})
+TARGETS: Mapping[str, Target] = MappingProxyType({"standard": STANDARD})
 
 
-def builder(target: str) -> Builder:
-    """The builder of a target by name; raises `HealthError` that lists the names if there is none."""
+def target_of(name: str) -> Target:
+    """A target by name; raises `HealthError` that lists the names if there is none."""
     try:
-        return TARGETS[target]
+        return TARGETS[name]
     except KeyError:
-        raise HealthError(f"target {target!r} is unknown", f"Use one of: {', '.join(TARGETS)}") from None
+        raise HealthError(f"target {name!r} is unknown", f"Use one of: {', '.join(TARGETS)}") from None

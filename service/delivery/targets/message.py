@@ -1,21 +1,64 @@
-"""What every target is built from: one alert."""
+"""What every target is built from, one alert, and what it makes of it."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+
+class Driver(Struct, frozen=True):
+    """A measure that moved the score, by so many points."""
+
+    measure: str
+    delta: float
+
+
+class Facts(Struct, frozen=True):
+    """An alert's `data`, read. Where it is about many accounts, most of it is None; `digest` or `source` say more."""
+
+    account_id: str | None = None
+    account_name: str | None = None
+    rule: str = ""
+    state: str = ""
+    score: float | None = None
+    previous_score: float | None = None
+    band: str | None = None
+    previous_band: str | None = None
+    threshold: float | None = None
+    drivers: list[Driver] = []
+    sequence: int | None = None
+    url: str = ""
+    digest: dict[str, Any] | None = None
+    source: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """An alert as it was stored: `data` is the JSON text of the object that webhooks send as `data`."""
 
+    id: UUID
     type: str
     timestamp: datetime
     data: str
 
+    @property
+    def facts(self) -> Facts:
+        """`data`, read."""
+        return msgspec.json.decode(self.data, type=Facts)
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What goes over the wire, and is signed byte for byte."""
+    """What goes over the wire, and is signed byte for byte. `path` is appended to the endpoint's own."""
 
     content: bytes
     content_type: str = "application/json"
+    method: Literal["POST", "PATCH"] = "POST"
+    path: str = ""
+
+
+class NoOptions(Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of a target that needs nothing but the URL."""

@@ -4,10 +4,11 @@ from datetime import UTC
 
 import msgspec
 
-from service.delivery.targets.message import Body, Message
+from service.delivery.targets.message import Body, Message, NoOptions
+from service.delivery.targets.target import Target
 
 
-def build(message: Message) -> Body:
+def build(message: Message, _options: NoOptions) -> Body:
     """`{"type", "timestamp", "data"}` as compact UTF-8 JSON; the same message always gives the same bytes."""
     payload = {
         "type": message.type,
@@ -15,3 +16,6 @@ def build(message: Message) -> Body:
         "data": msgspec.json.decode(message.data),
     }
     return Body(msgspec.json.encode(payload))
+
+
+STANDARD = Target(build)

@@ -1,0 +1,39 @@
+"""What a target is: how it writes a message, what it has to be told, and when it counts as received."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+
+from service.delivery.targets.message import Body, Message, NoOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a token is fetched with: OAuth 2.0, grant type client credentials (RFC 6749, section 4.4)."""
+
+    token_url: str
+    client_id: str
+    client_secret: str
+
+
+def received(_status: int, _excerpt: bytes) -> str | None:
+    """Any 2xx answer says that the message was received."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One form in which messages are sent. `build` gets the message and an instance of `options`.
+
+    `refusal` reads the start of a 2xx answer, and says why the message was refused all the same, or None.
+    `credentials`, made from the options, fetch the bearer token that requests carry, if the target wants one.
+    `coalesced` messages are a state, not a story: of several of an account, only the newest has to arrive.
+    """
+
+    build: Callable[[Message, Any], Body]
+    options: type[Struct] = NoOptions
+    refusal: Callable[[int, bytes], str | None] = received
+    credentials: Callable[[Any], Credentials] | None = None
+    coalesced: bool = False
