@@ -38,9 +38,11 @@ class Course:
 
     def run(self, events: Sequence[Event]) -> None:
         """Fold events on their broker's days, and judge every day up to that of now or of the newest event."""
-        newest = max([event.broker_day for event in events], default=0)
-        today = max(day_of(self._now), self._state.newest, self._day or 0, newest)
         first = self._day
+        today = max(day_of(self._now), self._state.newest, first or 0)
+        for event in events:
+            if event.broker_day > today:
+                today = event.broker_day
         if first is None:
             first = min([event.broker_day for event in events], default=today)
         if first == today:
@@ -100,9 +102,9 @@ def _parts(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[
     if before is None:
         return [("events", events)]
     known = start_of(before)
-    if day == before and events and min([event.at for event in events]) >= known:
-        return [("events", events)]
     old = [event for event in events if event.at < known]
+    if day == before and events and (not old or len(old) == len(events)):
+        return [("correction" if old else "events", events)]
     parts: list[tuple[Cause, Sequence[Event]]] = []
     if day > before or not events:
         parts.append(("time", ()))
@@ -114,4 +116,5 @@ def _parts(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[
 
 
 def _reason(cause: Cause, events: Sequence[Event], at: int) -> Reason:
-    return Reason(cause, at, len(events), tuple([(event.source, event.id) for event in events[-MOST_IDS:]]))
+    newest = events if len(events) <= MOST_IDS else events[-MOST_IDS:]
+    return Reason(cause, at, len(events), tuple([(event.source, event.id) for event in newest]))

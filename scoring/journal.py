@@ -2,7 +2,8 @@
 
 Most accounts are moved by the calendar once a day and by events from then on. So the last cause stays open: what it
 moved is the difference between where it began (`base`) and where the score stands, and folding an event only adds the
-event's id. When another cause takes over, the difference is worked out and kept.
+event's id. When another cause takes over, it is kept where it began and where it ended, as what measures read: the
+difference in points is worked out by who asks, or when the same cause comes again.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,7 +40,7 @@ _NO_ENTRIES = b"\x90"  # an empty array, in MessagePack
 
 
 class Entry(Struct, array_like=True):
-    """What one cause moved on a day. Of the cause that is open, `deltas` lack what it has moved since the base."""
+    """What one cause moved on a day. `deltas` lack what it has moved since it began the last time."""
 
     cause: Cause
     at: int
@@ -51,16 +52,24 @@ class Entry(Struct, array_like=True):
 
 
 class Base(Struct, array_like=True, frozen=True):
-    """Where the open cause began: readings as encoded, and the scorecard that judged them."""
+    """Where a cause began, or ended: readings as encoded, and the scorecard that judged them."""
 
     readings: str
     scorecard: str
     version: int
 
 
+class Closed(Struct, array_like=True, frozen=True):
+    """A cause that another has taken over from, and where it began and ended the last time; None stands for nothing."""
+
+    entry: Entry
+    began: Base | None
+    ended: Base | None
+
+
 class Journal(Struct, array_like=True):
-    """A day's causes. Without a base, the open one began at nothing. `closed` are entries, left encoded: adding to the
-    open one needn't look at them.
+    """A day's causes. Without a base, the open one began at nothing. The `closed` are left encoded: adding to the open
+    one needn't look at them.
     """
 
     open: Entry | None = None
@@ -74,7 +83,7 @@ Moved = tuple[Entry, Mapping[str, int]]
 FindScorecard = Callable[[str, int], Scorecard | None]
 
 _decoder = msgspec.msgpack.Decoder(Journal)
-_entries = msgspec.msgpack.Decoder(list[Entry])
+_closed = msgspec.msgpack.Decoder(list[Closed])
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -88,10 +97,17 @@ def decode_journal(stored: bytes | None) -> Journal:
     return _decoder.decode(stored) if stored else Journal()
 
 
-def note(journal: Journal, reason: Reason, before: Callable[[], Evaluation | None], find: FindScorecard) -> None:
+def base_of(evaluation: Evaluation | None) -> Base | None:
+    """What a cause begins or ends at that finds this evaluation."""
+    if evaluation is None:
+        return None
+    return Base(encode_readings(evaluation.readings), evaluation.card.name, evaluation.card.version)
+
+
+def note(journal: Journal, reason: Reason, before: Callable[[], Base | None], find: FindScorecard) -> None:
     """Note in `journal`, in place, that `reason` is about to move what `before` gives.
 
-    `before` is only asked where another cause takes over; `find` finds the scorecard of the base.
+    `before` is only asked where another cause takes over; `find` finds the scorecard of a base.
     """
     entry = journal.open
     if entry is None or entry.cause != reason.cause:
@@ -104,30 +120,25 @@ def note(journal: Journal, reason: Reason, before: Callable[[], Evaluation | Non
         entry.notes = (*entry.notes, reason.note)[-MOST_IDS:]
 
 
-def _take_over(journal: Journal, reason: Reason, standing: Evaluation | None, find: FindScorecard) -> Entry:
-    entries = _entries.decode(journal.closed)
+def _take_over(journal: Journal, reason: Reason, standing: Base | None, find: FindScorecard) -> Entry:
+    closed = _closed.decode(journal.closed)
     if journal.open is not None:
-        _close(journal.open, journal.base, standing, find)
-        entries.append(journal.open)
-    known = next((entry for entry in entries if entry.cause == reason.cause), None)
-    if known is None:
-        known = Entry(reason.cause, reason.at)
+        closed.append(Closed(journal.open, journal.base, standing))
+    again = next((each for each in closed if each.entry.cause == reason.cause), None)
+    if again is None:
+        entry = Entry(reason.cause, reason.at)
     else:
-        entries.remove(known)
-    journal.closed = Raw(_encode(entries))
-    journal.open = known
-    journal.base = _base(standing)
-    return known
+        closed.remove(again)
+        entry = again.entry
+        add(entry.deltas, _between(again.began, _evaluated(again.ended, find), find))
+    journal.closed = Raw(_encode(closed))
+    journal.open = entry
+    journal.base = standing
+    return entry
 
 
-def _base(evaluation: Evaluation | None) -> Base | None:
-    if evaluation is None:
-        return None
-    return Base(encode_readings(evaluation.readings), evaluation.card.name, evaluation.card.version)
-
-
-def _close(entry: Entry, base: Base | None, standing: Evaluation | None, find: FindScorecard) -> None:
-    add(entry.deltas, change(points(_evaluated(base, find)), points(standing)))
+def _between(began: Base | None, ended: Evaluation | None, find: FindScorecard) -> Points:
+    return change(points(_evaluated(began, find)), points(ended))
 
 
 def _evaluated(base: Base | None, find: FindScorecard) -> Evaluation | None:
@@ -139,6 +150,10 @@ def entries(journal: Journal, standing: Evaluation | None, find: FindScorecard) 
     """Each cause's entry with all that it moved; `standing` is what the score came to at the day's end."""
     if journal.open is None:
         return []
-    moved = dict(journal.open.deltas)
-    add(moved, change(points(_evaluated(journal.base, find)), points(standing)))
-    return [*((entry, entry.deltas) for entry in _entries.decode(journal.closed)), (journal.open, moved)]
+    found = [(each.entry, each.began, _evaluated(each.ended, find)) for each in _closed.decode(journal.closed)]
+    moved: list[Moved] = []
+    for entry, began, ended in [*found, (journal.open, journal.base, standing)]:
+        deltas = dict(entry.deltas)
+        add(deltas, _between(began, ended, find))
+        moved.append((entry, deltas))
+    return moved

@@ -135,12 +135,13 @@ def score(readings: list[Value], card: Scorecard, day: int) -> Evaluation:
     known = counted = weighted = 0.0
     cap = 100.0
     for (weight, curve, absent, veto_below, veto_cap), value in zip(card.scales, readings, strict=True):
-        if isinstance(value, Missing):
+        # Not isinstance, which takes twice as long for an enumeration: this runs for each measure of each batch.
+        if value.__class__ is Missing:
             if absent is None:
                 continue
             points = absent
         else:
-            points = curve(value)
+            points = curve(value)  # type: ignore[arg-type] # which mypy does not follow through __class__
             known += weight
             if points < veto_below and veto_cap < cap:
                 cap = veto_cap

@@ -6,7 +6,7 @@ day that changes a contribution.
 
 from msgspec.structs import replace
 
-from scoring.journal import FindScorecard, Journal, Reason, decode_journal, encode_journal, note
+from scoring.journal import Base, FindScorecard, Journal, Reason, decode_journal, encode_journal, note
 from scoring.points import points
 from scoring.readings import encode_readings
 from scoring.scorecards import Evaluation, Scorecard
@@ -88,8 +88,8 @@ class Timeline:
             self._journal = decode_journal(self._stands.journal if self._stands else None)
         note(self._journal, reason, self._before, self._find)
 
-    def _before(self) -> Evaluation | None:
-        return self.evaluation
+    def _before(self) -> Base | None:
+        return Base(self._readings, self._card.name, self._card.version) if self._card else None
 
     def _standing(self, day: int) -> Standing:
         """What stands, as of `day`."""

@@ -97,7 +97,9 @@ class Changes:
         account_id = stored.account_id
         kinds = {event.__class__ for event in events}
         if UsageEvent in kinds:
-            last = next(event for event in reversed(events) if event.__class__ is UsageEvent)
+            last = events[-1]
+            if last.__class__ is not UsageEvent:
+                last = next(event for event in reversed(events) if event.__class__ is UsageEvent)
             self.usage.append(UsageRow(account_id, encode(state.usage), state.usage.newest_at, last.source))
         if TicketEvent in kinds:
             self.tickets.append(StateRow(account_id, encode(state.tickets), state.tickets.newest_at))

@@ -1,7 +1,9 @@
-"""Who may send now: so many attempts at a time in all, and only some of them to one endpoint."""
+"""Who may send now: so many attempts at a time in all, only some of them to one endpoint, and none to one that is down."""
 
 from collections import Counter
 from uuid import UUID
+
+from service.delivery.breaker import CLOSED, Breaker
 
 SHARE = 8  # an endpoint holds at most an eighth of all slots
 UNPROVEN = 1  # slots of an endpoint that hasn't answered quickly yet, or not the last time
@@ -11,7 +13,8 @@ class Slots:
     """Counts attempts under way, so that endpoints that hang do not hold every slot.
 
     An endpoint begins with one slot, has an eighth of them once it answers quickly, and is back to one when it is
-    slow. So endpoints that hang take a slot each, and it needs as many of them as there are slots to stop the others.
+    slow. So endpoints that hang take a slot each, until their breakers trip, and it needs as many of them as there are
+    slots to stop the others for that long. Times are seconds of a monotonic clock.
     """
 
     def __init__(self, total: int) -> None:
@@ -20,10 +23,17 @@ class Slots:
         self._share = max(UNPROVEN, total // SHARE)
         self._under_way: Counter[UUID] = Counter()
         self._quick: set[UUID] = set()
+        self._breakers: dict[UUID, Breaker] = {}
 
-    def room(self) -> dict[UUID, int]:
+    def room(self, now: float) -> dict[UUID, int]:
         """How many attempts may begin now at each endpoint; at one that is absent, `UNPROVEN`."""
-        return {endpoint: self._room(endpoint) for endpoint in self._quick | self._under_way.keys()}
+        known = self._quick | self._under_way.keys() | self._breakers.keys()
+        return {endpoint: self._room(endpoint, now) for endpoint in known}
+
+    @property
+    def open_breakers(self) -> set[UUID]:
+        """The endpoints that are down: nothing is sent to them, or a single message to try."""
+        return {endpoint for endpoint, breaker in self._breakers.items() if breaker.tripped}
 
     def take(self, endpoint: UUID) -> None:
         """An attempt begins."""
@@ -31,13 +41,24 @@ class Slots:
         self._under_way[endpoint] += 1
 
     def give_back(self, endpoint: UUID, *, quick: bool) -> None:
-        """An attempt has ended."""
+        """An attempt has ended, or was never made."""
         self.free += 1
         self._under_way[endpoint] -= 1
         if not self._under_way[endpoint]:
             del self._under_way[endpoint]
         (self._quick.add if quick else self._quick.discard)(endpoint)
 
-    def _room(self, endpoint: UUID) -> int:
-        most = self._share if endpoint in self._quick else UNPROVEN
+    def answered(self, endpoint: UUID, status: int | None, now: float) -> None:
+        """What an attempt came to: a status, or None where there was no answer."""
+        breaker = self._breakers.get(endpoint, CLOSED).after(status, now)
+        if breaker == CLOSED:
+            self._breakers.pop(endpoint, None)
+        else:
+            self._breakers[endpoint] = breaker
+
+    def _room(self, endpoint: UUID, now: float) -> int:
+        breaker = self._breakers.get(endpoint, CLOSED)
+        if breaker.open_at(now):
+            return 0
+        most = self._share if endpoint in self._quick and not breaker.tripped else UNPROVEN
         return max(0, most - self._under_way[endpoint])

@@ -1,13 +1,25 @@
 """The journal of a day puts every move down to its cause, and nothing is left over."""
 
 from collections import defaultdict
+from functools import partial
 from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.documents import parse
-from scoring.journal import MOST_IDS, Cause, EventId, Journal, Reason, decode_journal, encode_journal, entries, note
+from scoring.journal import (
+    MOST_IDS,
+    Cause,
+    EventId,
+    Journal,
+    Reason,
+    base_of,
+    decode_journal,
+    encode_journal,
+    entries,
+    note,
+)
 from scoring.measures import Missing, Value
 from scoring.points import Points, add, change, points
 from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, score
@@ -61,7 +73,7 @@ days = st.lists(st.builds(Move, reasons, evaluations(), st.booleans()), max_size
 def play(first: Evaluation | None, moves: list[Move]) -> Journal:
     journal, standing = Journal(), first
     for move in moves:
-        note(journal, move.reason, lambda stands=standing: stands, find)  # type: ignore[misc] # bound at once
+        note(journal, move.reason, partial(base_of, standing), find)
         standing = move.after
         if move.is_stored:
             journal = decode_journal(encode_journal(journal))

@@ -2,9 +2,11 @@
 
 from uuid import uuid4
 
+from service.delivery.breaker import FIRST_REST_SECONDS, TRIPS_AFTER
 from service.delivery.slots import UNPROVEN, Slots
 
 A, B = uuid4(), uuid4()
+NOW = 1000.0
 
 
 def answered(slots: Slots, *, quick: bool) -> None:
@@ -14,35 +16,56 @@ def answered(slots: Slots, *, quick: bool) -> None:
 
 def test_an_endpoint_that_has_not_answered_yet_has_one_slot() -> None:
     slots = Slots(64)
-    assert slots.room().get(A, UNPROVEN) == 1
+    assert slots.room(NOW).get(A, UNPROVEN) == 1
     slots.take(A)
-    assert slots.room() == {A: 0}
+    assert slots.room(NOW) == {A: 0}
     assert slots.free == 63
 
 
 def test_a_quick_answer_earns_an_eighth_and_a_slow_one_loses_it() -> None:
     slots = Slots(64)
     answered(slots, quick=True)
-    assert slots.room() == {A: 8}
+    assert slots.room(NOW) == {A: 8}
     for _ in range(8):
         slots.take(A)
-    assert slots.room() == {A: 0}
+    assert slots.room(NOW) == {A: 0}
     slots.give_back(A, quick=False)
-    assert slots.room() == {A: 0}
+    assert slots.room(NOW) == {A: 0}
     for _ in range(7):
         slots.give_back(A, quick=False)
-    assert slots.room().get(A, UNPROVEN) == 1
+    assert slots.room(NOW).get(A, UNPROVEN) == 1
     assert slots.free == 64
 
 
 def test_one_slot_is_enough_to_work() -> None:
     slots = Slots(1)
     answered(slots, quick=True)
-    assert slots.room() == {A: 1}
+    assert slots.room(NOW) == {A: 1}
 
 
 def test_endpoints_do_not_share_their_room() -> None:
     slots = Slots(16)
     answered(slots, quick=True)
     slots.take(B)
-    assert slots.room() == {A: 2, B: 0}
+    assert slots.room(NOW) == {A: 2, B: 0}
+
+
+def test_an_endpoint_that_is_down_is_left_alone_and_then_tried_with_one_message() -> None:
+    slots = Slots(64)
+    answered(slots, quick=True)
+    for _ in range(TRIPS_AFTER):
+        slots.answered(A, 503, NOW)
+    assert slots.room(NOW) == {A: 0}
+    assert slots.open_breakers == {A}
+    later = NOW + FIRST_REST_SECONDS
+    assert slots.room(later - 0.01) == {A: 0}
+    assert slots.room(later) == {A: 1}
+    slots.take(A)
+    assert slots.room(later) == {A: 0}
+    slots.give_back(A, quick=True)
+    slots.answered(A, None, later)
+    assert slots.room(later + FIRST_REST_SECONDS) == {A: 0}
+    assert slots.room(later + 2 * FIRST_REST_SECONDS) == {A: 1}
+    slots.answered(A, 204, later + 2 * FIRST_REST_SECONDS)
+    assert slots.room(later + 2 * FIRST_REST_SECONDS) == {A: 8}
+    assert slots.open_breakers == set()
