@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     webhook_allow_http: bool = False
     webhook_timeout_seconds: float = Field(15.0, gt=0, le=60)
-    webhook_concurrency: int = Field(64, ge=1, le=10_000)
+    webhook_concurrency: int = Field(256, ge=1, le=10_000)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"

@@ -1,6 +1,5 @@
 """One attempt from end to end: prepare → send → decide → record."""
 
-import asyncio
 import random
 import time
 from collections.abc import Callable
@@ -9,21 +8,17 @@ from datetime import UTC, datetime
 
 import structlog
 from aiohttp import ClientSession
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.prepare import prepare
+from service.delivery.recording import Recorder
 from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded, decide
 from service.delivery.transport import Failure, Reply, send
 from service.errors import HealthError
 from service.secrets import Vault
 from service.settings import Settings
-from service.storage import deliveries, endpoints
-from service.storage.deliveries import Attempt, ClaimedDelivery, State
-from service.storage.transient import is_transient
+from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery, State
 
 log = structlog.get_logger(__name__)
-
-RECORD_AGAIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +37,22 @@ class AttemptOutcome:
 class Carrier:
     """Makes attempts. Holds what they have in common."""
 
-    engine: AsyncEngine
+    recorder: Recorder
     session: ClientSession
     vault: Vault
     settings: Settings
     policy: RetryPolicy
     observe: Callable[[AttemptOutcome], None]
 
-    async def carry(self, delivery: ClaimedDelivery) -> AttemptOutcome:
-        """Attempt a delivery once and record how it went; waits while the database is away and the lease holds."""
+    async def carry(self, delivery: ClaimedDelivery, sent: Callable[[int | None, float], None]) -> AttemptOutcome:
+        """Attempt a delivery once and record how it went; waits while the database is away and the lease holds.
+
+        `sent` is told the status and the seconds once the answer is there, before it is recorded.
+        """
         started_at, clock = datetime.now(UTC), time.perf_counter()
         reply = await self._send(delivery, started_at)
         duration = time.perf_counter() - clock
+        sent(reply.status, duration)
         now = datetime.now(UTC)
         spread = random.random()  # noqa: S311 - spreads retries, guards nothing
         outcome = decide(self.policy, delivery.attempt, reply.status, reply.retry_after, now, spread)
@@ -64,7 +63,11 @@ class Carrier:
             error=reply.error,
             response=_readable(reply.excerpt),
         )
-        recorded = await self._record(delivery, attempt, outcome, now)
+        state, due_at = _state(outcome, now)
+        gone = outcome == GaveUp("gone")
+        recorded = await self.recorder.record(
+            Attempted(delivery=delivery, attempt=attempt, state=state, due_at=due_at, gone=gone)
+        )
         result = AttemptOutcome(delivery, reply.status, reply.failure, outcome, duration, recorded)
         _log(result)
         self.observe(result)
@@ -78,24 +81,6 @@ class Carrier:
         except Exception as error:  # noqa: BLE001 - one message that can't be built must not stop the others
             return Reply(failure="prepare", error=f"the message can't be built ({type(error).__name__})")
         return await send(self.session, request, self.settings.webhook_timeout_seconds)
-
-    async def _record(self, delivery: ClaimedDelivery, attempt: Attempt, outcome: Outcome, now: datetime) -> bool:
-        while True:
-            try:
-                async with self.engine.begin() as conn:
-                    if outcome == GaveUp("gone"):
-                        # Before the delivery's row, the order in which deleting an endpoint locks them.
-                        await endpoints.disable(conn, delivery.endpoint_id, now)
-                    return await deliveries.record(conn, delivery, attempt, *_state(outcome, now), now)
-            except Exception as error:  # noqa: BLE001 - one result that can't be written must not stop the others
-                # Not the error's text, which may hold the values that were to be written.
-                sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
-                log.warning(
-                    "delivery_not_recorded", delivery=str(delivery.id), error=type(error).__name__, sqlstate=sqlstate
-                )
-                if not is_transient(error) or datetime.now(UTC) >= delivery.leased_until:
-                    return False
-            await asyncio.sleep(RECORD_AGAIN_SECONDS)
 
 
 def _state(outcome: Outcome, now: datetime) -> tuple[State, datetime]:

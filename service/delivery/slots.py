@@ -1,4 +1,4 @@
-"""Who may send now: so many attempts at a time in all, only some of them to one endpoint, and none to one that is down."""
+"""Who may send now: so many attempts at a time in all, some of them to one endpoint, and none to one that is down."""
 
 from collections import Counter
 from uuid import UUID
@@ -19,6 +19,7 @@ class Slots:
 
     def __init__(self, total: int) -> None:
         """`total` slots; with a single one there is no fairness to be had."""
+        self.total = total
         self.free = total
         self._share = max(UNPROVEN, total // SHARE)
         self._under_way: Counter[UUID] = Counter()

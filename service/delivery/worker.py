@@ -1,15 +1,18 @@
 """The delivery process: claims what is due and has it attempted, until it is told to stop."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import structlog
 from aiohttp.abc import AbstractResolver
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.attempt import AttemptOutcome, Carrier
+from service.delivery.recording import Recorder
 from service.delivery.resolver import Resolver
 from service.delivery.retry import STANDARD, GaveUp, RetryPolicy, Succeeded
 from service.delivery.slots import UNPROVEN, Slots
@@ -28,6 +31,8 @@ log = structlog.get_logger(__name__)
 LEASE_MARGIN_SECONDS = 30.0  # beyond the longest attempt, to record it in
 MOST_RESOLVER_THREADS = 64
 LONGEST_OUTAGE_PAUSE_SECONDS = 5.0
+MOST_TO_RECORD = 500
+"""Attempts that have ended and are yet to be recorded; with more of them no others are begun."""
 
 
 def _ignore(_: AttemptOutcome) -> None:
@@ -78,9 +83,9 @@ async def run(
     vault = Vault(settings.encryption_key)
     try:
         async with open_session(settings.webhook_allow_networks, resolver) as session:
-            carrier = Carrier(engine, session, vault, settings, policy, observe)
+            carrier = Carrier(Recorder(engine), session, vault, settings, policy, observe)
             pulse = pulse or Pulse("deliver", settings.watchdog_seconds)
-            await _Worker(carrier, lease_seconds, poll_seconds, pulse).work(stop)
+            await _Worker(engine, carrier, lease_seconds, poll_seconds, pulse).work(stop)
     finally:
         await resolver.close()
 
@@ -88,9 +93,11 @@ async def run(
 class _Worker:
     """Attempts under way, and the loop that claims more as slots come free."""
 
-    def __init__(self, carrier: Carrier, lease_seconds: float | None, poll_seconds: float, pulse: Pulse) -> None:
+    def __init__(
+        self, engine: AsyncEngine, carrier: Carrier, lease_seconds: float | None, poll_seconds: float, pulse: Pulse
+    ) -> None:
+        self._engine = engine
         self._carrier = carrier
-        self._engine = carrier.engine
         self._slots = Slots(carrier.settings.webhook_concurrency)
         self._timeout_seconds = carrier.settings.webhook_timeout_seconds
         self._quick_seconds = self._timeout_seconds / 3
@@ -115,17 +122,18 @@ class _Worker:
             await self._abandon()
 
     async def _claim(self) -> list[ClaimedDelivery]:
-        if not self._slots.free:
+        room = min(self._slots.free, MOST_TO_RECORD + self._slots.total - len(self._under_way))
+        if room <= 0:
             self._pulse.beat()
             return []
         try:
             async with self._engine.begin() as conn:
                 claimed = await deliveries.claim(
                     conn,
-                    self._slots.free,
+                    room,
                     datetime.now(UTC),
                     self._lease_seconds,
-                    room=self._slots.room(),
+                    room=self._slots.room(time.monotonic()),
                     room_otherwise=UNPROVEN,
                 )
         except Exception as error:
@@ -147,14 +155,24 @@ class _Worker:
         task.add_done_callback(self._under_way.pop)
 
     async def _attempt(self, delivery: ClaimedDelivery) -> None:
-        quick = False
+        endpoint, holds = delivery.endpoint_id, True
+
+        def give_back(status: int | None, seconds: float) -> None:
+            nonlocal holds
+            if status == HTTPStatus.GONE:
+                return  # it is disabled when this is recorded, and until then it must get nothing else
+            holds = False
+            self._slots.give_back(endpoint, quick=seconds < self._quick_seconds)
+            self._slots.answered(endpoint, status, time.monotonic())
+            self._woken.set()
+
         try:
-            result = await self._carrier.carry(delivery)
-            quick = result.duration_seconds < self._quick_seconds
+            await self._carrier.carry(delivery, give_back)
         except Exception:
             log.exception("delivery_attempt_failed", delivery=str(delivery.id))
         finally:
-            self._slots.give_back(delivery.endpoint_id, quick=quick)
+            if holds:
+                self._slots.give_back(endpoint, quick=False)
             self._woken.set()
 
     async def _sleep(self) -> None:

@@ -10,13 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.ids import new_id
 from service.storage import deliveries, delivery_log, endpoints
-from service.storage.deliveries import Attempt, ClaimedDelivery
+from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery, State
 from service.storage.tables import deliveries as table
 from tests.support.webhooks import add_account, add_alert, add_endpoint, states
 
 pytestmark = pytest.mark.anyio
 NOW = datetime.now(UTC)
 RULE = uuid4()
+
+
+async def record(
+    conn: AsyncConnection, delivery: ClaimedDelivery, made: Attempt, state: State, due_at: datetime, now: datetime
+) -> bool:
+    """Whether one result was written."""
+    attempted = Attempted(delivery=delivery, attempt=made, state=state, due_at=due_at)
+    return await deliveries.record(conn, [attempted], now) == {delivery.id}
 
 
 async def claim(
@@ -145,19 +153,46 @@ async def test_only_the_holder_of_the_lease_records(engine: AsyncEngine) -> None
     async with engine.begin() as conn:
         [stale] = await claim(conn)
         [held] = await claim(conn, seconds_on=62)
-        assert not await deliveries.record(conn, stale, attempt(500), "failed", NOW, NOW)
+        assert not await record(conn, stale, attempt(500), "failed", NOW, NOW)
         later = NOW + timedelta(hours=1)
-        assert await deliveries.record(conn, held, attempt(500), "pending", later, NOW)
-        assert not await deliveries.record(conn, held, attempt(), "succeeded", NOW, NOW)
+        assert await record(conn, held, attempt(500), "pending", later, NOW)
+        assert not await record(conn, held, attempt(), "succeeded", NOW, NOW)
         assert await claim(conn) == []
         [again] = await claim(conn, seconds_on=3601)
         assert again.attempt == 2
-        assert await deliveries.record(conn, again, attempt(), "succeeded", later, later)
+        assert await record(conn, again, attempt(), "succeeded", later, later)
         assert await claim(conn, seconds_on=10**6) == []
         [delivery] = await delivery_log.page(conn, endpoint, before=None, limit=5)
         assert (delivery.state, delivery.attempts, delivery.finished_at) == ("succeeded", 2, later)
         assert [made.status for made in await delivery_log.attempts(conn, delivery.id, limit=5)] == [200, 500]
         assert [made.status for made in await delivery_log.attempts(conn, delivery.id, before=2, limit=5)] == [500]
+
+
+async def test_results_are_written_together_and_of_those_whose_lease_is_lost_nothing(engine: AsyncEngine) -> None:
+    gone, well = [await add_endpoint(engine, f"https://{name}.example/", bands=[name]) for name in ("gone", "well")]
+    for n in range(3):
+        await add_alert(engine, f"a-{n}", data={"band": "gone"})
+        await add_alert(engine, f"b-{n}", data={"band": "well"})
+    async with engine.begin() as conn:
+        claimed = await claim(conn)
+        await deliveries.release(conn, claimed[:1])
+        some = [
+            Attempted(
+                delivery=each,
+                attempt=attempt(410 if each.endpoint_id == gone else 200),
+                state="failed" if each.endpoint_id == gone else "succeeded",
+                due_at=NOW,
+                gone=each.endpoint_id == gone,
+            )
+            for each in claimed
+        ]
+        assert await deliveries.record(conn, some, NOW) == {each.id for each in claimed[1:]}
+        kept = [await endpoints.get(conn, endpoint) for endpoint in (gone, well)]
+        assert [each.enabled for each in kept if each] == [False, True]
+        for each in claimed[1:]:
+            [made] = await delivery_log.attempts(conn, each.id, limit=5)
+            assert (made.number, made.response) == (1, "ok")
+        assert await delivery_log.attempts(conn, claimed[0].id, limit=5) == []
 
 
 async def test_an_ordered_endpoint_waits_for_the_earlier_alert_even_if_it_is_not_due(engine: AsyncEngine) -> None:
@@ -169,14 +204,14 @@ async def test_an_ordered_endpoint_waits_for_the_earlier_alert_even_if_it_is_not
         claimed = {each.alert_id: each for each in await claim(conn)}
         assert claimed.keys() == {first, other}
         later = NOW + timedelta(hours=1)
-        await deliveries.record(conn, claimed[other], attempt(), "succeeded", NOW, NOW)
-        await deliveries.record(conn, claimed[first], attempt(500), "pending", later, NOW)
+        await record(conn, claimed[other], attempt(), "succeeded", NOW, NOW)
+        await record(conn, claimed[first], attempt(500), "pending", later, NOW)
         assert await claim(conn) == []
         postponed = select(table.c.due_at).where(table.c.alert_id == second)
         assert (await conn.execute(postponed)).scalar_one() == later
         [retried] = await claim(conn, seconds_on=3601)
         assert retried.alert_id == first
-        await deliveries.record(conn, retried, attempt(410), "failed", later, later)
+        await record(conn, retried, attempt(410), "failed", later, later)
         assert [each.alert_id for each in await claim(conn, seconds_on=3601)] == [second]
 
 
@@ -186,7 +221,7 @@ async def test_an_endpoint_that_is_not_ordered_waits_for_nothing(engine: AsyncEn
     async with engine.begin() as conn:
         claimed = {each.alert_id: each for each in await claim(conn)}
         assert claimed.keys() == {first, second}
-        await deliveries.record(conn, claimed[first], attempt(500), "pending", NOW + timedelta(hours=1), NOW)
+        await record(conn, claimed[first], attempt(500), "pending", NOW + timedelta(hours=1), NOW)
         await deliveries.release(conn, [claimed[second]])
         assert [each.alert_id for each in await claim(conn)] == [second]
 

@@ -1,0 +1,85 @@
+"""Writing down what attempts came to: many in one transaction, as a commit costs more than what is in it."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.storage import deliveries
+from service.storage.deliveries import Attempted
+from service.storage.transient import is_transient
+
+log = structlog.get_logger(__name__)
+
+MOST_AT_ONCE = 500
+AGAIN_SECONDS = 0.5
+
+_Waiting = tuple[Attempted, "asyncio.Future[bool]"]
+
+
+class Recorder:
+    """Results that come while a transaction is under way share the next one. Use it from one event loop."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Connections are those of `engine`, one at a time."""
+        self._engine = engine
+        self._waiting: list[_Waiting] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def record(self, attempted: Attempted) -> bool:
+        """Whether the result was written: not if the lease was lost, or while it held Postgres couldn't be reached."""
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((attempted, written))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write_all())
+        return await written
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            some, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+            await self._write(some)
+
+    async def _write(self, some: Sequence[_Waiting]) -> None:
+        """Write some results; those that can't be written now wait with those that come meanwhile."""
+        try:
+            async with self._engine.begin() as connection:
+                written = await deliveries.record(connection, [attempted for attempted, _ in some], datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - results that can't be written must not stop the others
+            self._warn(some, error)
+            if is_transient(error):
+                await self._try_again(some)
+            elif len(some) > 1:
+                for each in some:
+                    await self._write([each])
+            else:
+                _tell(some, set())
+        else:
+            _tell(some, {str(delivery_id) for delivery_id in written})
+
+    async def _try_again(self, some: Sequence[_Waiting]) -> None:
+        now = datetime.now(UTC)
+        hopeless = [each for each in some if now >= each[0].delivery.leased_until]
+        _tell(hopeless, set())
+        self._waiting = [each for each in some if now < each[0].delivery.leased_until] + self._waiting
+        if self._waiting:
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    def _warn(self, some: Sequence[_Waiting], error: Exception) -> None:
+        # Not the error's text, which may hold the values that were to be written.
+        sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
+        first = some[0][0].delivery
+        log.warning(
+            "delivery_not_recorded",
+            delivery=str(first.id),
+            others=len(some) - 1,
+            error=type(error).__name__,
+            sqlstate=sqlstate,
+        )
+
+
+def _tell(some: Sequence[_Waiting], written: set[str]) -> None:
+    for attempted, answer in some:
+        if not answer.done():  # who asked may have been cancelled
+            answer.set_result(str(attempted.delivery.id) in written)
