@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 SEED   ?= 1
 ROUNDS ?= 100
 
-.PHONY: help setup check test faults bench bench-reads bench-sweep demo demo-reset format lock clean
+.PHONY: help setup check test faults bench bench-ingest bench-reads bench-sweep bench-webhooks demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,9 @@ test: $(STAMP)   ## all tests, on a real PostgreSQL and a real Apache Kafka
 faults: $(STAMP) ## kill, pause and restart while events are folded, for as long as you like: SEED=1 ROUNDS=100
 	FAULTS_SEED=$(SEED) FAULTS_ROUNDS=$(ROUNDS) $(BIN)/pytest tests/faults/test_faults.py -o log_cli=true --log-cli-level=INFO
 
-bench: $(STAMP)  ## ingest beside bare aiokafka, Quix Streams and Kafka Streams; BENCH='--help' for options
+bench: bench-ingest bench-reads bench-sweep bench-webhooks ## all of them, an hour: BENCH='--write' keeps the results
+
+bench-ingest: $(STAMP) ## ingest beside bare aiokafka, Quix Streams and Kafka Streams; BENCH='--help' for options
 	@$(BIN)/python -m benchmarks.ingest $(BENCH)
 
 bench-reads: $(STAMP) ## one account's health beside a bare route, and lists of a million accounts
@@ -44,6 +46,9 @@ bench-reads: $(STAMP) ## one account's health beside a bare route, and lists of 
 
 bench-sweep: $(STAMP) ## the nightly sweep of a million accounts, while their health is read
 	@$(BIN)/python -m benchmarks.sweep $(BENCH)
+
+bench-webhooks: $(STAMP) ## deliveries of one process, and the time from an event to its webhook
+	@$(BIN)/python -m benchmarks.webhooks $(BENCH)
 
 demo: $(STAMP)   ## the whole service on embedded Postgres and broker, with made-up customers
 	@$(BIN)/account-health demo
