@@ -31,3 +31,15 @@ REQUEST_SECONDS = Histogram(
 )
 DELIVERY_ATTEMPTS = Counter("health_delivery_attempts", "Webhook attempts", ["target", "outcome"])
 DELIVERY_SECONDS = Histogram("health_delivery_attempt_seconds", "Time of one webhook attempt", ["target"])
+DELIVERY_LATENCY_SECONDS = Histogram(
+    "health_delivery_latency_seconds",
+    "Time from a crossing to the 2xx answer to its webhook, retries included",
+    ["target"],
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1_800, 7_200, 43_200, 259_200),
+)
+DELIVERY_QUEUE_AGE_SECONDS = Gauge(
+    "health_delivery_queue_age_seconds", "For how long the longest-waiting delivery has been due", ["target"]
+)
+DELIVERY_OPEN_BREAKERS = Gauge(
+    "health_delivery_open_breakers", "Endpoints that this process leaves alone, because they are down", ["target"]
+)

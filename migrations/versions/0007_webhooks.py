@@ -27,6 +27,12 @@ def upgrade() -> None:
     )
     op.add_column(
         "webhook_endpoints",
+        sa.Column(
+            "paid_until", Instant, comment="by when what was sent is paid for at that rate: service/delivery/pacing.py"
+        ),
+    )
+    op.add_column(
+        "webhook_endpoints",
         sa.Column("disabled_reason", sa.Text(), comment="gone or failing; null where somebody disabled it"),
     )
     op.add_column(
@@ -48,5 +54,5 @@ def downgrade() -> None:
     op.create_check_constraint(
         op.f("deliveries_state_check"), "deliveries", "state IN ('pending', 'succeeded', 'failed')"
     )
-    for column in ("warned_at", "failing_since", "disabled_reason", "rate_limit", "options"):
+    for column in ("warned_at", "failing_since", "disabled_reason", "paid_until", "rate_limit", "options"):
         op.drop_column("webhook_endpoints", column)

@@ -6,18 +6,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
+from uuid import UUID
 
 import structlog
 from aiohttp.abc import AbstractResolver
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.attempt import AttemptOutcome, Carrier
+from service.delivery.claiming import claim
+from service.delivery.gauges import show_breakers, show_queue
 from service.delivery.recording import Recorder
 from service.delivery.resolver import Resolver
 from service.delivery.retry import STANDARD, GaveUp, RetryPolicy, Succeeded
 from service.delivery.slots import UNPROVEN, Slots
 from service.delivery.transport import open_session
-from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_SECONDS
+from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_LATENCY_SECONDS, DELIVERY_SECONDS
 from service.probes import POSTGRES_AWAY, Pulse, serve_probes
 from service.secrets import Vault
 from service.settings import Settings
@@ -31,6 +34,8 @@ log = structlog.get_logger(__name__)
 LEASE_MARGIN_SECONDS = 30.0  # beyond the longest attempt, to record it in
 MOST_RESOLVER_THREADS = 64
 LONGEST_OUTAGE_PAUSE_SECONDS = 5.0
+LOOK_SECONDS = 5.0
+"""How often gauges are brought up to date."""
 MOST_TO_RECORD = 500
 """Attempts that have ended and are yet to be recorded; with more of them no others are begun."""
 
@@ -54,6 +59,8 @@ def _measure(result: AttemptOutcome) -> None:
     match result.outcome:
         case Succeeded():
             outcome = "succeeded"
+            waited = (datetime.now(UTC) - result.delivery.created_at).total_seconds()
+            DELIVERY_LATENCY_SECONDS.labels(result.delivery.target).observe(max(waited, 0.0))
         case GaveUp():
             outcome = "gave_up"
         case _:
@@ -106,6 +113,8 @@ class _Worker:
         self._pulse = pulse
         self._outage_pause = 0.0
         self._under_way: dict[asyncio.Task[None], ClaimedDelivery] = {}
+        self._targets: dict[UUID, str] = {}
+        self._looked_at = -LOOK_SECONDS
         self._woken = asyncio.Event()
 
     async def work(self, stop: asyncio.Event) -> None:
@@ -115,6 +124,7 @@ class _Worker:
                 self._woken.clear()
                 for delivery in await self._claim():
                     self._start(delivery)
+                await self._look()
                 await self._sleep()
             await self._let_end()
         finally:
@@ -128,7 +138,7 @@ class _Worker:
             return []
         try:
             async with self._engine.begin() as conn:
-                claimed = await deliveries.claim(
+                claimed = await claim(
                     conn,
                     room,
                     datetime.now(UTC),
@@ -150,6 +160,7 @@ class _Worker:
 
     def _start(self, delivery: ClaimedDelivery) -> None:
         self._slots.take(delivery.endpoint_id)
+        self._targets[delivery.endpoint_id] = delivery.target
         task = asyncio.create_task(self._attempt(delivery))
         self._under_way[task] = delivery
         task.add_done_callback(self._under_way.pop)
@@ -174,6 +185,18 @@ class _Worker:
             if holds:
                 self._slots.give_back(endpoint, quick=False)
             self._woken.set()
+
+    async def _look(self) -> None:
+        """Bring gauges up to date, now and then."""
+        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        show_breakers(self._targets[endpoint] for endpoint in self._slots.open_breakers)
+        try:
+            await show_queue(self._engine, datetime.now(UTC))
+        except Exception as error:
+            if not is_transient(error):
+                raise
 
     async def _sleep(self) -> None:
         """Until a slot comes free, it is time to look again, or the worker is to stop."""

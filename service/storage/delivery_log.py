@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.deliveries import State
@@ -88,3 +88,19 @@ async def attempts(
         query = query.where(delivery_attempts.c.number < before)
     rows = await conn.execute(query.order_by(delivery_attempts.c.number.desc()).limit(limit))
     return [PastAttempt(**row._mapping) for row in rows]
+
+
+_LONGEST_DUE = text("""
+    SELECT endpoint.target, CAST(extract(epoch FROM CAST(:now AS timestamptz) - min(first.due_at)) AS float8) AS seconds
+    FROM webhook_endpoints AS endpoint
+    CROSS JOIN LATERAL (
+        SELECT due_at FROM deliveries
+        WHERE endpoint_id = endpoint.id AND state = 'pending' AND due_at <= :now ORDER BY due_at LIMIT 1
+    ) AS first
+    WHERE endpoint.enabled GROUP BY endpoint.target
+""")
+
+
+async def longest_due(conn: AsyncConnection, now: datetime) -> dict[str, float]:
+    """By target, for how many seconds the delivery that has waited longest has been due; nothing where none is."""
+    return {row.target: row.seconds for row in await conn.execute(_LONGEST_DUE, {"now": now})}

@@ -34,6 +34,7 @@ class Endpoint:
     owners: Sequence[str] | None
     ordered: bool
     rate_limit: float | None
+    paid_until: datetime | None
     disabled_reason: DisabledReason | None
     failing_since: datetime | None
     warned_at: datetime | None

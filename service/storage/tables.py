@@ -331,6 +331,7 @@ webhook_endpoints = Table(
     Column("owners", ARRAY(Text)),
     Column("ordered", Boolean, nullable=False, server_default=text("false")),
     Column("rate_limit", Double, comment="messages a second at most; null is no limit"),
+    Column("paid_until", Instant, comment="by when what was sent is paid for at that rate: service/delivery/pacing.py"),
     Column("disabled_reason", Text, comment="gone or failing; null where somebody disabled it"),
     Column("failing_since", Instant, comment="when the first attempt failed after the last success"),
     Column("warned_at", Instant, comment="when operators were told that it will be disabled"),

@@ -1,0 +1,34 @@
+"""Claiming what may be sent now: due, where there is room, and within the rate limits."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.delivery.pacing import Pace
+from service.storage import deliveries, paces
+from service.storage.deliveries import ClaimedDelivery
+
+
+async def claim(
+    connection: AsyncConnection,
+    limit: int,
+    now: datetime,
+    lease_seconds: float,
+    *,
+    room: Mapping[UUID, int],
+    room_otherwise: int,
+) -> list[ClaimedDelivery]:
+    """As `deliveries.claim`, and no more than each endpoint's rate limit allows, over all who claim."""
+    limited = await paces.hold(connection)
+    kept = {each.id: Pace(each.rate, each.paid_until) for each in limited if each.rate is not None}
+    allowed = {each.id: kept[each.id].allowance(now) if each.id in kept else 0 for each in limited}
+    narrowed = {endpoint: min(most, room.get(endpoint, room_otherwise)) for endpoint, most in allowed.items()}
+    claimed = await deliveries.claim(
+        connection, limit, now, lease_seconds, room={**room, **narrowed}, room_otherwise=room_otherwise
+    )
+    sent = Counter(each.endpoint_id for each in claimed if each.endpoint_id in kept)
+    await paces.keep(connection, {endpoint: kept[endpoint].after(count, now) for endpoint, count in sent.items()})
+    return claimed
