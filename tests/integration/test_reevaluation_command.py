@@ -110,7 +110,14 @@ async def test_it_follows_a_change_that_takes_over(clock: Clock, engine: AsyncEn
 
 async def test_ctrl_c_leaves_the_work_to_the_sweeper(clock: Clock, engine: AsyncEngine, card: Path) -> None:
     command = [sys.executable, "-m", "service", "scorecard", "publish", str(card)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # As at a terminal, also where these tests run in the background of a shell, whose children ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         await begun(engine)
         await asyncio.sleep(1)
