@@ -116,7 +116,7 @@ async def test_ctrl_c_leaves_the_work_to_the_sweeper(clock: Clock, engine: Async
         stderr=subprocess.PIPE,
         text=True,
         # As at a terminal, also where these tests run in the background of a shell, whose children ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - takes no lock
     )
     try:
         await begun(engine)
