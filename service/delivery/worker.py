@@ -13,9 +13,11 @@ from service.delivery.attempt import AttemptOutcome, Carrier
 from service.delivery.resolver import Resolver
 from service.delivery.retry import STANDARD, GaveUp, RetryPolicy, Succeeded
 from service.delivery.slots import UNPROVEN, Slots
+from service.delivery.tokens import Tokens
 from service.delivery.transport import open_session
 from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_SECONDS
 from service.probes import POSTGRES_AWAY, Pulse, serve_probes
+from service.publishing import Publisher
 from service.secrets import Vault
 from service.settings import Settings
 from service.storage import deliveries
@@ -76,12 +78,15 @@ async def run(
     """
     resolver = resolver or Resolver(min(settings.webhook_concurrency, MOST_RESOLVER_THREADS))
     vault = Vault(settings.encryption_key)
+    publisher = Publisher(settings)
     try:
         async with open_session(settings.webhook_allow_networks, resolver) as session:
-            carrier = Carrier(engine, session, vault, settings, policy, observe)
+            tokens = Tokens(session, settings)
+            carrier = Carrier(engine, session, tokens, publisher, vault, settings, policy, observe)
             pulse = pulse or Pulse("deliver", settings.watchdog_seconds)
             await _Worker(carrier, lease_seconds, poll_seconds, pulse).work(stop)
     finally:
+        await publisher.stop()
         await resolver.close()
 
 

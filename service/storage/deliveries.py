@@ -53,15 +53,20 @@ class Attempt:
     response: str | None = field(repr=False)
 
 
-async def enqueue(conn: AsyncConnection, alert_ids: Sequence[UUID], now: datetime) -> int:
+async def enqueue(
+    conn: AsyncConnection, alert_ids: Sequence[UUID], now: datetime, *, accounts_only: Collection[str] = ()
+) -> int:
     """Write one delivery for each of the alerts and each enabled endpoint whose filters it passes; how many are new.
 
-    Quiet alerts go to nobody. Call it in the alerts' own transaction. Repeating it adds nothing.
+    Quiet alerts go to nobody, and those about no single account to no endpoint whose target is in `accounts_only`.
+    Call it in the alerts' own transaction. Repeating it adds nothing.
     """
     source = (
         select(func.gen_random_uuid(), alerts.c.id, endpoints.c.id, literal(now, Instant), literal(now, Instant))
         .select_from(
-            alerts.outerjoin(accounts, accounts.c.account_id == alerts.c.account_id).join(endpoints, _passes())
+            alerts.outerjoin(accounts, accounts.c.account_id == alerts.c.account_id).join(
+                endpoints, _passes(accounts_only)
+            )
         )
         .where(alerts.c.id == func.any(literal(list(alert_ids), ARRAY(Uuid))))
         # An endpoint that is being deleted is waited for and left out; else the foreign key would fail the caller.
@@ -72,12 +77,14 @@ async def enqueue(conn: AsyncConnection, alert_ids: Sequence[UUID], now: datetim
     return (await conn.execute(statement)).rowcount
 
 
-def _passes() -> ColumnElement[bool]:
+def _passes(accounts_only: Collection[str]) -> ColumnElement[bool]:
     rule_id = cast(alerts.c.rule_id, Text)
     rule_matches = or_(rule_id == func.any(endpoints.c.rules), alerts.c.rule == func.any(endpoints.c.rules))
+    takes_accounts_only = endpoints.c.target == func.any(literal(list(accounts_only), ARRAY(Text)))
     return and_(
         endpoints.c.enabled,
         ~alerts.c.quiet,
+        or_(alerts.c.account_id.is_not(None), ~takes_accounts_only),
         _one_of(alerts.c.type, endpoints.c.event_types),
         or_(endpoints.c.rules.is_(None), rule_matches),
         _one_of(alerts.c.data.op("->>")("band"), endpoints.c.bands),

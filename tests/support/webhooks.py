@@ -16,6 +16,7 @@ from standardwebhooks.webhooks import Webhook
 
 from service.delivery.attempt import AttemptOutcome
 from service.delivery.retry import RetryPolicy
+from service.delivery.targets import ACCOUNTS_ONLY
 from service.delivery.worker import run
 from service.ids import new_id
 from service.secrets import Vault, new_webhook_secret
@@ -116,7 +117,7 @@ async def add_account(engine: AsyncEngine, account_id: str, **attributes: str) -
         await conn.execute(insert(accounts).values(account_id=account_id, **attributes))
 
 
-async def add_alert(engine: AsyncEngine, account_id: str, sequence: int = 1, **more: Any) -> UUID:
+async def add_alert(engine: AsyncEngine, account_id: str | None, sequence: int | None = 1, **more: Any) -> UUID:
     """An alert and its deliveries, in one transaction as the service writes them."""
     alert_id = new_id()
     row: dict[str, Any] = {
@@ -128,7 +129,7 @@ async def add_alert(engine: AsyncEngine, account_id: str, sequence: int = 1, **m
     }
     async with engine.begin() as conn:
         await conn.execute(insert(alerts).values(id=alert_id, account_id=account_id, sequence=sequence, **row))
-        await deliveries.enqueue(conn, [alert_id], datetime.now(UTC))
+        await deliveries.enqueue(conn, [alert_id], datetime.now(UTC), accounts_only=ACCOUNTS_ONLY)
     return alert_id
 
 
