@@ -13,6 +13,7 @@ from service.delivery.attempt import AttemptOutcome, Carrier
 from service.delivery.resolver import Resolver
 from service.delivery.retry import STANDARD, GaveUp, RetryPolicy, Succeeded
 from service.delivery.slots import UNPROVEN, Slots
+from service.delivery.targets import COALESCED
 from service.delivery.tokens import Tokens
 from service.delivery.transport import open_session
 from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_SECONDS
@@ -132,6 +133,7 @@ class _Worker:
                     self._lease_seconds,
                     room=self._slots.room(),
                     room_otherwise=UNPROVEN,
+                    coalesced=COALESCED,
                 )
         except Exception as error:
             if not is_transient(error):
