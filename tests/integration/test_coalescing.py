@@ -135,6 +135,17 @@ async def test_a_sender_whose_lease_lapsed_can_t_bring_back_what_was_superseded(
         assert await state_of(conn, older) == "superseded"
 
 
+async def test_the_newest_is_taken_over_from_a_sender_whose_lease_lapsed(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    older, newest = [await add_alert(engine, "acme", sequence) for sequence in (1, 2)]
+    async with engine.begin() as conn:
+        assert alert_ids(await claim(conn, lease_seconds=5)) == [newest]
+        again = {"state": "pending", "finished_at": None, "due_at": datetime.now(UTC) - timedelta(hours=1)}
+        await conn.execute(table.update().where(table.c.alert_id == older).values(again))
+        assert alert_ids(await claim(conn, seconds_on=10, limit=1)) == [newest]
+        assert await state_of(conn, older) == "superseded"
+
+
 async def test_an_older_one_that_failed_gives_way_though_its_next_attempt_is_not_due(engine: AsyncEngine) -> None:
     await add_endpoint(engine, URL, target="hubspot")
     older = await add_alert(engine, "acme", 1)
