@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scoring.crossings import Crossing
 from scoring.policy import Policy
 from service.changes import Crossed
+from service.delivery.targets import ACCOUNTS_ONLY
 from service.ids import new_id
 from service.storage import alerts, deliveries, digests
 from service.storage.alerts import AlertRow
@@ -91,7 +92,7 @@ async def tell(connection: AsyncConnection, digest: UUID, now: datetime, base_ur
     }
     row = _alert(digest, about, base_url)
     await alerts.insert(connection, [row], now)
-    await deliveries.enqueue(connection, [row.id], now)
+    await deliveries.enqueue(connection, [row.id], now, accounts_only=ACCOUNTS_ONLY)
 
 
 def _alert(digest: UUID, about: dict[str, Any], base_url: str) -> AlertRow:

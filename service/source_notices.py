@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.delivery.targets import ACCOUNTS_ONLY
 from service.digests import TYPE
 from service.ids import new_id
 from service.storage import alerts, deliveries
@@ -28,7 +29,7 @@ async def tell(connection: AsyncConnection, notice: Notice, now: datetime, base_
     """Write the alert with its deliveries, in the transaction that begins or ends the outage."""
     row = _alert(notice, base_url)
     await alerts.insert(connection, [row], now)
-    await deliveries.enqueue(connection, [row.id], now)
+    await deliveries.enqueue(connection, [row.id], now, accounts_only=ACCOUNTS_ONLY)
 
 
 def _alert(notice: Notice, base_url: str) -> AlertRow:

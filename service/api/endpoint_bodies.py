@@ -8,11 +8,12 @@ from pydantic import AfterValidator, Field
 from service.api.bodies import StrictModel
 from service.api.paths import printable
 from service.api.problems import FieldError, invalid
-from service.delivery.destinations import check_headers, check_url
-from service.delivery.targets import TARGETS
+from service.delivery.destinations import KAFKA_SCHEME, check_destination, check_headers
+from service.delivery.targets import TARGETS, target_of
 from service.errors import HealthError
 from service.secrets import Vault
 from service.settings import Settings
+from service.storage.endpoints import Endpoint
 
 EventType = Literal[
     "health.threshold.crossed",
@@ -75,7 +76,9 @@ def changed_columns(patch: EndpointPatch, settings: Settings, vault: Vault) -> A
 
 def _checked(columns: dict[str, Any], settings: Settings, vault: Vault) -> dict[str, Any]:
     if "url" in columns:
-        columns["url"] = _checked_url(columns["url"], settings)
+        # A patch need not name the target: then `check_change` has the last word, when the stored one is known.
+        likely = "kafka" if columns["url"].startswith(KAFKA_SCHEME) else "standard"
+        columns["url"] = _checked_url(columns["url"], columns.get("target", likely), settings)
     if headers := columns.get("headers"):
         try:
             check_headers(headers)
@@ -87,9 +90,15 @@ def _checked(columns: dict[str, Any], settings: Settings, vault: Vault) -> dict[
     return columns
 
 
-def _checked_url(url: str, settings: Settings) -> str:
+def check_change(columns: dict[str, Any], changed: Endpoint, settings: Settings) -> None:
+    """Refuses a change of URL or target after which they don't go together."""
+    if columns.keys() & {"url", "target"}:
+        _checked_url(changed.url, changed.target, settings)
+
+
+def _checked_url(url: str, target: str, settings: Settings) -> str:
     try:
-        return check_url(url, allow_http=settings.webhook_allow_http, allow=settings.webhook_allow_networks)
+        return check_destination(url, target_of(target), settings)
     except HealthError as error:
         raise _refused("url", error) from None
 

@@ -11,7 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.auth import READ, WRITE
 from service.api.bodies import body_of
 from service.api.deps import Api
-from service.api.endpoint_bodies import EXAMPLE, EndpointBody, EndpointPatch, all_columns, changed_columns
+from service.api.endpoint_bodies import (
+    EXAMPLE,
+    EndpointBody,
+    EndpointPatch,
+    all_columns,
+    changed_columns,
+    check_change,
+)
 from service.api.openapi import takes
 from service.api.pages import PageQuery
 from service.api.problems import not_found
@@ -123,7 +130,10 @@ async def change_endpoint(
     """What isn't given stays. Messages that waited while it was disabled go out when it is enabled again."""
     columns = changed_columns(body, api.settings, api.vault)
     async with api.engine.begin() as connection:
-        return _shown(await endpoints.change(connection, endpoint_id, columns, api.clock()))
+        changed = await endpoints.change(connection, endpoint_id, columns, api.clock())
+        if changed is not None:
+            check_change(columns, changed, api.settings)  # what it raises rolls the change back
+        return _shown(changed)
 
 
 @router.delete("/{endpoint_id}", status_code=204, summary="Delete a webhook endpoint", dependencies=WRITE)

@@ -9,11 +9,15 @@ from datetime import UTC, datetime
 import structlog
 from aiohttp import ClientSession
 
+from service.delivery.authorized import send_authorized
 from service.delivery.prepare import prepare
 from service.delivery.recording import Recorder
+from service.delivery.records import publish
 from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded, decide
+from service.delivery.tokens import Tokens
 from service.delivery.transport import Failure, Reply, send
 from service.errors import HealthError
+from service.publishing import Publisher, RawRecord
 from service.secrets import Vault
 from service.settings import Settings
 from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery, State
@@ -39,6 +43,8 @@ class Carrier:
 
     recorder: Recorder
     session: ClientSession
+    tokens: Tokens
+    publisher: Publisher
     vault: Vault
     settings: Settings
     policy: RetryPolicy
@@ -75,12 +81,19 @@ class Carrier:
 
     async def _send(self, delivery: ClaimedDelivery, now: datetime) -> Reply:
         try:
-            request = prepare(delivery, self.vault, self.settings, now)
+            prepared = prepare(delivery, self.vault, self.settings, now)
         except HealthError as error:
             return Reply(failure="prepare", error=str(error))
         except Exception as error:  # noqa: BLE001 - one message that can't be built must not stop the others
             return Reply(failure="prepare", error=f"the message can't be built ({type(error).__name__})")
-        return await send(self.session, request, self.settings.webhook_timeout_seconds)
+        timeout = self.settings.webhook_timeout_seconds
+        if isinstance(prepared, RawRecord):
+            return await publish(self.publisher, prepared, timeout)
+        if prepared.credentials is None:
+            return await send(self.session, prepared, timeout)
+        return await send_authorized(
+            self.session, self.tokens, delivery.endpoint_id, prepared.credentials, prepared, timeout
+        )
 
 
 def _state(outcome: Outcome, now: datetime) -> tuple[State, datetime]:

@@ -1,7 +1,7 @@
 """Claiming what may be sent now: due, where there is room, and within the rate limits."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -20,6 +20,7 @@ async def claim(
     *,
     room: Mapping[UUID, int],
     room_otherwise: int,
+    coalesced: Collection[str] = (),
 ) -> list[ClaimedDelivery]:
     """As `deliveries.claim`, and no more than each endpoint's rate limit allows, over all who claim."""
     limited = await paces.hold(connection)
@@ -27,7 +28,13 @@ async def claim(
     allowed = {each.id: kept[each.id].allowance(now) if each.id in kept else 0 for each in limited}
     narrowed = {endpoint: min(most, room.get(endpoint, room_otherwise)) for endpoint, most in allowed.items()}
     claimed = await deliveries.claim(
-        connection, limit, now, lease_seconds, room={**room, **narrowed}, room_otherwise=room_otherwise
+        connection,
+        limit,
+        now,
+        lease_seconds,
+        room={**room, **narrowed},
+        room_otherwise=room_otherwise,
+        coalesced=coalesced,
     )
     sent = Counter(each.endpoint_id for each in claimed if each.endpoint_id in kept)
     await paces.keep(connection, {endpoint: kept[endpoint].after(count, now) for endpoint, count in sent.items()})

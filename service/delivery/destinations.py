@@ -1,4 +1,4 @@
-"""What an endpoint may name: its URL and additional headers. Checked when it is created, for a clear message.
+"""What an endpoint may name: its URL or topic, and additional headers. Checked when it is created, for a clear message.
 
 The URL check is a courtesy, not the guard: a name can resolve to anything by the time it is used, so `transport`
 checks every address again when it connects.
@@ -11,16 +11,21 @@ from ipaddress import IPv6Address
 from yarl import URL
 
 from service.delivery.addresses import Network, permitted
+from service.delivery.targets.target import Target
 from service.errors import HealthError
+from service.settings import Settings
+from service.topics import dead_letter_topic
 
 LONGEST_URL = 2048
 MOST_HEADERS = 20
 LARGEST_HEADERS = 4096
+KAFKA_SCHEME = "kafka:"
 
 _NAME = re.compile(r"(?=.{1,254}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?")
 _NUMERIC_END = re.compile(r"(^|.*\.)([0-9]+|0x[0-9a-f]*)\.?")
 _DOTTED_QUAD = re.compile(r"(0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){3}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOPIC = re.compile(r"(?!\.{1,2}$)(?!__)[a-zA-Z0-9._-]{1,249}")
 _PUBLIC_ONLY = "Use a public address, or have the operator add its range to HEALTH_WEBHOOK_ALLOW_NETWORKS"
 _OURS = frozenset(
     {
@@ -40,6 +45,32 @@ _OURS = frozenset(
         "user-agent",
     }
 )
+
+
+def check_destination(text: str, target: Target, settings: Settings) -> str:
+    """The URL of an endpoint of `target`: `kafka:TOPIC` for one that goes over Kafka, else what `check_url` accepts.
+
+    Raises `HealthError` that names the field `url`, as that does.
+    """
+    if target.transport == "kafka":
+        return _check_topic(text, settings)
+    return check_url(text, allow_http=settings.webhook_allow_http, allow=settings.webhook_allow_networks)
+
+
+def _check_topic(text: str, settings: Settings) -> str:
+    topic = topic_of(text)
+    if not text.startswith(KAFKA_SCHEME) or not _TOPIC.fullmatch(topic):
+        raise HealthError("url must be kafka: and the name of a topic", "Write it as kafka:health-alerts")
+    # Alerts there would be refused as events, and many refused records stop the consumers.
+    ours = [*settings.topics.values(), *(dead_letter_topic(topic) for topic in settings.topics.values())]
+    if topic in ours:
+        raise HealthError("url must not name a topic that the service reads or keeps itself", "Use another topic")
+    return text
+
+
+def topic_of(url: str) -> str:
+    """The topic of a URL that `check_destination` has accepted for Kafka."""
+    return url.removeprefix(KAFKA_SCHEME)
 
 
 def check_url(text: str, *, allow_http: bool, allow: Sequence[Network]) -> str:

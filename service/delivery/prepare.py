@@ -1,30 +1,36 @@
-"""From a claimed delivery to a signed request. Pure but for the vault, which only computes."""
+"""From a claimed delivery to a signed request, or a record. Pure but for the vault, which only computes."""
 
 from datetime import datetime
 
 import msgspec
+from yarl import URL
 
 from service.delivery import keyring
-from service.delivery.destinations import check_url, is_ours
+from service.delivery.destinations import check_destination, is_ours
+from service.delivery.records import record_of
 from service.delivery.signing import sign
 from service.delivery.targets import target_of
 from service.delivery.targets.message import Message
 from service.delivery.transport import Request
+from service.publishing import RawRecord
 from service.secrets import Vault
 from service.settings import Settings
 from service.storage.deliveries import ClaimedDelivery
 
 
-def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: datetime) -> Request:
+def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: datetime) -> Request | RawRecord:
     """The request of an attempt made at `now`. Every attempt has the same id and body, and a signature of its own.
 
     The URL is checked again, as the operator may have closed since what was open when the endpoint was created.
     Raises `HealthError` or `ValueError` if there is nothing that could be sent.
     """
-    url = check_url(delivery.url, allow_http=settings.webhook_allow_http, allow=settings.webhook_allow_networks)
     target = target_of(delivery.target)
+    url = check_destination(delivery.url, target, settings)
     options = msgspec.json.decode(vault.open(delivery.options) if delivery.options else b"{}", type=target.options)
-    body = target.build(Message(delivery.alert_id, delivery.type, delivery.created_at, delivery.data), options)
+    message = Message(delivery.alert_id, delivery.type, delivery.created_at, delivery.data)
+    body = target.build(message, options)
+    if target.transport == "kafka":
+        return record_of(url, message, body)
     secrets = keyring.signing(keyring.load(vault.open(delivery.secret)), now)
     headers = {
         **(_additional(vault.open(delivery.headers)) if delivery.headers else {}),
@@ -33,7 +39,16 @@ def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: da
         "User-Agent": "account-health",
         **sign(secrets, str(delivery.alert_id), now, body.content),
     }
-    return Request(f"{url}{body.path}", headers, body.content, body.method)
+    credentials = target.credentials(options) if target.credentials else None
+    return Request(_joined(url, body.path), headers, body.content, body.method, credentials)
+
+
+def _joined(url: str, path: str) -> str:
+    """`path` below the URL's own; a query stays behind it."""
+    if not path:
+        return url
+    base = URL(url)
+    return str(base.with_path(base.raw_path.rstrip("/") + path, encoded=True, keep_query=True))
 
 
 def _additional(opened: bytes) -> dict[str, str]:

@@ -14,22 +14,24 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from service.delivery.addresses import Network, permitted
+from service.delivery.targets.target import Credentials
 
 KEEP_BYTES = 4_096
 READ_BYTES = 65_536
 IDLE_SECONDS = 4.0  # under the 5 s after which many servers hang up, or their hanging up would look like a failure
 
-Failure = Literal["address", "connection", "name", "prepare", "protocol", "timeout", "tls"]
+Failure = Literal["address", "connection", "name", "prepare", "protocol", "timeout", "tls", "token"]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send, ready and signed."""
+    """What to send, ready and signed; with `credentials`, a bearer token that they fetch is still to be added."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
     method: str = "POST"
+    credentials: Credentials | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,13 @@ def _guard(allow: Sequence[Network]) -> Callable[[aiohttp.AddrInfoType], socket.
     return open_socket
 
 
-async def send(session: aiohttp.ClientSession, request: Request, timeout_seconds: float) -> Reply:
+async def send(
+    session: aiohttp.ClientSession, request: Request, timeout_seconds: float, *, keep_bytes: int = KEEP_BYTES
+) -> Reply:
     """Send the request; what goes wrong is in the reply, nothing is raised but cancellation.
 
     It takes no longer than `timeout_seconds`, name look-up and slow answers included. A redirect is an answer and
-    not followed. Once there is a status it stands, whatever becomes of the body.
+    not followed. Once there is a status it stands, whatever becomes of the body, whose first `keep_bytes` are kept.
     """
     reply: Reply | None = None
     excerpt = bytearray()
@@ -100,7 +104,7 @@ async def send(session: aiohttp.ClientSession, request: Request, timeout_seconds
             ) as response,
         ):
             reply = Reply(response.status, response.headers.get("Retry-After"))
-            await _read_start(response, excerpt)
+            await _read_start(response, excerpt, keep_bytes)
     except TimeoutError:
         reply = reply or Reply(failure="timeout", error=f"no answer within {timeout_seconds:g} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -108,7 +112,7 @@ async def send(session: aiohttp.ClientSession, request: Request, timeout_seconds
     return replace(reply, excerpt=bytes(excerpt))
 
 
-async def _read_start(response: aiohttp.ClientResponse, excerpt: bytearray) -> None:
+async def _read_start(response: aiohttp.ClientResponse, excerpt: bytearray, keep_bytes: int) -> None:
     """Collect the body's start. Reading to its end leaves the connection usable; a long body is cut by closing it."""
     seen = 0
     while seen < READ_BYTES:
@@ -116,7 +120,7 @@ async def _read_start(response: aiohttp.ClientResponse, excerpt: bytearray) -> N
         if not chunk:
             return
         seen += len(chunk)
-        excerpt += chunk[: KEEP_BYTES - len(excerpt)]
+        excerpt += chunk[: keep_bytes - len(excerpt)]
     response.close()
 
 

@@ -19,9 +19,12 @@ from service.delivery.recording import Recorder
 from service.delivery.resolver import Resolver
 from service.delivery.retry import STANDARD, GaveUp, RetryPolicy, Succeeded
 from service.delivery.slots import UNPROVEN, Slots
+from service.delivery.targets import COALESCED
+from service.delivery.tokens import Tokens
 from service.delivery.transport import open_session
 from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_LATENCY_SECONDS, DELIVERY_SECONDS
 from service.probes import POSTGRES_AWAY, Pulse, serve_probes
+from service.publishing import Publisher
 from service.secrets import Vault
 from service.settings import Settings
 from service.storage import deliveries
@@ -46,7 +49,7 @@ def _ignore(_: AttemptOutcome) -> None:
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Deliver until `stop` is set, as a process of its own, with metrics and probes."""
-    engine = create_engine(settings, "deliver")
+    engine = create_engine(settings, "deliver", planned_anew=True)
     pulse = Pulse("deliver", settings.watchdog_seconds)
     try:
         async with serve_probes(settings, pulse):
@@ -88,12 +91,16 @@ async def run(
     """
     resolver = resolver or Resolver(min(settings.webhook_concurrency, MOST_RESOLVER_THREADS))
     vault = Vault(settings.encryption_key)
+    publisher = Publisher(settings)
     try:
         async with open_session(settings.webhook_allow_networks, resolver) as session:
-            carrier = Carrier(Recorder(engine), session, vault, settings, policy, observe)
+            carrier = Carrier(
+                Recorder(engine), session, Tokens(session, settings), publisher, vault, settings, policy, observe
+            )
             pulse = pulse or Pulse("deliver", settings.watchdog_seconds)
             await _Worker(engine, carrier, lease_seconds, poll_seconds, pulse).work(stop)
     finally:
+        await publisher.stop()
         await resolver.close()
 
 
@@ -145,6 +152,7 @@ class _Worker:
                     self._lease_seconds,
                     room=self._slots.room(time.monotonic()),
                     room_otherwise=UNPROVEN,
+                    coalesced=COALESCED,
                 )
         except Exception as error:
             if not is_transient(error):

@@ -11,11 +11,27 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Text, Uuid, and_, cast, func, insert, literal, null, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    TextClause,
+    Uuid,
+    and_,
+    cast,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.storage.coalescing import COALESCING, times
 from service.storage.endpoints import disable
 from service.storage.tables import Instant, accounts, alerts, deliveries, delivery_attempts
 from service.storage.tables import webhook_endpoints as endpoints
@@ -54,15 +70,20 @@ class Attempt:
     response: str | None = field(repr=False)
 
 
-async def enqueue(conn: AsyncConnection, alert_ids: Sequence[UUID], now: datetime) -> int:
+async def enqueue(
+    conn: AsyncConnection, alert_ids: Sequence[UUID], now: datetime, *, accounts_only: Collection[str] = ()
+) -> int:
     """Write one delivery for each of the alerts and each enabled endpoint whose filters it passes; how many are new.
 
-    Quiet alerts go to nobody. Call it in the alerts' own transaction. Repeating it adds nothing.
+    Quiet alerts go to nobody, and those about no single account to no endpoint whose target is in `accounts_only`.
+    Call it in the alerts' own transaction. Repeating it adds nothing.
     """
     source = (
         select(func.gen_random_uuid(), alerts.c.id, endpoints.c.id, literal(now, Instant), literal(now, Instant))
         .select_from(
-            alerts.outerjoin(accounts, accounts.c.account_id == alerts.c.account_id).join(endpoints, _passes())
+            alerts.outerjoin(accounts, accounts.c.account_id == alerts.c.account_id).join(
+                endpoints, _passes(accounts_only)
+            )
         )
         .where(alerts.c.id == func.any(literal(list(alert_ids), ARRAY(Uuid))))
         # An endpoint that is being deleted is waited for and left out; else the foreign key would fail the caller.
@@ -73,12 +94,14 @@ async def enqueue(conn: AsyncConnection, alert_ids: Sequence[UUID], now: datetim
     return (await conn.execute(statement)).rowcount
 
 
-def _passes() -> ColumnElement[bool]:
+def _passes(accounts_only: Collection[str]) -> ColumnElement[bool]:
     rule_id = cast(alerts.c.rule_id, Text)
     rule_matches = or_(rule_id == func.any(endpoints.c.rules), alerts.c.rule == func.any(endpoints.c.rules))
+    takes_accounts_only = endpoints.c.target == func.any(literal(list(accounts_only), ARRAY(Text)))
     return and_(
         endpoints.c.enabled,
         ~alerts.c.quiet,
+        or_(alerts.c.account_id.is_not(None), ~takes_accounts_only),
         _one_of(alerts.c.type, endpoints.c.event_types),
         or_(endpoints.c.rules.is_(None), rule_matches),
         _one_of(alerts.c.data.op("->>")("band"), endpoints.c.bands),
@@ -92,7 +115,16 @@ def _one_of(value: ColumnElement[str], wanted: ColumnElement[Sequence[str]]) -> 
     return or_(wanted.is_(None), value == func.any(wanted))
 
 
-_CLAIM = text("""
+_SENDABLE = """
+SELECT claimed.id, claimed.lease, claimed.leased_until, claimed.attempts + 1 AS attempt, claimed.endpoint_id,
+       endpoint.url, endpoint.target, endpoint.secret, endpoint.headers, endpoint.options,
+       claimed.alert_id, alert.type, alert.created_at, CAST(alert.data AS text) AS data
+FROM claimed
+JOIN webhook_endpoints AS endpoint ON endpoint.id = claimed.endpoint_id
+JOIN alerts AS alert ON alert.id = claimed.alert_id
+"""
+
+_CLAIMING = """
 WITH room AS (
     SELECT endpoint.id, endpoint.ordered, least(coalesce(given.room, :room_otherwise), :limit) AS free
     FROM webhook_endpoints AS endpoint
@@ -123,13 +155,9 @@ claimed AS (
     FROM picked WHERE deliveries.id = picked.id
     RETURNING deliveries.*
 )
-SELECT claimed.id, claimed.lease, claimed.leased_until, claimed.attempts + 1 AS attempt, claimed.endpoint_id,
-       endpoint.url, endpoint.target, endpoint.secret, endpoint.headers, endpoint.options,
-       claimed.alert_id, alert.type, alert.created_at, CAST(alert.data AS text) AS data
-FROM claimed
-JOIN webhook_endpoints AS endpoint ON endpoint.id = claimed.endpoint_id
-JOIN alerts AS alert ON alert.id = claimed.alert_id
-""")
+"""
+_CLAIM = text(_CLAIMING + _SENDABLE)
+_COALESCE = text(COALESCING + _SENDABLE)
 
 
 async def claim(
@@ -140,26 +168,29 @@ async def claim(
     *,
     room: Mapping[UUID, int],
     room_otherwise: int,
+    coalesced: Collection[str] = (),
 ) -> list[ClaimedDelivery]:
     """Up to `limit` due deliveries, for this caller alone until the lease lapses.
 
     Fair: an endpoint gets no more than there is `room` for, or `room_otherwise` if that doesn't name it; and every
     endpoint gets its first before any gets its second. Deliveries that another claims at this moment are passed
-    over, not waited for. For an `ordered` endpoint only an account's earliest unfinished delivery is due.
+    over, not waited for. For an `ordered` endpoint only an account's earliest unfinished delivery is due; for one
+    whose target is in `coalesced` only its newest, as `service.storage.coalescing` says, and the older are superseded.
     """
-    rows = await conn.execute(
-        _CLAIM,
-        {
-            "limit": limit,
-            "now": now,
-            "lease": uuid4(),
-            "leased_until": now + timedelta(seconds=lease_seconds),
-            "room_otherwise": room_otherwise,
-            "ids": list(room),
-            "rooms": list(room.values()),
-        },
-    )
-    return [ClaimedDelivery(**row._mapping) for row in rows]
+    lease = {"lease": uuid4(), "leased_until": now + timedelta(seconds=lease_seconds)}
+    given = {"room_otherwise": room_otherwise, "ids": list(room), "rooms": list(room.values())}
+    claimed = await _sendable(conn, _CLAIM, {"limit": limit, "now": now, **lease, **given})
+    ids = [each.id for each in claimed if each.target in coalesced]
+    if not ids:
+        return claimed
+    newest = await _sendable(conn, _COALESCE, {"ids": ids, **lease, **times(now)})
+    return [each for each in claimed if each.target not in coalesced] + newest
+
+
+async def _sendable(
+    conn: AsyncConnection, statement: TextClause, values: Mapping[str, object]
+) -> list[ClaimedDelivery]:
+    return [ClaimedDelivery(**row._mapping) for row in await conn.execute(statement, values)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

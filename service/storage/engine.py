@@ -21,10 +21,17 @@ _BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin"
 """Batches look up thousands of rows by key: what that costs must not grow with the table, whatever the statistics."""
 
 
-def create_engine(settings: Settings, application: str, *, by_key: bool = False) -> AsyncEngine:
+_PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
+"""A queue is long now and short then: a plan that was made for any values, once, does for neither."""
+
+
+def create_engine(
+    settings: Settings, application: str, *, by_key: bool = False, planned_anew: bool = False
+) -> AsyncEngine:
     """An engine whose connections show up in pg_stat_activity as `account-health <application>`.
 
-    With `by_key` rows are found through indexes only: for those that write batches of accounts.
+    With `by_key` rows are found through indexes only: for those that write batches of accounts. With `planned_anew`
+    every statement is planned for its values: for those that take from a queue.
     READ COMMITTED is enough: writers lock the rows they read, in sorted order, and progress is compare-and-set.
     """
     return create_async_engine(
@@ -42,6 +49,7 @@ def create_engine(settings: Settings, application: str, *, by_key: bool = False)
                 "idle_in_transaction_session_timeout": "15000" if by_key else "60000",
                 "jit": "off",
                 **(_BY_KEY if by_key else {}),
+                **(_PLANNED_ANEW if planned_anew else {}),
             },
         },
     )

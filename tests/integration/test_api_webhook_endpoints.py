@@ -116,6 +116,28 @@ async def test_an_endpoint_that_can_t_be_is_refused_by_field(api: Api) -> None:
     assert (await api.get("/v1/webhook-endpoints")).items == []
 
 
+async def test_the_url_has_to_be_one_of_the_target(api: Api) -> None:
+    kafka, web = {"url": "kafka:health-alerts", "target": "kafka"}, {"url": URL, "target": "standard"}
+    for body in ({**kafka, "target": "standard"}, {"url": kafka["url"]}, {**web, "target": "kafka"}):
+        answer = await api.post("/v1/webhook-endpoints", body)
+        assert (answer.status, answer.fields) == (422, ["url"]), body
+    created = (await api.post("/v1/webhook-endpoints", kafka)).json
+    path = f"/v1/webhook-endpoints/{created['id']}"
+    for change in ({"url": URL}, {"target": "standard"}, web | {"target": "kafka"}):
+        answer = await api.patch(path, change)
+        assert (answer.status, answer.fields) == (422, ["url"]), change
+        assert (await api.get(path)).json["url"] == kafka["url"]
+    good: list[dict[str, Any]] = [
+        {"url": "kafka:other"},
+        {"enabled": False},
+        web,
+        {"url": "https://other.example.com/"},
+    ]
+    for patch in good:
+        assert (await api.patch(path, patch)).status == 200, patch
+    assert (await api.patch(path, {"url": "kafka:other-alerts"})).fields == ["url"]
+
+
 async def test_without_an_encryption_key_the_remedy_is_named(database_url: str, engine: AsyncEngine) -> None:
     settings = settings_for(database_url, "127.0.0.1:1", "", encryption_key=None)
     async with running(settings, await make_key(engine, "admin")) as api:

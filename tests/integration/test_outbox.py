@@ -10,21 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.ids import new_id
 from service.storage import deliveries, delivery_log, endpoints
-from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery, State
+from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery
 from service.storage.tables import deliveries as table
-from tests.support.webhooks import add_account, add_alert, add_endpoint, states
+from tests.support.webhooks import add_account, add_alert, add_endpoint, record, states
 
 pytestmark = pytest.mark.anyio
 NOW = datetime.now(UTC)
 RULE = uuid4()
-
-
-async def record(
-    conn: AsyncConnection, delivery: ClaimedDelivery, made: Attempt, state: State, due_at: datetime, now: datetime
-) -> bool:
-    """Whether one result was written."""
-    attempted = Attempted(delivery=delivery, attempt=made, state=state, due_at=due_at)
-    return await deliveries.record(conn, [attempted], now) == {delivery.id}
 
 
 async def claim(

@@ -11,16 +11,18 @@ from uuid import UUID
 
 from aiohttp import web
 from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from standardwebhooks.webhooks import Webhook
 
 from service.delivery.attempt import AttemptOutcome
 from service.delivery.retry import RetryPolicy
+from service.delivery.targets import ACCOUNTS_ONLY
 from service.delivery.worker import run
 from service.ids import new_id
 from service.secrets import Vault, new_webhook_secret
 from service.settings import Settings
 from service.storage import deliveries, endpoints
+from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery, State
 from service.storage.endpoints import NewEndpoint
 from service.storage.tables import accounts, alerts
 from service.storage.tables import deliveries as deliveries_table
@@ -116,7 +118,7 @@ async def add_account(engine: AsyncEngine, account_id: str, **attributes: str) -
         await conn.execute(insert(accounts).values(account_id=account_id, **attributes))
 
 
-async def add_alert(engine: AsyncEngine, account_id: str, sequence: int = 1, **more: Any) -> UUID:
+async def add_alert(engine: AsyncEngine, account_id: str | None, sequence: int | None = 1, **more: Any) -> UUID:
     """An alert and its deliveries, in one transaction as the service writes them."""
     alert_id = new_id()
     row: dict[str, Any] = {
@@ -128,8 +130,16 @@ async def add_alert(engine: AsyncEngine, account_id: str, sequence: int = 1, **m
     }
     async with engine.begin() as conn:
         await conn.execute(insert(alerts).values(id=alert_id, account_id=account_id, sequence=sequence, **row))
-        await deliveries.enqueue(conn, [alert_id], datetime.now(UTC))
+        await deliveries.enqueue(conn, [alert_id], datetime.now(UTC), accounts_only=ACCOUNTS_ONLY)
     return alert_id
+
+
+async def record(
+    conn: AsyncConnection, delivery: ClaimedDelivery, made: Attempt, state: State, due_at: datetime, now: datetime
+) -> bool:
+    """Record one result, as the recorder does many; whether it was written."""
+    attempted = Attempted(delivery=delivery, attempt=made, state=state, due_at=due_at)
+    return await deliveries.record(conn, [attempted], now) == {delivery.id}
 
 
 async def states(engine: AsyncEngine) -> list[str]:

@@ -3,11 +3,23 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from service.delivery.targets.hubspot import HUBSPOT
+from service.delivery.targets.kafka import KAFKA
+from service.delivery.targets.salesforce import SALESFORCE
 from service.delivery.targets.standard import STANDARD
 from service.delivery.targets.target import Target
 from service.errors import HealthError
 
-TARGETS: Mapping[str, Target] = MappingProxyType({"standard": STANDARD})
+TARGETS: Mapping[str, Target] = MappingProxyType(
+    {
+        "standard": STANDARD,
+        "hubspot": HUBSPOT,
+        "kafka": KAFKA,
+        "salesforce": SALESFORCE,
+    }
+)
+ACCOUNTS_ONLY = frozenset(name for name, target in TARGETS.items() if target.accounts_only)
+COALESCED = frozenset(name for name, target in TARGETS.items() if target.coalesced)
 
 
 def target_of(name: str) -> Target:

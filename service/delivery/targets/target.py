@@ -1,8 +1,8 @@
 """What a target is: how it writes a message, what it has to be told, and when it counts as received."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -15,7 +15,7 @@ class Credentials:
 
     token_url: str
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
 
 
 def received(_status: int, _excerpt: bytes) -> str | None:
@@ -30,6 +30,8 @@ class Target:
     `refusal` reads the start of a 2xx answer, and says why the message was refused all the same, or None.
     `credentials`, made from the options, fetch the bearer token that requests carry, if the target wants one.
     `coalesced` messages are a state, not a story: of several of an account, only the newest has to arrive.
+    `accounts_only` targets are not sent what is about no single account: digests and notices.
+    `transport` is what carries the messages, and so what the URL of an endpoint has to look like.
     """
 
     build: Callable[[Message, Any], Body]
@@ -37,3 +39,5 @@ class Target:
     refusal: Callable[[int, bytes], str | None] = received
     credentials: Callable[[Any], Credentials] | None = None
     coalesced: bool = False
+    accounts_only: bool = False
+    transport: Literal["http", "kafka"] = "http"

@@ -1,0 +1,42 @@
+"""A message as a record of the service's own Kafka, in place of an HTTP request."""
+
+import asyncio
+from http import HTTPStatus
+
+from service.delivery.destinations import topic_of
+from service.delivery.targets.message import Body, Message
+from service.delivery.transport import Reply
+from service.publishing import NotPublishedError, Publisher, RawRecord, RecordTooLargeError
+
+CONFIRMED = Reply(status=HTTPStatus.OK)
+"""Kafka's confirmation counts as a 200, so that an attempt reads the same whatever carried it."""
+
+
+def record_of(url: str, message: Message, body: Body) -> RawRecord:
+    """The record of a message: an account's are in one partition, and so in order; those about many go anywhere."""
+    account_id = message.facts.account_id
+    return RawRecord(
+        topic=topic_of(url),
+        key=None if account_id is None else account_id.encode(),
+        value=body.content,
+        headers=(("webhook-id", str(message.id).encode()), ("content-type", body.content_type.encode())),
+    )
+
+
+async def publish(publisher: Publisher, record: RawRecord, timeout_seconds: float) -> Reply:
+    """Publish the record and wait for every in-sync replica; what goes wrong is in the reply.
+
+    It takes no longer than `timeout_seconds`, connecting included.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await publisher.publish([record])
+    except RecordTooLargeError:
+        return Reply(failure="protocol", error="the topic takes no record of this size")
+    except (NotPublishedError, TimeoutError) as error:
+        # Not the error's text, which names brokers.
+        cause = type(error.__cause__ or error).__name__
+        return Reply(
+            failure="connection", error=f"Kafka did not confirm the record: it is away, or has no such topic ({cause})"
+        )
+    return CONFIRMED

@@ -1,0 +1,257 @@
+"""Endpoints that hold a state: of an account's messages the newest goes out, once a minute, none that is older."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from aiohttp import web
+from sqlalchemy import event, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service.delivery.targets import COALESCED
+from service.storage import deliveries
+from service.storage.deliveries import Attempt, ClaimedDelivery, State
+from service.storage.tables import alerts, webhook_endpoints
+from service.storage.tables import deliveries as table
+from tests.support import webhooks
+from tests.support.crm import Asked, crm, hubspot_done
+from tests.support.webhooks import add_alert, add_endpoint, local_settings, states, until, working
+
+pytestmark = pytest.mark.anyio
+URL = "https://api.hubapi.com"
+
+
+async def claim(
+    conn: AsyncConnection, *, seconds_on: float = 1, limit: int = 100, lease_seconds: float = 600
+) -> list[ClaimedDelivery]:
+    now = datetime.now(UTC) + timedelta(seconds=seconds_on)
+    return await deliveries.claim(conn, limit, now, lease_seconds, room={}, room_otherwise=100, coalesced=COALESCED)
+
+
+async def record(conn: AsyncConnection, claimed: ClaimedDelivery, state: State, seconds_on: float = 1) -> bool:
+    now = datetime.now(UTC) + timedelta(seconds=seconds_on)
+    attempt = Attempt(started_at=now, duration_seconds=0.1, status=200, error=None, response=None)
+    due_at = now + timedelta(minutes=5) if state == "pending" else now
+    return await webhooks.record(conn, claimed, attempt, state, due_at, now)
+
+
+async def state_of(conn: AsyncConnection, alert_id: UUID) -> str:
+    return str((await conn.execute(select(table.c.state).where(table.c.alert_id == alert_id))).scalar_one())
+
+
+def alert_ids(claimed: Sequence[ClaimedDelivery]) -> list[UUID]:
+    return [each.alert_id for each in claimed]
+
+
+async def test_the_newest_of_an_account_is_taken_and_the_older_are_superseded(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    acme = [await add_alert(engine, "acme", sequence) for sequence in (1, 2, 3)]
+    beta = await add_alert(engine, "beta", 1)
+    async with engine.begin() as conn:
+        claimed = await claim(conn)
+    assert set(alert_ids(claimed)) == {acme[2], beta}
+    assert {each.attempt for each in claimed} == {1}
+    async with engine.connect() as conn:
+        assert [await state_of(conn, each) for each in acme] == ["superseded", "superseded", "pending"]
+        finished = select(table.c.alert_id, table.c.lease).where(table.c.finished_at.is_not(None))
+        assert {tuple(row) for row in await conn.execute(finished)} == {(acme[0], None), (acme[1], None)}
+
+
+async def test_the_newest_is_taken_in_place_of_an_older_one_that_was_due_first(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    acme = [await add_alert(engine, "acme", sequence) for sequence in (1, 2, 3)]
+    async with engine.begin() as conn:
+        assert alert_ids(await claim(conn, limit=1)) == [acme[2]]
+        assert await claim(conn) == []
+
+
+async def test_an_account_has_a_minute_between_two_updates(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    await add_alert(engine, "acme", 1)
+    async with engine.begin() as conn:
+        [first] = await claim(conn)
+        await record(conn, first, "succeeded")
+    second = await add_alert(engine, "acme", 2)
+    other = await add_alert(engine, "beta", 1)
+    async with engine.begin() as conn:
+        assert alert_ids(await claim(conn, seconds_on=30)) == [other]
+    newest = await add_alert(engine, "acme", 3)
+    async with engine.begin() as conn:
+        assert await claim(conn, seconds_on=58) == []
+        assert await state_of(conn, second) == "superseded"
+        due_at = (await conn.execute(select(table.c.due_at).where(table.c.alert_id == newest))).scalar_one()
+        finished = (await conn.execute(select(table.c.finished_at).where(table.c.state == "succeeded"))).scalar_one()
+        assert due_at == finished + timedelta(seconds=60)
+        assert alert_ids(await claim(conn, seconds_on=62)) == [newest]
+
+
+async def test_an_endpoint_of_another_target_tells_the_whole_story(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    story = await add_endpoint(engine, "https://other.example.com")
+    acme = [await add_alert(engine, "acme", sequence) for sequence in (1, 2, 3)]
+    async with engine.begin() as conn:
+        claimed = await claim(conn)
+    assert alert_ids([each for each in claimed if each.endpoint_id == story]) == acme
+    assert alert_ids([each for each in claimed if each.endpoint_id != story]) == [acme[2]]
+
+
+async def test_two_endpoints_of_an_account_do_not_wait_for_each_other(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    await add_alert(engine, "acme", 1)
+    async with engine.begin() as conn:
+        [first] = await claim(conn)
+        await record(conn, first, "succeeded")
+    other = await add_endpoint(engine, URL, target="hubspot")
+    await add_alert(engine, "acme", 2)
+    async with engine.begin() as conn:
+        assert [each.endpoint_id for each in await claim(conn)] == [other]
+
+
+async def test_what_somebody_is_sending_is_left_alone_and_the_newest_waits_for_it(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    older = await add_alert(engine, "acme", 1)
+    async with engine.begin() as conn:
+        [sending] = await claim(conn)
+    newest = await add_alert(engine, "acme", 2)
+    async with engine.begin() as conn:
+        assert await claim(conn, seconds_on=2) == []
+        assert await state_of(conn, older) == "pending"
+        assert await claim(conn, seconds_on=2.5) == []
+        assert await record(conn, sending, "pending", seconds_on=2.8)
+        assert alert_ids(await claim(conn, seconds_on=4)) == [newest]
+        assert await state_of(conn, older) == "superseded"
+
+
+async def test_a_sender_whose_lease_lapsed_can_t_bring_back_what_was_superseded(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    older = await add_alert(engine, "acme", 1)
+    async with engine.begin() as conn:
+        [stale] = await claim(conn, lease_seconds=5)
+    newest = await add_alert(engine, "acme", 2)
+    async with engine.begin() as conn:
+        assert alert_ids(await claim(conn, seconds_on=10)) == [newest]
+        assert not await record(conn, stale, "pending", seconds_on=11)
+        assert await state_of(conn, older) == "superseded"
+
+
+async def test_the_newest_is_taken_over_from_a_sender_whose_lease_lapsed(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    older, newest = [await add_alert(engine, "acme", sequence) for sequence in (1, 2)]
+    async with engine.begin() as conn:
+        assert alert_ids(await claim(conn, lease_seconds=5)) == [newest]
+        again = {"state": "pending", "finished_at": None, "due_at": datetime.now(UTC) - timedelta(hours=1)}
+        await conn.execute(table.update().where(table.c.alert_id == older).values(again))
+        assert alert_ids(await claim(conn, seconds_on=10, limit=1)) == [newest]
+        assert await state_of(conn, older) == "superseded"
+
+
+async def test_an_older_one_that_failed_gives_way_though_its_next_attempt_is_not_due(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    older = await add_alert(engine, "acme", 1)
+    async with engine.begin() as conn:
+        [failed] = await claim(conn)
+        await record(conn, failed, "pending")
+    newest = await add_alert(engine, "acme", 2)
+    async with engine.begin() as conn:
+        assert alert_ids(await claim(conn, seconds_on=2)) == [newest]
+        assert await state_of(conn, older) == "superseded"
+
+
+async def test_the_newest_that_failed_keeps_its_time_and_what_is_older_does_not_overtake_it(
+    engine: AsyncEngine,
+) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    older, newest = [await add_alert(engine, "acme", sequence) for sequence in (1, 2)]
+    async with engine.begin() as conn:
+        [failed] = await claim(conn)
+        await record(conn, failed, "pending")
+        again = {"state": "pending", "finished_at": None, "due_at": datetime.now(UTC)}
+        await conn.execute(table.update().where(table.c.alert_id == older).values(again))
+        assert await claim(conn, seconds_on=2) == []
+        assert await state_of(conn, older) == "superseded"
+        assert alert_ids(await claim(conn, seconds_on=302)) == [newest]
+
+
+async def test_what_is_older_than_a_success_is_not_sent_after_it(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, URL, target="hubspot")
+    older, _ = [await add_alert(engine, "acme", sequence) for sequence in (1, 2)]
+    async with engine.begin() as conn:
+        [sent] = await claim(conn)
+        await record(conn, sent, "succeeded")
+        again = {"state": "pending", "finished_at": None, "due_at": datetime.now(UTC)}
+        await conn.execute(table.update().where(table.c.alert_id == older).values(again))
+        assert await claim(conn, seconds_on=600) == []
+        assert await state_of(conn, older) == "superseded"
+
+
+async def test_two_that_claim_at_once_never_send_two_of_an_account(engine: AsyncEngine) -> None:
+    """One has claimed and not committed yet when a newer alert comes, which the other finds."""
+    await add_endpoint(engine, URL, target="hubspot")
+    older = await add_alert(engine, "acme", 1)
+    async with engine.begin() as one:
+        assert alert_ids(await claim(one)) == [older]
+        newest = await add_alert(engine, "acme", 2)
+        async with engine.begin() as two:
+            assert await asyncio.wait_for(claim(two), 2) == []
+    async with engine.begin() as conn:
+        assert [await state_of(conn, each) for each in (older, newest)] == ["pending", "pending"]
+
+
+async def test_a_message_about_no_account_is_claimed_all_the_same(engine: AsyncEngine) -> None:
+    """It was meant for the endpoint before somebody changed the target; the attempt says what is wrong."""
+    endpoint = await add_endpoint(engine, URL)
+    digest = await add_alert(engine, None, None, type="health.digest", data={"account_id": None})
+    async with engine.begin() as conn:
+        await conn.execute(webhook_endpoints.update().values(target="hubspot"))
+        [claimed] = await claim(conn)
+    assert (claimed.endpoint_id, claimed.alert_id) == (endpoint, digest)
+
+
+async def test_without_such_endpoints_claiming_is_one_statement(engine: AsyncEngine) -> None:
+    statements: list[str] = []
+    await add_endpoint(engine, "https://other.example.com")
+    await add_alert(engine, "acme")
+    async with engine.begin() as conn:
+        event.listen(conn.sync_connection, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        assert len(await claim(conn)) == 1
+        assert len(statements) == 1
+
+
+async def test_two_workers_send_the_newest_of_every_account_once(engine: AsyncEngine) -> None:
+    async def slowly(asked: Asked) -> web.Response:
+        await asyncio.sleep(0.02)
+        return await hubspot_done(asked)
+
+    accounts = [f"account-{n}" for n in range(12)]
+    async with crm(slowly) as hubspot:
+        await add_endpoint(engine, hubspot.url, target="hubspot")
+        settings = local_settings(webhook_concurrency=64)
+        for sequence in (1, 2):
+            await asyncio.gather(*(add_alert(engine, account, sequence) for account in accounts))
+        async with working(engine, settings) as first, working(engine, settings) as second:
+            for sequence in (3, 4):
+                await asyncio.gather(*(add_alert(engine, account, sequence) for account in accounts))
+                await asyncio.sleep(0.05)
+            await until(lambda: len(first) + len(second) >= len(accounts))
+            await asyncio.sleep(1.5)
+            told = sorted(asked.json["inputs"][0]["id"] for asked in hubspot.asked)
+            assert told == sorted(accounts)
+            async with engine.begin() as conn:
+                sooner = table.update().where(table.c.state == "succeeded")
+                await conn.execute(sooner.values(finished_at=table.c.finished_at - timedelta(seconds=60)))
+                waiting = table.update().where(table.c.state == "pending")
+                await conn.execute(waiting.values(due_at=datetime.now(UTC)))
+            async with asyncio.timeout(10):
+                while "pending" in await states(engine):
+                    await asyncio.sleep(0.05)
+    async with engine.connect() as conn:
+        newest = select(alerts.c.account_id, alerts.c.sequence).join(table).where(table.c.state == "succeeded")
+        last: dict[str, int] = {}
+        for account, sequence in await conn.execute(newest):
+            last[account] = max(sequence, last.get(account, 0))
+    assert last == dict.fromkeys(accounts, 4)
+    assert first
+    assert second
+    assert set(await states(engine)) == {"succeeded", "superseded"}

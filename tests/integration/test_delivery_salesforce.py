@@ -1,0 +1,141 @@
+"""Delivery to Salesforce, or to what answers as it does: signing in, and the upsert."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
+
+from service.delivery.attempt import AttemptOutcome
+from service.delivery.retry import Succeeded
+from service.storage import delivery_log
+from service.storage.delivery_log import PastAttempt
+from tests.support.crm import CLIENT_SECRET, Asked, Crm, Salesforce, crm, reply, sealed
+from tests.support.webhooks import add_alert, add_endpoint, local_settings, states, until, working
+
+pytestmark = pytest.mark.anyio
+TOKEN_PATH = "/services/oauth2/token"
+RECORD = "/services/data/v62.0/sobjects/Account/Health_Account_Id__c/"
+
+
+async def add_salesforce(engine: AsyncEngine, salesforce: Crm, **options: str) -> None:
+    app = {"token_url": f"{salesforce.url}{TOKEN_PATH}", "client_id": "3MVG", "client_secret": CLIENT_SECRET}
+    headers = sealed({"authorization": "Bearer of-somebody-else"})
+    await add_endpoint(engine, salesforce.url, target="salesforce", options=sealed({**app, **options}), headers=headers)
+
+
+async def attempts(engine: AsyncEngine, outcome: AttemptOutcome) -> list[PastAttempt]:
+    async with engine.connect() as conn:
+        return await delivery_log.attempts(conn, outcome.delivery.id, limit=10)
+
+
+async def test_accounts_are_upserted_with_one_token_for_all(engine: AsyncEngine) -> None:
+    org = Salesforce()
+    async with crm(org) as salesforce:
+        await add_salesforce(engine, salesforce)
+        org.accounts[f"{RECORD}account-1"] = {}
+        for n in range(5):
+            await add_alert(engine, f"account-{n}")
+        await add_alert(engine, "a/b")
+        async with working(engine, local_settings(webhook_concurrency=64)) as outcomes:
+            await until(lambda: len(outcomes) == 6)
+    assert len(org.tokens) == 1
+    assert sorted(str(outcome.status) for outcome in outcomes) == ["201"] * 5 + ["204"]
+    assert org.accounts.keys() == {f"{RECORD}account-{n}" for n in range(5)} | {f"{RECORD}a%2Fb"}
+    assert org.accounts[f"{RECORD}a%2Fb"]["Health_Band__c"] == "red"
+    assert {(asked.method, asked.authorization) for asked in salesforce.asked[1:]} == {
+        ("PATCH", f"Bearer {org.tokens[0]}")
+    }
+    assert await states(engine) == ["succeeded"] * 6
+
+
+async def test_a_session_that_ended_is_renewed_within_the_attempt(engine: AsyncEngine) -> None:
+    org = Salesforce()
+    async with crm(org) as salesforce:
+        await add_salesforce(engine, salesforce)
+        async with working(engine, local_settings()) as outcomes:
+            await add_alert(engine, "acme")
+            await until(lambda: len(outcomes) == 1)
+            org.expired.add(org.tokens[0])
+            await add_alert(engine, "beta")
+            await until(lambda: len(outcomes) == 2)
+    assert [asked.path for asked in salesforce.asked] == [
+        TOKEN_PATH, f"{RECORD}acme", f"{RECORD}beta", TOKEN_PATH, f"{RECORD}beta",
+    ]  # fmt: skip
+    assert isinstance(outcomes[1].outcome, Succeeded)
+    assert [made.status for made in await attempts(engine, outcomes[1])] == [201]
+
+
+async def test_a_fresh_token_that_is_refused_too_fails_the_attempt(engine: AsyncEngine) -> None:
+    async def never(asked: Asked) -> web.Response:
+        if asked.path == TOKEN_PATH:
+            return reply(200, {"access_token": "t"})
+        return reply(401, [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}])
+
+    async with crm(never) as salesforce:
+        await add_salesforce(engine, salesforce)
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings()) as outcomes:
+            await until(lambda: outcomes)
+        assert [asked.path for asked in salesforce.asked[:4]] == [TOKEN_PATH, f"{RECORD}acme"] * 2
+    assert outcomes[0].status == 401
+
+
+async def test_a_field_that_isn_t_there_is_a_failure_that_people_can_read(engine: AsyncEngine) -> None:
+    async with crm(Salesforce(field_is_there=False)) as salesforce:
+        await add_salesforce(engine, salesforce)
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings()) as outcomes:
+            await until(lambda: outcomes)
+    made = (await attempts(engine, outcomes[0]))[-1]
+    assert made.status == 404
+    assert "NOT_FOUND" in (made.response or "")
+
+
+async def test_a_client_that_salesforce_does_not_know_is_told_without_secrets(engine: AsyncEngine) -> None:
+    async with crm(Salesforce()) as salesforce:
+        await add_salesforce(engine, salesforce, client_secret="of another app")
+        await add_alert(engine, "acme")
+        with capture_logs() as logs:
+            async with working(engine, local_settings()) as outcomes:
+                await until(lambda: outcomes)
+    assert (outcomes[0].failure, outcomes[0].status) == ("token", None)
+    made = await attempts(engine, outcomes[0])
+    assert made[-1].error == "no token: token_url answered 400 (invalid_client)"
+    assert not any(told in repr([logs, outcomes, made]) for told in ("of another app", "of+another", "3MVG"))
+
+
+@pytest.mark.parametrize(
+    ("token_url", "error"),
+    [
+        ("http://10.0.0.1/token", "no token: token_url must not point to a private"),
+        ("ftp://127.0.0.1/token", "no token: token_url must start with https"),
+        ("http://localhost.localdomain.invalid/token", "no token: the host name can't be resolved"),
+    ],
+)
+async def test_tokens_come_from_no_place_where_webhooks_could_not_go(
+    engine: AsyncEngine, token_url: str, error: str
+) -> None:
+    async with crm(Salesforce()) as salesforce:
+        await add_salesforce(engine, salesforce, token_url=token_url)
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings()) as outcomes:
+            await until(lambda: outcomes)
+        assert not salesforce.asked
+    assert outcomes[0].failure == "token"
+    assert error in ((await attempts(engine, outcomes[0]))[-1].error or "")
+
+
+async def test_a_token_that_never_comes_fails_the_attempt_in_time(engine: AsyncEngine) -> None:
+    async def hang(_: Asked) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with crm(hang) as salesforce:
+        await add_salesforce(engine, salesforce)
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings(webhook_timeout_seconds=0.3)) as outcomes:
+            await until(lambda: outcomes)
+    assert outcomes[0].failure == "token"
+    assert outcomes[0].duration_seconds < 1
