@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -12,7 +12,8 @@ from aiohttp import ClientSession
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.prepare import prepare
-from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded, decide
+from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded, decide, is_success
+from service.delivery.targets import target_of
 from service.delivery.transport import Failure, Reply, send
 from service.errors import HealthError
 from service.secrets import Vault
@@ -56,13 +57,14 @@ class Carrier:
         duration = time.perf_counter() - clock
         now = datetime.now(UTC)
         spread = random.random()  # noqa: S311 - spreads retries, guards nothing
-        outcome = decide(self.policy, delivery.attempt, reply.status, reply.retry_after, now, spread)
+        status = None if reply.failure else reply.status
+        outcome = decide(self.policy, delivery.attempt, status, reply.retry_after, now, spread)
         attempt = Attempt(
             started_at=started_at,
             duration_seconds=duration,
             status=reply.status,
-            error=reply.error,
-            response=_readable(reply.excerpt),
+            error=_storable(reply.error),
+            response=_storable(reply.excerpt.decode("utf-8", "replace")),
         )
         recorded = await self._record(delivery, attempt, outcome, now)
         result = AttemptOutcome(delivery, reply.status, reply.failure, outcome, duration, recorded)
@@ -77,7 +79,7 @@ class Carrier:
             return Reply(failure="prepare", error=str(error))
         except Exception as error:  # noqa: BLE001 - one message that can't be built must not stop the others
             return Reply(failure="prepare", error=f"the message can't be built ({type(error).__name__})")
-        return await send(self.session, request, self.settings.webhook_timeout_seconds)
+        return _judged(await send(self.session, request, self.settings.webhook_timeout_seconds), delivery.target)
 
     async def _record(self, delivery: ClaimedDelivery, attempt: Attempt, outcome: Outcome, now: datetime) -> bool:
         while True:
@@ -98,6 +100,14 @@ class Carrier:
             await asyncio.sleep(RECORD_AGAIN_SECONDS)
 
 
+def _judged(reply: Reply, target: str) -> Reply:
+    """The reply; a failure if it is a 2xx in which the target reads that the message was refused."""
+    if reply.status is None or not is_success(reply.status):
+        return reply
+    refusal = target_of(target).refusal(reply.status, reply.excerpt)
+    return replace(reply, failure="refused", error=refusal) if refusal else reply
+
+
 def _state(outcome: Outcome, now: datetime) -> tuple[State, datetime]:
     match outcome:
         case Succeeded():
@@ -108,9 +118,9 @@ def _state(outcome: Outcome, now: datetime) -> tuple[State, datetime]:
             return "pending", when
 
 
-def _readable(excerpt: bytes) -> str | None:
+def _storable(text: str | None) -> str | None:
     # Postgres text holds no NUL.
-    return excerpt.decode("utf-8", "replace").replace("\0", "\ufffd") if excerpt else None
+    return text.replace("\0", "\ufffd") if text else None
 
 
 def _log(result: AttemptOutcome) -> None:

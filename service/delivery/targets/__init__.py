@@ -3,11 +3,23 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from service.delivery.targets.alertmanager import ALERTMANAGER
+from service.delivery.targets.cloudevents import CLOUDEVENTS
+from service.delivery.targets.slack import SLACK
 from service.delivery.targets.standard import STANDARD
 from service.delivery.targets.target import Target
+from service.delivery.targets.teams import TEAMS
 from service.errors import HealthError
 
-TARGETS: Mapping[str, Target] = MappingProxyType({"standard": STANDARD})
+TARGETS: Mapping[str, Target] = MappingProxyType(
+    {
+        "standard": STANDARD,
+        "cloudevents": CLOUDEVENTS,
+        "slack": SLACK,
+        "teams": TEAMS,
+        "alertmanager": ALERTMANAGER,
+    }
+)
 
 
 def target_of(name: str) -> Target:
