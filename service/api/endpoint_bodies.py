@@ -10,9 +10,11 @@ from service.api.paths import printable
 from service.api.problems import FieldError, invalid
 from service.delivery.destinations import check_headers, check_url
 from service.delivery.targets import TARGETS
+from service.delivery.targets.options import InvalidOptionsError, options_text
 from service.errors import HealthError
 from service.secrets import Vault
 from service.settings import Settings
+from service.storage.endpoints import Endpoint
 
 EventType = Literal[
     "health.threshold.crossed",
@@ -42,6 +44,9 @@ class _Settings(StrictModel):
     description: Annotated[str, Field(max_length=1000), AfterValidator(printable)] = ""
     enabled: bool = True
     headers: dict[str, str] | None = Field(None, description="Additional request headers. They are kept encrypted.")
+    options: dict[str, Any] | None = Field(
+        None, description="What the target has to be told beside the URL. They are kept encrypted."
+    )
     event_types: Annotated[list[EventType], Field(min_length=1)] | None = None
     rules: Words | None = Field(None, description="Ids or names of alert rules.")
     bands: Annotated[list[Literal["green", "yellow", "red", "unknown"]], Field(min_length=1)] | None = None
@@ -65,12 +70,31 @@ class EndpointPatch(_Settings):
 
 def all_columns(body: EndpointBody, settings: Settings, vault: Vault) -> Any:
     """The columns of an endpoint that is created or replaced."""
-    return _checked(body.model_dump(), settings, vault)
+    columns = _checked(body.model_dump(), settings, vault)
+    return {**columns, "options": _sealed_options(body.target, body.options, vault)}
 
 
-def changed_columns(patch: EndpointPatch, settings: Settings, vault: Vault) -> Any:
-    """The columns that a patch gives."""
-    return _checked(patch.model_dump(exclude_unset=True), settings, vault)
+def changed_columns(patch: EndpointPatch, stored: Endpoint, settings: Settings, vault: Vault) -> Any:
+    """The columns that a patch of a stored endpoint gives. Options and target have to go together afterwards."""
+    given = patch.model_dump(exclude_unset=True)
+    columns = _checked(given, settings, vault)
+    if given.keys() & {"target", "options"}:
+        target = given.get("target", stored.target)
+        options = given["options"] if "options" in given else _stored_options(stored, vault)
+        columns["options"] = _sealed_options(target, options, vault)
+    return columns
+
+
+def _stored_options(stored: Endpoint, vault: Vault) -> Any:
+    return msgspec.json.decode(vault.open(stored.options)) if stored.options else None
+
+
+def _sealed_options(target: str, options: Any, vault: Vault) -> bytes | None:
+    try:
+        text = options_text(target, options)
+    except InvalidOptionsError as error:
+        raise invalid(FieldError(error.field, error.problem)) from None
+    return vault.seal(text) if text else None
 
 
 def _checked(columns: dict[str, Any], settings: Settings, vault: Vault) -> dict[str, Any]:

@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
 
 
 class WebhookEndpoint(BaseModel):
-    """A subscriber. Neither its secret nor its headers are shown."""
+    """A subscriber. Neither its secret nor its headers and options are shown."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -36,6 +36,7 @@ class WebhookEndpoint(BaseModel):
     description: str
     enabled: bool
     has_headers: bool
+    has_options: bool
     event_types: Sequence[str] | None
     rules: Sequence[str] | None
     bands: Sequence[str] | None
@@ -121,8 +122,11 @@ async def change_endpoint(
     endpoint_id: UUID, body: Annotated[EndpointPatch, Depends(body_of(EndpointPatch))], api: Api
 ) -> WebhookEndpoint:
     """What isn't given stays. Messages that waited while it was disabled go out when it is enabled again."""
-    columns = changed_columns(body, api.settings, api.vault)
     async with api.engine.begin() as connection:
+        stored = await endpoints.get(connection, endpoint_id, lock=True)
+        if stored is None:
+            raise not_found("webhook endpoint")
+        columns = changed_columns(body, stored, api.settings, api.vault)
         return _shown(await endpoints.change(connection, endpoint_id, columns, api.clock()))
 
 
@@ -137,7 +141,6 @@ async def delete_endpoint(endpoint_id: UUID, api: Api) -> None:
 def _shown(endpoint: Endpoint | None) -> WebhookEndpoint:
     if endpoint is None:
         raise not_found("webhook endpoint")
-    names = [name for name in WebhookEndpoint.model_fields if name != "has_headers"]
-    return WebhookEndpoint(
-        **{name: getattr(endpoint, name) for name in names}, has_headers=endpoint.headers is not None
-    )
+    sealed = {"has_headers": endpoint.headers is not None, "has_options": endpoint.options is not None}
+    names = WebhookEndpoint.model_fields.keys() - sealed
+    return WebhookEndpoint(**{name: getattr(endpoint, name) for name in names}, **sealed)
