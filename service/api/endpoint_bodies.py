@@ -8,8 +8,9 @@ from pydantic import AfterValidator, Field
 from service.api.bodies import StrictModel
 from service.api.paths import printable
 from service.api.problems import FieldError, invalid
-from service.delivery.destinations import KAFKA_SCHEME, check_destination, check_headers
+from service.delivery.destinations import check_destination, check_headers
 from service.delivery.targets import TARGETS, target_of
+from service.delivery.targets.options import InvalidOptionsError, options_text
 from service.errors import HealthError
 from service.secrets import Vault
 from service.settings import Settings
@@ -43,6 +44,9 @@ class _Settings(StrictModel):
     description: Annotated[str, Field(max_length=1000), AfterValidator(printable)] = ""
     enabled: bool = True
     headers: dict[str, str] | None = Field(None, description="Additional request headers. They are kept encrypted.")
+    options: dict[str, Any] | None = Field(
+        None, description="What the target has to be told beside the URL. They are kept encrypted."
+    )
     event_types: Annotated[list[EventType], Field(min_length=1)] | None = None
     rules: Words | None = Field(None, description="Ids or names of alert rules.")
     bands: Annotated[list[Literal["green", "yellow", "red", "unknown"]], Field(min_length=1)] | None = None
@@ -66,19 +70,37 @@ class EndpointPatch(_Settings):
 
 def all_columns(body: EndpointBody, settings: Settings, vault: Vault) -> Any:
     """The columns of an endpoint that is created or replaced."""
-    return _checked(body.model_dump(), settings, vault)
+    columns = _sealed_headers(body.model_dump(), vault)
+    columns["url"] = _checked_url(body.url, body.target, settings)
+    columns["options"] = _sealed_options(body.target, body.options, vault)
+    return columns
 
 
-def changed_columns(patch: EndpointPatch, settings: Settings, vault: Vault) -> Any:
-    """The columns that a patch gives."""
-    return _checked(patch.model_dump(exclude_unset=True), settings, vault)
+def changed_columns(patch: EndpointPatch, stored: Endpoint, settings: Settings, vault: Vault) -> Any:
+    """The columns that a patch of a stored endpoint gives. URL, target and options have to go together afterwards."""
+    columns = _sealed_headers(patch.model_dump(exclude_unset=True), vault)
+    target = columns.get("target", stored.target)
+    if columns.keys() & {"target", "url"}:
+        columns["url"] = _checked_url(columns.get("url", stored.url), target, settings)
+    if columns.keys() & {"target", "options"}:
+        options = columns["options"] if "options" in columns else _stored_options(stored, vault)
+        columns["options"] = _sealed_options(target, options, vault)
+    return columns
 
 
-def _checked(columns: dict[str, Any], settings: Settings, vault: Vault) -> dict[str, Any]:
-    if "url" in columns:
-        # A patch need not name the target: then `check_change` has the last word, when the stored one is known.
-        likely = "kafka" if columns["url"].startswith(KAFKA_SCHEME) else "standard"
-        columns["url"] = _checked_url(columns["url"], columns.get("target", likely), settings)
+def _stored_options(stored: Endpoint, vault: Vault) -> Any:
+    return msgspec.json.decode(vault.open(stored.options)) if stored.options else None
+
+
+def _sealed_options(target: str, options: Any, vault: Vault) -> bytes | None:
+    try:
+        text = options_text(target, options)
+    except InvalidOptionsError as error:
+        raise invalid(FieldError(error.field, error.problem)) from None
+    return vault.seal(text) if text else None
+
+
+def _sealed_headers(columns: dict[str, Any], vault: Vault) -> dict[str, Any]:
     if headers := columns.get("headers"):
         try:
             check_headers(headers)
@@ -88,12 +110,6 @@ def _checked(columns: dict[str, Any], settings: Settings, vault: Vault) -> dict[
     elif "headers" in columns:
         columns["headers"] = None
     return columns
-
-
-def check_change(columns: dict[str, Any], changed: Endpoint, settings: Settings) -> None:
-    """Refuses a change of URL or target after which they don't go together."""
-    if columns.keys() & {"url", "target"}:
-        _checked_url(changed.url, changed.target, settings)
 
 
 def _checked_url(url: str, target: str, settings: Settings) -> str:

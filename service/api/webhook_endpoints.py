@@ -17,7 +17,6 @@ from service.api.endpoint_bodies import (
     EndpointPatch,
     all_columns,
     changed_columns,
-    check_change,
 )
 from service.api.openapi import takes
 from service.api.pages import PageQuery
@@ -33,7 +32,7 @@ router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
 
 
 class WebhookEndpoint(BaseModel):
-    """A subscriber. Neither its secret nor its headers are shown."""
+    """A subscriber. Neither its secret nor its headers and options are shown."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -43,6 +42,7 @@ class WebhookEndpoint(BaseModel):
     description: str
     enabled: bool
     has_headers: bool
+    has_options: bool
     event_types: Sequence[str] | None
     rules: Sequence[str] | None
     bands: Sequence[str] | None
@@ -128,12 +128,12 @@ async def change_endpoint(
     endpoint_id: UUID, body: Annotated[EndpointPatch, Depends(body_of(EndpointPatch))], api: Api
 ) -> WebhookEndpoint:
     """What isn't given stays. Messages that waited while it was disabled go out when it is enabled again."""
-    columns = changed_columns(body, api.settings, api.vault)
     async with api.engine.begin() as connection:
-        changed = await endpoints.change(connection, endpoint_id, columns, api.clock())
-        if changed is not None:
-            check_change(columns, changed, api.settings)  # what it raises rolls the change back
-        return _shown(changed)
+        stored = await endpoints.get(connection, endpoint_id, lock=True)
+        if stored is None:
+            raise not_found("webhook endpoint")
+        columns = changed_columns(body, stored, api.settings, api.vault)
+        return _shown(await endpoints.change(connection, endpoint_id, columns, api.clock()))
 
 
 @router.delete("/{endpoint_id}", status_code=204, summary="Delete a webhook endpoint", dependencies=WRITE)
@@ -147,7 +147,6 @@ async def delete_endpoint(endpoint_id: UUID, api: Api) -> None:
 def _shown(endpoint: Endpoint | None) -> WebhookEndpoint:
     if endpoint is None:
         raise not_found("webhook endpoint")
-    names = [name for name in WebhookEndpoint.model_fields if name != "has_headers"]
-    return WebhookEndpoint(
-        **{name: getattr(endpoint, name) for name in names}, has_headers=endpoint.headers is not None
-    )
+    sealed = {"has_headers": endpoint.headers is not None, "has_options": endpoint.options is not None}
+    names = WebhookEndpoint.model_fields.keys() - sealed
+    return WebhookEndpoint(**{name: getattr(endpoint, name) for name in names}, **sealed)

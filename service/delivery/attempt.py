@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -13,7 +13,8 @@ from service.delivery.authorized import send_authorized
 from service.delivery.prepare import prepare
 from service.delivery.recording import Recorder
 from service.delivery.records import publish
-from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded, decide
+from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded, decide, is_success
+from service.delivery.targets import target_of
 from service.delivery.tokens import Tokens
 from service.delivery.transport import Failure, Reply, send
 from service.errors import HealthError
@@ -56,18 +57,19 @@ class Carrier:
         `sent` is told the status and the seconds once the answer is there, before it is recorded.
         """
         started_at, clock = datetime.now(UTC), time.perf_counter()
-        reply = await self._send(delivery, started_at)
+        reply = _judged(await self._send(delivery, started_at), delivery.target)
         duration = time.perf_counter() - clock
         sent(reply.status, duration)
         now = datetime.now(UTC)
         spread = random.random()  # noqa: S311 - spreads retries, guards nothing
-        outcome = decide(self.policy, delivery.attempt, reply.status, reply.retry_after, now, spread)
+        status = None if reply.failure else reply.status
+        outcome = decide(self.policy, delivery.attempt, status, reply.retry_after, now, spread)
         attempt = Attempt(
             started_at=started_at,
             duration_seconds=duration,
             status=reply.status,
-            error=reply.error,
-            response=_readable(reply.excerpt),
+            error=_storable(reply.error),
+            response=_storable(reply.excerpt.decode("utf-8", "replace")),
         )
         state, due_at = _state(outcome, now)
         gone = outcome == GaveUp("gone")
@@ -96,6 +98,14 @@ class Carrier:
         )
 
 
+def _judged(reply: Reply, target: str) -> Reply:
+    """The reply; a failure if it is a 2xx in which the target reads that the message was refused."""
+    if reply.status is None or not is_success(reply.status):
+        return reply
+    refusal = target_of(target).refusal(reply.status, reply.excerpt)
+    return replace(reply, failure="refused", error=refusal) if refusal else reply
+
+
 def _state(outcome: Outcome, now: datetime) -> tuple[State, datetime]:
     match outcome:
         case Succeeded():
@@ -106,9 +116,9 @@ def _state(outcome: Outcome, now: datetime) -> tuple[State, datetime]:
             return "pending", when
 
 
-def _readable(excerpt: bytes) -> str | None:
+def _storable(text: str | None) -> str | None:
     # Postgres text holds no NUL.
-    return excerpt.decode("utf-8", "replace").replace("\0", "\ufffd") if excerpt else None
+    return text.replace("\0", "\ufffd") if text else None
 
 
 def _log(result: AttemptOutcome) -> None:

@@ -72,7 +72,7 @@ def decide(
     one the receiver asked for: never sooner than it asked, and never sooner than scheduled either, as a receiver
     that says `Retry-After: 0` while it fails must not be able to make us hammer it.
     """
-    if status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+    if is_success(status):
         return Succeeded()
     if status == HTTPStatus.GONE:
         return GaveUp("gone")
@@ -81,6 +81,11 @@ def decide(
     asked = min(asked_wait(retry_after, now), policy.longest_asked)
     wait = max(policy.delays[attempt - 1], asked)
     return RetryAt(now + wait * (1 + policy.jitter * randomness))
+
+
+def is_success(status: int | None) -> bool:
+    """Whether a status is 2xx."""
+    return status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def asked_wait(retry_after: str | None, now: datetime) -> timedelta:

@@ -20,7 +20,7 @@ KEEP_BYTES = 4_096
 READ_BYTES = 65_536
 IDLE_SECONDS = 4.0  # under the 5 s after which many servers hang up, or their hanging up would look like a failure
 
-Failure = Literal["address", "connection", "name", "prepare", "protocol", "timeout", "tls", "token"]
+Failure = Literal["address", "connection", "name", "prepare", "protocol", "refused", "timeout", "tls", "token"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: a `status`, or a `failure` with `error` for people, which reveals no address or secret."""
+    """What came back: a `status`, or a `failure` with `error` for people, which reveals no address or secret.
+
+    Both if a 2xx was no success: its body says that the message was `refused`.
+    """
 
     status: int | None = None
     retry_after: str | None = None

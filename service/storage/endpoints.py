@@ -78,9 +78,12 @@ async def create(conn: AsyncConnection, endpoint_id: UUID, new: NewEndpoint, now
     return Endpoint(**result.one()._mapping)
 
 
-async def get(conn: AsyncConnection, endpoint_id: UUID) -> Endpoint | None:
-    """One endpoint, or None."""
-    row = (await conn.execute(select(table).where(table.c.id == endpoint_id))).one_or_none()
+async def get(conn: AsyncConnection, endpoint_id: UUID, *, lock: bool = False) -> Endpoint | None:
+    """One endpoint, or None. With `lock` nobody else changes it until the transaction ends."""
+    query = select(table).where(table.c.id == endpoint_id)
+    if lock:
+        query = query.with_for_update(key_share=True)  # writers of deliveries refer to the key, and are not to wait
+    row = (await conn.execute(query)).one_or_none()
     return Endpoint(**row._mapping) if row else None
 
 

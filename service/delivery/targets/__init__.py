@@ -3,19 +3,27 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from service.delivery.targets.alertmanager import ALERTMANAGER
+from service.delivery.targets.cloudevents import CLOUDEVENTS
 from service.delivery.targets.hubspot import HUBSPOT
 from service.delivery.targets.kafka import KAFKA
 from service.delivery.targets.salesforce import SALESFORCE
+from service.delivery.targets.slack import SLACK
 from service.delivery.targets.standard import STANDARD
 from service.delivery.targets.target import Target
+from service.delivery.targets.teams import TEAMS
 from service.errors import HealthError
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         "standard": STANDARD,
+        "cloudevents": CLOUDEVENTS,
+        "slack": SLACK,
+        "teams": TEAMS,
+        "alertmanager": ALERTMANAGER,
         "hubspot": HUBSPOT,
-        "kafka": KAFKA,
         "salesforce": SALESFORCE,
+        "kafka": KAFKA,
     }
 )
 ACCOUNTS_ONLY = frozenset(name for name, target in TARGETS.items() if target.accounts_only)

@@ -1,0 +1,80 @@
+"""The target `slack`: a message in Block Kit for an incoming webhook of Slack, or of what takes the same.
+
+Limits: https://docs.slack.dev/reference/block-kit. Slack refuses the whole message over a single text that is too long.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from service.delivery.targets.message import Body, Message, NoOptions
+from service.delivery.targets.target import Target
+from service.delivery.targets.words import Words, words_of
+
+LONGEST_HEADER = 150
+LONGEST_SECTION = 3000
+LONGEST_FIELD = 2000
+MOST_FIELDS = 10
+
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_IN_LINKS = str.maketrans({**_ESCAPES, "|": "%7C"})
+
+
+def build(message: Message, _options: NoOptions) -> Body:
+    """`text` for notifications and screen readers, `blocks` for the eye."""
+    words = words_of(message)
+    return Body(msgspec.json.encode({"text": _fit(words.text, LONGEST_SECTION), "blocks": _blocks(words)}))
+
+
+def refusal(status: int, excerpt: bytes) -> str | None:
+    """Slack says `ok` to what it took; to anything else it says why not, now and then with status 200."""
+    said = excerpt.decode("utf-8", "replace").strip()
+    if status == HTTPStatus.OK and said == "ok":
+        return None
+    return f"Slack did not take the message: it answered {said[:100] or 'nothing'!r} where it says 'ok'"
+
+
+def _blocks(words: Words) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = [{"type": "header", "text": _plain(words.headline)}]
+    if words.details:
+        fields = [_marked(f"*{label}*\n", value) for label, value in words.details[:MOST_FIELDS]]
+        blocks.append({"type": "section", "fields": fields})
+    if words.lines:
+        blocks.append({"type": "context", "elements": [_marked("", line) for line in words.lines]})
+    # A link and no button: a button's press is sent to the app too, and Slack warns people if nobody answers that.
+    link = f"<{words.link.translate(_IN_LINKS)}|Open in account-health>"
+    if words.link and len(link) <= LONGEST_SECTION:
+        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": link, "verbatim": True}})
+    return blocks
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": _fit(text, LONGEST_HEADER), "emoji": False}
+
+
+def _marked(label: str, text: str) -> dict[str, Any]:
+    # Verbatim: a name must not become a link or a mention.
+    return {"type": "mrkdwn", "text": label + _fit(text, LONGEST_FIELD - len(label)), "verbatim": True}
+
+
+def _fit(text: str, most: int) -> str:
+    """The text escaped, and cut to `most` characters, counted strictly: an escape in full, an emoji as two."""
+    whole = "".join(_ESCAPES.get(character, character) for character in text)
+    if _units(whole) <= most:
+        return whole
+    kept, left = [], most - 1  # one for the ellipsis
+    for character in text:
+        escaped = _ESCAPES.get(character, character)
+        left -= _units(escaped)
+        if left < 0:
+            break
+        kept.append(escaped)
+    return f"{''.join(kept)}…"
+
+
+def _units(text: str) -> int:
+    return len(text) + sum([1 for character in text if character > "\uffff"])
+
+
+SLACK = Target(build, refusal=refusal)

@@ -1,0 +1,51 @@
+"""The target `teams`: an Adaptive Card for a webhook of Microsoft Teams' Workflows (Power Automate).
+
+Teams refuses messages of more than 28 KB; what `words` gives is bounded far below that.
+"""
+
+from typing import Any
+
+import msgspec
+
+from service.delivery.targets.message import Body, Message, NoOptions
+from service.delivery.targets.target import Target
+from service.delivery.targets.words import Words, words_of
+
+CARD = "application/vnd.microsoft.card.adaptive"
+LONGEST_LINK = 4_000
+
+
+def build(message: Message, _options: NoOptions) -> Body:
+    """A message with one card attached."""
+    attachment = {"contentType": CARD, "contentUrl": None, "content": _card(words_of(message))}
+    return Body(msgspec.json.encode({"type": "message", "attachments": [attachment]}))
+
+
+def _card(words: Words) -> dict[str, Any]:
+    card: dict[str, Any] = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "fallbackText": words.headline,
+        "msteams": {"width": "Full"},
+        "body": [
+            _text(_run(words.headline, size="Large", weight="Bolder")),
+            *(_text(_run(f"{label}: ", weight="Bolder"), _run(value)) for label, value in words.details),
+            *(_text(_run(line, isSubtle=True)) for line in words.lines),
+        ],
+    }
+    if words.link and len(words.link) <= LONGEST_LINK:
+        card["actions"] = [{"type": "Action.OpenUrl", "title": "Open in account-health", "url": words.link}]
+    return card
+
+
+def _text(*runs: dict[str, Any]) -> dict[str, Any]:
+    # No TextBlock or FactSet: those read Markdown, and an account's name could be a link to anywhere.
+    return {"type": "RichTextBlock", "inlines": list(runs)}
+
+
+def _run(text: str, **style: Any) -> dict[str, Any]:
+    return {"type": "TextRun", "text": text, **style}
+
+
+TEAMS = Target(build)

@@ -1,0 +1,220 @@
+"""What a message says to people, in plain words that no target has to know the data for. Pure; targets only lay it out.
+
+The text is plain: each target escapes it for its own markup. All of it is bounded, so that bodies are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from service.delivery.targets.message import Driver, Facts, Message
+
+LONGEST = 250
+"""Characters of any one detail or line; a name that is longer ends in an ellipsis."""
+LONGEST_NAME, LONGEST_RULE = 60, 40  # in the headline, which has to hold both
+MOST_LINES = 10
+NO_SCORE = "no score"
+MINUS = "\N{MINUS SIGN}"
+TEST, DISABLED = "test", "endpoint disabled"
+"""What stands in place of a rule's name in a test message, and in a notice that an endpoint was disabled."""
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A headline, up to ten details by label, up to ten lines (drivers, or what is summed up), and where to look."""
+
+    headline: str
+    details: tuple[tuple[str, str], ...]
+    lines: tuple[str, ...]
+    link: str
+
+    @property
+    def text(self) -> str:
+        """All but the link, one thing a line."""
+        return "\n".join([self.headline, *(f"{label}: {value}" for label, value in self.details), *self.lines])
+
+
+def words_of(message: Message) -> Words:
+    """A message of any type in words."""
+    facts = message.facts
+    headline, details, lines = _said(message.type, facts)
+    shown = tuple((label, shortened(value, LONGEST)) for label, value in details if value)
+    return Words(shortened(headline, LONGEST), shown, _bounded(lines), facts.url)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text in one line of `most` characters without control characters, with an ellipsis where it was cut."""
+    line = " ".join(text.translate(_CONTROLS).split())
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
+
+
+_Said = tuple[str, list[tuple[str, str]], list[str]]
+
+
+def _said(type_: str, facts: Facts) -> _Said:
+    if facts.digest is not None:
+        return _of_digest(facts.digest)
+    if facts.source is not None:
+        return _of_source(facts.source)
+    if facts.endpoint is not None:
+        return _of_endpoint(facts.endpoint, facts.rule)
+    if facts.rule == TEST and facts.sequence is None:  # a rule of that name has alerts with a sequence
+        return "Test message from account-health: it has arrived", [], []
+    return _of_account(type_, facts)
+
+
+# --- one account ------------------------------------------------------------------------------------------------
+
+
+def _of_account(type_: str, facts: Facts) -> _Said:
+    named = shortened(facts.account_name or "", LONGEST)
+    account = named or facts.account_id or "An account"
+    details = [
+        ("Account", account),
+        ("Account id", facts.account_id or "" if named else ""),
+        ("Score", _change(_score(facts.score), _score(facts.previous_score))),
+        ("Band", _change(facts.band or "unknown", facts.previous_band or "unknown")),
+        ("Rule", facts.rule),
+    ]
+    happened = _happened(type_, facts, shortened(account, LONGEST_NAME))
+    return f"{happened}: {_standing(facts)}", details, [_driver(each, facts) for each in facts.drivers[:3]]
+
+
+def _happened(type_: str, facts: Facts, account: str) -> str:
+    rule = f"“{shortened(facts.rule, LONGEST_RULE)}”"
+    match type_:
+        case "health.threshold.resolved":
+            return f"{account}: {rule} is over"
+        case "health.band.changed" if facts.band != facts.previous_band:
+            return f"{account} went from {facts.previous_band} to {facts.band} ({rule})"
+        case "health.score.dropped" if facts.threshold is not None:
+            return f"{account} lost {_number(facts.threshold)} points or more ({rule})"
+        case _:
+            return f"{account} set off {rule}"
+
+
+def _standing(facts: Facts) -> str:
+    """`score 38 (red), was 62 (green)`."""
+    now, before = _banded(facts.score, facts.band), _banded(facts.previous_score, facts.previous_band)
+    told = now if facts.score is None else f"score {now}"
+    return _change(told, before) if now != before else told
+
+
+def _banded(score: float | None, band: str | None) -> str:
+    return _score(score) if band in (None, "unknown") else f"{_score(score)} ({band})"
+
+
+def _change(now: str, before: str) -> str:
+    if now == before:
+        return now
+    return f"{now}, had {NO_SCORE} before" if before == NO_SCORE else f"{now}, was {before}"
+
+
+def _score(score: float | None) -> str:
+    return NO_SCORE if score is None else _number(score)
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _driver(driver: Driver, facts: Facts) -> str:
+    """`active users worsened: -12.4 points`. Not "fell": of open tickets, it is more of them that costs points.
+
+    Without an earlier score nothing has changed: the points are what the measure keeps the score below 100 by.
+    """
+    measure = shortened(driver.measure.replace("_", " "), LONGEST - 40)
+    sign, moved = (MINUS, "worsened") if driver.delta < 0 else ("+", "improved")
+    size = _number(abs(driver.delta))
+    points = f"{sign}{size} points" if size != "0" else "under 0.1 points"
+    return f"{measure}: {points}" if facts.previous_score is None else f"{measure} {moved}: {points}"
+
+
+# --- many or none -----------------------------------------------------------------------------------------------
+
+
+def _of_digest(digest: dict[str, Any]) -> _Said:
+    rules = digest["rules"]
+    moves = [each for each in digest["bands"] if each["band_before"] != each["band_after"]]
+    moved = sum(each["accounts"] for each in moves)
+    firing, resolved = sum(each["firing"] for each in rules), sum(each["resolved"] for each in rules)
+    sums = [
+        f"{_many(moved, 'account')} moved to another band" if moved else "",
+        f"{_many(firing, 'alert')} began" if firing else "",
+        f"{_many(resolved, 'alert')} ended" if resolved else "",
+    ]
+    details = [
+        ("Scorecard", digest["subject"]),
+        ("Since", _moment(digest["since"])),
+        ("Alerts that began", str(firing)),
+        ("Alerts that ended", str(resolved)),
+    ]
+    lines = [f"{each['band_before']} to {each['band_after']}: {_many(each['accounts'], 'account')}" for each in moves]
+    lines += [
+        f"{shortened(each['rule'], LONGEST - 60)}: {each['firing']} began, {each['resolved']} ended" for each in rules
+    ]
+    summed_up = ", ".join(filter(None, sums)) or "nothing crossed"
+    return f"{_cause(digest)}: {summed_up}", details, lines
+
+
+def _cause(digest: dict[str, Any]) -> str:
+    match digest["cause"]:
+        case "scorecard":
+            return f"Accounts are judged by {shortened(digest['subject'], LONGEST_NAME) or 'another scorecard'}"
+        case "backfill":
+            return "History was loaded"
+        case "dwell":
+            return "Rules that waited have fired for many accounts"
+        case _:
+            return "Summed up"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _of_source(source: dict[str, Any]) -> _Said:
+    details = [
+        ("Source", source["name"]),
+        ("Quiet since", _moment(source["began_on"])),
+        ("Heard again", _moment(source["ended_at"])),
+        ("Heard of", _accounts(source["accounts"])),
+        ("Usually of", _accounts(source["usual"])),
+    ]
+    what = "is heard again" if source["ended_at"] else "has gone quiet"
+    return f"Source “{shortened(source['name'], LONGEST_NAME)}” {what}", details, []
+
+
+def _accounts(count: int | None) -> str:
+    return "" if count is None else _many(count, "account")
+
+
+def _of_endpoint(endpoint: dict[str, Any], rule: str) -> _Said:
+    host, description = endpoint["url_host"], endpoint.get("description") or ""
+    details = [
+        ("Endpoint", description),
+        ("Host", host),
+        ("Endpoint id", endpoint["id"]),
+        ("Reason", endpoint.get("reason") or ""),
+        ("Failing since", _moment(endpoint.get("since"))),
+        ("Disabled at", _moment(endpoint.get("disabled_at"))),
+        ("Will be disabled at", _moment(endpoint.get("will_be_disabled_at"))),
+    ]
+    what = "was disabled" if rule == DISABLED else "is failing"
+    return f"Webhook endpoint “{shortened(description or host, LONGEST_NAME)}” {what}", details, []
+
+
+def _moment(text: str | None) -> str:
+    """A day as it is, and a time to the minute."""
+    if text is None or "T" not in text:
+        return text or ""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _bounded(lines: Sequence[str]) -> tuple[str, ...]:
+    kept = [shortened(line, LONGEST) for line in lines]
+    if len(kept) <= MOST_LINES:
+        return tuple(kept)
+    return (*kept[: MOST_LINES - 1], f"and {len(kept) - MOST_LINES + 1} more")
