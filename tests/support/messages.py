@@ -121,6 +121,7 @@ MESSAGES: dict[str, Message] = {
         drivers=[{"measure": HOSTILE, "delta": -1e300}] * 3,
         url=f"{BASE}/v1/accounts/{'%F0%9F%9A%80' * 256}/health?a|b&c<d>",
     ),
+    "blank": endpoint("endpoint failing", description=" \x00", reason="\n"),
     "emoji": message(account_name="\U0001f680" * 500, rule="\U0001f680" * 200),
     "ampersands": message(account_name="&" * 500, rule="&" * 200),
     "hostile digest": digest("scorecard", "\U0001f680" * 2000, rules=MANY_RULES, bands=MOVES),

@@ -85,6 +85,13 @@ def test_slack_shows_an_alert() -> None:
     assert link["text"]["text"] == f"<{ACCOUNT['url']}|Open in account-health>"
 
 
+def test_a_link_is_one_link_whatever_is_in_it() -> None:
+    body = read("slack", message(url="https://health.example.com/a|b?c&d<e>"))
+    check_slack(body)
+    link = body["blocks"][-1]["text"]["text"]
+    assert link == "<https://health.example.com/a%7Cb?c&amp;d&lt;e&gt;|Open in account-health>"
+
+
 def test_slack_is_sent_no_link_that_is_too_long() -> None:
     for length, shown in ((2000, True), (2990, False)):
         blocks = read("slack", message(url=f"https://{'x' * length}"))["blocks"]

@@ -32,7 +32,7 @@ def refusal(status: int, excerpt: bytes) -> str | None:
     said = excerpt.decode("utf-8", "replace").strip()
     if status == HTTPStatus.OK and said == "ok":
         return None
-    return f"Slack did not take the message: it answered {said[:100] or 'nothing'!r} where it says 'ok'"
+    return f"Slack did not take the message, it says: {said[:100] or 'nothing'}"
 
 
 def _blocks(words: Words) -> list[dict[str, Any]]:

@@ -40,8 +40,9 @@ def words_of(message: Message) -> Words:
     """A message of any type in words."""
     facts = message.facts
     headline, details, lines = _said(message.type, facts)
-    shown = tuple((label, shortened(value, LONGEST)) for label, value in details if value)
-    return Words(shortened(headline, LONGEST), shown, _bounded(lines), facts.url)
+    shown = [(label, shortened(value, LONGEST)) for label, value in details]
+    told = tuple((label, value) for label, value in shown if value)
+    return Words(shortened(headline, LONGEST), told, _bounded(lines), facts.url)
 
 
 def shortened(text: str, most: int) -> str:
@@ -73,7 +74,7 @@ def _of_account(type_: str, facts: Facts) -> _Said:
     account = named or facts.account_id or "An account"
     details = [
         ("Account", account),
-        ("Account id", facts.account_id or "" if named else ""),
+        ("Account id", (facts.account_id or "") if named else ""),
         ("Score", _change(_score(facts.score), _score(facts.previous_score))),
         ("Band", _change(facts.band or "unknown", facts.previous_band or "unknown")),
         ("Rule", facts.rule),
