@@ -11,13 +11,15 @@ import structlog
 from aiohttp import ClientSession
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service import endpoint_notices
+from service.delivery import standing
 from service.delivery.prepare import prepare
 from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded, decide
 from service.delivery.transport import Failure, Reply, send
 from service.errors import HealthError
 from service.secrets import Vault
 from service.settings import Settings
-from service.storage import deliveries, endpoints
+from service.storage import deliveries
 from service.storage.deliveries import Attempt, ClaimedDelivery, State
 from service.storage.transient import is_transient
 
@@ -56,7 +58,7 @@ class Carrier:
         duration = time.perf_counter() - clock
         now = datetime.now(UTC)
         spread = random.random()  # noqa: S311 - spreads retries, guards nothing
-        outcome = decide(self.policy, delivery.attempt, reply.status, reply.retry_after, now, spread)
+        outcome = decide(self.policy, delivery.tries, reply.status, reply.retry_after, now, spread)
         attempt = Attempt(
             started_at=started_at,
             duration_seconds=duration,
@@ -64,7 +66,7 @@ class Carrier:
             error=reply.error,
             response=_readable(reply.excerpt),
         )
-        recorded = await self._record(delivery, attempt, outcome, now)
+        recorded = await self._record(delivery, attempt, outcome, reply.failure, now)
         result = AttemptOutcome(delivery, reply.status, reply.failure, outcome, duration, recorded)
         _log(result)
         self.observe(result)
@@ -79,14 +81,12 @@ class Carrier:
             return Reply(failure="prepare", error=f"the message can't be built ({type(error).__name__})")
         return await send(self.session, request, self.settings.webhook_timeout_seconds)
 
-    async def _record(self, delivery: ClaimedDelivery, attempt: Attempt, outcome: Outcome, now: datetime) -> bool:
+    async def _record(
+        self, delivery: ClaimedDelivery, attempt: Attempt, outcome: Outcome, failure: Failure | None, now: datetime
+    ) -> bool:
         while True:
             try:
-                async with self.engine.begin() as conn:
-                    if outcome == GaveUp("gone"):
-                        # Before the delivery's row, the order in which deleting an endpoint locks them.
-                        await endpoints.disable(conn, delivery.endpoint_id, now)
-                    return await deliveries.record(conn, delivery, attempt, *_state(outcome, now), now)
+                return await self._write(delivery, attempt, outcome, failure, now)
             except Exception as error:  # noqa: BLE001 - one result that can't be written must not stop the others
                 # Not the error's text, which may hold the values that were to be written.
                 sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
@@ -96,6 +96,16 @@ class Carrier:
                 if not is_transient(error) or datetime.now(UTC) >= delivery.leased_until:
                     return False
             await asyncio.sleep(RECORD_AGAIN_SECONDS)
+
+    async def _write(
+        self, delivery: ClaimedDelivery, attempt: Attempt, outcome: Outcome, failure: Failure | None, now: datetime
+    ) -> bool:
+        async with self.engine.begin() as conn:
+            notice = await standing.judge(conn, delivery, outcome, failure, now, self.settings.base_url)
+            recorded = await deliveries.record(conn, delivery, attempt, *_state(outcome, now), now)
+        if notice:
+            endpoint_notices.put_in_log(notice)
+        return recorded
 
 
 def _state(outcome: Outcome, now: datetime) -> tuple[State, datetime]:

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.storage import endpoint_failures
 from service.storage.tables import Instant, accounts, alerts, deliveries, delivery_attempts
 from service.storage.tables import webhook_endpoints as endpoints
 
@@ -24,18 +25,25 @@ State = Literal["pending", "succeeded", "failed", "superseded"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedDelivery:
-    """All that is needed to send one message. `attempt` is the number that this attempt will have, from 1."""
+    """All that is needed to send one message.
+
+    `attempt` is the number that this attempt will have, from 1, and `tries` its place in the retry schedule, which
+    begins anew when a delivery is sent again. `failing_since` and `warned_at` are the endpoint's, when it was claimed.
+    """
 
     id: UUID
     lease: UUID
     leased_until: datetime
     attempt: int
+    tries: int
     endpoint_id: UUID
     url: str = field(repr=False)
     target: str
     secret: bytes = field(repr=False)
     headers: bytes | None = field(repr=False)
     options: bytes | None = field(repr=False)
+    failing_since: datetime | None
+    warned_at: datetime | None
     alert_id: UUID
     type: str
     created_at: datetime
@@ -53,10 +61,11 @@ class Attempt:
     response: str | None = field(repr=False)
 
 
-async def enqueue(conn: AsyncConnection, alert_ids: Sequence[UUID], now: datetime) -> int:
+async def enqueue(conn: AsyncConnection, alert_ids: Sequence[UUID], now: datetime, *, but: UUID | None = None) -> int:
     """Write one delivery for each of the alerts and each enabled endpoint whose filters it passes; how many are new.
 
-    Quiet alerts go to nobody. Call it in the alerts' own transaction. Repeating it adds nothing.
+    Quiet alerts go to nobody, and none to the endpoint `but`. Call it in the alerts' own transaction. Repeating it
+    adds nothing.
     """
     source = (
         select(func.gen_random_uuid(), alerts.c.id, endpoints.c.id, literal(now, Instant), literal(now, Instant))
@@ -67,9 +76,19 @@ async def enqueue(conn: AsyncConnection, alert_ids: Sequence[UUID], now: datetim
         # An endpoint that is being deleted is waited for and left out; else the foreign key would fail the caller.
         .with_for_update(read=True, key_share=True, of=endpoints)
     )
+    if but is not None:
+        source = source.where(endpoints.c.id != but)
     columns = ["id", "alert_id", "endpoint_id", "due_at", "created_at"]
     statement = postgres_insert(deliveries).from_select(columns, source).on_conflict_do_nothing()
     return (await conn.execute(statement)).rowcount
+
+
+async def enqueue_for(conn: AsyncConnection, alert_id: UUID, endpoint_id: UUID, now: datetime) -> UUID:
+    """Write the delivery of an alert to one endpoint, whatever its filters say; the delivery's id."""
+    delivery_id = uuid4()
+    row = {"id": delivery_id, "alert_id": alert_id, "endpoint_id": endpoint_id, "due_at": now, "created_at": now}
+    await conn.execute(insert(deliveries).values(row))
+    return delivery_id
 
 
 def _passes() -> ColumnElement[bool]:
@@ -123,7 +142,8 @@ claimed AS (
     RETURNING deliveries.*
 )
 SELECT claimed.id, claimed.lease, claimed.leased_until, claimed.attempts + 1 AS attempt, claimed.endpoint_id,
-       endpoint.url, endpoint.target, endpoint.secret, endpoint.headers, endpoint.options,
+       claimed.tries + 1 AS tries, endpoint.url, endpoint.target, endpoint.secret, endpoint.headers, endpoint.options,
+       endpoint.failing_since, endpoint.warned_at,
        claimed.alert_id, alert.type, alert.created_at, CAST(alert.data AS text) AS data
 FROM claimed
 JOIN webhook_endpoints AS endpoint ON endpoint.id = claimed.endpoint_id
@@ -181,22 +201,26 @@ async def record(
 ) -> bool:
     """Write an attempt's result and give up the lease; False, and nothing written, if the lease is no longer held.
 
-    `due_at` is when a delivery that stays `pending` is to be tried again; so are those that have to wait for it.
+    `due_at` is when a delivery that stays `pending` is to be tried again; so are those that have to wait for it. With
+    a success the endpoint ceases to fail, whoever holds the lease.
     """
-    result = await conn.execute(
+    statement = (
         update(deliveries)
         .where(deliveries.c.id == delivery.id, deliveries.c.lease == delivery.lease)
         .values(
             state=state,
             due_at=due_at,
             attempts=deliveries.c.attempts + 1,
+            tries=deliveries.c.tries + 1,
             lease=null(),
             leased_until=null(),
             finished_at=null() if state == "pending" else now,
         )
         .returning(deliveries.c.attempts)
     )
-    number = result.scalar_one_or_none()
+    if state == "succeeded":
+        statement = statement.add_cte(endpoint_failures.ending(delivery.endpoint_id))
+    number = (await conn.execute(statement)).scalar_one_or_none()
     if number is None:
         return False
     await conn.execute(insert(delivery_attempts).values(delivery_id=delivery.id, number=number, **asdict(attempt)))

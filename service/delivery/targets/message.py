@@ -17,7 +17,9 @@ class Driver(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """An alert's `data`, read. Where it is about many accounts, most of it is None; `digest` or `source` say more."""
+    """An alert's `data`, read. Where it is about many accounts, or none, most of it is None; `digest`, `source` or
+    `endpoint` says more.
+    """
 
     account_id: str | None = None
     account_name: str | None = None
@@ -33,6 +35,7 @@ class Facts(Struct, frozen=True):
     url: str = ""
     digest: dict[str, Any] | None = None
     source: dict[str, Any] | None = None
+    endpoint: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
