@@ -1,4 +1,6 @@
-"""Webhooks: what targets have to be told, why an endpoint is disabled, deliveries that a newer one has replaced."""
+"""Webhooks: what targets have to be told, why an endpoint is disabled, deliveries that a newer one has replaced or that
+are sent again, and the transactions that pollers of alerts go by.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +15,7 @@ STATES = "state IN ('pending', 'succeeded', 'failed', 'superseded')"
 
 
 def upgrade() -> None:
-    """Endpoints stay as they are: those that are disabled don't say why."""
+    """Endpoints stay as they are: those that are disabled don't say why. Alerts so far count as of transaction 0."""
     op.add_column(
         "webhook_endpoints",
         sa.Column(
@@ -45,10 +47,33 @@ def upgrade() -> None:
     )
     op.drop_constraint("deliveries_state_check", "deliveries")
     op.create_check_constraint(op.f("deliveries_state_check"), "deliveries", STATES)
+    _add_tries()
+    _add_transaction()
+
+
+def _add_tries() -> None:
+    comment = "attempts since it was written, or last sent again: where it is in the retry schedule"
+    op.add_column(
+        "deliveries", sa.Column("tries", sa.SmallInteger(), nullable=False, server_default="0", comment=comment)
+    )
+    op.execute("UPDATE deliveries SET tries = attempts WHERE state = 'pending' AND attempts > 0")
+
+
+def _add_transaction() -> None:
+    comment = "the one that wrote it; pollers go by it, as it tells what may still be written"
+    # First with a constant, as one that is computed would have the whole table written anew.
+    op.add_column(
+        "alerts", sa.Column("transaction", sa.BigInteger(), nullable=False, server_default="0", comment=comment)
+    )
+    op.alter_column("alerts", "transaction", server_default=sa.text("(pg_current_xact_id())::text::bigint"))
+    op.create_index("alerts_transaction_id_idx", "alerts", ["transaction", "id"])
 
 
 def downgrade() -> None:
     """Deliveries that were replaced count as succeeded."""
+    op.drop_index("alerts_transaction_id_idx", table_name="alerts")
+    op.drop_column("alerts", "transaction")
+    op.drop_column("deliveries", "tries")
     op.execute("UPDATE deliveries SET state = 'succeeded' WHERE state = 'superseded'")
     op.drop_constraint("deliveries_state_check", "deliveries")
     op.create_check_constraint(

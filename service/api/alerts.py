@@ -1,7 +1,7 @@
 """/v1/alerts: what was told, to be read by people and polled by programs."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -13,17 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.api.auth import READ
 from service.api.deps import Api
-from service.api.pages import PageQuery, decode_token, encode_token
+from service.api.pages import PageQuery, TokenNumber, decode_token, encode_token
 from service.api.paths import LONGEST_ACCOUNT_ID, printable
 from service.api.problems import FieldError, invalid
 from service.storage import alert_lists
-from service.storage.alert_lists import Filter, Position
+from service.storage.alert_lists import BEGINNING, Filter, Mark
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
 _Position = tuple[Annotated[datetime, Meta(tz=True)], UUID]
-_BEGINNING: Position = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
-
+_Mark = tuple[TokenNumber, UUID]
 
 State = Literal["firing", "resolved", "digest"]
 
@@ -54,11 +53,11 @@ class Alert(BaseModel):
 
 
 class AlertPage(BaseModel):
-    """A page of alerts. `cursor` is for `after`: with it, what has come since is read."""
+    """A page of alerts. `next_after` is for `after`: with it, what has come since is read."""
 
     items: Sequence[Alert]
     next_page_token: str | None
-    cursor: str
+    next_after: str
 
 
 class AlertQuery(PageQuery):
@@ -72,8 +71,8 @@ class AlertQuery(PageQuery):
     digest: UUID | None = Field(None, description="Those that are summed up in this digest.")
     after: str | None = Field(
         None,
-        description="The `cursor` of an earlier answer, or nothing for the beginning: alerts come oldest first, and "
-        "each exactly once if every answer's `cursor` is passed on.",
+        description="The `next_after` of an earlier answer, or nothing for the beginning: alerts come oldest first, "
+        "and each exactly once if every answer's `next_after` is passed on.",
     )
 
     def filter(self) -> Filter:
@@ -83,35 +82,39 @@ class AlertQuery(PageQuery):
 
 @router.get("", summary="List or poll alerts", dependencies=READ)
 async def list_alerts(query: Annotated[AlertQuery, Query()], api: Api) -> AlertPage:
-    """Newest first, page by page; or, with `after`, oldest first from a cursor on.
+    """Newest first, page by page; or, with `after`, oldest first from there on.
 
-    To poll, pass the `cursor` of each answer as the next `after`. An alert comes up there about two seconds after it
-    was written, so that none is passed over that was written at the same time and finished later.
+    To poll, pass the `next_after` of each answer as the next `after`. An alert comes up there as soon as all
+    transactions are over that began to write before its own, so that none is passed over that is finished later.
     """
     async with api.reads.connect() as connection:
-        settled = await alert_lists.settled(connection)
+        settled, begun = await alert_lists.settled(connection)
         if query.after is not None:
-            return await _poll(connection, query, query.after, settled)
+            return await _poll(connection, query, _mark(query.after, begun), settled)
         before = query.start(_Position)
         rows = await alert_lists.newest(connection, query.filter(), before=before, limit=query.limit)
     items, token = query.cut(rows, lambda row: (row.created_at, row.id))
-    return _page(items, token, _just_before(settled))
+    return _page(items, token, settled)
 
 
-async def _poll(connection: AsyncConnection, query: AlertQuery, cursor: str, settled: datetime) -> AlertPage:
+def _mark(cursor: str, begun: Mark) -> Mark:
+    if not cursor:
+        return BEGINNING
+    after: Mark = decode_token("after", cursor, _Mark)
+    if after > begun:
+        # The database was restored from a dump: its transactions are numbered anew.
+        raise invalid(FieldError("after", "is from before the database was restored; begin anew with an empty one"))
+    return after
+
+
+async def _poll(connection: AsyncConnection, query: AlertQuery, after: Mark, settled: Mark) -> AlertPage:
     if query.page_token is not None:
-        raise invalid(FieldError("page_token", "goes without after: pass on the cursor of each answer instead"))
-    after: Position = decode_token("after", cursor, _Position) if cursor else _BEGINNING
+        raise invalid(FieldError("page_token", "goes without after: pass on the next_after of each answer instead"))
     items = await alert_lists.since(connection, query.filter(), after=after, until=settled, limit=query.page_size)
     is_full = len(items) == query.page_size
-    end = (items[-1].created_at, items[-1].id) if is_full else max(after, _just_before(settled))
-    return _page(items, None, end)
+    return _page(items, None, (items[-1].transaction, items[-1].id) if is_full else max(after, settled))
 
 
-def _just_before(moment: datetime) -> Position:
-    return moment, UUID(int=0)
-
-
-def _page(items: Sequence[Row[Any]], token: str | None, cursor: Position) -> AlertPage:
+def _page(items: Sequence[Row[Any]], token: str | None, next_after: Mark) -> AlertPage:
     alerts = [Alert.model_validate(row) for row in items]
-    return AlertPage(items=alerts, next_page_token=token, cursor=encode_token(cursor))
+    return AlertPage(items=alerts, next_page_token=token, next_after=encode_token(next_after))

@@ -1,4 +1,4 @@
-"""/v1/webhook-endpoints/{id}/deliveries: what became of an endpoint's messages."""
+"""/v1/deliveries/{id} and /v1/webhook-endpoints/{id}/deliveries: what became of messages, and sending one again."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,16 +8,19 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from msgspec import Meta
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.api.auth import READ
+from service.api.auth import READ, WRITE
 from service.api.deps import Api
 from service.api.pages import PageQuery
-from service.api.problems import not_found
-from service.storage import delivery_log, endpoints, last_attempts
+from service.api.problems import ProblemError, not_found
+from service.storage import delivery_log, endpoints, last_attempts, redeliveries
 from service.storage.deliveries import State
 from service.storage.delivery_log import Delivery, PastAttempt
 
-router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
+router = APIRouter(prefix="/v1", tags=["webhooks"])
+
+_Number = Annotated[int, Meta(ge=0, le=2**15 - 1)]
 
 
 class DeliveryAttempt(BaseModel):
@@ -34,16 +37,17 @@ class DeliveryAttempt(BaseModel):
 
 
 class AlertDelivery(BaseModel):
-    """One alert on its way to the endpoint. `due_at` is the next attempt's time while it is pending."""
+    """One alert on its way to an endpoint. `due_at` is the next attempt's time while it is pending."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     alert_id: UUID
+    endpoint_id: UUID
     account_id: str | None = Field(description="Null where the alert is about many accounts.")
     type: str
     state: State
-    attempts: int
+    attempts: int = Field(description="How many there were, also before it was sent again.")
     due_at: datetime
     created_at: datetime
     finished_at: datetime | None
@@ -57,13 +61,20 @@ class DeliveryPage(BaseModel):
     next_page_token: str | None
 
 
+class AttemptPage(BaseModel):
+    """A page of attempts."""
+
+    items: Sequence[DeliveryAttempt]
+    next_page_token: str | None
+
+
 class DeliveryQuery(PageQuery):
     """Which deliveries."""
 
     state: State | None = None
 
 
-@router.get("/{endpoint_id}/deliveries", summary="List an endpoint's deliveries", dependencies=READ)
+@router.get("/webhook-endpoints/{endpoint_id}/deliveries", summary="List an endpoint's deliveries", dependencies=READ)
 async def list_deliveries(endpoint_id: UUID, query: Annotated[DeliveryQuery, Query()], api: Api) -> DeliveryPage:
     """Newest first, each with how its last attempt went."""
     before = query.start(tuple[Annotated[datetime, Meta(tz=True)], UUID])
@@ -76,6 +87,55 @@ async def list_deliveries(endpoint_id: UUID, query: Annotated[DeliveryQuery, Que
     return DeliveryPage(
         items=[_shown(delivery, attempts.get(delivery.id)) for delivery in items], next_page_token=token
     )
+
+
+@router.get("/deliveries/{delivery_id}", summary="One delivery", dependencies=READ)
+async def read_delivery(delivery_id: UUID, api: Api) -> AlertDelivery:
+    """A delivery, with how its last attempt went."""
+    async with api.reads.connect() as connection:
+        return await _one(connection, delivery_id)
+
+
+@router.get("/deliveries/{delivery_id}/attempts", summary="List a delivery's attempts", dependencies=READ)
+async def list_attempts(delivery_id: UUID, query: Annotated[PageQuery, Query()], api: Api) -> AttemptPage:
+    """Newest first: each a status, or why there was no answer, and what the receiver said."""
+    before = query.start(_Number)
+    async with api.reads.connect() as connection:
+        if await delivery_log.get(connection, delivery_id) is None:
+            raise not_found("delivery")
+        rows = await delivery_log.attempts(connection, delivery_id, before=before, limit=query.limit)
+    items, token = query.cut(rows, lambda attempt: attempt.number)
+    return AttemptPage(items=[DeliveryAttempt.model_validate(attempt) for attempt in items], next_page_token=token)
+
+
+@router.post("/deliveries/{delivery_id}/resend", status_code=202, summary="Send a message again", dependencies=WRITE)
+async def resend_delivery(delivery_id: UUID, api: Api) -> AlertDelivery:
+    """Make a delivery that is over due now, whatever became of it, with all its retries. One that isn't over: 409.
+
+    The message keeps its `webhook-id`, so a receiver that has it already can tell. An endpoint that is disabled gets
+    it when it is enabled again.
+    """
+    now = api.clock()
+    async with api.engine.begin() as connection:
+        is_sent = await redeliveries.resend(connection, delivery_id, now)
+        delivery = await _one(connection, delivery_id)
+        if not is_sent:
+            raise ProblemError(409, await _why_not(connection, delivery, now))
+    return delivery
+
+
+async def _why_not(connection: AsyncConnection, delivery: AlertDelivery, now: datetime) -> str:
+    if delivery.state != "pending" or await delivery_log.is_leased(connection, delivery.id, now):
+        return "It is being sent at this moment: see what becomes of it."
+    return f"It is pending already, and due at {delivery.due_at.isoformat()}."
+
+
+async def _one(connection: AsyncConnection, delivery_id: UUID) -> AlertDelivery:
+    delivery = await delivery_log.get(connection, delivery_id)
+    if delivery is None:
+        raise not_found("delivery")
+    attempts = await last_attempts.of(connection, [delivery_id])
+    return _shown(delivery, attempts.get(delivery_id))
 
 
 def _shown(delivery: Delivery, attempt: PastAttempt | None) -> AlertDelivery:

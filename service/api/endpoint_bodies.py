@@ -54,6 +54,9 @@ class _Settings(StrictModel):
     stages: Words | None = None
     owners: Words | None = None
     ordered: bool = Field(False, description="Send an account's alerts strictly one after the other.")
+    rate_limit: float | None = Field(
+        None, gt=0, le=1000, description="How many messages a second it is sent at most; null is no limit."
+    )
 
 
 class EndpointBody(_Settings):

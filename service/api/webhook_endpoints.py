@@ -26,7 +26,7 @@ from service.delivery.keyring import SigningSecret
 from service.ids import new_id
 from service.secrets import new_webhook_secret
 from service.storage import endpoints
-from service.storage.endpoints import Endpoint
+from service.storage.endpoints import DisabledReason, Endpoint
 
 router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
 
@@ -50,6 +50,11 @@ class WebhookEndpoint(BaseModel):
     stages: Sequence[str] | None
     owners: Sequence[str] | None
     ordered: bool
+    rate_limit: float | None
+    disabled_reason: DisabledReason | None = Field(
+        description="`gone`: it answered 410. `failing`: nothing reached it for five days. Null if somebody did it."
+    )
+    failing_since: datetime | None = Field(description="When the first attempt failed after the last success.")
     created_at: datetime
     updated_at: datetime
 
@@ -127,9 +132,12 @@ async def replace_endpoint(
 async def change_endpoint(
     endpoint_id: UUID, body: Annotated[EndpointPatch, Depends(body_of(EndpointPatch))], api: Api
 ) -> WebhookEndpoint:
-    """What isn't given stays. Messages that waited while it was disabled go out when it is enabled again."""
+    """What isn't given stays. Messages that waited while it was disabled go out when it is enabled again.
+
+    Enabled again it begins as if it had never failed.
+    """
     async with api.engine.begin() as connection:
-        stored = await endpoints.get(connection, endpoint_id, lock=True)
+        stored = await endpoints.lock(connection, endpoint_id)
         if stored is None:
             raise not_found("webhook endpoint")
         columns = changed_columns(body, stored, api.settings, api.vault)

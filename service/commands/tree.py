@@ -15,6 +15,7 @@ from service.commands import (
     sources,
     topics,
     up,
+    webhooks,
 )
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ for module in (
     progress,
     dead_letters,
     sources,
+    webhooks,
     demo,
 ):
     module.register(app)

@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 
 from service.delivery.authorized import send_authorized
 from service.delivery.prepare import prepare
-from service.delivery.recording import Recorder
+from service.delivery.recording import Ended, Recorder
 from service.delivery.records import publish
 from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded, decide, is_success
 from service.delivery.targets import target_of
@@ -63,7 +63,7 @@ class Carrier:
         now = datetime.now(UTC)
         spread = random.random()  # noqa: S311 - spreads retries, guards nothing
         status = None if reply.failure else reply.status
-        outcome = decide(self.policy, delivery.attempt, status, reply.retry_after, now, spread)
+        outcome = decide(self.policy, delivery.tries, status, reply.retry_after, now, spread)
         attempt = Attempt(
             started_at=started_at,
             duration_seconds=duration,
@@ -72,10 +72,8 @@ class Carrier:
             response=_storable(reply.excerpt.decode("utf-8", "replace")),
         )
         state, due_at = _state(outcome, now)
-        gone = outcome == GaveUp("gone")
-        recorded = await self.recorder.record(
-            Attempted(delivery=delivery, attempt=attempt, state=state, due_at=due_at, gone=gone)
-        )
+        attempted = Attempted(delivery=delivery, attempt=attempt, state=state, due_at=due_at)
+        recorded = await self.recorder.record(Ended(attempted, outcome, reply.failure))
         result = AttemptOutcome(delivery, reply.status, reply.failure, outcome, duration, recorded)
         _log(result)
         self.observe(result)

@@ -1,14 +1,23 @@
-"""Writing down what attempts came to: many in one transaction, as a commit costs more than what is in it."""
+"""Writing down what attempts came to, for the deliveries and for their endpoints: many in one transaction, as a commit
+costs more than what is in it.
+"""
 
 import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service import endpoint_notices
+from service.delivery import standing
+from service.delivery.retry import Outcome
+from service.delivery.transport import Failure
 from service.storage import deliveries
-from service.storage.deliveries import Attempted
+from service.storage.deliveries import Attempted, ClaimedDelivery
 from service.storage.transient import is_transient
 
 log = structlog.get_logger(__name__)
@@ -16,22 +25,38 @@ log = structlog.get_logger(__name__)
 MOST_AT_ONCE = 500
 AGAIN_SECONDS = 0.5
 
-_Waiting = tuple[Attempted, "asyncio.Future[bool]"]
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt that has ended, with what follows for its delivery, and why it failed, if that is known."""
+
+    attempted: Attempted
+    outcome: Outcome
+    failure: Failure | None
+
+    @property
+    def delivery(self) -> ClaimedDelivery:
+        """What was attempted."""
+        return self.attempted.delivery
+
+
+_Waiting = tuple[Ended, "asyncio.Future[bool]"]
 
 
 class Recorder:
     """Results that come while a transaction is under way share the next one. Use it from one event loop."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        """Connections are those of `engine`, one at a time."""
+    def __init__(self, engine: AsyncEngine, base_url: str) -> None:
+        """Connections are those of `engine`, one at a time; `base_url` begins links in notices to operators."""
         self._engine = engine
+        self._base_url = base_url
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def record(self, attempted: Attempted) -> bool:
+    async def record(self, ended: Ended) -> bool:
         """Whether the result was written: not if the lease was lost, or while it held Postgres couldn't be reached."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((attempted, written))
+        self._waiting.append((ended, written))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write_all())
         return await written
@@ -44,8 +69,7 @@ class Recorder:
     async def _write(self, some: Sequence[_Waiting]) -> None:
         """Write some results; those that can't be written now wait with those that come meanwhile."""
         try:
-            async with self._engine.begin() as connection:
-                written = await deliveries.record(connection, [attempted for attempted, _ in some], datetime.now(UTC))
+            written = await self._record([ended for ended, _ in some], datetime.now(UTC))
         except Exception as error:  # noqa: BLE001 - results that can't be written must not stop the others
             self._warn(some, error)
             if is_transient(error):
@@ -56,7 +80,16 @@ class Recorder:
             else:
                 _tell(some, set())
         else:
-            _tell(some, {str(delivery_id) for delivery_id in written})
+            _tell(some, written)
+
+    async def _record(self, some: Sequence[Ended], now: datetime) -> set[UUID]:
+        async with self._engine.begin() as connection:
+            # Endpoints before deliveries, the order in which deleting an endpoint locks them.
+            notices = await standing.note(connection, some, now, self._base_url)
+            written = await deliveries.record(connection, [each.attempted for each in some], now)
+        for notice in notices:
+            endpoint_notices.put_in_log(notice)
+        return written
 
     async def _try_again(self, some: Sequence[_Waiting]) -> None:
         now = datetime.now(UTC)
@@ -79,7 +112,7 @@ class Recorder:
         )
 
 
-def _tell(some: Sequence[_Waiting], written: set[str]) -> None:
-    for attempted, answer in some:
+def _tell(some: Sequence[_Waiting], written: AbstractSet[UUID]) -> None:
+    for ended, answer in some:
         if not answer.done():  # who asked may have been cancelled
-            answer.set_result(str(attempted.delivery.id) in written)
+            answer.set_result(ended.delivery.id in written)

@@ -95,7 +95,14 @@ async def run(
     try:
         async with open_session(settings.webhook_allow_networks, resolver) as session:
             carrier = Carrier(
-                Recorder(engine), session, Tokens(session, settings), publisher, vault, settings, policy, observe
+                Recorder(engine, settings.base_url),
+                session,
+                Tokens(session, settings),
+                publisher,
+                vault,
+                settings,
+                policy,
+                observe,
             )
             pulse = pulse or Pulse("deliver", settings.watchdog_seconds)
             await _Worker(engine, carrier, lease_seconds, poll_seconds, pulse).work(stop)

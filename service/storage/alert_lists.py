@@ -1,4 +1,4 @@
-"""Alerts to be read: newest first for people, or from a position on for pollers that must miss none."""
+"""Alerts to be read: newest first for people, or from a mark on for pollers that must miss none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,14 @@ from service.storage.tables import alerts
 Position = tuple[datetime, UUID]
 """An alert's place in the order of creation: `created_at` and `id`."""
 
+Mark = tuple[int, UUID]
+"""An alert's place in the order of transactions: `transaction` and `id`."""
+
+_FIRST = UUID(int=0)
+BEGINNING: Mark = (-1, _FIRST)
+
 _place: ColumnElement[Any] = tuple_(alerts.c.created_at, alerts.c.id)
+_mark: ColumnElement[Any] = tuple_(alerts.c.transaction, alerts.c.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,30 +52,31 @@ async def newest(
 
 
 async def since(
-    connection: AsyncConnection, wanted: Filter, *, after: Position, until: datetime, limit: int
+    connection: AsyncConnection, wanted: Filter, *, after: Mark, until: Mark, limit: int
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` alerts, oldest first, from after a position and before `until`, which is what `settled` gave."""
-    query = _narrow(select(alerts), wanted).where(_place > after, alerts.c.created_at < until)
-    query = query.order_by(alerts.c.created_at, alerts.c.id).limit(limit)
+    """Up to `limit` alerts in the order of marks, from after one and before another, which is what `settled` gave."""
+    query = _narrow(select(alerts), wanted).where(_mark > after, _mark < until)
+    query = query.order_by(alerts.c.transaction, alerts.c.id).limit(limit)
     rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
     return rows
 
 
 _SETTLED = text("""
-    SELECT least(statement_timestamp(), min(xact_start)) - interval '2 seconds' FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'account-health%'
+    SELECT CAST(CAST(pg_snapshot_xmin(now) AS text) AS bigint) AS settled,
+           CAST(CAST(pg_snapshot_xmax(now) AS text) AS bigint) AS begun
+    FROM pg_current_snapshot() AS now
 """)
 
 
-async def settled(connection: AsyncConnection) -> datetime:
-    """The moment before which no more alerts will appear.
+async def settled(connection: AsyncConnection) -> tuple[Mark, Mark]:
+    """The mark before which no more alerts will appear, and the first that none has yet.
 
-    An alert is dated when its transaction begins and seen when that ends, so a poller that went by dates alone would
-    run past one that is still being written. The two seconds allow for clocks that disagree. Transactions of another
-    database role can't be seen, so all processes have to use one.
+    An alert is seen when its transaction ends, and those end in another order than they begin, so a poller that went
+    by dates or ids would run past one that is still being written. Transactions are numbered, and Postgres knows the
+    lowest that is open: what has a lower number is over. It needs neither clocks nor waiting.
     """
-    moment: datetime = (await connection.execute(_SETTLED)).scalar_one()
-    return moment
+    row = (await connection.execute(_SETTLED)).one()
+    return (row.settled, _FIRST), (row.begun, _FIRST)
 
 
 def _narrow(query: Select[Any], wanted: Filter) -> Select[Any]:

@@ -32,7 +32,6 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.coalescing import COALESCING, times
-from service.storage.endpoints import disable
 from service.storage.tables import Instant, accounts, alerts, deliveries, delivery_attempts
 from service.storage.tables import webhook_endpoints as endpoints
 
@@ -41,18 +40,25 @@ State = Literal["pending", "succeeded", "failed", "superseded"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedDelivery:
-    """All that is needed to send one message. `attempt` is the number that this attempt will have, from 1."""
+    """All that is needed to send one message.
+
+    `attempt` is the number that this attempt will have, from 1, and `tries` its place in the retry schedule, which
+    begins anew when a delivery is sent again. `failing_since` and `warned_at` are the endpoint's, when it was claimed.
+    """
 
     id: UUID
     lease: UUID
     leased_until: datetime
     attempt: int
+    tries: int
     endpoint_id: UUID
     url: str = field(repr=False)
     target: str
     secret: bytes = field(repr=False)
     headers: bytes | None = field(repr=False)
     options: bytes | None = field(repr=False)
+    failing_since: datetime | None
+    warned_at: datetime | None
     alert_id: UUID
     type: str
     created_at: datetime
@@ -71,12 +77,17 @@ class Attempt:
 
 
 async def enqueue(
-    conn: AsyncConnection, alert_ids: Sequence[UUID], now: datetime, *, accounts_only: Collection[str] = ()
+    conn: AsyncConnection,
+    alert_ids: Sequence[UUID],
+    now: datetime,
+    *,
+    accounts_only: Collection[str] = (),
+    but: UUID | None = None,
 ) -> int:
     """Write one delivery for each of the alerts and each enabled endpoint whose filters it passes; how many are new.
 
-    Quiet alerts go to nobody, and those about no single account to no endpoint whose target is in `accounts_only`.
-    Call it in the alerts' own transaction. Repeating it adds nothing.
+    Quiet alerts go to nobody, those about no single account to no endpoint whose target is in `accounts_only`, and none
+    to the endpoint `but`. Call it in the alerts' own transaction. Repeating it adds nothing.
     """
     source = (
         select(func.gen_random_uuid(), alerts.c.id, endpoints.c.id, literal(now, Instant), literal(now, Instant))
@@ -89,9 +100,19 @@ async def enqueue(
         # An endpoint that is being deleted is waited for and left out; else the foreign key would fail the caller.
         .with_for_update(read=True, key_share=True, of=endpoints)
     )
+    if but is not None:
+        source = source.where(endpoints.c.id != but)
     columns = ["id", "alert_id", "endpoint_id", "due_at", "created_at"]
     statement = postgres_insert(deliveries).from_select(columns, source).on_conflict_do_nothing()
     return (await conn.execute(statement)).rowcount
+
+
+async def enqueue_for(conn: AsyncConnection, alert_id: UUID, endpoint_id: UUID, now: datetime) -> UUID:
+    """Write the delivery of an alert to one endpoint, whatever its filters say; the delivery's id."""
+    delivery_id = uuid4()
+    row = {"id": delivery_id, "alert_id": alert_id, "endpoint_id": endpoint_id, "due_at": now, "created_at": now}
+    await conn.execute(insert(deliveries).values(row))
+    return delivery_id
 
 
 def _passes(accounts_only: Collection[str]) -> ColumnElement[bool]:
@@ -117,6 +138,7 @@ def _one_of(value: ColumnElement[str], wanted: ColumnElement[Sequence[str]]) -> 
 
 _SENDABLE = """
 SELECT claimed.id, claimed.lease, claimed.leased_until, claimed.attempts + 1 AS attempt, claimed.endpoint_id,
+       claimed.tries + 1 AS tries, endpoint.failing_since, endpoint.warned_at,
        endpoint.url, endpoint.target, endpoint.secret, endpoint.headers, endpoint.options,
        claimed.alert_id, alert.type, alert.created_at, CAST(alert.data AS text) AS data
 FROM claimed
@@ -195,21 +217,18 @@ async def _sendable(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempted:
-    """A delivery that was attempted, how that went, and what follows: `due_at` is when it is to be tried again.
-
-    `gone` says that the receiver wants no more messages.
-    """
+    """A delivery that was attempted, how that went, and what follows: `due_at` is when it is to be tried again."""
 
     delivery: ClaimedDelivery
     attempt: Attempt
     state: State
     due_at: datetime
-    gone: bool = False
 
 
 _RECORD = text("""
     UPDATE deliveries SET
-        state = new.state, due_at = new.due_at, attempts = deliveries.attempts + 1, lease = NULL, leased_until = NULL,
+        state = new.state, due_at = new.due_at, attempts = deliveries.attempts + 1, tries = deliveries.tries + 1,
+        lease = NULL, leased_until = NULL,
         finished_at = CASE WHEN new.state <> 'pending' THEN CAST(:now AS timestamptz) END
     FROM unnest(CAST(:ids AS uuid[]), CAST(:leases AS uuid[]), CAST(:states AS text[]), CAST(:due_at AS timestamptz[]))
          AS new (id, lease, state, due_at)
@@ -240,10 +259,6 @@ async def record(conn: AsyncConnection, some: Sequence[Attempted], now: datetime
 
     Of the others nothing is written. Those that have to wait for one that failed are due when it is.
     """
-    if gone := sorted({each.delivery.endpoint_id for each in some if each.gone}):
-        # Before the deliveries' rows, the order in which deleting an endpoint locks them.
-        for endpoint_id in gone:
-            await disable(conn, endpoint_id, now)
     values = {
         "ids": [each.delivery.id for each in some],
         "leases": [each.delivery.lease for each in some],

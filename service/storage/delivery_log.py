@@ -59,6 +59,12 @@ async def get(conn: AsyncConnection, delivery_id: UUID) -> Delivery | None:
     return Delivery(**row._mapping) if row else None
 
 
+async def is_leased(conn: AsyncConnection, delivery_id: UUID, now: datetime) -> bool:
+    """Whether somebody is sending it."""
+    query = select(deliveries.c.leased_until > now).where(deliveries.c.id == delivery_id)
+    return bool((await conn.execute(query)).scalar_one_or_none())
+
+
 async def page(
     conn: AsyncConnection,
     endpoint_id: UUID,

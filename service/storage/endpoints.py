@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import case, delete, func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.tables import webhook_endpoints as table
@@ -55,6 +55,7 @@ class _Optional(TypedDict, total=False):
     stages: Sequence[str] | None
     owners: Sequence[str] | None
     ordered: bool
+    rate_limit: float | None
 
 
 class NewEndpoint(_Optional):
@@ -78,11 +79,16 @@ async def create(conn: AsyncConnection, endpoint_id: UUID, new: NewEndpoint, now
     return Endpoint(**result.one()._mapping)
 
 
-async def get(conn: AsyncConnection, endpoint_id: UUID, *, lock: bool = False) -> Endpoint | None:
-    """One endpoint, or None. With `lock` nobody else changes it until the transaction ends."""
-    query = select(table).where(table.c.id == endpoint_id)
-    if lock:
-        query = query.with_for_update(key_share=True)  # writers of deliveries refer to the key, and are not to wait
+async def get(conn: AsyncConnection, endpoint_id: UUID) -> Endpoint | None:
+    """One endpoint, or None."""
+    row = (await conn.execute(select(table).where(table.c.id == endpoint_id))).one_or_none()
+    return Endpoint(**row._mapping) if row else None
+
+
+async def lock(conn: AsyncConnection, endpoint_id: UUID) -> Endpoint | None:
+    """One endpoint, which nobody else changes or deletes until the transaction ends; or None."""
+    # Writers of deliveries refer to the key, and are not to wait.
+    query = select(table).where(table.c.id == endpoint_id).with_for_update(key_share=True)
     row = (await conn.execute(query)).one_or_none()
     return Endpoint(**row._mapping) if row else None
 
@@ -96,10 +102,17 @@ async def page(conn: AsyncConnection, *, after: UUID | None, limit: int) -> list
 
 
 async def change(conn: AsyncConnection, endpoint_id: UUID, changes: EndpointChanges, now: datetime) -> Endpoint | None:
-    """The endpoint with `changes`, or None if there is none. Attempts already under way go by the old values."""
-    result = await conn.execute(
-        update(table).where(table.c.id == endpoint_id).values(**changes, updated_at=now).returning(table)
-    )
+    """The endpoint with `changes`, or None if there is none. Attempts already under way go by the old values.
+
+    One that is enabled again begins as if it had never failed.
+    """
+    values: dict[str, Any] = {**changes, "updated_at": now}
+    if "enabled" in changes:
+        values["disabled_reason"] = null()
+    if changes.get("enabled"):
+        for name in ("failing_since", "warned_at"):
+            values[name] = case((table.c.enabled, table.c[name]))
+    result = await conn.execute(update(table).where(table.c.id == endpoint_id).values(values).returning(table))
     row = result.one_or_none()
     return Endpoint(**row._mapping) if row else None
 
@@ -110,8 +123,17 @@ async def remove(conn: AsyncConnection, endpoint_id: UUID) -> bool:
     return result.rowcount == 1
 
 
-async def disable(conn: AsyncConnection, endpoint_id: UUID, now: datetime) -> None:
-    """Stop sending to an endpoint. What is pending stays so, and goes out if it is enabled again."""
-    await conn.execute(
-        update(table).where(table.c.id == endpoint_id, table.c.enabled).values(enabled=False, updated_at=now)
+async def disable(conn: AsyncConnection, endpoint_id: UUID, reason: DisabledReason, now: datetime) -> Endpoint | None:
+    """Stop sending to an endpoint; None if that was so already.
+
+    What is pending stays so, and goes out if it is enabled again.
+    """
+    failing_since = func.coalesce(table.c.failing_since, now)
+    result = await conn.execute(
+        update(table)
+        .where(table.c.id == endpoint_id, table.c.enabled)
+        .values(enabled=False, disabled_reason=reason, failing_since=failing_since, updated_at=now)
+        .returning(table)
     )
+    row = result.one_or_none()
+    return Endpoint(**row._mapping) if row else None

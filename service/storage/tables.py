@@ -306,10 +306,18 @@ alerts = Table(
     Column("acknowledged_at", Instant),
     Column("acknowledged_by", Text),
     Column("snoozed_until", Instant),
+    Column(
+        "transaction",
+        BigInteger,
+        nullable=False,
+        server_default=text("(pg_current_xact_id())::text::bigint"),
+        comment="the one that wrote it; pollers go by it, as it tells what may still be written",
+    ),
     CheckConstraint("state IN ('firing', 'resolved', 'digest')", name="state"),
     UniqueConstraint("account_id", "sequence"),
     Index(None, "digest_id", postgresql_where=text("digest_id IS NOT NULL")),
     Index(None, "created_at", "id"),
+    Index(None, "transaction", "id"),
 )
 
 webhook_endpoints = Table(
@@ -347,6 +355,13 @@ deliveries = Table(
     Column("endpoint_id", Uuid, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
     Column("state", Text, nullable=False, server_default="pending"),
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column(
+        "tries",
+        SmallInteger,
+        nullable=False,
+        server_default="0",
+        comment="attempts since it was written, or last sent again: where it is in the retry schedule",
+    ),
     Column("due_at", Instant, nullable=False, server_default=func.now()),
     Column("lease", Uuid, comment="who is sending it now; recording an attempt compares and clears it"),
     Column("leased_until", Instant),

@@ -39,7 +39,7 @@ def all_routes(api: Api) -> list[tuple[str, str]]:
 
 def filled(path: str) -> str:
     """A path with something in place of its parameters."""
-    for name in ("rule_id", "endpoint_id", "key_id"):
+    for name in ("rule_id", "endpoint_id", "delivery_id", "key_id"):
         path = path.replace(f"{{{name}}}", str(uuid4()))
     return path.replace("{account_id}", "acme").replace("{name}", "default")
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery import keyring
@@ -31,6 +31,7 @@ WHOLE = {
     "stages": ["live"],
     "owners": ["ann@example.com"],
     "ordered": True,
+    "rate_limit": 2.5,
 }
 
 
@@ -108,6 +109,10 @@ async def test_an_endpoint_that_can_t_be_is_refused_by_field(api: Api) -> None:
         ({"bands": []}, "bands"),
         ({"rules": ["a\x00"]}, "rules[0]"),
         ({"ordered": "yes"}, "ordered"),
+        ({"rate_limit": 0}, "rate_limit"),
+        ({"rate_limit": -1}, "rate_limit"),
+        ({"rate_limit": 1000.5}, "rate_limit"),
+        ({"rate_limit": "5"}, "rate_limit"),
         ({"secret": "whsec_mine"}, "secret"),
         ({"description": "a\x00"}, "description"),
     ):
@@ -145,6 +150,30 @@ async def test_without_an_encryption_key_the_remedy_is_named(database_url: str, 
         assert answer.status == 503
         assert "HEALTH_ENCRYPTION_KEY is not set" in answer.json["detail"]
         assert (await api.get("/v1/webhook-endpoints")).items == []
+
+
+async def test_answers_say_since_when_it_fails_and_why_it_is_disabled(engine: AsyncEngine, api: Api) -> None:
+    created = (await api.post("/v1/webhook-endpoints", {"url": URL})).json
+    path = f"/v1/webhook-endpoints/{created['id']}"
+    assert [created[name] for name in ("rate_limit", "disabled_reason", "failing_since")] == [None] * 3
+    failed = {"failing_since": api.clock.now, "warned_at": api.clock.now}
+    for change in (api.patch(path, {"enabled": True}), api.put(path, {"url": URL, "rate_limit": 5})):
+        row = {**failed, "enabled": False, "disabled_reason": "failing"}
+        async with engine.begin() as connection:
+            await connection.execute(update(webhook_endpoints).values(row))
+        shown = (await api.get(path)).json
+        assert (shown["disabled_reason"], shown["enabled"]) == ("failing", False)
+        assert datetime.fromisoformat(shown["failing_since"]) == api.clock.now
+        shown = (await change).json
+        assert (shown["disabled_reason"], shown["enabled"], shown["failing_since"]) == (None, True, None)
+    assert shown["rate_limit"] == 5.0
+    async with engine.begin() as connection:
+        assert (await connection.execute(select(webhook_endpoints.c.warned_at))).scalar_one() is None
+        await connection.execute(update(webhook_endpoints).values(failed))
+    # It was not disabled, so that it is enabled says nothing new.
+    assert (await api.patch(path, {"enabled": True})).json["failing_since"] is not None
+    disabled = (await api.patch(path, {"enabled": False, "rate_limit": None})).json
+    assert (disabled["disabled_reason"], disabled["rate_limit"]) == (None, None)
 
 
 async def test_pages(api: Api) -> None:

@@ -116,7 +116,7 @@ async def test_410_disables_the_endpoint_and_what_is_pending_waits(engine: Async
     async with engine.connect() as conn:
         stored = await endpoints.get(conn, endpoint)
     assert stored
-    assert not stored.enabled
+    assert (stored.enabled, stored.disabled_reason) == (False, "gone")
     assert await states(engine) == ["failed", "pending"]
 
 

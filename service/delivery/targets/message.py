@@ -17,9 +17,8 @@ class Driver(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """An alert's `data`, read. Where it is about many accounts, most of it is None; `digest` or `source` say more.
-
-    `endpoint` is the webhook endpoint that a notice is about.
+    """An alert's `data`, read. Where it is about many accounts, or none, most of it is None; `digest`, `source` or
+    `endpoint` says more.
     """
 
     account_id: str | None = None

@@ -1,0 +1,112 @@
+"""What an attempt says of its endpoint: it is well, it fails, it has failed for too long, or it is gone."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import endpoint_notices
+from service.delivery import endurance
+from service.delivery.endurance import Disable, Warn
+from service.delivery.retry import GaveUp, Outcome, Succeeded
+from service.delivery.transport import Failure
+from service.endpoint_notices import DISABLED, FAILING, Notice, notice_of
+from service.storage import endpoint_failures, endpoints
+from service.storage.deliveries import ClaimedDelivery
+from service.storage.endpoints import DisabledReason
+
+OURS: frozenset[Failure | None] = frozenset({"prepare"})
+"""Failures of the service itself, such as a missing key: nothing was sent, so they say nothing of the endpoint."""
+
+_GONE = GaveUp("gone")
+
+
+class Ended(Protocol):
+    """An attempt that has ended."""
+
+    @property
+    def delivery(self) -> ClaimedDelivery: ...
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def failure(self) -> Failure | None: ...
+
+
+async def note(conn: AsyncConnection, some: Sequence[Ended], now: datetime, base_url: str) -> list[Notice]:
+    """Note what attempts that ended say of their endpoints; what operators are told.
+
+    Call it in the transaction that records them and before that locks the deliveries: in this order deleting an
+    endpoint locks them.
+    """
+    well = {each.delivery.endpoint_id for each in some if isinstance(each.outcome, Succeeded)}
+    if well:
+        await endpoint_failures.end(conn, well)
+    notices = [
+        await judge(conn, each.delivery, each.outcome, each.failure, now, base_url) for each in _telling(some, well)
+    ]
+    return [notice for notice in notices if notice]
+
+
+def _telling(some: Sequence[Ended], well: AbstractSet[UUID]) -> list[Ended]:
+    """For each endpoint one attempt that speaks against it: that it is gone, or else, if none was well, that it fails.
+
+    Of several the one that was tried most often, which knows best how long that has been so.
+    """
+    found: dict[UUID, Ended] = {}
+    for each in sorted(some, key=lambda ended: (ended.outcome == _GONE, ended.delivery.attempt)):
+        if not isinstance(each.outcome, Succeeded) and (each.outcome == _GONE or each.delivery.endpoint_id not in well):
+            found[each.delivery.endpoint_id] = each
+    return [found[endpoint_id] for endpoint_id in sorted(found)]
+
+
+async def judge(
+    conn: AsyncConnection,
+    delivery: ClaimedDelivery,
+    outcome: Outcome,
+    failure: Failure | None,
+    now: datetime,
+    base_url: str,
+) -> Notice | None:
+    """Note how an attempt that ended at `now` speaks against its endpoint; what operators are told, if anything."""
+    if failure in OURS:
+        return None
+    if outcome == _GONE:
+        return await _disable(conn, delivery, "gone", now, base_url)
+    if delivery.failing_since is None:
+        await endpoint_failures.begin(conn, delivery.endpoint_id, now)
+        return None
+    if not endurance.is_due(delivery.failing_since, delivery.warned_at, now):
+        return None
+    failing = await endpoint_failures.lock(conn, delivery.endpoint_id, delivery.id)
+    if failing is None:
+        return None
+    match endurance.judge(failing.failing_since, failing.warned_at, failing.attempted_at, now):
+        case Disable():
+            return await _disable(conn, delivery, "failing", now, base_url)
+        case Warn(disabled_at):
+            return await _warn(conn, delivery, disabled_at, now, base_url)
+        case None:
+            return None
+
+
+async def _disable(
+    conn: AsyncConnection, delivery: ClaimedDelivery, reason: DisabledReason, now: datetime, base_url: str
+) -> Notice | None:
+    endpoint = await endpoints.disable(conn, delivery.endpoint_id, reason, now)
+    if endpoint is None:
+        return None
+    notice = notice_of(endpoint, DISABLED, reason, endpoint.failing_since or now, now)
+    await endpoint_notices.tell(conn, notice, now, base_url)
+    return notice
+
+
+async def _warn(
+    conn: AsyncConnection, delivery: ClaimedDelivery, disabled_at: datetime, now: datetime, base_url: str
+) -> Notice | None:
+    endpoint = await endpoint_failures.warned(conn, delivery.endpoint_id, now)
+    notice = notice_of(endpoint, FAILING, "failing", endpoint.failing_since or now, disabled_at)
+    await endpoint_notices.tell(conn, notice, now, base_url)
+    return notice

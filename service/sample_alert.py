@@ -1,0 +1,51 @@
+"""A message to try an endpoint with: it looks like an alert, and is about no account."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.ids import new_id
+from service.storage import alerts, deliveries
+from service.storage.alerts import AlertRow
+
+RULE = "test"
+"""What stands in place of a rule's name."""
+
+
+async def send(connection: AsyncConnection, endpoint_id: UUID, now: datetime, base_url: str) -> UUID:
+    """Write it for this endpoint alone, whatever its filters say; the delivery's id."""
+    row = _alert(f"{base_url}/v1/webhook-endpoints/{endpoint_id}")
+    await alerts.insert(connection, [row], now)
+    return await deliveries.enqueue_for(connection, row.id, endpoint_id, now)
+
+
+def _alert(url: str) -> AlertRow:
+    data: dict[str, Any] = {
+        "account_id": None,
+        "account_name": "Example account (a test)",
+        "rule": RULE,
+        "state": "firing",
+        "score": 34.5,
+        "previous_score": 61.0,
+        "band": "red",
+        "previous_band": "yellow",
+        "threshold": 40.0,
+        "drivers": [{"measure": "active_users", "delta": -18.5}, {"measure": "open_tickets", "delta": -8.0}],
+        "sequence": None,
+        "url": url,
+    }
+    return AlertRow(
+        id=new_id(),
+        account_id=None,
+        sequence=None,
+        rule_id=None,
+        rule=RULE,
+        type="health.threshold.crossed",
+        state="firing",
+        quiet=True,
+        data=msgspec.json.encode(data).decode(),
+        digest_id=None,
+    )
