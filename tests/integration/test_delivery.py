@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from service.delivery.retry import GaveUp, RetryAt, Succeeded
 from service.secrets import Vault
-from service.storage import delivery_log, endpoints
+from service.storage import delivery_log, endpoints, redeliveries
 from tests.support.webhooks import (
     QUICK,
     SECRET,
@@ -87,6 +87,24 @@ async def test_after_the_last_attempt_it_is_given_up(engine: AsyncEngine) -> Non
             await until(lambda: outcomes and isinstance(outcomes[-1].outcome, GaveUp))
             await asyncio.sleep(0.2)
         assert len(crm.ids) == len(QUICK.delays) + 1
+    assert await states(engine) == ["failed"]
+
+
+async def test_sent_again_it_has_all_its_attempts_once_more(engine: AsyncEngine) -> None:
+    attempts = len(QUICK.delays) + 1
+    async with receiver(answers(500)) as crm:
+        endpoint = await add_endpoint(engine, crm.url)
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings()) as outcomes:
+            await until(lambda: len(outcomes) == attempts)
+            async with engine.begin() as conn:
+                [delivery] = await delivery_log.page(conn, endpoint, before=None, limit=1)
+                assert await redeliveries.resend(conn, delivery.id, datetime.now(UTC))
+            await until(lambda: len(outcomes) == 2 * attempts)
+            await asyncio.sleep(0.2)
+        assert len(crm.ids) == 2 * attempts
+    assert [isinstance(each.outcome, GaveUp) for each in outcomes] == [False, False, False, True] * 2
+    assert [each.delivery.attempt for each in outcomes] == list(range(1, 2 * attempts + 1))
     assert await states(engine) == ["failed"]
 
 

@@ -76,3 +76,31 @@ def test_migrating_twice_and_back_leaves_nothing(postgres_server: PostgresServer
         assert _on(url, tables) == {"alembic_version"}
     finally:
         postgres_server.drop(url)
+
+
+def test_what_is_on_its_way_keeps_its_place_in_the_schedule_and_alerts_are_the_oldest(
+    postgres_server: PostgresServer,
+) -> None:
+    """Migration 0007 on a database in use."""
+    url = postgres_server.create_empty()
+    rows = """
+        INSERT INTO alerts (id, rule, type, state, data) VALUES (gen_random_uuid(), 'r', 't', 'firing', '{}');
+        INSERT INTO webhook_endpoints (id, url, secret) VALUES (gen_random_uuid(), 'https://crm.example/', 'sealed');
+        INSERT INTO deliveries (id, alert_id, endpoint_id, state, attempts)
+        SELECT gen_random_uuid(), a.id, e.id, 'pending', 3 FROM alerts a, webhook_endpoints e
+    """
+
+    def fill(connection: Connection) -> None:
+        command.upgrade(alembic_config(connection), "0006")
+        for statement in rows.split(";"):
+            connection.execute(text(statement))
+
+    def read(connection: Connection) -> Any:
+        return connection.execute(text("SELECT tries, transaction FROM deliveries CROSS JOIN alerts")).one()
+
+    try:
+        _on(url, fill)
+        upgrade(url)
+        assert tuple(_on(url, read)) == (3, 0)
+    finally:
+        postgres_server.drop(url)
