@@ -78,16 +78,9 @@ class Search:
 
     async def at_once(self, connection: AsyncConnection) -> list[Account]:
         """The same accounts by fetching all that match and sorting them."""
-        wanted = self.wanted
-        within = [*wanted.of_attributes(), *wanted.of_indexes()]
-        exactly = [*wanted.of_scores(), *self.order.behind(self.after)]
-        # Materialized, so that it is planned for all rows, not in the hope that the first few come soon. What follows
-        # from other conditions stays outside: to the planner it would look as if that left only some of the rest.
+        exactly = [*self.wanted.of_scores(), *self.order.behind(self.after)]
         statement = f"""
-            WITH candidate AS MATERIALIZED (
-                SELECT {_S} FROM scores s JOIN accounts a ON a.account_id = s.account_id
-                WHERE {" AND ".join(within) or "true"}
-            )
+            WITH {self._matching()}
             SELECT {COLUMNS} FROM (
                 SELECT * FROM candidate s WHERE {" AND ".join(exactly) or "true"}
                 ORDER BY {self.order.clause()} LIMIT :limit
@@ -95,6 +88,24 @@ class Search:
         """  # noqa: S608 - made of this package's own text
         rows = await connection.execute(text(statement), self._parameters())
         return [Account(*row) for row in rows]
+
+    def _matching(self) -> str:
+        """SQL that names `candidate` what matches by all that indexes know."""
+        attributes, points, slots = self.wanted.of_attributes(), self.wanted.of_points(), self.wanted.of_slots()
+        joined = "scores s JOIN accounts a ON a.account_id = s.account_id"
+        # Materialized, so that it is planned for all rows, not in the hope that the first few come soon. What follows
+        # from other conditions stays outside: to the planner it would look as if that left only some of the rest.
+        if not (attributes and (points or slots)):
+            within = " AND ".join([*attributes, *points, *slots]) or "true"
+            return f"candidate AS MATERIALIZED (SELECT {_S} FROM {joined} WHERE {within})"  # noqa: S608 - own text
+        # Each condition leaves many, both leave few: they meet in the indexes, and rows are fetched of the few alone.
+        within, rest = " AND ".join([*attributes, *(points or slots)]), " AND ".join(slots if points else ()) or "true"
+        return f"""
+            such AS MATERIALIZED (SELECT s.account_id FROM {joined} WHERE {within}),
+            candidate AS MATERIALIZED (
+                SELECT {_S} FROM such JOIN scores s ON s.account_id = such.account_id WHERE {rest}
+            )
+        """  # noqa: S608 - own text
 
     async def _longest_stretch(self, connection: AsyncConnection) -> int:
         """No more candidates than an index has accounts that may match: these could be fetched as well."""

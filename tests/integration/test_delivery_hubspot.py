@@ -80,3 +80,27 @@ async def test_a_wrong_token_is_a_failure_that_people_can_read(engine: AsyncEngi
         [made, *_] = await delivery_log.attempts(conn, delivery.id, limit=10)
     assert made.status == 401
     assert "Authentication credentials not found" in (made.response or "")
+
+
+async def test_a_207_with_errors_is_told_and_tried_again(engine: AsyncEngine) -> None:
+    async def refused_at_first(asked: Asked) -> web.Response:
+        if len(hubspot.asked) > 1:
+            return await hubspot_done(asked)
+        error = {
+            "status": "error",
+            "category": "VALIDATION_ERROR",
+            "message": "Property account_health_band is unknown",
+        }
+        return reply(207, {"status": "COMPLETE", "results": [], "numErrors": 1, "errors": [error]})
+
+    async with crm(refused_at_first) as hubspot:
+        endpoint = await add_endpoint(engine, hubspot.url, target="hubspot")
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings()) as outcomes:
+            await until(lambda: len(outcomes) == 2)
+    async with engine.connect() as conn:
+        [delivery] = await delivery_log.page(conn, endpoint, before=None, limit=5)
+        second, first = await delivery_log.attempts(conn, delivery.id, limit=5)
+    assert (delivery.state, second.status, second.error) == ("succeeded", 200, None)
+    assert first.status == 207
+    assert "Property account_health_band is unknown" in str(first.error)

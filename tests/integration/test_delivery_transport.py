@@ -5,14 +5,19 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from service.delivery import transport
+from service.delivery.addresses import permitted
 from service.delivery.resolver import Resolver
 from service.delivery.transport import KEEP_BYTES, Reply, Request, open_session, send
 from tests.support.webhooks import local_settings, receiver
+from tests.unit.test_addresses import CLOSED
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +38,13 @@ class FakeResolver(AbstractResolver):
 
     async def close(self) -> None:
         pass
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return ip_address(text) is not None
+    except ValueError:
+        return False
 
 
 def _family(address: str) -> socket.AddressFamily:
@@ -70,6 +82,29 @@ async def raw_server(*chunks: bytes, pause: float = 0.0, forever: bytes = b"") -
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+HOSTILE = [
+    address
+    for address in CLOSED
+    if _is_address(address) and not permitted(address, local_settings().webhook_allow_networks)
+]
+"""All closed addresses but this machine's, which these tests allow for their receivers."""
+
+
+@pytest.mark.parametrize("address", HOSTILE)
+async def test_whatever_a_name_server_answers_no_socket_is_opened_to_a_closed_address(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(transport, "socket", SimpleNamespace(socket=lambda *_: opened.append(address)))
+    reply = await post("http://crm.example.com/", FakeResolver([address]))
+    assert (reply.status, reply.failure) == (None, "address")
+    assert opened == []
+
+
+def test_the_corpus_of_addresses_is_large() -> None:
+    assert len(HOSTILE) >= 60
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
