@@ -1,28 +1,25 @@
 """`make bench-reads`: an account's health beside a bare route, and lists of a million accounts."""
 
 import http.client
-import signal
-import sys
 import time
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 
 import msgspec
 
 from benchmarks.http_load import Load
+from benchmarks.keeping import circumstances, failing_in_words, keep
 from benchmarks.list_queries import KINDS, Kind, paths, spread
 from benchmarks.machine import describe
 from benchmarks.numbers import percentile
 from benchmarks.processes import Contender, tree_cpu_seconds
 from benchmarks.quiet import others
 from benchmarks.reading import HOST, ask, filled, read_key, run_postgres, serving, serving_bare
-from benchmarks.reads_report import RESULTS_MD, ListReads, OneReads, Results, markdown, report
+from benchmarks.reads_report import ListReads, OneReads, Results, markdown, report
 from benchmarks.servers import POSTGRES_SETTINGS, Arena
 from benchmarks.terminal import say
-from service.errors import HealthError
 
-FOLDER = Path(__file__).with_name("results")
 OURS = "account-health: GET /v1/accounts/{id}/health"
 BARE = "Starlette and asyncpg: one row by key"
 WARM_QUERIES = 30
@@ -141,32 +138,17 @@ def _ask(
 def main() -> None:
     """Measure, print the tables, keep the raw results as JSON."""
     options = parse()
+    ran = circumstances("reads", describe(), POSTGRES_SETTINGS)
     results = Results(
-        started_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command=" ".join(["python -m benchmarks.reads", *sys.argv[1:]]),
-        accounts=options.accounts,
-        list_accounts=options.list_accounts,
-        connections=options.connections,
-        machine=describe(),
-        postgres_settings=POSTGRES_SETTINGS,
+        ran, accounts=options.accounts, list_accounts=options.list_accounts, connections=options.connections
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped and folders removed
-    try:
-        with run_postgres() as arena:
-            results.machine["PostgreSQL"] = arena.postgres_version()
-            if options.accounts:
-                measure_one(arena, options, results)
-            if options.list_accounts:
-                measure_lists(arena, options, results)
-    except HealthError as error:
-        raise SystemExit(f"error: {error}") from None
-    FOLDER.mkdir(exist_ok=True)
-    kept = FOLDER / f"reads-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    kept.write_bytes(msgspec.json.encode(results))
-    say(f"Raw results: benchmarks/results/{kept.name}")
-    print("\n" + report(results))
-    if options.write:
-        RESULTS_MD.write_text(markdown(results))
+    with failing_in_words(), run_postgres() as arena:
+        ran.machine["PostgreSQL"] = arena.postgres_version()
+        if options.accounts:
+            measure_one(arena, options, results)
+        if options.list_accounts:
+            measure_lists(arena, options, results)
+    keep("reads", results, report(results), partial(markdown, results), options.write)
 
 
 if __name__ == "__main__":

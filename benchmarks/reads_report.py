@@ -1,14 +1,12 @@
 """Results of `benchmarks.reads`: as they are kept, and as tables in RESULTS-reads.md."""
 
-from pathlib import Path
-
 from msgspec import Struct, field
 
+from benchmarks.keeping import Circumstances, document, targets
 from benchmarks.numbers import middle, percentile
-from benchmarks.report import QUIET, WORDS, table
+from benchmarks.report import QUIET, table
 from benchmarks.targets import Verdict
 
-RESULTS_MD = Path(__file__).with_name("RESULTS-reads.md")
 LEAST_OF_BARE = 0.6
 MOST_LIST_P99_MS = 50.0
 
@@ -41,13 +39,10 @@ class ListReads(Struct):
 class Results(Struct):
     """All of one `make bench-reads`."""
 
-    started_at: str
-    command: str
+    ran: Circumstances
     accounts: int
     list_accounts: int
     connections: int
-    machine: dict[str, str] = field(default_factory=dict)
-    postgres_settings: dict[str, str] = field(default_factory=dict)
     one: list[OneReads] = field(default_factory=list)
     lists: list[ListReads] = field(default_factory=list)
 
@@ -85,7 +80,7 @@ def report(results: Results) -> str:
         parts.append(f"## {title}\n\n{table(_one(results))}")
     if results.lists:
         parts.append(f"## Lists of {results.list_accounts:,} accounts, pages of 100\n\n{table(_lists(results))}")
-    parts.append(f"## Targets\n\n{table(_targets(results))}")
+    parts.append(targets(verdicts(results), 2))
     shares = [run.foreign for run in results.one] + [each.foreign for each in results.lists]
     worst = max(shares, default=0.0)
     if worst > QUIET:
@@ -97,15 +92,7 @@ def report(results: Results) -> str:
 
 def markdown(results: Results) -> str:
     """The contents of RESULTS-reads.md."""
-    settings = ", ".join(f"{name}={value}" for name, value in results.postgres_settings.items())
-    parts = [
-        "# Results: reads",
-        f"`{results.command}`, {results.started_at}. What is measured, and how to read it, is in README.md.",
-        "\n".join(f"- {name}: {value}" for name, value in results.machine.items()),
-        f"PostgreSQL: {settings}; fsync and synchronous_commit on.",
-        report(results),
-    ]
-    return "\n\n".join(parts) + "\n"
+    return document("reads", results.ran, report(results))
 
 
 def _one(results: Results) -> list[list[str]]:
@@ -123,13 +110,4 @@ def _lists(results: Results) -> list[list[str]]:
         taken = each.milliseconds
         times = [f"{value:.1f}" for value in (percentile(taken, 50), percentile(taken, 99), max(taken))]
         rows.append([each.kind, str(len(taken)), *times, f"{each.foreign:.0%}"])
-    return rows
-
-
-def _targets(results: Results) -> list[list[str]]:
-    rows = [["target", "wanted", "found", ""]]
-    for verdict in verdicts(results):
-        bound = f"≥ {verdict.least:g}" if verdict.least is not None else f"≤ {verdict.most:g} {verdict.unit}"
-        value = "" if verdict.value is None else f"{verdict.value:.2f} {verdict.unit}".strip()
-        rows.append([verdict.what, bound, value, WORDS[verdict.met]])
     return rows

@@ -6,24 +6,23 @@ import sys
 import time
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import partial
 
 import asyncpg
 import msgspec
 
 from benchmarks.http_load import Load
+from benchmarks.keeping import circumstances, failing_in_words, keep
 from benchmarks.machine import describe
 from benchmarks.numbers import percentile
 from benchmarks.processes import Contender, ContenderFailedError, environment, running, tree_cpu_seconds
 from benchmarks.quiet import others
 from benchmarks.reading import HOST, answered, asking, filled, read_key, run_postgres, serving
 from benchmarks.servers import POSTGRES_SETTINGS, Arena
-from benchmarks.sweep_report import RESULTS_MD, Results, markdown, report
+from benchmarks.sweep_report import Results, markdown, report
 from benchmarks.terminal import say
-from service.errors import HealthError
 from service.settings import Settings
 
-FOLDER = Path(__file__).with_name("results")
 EVERY_SECONDS = 0.5
 PATIENCE_SECONDS = 3600.0
 
@@ -107,30 +106,14 @@ async def _count(settings: Settings, statement: str) -> int:
 
 
 def main() -> None:
-    """Measure, print the table, keep the raw results as JSON."""
+    """Measure, print the tables, keep the raw results as JSON."""
     options = parse()
-    results = Results(
-        started_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command=" ".join(["python -m benchmarks.sweep", *sys.argv[1:]]),
-        accounts=options.accounts,
-        reads_per_second=options.reads_per_second,
-        machine=describe(),
-        postgres_settings=POSTGRES_SETTINGS,
-    )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped and folders removed
-    try:
-        with run_postgres() as arena:
-            results.machine["PostgreSQL"] = arena.postgres_version()
-            measure(arena, options, results)
-    except (ContenderFailedError, HealthError) as error:
-        raise SystemExit(f"error: {error}") from None
-    FOLDER.mkdir(exist_ok=True)
-    kept = FOLDER / f"sweep-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    kept.write_bytes(msgspec.json.encode(results))
-    say(f"Raw results: benchmarks/results/{kept.name}")
-    print("\n" + report(results))
-    if options.write:
-        RESULTS_MD.write_text(markdown(results))
+    ran = circumstances("sweep", describe(), POSTGRES_SETTINGS)
+    results = Results(ran, accounts=options.accounts, reads_per_second=options.reads_per_second)
+    with failing_in_words(), run_postgres() as arena:
+        ran.machine["PostgreSQL"] = arena.postgres_version()
+        measure(arena, options, results)
+    keep("sweep", results, report(results), partial(markdown, results), options.write)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """Results of `benchmarks.sweep`: as they are kept, and as tables in RESULTS-sweep.md."""
 
-from pathlib import Path
+from msgspec import Struct
 
-from msgspec import Struct, field
-
-from benchmarks.report import QUIET, WORDS, table
+from benchmarks.keeping import Circumstances, document, targets
+from benchmarks.report import QUIET, table
 from benchmarks.targets import Verdict
 
-RESULTS_MD = Path(__file__).with_name("RESULTS-sweep.md")
 TARGET_ACCOUNTS = 1_000_000
 MOST_SECONDS = 180.0
 
@@ -15,12 +13,9 @@ MOST_SECONDS = 180.0
 class Results(Struct):
     """One sweep. Processor times per account; times of reads in milliseconds."""
 
-    started_at: str
-    command: str
+    ran: Circumstances
     accounts: int
     reads_per_second: float
-    machine: dict[str, str] = field(default_factory=dict)
-    postgres_settings: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     """From the start of the process until no account is due."""
     cpu_micros: float = 0.0
@@ -40,10 +35,8 @@ def report(results: Results) -> str:
     """The tables, as Markdown that reads well on a terminal."""
     whole = results.accounts >= TARGET_ACCOUNTS
     target = Verdict("1,000,000 accounts", results.seconds if whole else None, most=MOST_SECONDS, unit="s")
-    found = "" if target.value is None else f"{target.value:.0f} s"
-    rows = [["target", "wanted", "found", ""], [target.what, f"≤ {MOST_SECONDS:g} s", found, WORDS[target.met]]]
     title = f"{results.accounts:,} accounts, one sweeper, {results.reads_per_second:g} reads a second beside it"
-    parts = [f"## {title}\n\n{table(_sweep(results))}", table(_reads(results)), f"## Targets\n\n{table(rows)}"]
+    parts = [f"## {title}\n\n{table(_sweep(results))}", table(_reads(results)), targets([target])]
     if results.foreign > QUIET:
         parts.append(f"NOT A QUIET MACHINE: others took {results.foreign:.0%} of the processors, so it took too long.")
     if results.failed_reads:
@@ -53,15 +46,7 @@ def report(results: Results) -> str:
 
 def markdown(results: Results) -> str:
     """The contents of RESULTS-sweep.md."""
-    settings = ", ".join(f"{name}={value}" for name, value in results.postgres_settings.items())
-    parts = [
-        "# Results: sweep",
-        f"`{results.command}`, {results.started_at}. What is measured, and how to read it, is in README.md.",
-        "\n".join(f"- {name}: {value}" for name, value in results.machine.items()),
-        f"PostgreSQL: {settings}; fsync and synchronous_commit on.",
-        report(results),
-    ]
-    return "\n\n".join(parts) + "\n"
+    return document("sweep", results.ran, report(results))
 
 
 def _sweep(results: Results) -> list[list[str]]:

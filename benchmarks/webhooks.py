@@ -1,28 +1,23 @@
 """`make bench-webhooks`: what one delivery process sends, and how long it takes from an event to its webhook."""
 
 import asyncio
-import signal
-import sys
 import time
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
-from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 
 import msgspec
 
 from benchmarks import webhook_latency
+from benchmarks.keeping import circumstances, failing_in_words, keep
 from benchmarks.machine import describe
-from benchmarks.processes import ContenderFailedError, tree_cpu_seconds
+from benchmarks.processes import tree_cpu_seconds
 from benchmarks.quiet import others
 from benchmarks.servers import POSTGRES_SETTINGS, Arena, prepare, query, run_servers
 from benchmarks.terminal import say
 from benchmarks.webhook_latency import PARTITIONS, Live
 from benchmarks.webhook_servers import Receiver, delivering, fill, receiving, until
-from benchmarks.webhooks_report import RESULTS_MD, Results, Throughput, markdown, report
-from service.errors import HealthError
+from benchmarks.webhooks_report import Results, Throughput, markdown, report
 from service.settings import Settings
-
-FOLDER = Path(__file__).with_name("results")
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -96,32 +91,19 @@ def _throughput(arena: Arena, settings: Settings, receiver: Receiver, count: int
 def main() -> None:
     """Measure, print the tables, keep the raw results as JSON."""
     options = parse()
-    results = Results(
-        started_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command=" ".join(["python -m benchmarks.webhooks", *sys.argv[1:]]),
-        machine=describe(),
-        postgres_settings=POSTGRES_SETTINGS,
-    )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped and folders removed
-    try:
-        with run_servers() as arena:
-            results.machine["PostgreSQL"] = arena.postgres_version()
-            results.machine["Kafka"] = arena.kafka_version
-            measure_throughput(arena, options, results)
-            if options.seconds:
-                say(f"{options.per_second:,} live events a second, {options.crossing:.0%} of which set off an alert …")
-                live = Live(options.per_second, options.seconds, options.crossing)
-                results.latency = webhook_latency.measure(arena, live)
-                say(f"  p50 {results.latency.p50:.0f} ms, p99 {results.latency.p99:.0f} ms")
-    except (ContenderFailedError, HealthError) as error:
-        raise SystemExit(f"error: {error}") from None
-    FOLDER.mkdir(exist_ok=True)
-    kept = FOLDER / f"webhooks-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    kept.write_bytes(msgspec.json.encode(results))
-    say(f"Raw results: benchmarks/results/{kept.name}")
-    print("\n" + report(results))
-    if options.write:
-        RESULTS_MD.write_text(markdown(results))
+    ran = circumstances("webhooks", describe(), POSTGRES_SETTINGS)
+    results = Results(ran)
+    with failing_in_words(), run_servers() as arena:
+        ran.machine["PostgreSQL"] = arena.postgres_version()
+        ran.machine["Kafka"] = arena.kafka_version
+        measure_throughput(arena, options, results)
+        if options.seconds:
+            say(f"{options.per_second:,} live events a second, {options.crossing:.0%} of which set off an alert …")
+            results.latency = webhook_latency.measure(
+                arena, Live(options.per_second, options.seconds, options.crossing)
+            )
+            say(f"  p50 {results.latency.p50:.0f} ms, p99 {results.latency.p99:.0f} ms")
+    keep("webhooks", results, report(results), partial(markdown, results), options.write)
 
 
 if __name__ == "__main__":

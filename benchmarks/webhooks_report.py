@@ -1,14 +1,12 @@
 """Results of `benchmarks.webhooks`: as they are kept, and as tables in RESULTS-webhooks.md."""
 
-from pathlib import Path
-
 from msgspec import Struct, field
 
+from benchmarks.keeping import Circumstances, document, targets
 from benchmarks.numbers import middle
-from benchmarks.report import QUIET, WORDS, table
+from benchmarks.report import QUIET, table
 from benchmarks.targets import Verdict
 
-RESULTS_MD = Path(__file__).with_name("RESULTS-webhooks.md")
 LEAST_PER_SECOND = 1000.0
 MOST_P50_MS, MOST_P99_MS = 300.0, 1500.0
 
@@ -41,10 +39,7 @@ class Latency(Struct):
 class Results(Struct):
     """All of one `make bench-webhooks`."""
 
-    started_at: str
-    command: str
-    machine: dict[str, str] = field(default_factory=dict)
-    postgres_settings: dict[str, str] = field(default_factory=dict)
+    ran: Circumstances
     throughput: list[Throughput] = field(default_factory=list)
     latency: Latency | None = None
 
@@ -73,7 +68,7 @@ def report(results: Results) -> str:
     parts = [f"## Deliveries that wait, one process\n\n{table(_throughput(results))}"]
     if results.latency:
         parts.append(f"## From an event to its webhook\n\n{table(_latency(results.latency))}")
-    parts.append(f"## Targets\n\n{table(_targets(results))}")
+    parts.append(targets(verdicts(results)))
     shares = [run.foreign for run in results.throughput] + ([results.latency.foreign] if results.latency else [])
     worst = max(shares, default=0.0)
     if worst > QUIET:
@@ -85,15 +80,7 @@ def report(results: Results) -> str:
 
 def markdown(results: Results) -> str:
     """The contents of RESULTS-webhooks.md."""
-    settings = ", ".join(f"{name}={value}" for name, value in results.postgres_settings.items())
-    parts = [
-        "# Results: webhooks",
-        f"`{results.command}`, {results.started_at}. What is measured, and how to read it, is in README.md.",
-        "\n".join(f"- {name}: {value}" for name, value in results.machine.items()),
-        f"PostgreSQL: {settings}; fsync and synchronous_commit on.",
-        report(results),
-    ]
-    return "\n\n".join(parts) + "\n"
+    return document("webhooks", results.ran, report(results))
 
 
 def _throughput(results: Results) -> list[list[str]]:
@@ -108,13 +95,4 @@ def _latency(latency: Latency) -> list[list[str]]:
     rows = [["events/s", "alerts", "p50 ms", "p99 ms", "worst ms", "others"]]
     rows.append([f"{latency.events_per_second:,}", f"{latency.alerts:,}"])
     rows[-1] += [f"{value:.0f}" for value in (latency.p50, latency.p99, latency.worst)] + [f"{latency.foreign:.0%}"]
-    return rows
-
-
-def _targets(results: Results) -> list[list[str]]:
-    rows = [["target", "wanted", "found", ""]]
-    for verdict in verdicts(results):
-        bound = f"≥ {verdict.least:g}" if verdict.least is not None else f"≤ {verdict.most:g} {verdict.unit}"
-        value = "" if verdict.value is None else f"{verdict.value:,.0f} {verdict.unit}".strip()
-        rows.append([verdict.what, bound, value, WORDS[verdict.met]])
     return rows

@@ -11,18 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.crossings import Crossing
 from scoring.policy import Policy
+from service import notices
 from service.changes import Crossed
-from service.delivery.targets import ACCOUNTS_ONLY
-from service.ids import new_id
-from service.storage import alerts, deliveries, digests
-from service.storage.alerts import AlertRow
+from service.storage import digests
 
-TYPE = "health.digest"
 PAUSE = timedelta(seconds=60)
 """A backfill, or a dwell, that has set off nothing for so long is told."""
 
@@ -90,27 +86,5 @@ async def tell(connection: AsyncConnection, digest: UUID, now: datetime, base_ur
         "rules": rules,
         "bands": bands,
     }
-    row = _alert(digest, about, base_url)
-    await alerts.insert(connection, [row], now)
-    await deliveries.enqueue(connection, [row.id], now, accounts_only=ACCOUNTS_ONLY)
-
-
-def _alert(digest: UUID, about: dict[str, Any], base_url: str) -> AlertRow:
-    nothing = dict.fromkeys(
-        ("account_id", "account_name", "score", "previous_score", "band", "previous_band", "threshold", "sequence")
-    )
-    rule = f"digest of a {about['cause']}"
     url = f"{base_url}/v1/alerts?digest={digest}"
-    data: dict[str, Any] = {**nothing, "rule": rule, "state": "digest", "drivers": [], "url": url, "digest": about}
-    return AlertRow(
-        id=new_id(),
-        account_id=None,
-        sequence=None,
-        rule_id=None,
-        rule=rule,
-        type=TYPE,
-        state="digest",
-        quiet=False,
-        data=msgspec.json.encode(data).decode(),
-        digest_id=None,
-    )
+    await notices.tell(connection, f"digest of a {closed.cause}", {"digest": about}, url=url, now=now)

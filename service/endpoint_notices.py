@@ -8,15 +8,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.delivery.targets import ACCOUNTS_ONLY
-from service.digests import TYPE
-from service.ids import new_id
-from service.storage import alerts, deliveries
-from service.storage.alerts import AlertRow
+from service import notices
 from service.storage.endpoints import DisabledReason, Endpoint
 
 FAILING, DISABLED = "endpoint failing", "endpoint disabled"
@@ -45,9 +40,9 @@ def notice_of(endpoint: Endpoint, what: str, reason: DisabledReason, since: date
 
 async def tell(connection: AsyncConnection, notice: Notice, now: datetime, base_url: str) -> None:
     """Write the alert with its deliveries, in the transaction that warns or disables."""
-    row = _alert(notice, base_url)
-    await alerts.insert(connection, [row], now)
-    await deliveries.enqueue(connection, [row.id], now, accounts_only=ACCOUNTS_ONLY, but=notice.endpoint_id)
+    url = f"{base_url}/v1/webhook-endpoints/{notice.endpoint_id}"
+    about = {"endpoint": _about(notice)}
+    await notices.tell(connection, notice.what, about, url=url, now=now, but=notice.endpoint_id)
 
 
 def put_in_log(notice: Notice) -> None:
@@ -60,33 +55,6 @@ def put_in_log(notice: Notice) -> None:
         since=notice.since.isoformat(),
         disabled_at=notice.disabled_at.isoformat(),
         remedy="See what was answered: GET /v1/webhook-endpoints/{id}/deliveries; deploy/webhooks-operating.md",
-    )
-
-
-def _alert(notice: Notice, base_url: str) -> AlertRow:
-    nothing = dict.fromkeys(
-        ("account_id", "account_name", "score", "previous_score", "band", "previous_band", "threshold", "sequence")
-    )
-    url = f"{base_url}/v1/webhook-endpoints/{notice.endpoint_id}"
-    data: dict[str, Any] = {
-        **nothing,
-        "rule": notice.what,
-        "state": "digest",
-        "drivers": [],
-        "url": url,
-        "endpoint": _about(notice),
-    }
-    return AlertRow(
-        id=new_id(),
-        account_id=None,
-        sequence=None,
-        rule_id=None,
-        rule=notice.what,
-        type=TYPE,
-        state="digest",
-        quiet=False,
-        data=msgspec.json.encode(data).decode(),
-        digest_id=None,
     )
 
 

@@ -3,8 +3,11 @@
 import pytest
 
 from benchmarks import reads_report, sweep_report, webhooks_report
+from benchmarks.keeping import Circumstances, document
 from benchmarks.reads_report import ListReads, OneReads
 from benchmarks.webhooks_report import Latency, Throughput
+
+RAN = Circumstances("now", "make bench", {"processor": "a fast one"}, {"shared_buffers": "2GB"})
 
 
 def one(contender: str, per_second: float) -> OneReads:
@@ -16,7 +19,7 @@ def sent(endpoints: int, per_second: float, failed: int = 0) -> Throughput:
 
 
 def test_reads_are_compared_by_their_medians_and_lists_by_all_of_their_times() -> None:
-    results = reads_report.Results("now", "make bench-reads", 100, 1000, 32)
+    results = reads_report.Results(RAN, 100, 1000, 32)
     assert [verdict.met for verdict in reads_report.verdicts(results)] == [None, None]
     for bare, ours in ((1000, 500), (900, 610), (1100, 9000)):
         results.one += [one("bare", bare), one("ours", ours)]
@@ -28,15 +31,15 @@ def test_reads_are_compared_by_their_medians_and_lists_by_all_of_their_times() -
 
 
 def test_a_sweep_of_fewer_accounts_proves_nothing() -> None:
-    few = sweep_report.Results("now", "make bench-sweep", 1000, 50.0, seconds=1.0, reads=10)
-    all_ = sweep_report.Results("now", "make bench-sweep", 1_000_000, 50.0, seconds=181.0, reads=10, failed_reads=1)
+    few = sweep_report.Results(RAN, 1000, 50.0, seconds=1.0, reads=10)
+    all_ = sweep_report.Results(RAN, 1_000_000, 50.0, seconds=181.0, reads=10, failed_reads=1)
     assert "not measured" in sweep_report.report(few)
     assert "MISSED" in sweep_report.report(all_)
     assert "FAILED: 1 reads" in sweep_report.report(all_)
 
 
 def test_deliveries_are_judged_by_the_median_for_each_number_of_endpoints() -> None:
-    results = webhooks_report.Results("now", "make bench-webhooks")
+    results = webhooks_report.Results(RAN)
     results.throughput = [sent(1, 900), sent(10, 2000), sent(1, 1100), sent(10, 10), sent(1, 1000), sent(10, 20, 3)]
     assert [verdict.met for verdict in webhooks_report.verdicts(results)] == [True, False, None, None]
     results.latency = Latency(1000, 100, 120.0, 1501.0, 1700.0, 0.5)
@@ -44,3 +47,9 @@ def test_deliveries_are_judged_by_the_median_for_each_number_of_endpoints() -> N
     report = webhooks_report.report(results)
     assert "FAILED: 3 deliveries" in report
     assert "NOT A QUIET MACHINE: others took up to 50%" in report
+
+
+def test_a_file_of_results_says_when_how_and_on_what_it_was_measured() -> None:
+    text = document("reads", RAN, "## One")
+    for said in ("# Results: reads", "`make bench`, now.", "- processor: a fast one", "shared_buffers=2GB", "## One\n"):
+        assert said in text

@@ -1,0 +1,51 @@
+"""Notices: alerts about no single account, which tell operators of something that concerns many, or the service."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.delivery.targets import ACCOUNTS_ONLY
+from service.ids import new_id
+from service.storage import alerts, deliveries
+from service.storage.alerts import AlertRow
+
+TYPE = "health.digest"
+_OF_ACCOUNTS = (
+    "account_id",
+    "account_name",
+    "score",
+    "previous_score",
+    "band",
+    "previous_band",
+    "threshold",
+    "sequence",
+)
+
+
+async def tell(
+    connection: AsyncConnection, what: str, about: dict[str, Any], *, url: str, now: datetime, but: UUID | None = None
+) -> None:
+    """Write a notice with its deliveries, in the transaction that is its reason.
+
+    `what` stands in place of a rule's name; `about` is added to the data that every alert has. The endpoint `but` gets
+    none.
+    """
+    nothing: dict[str, Any] = dict.fromkeys(_OF_ACCOUNTS)
+    data = {**nothing, "rule": what, "state": "digest", "drivers": [], "url": url, **about}
+    row = AlertRow(
+        id=new_id(),
+        account_id=None,
+        sequence=None,
+        rule_id=None,
+        rule=what,
+        type=TYPE,
+        state="digest",
+        quiet=False,
+        data=msgspec.json.encode(data).decode(),
+        digest_id=None,
+    )
+    await alerts.insert(connection, [row], now)
+    await deliveries.enqueue(connection, [row.id], now, accounts_only=ACCOUNTS_ONLY, but=but)
