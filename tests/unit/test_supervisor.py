@@ -99,6 +99,7 @@ async def test_the_pause_before_a_start_doubles_up_to_a_bound(tmp_path: Path, mo
     task = asyncio.create_task(running.run(stop))
     for count in range(1, 5):
         await until(lambda count=count: said(tmp_path).count("began one") == count)  # type: ignore[misc]
+        await until(lambda: "one" in running.pids)  # it may have begun before that is known here
         os.kill(running.pids["one"], signal.SIGKILL)
     await until(lambda: len(waits) == 4)
     stop.set()
