@@ -72,6 +72,8 @@ class Search:
             found, walked = await self._look(connection, statement, parameters | {"stretch": stretch})
             if len(found) == self.limit or walked < stretch:
                 return Found(found, walked < stretch)
+            if len(found) < TELLING and self._indexes_meet:
+                return None  # the others are found faster by asking both indexes
             needed = ceil(MARGIN * stretch * self.limit / max(len(found), 1))
             stretch = max(needed if len(found) >= TELLING else min(needed, 5 * stretch), 2 * stretch)
         return None
@@ -89,17 +91,25 @@ class Search:
         rows = await connection.execute(text(statement), self._parameters())
         return [Account(*row) for row in rows]
 
+    @property
+    def _indexes_meet(self) -> bool:
+        """Whether there are conditions for indexes of both tables, and narrower ones than bands."""
+        wanted = self.wanted
+        narrow = bool(wanted.score_bounds()) or wanted.evaluated_since is not None
+        return narrow and bool(wanted.of_attributes())
+
     def _matching(self) -> str:
         """SQL that names `candidate` what matches by all that indexes know."""
         attributes, points, slots = self.wanted.of_attributes(), self.wanted.of_points(), self.wanted.of_slots()
         joined = "scores s JOIN accounts a ON a.account_id = s.account_id"
         # Materialized, so that it is planned for all rows, not in the hope that the first few come soon. What follows
         # from other conditions stays outside: to the planner it would look as if that left only some of the rest.
-        if not (attributes and (points or slots)):
+        if not self._indexes_meet:
             within = " AND ".join([*attributes, *points, *slots]) or "true"
             return f"candidate AS MATERIALIZED (SELECT {_S} FROM {joined} WHERE {within})"  # noqa: S608 - own text
         # Each condition leaves many, both leave few: they meet in the indexes, and rows are fetched of the few alone.
-        within, rest = " AND ".join([*attributes, *(points or slots)]), " AND ".join(slots if points else ()) or "true"
+        first, later = (points, slots) if self.wanted.score_bounds() else (slots, points)
+        within, rest = " AND ".join([*attributes, *first]), " AND ".join(later) or "true"
         return f"""
             such AS MATERIALIZED (SELECT s.account_id FROM {joined} WHERE {within}),
             candidate AS MATERIALIZED (
