@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from benchmarks.processes import ContenderFailedError
-from benchmarks.report import WORDS, table
+from benchmarks.report import QUIET, WORDS, table
 from benchmarks.targets import Verdict
 from benchmarks.terminal import say
 from service.errors import HealthError
@@ -70,6 +70,14 @@ def document(title: str, ran: Circumstances, report: str) -> str:
         report,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def warning(foreign: Sequence[float]) -> list[str]:
+    """A word on others that took processors meanwhile, given their shares; nothing on a quiet machine."""
+    worst = max(foreign, default=0.0)
+    if worst <= QUIET:
+        return []
+    return [f"NOT A QUIET MACHINE: others took up to {worst:.0%} of the processors, so times are too long."]
 
 
 def targets(verdicts: Sequence[Verdict], decimals: int = 0) -> str:

@@ -2,9 +2,9 @@
 
 from msgspec import Struct, field
 
-from benchmarks.keeping import Circumstances, document, targets
+from benchmarks.keeping import Circumstances, document, targets, warning
 from benchmarks.numbers import middle, percentile
-from benchmarks.report import QUIET, table
+from benchmarks.report import table
 from benchmarks.targets import Verdict
 
 LEAST_OF_BARE = 0.6
@@ -81,10 +81,7 @@ def report(results: Results) -> str:
     if results.lists:
         parts.append(f"## Lists of {results.list_accounts:,} accounts, pages of 100\n\n{table(_lists(results))}")
     parts.append(targets(verdicts(results), 2))
-    shares = [run.foreign for run in results.one] + [each.foreign for each in results.lists]
-    worst = max(shares, default=0.0)
-    if worst > QUIET:
-        parts.append(f"NOT A QUIET MACHINE: others took up to {worst:.0%} of the processors, so times are too long.")
+    parts += warning([run.foreign for run in results.one] + [each.foreign for each in results.lists])
     if failed := sum(run.failed for run in results.one):
         parts.append(f"FAILED: {failed:,} requests weren't answered with 200.")
     return "\n\n".join(parts)

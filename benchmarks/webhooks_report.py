@@ -2,9 +2,9 @@
 
 from msgspec import Struct, field
 
-from benchmarks.keeping import Circumstances, document, targets
+from benchmarks.keeping import Circumstances, document, targets, warning
 from benchmarks.numbers import middle
-from benchmarks.report import QUIET, table
+from benchmarks.report import table
 from benchmarks.targets import Verdict
 
 LEAST_PER_SECOND = 1000.0
@@ -69,10 +69,9 @@ def report(results: Results) -> str:
     if results.latency:
         parts.append(f"## From an event to its webhook\n\n{table(_latency(results.latency))}")
     parts.append(targets(verdicts(results)))
-    shares = [run.foreign for run in results.throughput] + ([results.latency.foreign] if results.latency else [])
-    worst = max(shares, default=0.0)
-    if worst > QUIET:
-        parts.append(f"NOT A QUIET MACHINE: others took up to {worst:.0%} of the processors, so times are too long.")
+    parts += warning(
+        [run.foreign for run in results.throughput] + ([results.latency.foreign] if results.latency else [])
+    )
     if failed := sum(run.failed for run in results.throughput):
         parts.append(f"FAILED: {failed:,} deliveries didn't succeed.")
     return "\n\n".join(parts)

@@ -100,7 +100,7 @@ async def reevaluate_once(engine: AsyncEngine, policies: PolicyCache, settings: 
 
 
 async def tell_once(engine: AsyncEngine, settings: Settings, now: datetime) -> int:
-    """Tell the digests of backfills that have paused, in one transaction; returns how many there were."""
+    """Tell the digests of backfills and dwells that have paused, in one transaction; returns how many there were."""
     async with engine.begin() as connection:
         return await tell_paused(connection, now, settings.base_url)
 

@@ -146,15 +146,15 @@ class _Worker:
             await self._abandon()
 
     async def _claim(self) -> list[ClaimedDelivery]:
-        room = min(self._slots.free, MOST_TO_RECORD + self._slots.total - len(self._under_way))
-        if room <= 0:
+        limit = min(self._slots.free, MOST_TO_RECORD + self._slots.total - len(self._under_way))
+        if limit <= 0:
             self._pulse.beat()
             return []
         try:
             async with self._engine.begin() as conn:
                 claimed = await claim(
                     conn,
-                    room,
+                    limit,
                     datetime.now(UTC),
                     self._lease_seconds,
                     room=self._slots.room(time.monotonic()),

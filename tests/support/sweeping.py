@@ -67,7 +67,7 @@ class Clock:
         return judged
 
     async def tell(self, now: datetime) -> int:
-        """Tell the digests of backfills that have paused."""
+        """Tell the digests of backfills and dwells that have paused."""
         return await tell_once(self.engine, self.settings, now)
 
     async def publish(self, document: ScorecardDocument, now: datetime) -> UUID:
