@@ -132,6 +132,26 @@ async def test_a_claim_that_was_taken_over_writes_nothing(settings: Settings, en
     assert decode(stored, None, None, None).usage.days == {today: 1}
 
 
+async def test_what_is_ours_does_not_move_on_without_its_events_when_the_rest_was_taken_over(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    """A paused consumer whose partitions are being claimed one after the other loses its batch, not events."""
+    ours, theirs = (settings.topic_usage, 0), (settings.topic_usage, 1)
+    async with engine.begin() as connection:
+        claims = await progress.claim(connection, {ours: 0, theirs: 0}, "first")
+    async with engine.begin() as connection:
+        await progress.claim(connection, {theirs: 0}, "second")
+    today = int(datetime.now(UTC).timestamp()) // 86_400
+    event = UsageEvent("acme", today * 86_400_000_000, today, today, "login", None, 1)
+    moves = {partition: Move(claim, 10, 0) for partition, claim in claims.items()}
+    batch = Batch(moves=moves, events={"acme": [event]})
+
+    with pytest.raises(FencedError) as fenced:
+        await apply(engine, batch, PolicyCache(settings.retention_days, lambda: 0.0), datetime.now(UTC), "")
+    assert fenced.value.partitions == {theirs}
+    assert {row.next_offset for row in await query(engine, "SELECT next_offset FROM progress")} == {0}
+
+
 async def test_two_writers_of_one_account_both_count(settings: Settings, engine: AsyncEngine) -> None:
     """Two partitions' batches meet at one account: the one that waits must see what the other wrote."""
     today = int(datetime.now(UTC).timestamp()) // 86_400
