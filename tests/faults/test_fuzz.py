@@ -166,7 +166,7 @@ def _doubts(signal: Signal, record: ConsumerRecord) -> Iterator[str]:
     try:
         event = _plainly(record)
         moment = datetime.fromisoformat(_SMALLER_THAN_MICROS.sub("", event["time"].upper()))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         yield f"{_where(record)}: taken, but {type(error).__name__} {error}: {record.value!r}"
         return
     if (event["specversion"], event["type"]) != ("1.0", type_of(signal)) or not moment.tzinfo:
