@@ -9,7 +9,7 @@ SEED    ?= 1
 ROUNDS  ?= 100
 RECORDS ?= 200000
 
-.PHONY: help setup check test faults fuzz bench bench-ingest bench-reads bench-sweep bench-webhooks demo demo-reset format lock clean
+.PHONY: help setup check test faults fuzz bench bench-ingest bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-reads: $(STAMP) ## one account's health beside a bare route, and lists of 
 
 bench-sweep: $(STAMP) ## the nightly sweep of a million accounts, while their health is read
 	@$(BIN)/python -m benchmarks.sweep $(BENCH)
+
+soak: $(STAMP)   ## the whole service under load for ten minutes; BENCH='--help' for options
+	@$(BIN)/python -m benchmarks.soak $(BENCH)
 
 bench-webhooks: $(STAMP) ## deliveries of one process, and the time from an event to its webhook
 	@$(BIN)/python -m benchmarks.webhooks $(BENCH)
