@@ -125,9 +125,10 @@ async def set_up(url: str, headers: dict[str, str], receiver: Receiver) -> None:
             await session.post(f"{url}/v1/{path}", json=body)
 
 
-async def soak(contender: Contender, database_url: str, traffic: Traffic, results: Results) -> None:
+async def soak(contender: Contender, postgres: int, database_url: str, traffic: Traffic, results: Results) -> None:
     """Send, and watch; then wait until all is folded and delivered."""
-    watching = asyncio.create_task(watch(contender.pid, database_url, lambda: traffic.sent.records, results.samples))
+    looking = watch(contender.pid, postgres, database_url, lambda: traffic.sent.records, results.samples)
+    watching = asyncio.create_task(looking)
     sending = asyncio.create_task(traffic.run(results.seconds))
     telling = asyncio.create_task(_tell(results))
     try:
@@ -208,7 +209,7 @@ def run(arena: Arena, options: Options, results: Results) -> None:
             asyncio.run(traffic.introduce())
             asyncio.run(until(url, contender, folded(traffic)))
             with asking(_reads(api, headers, options)) as health, asking(_lists(api, headers, options)) as lists:
-                asyncio.run(soak(contender, url, traffic, results))
+                asyncio.run(soak(contender, arena.postgres.pid, url, traffic, results))
                 found = [answered(health), answered(lists)]
             account_for(outcome, traffic, url)
             contender.stop()

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from benchmarks.keeping import Circumstances, document, targets, warning
 from benchmarks.numbers import middle
 from benchmarks.report import table
-from benchmarks.soak_watch import SAMPLE_SECONDS, Sample
+from benchmarks.soak_watch import POSTGRES, SAMPLE_SECONDS, Sample
 from benchmarks.targets import Verdict
 
 MOST_GROWTH = 5.0
@@ -105,13 +105,20 @@ def markdown(results: Results) -> str:
 
 def _processes(results: Results) -> list[list[str]]:
     first, last = _windows(results)
-    rows = [["process", "MB after warm-up", "MB at the end", "growth", "peak MB", "files", "memory over time"]]
+    rows = [["process", "MB after warm-up", "MB at the end", "growth", "peak MB", "CPU", "files", "memory over time"]]
     for name in results.samples[-1].rss_mb:
         taken = [sample.rss_mb[name] for sample in results.samples]
         rows.append([name, *(f"{middle([each.rss_mb[name] for each in part]):.1f}" for part in (first, last))])
-        rows[-1] += [f"{_growth(results, name):+.1f} %", f"{max(taken):.1f}"]
+        rows[-1] += [f"{_growth(results, name):+.1f} %", f"{max(taken):.1f}", f"{_cpu(results, name):.1%}"]
         rows[-1] += [f"{first[0].files[name]} to {last[-1].files[name]}", _bars(taken)]
+    rows.append([POSTGRES, *[""] * 4, f"{_cpu(results, POSTGRES):.1%}", "", ""])
     return rows
+
+
+def _cpu(results: Results, name: str) -> float:
+    """The share of one processor that it took after warm-up."""
+    (first, *_), (*_, last) = _windows(results)
+    return (last.cpu_seconds[name] - first.cpu_seconds[name]) / (last.at - first.at)
 
 
 def _windows(results: Results) -> tuple[list[Sample], list[Sample]]:

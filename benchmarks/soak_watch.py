@@ -9,7 +9,10 @@ import asyncpg
 from msgspec import Struct
 from psutil import Process  # type: ignore[import-untyped] # ships no types
 
+from benchmarks.processes import cpu_seconds, tree_cpu_seconds
+
 SAMPLE_SECONDS = 2.0
+POSTGRES = "Postgres"
 
 _OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'account-health %'"
 _CONNECTIONS = f"SELECT application_name AS name, count(*) {_OURS} GROUP BY 1"
@@ -24,6 +27,8 @@ class Sample(Struct, frozen=True):
     """Seconds since watching began."""
     rss_mb: dict[str, float]
     """By process."""
+    cpu_seconds: dict[str, float]
+    """So far, by process, and of all of Postgres."""
     files: dict[str, int]
     """Open files and sockets, by process."""
     connections: dict[str, int]
@@ -45,8 +50,12 @@ def processes(supervisor: int) -> dict[str, Process]:
     return found
 
 
-async def watch(supervisor: int, database_url: str, sent: Callable[[], int], samples: list[Sample]) -> None:
+async def watch(
+    supervisor: int, postgres: int, database_url: str, sent: Callable[[], int], samples: list[Sample]
+) -> None:
     """Add a sample every two seconds until cancelled; `sent` tells how many records there are so far.
+
+    `supervisor` and `postgres` are process numbers.
 
     Raises `psutil.NoSuchProcess` if a process ends meanwhile, which none should.
     """
@@ -59,6 +68,10 @@ async def watch(supervisor: int, database_url: str, sent: Callable[[], int], sam
                 Sample(
                     at=time.monotonic() - began,
                     rss_mb={name: process.memory_info().rss / 1e6 for name, process in running.items()},
+                    cpu_seconds={
+                        **{name: cpu_seconds(process.pid) for name, process in running.items()},
+                        POSTGRES: tree_cpu_seconds(postgres),
+                    },
                     files={name: process.num_fds() for name, process in running.items()},
                     connections={row["name"]: row["count"] for row in await connection.fetch(_CONNECTIONS)},
                     stuck=await connection.fetchval(_STUCK),
