@@ -61,5 +61,5 @@ async def unreachable(settings: Settings, error: BaseException) -> HealthError:
     reason = "" if isinstance(error, KafkaConnectionError) else f": {str(error) or type(error).__name__}"
     return HealthError(
         f"Kafka at {settings.kafka_bootstrap_servers} can't be reached{reason}",
-        "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and that the broker runs",
+        "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and HEALTH_KAFKA_SECURITY_PROTOCOL, and that the broker runs",
     )

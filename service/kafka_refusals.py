@@ -129,8 +129,4 @@ def _tls_refusal(error: SSLError) -> KafkaRefusesError | None:
             f"Kafka doesn't accept the client certificate, or misses one ({reason})",
             "Set HEALTH_KAFKA_SSL_CERT_FILE and HEALTH_KAFKA_SSL_KEY_FILE to a certificate that the brokers trust",
         )
-    if reason in {"wrong version number", "record layer failure", "packet length too long"}:
-        return KafkaRefusesError(
-            "Kafka speaks no TLS at this port", "Check HEALTH_KAFKA_SECURITY_PROTOCOL and the port"
-        )
     return None

@@ -63,7 +63,7 @@ class Publisher:
         self._contact = Contact(settings)
         self._most_bytes = max(most_bytes, settings.max_record_bytes + _ROOM_FOR_ENVELOPE)
         self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[Any]] = set()
         self._asking: asyncio.Task[str] | None = None
 
     async def start(self) -> None:
@@ -112,34 +112,47 @@ class Publisher:
         """The connection under way, or made: one for all who ask."""
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._open())
-            self._connecting.add_done_callback(self._forget_failed)
         return self._connecting
-
-    def _forget_failed(self, connecting: asyncio.Task[AIOKafkaProducer]) -> None:
-        failed = not connecting.cancelled() and connecting.exception()
-        if failed and self._connecting is connecting:
-            self._connecting = None
 
     async def _open(self) -> AIOKafkaProducer:
         try:
             return await _connect(self._settings, self._most_bytes)
         except Exception as error:
+            self._forget_this()
             await self._contact.lost(error)
             if self._contact.refused:
                 raise self._contact.refused from error
             raise
 
+    def _forget_this(self) -> None:
+        """Have the next `publish` connect anew, while those that wait for this connection are told why it failed."""
+        failed = self._connecting
+        if failed is not None and failed is asyncio.current_task():
+            self._connecting = None
+            self._closing.add(failed)
+            failed.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled():
+            task.exception()  # which the log has by now
+
     def _ask_why(self, error: Exception) -> None:
         """Have the log say why Kafka doesn't confirm, while whoever waits for that gets an answer already."""
-        if self._asking is None or self._asking.done():
+        if self._asking is None:
             self._asking = asyncio.create_task(self._contact.lost(error))
+            self._asking.add_done_callback(self._asked)
+
+    def _asked(self, asking: asyncio.Task[Any]) -> None:
+        self._asking = None
+        self._end(asking)
 
     def _discard(self, connecting: asyncio.Task[AIOKafkaProducer]) -> None:
         if self._connecting is connecting:
             self._connecting = None
             closing = asyncio.create_task(_close(connecting))
             self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            closing.add_done_callback(self._end)
 
 
 async def _send(producer: AIOKafkaProducer, records: Sequence[Record | RawRecord]) -> None:

@@ -87,7 +87,8 @@ class Cluster:
         match error:
             case KafkaConnectionError() | ValueError():
                 return HealthError(
-                    f"{kafka} can't be reached", "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and that the broker runs"
+                    f"{kafka} can't be reached",
+                    "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and HEALTH_KAFKA_SECURITY_PROTOCOL, and that the broker runs",
                 )
             case KafkaTimeoutError():
                 return HealthError(f"{kafka} has stopped to answer")

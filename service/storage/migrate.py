@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from service.storage.engine import async_url
+from service.storage.engine import async_url, libpq_parameters
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 LOCK = 0x6865616C7468  # "health": two processes that start at once migrate one after the other
@@ -29,7 +29,9 @@ def upgrade(database_url: str, revision: str = "head") -> None:
 
 
 async def _upgrade(database_url: str, revision: str) -> None:
-    engine = create_async_engine(async_url(database_url), poolclass=NullPool)
+    engine = create_async_engine(
+        async_url(database_url), poolclass=NullPool, connect_args=libpq_parameters(database_url)
+    )
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_run, revision)

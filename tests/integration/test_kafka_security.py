@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
+from service.delivery.records import publish
 from service.embedded.ports import free_port
 from service.errors import HealthError
 from service.kafka_clients import connection
@@ -143,7 +145,7 @@ def load_words(settings: Settings, folder: Path) -> tuple[str, ...]:
 
 
 def _write_log(path: Path) -> None:
-    columns = {"subject": ["a", "b", "c"], "time": ["2030-01-01T00:00:00Z"] * 3, "feature": ["login"] * 3}
+    columns = {"subject": ["a", "b", "c"], "time": [datetime.now(UTC).isoformat()] * 3, "feature": ["login"] * 3}
     parquet.write_table(pa.table(columns), path)
 
 
@@ -152,7 +154,6 @@ WRONG = [
     ("SASL_SSL", "SCRAM-SHA-512", {"kafka_sasl_username": "nobody"}, "Kafka refuses the credentials"),
     ("SASL_SSL", "SCRAM-SHA-512", {"kafka_ssl_ca_file": "other"}, "Kafka's certificate isn't trusted"),
     ("SSL", "", {"kafka_ssl_cert_file": "", "kafka_ssl_key_file": ""}, "or misses one"),
-    ("SASL_PLAINTEXT", "PLAIN", {"kafka_security_protocol": "SASL_SSL"}, "Kafka speaks no TLS at this port"),
 ]
 
 
@@ -166,11 +167,22 @@ async def test_a_refusal_is_told_as_one(
     with pytest.raises(HealthError, match=problem):
         await create_topics(wrong)
     publisher = Publisher(wrong)
-    with capture_logs() as logs, pytest.raises(NotPublishedError, match=problem):
-        await publisher.publish([(plain.topic_usage, "acme", b"{}")])
+    with capture_logs() as logs:
+        with pytest.raises(NotPublishedError, match=problem):
+            await publisher.publish([(plain.topic_usage, "acme", b"{}")])
+        reply = await publish(publisher, RawRecord(plain.topic_usage, b"acme", b"{}"), 10)
+    assert problem in str(reply.error)
     await publisher.stop()
     assert [(line["event"], problem in line["reason"]) for line in logs] == [("kafka_refuses", True)]
     assert "wrong-secret" not in str(logs)
+
+
+async def test_the_wrong_port_is_no_refusal_but_names_the_protocol(plain: Settings, kafka: SecureKafka) -> None:
+    wrong = kafka.to(plain, "SSL", kafka_bootstrap_servers=kafka.address)
+    with pytest.raises(
+        HealthError, match=r"can't be reached\. Check HEALTH_KAFKA_.* and HEALTH_KAFKA_SECURITY_PROTOCOL"
+    ):
+        await create_topics(wrong)
 
 
 async def test_a_certificate_for_another_host_is_refused_unless_the_check_is_off(
