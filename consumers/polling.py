@@ -12,10 +12,12 @@ from aiokafka.errors import (
     RecordTooLargeError,
 )
 
+from consumers import traces
 from consumers.decode import decode
 from consumers.idling import rest
 from consumers.ownership import Ownership
 from consumers.taken import Waiting
+from service import tracing
 from service.kafka_contact import Contact
 from service.kafka_refusals import refusal_in
 from service.probes import Pulse
@@ -107,3 +109,5 @@ class Poller:
         if records:
             most = self._settings.max_record_bytes
             self._waiting.add(partition, records, [decode(mine.signal, record, most) for record in records])
+            if tracing.is_on() and (found := traces.contexts(records)):
+                self._waiting.trace(partition, found)

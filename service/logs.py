@@ -2,12 +2,27 @@
 
 import logging
 import sys
+import time
 
 import structlog
 
+from service import tracing
+from service.log_repeats import Repeats
+from service.redaction import redact
 from service.settings import Settings
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_NEVER_BELOW_WARNING = (
+    "aiokafka",
+    "aiohttp",
+    "alembic",
+    "asyncio",
+    "sqlalchemy",
+    "urllib3",
+    "uvicorn",
+    "opentelemetry",
+)
+"""Below it they tell what they send, record by record: passwords and personal data too."""
 
 
 def configure_logs(settings: Settings, process: str) -> None:
@@ -20,6 +35,7 @@ def configure_logs(settings: Settings, process: str) -> None:
     )
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -28,14 +44,16 @@ def configure_logs(settings: Settings, process: str) -> None:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            redact,
             renderer,
         ],
     )
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
+    handler.addFilter(Repeats(time.monotonic))
     logging.basicConfig(handlers=[handler], level=_LEVELS[settings.log_level], force=True)
-    for noisy in ("aiokafka", "asyncio", "uvicorn.access", "alembic"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, _LEVELS[settings.log_level]))
+    for name in _NEVER_BELOW_WARNING:
+        logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[settings.log_level]))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -48,3 +66,9 @@ def configure_logs(settings: Settings, process: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
+
+
+def _add_trace(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    if found := tracing.ids():
+        event["trace_id"], event["span_id"] = found
+    return event

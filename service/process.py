@@ -12,6 +12,7 @@ from service.errors import HealthError
 from service.lifeline import heed_lifeline
 from service.logs import configure_logs
 from service.settings import Settings
+from service.tracing import tracing
 
 Main = Callable[[Settings, asyncio.Event], Coroutine[None, None, None]]
 
@@ -27,7 +28,8 @@ def run_process(name: str, main: Main, settings: Settings, *, grace_seconds: flo
     """
     configure_logs(settings, name)
     heed_lifeline()
-    uvloop.run(_supervised(main, settings, grace_seconds))
+    with tracing(settings, name):
+        uvloop.run(_supervised(main, settings, grace_seconds))
 
 
 async def _supervised(main: Main, settings: Settings, grace_seconds: float) -> None:
