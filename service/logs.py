@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from functools import partial
 
 import structlog
 
@@ -35,7 +36,7 @@ def configure_logs(settings: Settings, process: str) -> None:
     )
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
-        _add_trace,
+        partial(_add_origin, process),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -65,10 +66,12 @@ def configure_logs(settings: Settings, process: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(process=process)
 
 
-def _add_trace(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+def _add_origin(
+    process: str, _logger: object, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    event.setdefault("process", process)
     if found := tracing.ids():
         event["trace_id"], event["span_id"] = found
     return event

@@ -28,10 +28,7 @@ class OtelSpan:
 
     @property
     def traceparent(self) -> str | None:
-        context = self._span.get_span_context()
-        if not context.trace_flags.sampled:
-            return None
-        return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
+        return _kept(self._span.get_span_context())
 
     def name(self, name: str) -> None:
         self._span.update_name(name)
@@ -96,11 +93,21 @@ class Otel:
         context = trace.get_current_span().get_span_context()
         return (f"{context.trace_id:032x}", f"{context.span_id:016x}") if context.is_valid else None
 
+    def current(self) -> str | None:
+        """As `service.tracing.current`."""
+        return _kept(trace.get_current_span().get_span_context())
+
     def stop(self) -> None:
         """Send what is left. A collector that doesn't take it isn't waited for: traces are less than a clean end."""
         stopping = threading.Thread(target=self._provider.shutdown, daemon=True)
         stopping.start()
         stopping.join(STOP_SECONDS)
+
+
+def _kept(context: SpanContext) -> str | None:
+    if not (context.is_valid and context.trace_flags.sampled):
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
 
 
 def _remote(traceparent: str) -> NonRecordingSpan:

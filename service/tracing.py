@@ -45,6 +45,9 @@ class Tracer(Protocol):
     def ids(self) -> tuple[str, str] | None:
         """Trace and span of the work under way."""
 
+    def current(self) -> str | None:
+        """As `current` below."""
+
     def stop(self) -> None:
         """Send what is left, for some seconds at most."""
 
@@ -94,6 +97,11 @@ def span(
 def ids() -> tuple[str, str] | None:
     """Trace and span of the work under way, for log lines; None if it isn't traced."""
     return _tracer.ids() if _tracer else None
+
+
+def current() -> str | None:
+    """The context of the work under way, to hand on; None if it isn't traced, or its trace isn't kept."""
+    return _tracer.current() if _tracer else None
 
 
 @contextmanager

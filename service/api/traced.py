@@ -1,12 +1,13 @@
 """Spans of the API: one for each request, by its route, and one for what it publishes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 from starlette.types import Scope
 
 from service import tracing
+from service.evaluation import NO_TRACES
 from service.publishing import Publisher, RawRecord, Record
 
 _UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})
@@ -47,10 +48,21 @@ def _given(scope: Scope) -> str | None:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER.encode()), None)
 
 
-async def publish(publisher: Publisher, records: Sequence[Record], scope: Scope) -> None:
-    """As `Publisher.publish`, with the trace in the records' headers.
+def brings_context(scope: Scope) -> bool:
+    """Whether the request is part of its caller's trace."""
+    return _given(scope) is not None
 
-    An event that has a context of its own goes without where the request brought none: it is the one to go on with.
+
+def traces(account_id: str) -> Mapping[str, str]:
+    """What `advance_accounts` needs for the account's alerts to go on with the request's trace."""
+    context = tracing.current()
+    return {account_id: context} if context else NO_TRACES
+
+
+async def publish(publisher: Publisher, records: Sequence[Record], *, over_events: bool) -> None:
+    """As `Publisher.publish`, with the request's trace in the records' headers.
+
+    Unless it goes `over_events`, one that has a context of its own goes on with that.
     """
     if not tracing.is_on():
         await publisher.publish(records)
@@ -61,14 +73,14 @@ async def publish(publisher: Publisher, records: Sequence[Record], scope: Scope)
         "messaging.batch.message_count": len(records),
     }
     with tracing.span("send events", "producer", attributes=attributes) as span:
-        context, given = span.traceparent, _given(scope) is not None
+        context = span.traceparent
         if context is None:
             await publisher.publish(records)
             return
         headers = [(_HEADER, context.encode())]
         await publisher.publish(
             [
-                RawRecord(topic, key.encode(), value, headers if given or _ATTRIBUTE not in value else ())
+                RawRecord(topic, key.encode(), value, headers if over_events or _ATTRIBUTE not in value else ())
                 for topic, key, value in records
             ]
         )
