@@ -10,7 +10,7 @@ from typing import Any
 MASK = "[redacted]"
 
 _SECRET_NAMES = re.compile(
-    r"(?i)(^|_|-)(authorization|cookie|password|passwd|secret|token|api_?key|encryption_key|private_key|dsn|database_url)$"
+    r"(?i)(^|_|-)(authorization|cookie|password|passwd|secret|token|api[_-]?key|encryption_key|private_key|dsn|database_url)$"
 )
 _PERSONAL_NAMES = frozenset({"user_id", "respondent_id", "comment", "email", "e_mail", "account_name", "owner"})
 _PATTERNS = (

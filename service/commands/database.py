@@ -3,9 +3,10 @@
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from service.commands.running import explain, in_transaction
+from service.commands.running import in_transaction
 from service.policy import publish_default
 from service.settings import Settings, load_settings
+from service.storage.explaining import explain
 from service.storage.migrate import upgrade
 
 
