@@ -46,8 +46,11 @@ def contexts(records: Iterable[ConsumerRecord]) -> dict[int, str]:
 
 
 def _in_headers(record: ConsumerRecord) -> str | None:
-    headers = {name.lower(): value for name, value in record.headers}
-    return next((context for name in _NAMES if (context := sampled(headers.get(name)))), None)
+    for wanted in _NAMES:
+        for name, value in record.headers:
+            if name.lower() == wanted and (context := sampled(value)):
+                return context
+    return None
 
 
 def _in_value(value: bytes | None) -> str | None:

@@ -1,6 +1,7 @@
 """SASL, TLS and access rights, against a real Apache Kafka that insists on them."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -209,6 +210,23 @@ async def test_commands_end_at_once_with_the_reason(kafka: SecureKafka, plain: S
             "Check HEALTH_KAFKA_SASL_USERNAME and HEALTH_KAFKA_SASL_PASSWORD"
         )
         assert "wrong-secret" not in result.stderr + result.stdout
+
+
+async def test_a_process_that_is_refused_says_so_once_and_tells_no_secret(kafka: SecureKafka, plain: Settings) -> None:
+    wrong = kafka.to(plain, "SASL_PLAINTEXT", "PLAIN", kafka_sasl_password=SecretStr("wrong-secret"))
+    more = {"HEALTH_LOG_LEVEL": "debug", "HEALTH_LOG_FORMAT": "json", "HEALTH_PROBES_PORT": str(plain.probes_port)}
+    env = environment(wrong, **variables(wrong), **more)
+    command = [sys.executable, "-m", "service", "consume"]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        await becomes(plain, 503, "Kafka refuses the credentials")
+        await asyncio.sleep(4)
+        process.terminate()
+        out, err = await asyncio.to_thread(process.communicate, timeout=30)
+    lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert [line["level"] for line in lines if line["event"] == "kafka_refuses"] == ["error"]
+    assert len([line for line in lines if line["logger"].startswith("aiokafka")]) <= 3, "for several tries"
+    assert "wrong-secret" not in out + err
+    assert err.splitlines()[-1].startswith("account-health: Kafka refuses the credentials. Check HEALTH_KAFKA_SASL")
 
 
 async def test_a_consumer_waits_until_it_is_let_in(plain: Settings, engine: AsyncEngine, server_folder: Path) -> None:
