@@ -4,11 +4,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-# Of `make faults`.
-SEED   ?= 1
-ROUNDS ?= 100
+# Of `make faults` and `make fuzz`.
+SEED    ?= 1
+ROUNDS  ?= 100
+RECORDS ?= 200000
 
-.PHONY: help setup check test faults bench bench-ingest bench-reads bench-sweep bench-webhooks demo demo-reset format lock clean
+.PHONY: help setup check test faults fuzz bench bench-ingest bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ test: $(STAMP)   ## all tests, on a real PostgreSQL and a real Apache Kafka
 faults: $(STAMP) ## kill, pause and restart while events are folded, for as long as you like: SEED=1 ROUNDS=100
 	FAULTS_SEED=$(SEED) FAULTS_ROUNDS=$(ROUNDS) $(BIN)/pytest tests/faults/test_faults.py -o log_cli=true --log-cli-level=INFO
 
+fuzz: $(STAMP)   ## fold damaged records: SEED=1 RECORDS=200000
+	FUZZ_SEED=$(SEED) FUZZ_RECORDS=$(RECORDS) $(BIN)/pytest tests/faults/test_fuzz.py -o log_cli=true --log-cli-level=INFO
+
 bench: bench-ingest bench-reads bench-sweep bench-webhooks ## all of them, an hour: BENCH='--write' keeps the results
 
 bench-ingest: $(STAMP) ## ingest beside bare aiokafka, Quix Streams and Kafka Streams; BENCH='--help' for options
@@ -46,6 +50,9 @@ bench-reads: $(STAMP) ## one account's health beside a bare route, and lists of 
 
 bench-sweep: $(STAMP) ## the nightly sweep of a million accounts, while their health is read
 	@$(BIN)/python -m benchmarks.sweep $(BENCH)
+
+soak: $(STAMP)   ## the whole service under load for ten minutes; BENCH='--help' for options
+	@$(BIN)/python -m benchmarks.soak $(BENCH)
 
 bench-webhooks: $(STAMP) ## deliveries of one process, and the time from an event to its webhook
 	@$(BIN)/python -m benchmarks.webhooks $(BENCH)

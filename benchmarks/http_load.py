@@ -4,6 +4,7 @@ As little as possible is done per request, so that the load isn't what is measur
 """
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -87,6 +88,8 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
     def _ask(self) -> None:
+        if self._transport.is_closing():
+            return
         account = account_id(self._random.randrange(self._load.accounts))
         path = self._load.path.replace("{account}", account)
         self._sent_at = time.perf_counter()
@@ -127,4 +130,5 @@ def command(load: Load) -> Sequence[str]:
 
 if __name__ == "__main__":
     found = uvloop.run(_run(msgspec.json.decode(sys.argv[1], type=Load)))
+    os.set_blocking(sys.stdout.fileno(), True)  # libuv may have made it otherwise, and the reader may come late
     sys.stdout.write(msgspec.json.encode(found).decode())

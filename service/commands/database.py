@@ -1,13 +1,20 @@
 """`account-health migrate`."""
 
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
 import typer
 from sqlalchemy.exc import DBAPIError
 
 from service.commands.running import in_transaction
+from service.errors import HealthError
 from service.policy import publish_default
 from service.settings import Settings, load_settings
+from service.storage import migrate as schema
 from service.storage.explaining import explain
-from service.storage.migrate import upgrade
+from service.storage.migrate import BASE, Step
+
+Result = TypeVar("Result")
 
 
 def register(app: typer.Typer) -> None:
@@ -15,16 +22,70 @@ def register(app: typer.Typer) -> None:
     app.command()(migrate)
 
 
-def migrate() -> None:
-    """Bring the database to the newest schema, and publish the default scorecard if there is none."""
-    prepare_database(load_settings())
-    typer.echo("The database is up to date.")
+def migrate(
+    to: Annotated[str, typer.Option(metavar="REVISION", help="Go to this revision instead, back too.")] = "",
+    show: Annotated[
+        bool, typer.Option("--show", help="Only show the revisions, and which one the database has.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Take revisions back without asking.")] = False,
+) -> None:
+    """Bring the database to the newest schema, and publish the default scorecard if there is none.
+
+    With --to an earlier revision the schema goes back, before the version of the service does: what later ones hold is
+    lost, which is told first.
+    """
+    settings = load_settings()
+    if show:
+        _show(settings)
+    elif to:
+        _go_to(settings, to, yes)
+    else:
+        prepare_database(settings)
+        typer.echo("The database is up to date.")
 
 
 def prepare_database(settings: Settings) -> None:
     """Migrate and publish the default scorecard; does nothing where both are done. Raises `HealthError`."""
+    _with_database(settings, schema.upgrade)
+    in_transaction(settings, lambda connection: publish_default(connection, settings.retention_days))
+
+
+def _show(settings: Settings) -> None:
+    now = _with_database(settings, schema.current)
+    for step in schema.steps():
+        typer.echo(f"{'>' if step.revision == now else ' '} {step.revision}  {step.purpose}")
+    if now == BASE:
+        typer.echo("The database has no tables yet. Run: account-health migrate")
+
+
+def _go_to(settings: Settings, to: str, yes: bool) -> None:
+    revisions = [BASE, *(step.revision for step in schema.steps())]
+    now = _with_database(settings, schema.current)
+    if to not in revisions:
+        raise HealthError(f"There is no revision {to}", f"Take one of {', '.join(revisions)}")
+    if now not in revisions:
+        raise HealthError(
+            f"The database has revision {now}, which is of a later version than this one", "Go back with that version"
+        )
+    if revisions.index(to) >= revisions.index(now):
+        _with_database(settings, lambda url: schema.upgrade(url, to))
+    else:
+        _confirm(schema.steps()[revisions.index(to) : revisions.index(now)], yes)
+        if count := _with_database(settings, schema.running):
+            raise HealthError(f"{count} kinds of processes are connected to the database", "Stop the service first")
+        _with_database(settings, lambda url: schema.downgrade(url, to))
+    typer.echo(f"The database has revision {to}.")
+
+
+def _confirm(taken_back: list[Step], yes: bool) -> None:
+    for step in reversed(taken_back):
+        typer.echo(f"{step.revision} is taken back: {step.loss}", err=True)
+    if not yes:
+        typer.confirm("Is there a backup, and shall that be done?", abort=True, err=True)
+
+
+def _with_database(settings: Settings, work: Callable[[str], Result]) -> Result:
     try:
-        upgrade(settings.database_url.get_secret_value())
+        return work(settings.database_url.get_secret_value())
     except (DBAPIError, OSError) as error:
         raise explain(error) from error
-    in_transaction(settings, lambda connection: publish_default(connection, settings.retention_days))

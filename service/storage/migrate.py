@@ -1,11 +1,16 @@
-"""Bring a database to the newest schema with Alembic."""
+"""Bring a database to the newest schema with Alembic, or back to an earlier one."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection
+from alembic.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from msgspec import Struct
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -13,6 +18,23 @@ from service.storage.engine import async_url, libpq_parameters
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 LOCK = 0x6865616C7468  # "health": two processes that start at once migrate one after the other
+BASE = "base"
+"""The revision before the first one: no tables at all."""
+
+_RUNNING = text("""
+    SELECT count(DISTINCT application_name) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'account-health %'
+""")
+
+Found = TypeVar("Found")
+
+
+class Step(Struct, frozen=True):
+    """One revision of the schema: what it brought, and what is lost when it is taken back."""
+
+    revision: str
+    purpose: str
+    loss: str
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -23,22 +45,50 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
+def steps() -> list[Step]:
+    """All revisions, the first one first."""
+    return [_step(script) for script in reversed(list(ScriptDirectory.from_config(alembic_config()).walk_revisions()))]
+
+
+def _step(script: Script) -> Step:
+    purpose = " ".join((script.module.__doc__ or "").split())
+    return Step(script.revision, purpose, " ".join((script.module.downgrade.__doc__ or "").split()))
+
+
 def upgrade(database_url: str, revision: str = "head") -> None:
     """Migrate to `revision`. Safe to run from several processes at once; does nothing when already there."""
-    asyncio.run(_upgrade(database_url, revision))
+    _on(database_url, lambda connection: _locked(connection, command.upgrade, revision))
 
 
-async def _upgrade(database_url: str, revision: str) -> None:
-    engine = create_async_engine(
-        async_url(database_url), poolclass=NullPool, connect_args=libpq_parameters(database_url)
-    )
-    try:
-        async with engine.begin() as connection:
-            await connection.run_sync(_run, revision)
-    finally:
-        await engine.dispose()
+def downgrade(database_url: str, revision: str) -> None:
+    """Take all revisions after `revision` back, and with them what they hold."""
+    _on(database_url, lambda connection: _locked(connection, command.downgrade, revision))
 
 
-def _run(connection: Connection, revision: str) -> None:
+def current(database_url: str) -> str:
+    """The revision that the database has; `base` where it has no tables."""
+    return _on(database_url, lambda connection: MigrationContext.configure(connection).get_current_revision() or BASE)
+
+
+def running(database_url: str) -> int:
+    """How many kinds of the service's processes are connected."""
+    return _on(database_url, lambda connection: int(connection.execute(_RUNNING).scalar_one()))
+
+
+def _locked(connection: Connection, migrate: Callable[[Config, str], None], revision: str) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
-    command.upgrade(alembic_config(connection), revision)
+    migrate(alembic_config(connection), revision)
+
+
+def _on(database_url: str, work: Callable[[Connection], Found]) -> Found:
+    async def run() -> Found:
+        engine = create_async_engine(
+            async_url(database_url), poolclass=NullPool, connect_args=libpq_parameters(database_url)
+        )
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(work)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())

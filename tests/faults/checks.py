@@ -10,6 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.advance import judge
+from scoring.events import Event
 from scoring.policy import Policy
 from scoring.state import AccountState, encode, fold
 from scoring.windows import from_day, start_of, to_day
@@ -71,15 +72,23 @@ async def check_dead_letters(connection: AsyncConnection, truth: Truth) -> Async
 
 def check_states(accounts: Mapping[str, Account], truth: Truth, settings: Settings) -> Iterator[str]:
     """Every state has the bytes of one fold of all events at once, and says what plain counting says."""
-    for account_id in sorted(truth.events.keys() ^ accounts.keys()):
-        yield f"{account_id}: has events or a row, but not both"
+    yield from check_folds(accounts, truth.events, settings)
+    for account in accounts.values():
+        yield from _check_tally(account, truth.tallies.get(account.id, Tally()))
+
+
+def check_folds(
+    accounts: Mapping[str, Account], events: Mapping[str, Sequence[Event]], settings: Settings
+) -> Iterator[str]:
+    """Every state has the bytes of one fold of all events at once."""
+    for account_id in sorted(events.keys() ^ accounts.keys()):
+        yield f"{account_id!r}: has events or a row, but not both"
     for account_id, account in accounts.items():
         expected = AccountState()
-        fold(expected, truth.events.get(account_id, []), settings.retention_days)
+        fold(expected, events.get(account_id, []), settings.retention_days)
         for signal in ("usage", "tickets", "surveys", "attributes"):
             if encode(getattr(account.state, signal)) != encode(getattr(expected, signal)):
-                yield f"{account_id}: {signal} differ from a fold of all events at once"
-        yield from _check_tally(account, truth.tallies.get(account_id, Tally()))
+                yield f"{account_id!r}: {signal} differ from a fold of all events at once"
 
 
 def _check_tally(account: Account, tally: Tally) -> Iterator[str]:

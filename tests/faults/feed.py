@@ -6,6 +6,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from service.settings import Settings
+from tests.faults.mutations import Mutations
 from tests.faults.stream import Sent, Stream
 
 _CHUNK = 500
@@ -19,7 +20,7 @@ class Feed:
     What is sent again, because its answer was lost, is one duplicate more.
     """
 
-    def __init__(self, stream: Stream, settings: Settings) -> None:
+    def __init__(self, stream: Stream | Mutations, settings: Settings) -> None:
         """Nothing is released yet."""
         self._stream = stream
         self._settings = settings

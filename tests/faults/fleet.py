@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.storage import progress
 from service.worker import Role, Worker
 
 GRACE_SECONDS = 30.0
@@ -90,6 +93,16 @@ class Fleet:
     def check(self) -> None:
         """Raise if a consumer ended otherwise than it was made to."""
         assert not self.problems, "\n".join(self.problems)
+
+    async def until_folded(self, engine: AsyncEngine, records: int) -> None:
+        """Wait until so many records are folded, by consumers that live."""
+        while True:
+            self.check()
+            async with engine.connect() as connection:
+                folded = sum(row.next_offset for row in await progress.show(connection))
+            if folded >= records:
+                return
+            await asyncio.sleep(0.5)
 
     async def kill_all(self) -> None:
         """Leave nothing behind."""

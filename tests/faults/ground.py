@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.documents import parse
 from service.embedded.postgres import EmbeddedPostgres
+from service.errors import HealthError
 from service.ids import new_id
 from service.settings import Settings
 from service.storage import endpoints, rules, scorecards
@@ -21,6 +23,8 @@ from service.storage.migrate import upgrade
 from service.topics import create_topics
 from tests.faults.stream import MAX_RECORD_BYTES
 from tests.support.kafka import ApacheKafka
+from tests.support.kafka_choice import is_required
+from tests.support.kafka_jars import jars, what_is_missing
 from tests.support.service import settings_for
 
 PARTITIONS = 4
@@ -71,6 +75,18 @@ class Ground:
     kafka: ApacheKafka
     settings: Settings
     engine: AsyncEngine
+
+
+def require_apache_kafka() -> None:
+    """Skip where none can be had; fail where the tests were told not to do without."""
+    why = what_is_missing()
+    if why is None:
+        try:
+            jars()
+        except HealthError as error:
+            why = str(error)
+    if why is not None:
+        (pytest.fail if is_required() else pytest.skip)(f"needs an Apache Kafka that it may kill, but {why}")
 
 
 @asynccontextmanager

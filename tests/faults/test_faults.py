@@ -14,21 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from service.errors import HealthError
-from service.storage import progress
-from tests.faults import alerts, checks, script, truth
+from tests.faults import alerts, checks, log, script, truth
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet, tail
-from tests.faults.ground import Ground, ground
+from tests.faults.ground import Ground, ground, require_apache_kafka
 from tests.faults.script import BAG, FIRST
 from tests.faults.stream import POISONS, Stream
 from tests.faults.striking import SESSION_SECONDS, Strikes
 from tests.faults.truth import Truth
 from tests.support.commands import environment
-from tests.support.kafka_choice import is_required
-from tests.support.kafka_jars import jars, what_is_missing
 
 SEED = int(os.environ.get("FAULTS_SEED") or 1)
 ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or 3 * len(BAG))
@@ -58,18 +53,6 @@ async def test_nothing_is_lost_and_nothing_counts_twice(
         assert set(held.poison.values()) == POISONS
         assert strikes.struck_at_work > ROUNDS / 2, "most faults came when all was folded: send more, or faster"
         assert strikes.taken_over, "no paused consumer lost its partitions to another one"
-
-
-def require_apache_kafka() -> None:
-    """Skip where none can be had; fail where the tests were told not to do without."""
-    why = what_is_missing()
-    if why is None:
-        try:
-            jars()
-        except HealthError as error:
-            why = str(error)
-    if why is not None:
-        (pytest.fail if is_required() else pytest.skip)(f"needs an Apache Kafka that it may kill, but {why}")
 
 
 async def put_to_the_test(place: Ground, fleet: Fleet, feed: Feed, strikes: Strikes) -> Truth:
@@ -122,7 +105,7 @@ async def run(place: Ground, fleet: Fleet, feed: Feed, strikes: Strikes) -> None
         feeding.cancel()
         striking.cancel()
     strikes.note(f"all faults are over, {feed.sent:,} records sent")
-    await until_folded(place, fleet, sum((await log_ends(place)).values()))
+    await fleet.until_folded(place.engine, await log_end(place))
     strikes.note("all is folded")
     await asyncio.gather(*(fleet.stop(member) for member in fleet.running))
     fleet.check()
@@ -131,34 +114,15 @@ async def run(place: Ground, fleet: Fleet, feed: Feed, strikes: Strikes) -> None
 async def strike(place: Ground, fleet: Fleet, feed: Feed, strikes: Strikes) -> None:
     """The faults, once folding has begun."""
     feed.release(RECORDS // ROUNDS)
-    await until_folded(place, fleet, RECORDS // ROUNDS // 2)
+    await fleet.until_folded(place.engine, RECORDS // ROUNDS // 2)
     strikes.note("folding has begun")
     await strikes.carry_out(script.write(SEED, ROUNDS), RECORDS)
 
 
-async def log_ends(place: Ground) -> dict[TopicPartition, int]:
-    """Where the partitions end."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=place.settings.kafka_bootstrap_servers)
-    await consumer.start()
-    try:
-        topics, numbers = place.settings.topics.values(), range(place.settings.kafka_partitions)
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(
-            [TopicPartition(topic, number) for topic in topics for number in numbers]
-        )
-        return ends
-    finally:
-        await consumer.stop()
-
-
-async def until_folded(place: Ground, fleet: Fleet, records: int) -> None:
-    """Wait until so many records are folded, by consumers that live."""
-    while True:
-        fleet.check()
-        async with place.engine.connect() as connection:
-            folded = sum(row.next_offset for row in await progress.show(connection))
-        if folded >= records:
-            return
-        await asyncio.sleep(0.5)
+async def log_end(place: Ground) -> int:
+    """How many records there are."""
+    async with log.reading(place.settings) as held:
+        return sum(held.ends.values())
 
 
 async def compare(place: Ground, held: Truth, strikes: Strikes) -> None:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 
 from consumers.decode import decode
 from scoring.events import Event
 from service.cloudevents import Decoded
 from service.settings import Settings, Signal
 from service.storage.progress import Partition
+from tests.faults import log
 from tests.faults.stream import POISON
 
 Stamp = tuple[datetime, str]
@@ -73,30 +74,13 @@ class Truth:
 
 async def read(settings: Settings) -> Truth:
     """Read all topics from beginning to end."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        max_partition_fetch_bytes=4 * 1024 * 1024,
-    )
-    await consumer.start()
-    try:
-        signals: dict[str, Signal] = {topic: signal for signal, topic in settings.topics.items()}
-        partitions = [TopicPartition(topic, n) for topic in signals for n in range(settings.kafka_partitions)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        truth = Truth({(partition.topic, partition.partition): end for partition, end in ends.items()})
-        readers = {partition: _Reader(truth, signals[partition.topic], settings) for partition in partitions}
-        left = sum(ends.values())
-        while left:
-            for partition, records in (await consumer.getmany(timeout_ms=500)).items():
-                for record in records:
-                    readers[partition].take(record)
-                left -= len(records)
-        return truth
-    finally:
-        await consumer.stop()
+    signals: dict[str, Signal] = {topic: signal for signal, topic in settings.topics.items()}
+    async with log.reading(settings) as held:
+        truth = Truth(held.ends)
+        readers = {partition: _Reader(truth, signals[partition[0]], settings) for partition in held.ends}
+        async for record in held.records():
+            readers[record.topic, record.partition].take(record)
+    return truth
 
 
 class _Reader:

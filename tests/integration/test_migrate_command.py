@@ -1,0 +1,84 @@
+"""`account-health migrate` on a real Postgres: forward, and back to where an earlier version is at home."""
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+import pytest
+from typer.testing import CliRunner, Result
+
+from service.commands.tree import app
+from service.errors import HealthError
+from service.storage import migrate as schema
+
+Say = Callable[..., Result]
+
+
+@pytest.fixture
+def say(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Say:
+    """Runs `account-health migrate …` against the test's database; a `HealthError` comes out as it is."""
+    monkeypatch.setenv("HEALTH_DATABASE_URL", database_url)
+
+    def run(*words: str, answer: str = "") -> Result:
+        result = CliRunner().invoke(app, ["migrate", *words], input=answer)
+        if isinstance(result.exception, HealthError):
+            raise result.exception
+        return result
+
+    return run
+
+
+def test_it_shows_where_the_database_is(say: Say) -> None:
+    newest = schema.steps()[-1].revision
+    marked = [line for line in say("--show").stdout.splitlines() if line.startswith(">")]
+    assert [line.split()[1] for line in marked] == [newest]
+
+
+def test_going_back_says_what_is_lost_and_asks_first(say: Say, database_url: str) -> None:
+    newest = schema.steps()[-1].revision
+    result = say("--to", "0005", answer="n\n")
+    assert result.exit_code == 1
+    assert "0006 is taken back: Forecasts are gone; they are made again after the next upgrade." in result.stderr
+    assert "0005 is taken back" not in result.stderr
+    assert schema.current(database_url) == newest
+
+
+def test_there_and_back(say: Say, database_url: str) -> None:
+    newest = schema.steps()[-1].revision
+    assert say("--to", "0005", "--yes").exit_code == 0
+    assert schema.current(database_url) == "0005"
+    assert say().exit_code == 0
+    assert schema.current(database_url) == newest
+
+
+def test_nothing_is_taken_back_under_a_running_process(say: Say, database_url: str) -> None:
+    async def while_connected() -> None:
+        connection = await asyncpg.connect(database_url, server_settings={"application_name": "account-health sweep"})
+        try:
+            with pytest.raises(HealthError, match="Stop the service first"):
+                await asyncio.to_thread(say, "--to", "0006", "--yes")
+        finally:
+            await connection.close()
+
+    asyncio.run(while_connected())
+    assert schema.current(database_url) == schema.steps()[-1].revision
+
+
+def test_a_revision_that_is_not_known_is_told_with_those_that_are(say: Say) -> None:
+    with pytest.raises(HealthError, match=r"There is no revision 7\. Take one of base, 0001, "):
+        say("--to", "7")
+
+
+def test_a_database_of_a_later_version_is_left_alone(say: Say, database_url: str) -> None:
+    async def age() -> None:
+        connection = await asyncpg.connect(database_url)
+        await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        await connection.close()
+
+    asyncio.run(age())
+    with pytest.raises(HealthError, match="revision 9999, which is of a later version"):
+        say("--to", "0006", "--yes")
+
+
+def test_each_step_says_what_it_costs_to_take_it_back() -> None:
+    assert all(step.purpose and step.loss for step in schema.steps())
