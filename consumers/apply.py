@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.batch import Batch, Owned
 from consumers.refusals import recent
-from service.evaluation import Outcome, advance_accounts
+from service.evaluation import NO_TRACES, Outcome, advance_accounts
 from service.policy import PolicyCache
 from service.storage import dead_letters, progress, seen_events
 from service.storage.progress import Partition
@@ -22,9 +22,17 @@ class FencedError(Exception):
         self.partitions = partitions
 
 
-async def apply(engine: AsyncEngine, batch: Batch, policies: PolicyCache, now: datetime, base_url: str) -> Outcome:
+async def apply(
+    engine: AsyncEngine,
+    batch: Batch,
+    policies: PolicyCache,
+    now: datetime,
+    base_url: str,
+    traces: Mapping[str, str] = NO_TRACES,
+) -> Outcome:
     """Write the batch in one transaction, unless an earlier try did and its answer was lost.
 
+    `traces` are the contexts that accounts' alerts go on with.
     Raises `FencedError` if a partition isn't ours any more.
     """
     async with engine.begin() as connection:
@@ -36,7 +44,9 @@ async def apply(engine: AsyncEngine, batch: Batch, policies: PolicyCache, now: d
         policy = await policies.in_force(connection)
         await _remember(batch, connection)
         quiet = batch.events.keys() - batch.loud
-        outcome = await advance_accounts(connection, batch.events, policy, now, base_url=base_url, quiet=quiet)
+        outcome = await advance_accounts(
+            connection, batch.events, policy, now, base_url=base_url, quiet=quiet, traces=traces
+        )
         await dead_letters.insert(connection, batch.dead_letters)
     return outcome
 

@@ -3,6 +3,8 @@
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from consumers.kafka_waiting import until_answered
+from service.kafka_clients import connection
+from service.kafka_contact import Contact
 from service.probes import Pulse
 from service.settings import Settings
 from service.storage.progress import Partition
@@ -10,12 +12,12 @@ from service.storage.progress import Partition
 
 async def fetch(settings: Settings, partition: Partition, offset: int, pulse: Pulse) -> ConsumerRecord:
     """The record at an offset, which must be in the log; waits until Kafka is there."""
-    return await until_answered(lambda: _fetch(settings, TopicPartition(*partition), offset), pulse)
+    return await until_answered(lambda: _fetch(settings, TopicPartition(*partition), offset), pulse, Contact(settings))
 
 
 async def _fetch(settings: Settings, partition: TopicPartition, offset: int) -> ConsumerRecord:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
+        **connection(settings),
         isolation_level="read_committed",
         enable_auto_commit=False,
     )

@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from secrets import token_hex
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumers import traces
 from consumers.apply import FencedError, apply, refused_by, settle
 from consumers.batch import Batch, prepare
 from consumers.decode import Refused
@@ -54,6 +56,10 @@ class Folder:
 
         Raises `HealthError` if too much is refused, before anything of that is written.
         """
+        with structlog.contextvars.bound_contextvars(batch_id=token_hex(4)):
+            await self._fold(taken)
+
+    async def _fold(self, taken: Taken) -> None:
         while True:
             started = time.perf_counter()
             batch = prepare(taken, self._ownership.owned)
@@ -61,9 +67,12 @@ class Folder:
                 return
             self._refuse_too_many(batch)
             try:
-                outcome = await persistently(
-                    partial(self._apply, batch), "folding a batch", partial(self._pulse.beat, POSTGRES_AWAY)
-                )
+                with traces.folding(taken, batch) as contexts:
+                    outcome = await persistently(
+                        partial(self._apply, batch, contexts),
+                        "folding a batch",
+                        partial(self._pulse.beat, POSTGRES_AWAY),
+                    )
             except FencedError as fenced:
                 self._ownership.give_up(fenced.partitions)
             except Exception as error:
@@ -77,8 +86,8 @@ class Folder:
                 _observe(batch, outcome, time.perf_counter() - started)
                 return
 
-    async def _apply(self, batch: Batch) -> Outcome:
-        return await apply(self._engine, batch, self._policies, datetime.now(UTC), self._settings.base_url)
+    async def _apply(self, batch: Batch, contexts: traces.Contexts) -> Outcome:
+        return await apply(self._engine, batch, self._policies, datetime.now(UTC), self._settings.base_url, contexts)
 
     async def _isolate(self, taken: Taken, batch: Batch, error: Exception) -> None:
         """Fold the two halves of a batch that can't be folded; if it is a single record, that is refused."""

@@ -4,23 +4,23 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import structlog
 from aiokafka.errors import KafkaError
 
-from service.probes import KAFKA_AWAY, Pulse
-
-log = structlog.get_logger(__name__)
+from service.kafka_contact import Contact
+from service.probes import Pulse
 
 RETRY_SECONDS = 1.0
 Answer = TypeVar("Answer")
 
 
-async def until_answered(ask: Callable[[], Awaitable[Answer]], pulse: Pulse) -> Answer:
-    """What Kafka answers, however long it is away; the process is alive meanwhile, but not ready."""
+async def until_answered(ask: Callable[[], Awaitable[Answer]], pulse: Pulse, contact: Contact) -> Answer:
+    """What Kafka answers, however long it is away or refuses us; the process is alive meanwhile, but not ready."""
     while True:
         try:
-            return await ask()
+            answer = await ask()
         except KafkaError as error:
-            log.warning("kafka_unavailable", reason=str(error), retry_in=RETRY_SECONDS)
-        pulse.beat(KAFKA_AWAY)
+            pulse.beat(await contact.lost(error))
+        else:
+            contact.found()
+            return answer
         await asyncio.sleep(RETRY_SECONDS)

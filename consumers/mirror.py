@@ -7,6 +7,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from service.kafka_contact import Contact
 from service.storage.progress import Move, Partition
 
 log = structlog.get_logger(__name__)
@@ -20,10 +21,10 @@ PATIENCE_SECONDS = 5.0
 class Mirror:
     """Commits to Kafka what Postgres already has, beside the work, and so notices when Kafka is away."""
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
-        """Nothing is told before `run` or `flush`."""
-        self.kafka_is_away = False
+    def __init__(self, consumer: AIOKafkaConsumer, contact: Contact) -> None:
+        """Nothing is told before `run` or `flush`; `contact` is told how Kafka takes it."""
         self._consumer = consumer
+        self._contact = contact
         self._moves: dict[TopicPartition, int] = {}
         self._heard_at = time.monotonic()
 
@@ -52,12 +53,9 @@ class Mirror:
                     await self._consumer.end_offsets(sorted(assigned)[:1])
         except TimeoutError:
             self._moves = moves | self._moves
-            self.kafka_is_away = True
-            log.warning("kafka_unavailable", reason=f"no answer within {PATIENCE_SECONDS:g} seconds")
+            await self._contact.lost(TimeoutError(f"no answer within {PATIENCE_SECONDS:g} seconds"))
         except KafkaError as error:  # a rebalance, for one: whoever folds on will tell
             log.info("offsets_not_mirrored", reason=str(error))
         else:
-            if self.kafka_is_away:
-                log.info("kafka_is_back")
-            self.kafka_is_away = False
+            self._contact.found()
             self._heard_at = time.monotonic()

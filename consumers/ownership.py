@@ -23,6 +23,7 @@ from consumers.kafka_waiting import until_answered
 from consumers.seen import Run, Seen
 from consumers.taken import Waiting
 from service import metrics
+from service.kafka_contact import Contact
 from service.probes import POSTGRES_AWAY, Pulse
 from service.settings import Settings, Signal
 from service.storage import dead_letters, progress, seen_events
@@ -41,7 +42,13 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
     """Claims, and the lock that is held while something is written by them, so that a rebalance waits for it."""
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, engine: AsyncEngine, settings: Settings, waiting: Waiting, pulse: Pulse
+        self,
+        consumer: AIOKafkaConsumer,
+        engine: AsyncEngine,
+        settings: Settings,
+        waiting: Waiting,
+        pulse: Pulse,
+        contact: Contact,
     ) -> None:
         """`waiting` loses what was polled of partitions that cease to be ours."""
         self.owned: dict[Partition, Owned] = {}
@@ -53,6 +60,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._engine = engine
         self._waiting = waiting
         self._pulse = pulse
+        self._contact = contact
         self._signals: dict[str, Signal] = {topic: signal for signal, topic in settings.topics.items()}
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._assigned: set[Partition] = set()
@@ -152,7 +160,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
             ends = await self._consumer.end_offsets(wanted)
             return {(each.topic, each.partition): (starts[each], ends[each]) for each in wanted}
 
-        return await until_answered(bounds, self._pulse)
+        return await until_answered(bounds, self._pulse, self._contact)
 
     def rewind(self) -> None:
         """Go back to the next records that are to be polled: a poll that failed may have gone past some."""

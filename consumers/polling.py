@@ -4,12 +4,22 @@ import asyncio
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError, RecordTooLargeError
+from aiokafka.errors import (
+    CorruptRecordException,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    RecordTooLargeError,
+)
 
+from consumers import traces
 from consumers.decode import decode
 from consumers.idling import rest
 from consumers.ownership import Ownership
 from consumers.taken import Waiting
+from service import tracing
+from service.kafka_contact import Contact
+from service.kafka_refusals import refusal_in
 from service.probes import Pulse
 from service.settings import Settings
 from service.storage.progress import Partition
@@ -36,13 +46,14 @@ class Poller:
         self._waiting = waiting
         self._settings = settings
         self._pulse = pulse
+        self._contact = Contact(settings)
 
     async def run(self) -> None:
         """Poll until cancelled."""
         idle_seconds = self._settings.kafka_idle_seconds
         milliseconds = SHORT_POLL_MILLISECONDS if idle_seconds else POLL_MILLISECONDS
         while True:
-            self._pulse.beat()
+            self._pulse.beat(self._contact.trouble)
             if await self._waiting.room(ROOM_SECONDS) and not await self._poll(milliseconds) and idle_seconds:
                 await rest(self._consumer, self._ownership.owned, idle_seconds)
 
@@ -58,12 +69,22 @@ class Poller:
         except KafkaError as error:
             self._halt_culprits(error)
             self._ownership.rewind()
+            await self._heed_refusal(error)
             log.warning("poll_failed", reason=str(error) or type(error).__name__, retry_in=RETRY_SECONDS)
             await asyncio.sleep(RETRY_SECONDS)
             return 0
         for partition, records in polled.items():
             self._take((partition.topic, partition.partition), records)
+        if polled:
+            self._contact.found()
         return sum(map(len, polled.values()))
+
+    async def _heed_refusal(self, error: KafkaError) -> None:
+        """Have the log and probes say that rights are missing. Raises `HealthError` where only a new start helps."""
+        if refused := refusal_in(error):
+            if isinstance(error, GroupAuthorizationFailedError):
+                raise refused from None  # aiokafka has given up on the group
+            await self._contact.lost(refused)
 
     def _halt_culprits(self, error: KafkaError) -> None:
         """Halt partitions that would fail again: what is wrong there doesn't pass, and aiokafka may skip over it."""
@@ -88,3 +109,5 @@ class Poller:
         if records:
             most = self._settings.max_record_bytes
             self._waiting.add(partition, records, [decode(mine.signal, record, most) for record in records])
+            if tracing.is_on() and (found := traces.contexts(records)):
+                self._waiting.trace(partition, found)

@@ -17,7 +17,9 @@ from consumers.ownership import Ownership
 from consumers.polling import Poller
 from consumers.taken import Waiting
 from service.errors import HealthError
-from service.probes import KAFKA_AWAY, Pulse, serve_probes
+from service.kafka_clients import CLIENT_ID, connection
+from service.kafka_contact import Contact, unreachable
+from service.probes import Pulse, serve_probes
 from service.settings import Settings
 from service.storage.engine import create_engine
 from service.together import until_first
@@ -40,16 +42,17 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     consumer = _consumer(settings)
     try:
         async with serve_probes(settings, folding, polling):
-            await _connect(consumer, settings, folding, stop)
+            contact = Contact(settings)
+            await _connect(consumer, settings, folding, contact, stop)
             await _require_topics(consumer, settings)
             waiting = Waiting(settings.batch_max_records)
-            ownership = Ownership(consumer, engine, settings, waiting, folding)
-            mirror = Mirror(consumer)
+            ownership = Ownership(consumer, engine, settings, waiting, folding, contact)
+            mirror = Mirror(consumer, contact)
             folder = Folder(engine, ownership, settings, folding, mirror.add)
             consumer.subscribe(list(settings.topics.values()), listener=ownership)
             with _collecting_by_hand():
                 await until_first(
-                    _Worker(ownership, folder, waiting, mirror, folding).run(stop),
+                    _Worker(ownership, folder, waiting, contact, folding).run(stop),
                     Poller(consumer, ownership, waiting, settings, polling).run(),
                     mirror.run(),
                 )
@@ -61,10 +64,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 def _consumer(settings: Settings) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
+        **connection(settings),
         group_id=settings.kafka_group,
         group_instance_id=settings.kafka_instance_id or None,
-        client_id="account-health",
+        client_id=CLIENT_ID,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",
@@ -79,19 +82,21 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
     )
 
 
-async def _connect(consumer: AIOKafkaConsumer, settings: Settings, pulse: Pulse, stop: asyncio.Event) -> None:
+async def _connect(
+    consumer: AIOKafkaConsumer, settings: Settings, pulse: Pulse, contact: Contact, stop: asyncio.Event
+) -> None:
     wait = 0.5
     while True:
         try:
             await consumer.start()
         except KafkaConnectionError as error:
-            log.warning("kafka_unavailable", servers=settings.kafka_bootstrap_servers, reason=str(error), retry_in=wait)
+            pulse.beat(await contact.lost(error))
             if stop.is_set():
-                raise HealthError(f"Kafka at {settings.kafka_bootstrap_servers} can't be reached") from None
-            pulse.beat(KAFKA_AWAY)
+                raise await unreachable(settings, error) from None
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10.0)
         else:
+            contact.found()
             return
 
 
@@ -128,11 +133,11 @@ def _collecting_by_hand() -> Iterator[None]:
 class _Worker:
     """Step by step: claim what there is to claim, take what waits, fold it."""
 
-    def __init__(self, ownership: Ownership, folder: Folder, waiting: Waiting, mirror: Mirror, pulse: Pulse) -> None:
+    def __init__(self, ownership: Ownership, folder: Folder, waiting: Waiting, contact: Contact, pulse: Pulse) -> None:
         self._ownership = ownership
         self._folder = folder
         self._waiting = waiting
-        self._mirror = mirror
+        self._contact = contact
         self._pulse = pulse
         self._collected_at = time.monotonic()
 
@@ -151,7 +156,7 @@ class _Worker:
     async def _step(self) -> None:
         async with self._ownership.writing:
             await self._ownership.tend()
-        self._pulse.beat(self._ownership.trouble or (KAFKA_AWAY if self._mirror.kafka_is_away else ""))
+        self._pulse.beat(self._ownership.trouble or self._contact.trouble)
         if taken := await self._waiting.take(TAKE_SECONDS):
             async with self._ownership.writing:
                 await self._folder.fold(taken)

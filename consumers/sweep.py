@@ -4,6 +4,7 @@ import asyncio
 import time
 from datetime import UTC, datetime
 from functools import partial
+from secrets import token_hex
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -57,6 +58,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: as
     while not stop.is_set():
         # One moment for all three: no account is judged at a day before its sources have been looked at.
         now = datetime.now(UTC)
+        structlog.contextvars.bind_contextvars(sweep_id=token_hex(4))
         await persistently(partial(sources.look, now), "looking at sources", waiting)
         judged_anew = await persistently(
             partial(reevaluate_once, engine, policies, settings, now), "judging all accounts anew", waiting

@@ -24,6 +24,8 @@ class Stretch(Struct):
     """When the broker took the newest of them, in milliseconds."""
     fingerprint: int | None = None
     """Of the last; None if it isn't known any more."""
+    traces: dict[int, str] = field(default_factory=dict)
+    """By offset the contexts of those that are traced."""
 
 
 Taken = dict[Partition, Stretch]
@@ -39,10 +41,10 @@ def halves(taken: Taken) -> Iterator[Taken]:
         return
     [(partition, stretch)] = taken.items()
     middle = len(stretch.offsets) // 2
-    yield {partition: Stretch(stretch.offsets[:middle], stretch.results[:middle], stretch.newest_ms)}
-    yield {
-        partition: Stretch(stretch.offsets[middle:], stretch.results[middle:], stretch.newest_ms, stretch.fingerprint)
-    }
+    newest, traces = stretch.newest_ms, stretch.traces
+    earlier = Stretch(stretch.offsets[:middle], stretch.results[:middle], newest, traces=traces)
+    yield {partition: earlier}
+    yield {partition: Stretch(stretch.offsets[middle:], stretch.results[middle:], newest, stretch.fingerprint, traces)}
 
 
 class Waiting:
@@ -67,6 +69,10 @@ class Waiting:
         stretch.fingerprint = fingerprint(records[-1])
         self._count += len(records)
         self._changed.set()
+
+    def trace(self, partition: Partition, contexts: dict[int, str]) -> None:
+        """Keep the contexts of some that were put there."""
+        self._taken[partition].traces |= contexts
 
     def drop(self, partition: Partition) -> None:
         """Forget a partition's records."""

@@ -26,6 +26,7 @@ from service.storage.alerts import AlertRow
 from service.storage.states import StoredAccount
 
 NO_OVERRIDES: Mapping[str, Override | None] = MappingProxyType({})
+NO_TRACES: Mapping[str, str] = MappingProxyType({})
 CHUNK = 4_000
 """Accounts that are folded while Postgres saves those before them and reads those after."""
 YIELD_EVERY = 100
@@ -51,12 +52,13 @@ async def advance_accounts(
     base_url: str,
     quiet: AbstractSet[str] = frozenset(),
     overrides: Mapping[str, Override | None] = NO_OVERRIDES,
+    traces: Mapping[str, str] = NO_TRACES,
 ) -> Outcome:
     """Fold `events` (by account; none means that only time has passed) and bring everything stored up to `now`.
 
     One transaction, the caller's: states, scores, history, alerts and their deliveries are written together or not at
     all. Alerts of accounts in `quiet`, whose events are all history, are summed up in a digest. `overrides` are set by
-    hand, or taken back where they are None.
+    hand, or taken back where they are None. `traces` are the contexts that accounts' alerts go on with.
     """
     account_ids = sorted(events)
     new = await states.lock(connection, account_ids)
@@ -79,7 +81,7 @@ async def advance_accounts(
         outcome.late += changes.late
         crossed += changes.crossed
     await _save(connection, changes, now, new)
-    await _alert(connection, crossed, policy, now, outcome, base_url=base_url, quiet=quiet)
+    await _alert(connection, crossed, policy, now, outcome, base_url=base_url, quiet=quiet, traces=traces)
     return outcome
 
 
@@ -166,6 +168,7 @@ async def _alert(
     *,
     base_url: str,
     quiet: AbstractSet[str],
+    traces: Mapping[str, str],
 ) -> None:
     """Write the alerts of all crossings, and a delivery of each for those who want it."""
     told: list[AlertRow] = []
@@ -174,6 +177,8 @@ async def _alert(
         told += crossing_alerts(each, policy, base_url=base_url, digest=partial(together.of, each.account_id))
     if policy.digest is not None:
         await digests.add_moves(connection, UUID(policy.digest), band_moves(crossed))
+    if traces:
+        told = [alert._replace(traceparent=traces.get(alert.account_id or "")) for alert in told]
     await alerts.insert(connection, told, now)
     loud = [alert.id for alert in told if not alert.quiet]
     outcome.alerts = len(told)

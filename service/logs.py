@@ -2,12 +2,28 @@
 
 import logging
 import sys
+import time
+from functools import partial
 
 import structlog
 
+from service import tracing
+from service.log_repeats import Repeats
+from service.redaction import redact
 from service.settings import Settings
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_NEVER_BELOW_WARNING = (
+    "aiokafka",
+    "aiohttp",
+    "alembic",
+    "asyncio",
+    "sqlalchemy",
+    "urllib3",
+    "uvicorn",
+    "opentelemetry",
+)
+"""Below it they tell what they send, record by record: passwords and personal data too."""
 
 
 def configure_logs(settings: Settings, process: str) -> None:
@@ -20,6 +36,7 @@ def configure_logs(settings: Settings, process: str) -> None:
     )
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        partial(_add_origin, process),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -28,14 +45,16 @@ def configure_logs(settings: Settings, process: str) -> None:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            redact,
             renderer,
         ],
     )
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
+    handler.addFilter(Repeats(time.monotonic))
     logging.basicConfig(handlers=[handler], level=_LEVELS[settings.log_level], force=True)
-    for noisy in ("aiokafka", "asyncio", "uvicorn.access", "alembic"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, _LEVELS[settings.log_level]))
+    for name in _NEVER_BELOW_WARNING:
+        logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[settings.log_level]))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -47,4 +66,12 @@ def configure_logs(settings: Settings, process: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(process=process)
+
+
+def _add_origin(
+    process: str, _logger: object, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    event.setdefault("process", process)
+    if found := tracing.ids():
+        event["trace_id"], event["span_id"] = found
+    return event

@@ -6,12 +6,13 @@ from collections.abc import Callable, Coroutine
 
 import structlog
 import uvloop
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
-from service.errors import HealthError
 from service.lifeline import heed_lifeline
 from service.logs import configure_logs
 from service.settings import Settings
+from service.storage.explaining import explain
+from service.tracing import tracing
 
 Main = Callable[[Settings, asyncio.Event], Coroutine[None, None, None]]
 
@@ -27,7 +28,8 @@ def run_process(name: str, main: Main, settings: Settings, *, grace_seconds: flo
     """
     configure_logs(settings, name)
     heed_lifeline()
-    uvloop.run(_supervised(main, settings, grace_seconds))
+    with tracing(settings, name):
+        uvloop.run(_supervised(main, settings, grace_seconds))
 
 
 async def _supervised(main: Main, settings: Settings, grace_seconds: float) -> None:
@@ -51,8 +53,9 @@ async def _supervised(main: Main, settings: Settings, grace_seconds: float) -> N
         if not stop.is_set():
             raise
         log.warning("given_up", after_seconds=grace_seconds)
-    except ProgrammingError as error:
-        if getattr(error.orig, "sqlstate", None) != "42P01":
+    except DBAPIError as error:
+        explained = explain(error)
+        if explained is error:
             raise
-        raise HealthError("The database has no tables yet", "Run: account-health migrate") from None
+        raise explained from None
     log.info("stopped")

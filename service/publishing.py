@@ -9,6 +9,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from msgspec import Struct
 
+from service.kafka_clients import CLIENT_ID, connection
+from service.kafka_contact import Contact
+from service.kafka_refusals import KafkaRefusesError, refusal_in
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -20,7 +23,6 @@ _REQUEST_TIMEOUT_MS = 4_000
 _ROOM_FOR_ENVELOPE = 4_096
 _BROKERS_DEFAULT_BYTES = 1_048_588
 """`max.message.bytes` where nobody set it."""
-_CLIENT_ID = "account-health"
 
 Record = tuple[str, str, bytes]
 """Topic, key and value."""
@@ -54,11 +56,15 @@ class Publisher:
         """Nothing is connected before `start` or the first `publish`.
 
         A record of more than `most_bytes`, and more than consumers take, is too large whatever its topic takes.
+        Raises `HealthError` if the settings of the connection can't be used.
         """
+        connection(settings)
         self._settings = settings
+        self._contact = Contact(settings)
         self._most_bytes = max(most_bytes, settings.max_record_bytes + _ROOM_FOR_ENVELOPE)
         self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[Any]] = set()
+        self._asking: asyncio.Task[str] | None = None
 
     async def start(self) -> None:
         """Begin to connect, so that the first `publish` needn't; returns at once, and never fails."""
@@ -66,6 +72,8 @@ class Publisher:
 
     async def stop(self) -> None:
         """Disconnect. Nothing that was confirmed is lost."""
+        if self._asking is not None:
+            self._asking.cancel()
         if self._connecting is not None:
             self._discard(self._connecting)
         if closing := set(self._closing):
@@ -80,7 +88,8 @@ class Publisher:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await _send(await asyncio.shield(connecting), records)
-        except TimeoutError:
+        except TimeoutError as error:
+            self._ask_why(error)
             # The producer stays: it delivers what it holds when Kafka is back, and a record that was sent again
             # meanwhile is dropped as a duplicate.
             raise NotPublishedError(f"Kafka did not confirm within {PATIENCE_SECONDS:g} seconds") from None
@@ -88,30 +97,62 @@ class Publisher:
             # What a broker has refused leaves a gap in the producer's sequence, and it would refuse all that follows.
             self._discard(connecting)
             raise RecordTooLargeError(str(error) or "the topic takes no record of this size") from error
+        except KafkaRefusesError as refused:
+            raise NotPublishedError(str(refused)) from refused
         except (KafkaError, OSError) as error:
             self._discard(connecting)
+            if forbidden := refusal_in(error):
+                await self._contact.lost(forbidden)
+                raise NotPublishedError(str(forbidden)) from forbidden
             raise NotPublishedError(f"{type(error).__name__}: {error}") from error
+        else:
+            self._contact.found()
 
     def _producer(self) -> asyncio.Task[AIOKafkaProducer]:
         """The connection under way, or made: one for all who ask."""
         if self._connecting is None:
-            self._connecting = asyncio.create_task(_connect(self._settings, self._most_bytes))
-            self._connecting.add_done_callback(self._forget_failed)
+            self._connecting = asyncio.create_task(self._open())
         return self._connecting
 
-    def _forget_failed(self, connecting: asyncio.Task[AIOKafkaProducer]) -> None:
-        if connecting.cancelled() or not (error := connecting.exception()):
-            return
-        log.warning("kafka_unavailable", reason=str(error) or type(error).__name__)
-        if self._connecting is connecting:
+    async def _open(self) -> AIOKafkaProducer:
+        try:
+            return await _connect(self._settings, self._most_bytes)
+        except Exception as error:
+            self._forget_this()
+            await self._contact.lost(error)
+            if self._contact.refused:
+                raise self._contact.refused from error
+            raise
+
+    def _forget_this(self) -> None:
+        """Have the next `publish` connect anew, while those that wait for this connection are told why it failed."""
+        failed = self._connecting
+        if failed is not None and failed is asyncio.current_task():
             self._connecting = None
+            self._closing.add(failed)
+            failed.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled():
+            task.exception()  # which the log has by now
+
+    def _ask_why(self, error: Exception) -> None:
+        """Have the log say why Kafka doesn't confirm, while whoever waits for that gets an answer already."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._contact.lost(error))
+            self._asking.add_done_callback(self._asked)
+
+    def _asked(self, asking: asyncio.Task[Any]) -> None:
+        self._asking = None
+        self._end(asking)
 
     def _discard(self, connecting: asyncio.Task[AIOKafkaProducer]) -> None:
         if self._connecting is connecting:
             self._connecting = None
             closing = asyncio.create_task(_close(connecting))
             self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            closing.add_done_callback(self._end)
 
 
 async def _send(producer: AIOKafkaProducer, records: Sequence[Record | RawRecord]) -> None:
@@ -140,8 +181,8 @@ async def _send_raw(producer: AIOKafkaProducer, record: RawRecord) -> Any:
 
 async def _connect(settings: Settings, most_bytes: int) -> AIOKafkaProducer:
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        client_id=_CLIENT_ID,
+        **connection(settings),
+        client_id=CLIENT_ID,
         acks="all",
         enable_idempotence=True,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,

@@ -7,6 +7,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from service.errors import HealthError
+from service.kafka_clients import CLIENT_ID, connection
+from service.kafka_contact import unreachable
+from service.kafka_refusals import refusal_in
 from service.settings import Settings
 
 MOST_REPLICAS = 3
@@ -26,7 +29,7 @@ def dead_letter_topic(topic: str) -> str:
 
 async def create_topics(settings: Settings) -> dict[str, bool]:
     """Create the topics that are missing; says for each whether it was created. Raises `HealthError`."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, client_id="account-health")
+    admin = AIOKafkaAdminClient(**connection(settings), client_id=CLIENT_ID)
     try:
         await admin.start()
         brokers = len((await admin.describe_cluster())["brokers"])
@@ -37,9 +40,7 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
             created[topic.name] = _was_created(topic.name, answer.topic_errors)
         await _until_usable(admin, [name for name, is_new in created.items() if is_new])
     except KafkaConnectionError as error:
-        raise HealthError(
-            f"Kafka can't be reached: {error}", "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and that the broker runs"
-        ) from None
+        raise await unreachable(settings, error) from None
     else:
         return created
     finally:
@@ -81,4 +82,6 @@ def _was_created(name: str, errors: list[tuple[str, int, str]]) -> bool:
     error: type[KafkaError] = for_code(code)
     if error is TopicAlreadyExistsError:
         return False
+    if refused := refusal_in(error()):
+        raise refused
     raise HealthError(f"Topic {name} can't be created: {errors[0][2] or error.__name__}", "Ask the broker's operator")

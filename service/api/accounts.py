@@ -21,6 +21,7 @@ from service.api.openapi import ref, takes
 from service.api.pages import PageQuery, TokenText
 from service.api.paths import AccountId, printable
 from service.api.problems import FieldError, invalid, not_found
+from service.api.traced import publish, traces
 from service.cloudevents import Decoded, InvalidEventError
 from service.evaluation import advance_accounts
 from service.storage import account_lists, accounts
@@ -144,12 +145,14 @@ async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> A
     """
     now = api.clock().astimezone(UTC)
     value, decoded = _event(account_id, body, now)
-    await api.publisher.publish([(api.settings.topic_account, account_id, value)])
+    await publish(api.publisher, [(api.settings.topic_account, account_id, value)], over_events=True)
     async with api.engine.begin() as connection:
         policy = await api.policies.in_force(connection)
         # The consumer will fold the very same event again, which changes nothing: its writer is not later than itself.
         events = {account_id: [decoded.event]}
-        await advance_accounts(connection, events, policy, now, base_url=api.settings.base_url)
+        await advance_accounts(
+            connection, events, policy, now, base_url=api.settings.base_url, traces=traces(account_id)
+        )
         account = await account_lists.get(connection, account_id)
     return Account.model_validate(account)
 

@@ -14,6 +14,7 @@ from service.api.bodies import JSON, read
 from service.api.deps import Api, Context
 from service.api.openapi import ref, takes
 from service.api.problems import FieldError, ProblemError, invalid
+from service.api.traced import brings_context, publish
 from service.cloudevents import UNDECODABLE, InvalidEventError, decode_structured, signal_of
 from service.publishing import Record
 
@@ -68,7 +69,7 @@ async def send_events(
     """
     media_type, raw = await read(request, ONE, BATCH, JSON)
     records = _records(media_type, raw, api, backfill)
-    await api.publisher.publish(records)
+    await publish(api.publisher, records, over_events=brings_context(request.scope))
     return Accepted(accepted=len(records))
 
 

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import metrics
 from service.api import problems
+from service.api.traced import request_span
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +44,8 @@ class Observing:
         inner = {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
         bound = structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
-            await self._answer(inner, receive, exchange)
+            with request_span(inner, exchange):
+                await self._answer(inner, receive, exchange)
         finally:
             structlog.contextvars.reset_contextvars(**bound)
             method = scope["method"] if scope["method"] in _METHODS else "other"

@@ -18,6 +18,7 @@ from service.api.deps import Api, Context
 from service.api.openapi import takes
 from service.api.paths import AccountId, printable
 from service.api.problems import FieldError, invalid, not_found
+from service.api.traced import traces
 from service.evaluation import advance_accounts
 from service.standings import decode_override
 from service.storage import one_account
@@ -134,4 +135,12 @@ async def _let_count(
 ) -> None:
     nothing: dict[str, list[Event]] = {account_id: []}
     overrides = {account_id: override}
-    await advance_accounts(connection, nothing, policy, now, base_url=api.settings.base_url, overrides=overrides)
+    await advance_accounts(
+        connection,
+        nothing,
+        policy,
+        now,
+        base_url=api.settings.base_url,
+        overrides=overrides,
+        traces=traces(account_id),
+    )

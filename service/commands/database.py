@@ -6,11 +6,12 @@ from typing import Annotated, TypeVar
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from service.commands.running import explain, in_transaction
+from service.commands.running import in_transaction
 from service.errors import HealthError
 from service.policy import publish_default
 from service.settings import Settings, load_settings
 from service.storage import migrate as schema
+from service.storage.explaining import explain
 from service.storage.migrate import BASE, Step
 
 Result = TypeVar("Result")

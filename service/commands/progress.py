@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.commands.running import in_transaction
 from service.errors import HealthError
+from service.kafka_clients import connection
+from service.kafka_contact import why_refused
 from service.settings import Settings, load_settings
 from service.storage import progress
 
@@ -73,12 +75,14 @@ async def _log_bounds(
     if not partitions:
         return {}  # aiokafka can't stop a consumer that was asked nothing
     wanted = [TopicPartition(*partition) for partition in partitions]
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
+    consumer = AIOKafkaConsumer(**connection(settings))
     try:
         await consumer.start()
         first = await consumer.beginning_offsets(wanted)
         end = await consumer.end_offsets(wanted)
     except (KafkaError, ValueError) as error:
+        if refused := await why_refused(settings, error):
+            raise refused from None
         raise HealthError(
             f"Kafka can't tell the offsets: {error}", "Check the topic and HEALTH_KAFKA_BOOTSTRAP_SERVERS"
         ) from None

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service import dead_letters
 from service.commands.running import in_transaction, with_engine
 from service.errors import HealthError
+from service.kafka_refusals import KafkaRefusesError
 from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
 from service.settings import Settings, load_settings
 from service.storage import dead_letter_lists
@@ -95,6 +96,8 @@ async def _replay_all(engine: AsyncEngine, settings: Settings, sizes: dict[int, 
                 letters = await dead_letter_lists.read(connection, bite)
             await _replay(engine, publisher, _usable(letters, settings, report), report)
     except NotPublishedError as error:
+        if isinstance(error.__cause__, KafkaRefusesError):
+            raise error.__cause__ from None
         raise HealthError(
             f"Kafka can't be used: {error}; {report.replayed} of {len(sizes)} are replayed",
             "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and that the topics are there, then run this again for the rest",

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.errors import HealthError
 from service.settings import Settings
 from service.storage.engine import create_engine
-from service.storage.transient import is_transient
+from service.storage.explaining import explain
 
 Result = TypeVar("Result")
 
@@ -38,15 +37,3 @@ async def _with_engine(settings: Settings, work: Callable[[AsyncEngine], Awaitab
         raise explain(error) from error
     finally:
         await engine.dispose()
-
-
-def explain(error: DBAPIError | OSError) -> Exception:
-    """The error as an operator can act on it; itself where it is none of theirs."""
-    if isinstance(error, ProgrammingError) and getattr(error.orig, "sqlstate", None) == "42P01":
-        return HealthError("The database has no tables yet", "Run: account-health migrate")
-    origin = getattr(error, "orig", error)
-    state = str(getattr(origin, "sqlstate", None) or "")
-    if state.startswith(("28", "3D")) or is_transient(error):
-        reason = (str(origin).splitlines() or [type(origin).__name__])[0]
-        return HealthError(f"Postgres can't be used: {reason}", "Check HEALTH_DATABASE_URL and that the server runs")
-    return error

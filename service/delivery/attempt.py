@@ -16,6 +16,7 @@ from service.delivery.records import publish
 from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded, decide, is_success
 from service.delivery.targets import target_of
 from service.delivery.tokens import Tokens
+from service.delivery.traces import carrying, end, sending
 from service.delivery.transport import Failure, Reply, send
 from service.errors import HealthError
 from service.publishing import Publisher, RawRecord
@@ -56,8 +57,15 @@ class Carrier:
 
         `sent` is told the status and the seconds once the answer is there, before it is recorded.
         """
+        ids = {"delivery": str(delivery.id), "endpoint": str(delivery.endpoint_id)}
+        with structlog.contextvars.bound_contextvars(**ids):
+            return await self._carry(delivery, sent)
+
+    async def _carry(self, delivery: ClaimedDelivery, sent: Callable[[int | None, float], None]) -> AttemptOutcome:
         started_at, clock = datetime.now(UTC), time.perf_counter()
-        reply = _judged(await self._send(delivery, started_at), delivery.target)
+        with sending(delivery) as span:
+            reply = _judged(await self._send(delivery, started_at, span.traceparent), delivery.target)
+            end(span, reply)
         duration = time.perf_counter() - clock
         sent(reply.status, duration)
         now = datetime.now(UTC)
@@ -79,9 +87,9 @@ class Carrier:
         self.observe(result)
         return result
 
-    async def _send(self, delivery: ClaimedDelivery, now: datetime) -> Reply:
+    async def _send(self, delivery: ClaimedDelivery, now: datetime, traceparent: str | None) -> Reply:
         try:
-            prepared = prepare(delivery, self.vault, self.settings, now)
+            prepared = carrying(traceparent, prepare(delivery, self.vault, self.settings, now))
         except HealthError as error:
             return Reply(failure="prepare", error=str(error))
         except Exception as error:  # noqa: BLE001 - one message that can't be built must not stop the others
@@ -124,8 +132,6 @@ def _log(result: AttemptOutcome) -> None:
     level = log.info if isinstance(result.outcome, Succeeded) else log.warning
     level(
         "delivery_attempted",
-        delivery=str(delivery.id),
-        endpoint=str(delivery.endpoint_id),
         attempt=delivery.attempt,
         status=result.status,
         failure=result.failure,

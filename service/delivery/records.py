@@ -6,6 +6,7 @@ from http import HTTPStatus
 from service.delivery.destinations import topic_of
 from service.delivery.targets.message import Body, Message
 from service.delivery.transport import Reply
+from service.kafka_refusals import KafkaRefusesError
 from service.publishing import NotPublishedError, Publisher, RawRecord, RecordTooLargeError
 
 CONFIRMED = Reply(status=HTTPStatus.OK)
@@ -34,6 +35,8 @@ async def publish(publisher: Publisher, record: RawRecord, timeout_seconds: floa
     except RecordTooLargeError:
         return Reply(failure="protocol", error="the topic takes no record of this size")
     except (NotPublishedError, TimeoutError) as error:
+        if isinstance(error.__cause__, KafkaRefusesError):
+            return Reply(failure="connection", error=error.__cause__.problem)
         # Not the error's text, which names brokers.
         cause = type(error.__cause__ or error).__name__
         return Reply(

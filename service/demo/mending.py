@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.demo.folding import folded
+from service.kafka_clients import connection
 from service.settings import Settings
 from service.storage import progress, seen_events
 from service.storage.progress import Partition
@@ -34,7 +35,7 @@ async def mend(settings: Settings, engine: AsyncEngine) -> None:
 
 
 async def _log_ends(settings: Settings, partitions: Collection[Partition]) -> dict[Partition, int]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap_servers)
+    consumer = AIOKafkaConsumer(**connection(settings))
     try:
         await consumer.start()
         ends = await consumer.end_offsets([TopicPartition(*partition) for partition in partitions])

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 
 from service.demo.events import DemoEvent
+from service.kafka_clients import connection
 from service.settings import Settings
 from service.storage.progress import Partition
 
@@ -27,7 +28,7 @@ class Producer:
     async def connected(cls, settings: Settings) -> AsyncIterator["Producer"]:
         """A producer while the block runs. It compresses, because the embedded broker keeps all in one file."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            **connection(settings),
             enable_idempotence=True,
             compression_type="gzip",
             linger_ms=20,

@@ -8,6 +8,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.demo.folding import folded
+from service.kafka_clients import connection
 from service.settings import Settings
 
 LOOK_SECONDS = 60.0
@@ -26,7 +27,7 @@ async def keep_log_short(settings: Settings, engine: AsyncEngine) -> None:
 
 
 async def _delete(settings: Settings, records: dict[TopicPartition, RecordsToDelete]) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    admin = AIOKafkaAdminClient(**connection(settings))
     await admin.start()
     try:
         await admin.delete_records(records)

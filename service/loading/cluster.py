@@ -9,6 +9,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from service.errors import HealthError
+from service.kafka_clients import connection
+from service.kafka_contact import why_refused
+from service.kafka_refusals import refusal_in
+from service.settings import Settings
 
 CLIENT_ID = "account-health-load"
 NEW_TOPIC_SECONDS = 3.0
@@ -16,14 +20,17 @@ NEW_TOPIC_SECONDS = 3.0
 
 
 class Cluster:
-    """A cluster that was reached at `servers`. Methods raise `HealthError` if it fails them."""
+    """The cluster that the settings lead to. Methods raise `HealthError` if it fails them."""
 
-    def __init__(self, servers: str) -> None:
-        """Inside an event loop; `start` comes next."""
-        self.servers = servers
-        self.id = servers
+    def __init__(self, settings: Settings) -> None:
+        """Inside an event loop; `start` comes next. Raises `HealthError` if the settings can't be used."""
+        self.servers = settings.kafka_bootstrap_servers
+        self.connection = connection(settings)
+        """How to connect to it."""
+        self.id = self.servers
         """Its own id; its address, if it has none."""
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=servers, client_id=CLIENT_ID)
+        self._admin = AIOKafkaAdminClient(**self.connection, client_id=CLIENT_ID)
+        self._settings = settings
 
     async def start(self) -> None:
         """Connect."""
@@ -31,7 +38,7 @@ class Cluster:
             await self._admin.start()
             self.id = (await self._admin.describe_cluster()).get("cluster_id") or self.servers
         except (KafkaError, ValueError) as error:
-            raise self.explain(error) from None
+            raise await why_refused(self._settings, error) or self.explain(error) from None
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -63,7 +70,7 @@ class Cluster:
             for topic, count in (await self.partitions(topics)).items()
             for number in range(count)
         ]
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, client_id=CLIENT_ID)
+        consumer = AIOKafkaConsumer(**self.connection, client_id=CLIENT_ID)
         try:
             await consumer.start()
             return sum((await consumer.end_offsets(partitions)).values())
@@ -74,11 +81,14 @@ class Cluster:
 
     def explain(self, error: BaseException) -> HealthError:
         """The error as the user can act on it."""
+        if refused := refusal_in(error):
+            return refused
         kafka = f"Kafka at {self.servers}"
         match error:
             case KafkaConnectionError() | ValueError():
                 return HealthError(
-                    f"{kafka} can't be reached", "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and that the broker runs"
+                    f"{kafka} can't be reached",
+                    "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and HEALTH_KAFKA_SECURITY_PROTOCOL, and that the broker runs",
                 )
             case KafkaTimeoutError():
                 return HealthError(f"{kafka} has stopped to answer")

@@ -29,14 +29,17 @@ class AlertRow(NamedTuple):
     quiet: bool
     data: str
     digest_id: UUID | None
+    traceparent: str | None = None
+    """The trace of the event that it came of, which its deliveries go on with."""
 
 
 _INSERT = text("""
-    INSERT INTO alerts (id, account_id, sequence, rule_id, rule, type, state, quiet, data, digest_id, created_at)
+    INSERT INTO alerts
+        (id, account_id, sequence, rule_id, rule, type, state, quiet, data, digest_id, traceparent, created_at)
     SELECT new.*, :now FROM unnest(
         CAST(:id AS uuid[]), CAST(:account_id AS text[]), CAST(:sequence AS bigint[]), CAST(:rule_id AS uuid[]),
         CAST(:rule AS text[]), CAST(:type AS text[]), CAST(:state AS text[]), CAST(:quiet AS bool[]),
-        CAST(CAST(:data AS text[]) AS json[]), CAST(:digest_id AS uuid[])
+        CAST(CAST(:data AS text[]) AS json[]), CAST(:digest_id AS uuid[]), CAST(:traceparent AS text[])
     ) AS new
 """)
 

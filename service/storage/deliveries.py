@@ -63,6 +63,7 @@ class ClaimedDelivery:
     type: str
     created_at: datetime
     data: str = field(repr=False)
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,8 @@ _SENDABLE = """
 SELECT claimed.id, claimed.lease, claimed.leased_until, claimed.attempts + 1 AS attempt, claimed.endpoint_id,
        claimed.tries + 1 AS tries, endpoint.failing_since, endpoint.warned_at,
        endpoint.url, endpoint.target, endpoint.secret, endpoint.headers, endpoint.options,
-       claimed.alert_id, alert.type, alert.created_at, CAST(alert.data AS text) AS data
+       claimed.alert_id, alert.type, alert.created_at, CAST(alert.data AS text) AS data,
+       alert.traceparent
 FROM claimed
 JOIN webhook_endpoints AS endpoint ON endpoint.id = claimed.endpoint_id
 JOIN alerts AS alert ON alert.id = claimed.alert_id

@@ -8,9 +8,25 @@ from service.settings import Settings
 
 
 def async_url(database_url: str) -> URL:
-    """SQLAlchemy's form of a plain `postgresql://…` URL; raises `HealthError` if it can't be read."""
+    """SQLAlchemy's form of a plain `postgresql://…` URL, without parameters; raises `HealthError` if it can't be read.
+
+    Who connects by it passes `libpq_parameters` on too.
+    """
+    return _read(database_url).set(drivername="postgresql+asyncpg", query={})
+
+
+def libpq_parameters(database_url: str) -> dict[str, str]:
+    """What asyncpg has to be told beside the URL, so that it takes parameters as libpq does: `sslmode` and so on.
+
+    SQLAlchemy would hand them over one by one, and asyncpg knows them only as parts of a URL.
+    """
+    query = _read(database_url).query
+    return {"dsn": str(URL.create("postgresql", query=query))} if query else {}
+
+
+def _read(database_url: str) -> URL:
     try:
-        return make_url(database_url).set(drivername="postgresql+asyncpg")
+        return make_url(database_url)
     except Exception:  # noqa: BLE001 - SQLAlchemy raises several kinds, and the text may hold the password
         raise HealthError(
             "HEALTH_DATABASE_URL can't be read", "Write it as postgresql://user:password@host:5432/name"
@@ -34,13 +50,15 @@ def create_engine(
     every statement is planned for its values: for those that take from a queue.
     READ COMMITTED is enough: writers lock the rows they read, in sorted order, and progress is compare-and-set.
     """
+    url = settings.database_url.get_secret_value()
     return create_async_engine(
-        async_url(settings.database_url.get_secret_value()),
+        async_url(url),
         pool_size=settings.database_pool_size,
         max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,  # they hold personal data and secrets, and errors go to the log
         connect_args={
+            **libpq_parameters(url),
             "timeout": 10,
             "command_timeout": 120,
             "server_settings": {

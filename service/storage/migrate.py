@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from service.storage.engine import async_url
+from service.storage.engine import async_url, libpq_parameters
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 LOCK = 0x6865616C7468  # "health": two processes that start at once migrate one after the other
@@ -82,7 +82,9 @@ def _locked(connection: Connection, migrate: Callable[[Config, str], None], revi
 
 def _on(database_url: str, work: Callable[[Connection], Found]) -> Found:
     async def run() -> Found:
-        engine = create_async_engine(async_url(database_url), poolclass=NullPool)
+        engine = create_async_engine(
+            async_url(database_url), poolclass=NullPool, connect_args=libpq_parameters(database_url)
+        )
         try:
             async with engine.begin() as connection:
                 return await connection.run_sync(work)

@@ -313,6 +313,7 @@ alerts = Table(
         server_default=text("(pg_current_xact_id())::text::bigint"),
         comment="the one that wrote it; pollers go by it, as it tells what may still be written",
     ),
+    Column("traceparent", Text, comment="W3C context of the event that it came of, if that was traced"),
     CheckConstraint("state IN ('firing', 'resolved', 'digest')", name="state"),
     UniqueConstraint("account_id", "sequence"),
     Index(None, "digest_id", postgresql_where=text("digest_id IS NOT NULL")),

@@ -63,6 +63,9 @@ class ApacheKafka(Server):
         self._controller_port = free_port()
         self._settings = SETTINGS | dict(settings or {})
         self._announce = announce
+        self.listeners: dict[str, str] = {}
+        """Those beside the plain one and the controller's, with their addresses."""
+        self._format_options: list[str] = []
 
     @property
     def address(self) -> str:
@@ -87,8 +90,9 @@ class ApacheKafka(Server):
         broker.wait_until(lambda: answers(self.port), self.patience)
 
     def _write_properties(self) -> Path:
+        plain = {"PLAINTEXT": self.address, "CONTROLLER": f"127.0.0.1:{self._controller_port}"}
         places = {
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "listeners": ",".join(f"{name}://{address}" for name, address in (plain | self.listeners).items()),
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
             "log.dirs": str(self.folder / "data"),
         }
@@ -100,6 +104,7 @@ class ApacheKafka(Server):
         if (self.folder / "data" / "meta.properties").exists():
             return
         tool = [_log_level("off"), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties)]
+        tool += self._format_options
         result = subprocess.run([*java, *tool], capture_output=True, text=True, check=False)
         if result.returncode:
             raise HealthError("Apache Kafka could not format its storage", result.stdout + result.stderr)

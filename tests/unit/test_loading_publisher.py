@@ -19,10 +19,12 @@ from service.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
+AT_KAFKA = Settings(_env_file=None, kafka_bootstrap_servers="kafka:9092")
+
 
 @pytest.fixture
 async def unconnected() -> Publisher:
-    return Publisher(None, Cluster("kafka:9092"), Settings(_env_file=None))
+    return Publisher(None, Cluster(AT_KAFKA), AT_KAFKA)
 
 
 def receipts(count: int) -> list[asyncio.Future[object]]:
@@ -77,7 +79,7 @@ async def test_a_kafka_that_confirms_slowly_is_waited_for_and_one_that_stopped_i
     ],
 )
 async def test_errors_say_what_to_do(error: Callable[[], Exception], message: str) -> None:
-    told = str(Cluster("kafka:9092").explain(error()))
+    told = str(Cluster(AT_KAFKA).explain(error()))
     assert told.startswith("Kafka at kafka:9092 ")
     assert message in told
 

@@ -1,0 +1,112 @@
+"""What of a batch is traced: the contexts that records bring, and the spans that continue them."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from types import MappingProxyType
+
+from aiokafka import ConsumerRecord
+from msgspec import DecodeError, Struct, json
+
+from consumers.batch import Batch
+from consumers.taken import Taken
+from service import tracing
+from service.cloudevents import Decoded
+from service.traceparents import sampled
+
+MOST_SPANS = 128
+"""Of the accounts of one batch that bring a context: more are handed on to alerts, but get no span here."""
+
+Contexts = Mapping[str, str]
+_NONE: Contexts = MappingProxyType({})
+_NAME = "traceparent"
+_NAMES = (_NAME, f"ce_{_NAME}")
+
+
+class _Extension(Struct):
+    """CloudEvents' extension for distributed tracing."""
+
+    traceparent: str = ""
+
+
+_extension = json.Decoder(_Extension)
+
+
+def contexts(records: Iterable[ConsumerRecord]) -> dict[int, str]:
+    """By offset the contexts of those records whose producer keeps its trace. Not called while tracing is off.
+
+    A header, which the last hop wrote, goes before the event's attribute, which is as old as the event.
+    """
+    found = {}
+    for record in records:
+        if context := (record.headers and _in_headers(record)) or _in_value(record.value):
+            found[record.offset] = context
+    return found
+
+
+def _in_headers(record: ConsumerRecord) -> str | None:
+    for wanted in _NAMES:
+        for name, value in record.headers:
+            if name.lower() == wanted and (context := sampled(value)):
+                return context
+    return None
+
+
+def _in_value(value: bytes | None) -> str | None:
+    if value is None or b'"traceparent"' not in value:
+        return None
+    try:
+        return sampled(_extension.decode(value).traceparent.encode())
+    except (DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+@contextmanager
+def folding(taken: Taken, batch: Batch) -> Iterator[Contexts]:
+    """Spans while a batch is written: one of its own, and one in each trace that led here.
+
+    Gives, by account, the context that its alerts carry on: that of its newest event that has one.
+    """
+    if not tracing.is_on():
+        yield _NONE
+        return
+    newest = _newest(taken, batch)
+    first = dict(islice(newest.items(), MOST_SPANS))
+    about = {"messaging.system": "kafka", "messaging.operation.type": "process"}
+    with ExitStack() as spans:
+        whole = spans.enter_context(
+            tracing.span(
+                "fold batch",
+                "consumer",
+                links=first.values(),
+                attributes={**about, "messaging.batch.message_count": batch.records, "health.traced": len(newest)},
+                alone=True,
+            )
+        )
+        links = [whole.traceparent] if whole.traceparent else []
+        told = dict(newest)
+        for account_id, context in first.items():
+            attributes = {**about, "health.account_id": account_id}
+            span = tracing.span(
+                "fold events", "consumer", parent=context, links=links, attributes=attributes, alone=True
+            )
+            told[account_id] = spans.enter_context(span).traceparent or context
+        yield told
+
+
+def _newest(taken: Taken, batch: Batch) -> Contexts:
+    """By account the context of its newest event in the batch that has one."""
+    newest: dict[str, tuple[int, str]] = {}
+    for partition in batch.moves:
+        stretch = taken[partition]
+        for offset, context in stretch.traces.items():
+            index = bisect_left(stretch.offsets, offset)
+            if index == len(stretch.offsets) or stretch.offsets[index] != offset:
+                continue
+            result = stretch.results[index]
+            if isinstance(result, Decoded) and result.event.account_id in batch.events:
+                known = newest.get(result.event.account_id)
+                if known is None or known[0] <= result.event.at:
+                    newest[result.event.account_id] = result.event.at, context
+    return {account_id: context for account_id, (_, context) in newest.items()}

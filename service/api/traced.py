@@ -1,0 +1,86 @@
+"""Spans of the API: one for each request, by its route, and one for what it publishes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
+
+from starlette.types import Scope
+
+from service import tracing
+from service.evaluation import NO_TRACES
+from service.publishing import Publisher, RawRecord, Record
+
+_UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})
+"""Asked every few seconds, by machines."""
+_HEADER = "traceparent"
+_ATTRIBUTE = b'"traceparent"'
+
+
+class Exchange(Protocol):
+    """A request's answer."""
+
+    status: int
+
+
+def request_span(scope: Scope, exchange: Exchange) -> AbstractContextManager[None]:
+    """The span of a request, in the trace that it brings. The route is the template's, never the path."""
+    return _spanning(scope, exchange) if tracing.is_on() and scope["path"] not in _UNTRACED else nullcontext()
+
+
+@contextmanager
+def _spanning(scope: Scope, exchange: Exchange) -> Iterator[None]:
+    method = scope["method"]
+    attributes = {"http.request.method": method}
+    with tracing.span(method, "server", parent=_given(scope), attributes=attributes) as span:
+        try:
+            yield
+        finally:
+            route = getattr(scope.get("route"), "path_format", None)
+            if route:
+                span.name(f"{method} {route}")
+                span.add({"http.route": route})
+            span.add({"http.response.status_code": exchange.status})
+            if exchange.status >= 500:
+                span.fail(str(exchange.status))
+
+
+def _given(scope: Scope) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER.encode()), None)
+
+
+def brings_context(scope: Scope) -> bool:
+    """Whether the request is part of its caller's trace."""
+    return _given(scope) is not None
+
+
+def traces(account_id: str) -> Mapping[str, str]:
+    """What `advance_accounts` needs for the account's alerts to go on with the request's trace."""
+    context = tracing.current()
+    return {account_id: context} if context else NO_TRACES
+
+
+async def publish(publisher: Publisher, records: Sequence[Record], *, over_events: bool) -> None:
+    """As `Publisher.publish`, with the request's trace in the records' headers.
+
+    Unless it goes `over_events`, one that has a context of its own goes on with that.
+    """
+    if not tracing.is_on():
+        await publisher.publish(records)
+        return
+    attributes: tracing.Attributes = {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "send",
+        "messaging.batch.message_count": len(records),
+    }
+    with tracing.span("send events", "producer", attributes=attributes) as span:
+        context = span.traceparent
+        if context is None:
+            await publisher.publish(records)
+            return
+        headers = [(_HEADER, context.encode())]
+        await publisher.publish(
+            [
+                RawRecord(topic, key.encode(), value, headers if over_events or _ATTRIBUTE not in value else ())
+                for topic, key, value in records
+            ]
+        )

@@ -1,0 +1,48 @@
+"""Spans of attempts: they go on with the trace of the event that the alert came of, and hand it to the receiver."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+from msgspec import structs
+
+from service import tracing
+from service.delivery.retry import is_success
+from service.delivery.transport import Reply, Request
+from service.publishing import RawRecord
+from service.storage.deliveries import ClaimedDelivery
+
+_HEADER = "traceparent"
+
+
+def sending(delivery: ClaimedDelivery) -> AbstractContextManager[tracing.Span]:
+    """The span of an attempt. It doesn't name the URL, which may be a secret."""
+    return tracing.span(
+        "deliver",
+        "client",
+        parent=delivery.traceparent,
+        attributes={
+            "health.delivery_id": str(delivery.id),
+            "health.endpoint_id": str(delivery.endpoint_id),
+            "health.alert_id": str(delivery.alert_id),
+            "health.target": delivery.target,
+            "http.request.resend_count": delivery.attempt - 1,
+        },
+    )
+
+
+def end(span: tracing.Span, reply: Reply) -> None:
+    """Note what came back."""
+    if reply.status is not None:
+        span.add({"http.response.status_code": reply.status})
+    if reply.failure or reply.status is None or not is_success(reply.status):
+        span.fail(reply.failure or str(reply.status))
+
+
+def carrying(traceparent: str | None, prepared: Request | RawRecord) -> Request | RawRecord:
+    """The message with its context, in place of one that the endpoint's own headers may have."""
+    if traceparent is None:
+        return prepared
+    if isinstance(prepared, RawRecord):
+        return structs.replace(prepared, headers=(*prepared.headers, (_HEADER, traceparent.encode())))
+    others = {name: value for name, value in prepared.headers.items() if name.lower() != _HEADER}
+    return replace(prepared, headers={**others, _HEADER: traceparent})

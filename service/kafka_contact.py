@@ -1,0 +1,65 @@
+"""What a process knows of its contact to Kafka: one line in the log at each change, and a word for probes."""
+
+import structlog
+from aiokafka.errors import KafkaConnectionError
+
+from service.errors import HealthError
+from service.kafka_refusals import KafkaRefusesError, refusal, refusal_in
+from service.probes import KAFKA_AWAY
+from service.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class Contact:
+    """Whether Kafka is there and lets us in. Those who talk to it say how that went."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is asked before the first failure."""
+        self.trouble = ""
+        """What is wrong, for probes; empty while nothing is."""
+        self.refused: KafkaRefusesError | None = None
+        """What the trouble is, if Kafka is there."""
+        self._settings = settings
+
+    async def lost(self, error: BaseException) -> str:
+        """Note a failure and find out whether Kafka is away or refuses us; returns the trouble. Takes some seconds.
+
+        Either way it is worth another try: credentials may be about to be changed on both sides.
+        """
+        refused = await why_refused(self._settings, error)
+        trouble = refused.problem if refused else KAFKA_AWAY
+        if trouble != self.trouble:
+            if refused:
+                log.error("kafka_refuses", reason=refused.problem, remedy=refused.remedy)
+            else:
+                log.warning("kafka_unavailable", reason=str(error) or type(error).__name__)
+        self.trouble, self.refused = trouble, refused
+        return trouble
+
+    def found(self) -> None:
+        """Note that Kafka answers."""
+        if self.trouble:
+            log.info("kafka_is_back")
+        self.trouble, self.refused = "", None
+
+
+async def why_refused(settings: Settings, error: BaseException) -> KafkaRefusesError | None:
+    """The refusal behind a failure; None if it is none."""
+    if isinstance(error, KafkaRefusesError):
+        return error
+    try:
+        return refusal_in(error) or await refusal(settings)
+    except HealthError as unusable:  # a certificate that was there when the process began
+        return KafkaRefusesError("The settings of the connection to Kafka can't be used any more", str(unusable))
+
+
+async def unreachable(settings: Settings, error: BaseException) -> HealthError:
+    """The failure to connect, as the user of a command can act on it."""
+    if refused := await why_refused(settings, error):
+        return refused
+    reason = "" if isinstance(error, KafkaConnectionError) else f": {str(error) or type(error).__name__}"
+    return HealthError(
+        f"Kafka at {settings.kafka_bootstrap_servers} can't be reached{reason}",
+        "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and HEALTH_KAFKA_SECURITY_PROTOCOL, and that the broker runs",
+    )

@@ -1,0 +1,123 @@
+"""Traces, if HEALTH_TRACING asks for them: spans that other modules open, and contexts that they hand on.
+
+Nothing of OpenTelemetry is imported, and a span costs nothing, unless tracing is on.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Literal, Protocol
+
+from service.errors import HealthError
+from service.settings import Settings
+
+Kind = Literal["internal", "server", "client", "producer", "consumer"]
+Attributes = Mapping[str, str | int | float | bool]
+MISSING_EXTRA = HealthError(
+    "HEALTH_TRACING is otlp, but OpenTelemetry isn't installed", "Run: pip install 'account-health[otel]'"
+)
+
+
+class Span(Protocol):
+    """A stretch of work. It ends with its block; an exception that passes is noted by its type alone."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """The context to hand on; None if this trace isn't kept."""
+
+    def name(self, name: str) -> None:
+        """Call it something else."""
+
+    def add(self, attributes: Attributes) -> None:
+        """Say more about it. No personal data, and no secrets."""
+
+    def fail(self, kind: str) -> None:
+        """Note that it failed, and how."""
+
+
+class Tracer(Protocol):
+    """What makes spans, while tracing is on."""
+
+    def span(
+        self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: Attributes, *, alone: bool
+    ) -> AbstractContextManager[Span]:
+        """As `span` below."""
+
+    def ids(self) -> tuple[str, str] | None:
+        """Trace and span of the work under way."""
+
+    def current(self) -> str | None:
+        """As `current` below."""
+
+    def stop(self) -> None:
+        """Send what is left, for some seconds at most."""
+
+
+class _NoSpan:
+    traceparent = None
+
+    def name(self, name: str) -> None:
+        """Nothing is traced."""
+
+    def add(self, attributes: Attributes) -> None:
+        """Nothing is traced."""
+
+    def fail(self, kind: str) -> None:
+        """Nothing is traced."""
+
+
+_NOTHING: AbstractContextManager[Span] = nullcontext(_NoSpan())
+_NO_ATTRIBUTES: Attributes = {}
+_tracer: Tracer | None = None
+
+
+def is_on() -> bool:
+    """Whether anything is traced: what costs something per event is left undone otherwise."""
+    return _tracer is not None
+
+
+def span(
+    name: str,
+    kind: Kind = "internal",
+    *,
+    parent: str | None = None,
+    links: Iterable[str] = (),
+    attributes: Attributes = _NO_ATTRIBUTES,
+    alone: bool = False,
+) -> AbstractContextManager[Span]:
+    """A span for the block. Its parent is the context `parent`, else the work under way, else none.
+
+    `alone` leaves the work under way as it is: such a span is no parent to those that are opened in its block, and has
+    no parent but the one that is given.
+    """
+    if _tracer is None:
+        return _NOTHING
+    return _tracer.span(name, kind, parent, links, attributes, alone=alone)
+
+
+def ids() -> tuple[str, str] | None:
+    """Trace and span of the work under way, for log lines; None if it isn't traced."""
+    return _tracer.ids() if _tracer else None
+
+
+def current() -> str | None:
+    """The context of the work under way, to hand on; None if it isn't traced, or its trace isn't kept."""
+    return _tracer.current() if _tracer else None
+
+
+@contextmanager
+def tracing(settings: Settings, process: str) -> Iterator[None]:
+    """Trace while the block runs, if the settings say so. Raises `HealthError` if that isn't possible here."""
+    global _tracer  # noqa: PLW0603 - one for the process, like logging
+    if settings.tracing == "off":
+        yield
+        return
+    try:
+        from service.otel import Otel
+    except ImportError:
+        raise MISSING_EXTRA from None
+    _tracer = Otel(process)
+    try:
+        yield
+    finally:
+        stopping, _tracer = _tracer, None
+        stopping.stop()

@@ -1,0 +1,109 @@
+"""Which contexts a batch hands on to alerts, and how many spans it makes."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from consumers.batch import Batch, Owned, prepare
+from consumers.seen import Seen
+from consumers.taken import Stretch, halves
+from consumers.traces import MOST_SPANS, folding
+from scoring.events import UsageEvent
+from service import tracing
+from service.cloudevents import Decoded
+from service.storage.progress import Claim
+from service.tracing import Attributes, Kind
+
+PLACE = ("usage-events", 0)
+
+
+class Recorded:
+    """A tracer that keeps the parents of its spans; a span's context is made of its parent's."""
+
+    def __init__(self) -> None:
+        self.parents: list[str | None] = []
+
+    @contextmanager
+    def span(
+        self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: Attributes, *, alone: bool
+    ) -> Iterator[tracing.Span]:
+        assert alone, "the poller's and the folder's work are not each other's"
+        self.parents.append(parent)
+        yield Told(f"below {parent}")
+
+    def ids(self) -> None:
+        return None
+
+    def current(self) -> None:
+        return None
+
+    def stop(self) -> None:
+        """Nothing is left."""
+
+
+class Told:
+    def __init__(self, traceparent: str) -> None:
+        self.traceparent = traceparent
+
+    def name(self, name: str) -> None: ...
+
+    def add(self, attributes: Attributes) -> None: ...
+
+    def fail(self, kind: str) -> None: ...
+
+
+@pytest.fixture
+def tracer(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    recorded = Recorded()
+    monkeypatch.setattr(tracing, "_tracer", recorded)
+    return recorded
+
+
+def event(account_id: str, at: int, identity: int) -> Decoded:
+    return Decoded(UsageEvent(account_id, at, 20_000, 20_000, "login", None, 1), identity, backfill=False)
+
+
+def batch_of(stretch: Stretch) -> Batch:
+    claim = Claim(epoch=1, next_offset=stretch.offsets[0], fingerprint=None)
+    return prepare({PLACE: stretch}, {PLACE: Owned("usage", claim, Seen())})
+
+
+def test_the_newest_event_of_an_account_gives_its_context(tracer: Recorded) -> None:
+    results = [
+        event("acme", 5, 1),
+        event("globex", 1, 2),
+        event("acme", 9, 3),
+        event("acme", 7, 4),
+        event("other", 1, 5),
+    ]
+    stretch = Stretch([10, 11, 12, 13, 17], list(results), 1, traces={10: "a", 12: "b", 13: "c", 11: "d", 14: "gone"})
+    with folding({PLACE: stretch}, batch_of(stretch)) as contexts:
+        assert contexts == {"acme": "below b", "globex": "below d"}
+    assert set(tracer.parents) == {None, "b", "d"}
+
+
+def test_a_batch_makes_a_bounded_number_of_spans_and_hands_on_all_contexts(tracer: Recorded) -> None:
+    count = MOST_SPANS * 3
+    results = [event(f"account-{number}", 1, number) for number in range(count)]
+    stretch = Stretch(list(range(count)), list(results), 1, traces={number: f"c{number}" for number in range(count)})
+    with folding({PLACE: stretch}, batch_of(stretch)) as contexts:
+        assert len(contexts) == count
+        assert contexts["account-0"] == "below c0"
+        assert contexts[f"account-{count - 1}"] == f"c{count - 1}"
+    assert len(tracer.parents) == MOST_SPANS + 1
+
+
+def test_halves_of_a_batch_keep_their_contexts(tracer: Recorded) -> None:
+    results = [event("acme", 1, 1), event("globex", 1, 2)]
+    stretch = Stretch([0, 1], list(results), 1, traces={0: "a", 1: "b"})
+    found = []
+    for half in halves({PLACE: stretch}):
+        with folding(half, batch_of(half[PLACE])) as contexts:
+            found.append(dict(contexts))
+    assert found == [{"acme": "below a"}, {"globex": "below b"}]
+
+
+def test_nothing_is_looked_at_while_tracing_is_off() -> None:
+    with folding({}, Batch()) as contexts:
+        assert contexts == {}
