@@ -14,6 +14,7 @@ from service.commands import (
     reader,
     reevaluations,
     scorecards,
+    secrets,
     sources,
     topics,
     up,
@@ -43,6 +44,7 @@ for module in (
     dead_letters,
     sources,
     webhooks,
+    secrets,
     demo,
 ):
     module.register(app)
