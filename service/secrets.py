@@ -34,24 +34,36 @@ class Vault:
         texts = [part for part in parts if part]
         if any(len(text) < SHORTEST_KEY for text in texts):
             raise HealthError(f"HEALTH_ENCRYPTION_KEY holds a key shorter than {SHORTEST_KEY} characters", _GENERATE)
-        self._keys = MultiFernet([_derive(text) for text in texts]) if texts else None
+        self._keys = [_derive(text) for text in texts]
 
     def seal(self, secret: bytes) -> bytes:
         """Encrypt and authenticate; sealing the same bytes twice gives different results."""
-        return self._ring().encrypt(secret)
+        return self._ring()[0].encrypt(secret)
 
     def open(self, sealed: bytes) -> bytes:
         """What was sealed; raises `HealthError` if none of the keys fits or the bytes were tampered with."""
         try:
-            return self._ring().decrypt(sealed)
+            return MultiFernet(self._ring()).decrypt(sealed)
         except InvalidToken:
             raise HealthError(
                 "A stored secret can't be opened with HEALTH_ENCRYPTION_KEY",
                 "Append the key it was sealed with, after a comma",
             ) from None
 
-    def _ring(self) -> MultiFernet:
-        if self._keys is None:
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether something was sealed with the first key."""
+        try:
+            self._ring()[0].decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
+
+    def reseal(self, sealed: bytes) -> bytes:
+        """The same, sealed with the first key; raises `HealthError` as `open` does."""
+        return self.seal(self.open(sealed))
+
+    def _ring(self) -> list[Fernet]:
+        if not self._keys:
             raise HealthError("HEALTH_ENCRYPTION_KEY is not set", _GENERATE)
         return self._keys
 

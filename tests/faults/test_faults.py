@@ -127,26 +127,33 @@ async def log_end(place: Ground) -> int:
 
 async def compare(place: Ground, held: Truth, strikes: Strikes) -> None:
     """All that Postgres holds, with the truth."""
+    found = await differences(place, held)
+    if found:
+        shown = "\n".join(each[:LONGEST_SHOWN] for each in found[:MOST_SHOWN])
+        raise AssertionError(f"{len(found):,} differences, the first of them:\n{shown}")
+    async with place.engine.connect() as connection:
+        told = await alerts.stored_alerts(connection)
+    strikes.note(f"all is right: {len(told):,} alerts")
+    kinds = Counter((alert.account_id.partition("-")[0], alert.rule, alert.state) for alert in told)
+    strikes.note(f"alerts: {dict(kinds)}")
+    assert kinds["falling", "falling", "firing"] > 100
+    assert kinds["rising", "rising", "firing"] > 100
+    assert kinds["mixed", "red", "resolved"] > 100
+
+
+async def differences(place: Ground, held: Truth) -> list[str]:
+    """Between all that Postgres holds and the truth, in words."""
     async with place.engine.connect() as connection:
         accounts = await checks.stored_accounts(connection)
         verdicts = checks.verdicts_of(accounts, held, place.settings)
         told = await alerts.stored_alerts(connection)
-        differences = [
+        return [
             *[each async for each in checks.check_offsets(connection, held)],
             *[each async for each in checks.check_dead_letters(connection, held)],
             *checks.check_states(accounts, held, place.settings),
             *[each async for each in checks.check_scores(connection, accounts, verdicts, place.settings)],
             *[each async for each in alerts.check_alerts(connection, told, accounts, verdicts)],
         ]
-    if differences:
-        shown = "\n".join(each[:LONGEST_SHOWN] for each in differences[:MOST_SHOWN])
-        raise AssertionError(f"{len(differences):,} differences, the first of them:\n{shown}")
-    strikes.note(f"all is right: {len(accounts):,} accounts, {len(told):,} alerts")
-    kinds = Counter((alert.account_id.partition("-")[0], alert.rule, alert.state) for alert in told)
-    strikes.note(f"alerts: {dict(kinds)}")
-    assert kinds["falling", "falling", "firing"] > 100
-    assert kinds["rising", "rising", "firing"] > 100
-    assert kinds["mixed", "red", "resolved"] > 100
 
 
 def describe(held: Truth) -> str:

@@ -29,6 +29,16 @@ def test_the_first_key_seals_and_all_open() -> None:
     assert vault(NEW).open(both.seal(b"x")) == b"x"
 
 
+def test_what_is_sealed_anew_opens_with_the_first_key_alone() -> None:
+    both, sealed = vault(NEW, OLD), vault(OLD).seal(b"x")
+    assert not both.is_current(sealed)
+    fresh = both.reseal(sealed)
+    assert both.is_current(fresh)
+    assert vault(NEW).open(fresh) == b"x"
+    with pytest.raises(HealthError):
+        vault(NEW).reseal(sealed)
+
+
 def test_another_key_does_not_open_it_and_the_error_says_what_to_do() -> None:
     with pytest.raises(HealthError, match="HEALTH_ENCRYPTION_KEY") as caught:
         vault(NEW).open(vault(OLD).seal(b"x"))

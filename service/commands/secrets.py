@@ -1,0 +1,27 @@
+"""`account-health secrets …`: changing the key that secrets at rest are sealed with."""
+
+import typer
+
+from service.commands.running import in_transaction
+from service.resealing import reseal
+from service.secrets import Vault
+from service.settings import load_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(help="Secrets at rest, and the key that seals them.", no_args_is_help=True)
+    group.callback()(lambda: None)
+    group.command()(rotate)
+    app.add_typer(group, name="secrets")
+
+
+def rotate() -> None:
+    """Seal all secrets anew with the first key of HEALTH_ENCRYPTION_KEY; the others may be forgotten afterwards.
+
+    Every process must know both keys by then, the new one first: deploy/backup.md.
+    """
+    settings = load_settings()
+    vault = Vault(settings.encryption_key)
+    done = in_transaction(settings, lambda connection: reseal(connection, vault))
+    typer.echo(f"{done.changed:,} of {done.total:,} secrets were sealed anew; all are sealed with the first key.")

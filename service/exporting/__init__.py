@@ -1,0 +1,1 @@
+"""Exporting what analysts read, to Parquet."""

@@ -1,0 +1,71 @@
+"""The export: every dataset that is asked for, as all of them are at one moment."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service.errors import HealthError
+from service.exporting.parquet_file import ParquetFile
+from service.exporting.schema import schema_of
+from service.loading.display import bar
+from service.storage import exports
+from service.storage.exports import Column, Source
+
+DATASETS: Final[Mapping[str, Source]] = {
+    "health": exports.HEALTH,
+    "daily": exports.DAILY,
+    "measures": exports.MEASURES,
+    "alerts": exports.ALERTS,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is asked for: files by dataset, and for those that have days, from which to which."""
+
+    files: Mapping[str, Path]
+    first: date
+    last: date
+
+
+async def export(engine: AsyncEngine, order: Order) -> list[ParquetFile]:
+    """Write the files; all are there in the end, or none. Raises `HealthError`."""
+    snapshot = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    with ExitStack() as unpublished:
+        files: list[ParquetFile] = []
+        async with snapshot.connect() as connection:
+            for dataset, path in order.files.items():
+                columns = await exports.columns(connection, DATASETS[dataset])
+                if not columns:
+                    raise HealthError("The database has no views for analysts yet", "Run: account-health migrate")
+                files.append(unpublished.enter_context(ParquetFile(path, _schema(dataset, columns, order))))
+                await _fill(files[-1], connection, dataset, columns, order)
+        for file in files:
+            file.publish()
+        return files
+
+
+def _schema(dataset: str, columns: Sequence[Column], order: Order) -> pa.Schema:
+    source = DATASETS[dataset]
+    about = {"dataset": dataset, "exported_at": datetime.now(UTC).isoformat()}
+    if source.days:
+        about |= {"from": str(order.first), "to": str(order.last)}
+    return schema_of(columns, source.keys, about)
+
+
+async def _fill(
+    file: ParquetFile, connection: AsyncConnection, dataset: str, columns: Sequence[Column], order: Order
+) -> None:
+    source = DATASETS[dataset]
+    total = await exports.count(connection, source, order.first, order.last)
+    with bar(dataset, total) as advance:
+        async for rows in exports.rows(connection, source, columns, order.first, order.last):
+            file.write(rows)
+            advance(len(rows))
+    file.finish()

@@ -1,0 +1,91 @@
+"""A Parquet file that is there whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from service.errors import HealthError
+
+ROW_GROUP = 100_000
+
+
+class ParquetFile:
+    """Rows go to a hidden file beside `path`, which `publish` gives its name; what isn't published is removed."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        """Begin the file; raises `HealthError` where it can't be written."""
+        self.path = path
+        self.rows = 0
+        self._schema = schema
+        self._waiting: list[pa.RecordBatch] = []
+        with _told(path):
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".unfinished")
+            os.close(handle)
+            self._unfinished = Path(name)
+            self._unfinished.chmod(0o666 & ~_umask())
+            self._writer = pq.ParquetWriter(name, schema, compression="zstd")
+
+    def write(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Add rows, of values in the schema's order; raises `HealthError` where that can't be done."""
+        columns = zip(*rows, strict=True)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
+        self._waiting.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self.rows += len(rows)
+        if sum(batch.num_rows for batch in self._waiting) >= ROW_GROUP:
+            self._flush()
+
+    def finish(self) -> None:
+        """Write what is left and make sure that it is on disk."""
+        self._flush()
+        with _told(self.path):
+            self._writer.close()
+            with self._unfinished.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def publish(self) -> None:
+        """Give a finished file its name, in place of one that is there."""
+        with _told(self.path):
+            self._unfinished.replace(self.path)
+
+    def _flush(self) -> None:
+        batches, self._waiting = self._waiting, []
+        if not batches:
+            return  # not a row group of no rows
+        with _told(self.path):
+            self._writer.write_table(pa.Table.from_batches(batches, self._schema), row_group_size=ROW_GROUP)
+
+    def __enter__(self) -> "ParquetFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the file if it hasn't been published."""
+        with suppress(OSError):  # of a full disk, which was told before
+            self._writer.close()
+        self._unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Raise an error of the file system as one for people."""
+    try:
+        yield
+    except OSError as error:
+        raise HealthError(
+            f"{path} can't be written: {error.strerror or error}", "Give another place with --output"
+        ) from None
+
+
+def _umask() -> int:
+    """The process's, which can't be read without setting it."""
+    current = os.umask(0)
+    os.umask(current)
+    return current
