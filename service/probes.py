@@ -62,7 +62,8 @@ class Pulse:
 async def serve_probes(settings: Settings, *pulses: Pulse) -> AsyncIterator[int]:
     """Serve `/livez`, `/readyz` and `/metrics` while the block runs, if HEALTH_PROBES_PORT is set; gives the port.
 
-    Without pulses it is `/metrics` alone: nothing would be known of the rest. Raises `HealthError` if the port can't be had.
+    Without pulses it is `/metrics` alone, as nothing is known of the rest. Raises `HealthError` if the port can't be
+    had.
     """
     if not settings.probes_port:
         yield 0

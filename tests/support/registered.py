@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from prometheus_client.registry import Collector
+from prometheus_client.metrics import MetricWrapperBase
 
 from service import metrics
+from service.collectors import BatchHistogram, PoolGauges
 
+_Collector = MetricWrapperBase | BatchHistogram | PoolGauges
 _SUFFIXES = {"counter": "_total", "info": "_info"}
 
 
@@ -21,11 +23,11 @@ class Registered(NamedTuple):
 
 def registered() -> list[Registered]:
     """Every metric of the module, in its order."""
-    return [each for value in vars(metrics).values() if isinstance(value, Collector) for each in _of(value)]
+    return [each for value in vars(metrics).values() if isinstance(value, _Collector) for each in _of(value)]
 
 
-def _of(collector: Collector) -> Iterator[Registered]:
-    for family in collector.describe():  # type: ignore[attr-defined] # ours all have it, as prometheus_client's do
+def _of(collector: _Collector) -> Iterator[Registered]:
+    for family in collector.describe():
         labels = getattr(collector, "_labelnames", None) or getattr(family, "_labelnames", ())
         if family.type == "info":
             [labels] = [tuple(sample.labels) for each in collector.collect() for sample in each.samples]
