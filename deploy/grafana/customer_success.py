@@ -17,13 +17,14 @@ from deploy.grafana.parts import (
     in_colours_of_bands,
     lines,
     listing,
-    number,
+    numbers,
 )
 
 CHOSEN = "coalesce(segment, 'none') IN (${segment:sqlstring}) AND coalesce(owner, 'nobody') IN (${owner:sqlstring})"
 """The accounts of the segments and owners that are chosen above; those that have left aren't shown."""
 HERE = f"churned_on IS NULL AND {CHOSEN}"
 ALL = VariableOption(selected=True, text=["All"], value=["$__all"])
+RISKY = "band IN ('red', 'yellow')"
 UNITS = {"score": "none", "arr": MONEY, "change": "none"}
 
 
@@ -35,7 +36,7 @@ def build() -> dashboard.Dashboard:
         .description("Health of all accounts, from the views of the schema analytics. Scores set by hand count.")
         .tags(["account-health"])
         .time("now-90d", "now")
-        .refresh("5m")
+        .refresh(False)  # it reads all accounts, so only when somebody looks
         .timezone("utc")
     )
     for variable in _variables():
@@ -91,22 +92,19 @@ def _portfolio() -> Panels:
         stacked=True,
     )
     return [
-        _count("Accounts", "That haven't left.", "count(*)", "short"),
-        _count("Red", "Accounts in the red band.", "count(*) FILTER (WHERE band = 'red')", "short"),
-        _count("Average score", "Of accounts that have one.", "round(avg(score)::numeric, 1)", "none"),
-        _count("Revenue", "Annual recurring revenue.", "coalesce(sum(arr), 0)", MONEY),
-        _count(
-            "Revenue at risk",
-            "Of red and yellow accounts.",
-            "coalesce(sum(arr) FILTER (WHERE band IN ('red', 'yellow')), 0)",
-            MONEY,
-        ),
-        _count(
-            "Renew within 90 days",
-            "Revenue of red and yellow accounts that renew within 90 days.",
-            "coalesce(sum(arr) FILTER (WHERE band IN ('red', 'yellow')"
-            " AND renews_on BETWEEN current_date AND current_date + 90), 0)",
-            MONEY,
+        numbers(
+            "Now",
+            "Accounts that haven't left: how many, red ones, their average score, annual recurring revenue, that of red"
+            " and yellow ones, and that of red and yellow ones that renew within 90 days.",
+            _table(
+                "count(*) AS accounts, count(*) FILTER (WHERE band = 'red') AS red,"
+                ' round(avg(score)::numeric, 1) AS "average score", coalesce(sum(arr), 0) AS revenue,'
+                f' coalesce(sum(arr) FILTER (WHERE {RISKY}), 0) AS "revenue at risk",'
+                f" coalesce(sum(arr) FILTER (WHERE {RISKY}"
+                ' AND renews_on BETWEEN current_date AND current_date + 90), 0) AS "renews within 90 days"',
+                "",
+            ),
+            units={"revenue": MONEY, "revenue at risk": MONEY, "renews within 90 days": MONEY},
         ),
         in_colours_of_bands(accounts),
         in_colours_of_bands(arr),
@@ -117,7 +115,7 @@ def _portfolio() -> Panels:
                 "coalesce(segment, 'none') AS segment, count(*) AS accounts,"
                 " count(*) FILTER (WHERE band = 'red') AS red, count(*) FILTER (WHERE band = 'yellow') AS yellow,"
                 " count(*) FILTER (WHERE band = 'green') AS green, round(avg(score)::numeric, 1) AS score,"
-                " sum(arr) AS arr, sum(arr) FILTER (WHERE band IN ('red', 'yellow')) AS \"arr at risk\"",
+                f' sum(arr) AS arr, sum(arr) FILTER (WHERE {RISKY}) AS "arr at risk"',
                 "GROUP BY 1 ORDER BY 2 DESC",
             ),
             span=HALF,
@@ -130,7 +128,7 @@ def _portfolio() -> Panels:
                 "coalesce(owner, 'nobody') AS owner, count(*) AS accounts,"
                 " count(*) FILTER (WHERE band = 'red') AS red, count(*) FILTER (WHERE band = 'yellow') AS yellow,"
                 " round(avg(score)::numeric, 1) AS score, sum(arr) AS arr,"
-                " sum(arr) FILTER (WHERE band IN ('red', 'yellow')) AS \"arr at risk\"",
+                f' sum(arr) FILTER (WHERE {RISKY}) AS "arr at risk"',
                 "GROUP BY 1 ORDER BY 3 DESC, 2 DESC",
             ),
             span=HALF,
@@ -179,7 +177,7 @@ def _at_risk() -> Panels:
             _table(
                 f'{shown}, renews_on, overridden AS "by hand"',
                 "ORDER BY arr DESC NULLS LAST, score LIMIT 100",
-                "band IN ('red', 'yellow')",
+                RISKY,
             ),
             span=HALF,
             units=UNITS,
@@ -218,10 +216,6 @@ def _at_risk() -> Panels:
             units={**UNITS, "coverage": "percentunit"},
         ),
     ]
-
-
-def _count(title: str, about: str, what: str, unit: str) -> Builder[object]:
-    return number(title, about, _table(f"{what} AS value", ""), unit=unit, spark=False)
 
 
 def _table(columns: str, rest: str, condition: str = "true") -> SqlQuery:

@@ -146,6 +146,23 @@ def number(
     return _asking(panel, [query])
 
 
+def numbers(title: str, about: str, query: Builder[Dataquery], *, units: dict[str, str]) -> stat.Panel:
+    """A line of numbers, the columns of one row; `units` are by column."""
+    panel = (
+        stat.Panel()
+        .title(title)
+        .description(about)
+        .span(WHOLE)
+        .height(LOW)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields("/.*/"))
+        .graph_mode(BigValueGraphMode.NONE)
+        .thresholds(_limits(()))
+    )
+    for column, unit in units.items():
+        panel.override_by_name(column, [DynamicConfigValue("unit", unit)])
+    return _asking(panel, [query])
+
+
 def listing(
     title: str,
     about: str,

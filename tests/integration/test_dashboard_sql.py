@@ -84,7 +84,9 @@ async def test_every_query_runs_and_finds_something(reader: asyncpg.Connection) 
 
 
 async def _one_that_fires(reader: asyncpg.Connection) -> str:
-    found: Any = await reader.fetchval("SELECT account_id FROM analytics.alerts WHERE account_id IS NOT NULL LIMIT 1")
+    found: Any = await reader.fetchval(
+        "SELECT account_id FROM analytics.account_health WHERE firing_alerts > 0 LIMIT 1"
+    )
     return str(found)
 
 
