@@ -1,6 +1,7 @@
 """From Kafka to what waits to be folded: polled and decoded while the last batch is being written."""
 
 import asyncio
+import time
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -17,7 +18,7 @@ from consumers.decode import decode
 from consumers.idling import rest
 from consumers.ownership import Ownership
 from consumers.taken import Waiting
-from service import tracing
+from service import metrics, tracing
 from service.kafka_contact import Contact
 from service.kafka_refusals import refusal_in
 from service.probes import Pulse
@@ -47,6 +48,7 @@ class Poller:
         self._settings = settings
         self._pulse = pulse
         self._contact = Contact(settings)
+        self._decoding_seconds = 0.0
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -73,10 +75,12 @@ class Poller:
             log.warning("poll_failed", reason=str(error) or type(error).__name__, retry_in=RETRY_SECONDS)
             await asyncio.sleep(RETRY_SECONDS)
             return 0
+        self._decoding_seconds = 0.0
         for partition, records in polled.items():
             self._take((partition.topic, partition.partition), records)
         if polled:
             self._contact.found()
+            metrics.BATCH_PHASE_SECONDS.labels("decode").observe(self._decoding_seconds)
         return sum(map(len, polled.values()))
 
     async def _heed_refusal(self, error: KafkaError) -> None:
@@ -108,6 +112,9 @@ class Poller:
             records = self._ownership.verified(partition, records)
         if records:
             most = self._settings.max_record_bytes
-            self._waiting.add(partition, records, [decode(mine.signal, record, most) for record in records])
+            started = time.perf_counter()
+            decoded = [decode(mine.signal, record, most) for record in records]
+            self._decoding_seconds += time.perf_counter() - started
+            self._waiting.add(partition, records, decoded)
             if tracing.is_on() and (found := traces.contexts(records)):
                 self._waiting.trace(partition, found)

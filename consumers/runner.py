@@ -12,6 +12,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaConnectionError
 
 from consumers.folding import Folder
+from consumers.lag import LagWatch
 from consumers.mirror import Mirror
 from consumers.ownership import Ownership
 from consumers.polling import Poller
@@ -47,7 +48,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _require_topics(consumer, settings)
             waiting = Waiting(settings.batch_max_records)
             ownership = Ownership(consumer, engine, settings, waiting, folding, contact)
-            mirror = Mirror(consumer, contact)
+            mirror, lag = Mirror(consumer, contact), LagWatch(consumer, ownership)
             folder = Folder(engine, ownership, settings, folding, mirror.add)
             consumer.subscribe(list(settings.topics.values()), listener=ownership)
             with _collecting_by_hand():
@@ -55,6 +56,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     _Worker(ownership, folder, waiting, contact, folding).run(stop),
                     Poller(consumer, ownership, waiting, settings, polling).run(),
                     mirror.run(),
+                    lag.run(),
                 )
             await _in_time(mirror.flush())
     finally:

@@ -3,12 +3,14 @@
 import structlog
 from aiokafka.errors import KafkaConnectionError
 
+from service import metrics
 from service.errors import HealthError
 from service.kafka_refusals import KafkaRefusesError, refusal, refusal_in
 from service.probes import KAFKA_AWAY
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
+_UP = metrics.DEPENDENCY_UP.labels("kafka")
 
 
 class Contact:
@@ -35,6 +37,7 @@ class Contact:
             else:
                 log.warning("kafka_unavailable", reason=str(error) or type(error).__name__)
         self.trouble, self.refused = trouble, refused
+        _UP.set(0)
         return trouble
 
     def found(self) -> None:
@@ -42,6 +45,7 @@ class Contact:
         if self.trouble:
             log.info("kafka_is_back")
         self.trouble, self.refused = "", None
+        _UP.set(1)
 
 
 async def why_refused(settings: Settings, error: BaseException) -> KafkaRefusesError | None:

@@ -116,13 +116,15 @@ class Publisher:
 
     async def _open(self) -> AIOKafkaProducer:
         try:
-            return await _connect(self._settings, self._most_bytes)
+            producer = await _connect(self._settings, self._most_bytes)
         except Exception as error:
             self._forget_this()
             await self._contact.lost(error)
             if self._contact.refused:
                 raise self._contact.refused from error
             raise
+        self._contact.found()
+        return producer
 
     def _forget_this(self) -> None:
         """Have the next `publish` connect anew, while those that wait for this connection are told why it failed."""

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.errors import HealthError
 from service.settings import Settings
+from service.storage.watching import watch
 
 
 def async_url(database_url: str) -> URL:
@@ -51,7 +52,7 @@ def create_engine(
     READ COMMITTED is enough: writers lock the rows they read, in sorted order, and progress is compare-and-set.
     """
     url = settings.database_url.get_secret_value()
-    return create_async_engine(
+    engine = create_async_engine(
         async_url(url),
         pool_size=settings.database_pool_size,
         max_overflow=0,
@@ -71,3 +72,5 @@ def create_engine(
             },
         },
     )
+    watch(engine.sync_engine, application)
+    return engine

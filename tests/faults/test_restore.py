@@ -29,9 +29,9 @@ from service.storage.migrate import upgrade
 from tests.faults import truth
 from tests.faults.alerts import ONE_WAY
 from tests.faults.feed import Feed
-from tests.faults.ground import Ground, ground
+from tests.faults.ground import Ground, ground, require_apache_kafka
 from tests.faults.stream import Stream
-from tests.faults.test_faults import differences, require_apache_kafka
+from tests.faults.test_faults import differences
 from tests.support.cloud_events import produce, record, usage
 from tests.support.dumps import dump, restore, run_sql
 from tests.support.postgres import PostgresServer

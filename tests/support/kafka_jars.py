@@ -61,9 +61,13 @@ def jars(announce: Announce = to_stderr) -> Path:
     return folder
 
 
+def cache_folder() -> Path:
+    """Where what tests have fetched is kept."""
+    return Path(os.environ.get("HEALTH_TEST_CACHE") or Path.home() / ".cache" / "account-health").resolve()
+
+
 def _jar_folder() -> Path:
-    cache_folder = os.environ.get("HEALTH_TEST_CACHE") or Path.home() / ".cache" / "account-health"
-    return Path(cache_folder).resolve() / f"kafka-{kafka_version()}"
+    return cache_folder() / f"kafka-{kafka_version()}"
 
 
 def _fetch(folder: Path) -> None:

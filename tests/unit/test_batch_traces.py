@@ -1,5 +1,6 @@
 """Which contexts a batch hands on to alerts, and how many spans it makes."""
 
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -66,7 +67,7 @@ def event(account_id: str, at: int, identity: int) -> Decoded:
 
 def batch_of(stretch: Stretch) -> Batch:
     claim = Claim(epoch=1, next_offset=stretch.offsets[0], fingerprint=None)
-    return prepare({PLACE: stretch}, {PLACE: Owned("usage", claim, Seen())})
+    return prepare({PLACE: stretch}, {PLACE: Owned("usage", claim, Seen())}, 92)
 
 
 def test_the_newest_event_of_an_account_gives_its_context(tracer: Recorded) -> None:
@@ -77,7 +78,12 @@ def test_the_newest_event_of_an_account_gives_its_context(tracer: Recorded) -> N
         event("acme", 7, 4),
         event("other", 1, 5),
     ]
-    stretch = Stretch([10, 11, 12, 13, 17], list(results), 1, traces={10: "a", 12: "b", 13: "c", 11: "d", 14: "gone"})
+    stretch = Stretch(
+        [10, 11, 12, 13, 17],
+        list(results),
+        array("q", [1] * len(results)),
+        traces={10: "a", 12: "b", 13: "c", 11: "d", 14: "gone"},
+    )
     with folding({PLACE: stretch}, batch_of(stretch)) as contexts:
         assert contexts == {"acme": "below b", "globex": "below d"}
     assert set(tracer.parents) == {None, "b", "d"}
@@ -86,7 +92,12 @@ def test_the_newest_event_of_an_account_gives_its_context(tracer: Recorded) -> N
 def test_a_batch_makes_a_bounded_number_of_spans_and_hands_on_all_contexts(tracer: Recorded) -> None:
     count = MOST_SPANS * 3
     results = [event(f"account-{number}", 1, number) for number in range(count)]
-    stretch = Stretch(list(range(count)), list(results), 1, traces={number: f"c{number}" for number in range(count)})
+    stretch = Stretch(
+        list(range(count)),
+        list(results),
+        array("q", [1] * len(results)),
+        traces={number: f"c{number}" for number in range(count)},
+    )
     with folding({PLACE: stretch}, batch_of(stretch)) as contexts:
         assert len(contexts) == count
         assert contexts["account-0"] == "below c0"
@@ -96,7 +107,7 @@ def test_a_batch_makes_a_bounded_number_of_spans_and_hands_on_all_contexts(trace
 
 def test_halves_of_a_batch_keep_their_contexts(tracer: Recorded) -> None:
     results = [event("acme", 1, 1), event("globex", 1, 2)]
-    stretch = Stretch([0, 1], list(results), 1, traces={0: "a", 1: "b"})
+    stretch = Stretch([0, 1], list(results), array("q", [1] * len(results)), traces={0: "a", 1: "b"})
     found = []
     for half in halves({PLACE: stretch}):
         with folding(half, batch_of(half[PLACE])) as contexts:
