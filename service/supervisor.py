@@ -44,7 +44,9 @@ def service_roles(consumers: int, *, alone: bool = False, probes_port: int = 0) 
         raise HealthError(
             f"From HEALTH_PROBES_PORT {probes_port} on there are no {len(probed)} ports", "Set a lower one"
         )
-    return [Role("api", "api", 0), *(_with_probes(role, probes_port, at) for at, role in enumerate(probed))]
+    # What the API has there it has on its own port.
+    api = Role("api", "api", 0, (("HEALTH_PROBES_PORT", "0"),))
+    return [api, *(_with_probes(role, probes_port, at) for at, role in enumerate(probed))]
 
 
 def _with_probes(role: Role, first_port: int, place: int) -> Role:

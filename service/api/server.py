@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.listening import listen_on
+from service.probes import serve_probes
 from service.publishing import Publisher
 from service.settings import Settings
 from service.storage.engine import create_engine
@@ -31,7 +32,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         app = create_app(settings, engine, Publisher(settings), lambda: datetime.now(UTC))
         host, port = listening.getsockname()[:2]
         log.info("listening", host=host, port=port)
-        await run(app, listening, stop)
+        async with serve_probes(settings):
+            await run(app, listening, stop)
     finally:
         listening.close()
         await engine.dispose()
