@@ -26,7 +26,7 @@ def why_not_alive(settings: Settings) -> str | None:
         answer = connection.getresponse()
         body = answer.read()
     except (OSError, http.client.HTTPException) as error:
-        return f"no answer from {where}: {error or type(error).__name__}"
+        return f"no answer from {where}: {str(error) or type(error).__name__}"
     finally:
         connection.close()
     return None if answer.status == http.client.OK else _complaint(answer.status, body)
