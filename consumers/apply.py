@@ -1,5 +1,6 @@
 """One batch, one transaction: fence, fold, score, alert, keep what was refused, remember what was seen."""
 
+import time
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -27,6 +28,7 @@ async def apply(engine: AsyncEngine, batch: Batch, policies: PolicyCache, now: d
 
     Raises `FencedError` if a partition isn't ours any more.
     """
+    started = time.perf_counter()
     async with engine.begin() as connection:
         if lost := await progress.advance(connection, batch.moves):
             # An earlier try of ours moved all of them or none, so one that moves only now says that there was none.
@@ -36,8 +38,12 @@ async def apply(engine: AsyncEngine, batch: Batch, policies: PolicyCache, now: d
         policy = await policies.in_force(connection)
         await _remember(batch, connection)
         quiet = batch.events.keys() - batch.loud
+        fenced = time.perf_counter()
         outcome = await advance_accounts(connection, batch.events, policy, now, base_url=base_url, quiet=quiet)
         await dead_letters.insert(connection, batch.dead_letters)
+        written = time.perf_counter()
+    outcome.stopwatch.add("fence", fenced - started)
+    outcome.stopwatch.add("commit", time.perf_counter() - written)
     return outcome
 
 

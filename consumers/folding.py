@@ -1,6 +1,7 @@
 """What was taken from the topics is written, whatever is in it: batches that fail are halved down to the culprit."""
 
 import time
+from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -13,11 +14,11 @@ from consumers.batch import Batch, prepare
 from consumers.decode import Refused
 from consumers.fetching import fetch
 from consumers.fingerprints import fingerprint
+from consumers.observing import observe
 from consumers.ownership import Ownership
 from consumers.poison import blame, is_poison
 from consumers.refusals import Limits, too_many
 from consumers.taken import Stretch, Taken, halves
-from service import metrics
 from service.errors import HealthError
 from service.evaluation import Outcome
 from service.policy import PolicyCache
@@ -56,7 +57,8 @@ class Folder:
         """
         while True:
             started = time.perf_counter()
-            batch = prepare(taken, self._ownership.owned)
+            batch = prepare(taken, self._ownership.owned, self._settings.retention_days)
+            prepared = time.perf_counter() - started
             if not batch.moves:
                 return
             self._refuse_too_many(batch)
@@ -74,7 +76,8 @@ class Folder:
             else:
                 settle(batch, self._ownership.owned)
                 self._on_fold(batch.moves)
-                _observe(batch, outcome, time.perf_counter() - started)
+                outcome.stopwatch.add("prepare", prepared)
+                observe(batch, outcome, time.perf_counter() - started, time.time())
                 return
 
     async def _apply(self, batch: Batch) -> Outcome:
@@ -92,8 +95,8 @@ class Folder:
             raise error  # it is refused already, and that can't be written either
         [(partition, move)] = batch.moves.items()
         record = await fetch(self._settings, partition, move.next_offset - 1, self._pulse)
-        refused = Refused(record, blame(error))
-        await self.fold({partition: Stretch([record.offset], [refused], record.timestamp, fingerprint(record))})
+        refused, taken_ms = Refused(record, blame(error)), array("q", [record.timestamp])
+        await self.fold({partition: Stretch([record.offset], [refused], taken_ms, fingerprint(record))})
 
     def _refuse_too_many(self, batch: Batch) -> None:
         if not batch.dead_letters:
@@ -106,19 +109,3 @@ class Folder:
                     " go past them with account-health progress set, or raise HEALTH_DEAD_LETTER_MAX_RUN and"
                     " HEALTH_DEAD_LETTER_MAX_SHARE",
                 )
-
-
-def _observe(batch: Batch, outcome: Outcome, seconds: float) -> None:
-    metrics.BATCH_SECONDS.observe(seconds)
-    metrics.BATCH_RECORDS.observe(batch.records)
-    for (topic, result), count in batch.outcomes.items():
-        metrics.EVENTS.labels(topic, result).inc(count)
-    log.debug(
-        "batch_folded",
-        records=batch.records,
-        accounts=outcome.accounts,
-        late=outcome.late,
-        alerts=outcome.alerts,
-        dead_letters=len(batch.dead_letters),
-        seconds=round(seconds, 3),
-    )

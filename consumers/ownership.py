@@ -46,6 +46,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         """`waiting` loses what was polled of partitions that cease to be ours."""
         self.owned: dict[Partition, Owned] = {}
         self.halted: dict[Partition, str] = {}
+        self.halted_at: dict[Partition, int] = {}
+        """The next offsets of those."""
         self.writing = asyncio.Lock()
         self.give_up_writing: Callable[[], object] = lambda: None
         """Called when a rebalance has waited long enough for the lock."""
@@ -84,8 +86,9 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._unclaimed = set(self._assigned)
 
     def _forget(self) -> None:
-        for held in (self.owned, self._assigned, self._unclaimed, self._epochs, self._noted, self._waiting):
+        for held in (self.owned, self.halted_at, self._assigned, self._unclaimed, self._epochs, self._noted):
             held.clear()
+        self._waiting.clear()
         self._set_halted({})
 
     async def tend(self) -> None:
@@ -130,6 +133,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
                 mine = Owned(self._signals[partition[0]], claimed, seen[partition], refused[partition])
                 self._begin(partition, mine, start)
             else:
+                self.halted_at[partition] = claimed.next_offset
                 halted[partition] = f"next offset {claimed.next_offset} is outside of the log, {start} to {end}"
         self._set_halted(halted)
         log.info("partitions_claimed", partitions=len(self.owned), halted=len(halted))
@@ -182,7 +186,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
     def halt(self, partition: Partition, why: str) -> None:
         """Stop folding a partition until an operator decides."""
         self._consumer.pause(TopicPartition(*partition))
-        self.owned.pop(partition, None)
+        if mine := self.owned.pop(partition, None):
+            self.halted_at[partition] = mine.claim.next_offset
         self._waiting.drop(partition)
         self._set_halted({**self.halted, partition: why})
 

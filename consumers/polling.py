@@ -1,6 +1,7 @@
 """From Kafka to what waits to be folded: polled and decoded while the last batch is being written."""
 
 import asyncio
+import time
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -10,6 +11,7 @@ from consumers.decode import decode
 from consumers.idling import rest
 from consumers.ownership import Ownership
 from consumers.taken import Waiting
+from service import metrics
 from service.probes import Pulse
 from service.settings import Settings
 from service.storage.progress import Partition
@@ -36,6 +38,7 @@ class Poller:
         self._waiting = waiting
         self._settings = settings
         self._pulse = pulse
+        self._decoding_seconds = 0.0
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -61,8 +64,11 @@ class Poller:
             log.warning("poll_failed", reason=str(error) or type(error).__name__, retry_in=RETRY_SECONDS)
             await asyncio.sleep(RETRY_SECONDS)
             return 0
+        self._decoding_seconds = 0.0
         for partition, records in polled.items():
             self._take((partition.topic, partition.partition), records)
+        if polled:
+            metrics.BATCH_PHASE_SECONDS.labels("decode").observe(self._decoding_seconds)
         return sum(map(len, polled.values()))
 
     def _halt_culprits(self, error: KafkaError) -> None:
@@ -87,4 +93,7 @@ class Poller:
             records = self._ownership.verified(partition, records)
         if records:
             most = self._settings.max_record_bytes
-            self._waiting.add(partition, records, [decode(mine.signal, record, most) for record in records])
+            started = time.perf_counter()
+            decoded = [decode(mine.signal, record, most) for record in records]
+            self._decoding_seconds += time.perf_counter() - started
+            self._waiting.add(partition, records, decoded)

@@ -12,10 +12,12 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaConnectionError
 
 from consumers.folding import Folder
+from consumers.lag import LagWatch
 from consumers.mirror import Mirror
 from consumers.ownership import Ownership
 from consumers.polling import Poller
 from consumers.taken import Waiting
+from service import metrics
 from service.errors import HealthError
 from service.probes import KAFKA_AWAY, Pulse, serve_probes
 from service.settings import Settings
@@ -44,7 +46,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _require_topics(consumer, settings)
             waiting = Waiting(settings.batch_max_records)
             ownership = Ownership(consumer, engine, settings, waiting, folding)
-            mirror = Mirror(consumer)
+            mirror, lag = Mirror(consumer), LagWatch(consumer, ownership)
             folder = Folder(engine, ownership, settings, folding, mirror.add)
             consumer.subscribe(list(settings.topics.values()), listener=ownership)
             with _collecting_by_hand():
@@ -52,6 +54,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     _Worker(ownership, folder, waiting, mirror, folding).run(stop),
                     Poller(consumer, ownership, waiting, settings, polling).run(),
                     mirror.run(),
+                    lag.run(),
                 )
             await _in_time(mirror.flush())
     finally:
@@ -89,6 +92,7 @@ async def _connect(consumer: AIOKafkaConsumer, settings: Settings, pulse: Pulse,
             if stop.is_set():
                 raise HealthError(f"Kafka at {settings.kafka_bootstrap_servers} can't be reached") from None
             pulse.beat(KAFKA_AWAY)
+            metrics.DEPENDENCY_UP.labels("kafka").set(0)
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10.0)
         else:

@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import forecaster, housekeeping, relay
+from consumers import census, forecaster, housekeeping, relay
 from scoring.events import Event
 from service import metrics
 from service.digests import tell_paused
@@ -41,6 +41,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await until_all(
                 _sweep(engine, settings, pulse, stop),
                 housekeeping.run(engine, settings, stop),
+                census.run(engine, stop),
                 *(relay.run(engine, settings, each, stop) for each in relay_pulses),
                 *(forecaster.run(engine, settings, each, stop) for each in forecast_pulses),
             )
@@ -107,4 +108,6 @@ async def tell_once(engine: AsyncEngine, settings: Settings, now: datetime) -> i
 
 async def _count_backlog(engine: AsyncEngine, now: datetime) -> None:
     async with engine.begin() as connection:
-        metrics.SWEEP_BACKLOG.set(await scores.backlog(connection, now))
+        backlog = await scores.backlog(connection, now)
+    metrics.SWEEP_BACKLOG.set(backlog.accounts)
+    metrics.SWEEP_OLDEST_SECONDS.set(backlog.oldest)

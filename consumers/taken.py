@@ -1,6 +1,8 @@
 """Records that were polled and decoded, and wait to be folded."""
 
 import asyncio
+import time
+from array import array
 from collections.abc import Callable, Iterator
 
 from aiokafka import ConsumerRecord
@@ -8,6 +10,7 @@ from msgspec import Struct, field
 
 from consumers.decode import Refused
 from consumers.fingerprints import fingerprint
+from service import metrics
 from service.cloudevents import Decoded
 from service.storage.progress import Partition
 
@@ -20,8 +23,8 @@ class Stretch(Struct):
 
     offsets: list[int] = field(default_factory=list)
     results: list[Decoded | Refused] = field(default_factory=list)
-    newest_ms: int = 0
-    """When the broker took the newest of them, in milliseconds."""
+    taken_ms: "array[int]" = field(default_factory=lambda: array("q"))
+    """When the broker took each, in milliseconds."""
     fingerprint: int | None = None
     """Of the last; None if it isn't known any more."""
 
@@ -39,9 +42,11 @@ def halves(taken: Taken) -> Iterator[Taken]:
         return
     [(partition, stretch)] = taken.items()
     middle = len(stretch.offsets) // 2
-    yield {partition: Stretch(stretch.offsets[:middle], stretch.results[:middle], stretch.newest_ms)}
+    yield {partition: Stretch(stretch.offsets[:middle], stretch.results[:middle], stretch.taken_ms[:middle])}
     yield {
-        partition: Stretch(stretch.offsets[middle:], stretch.results[middle:], stretch.newest_ms, stretch.fingerprint)
+        partition: Stretch(
+            stretch.offsets[middle:], stretch.results[middle:], stretch.taken_ms[middle:], stretch.fingerprint
+        )
     }
 
 
@@ -56,14 +61,17 @@ class Waiting:
         self._most = most
         self._taken: Taken = {}
         self._count = 0
+        self._since = 0.0
         self._changed = asyncio.Event()
 
     def add(self, partition: Partition, records: list[ConsumerRecord], results: list[Decoded | Refused]) -> None:
         """Put records, and what they were decoded to, behind those of the partition that wait."""
+        if not self._count:
+            self._since = time.perf_counter()
         stretch = self._taken.setdefault(partition, Stretch())
         stretch.offsets += [record.offset for record in records]
         stretch.results += results
-        stretch.newest_ms = max(stretch.newest_ms, *[record.timestamp for record in records])
+        stretch.taken_ms.extend([record.timestamp for record in records])
         stretch.fingerprint = fingerprint(records[-1])
         self._count += len(records)
         self._changed.set()
@@ -84,6 +92,8 @@ class Waiting:
         """All that waits, as soon as there is something; nothing after `seconds`."""
         await self._until(lambda: self._count > 0, seconds)
         taken = self._taken
+        if taken:
+            metrics.BATCH_PHASE_SECONDS.labels("wait").observe(time.perf_counter() - self._since)
         self.clear()
         return taken
 

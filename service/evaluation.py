@@ -1,9 +1,10 @@
 """Advance accounts in one transaction: lock, fold, judge, save, alert. Consumers, sweeper and API meet here."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -17,10 +18,12 @@ from scoring.policy import Policy
 from scoring.rules import Memory
 from scoring.standing import Override
 from scoring.windows import to_micros
+from service import metrics
 from service.alerting import crossing_alerts
 from service.changes import Changes, Crossed
 from service.digests import band_moves, digests_of
 from service.seeding import seed_drops
+from service.stopwatch import Stopwatch
 from service.storage import accounts, alerts, deliveries, digests, history, scores, states
 from service.storage.alerts import AlertRow
 from service.storage.states import StoredAccount
@@ -40,6 +43,8 @@ class Outcome:
     late: int = 0
     alerts: int = 0
     deliveries: int = 0
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    """Reading and writing run beside the fold, where there are more accounts than one chunk."""
 
 
 async def advance_accounts(
@@ -59,17 +64,21 @@ async def advance_accounts(
     hand, or taken back where they are None.
     """
     account_ids = sorted(events)
-    new = await states.lock(connection, account_ids)
     outcome = Outcome(accounts=len(account_ids))
+    timing = outcome.stopwatch.timing
+    with timing("read"):
+        new = await states.lock(connection, account_ids)
     chunks = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)]
     crossed: list[Crossed] = []
     work = _Work(events, quiet, overrides, policy, to_micros(now))
-    stored = await _read(connection, chunks[0], new, policy) if chunks else _NOTHING
+    with timing("read"):
+        stored = await _read(connection, chunks[0], new, policy) if chunks else _NOTHING
     changes = Changes()
     for following in [*chunks[1:], []]:
-        meanwhile = asyncio.create_task(_save_and_read(connection, changes, now, following, new, policy))
+        meanwhile = asyncio.create_task(_save_and_read(connection, changes, now, following, new, policy, outcome))
         try:
-            changes = await _fold(stored, work)
+            with timing("fold"):
+                changes = await _fold(stored, work)
         except BaseException:
             # Nothing else may use the connection before this has ended.
             meanwhile.cancel()
@@ -78,8 +87,9 @@ async def advance_accounts(
         stored = await meanwhile
         outcome.late += changes.late
         crossed += changes.crossed
-    await _save(connection, changes, now, new)
-    await _alert(connection, crossed, policy, now, outcome, base_url=base_url, quiet=quiet)
+    with timing("write"):
+        await _save(connection, changes, now, new)
+        await _alert(connection, crossed, policy, now, outcome, base_url=base_url, quiet=quiet)
     return outcome
 
 
@@ -130,9 +140,12 @@ async def _save_and_read(
     account_ids: list[str],
     new: AbstractSet[str],
     policy: Policy,
+    outcome: Outcome,
 ) -> _Read:
-    stored = await _read(connection, account_ids, new, policy)
-    await _save(connection, changes, now, new)
+    with outcome.stopwatch.timing("read"):
+        stored = await _read(connection, account_ids, new, policy)
+    with outcome.stopwatch.timing("write"):
+        await _save(connection, changes, now, new)
     return stored
 
 
@@ -177,4 +190,6 @@ async def _alert(
     await alerts.insert(connection, told, now)
     loud = [alert.id for alert in told if not alert.quiet]
     outcome.alerts = len(told)
+    for state, count in Counter(alert.state for alert in told).items():
+        metrics.ALERTS.labels(state).inc(count)
     outcome.deliveries = await deliveries.enqueue(connection, loud, now) if loud else 0

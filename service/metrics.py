@@ -1,35 +1,106 @@
-"""Every metric, in one place. Prefix `health_`, base units, and no account id in any label."""
+"""Every metric, in one place. Prefix `health_`, base units, and no account id in any label.
 
-from prometheus_client import Counter, Gauge, Histogram
+What a metric means, and how to read it, is told in deploy/metrics.md; a test holds that table against this module.
+Every process has all of them, and shows those that it has something to say about. Events are never observed one by one:
+a batch, a request or an attempt is. Some gauges tell of what all processes share, in Postgres: several sweepers or
+deliveries show the same number, so take the maximum of those, not the sum; they say so.
+"""
+
+from importlib.metadata import version
+
+from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
+
+from service.collectors import BatchHistogram, PoolGauges
+
+# When a counter began is one more series for each, and nothing here reads it.
+disable_created_metrics()  # type: ignore[no-untyped-call] # it ships without annotations
+
+# --- The process ------------------------------------------------------------------------------------------------
+
+BUILD = Info("health_build", "The version that runs, always 1")
+BUILD.info({"version": version("account-health")})
+DEPENDENCY_UP = Gauge(
+    "health_dependency_up", "Whether postgres or kafka answered the last time that this process asked", ["dependency"]
+)
+POOL = PoolGauges("health_pool_size_connections", "health_pool_connections")
+
+# --- Folding: by consumers ----------------------------------------------------------------------------------------
 
 EVENTS = Counter(
-    "health_events", "Events by what became of them: folded, duplicate, late or dead_letter", ["topic", "outcome"]
+    "health_events",
+    "Records by what became of them: folded, duplicate, late or dead_letter; together all that were read",
+    ["topic", "outcome"],
+)
+LAG_RECORDS = Gauge(
+    "health_lag_records", "Records that are yet to be folded, of the partitions that this process has", ["topic"]
+)
+RECORD_LAG_SECONDS = BatchHistogram(
+    "health_record_lag_seconds",
+    "Time from the broker's timestamp of a record to the commit that folded it",
+    "topic",
+    buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 43_200),
+)
+EVENT_LAG_SECONDS = BatchHistogram(
+    "health_event_lag_seconds",
+    "Time from when an event happened to the commit that folded it; without loaded history, duplicates and late ones",
+    "topic",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 43_200, 86_400, 604_800),
+)
+BATCH_RECORDS = Histogram(
+    "health_batch_records",
+    "Records in one batch",
+    buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000, 150_000),
 )
 BATCH_SECONDS = Histogram(
     "health_batch_seconds",
-    "Time of one batch, from the poll's return to the commit",
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    "Time of one batch, from its preparation to its commit",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
-BATCH_RECORDS = Histogram(
-    "health_batch_records", "Records in one batch", buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000)
+BATCH_PHASE_SECONDS = Histogram(
+    "health_batch_phase_seconds",
+    "Time in one phase: decode (of one poll), wait, prepare, fence, read, fold, write or commit (of one batch)",
+    ["phase"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-LAG_RECORDS = Gauge("health_lag_records", "Records of the topic that this process has yet to fold", ["topic"])
-HALTED_PARTITIONS = Gauge("health_halted_partitions", "Partitions that wait for an operator")
-ALERTS = Counter("health_alerts", "Alerts written", ["state"])
-SWEPT = Counter("health_swept_accounts", "Accounts re-evaluated because time has passed")
+HALTED_PARTITIONS = Gauge("health_halted_partitions", "Partitions of this process that wait for an operator")
+RELAYED = Counter("health_relayed_dead_letters", "Dead letters published to their topic's dead-letter topic", ["topic"])
+
+# --- Scores and time: by sweepers, and alerts by whoever judges ---------------------------------------------------
+
+ALERTS = Counter("health_alerts", "Alerts that were written, by state: firing, resolved or digest", ["state"])
+SWEPT = Counter("health_swept_accounts", "Accounts judged again because time has passed")
 REEVALUATED = Counter("health_reevaluated_accounts", "Accounts judged anew because a scorecard or rule has changed")
-SWEEP_BACKLOG = Gauge("health_sweep_backlog_accounts", "Accounts that are due and not yet re-evaluated")
-QUIET_SOURCES = Gauge("health_quiet_sources", "Sources of usage events that have gone quiet")
+SWEEP_BACKLOG = Gauge("health_sweep_backlog_accounts", "Accounts that are due to be judged again; of all sweepers")
+SWEEP_OLDEST_SECONDS = Gauge(
+    "health_sweep_oldest_due_seconds", "For how long the longest-waiting account has been due; of all sweepers"
+)
+ACCOUNTS = Gauge(
+    "health_accounts",
+    "Accounts by effective band, segment and stage, the rarer ones together as other; of all sweepers",
+    ["band", "segment", "stage"],
+)
+ACCOUNTS_BY_SCORE = Gauge(
+    "health_accounts_by_score", "Accounts per ten points of their effective score; of all sweepers", ["points"]
+)
+ACCOUNTS_COUNTED = Gauge("health_accounts_counted_timestamp_seconds", "When accounts were last counted")
+QUIET_SOURCES = Gauge("health_quiet_sources", "Sources of usage events that have gone quiet; of all sweepers")
 FORECAST = Counter("health_forecast_accounts", "Accounts of which it was forecast what silence would do")
 FORECAST_CYCLE_SECONDS = Gauge("health_forecast_cycle_seconds", "Time that the last cycle through all accounts took")
-RELAYED = Counter("health_relayed_dead_letters", "Dead letters published to their topic's dead-letter topic", ["topic"])
+
+# --- HTTP: by the API ----------------------------------------------------------------------------------------------
+
 REQUEST_SECONDS = Histogram(
     "health_http_request_seconds",
-    "Time to answer a request",
+    "Time to answer a request, by the template of its route",
     ["method", "route", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
 )
-DELIVERY_ATTEMPTS = Counter("health_delivery_attempts", "Webhook attempts", ["target", "outcome"])
+
+# --- Webhooks: by deliveries ---------------------------------------------------------------------------------------
+
+DELIVERY_ATTEMPTS = Counter(
+    "health_delivery_attempts", "Webhook attempts: succeeded, gave_up, or why another follows", ["target", "outcome"]
+)
 DELIVERY_SECONDS = Histogram("health_delivery_attempt_seconds", "Time of one webhook attempt", ["target"])
 DELIVERY_LATENCY_SECONDS = Histogram(
     "health_delivery_latency_seconds",
@@ -38,7 +109,14 @@ DELIVERY_LATENCY_SECONDS = Histogram(
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1_800, 7_200, 43_200, 259_200),
 )
 DELIVERY_QUEUE_AGE_SECONDS = Gauge(
-    "health_delivery_queue_age_seconds", "For how long the longest-waiting delivery has been due", ["target"]
+    "health_delivery_queue_age_seconds",
+    "For how long the longest-waiting delivery has been due; of all deliveries",
+    ["target"],
+)
+DELIVERY_ENDPOINTS = Gauge(
+    "health_delivery_endpoints",
+    "Endpoints that are ok, failing, disabled (by somebody), disabled_failing or disabled_gone; of all deliveries",
+    ["target", "state"],
 )
 DELIVERY_OPEN_BREAKERS = Gauge(
     "health_delivery_open_breakers", "Endpoints that this process leaves alone, because they are down", ["target"]

@@ -9,9 +9,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from msgspec import Struct
 
+from service import metrics
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
+_KAFKA = metrics.DEPENDENCY_UP.labels("kafka")
 
 PATIENCE_SECONDS = 5.0
 """How long publishing may take, connecting included."""
@@ -80,7 +82,9 @@ class Publisher:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await _send(await asyncio.shield(connecting), records)
+            _KAFKA.set(1)
         except TimeoutError:
+            _KAFKA.set(0)
             # The producer stays: it delivers what it holds when Kafka is back, and a record that was sent again
             # meanwhile is dropped as a duplicate.
             raise NotPublishedError(f"Kafka did not confirm within {PATIENCE_SECONDS:g} seconds") from None
@@ -90,6 +94,7 @@ class Publisher:
             raise RecordTooLargeError(str(error) or "the topic takes no record of this size") from error
         except (KafkaError, OSError) as error:
             self._discard(connecting)
+            _KAFKA.set(0)
             raise NotPublishedError(f"{type(error).__name__}: {error}") from error
 
     def _producer(self) -> asyncio.Task[AIOKafkaProducer]:
@@ -103,6 +108,7 @@ class Publisher:
         if connecting.cancelled() or not (error := connecting.exception()):
             return
         log.warning("kafka_unavailable", reason=str(error) or type(error).__name__)
+        _KAFKA.set(0)
         if self._connecting is connecting:
             self._connecting = None
 

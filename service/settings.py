@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     public_url: str = Field("", description="base of links in alerts; by default http://HOST:PORT")
 
     probes_host: str = "127.0.0.1"
-    probes_port: int = Field(0, ge=0, le=65_535, description="of consumers, sweeper and delivery; 0 is no probes")
+    probes_port: int = Field(0, ge=0, le=65_535, description="of probes and metrics without a key; 0 is none")
     watchdog_seconds: float = Field(300.0, ge=60, le=86_400, description="a loop silent for so long isn't alive")
 
     encryption_key: SecretStr | None = None

@@ -32,21 +32,20 @@ def service_roles(consumers: int, *, alone: bool = False, probes_port: int = 0) 
 
     They are ended from the outside in: first nothing new is let in, then what is in is judged, then told. Consumers
     that are `alone` in their group take their places in it by name, so that one that is started again needn't wait
-    until the broker has given up on the one that died. From `probes_port` on, each process that has probes gets a port
-    for them, in order; 0 is none. Raises `HealthError` if there aren't that many ports.
+    until the broker has given up on the one that died. From `probes_port` on, each process gets a port for its probes
+    and metrics, in order, the API the last; 0 is none. Raises `HealthError` if there aren't that many ports.
     """
     folding = [
         Role(name, "consume", 1, (("HEALTH_KAFKA_INSTANCE_ID", name),) if alone else ())
         for name in (f"consume-{number}" for number in range(1, consumers + 1))
     ]
-    probed = [*folding, Role("sweep", "sweep", 1), Role("deliver", "deliver", 2)]
+    probed = [*folding, Role("sweep", "sweep", 1), Role("deliver", "deliver", 2), Role("api", "api", 0)]
     if probes_port + len(probed) - 1 > LAST_PORT:
         raise HealthError(
             f"From HEALTH_PROBES_PORT {probes_port} on there are no {len(probed)} ports", "Set a lower one"
         )
-    # What the API has there it has on its own port.
-    api = Role("api", "api", 0, (("HEALTH_PROBES_PORT", "0"),))
-    return [api, *(_with_probes(role, probes_port, at) for at, role in enumerate(probed))]
+    *others, api = (_with_probes(role, probes_port, at) for at, role in enumerate(probed))
+    return [api, *others]
 
 
 def _with_probes(role: Role, first_port: int, place: int) -> Role:

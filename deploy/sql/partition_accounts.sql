@@ -14,6 +14,8 @@ DECLARE
     old regclass;
     index record;
     grants record;
+    view record;
+    views jsonb;
     options text;
     kept text;
     before bigint;
@@ -27,6 +29,17 @@ BEGIN
             RAISE NOTICE '% is partitioned already', name;
             CONTINUE;
         END IF;
+
+        -- Views on it, those of the schema analytics for one, as text: by its name they will find the new table.
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'name', oid::regclass::text,
+            'options', 'WITH (' || array_to_string(reloptions, ', ') || ')',
+            'query', pg_get_viewdef(oid)
+        )), '[]') INTO views
+        FROM pg_class WHERE relkind = 'v' AND oid IN (
+            SELECT ev_class FROM pg_depend JOIN pg_rewrite ON pg_rewrite.oid = objid
+            WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_class'::regclass AND refobjid = old
+        );
 
         -- Out of the way, so that the new table and its indexes get the names that migrations know.
         EXECUTE format('ALTER TABLE %I RENAME TO %I', name, name || '_whole');
@@ -60,6 +73,10 @@ BEGIN
         IF before <> after THEN
             RAISE EXCEPTION '% has % rows after the copy, and had % before', name, after, before;
         END IF;
+        -- Replaced and not made anew: they keep their owners, comments and readers, and what is built on them.
+        FOR view IN SELECT * FROM jsonb_to_recordset(views) AS (name text, options text, query text) LOOP
+            EXECUTE format('CREATE OR REPLACE VIEW %s %s AS %s', view.name, view.options, view.query);
+        END LOOP;
         EXECUTE format('DROP TABLE %I', name || '_whole');
         EXECUTE format('ANALYZE %I', name);
         RAISE NOTICE '%: % rows in % partitions', name, after, partitions;

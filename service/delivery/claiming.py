@@ -21,9 +21,13 @@ async def claim(
     room: Mapping[UUID, int],
     room_otherwise: int,
     coalesced: Collection[str] = (),
+    limited_too: bool = True,
 ) -> list[ClaimedDelivery]:
-    """As `deliveries.claim`, and no more than each endpoint's rate limit allows, over all who claim."""
-    limited = await paces.hold(connection)
+    """As `deliveries.claim`, and no more than each endpoint's rate limit allows, over all who claim.
+
+    Limits are looked up only if endpoints that have one are claimed for, `limited_too`.
+    """
+    limited = await paces.hold(connection) if limited_too else []
     kept = {each.id: Pace(each.rate, each.paid_until) for each in limited if each.rate is not None}
     allowed = {each.id: kept[each.id].allowance(now) if each.id in kept else 0 for each in limited}
     narrowed = {endpoint: min(most, room.get(endpoint, room_otherwise)) for endpoint, most in allowed.items()}
@@ -35,6 +39,7 @@ async def claim(
         room={**room, **narrowed},
         room_otherwise=room_otherwise,
         coalesced=coalesced,
+        limited_too=limited_too,
     )
     sent = Counter(each.endpoint_id for each in claimed if each.endpoint_id in kept)
     await paces.keep(connection, {endpoint: kept[endpoint].after(count, now) for endpoint, count in sent.items()})

@@ -1,14 +1,37 @@
-"""What operators see of deliveries that wait: for how long, and which endpoints are left alone."""
+"""What operators see of deliveries that wait: for how long, and how the endpoints are doing."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.targets import TARGETS
-from service.metrics import DELIVERY_OPEN_BREAKERS, DELIVERY_QUEUE_AGE_SECONDS
-from service.storage import delivery_log
+from service.metrics import DELIVERY_ENDPOINTS, DELIVERY_OPEN_BREAKERS, DELIVERY_QUEUE_AGE_SECONDS
+from service.storage import delivery_log, endpoints
+from service.storage.endpoints import Doing
+
+STATES = ("ok", "failing", "disabled", "disabled_failing", "disabled_gone")
+
+
+async def look(engine: AsyncEngine, now: datetime) -> Sequence[Doing]:
+    """Show for how long deliveries that are due have waited, and how endpoints are doing; returns the latter."""
+    async with engine.connect() as connection:
+        waited = await delivery_log.longest_due(connection, now)
+        found = await endpoints.doings(connection)
+    counts = Counter((each.target, state_of(each)) for each in found)
+    for target in TARGETS:
+        DELIVERY_QUEUE_AGE_SECONDS.labels(target).set(waited.get(target, 0.0))
+        for state in STATES:
+            DELIVERY_ENDPOINTS.labels(target, state).set(counts[target, state])
+    return found
+
+
+def state_of(endpoint: Doing) -> str:
+    """One of `STATES`."""
+    if endpoint.enabled:
+        return "failing" if endpoint.is_failing else "ok"
+    return f"disabled_{endpoint.disabled_reason}" if endpoint.disabled_reason else "disabled"
 
 
 def show_breakers(open_targets: Iterable[str]) -> None:
@@ -16,11 +39,3 @@ def show_breakers(open_targets: Iterable[str]) -> None:
     counts = Counter(open_targets)
     for target in TARGETS:
         DELIVERY_OPEN_BREAKERS.labels(target).set(counts[target])
-
-
-async def show_queue(engine: AsyncEngine, now: datetime) -> None:
-    """Show for how long deliveries that are due have waited, whoever is to send them."""
-    async with engine.connect() as connection:
-        waited = await delivery_log.longest_due(connection, now)
-    for target in TARGETS:
-        DELIVERY_QUEUE_AGE_SECONDS.labels(target).set(waited.get(target, 0.0))

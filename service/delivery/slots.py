@@ -1,6 +1,7 @@
 """Who may send now: so many attempts at a time in all, some of them to one endpoint, and none to one that is down."""
 
 from collections import Counter
+from collections.abc import Collection
 from uuid import UUID
 
 from service.delivery.breaker import CLOSED, Breaker
@@ -56,6 +57,11 @@ class Slots:
             self._breakers.pop(endpoint, None)
         else:
             self._breakers[endpoint] = breaker
+
+    def forget_all_but(self, endpoints: Collection[UUID]) -> None:
+        """Know nothing any more of endpoints that aren't among these, as they are disabled or deleted."""
+        self._quick &= set(endpoints)
+        self._breakers = {endpoint: breaker for endpoint, breaker in self._breakers.items() if endpoint in endpoints}
 
     def _room(self, endpoint: UUID, now: float) -> int:
         breaker = self._breakers.get(endpoint, CLOSED)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
-from uuid import UUID
 
 import structlog
 from aiohttp.abc import AbstractResolver
@@ -14,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.attempt import AttemptOutcome, Carrier
 from service.delivery.claiming import claim
-from service.delivery.gauges import show_breakers, show_queue
+from service.delivery.gauges import look, show_breakers
 from service.delivery.recording import Recorder
 from service.delivery.resolver import Resolver
 from service.delivery.retry import STANDARD, GaveUp, RetryPolicy, Succeeded
@@ -38,7 +37,7 @@ LEASE_MARGIN_SECONDS = 30.0  # beyond the longest attempt, to record it in
 MOST_RESOLVER_THREADS = 64
 LONGEST_OUTAGE_PAUSE_SECONDS = 5.0
 LOOK_SECONDS = 5.0
-"""How often gauges are brought up to date."""
+"""How often it is looked how endpoints are doing, and gauges are brought up to date."""
 MOST_TO_RECORD = 500
 """Attempts that have ended and are yet to be recorded; with more of them no others are begun."""
 
@@ -127,7 +126,8 @@ class _Worker:
         self._pulse = pulse
         self._outage_pause = 0.0
         self._under_way: dict[asyncio.Task[None], ClaimedDelivery] = {}
-        self._targets: dict[UUID, str] = {}
+        self._any_limited = True
+        """Whether there are rate limits; if one is new, its endpoint gets nothing before the next look."""
         self._looked_at = -LOOK_SECONDS
         self._woken = asyncio.Event()
 
@@ -160,6 +160,7 @@ class _Worker:
                     room=self._slots.room(time.monotonic()),
                     room_otherwise=UNPROVEN,
                     coalesced=COALESCED,
+                    limited_too=self._any_limited,
                 )
         except Exception as error:
             if not is_transient(error):
@@ -175,7 +176,6 @@ class _Worker:
 
     def _start(self, delivery: ClaimedDelivery) -> None:
         self._slots.take(delivery.endpoint_id)
-        self._targets[delivery.endpoint_id] = delivery.target
         task = asyncio.create_task(self._attempt(delivery))
         self._under_way[task] = delivery
         task.add_done_callback(self._under_way.pop)
@@ -202,16 +202,20 @@ class _Worker:
             self._woken.set()
 
     async def _look(self) -> None:
-        """Bring gauges up to date, now and then."""
+        """See how endpoints are doing, now and then, and forget those that are sent nothing any more."""
         if time.monotonic() - self._looked_at < LOOK_SECONDS:
             return
         self._looked_at = time.monotonic()
-        show_breakers(self._targets[endpoint] for endpoint in self._slots.open_breakers)
         try:
-            await show_queue(self._engine, datetime.now(UTC))
+            found = await look(self._engine, datetime.now(UTC))
         except Exception as error:
             if not is_transient(error):
                 raise
+            return
+        enabled = {each.id: each.target for each in found if each.enabled}
+        self._any_limited = any(each.is_limited for each in found if each.enabled)
+        self._slots.forget_all_but(enabled)
+        show_breakers(enabled[endpoint] for endpoint in self._slots.open_breakers)
 
     async def _sleep(self) -> None:
         """Until a slot comes free, it is time to look again, or the worker is to stop."""

@@ -151,7 +151,7 @@ WITH room AS (
     SELECT endpoint.id, endpoint.ordered, least(coalesce(given.room, :room_otherwise), :limit) AS free
     FROM webhook_endpoints AS endpoint
     LEFT JOIN unnest(CAST(:ids AS uuid[]), CAST(:rooms AS integer[])) AS given (id, room) USING (id)
-    WHERE endpoint.enabled
+    WHERE endpoint.enabled AND (:limited_too OR endpoint.rate_limit IS NULL)
 ),
 picked AS MATERIALIZED (
     SELECT due.id
@@ -191,6 +191,7 @@ async def claim(
     room: Mapping[UUID, int],
     room_otherwise: int,
     coalesced: Collection[str] = (),
+    limited_too: bool = True,
 ) -> list[ClaimedDelivery]:
     """Up to `limit` due deliveries, for this caller alone until the lease lapses.
 
@@ -198,9 +199,15 @@ async def claim(
     endpoint gets its first before any gets its second. Deliveries that another claims at this moment are passed
     over, not waited for. For an `ordered` endpoint only an account's earliest unfinished delivery is due; for one
     whose target is in `coalesced` only its newest, as `service.storage.coalescing` says, and the older are superseded.
+    Endpoints with a rate limit are left out unless `limited_too`: who claims for them has to hold their limits.
     """
     lease = {"lease": uuid4(), "leased_until": now + timedelta(seconds=lease_seconds)}
-    given = {"room_otherwise": room_otherwise, "ids": list(room), "rooms": list(room.values())}
+    given = {
+        "room_otherwise": room_otherwise,
+        "ids": list(room),
+        "rooms": list(room.values()),
+        "limited_too": limited_too,
+    }
     claimed = await _sendable(conn, _CLAIM, {"limit": limit, "now": now, **lease, **given})
     ids = [each.id for each in claimed if each.target in coalesced]
     if not ids:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 from uuid import UUID
 
 from sqlalchemy import case, delete, func, insert, null, select, update
@@ -115,6 +115,24 @@ async def change(conn: AsyncConnection, endpoint_id: UUID, changes: EndpointChan
     result = await conn.execute(update(table).where(table.c.id == endpoint_id).values(values).returning(table))
     row = result.one_or_none()
     return Endpoint(**row._mapping) if row else None
+
+
+class Doing(NamedTuple):
+    """How an endpoint is doing."""
+
+    id: UUID
+    target: str
+    enabled: bool
+    disabled_reason: str | None
+    is_failing: bool
+    is_limited: bool
+
+
+async def doings(conn: AsyncConnection) -> list[Doing]:
+    """How all endpoints are doing."""
+    columns = (table.c.id, table.c.target, table.c.enabled, table.c.disabled_reason)
+    query = select(*columns, table.c.failing_since.is_not(None), table.c.rate_limit.is_not(None))
+    return list(map(Doing._make, await conn.execute(query)))
 
 
 async def remove(conn: AsyncConnection, endpoint_id: UUID) -> bool:

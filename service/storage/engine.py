@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.errors import HealthError
 from service.settings import Settings
+from service.storage.watching import watch
 
 
 def async_url(database_url: str) -> URL:
@@ -34,7 +35,7 @@ def create_engine(
     every statement is planned for its values: for those that take from a queue.
     READ COMMITTED is enough: writers lock the rows they read, in sorted order, and progress is compare-and-set.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         async_url(settings.database_url.get_secret_value()),
         pool_size=settings.database_pool_size,
         max_overflow=0,
@@ -53,3 +54,5 @@ def create_engine(
             },
         },
     )
+    watch(engine.sync_engine, application)
+    return engine

@@ -130,7 +130,18 @@ _CLAIM = text("""
     ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 
-_BACKLOG = text("SELECT count(*) FROM scores WHERE due_at <= :now")
+_BACKLOG = text("""
+    SELECT count(*) AS accounts,
+           coalesce(CAST(extract(epoch FROM CAST(:now AS timestamptz) - min(due_at)) AS float8), 0) AS oldest
+    FROM scores WHERE due_at <= :now
+""")
+
+
+class Backlog(NamedTuple):
+    """How many accounts are due, and for how many seconds the longest-waiting one has been."""
+
+    accounts: int
+    oldest: float
 
 
 async def claim_due(connection: AsyncConnection, now: datetime, limit: int) -> list[str]:
@@ -138,6 +149,6 @@ async def claim_due(connection: AsyncConnection, now: datetime, limit: int) -> l
     return list((await connection.execute(_CLAIM, {"now": now, "limit": limit})).scalars())
 
 
-async def backlog(connection: AsyncConnection, now: datetime) -> int:
-    """How many accounts are due by `now`."""
-    return int((await connection.execute(_BACKLOG, {"now": now})).scalar_one())
+async def backlog(connection: AsyncConnection, now: datetime) -> Backlog:
+    """Which accounts are due by `now`."""
+    return Backlog._make((await connection.execute(_BACKLOG, {"now": now})).one())

@@ -69,3 +69,19 @@ def test_an_endpoint_that_is_down_is_left_alone_and_then_tried_with_one_message(
     slots.answered(A, 204, later + 2 * FIRST_REST_SECONDS)
     assert slots.room(later + 2 * FIRST_REST_SECONDS) == {A: 8}
     assert slots.open_breakers == set()
+
+
+def test_what_is_disabled_or_deleted_is_forgotten() -> None:
+    slots = Slots(64)
+    for endpoint in (A, B):
+        slots.take(endpoint)
+        slots.give_back(endpoint, quick=True)
+        for _ in range(TRIPS_AFTER):
+            slots.answered(endpoint, 503, NOW)
+    slots.take(A)
+    slots.forget_all_but({B})
+    assert slots.open_breakers == {B}
+    assert slots.room(NOW) == {A: 0, B: 0}  # the attempt under way still counts
+    slots.give_back(A, quick=False)
+    assert slots.room(NOW) == {B: 0}
+    assert slots.free == 64

@@ -183,9 +183,9 @@ def test_each_process_gets_a_port_for_its_probes() -> None:
         roles = service_roles(2, **options)  # type: ignore[arg-type] # mypy takes `alone` for one of the options
         return {role.name: dict(role.environment).get("HEALTH_PROBES_PORT") for role in roles}
 
-    given = {"consume-1": "9100", "consume-2": "9101", "sweep": "9102", "deliver": "9103"}
-    assert ports(probes_port=9100) == {"api": "0", **given}
-    assert ports() == dict.fromkeys(["api", *given], "0")  # not all of them the one of our own environment
-    assert ports(probes_port=65_532)["deliver"] == "65535"
-    with pytest.raises(HealthError, match=r"From HEALTH_PROBES_PORT 65533 on there are no 4 ports"):
-        ports(probes_port=65_533)
+    given = {"consume-1": "9100", "consume-2": "9101", "sweep": "9102", "deliver": "9103", "api": "9104"}
+    assert ports(probes_port=9100) == given
+    assert ports() == dict.fromkeys(given, "0")  # not all of them the one of our own environment
+    assert ports(probes_port=65_531)["api"] == "65535"
+    with pytest.raises(HealthError, match=r"From HEALTH_PROBES_PORT 65532 on there are no 5 ports"):
+        ports(probes_port=65_532)

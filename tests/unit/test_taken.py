@@ -1,6 +1,7 @@
 """What waits to be folded, and how it is halved."""
 
 import asyncio
+from array import array
 from typing import Any
 
 import pytest
@@ -39,12 +40,14 @@ def offsets(taken: Taken) -> dict[tuple[str, int], list[int]]:
 )
 def test_halves_hold_all_in_order_and_neither_is_empty(sizes: dict[tuple[str, int], int]) -> None:
     whole = {
-        partition: Stretch(list(range(size)), refused(*range(size))[1], 5, fingerprint=size)
+        partition: Stretch(list(range(size)), refused(*range(size))[1], array("q", range(size)), fingerprint=size)
         for partition, size in sizes.items()
     }
     first, second = halves(whole)
     assert count(first) > 0
     assert count(second) > 0
+    for half in (first, second):
+        assert all(list(stretch.taken_ms) == stretch.offsets for stretch in half.values())
     joined: dict[tuple[str, int], list[int]] = {}
     for half in (first, second):
         for partition, found in offsets(half).items():

@@ -1,0 +1,97 @@
+"""The census: how many accounts there are in each band, segment and stage, and how their scores are spread."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import structlog
+from prometheus_client import Gauge
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service import metrics
+from service.resting import rest
+from service.storage import portfolio
+from service.storage.portfolio import Cell
+from service.storage.sources import is_timeout
+from service.storage.transient import persistently
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 60.0
+SHARE = 0.02
+"""Of the time, at most: counting reads two tables from end to end, so many accounts are counted less often."""
+TIMEOUT_MS = 60_000
+MOST_SEGMENTS = 20
+MOST_STAGES = 10
+OTHER = "other"
+NONE = "none"
+"""Stands for a segment, stage or score that an account hasn't."""
+
+
+async def run(engine: AsyncEngine, stop: asyncio.Event) -> None:
+    """Count every minute until `stop` is set, through outages of Postgres."""
+    while not stop.is_set():
+        took = await persistently(lambda: count_once(engine), "counting accounts")
+        await rest(stop, max(EVERY_SECONDS, took / SHARE))
+
+
+async def count_once(engine: AsyncEngine, timeout_ms: int = TIMEOUT_MS) -> float:
+    """Count all accounts and show it; returns how many seconds it took. What takes too long is given up, and logged."""
+    started = time.monotonic()
+    try:
+        async with engine.begin() as connection:
+            cells = await portfolio.count(connection, timeout_ms)
+    except DBAPIError as error:
+        if not is_timeout(error):
+            raise
+        log.warning("accounts_not_counted", reason=str(error.orig))
+    else:
+        _show(metrics.ACCOUNTS, by_kind(cells))
+        _show(metrics.ACCOUNTS_BY_SCORE, by_points(cells))
+        metrics.ACCOUNTS_COUNTED.set_to_current_time()
+    return time.monotonic() - started
+
+
+def by_kind(cells: Sequence[Cell]) -> Counter[tuple[str, ...]]:
+    """Accounts by band, segment and stage. Of segments and stages the most frequent are told apart."""
+    segments = _most(((cell.segment, cell.accounts) for cell in cells), MOST_SEGMENTS)
+    stages = _most(((cell.stage, cell.accounts) for cell in cells), MOST_STAGES)
+    counts: Counter[tuple[str, ...]] = Counter()
+    for cell in cells:
+        counts[cell.band, _word(cell.segment, segments), _word(cell.stage, stages)] += cell.accounts
+    return counts
+
+
+def by_points(cells: Iterable[Cell]) -> Counter[tuple[str, ...]]:
+    """Accounts by the ten points that their score lies in; all of them, also where there are none."""
+    counts: Counter[tuple[str, ...]] = Counter({(_points(tens),): 0 for tens in (*range(10), None)})
+    for cell in cells:
+        counts[(_points(cell.tens),)] += cell.accounts
+    return counts
+
+
+def _points(tens: int | None) -> str:
+    return NONE if tens is None else f"{tens}0-{100 if tens == 9 else f'{tens}9'}"
+
+
+def _most(counted: Iterable[tuple[str | None, int]], most: int) -> set[str]:
+    totals: Counter[str] = Counter()
+    for word, accounts in counted:
+        if word is not None:
+            totals[word] += accounts
+    # By name where numbers are equal, so that the choice is the same each time.
+    return set(sorted(totals, key=lambda word: (-totals[word], word))[:most])
+
+
+def _word(word: str | None, known: set[str]) -> str:
+    if word is None:
+        return NONE
+    return word if word in known else OTHER
+
+
+def _show(gauge: Gauge, counts: Counter[tuple[str, ...]]) -> None:
+    gauge.clear()
+    for labels, count in counts.items():
+        gauge.labels(*labels).set(count)

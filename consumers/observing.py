@@ -1,0 +1,32 @@
+"""What is to be seen of a batch from outside, once it is committed: one observation for all its records."""
+
+import structlog
+
+from consumers.batch import Batch
+from service import metrics
+from service.evaluation import Outcome
+
+log = structlog.get_logger(__name__)
+
+
+def observe(batch: Batch, outcome: Outcome, seconds: float, now: float) -> None:
+    """Count a batch that took so many seconds and was committed at `now`, in seconds since 1970."""
+    metrics.BATCH_SECONDS.observe(seconds)
+    metrics.BATCH_RECORDS.observe(batch.records)
+    for phase, took in outcome.stopwatch.seconds.items():
+        metrics.BATCH_PHASE_SECONDS.labels(phase).observe(took)
+    for (topic, result), count in batch.outcomes.items():
+        metrics.EVENTS.labels(topic, result).inc(count)
+    for (topic, _), taken_ms in batch.taken_ms.items():
+        metrics.RECORD_LAG_SECONDS.observe(topic, now - taken_ms / 1_000)
+    for (topic, _), happened in batch.happened.items():
+        metrics.EVENT_LAG_SECONDS.observe(topic, now - happened / 1_000_000)
+    log.debug(
+        "batch_folded",
+        records=batch.records,
+        accounts=outcome.accounts,
+        late=outcome.late,
+        alerts=outcome.alerts,
+        dead_letters=len(batch.dead_letters),
+        seconds=round(seconds, 3),
+    )

@@ -1,0 +1,90 @@
+"""Each record of a batch is counted as folded, duplicate, late or dead letter; late is what the fold leaves out."""
+
+from array import array
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.batch import Batch, Owned, prepare
+from consumers.decode import Refused
+from consumers.seen import Seen
+from consumers.taken import Stretch, Taken
+from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
+from scoring.state import AccountState, fold
+from service.cloudevents import Decoded
+from service.settings import Signal
+from service.storage.progress import Claim, Partition
+from tests.support.kafka_records import kafka_record
+from tests.support.oracle import DAY
+from tests.support.strategies import histories
+
+SIGNALS: dict[type[Event], Signal] = {
+    UsageEvent: "usage",
+    TicketEvent: "ticket",
+    SurveyEvent: "survey",
+    AttributesEvent: "account",
+}
+RETENTIONS = st.sampled_from([2, 3, 7])
+
+
+@st.composite
+def taken(draw: st.DrawFn, retention: int) -> tuple[Taken, list[Event]]:
+    """A topic per signal, with copies and refused records in between; and the events, each once."""
+    events = draw(histories(retention, span=3 * retention))
+    stretches: Taken = {}
+    for identity, event in enumerate(events):
+        stretch = stretches.setdefault((SIGNALS[type(event)], 0), Stretch())
+        for copy in [*draw(st.sampled_from(["", "same", "refused", "same refused"])).split(), "itself"]:
+            offset = len(stretch.offsets)
+            refused = Refused(kafka_record("t", offset), "why not")
+            backfill = draw(st.booleans())
+            stretch.results.append(refused if copy == "refused" else Decoded(event, identity, backfill))
+            stretch.offsets.append(offset)
+            stretch.taken_ms.append(event.broker_day * DAY // 1000 + draw(st.sampled_from([0, DAY // 1000 - 1])))
+    return stretches, events
+
+
+def owned(of: Taken) -> dict[Partition, Owned]:
+    return {(topic, number): Owned("usage", Claim(0, 1), Seen()) for topic, number in of}
+
+
+def outcomes(batch: Batch, outcome: str) -> Counter[str]:
+    return Counter({topic: count for (topic, each), count in batch.outcomes.items() if each == outcome})
+
+
+@given(st.data(), RETENTIONS)
+def test_every_record_is_counted_once(data: st.DataObject, retention: int) -> None:
+    records, _ = data.draw(taken(retention))
+    batch = prepare(records, owned(records), retention)
+    assert sum(batch.outcomes.values()) == batch.records == sum(len(each.offsets) for each in records.values())
+    for (topic, _), stretch in records.items():
+        assert sum(count for (each, _), count in batch.outcomes.items() if each == topic) == len(stretch.offsets)
+        assert list(batch.taken_ms[topic, 0]) == list(stretch.taken_ms)
+
+
+@given(st.data(), RETENTIONS)
+def test_late_is_what_the_fold_leaves_out(data: st.DataObject, retention: int) -> None:
+    records, events = data.draw(taken(retention))
+    batch = prepare(records, owned(records), retention)
+    for kind, signal in SIGNALS.items():
+        of_signal = [event for event in events if type(event) is kind]
+        late = fold(AccountState(), of_signal, retention)
+        assert outcomes(batch, "late")[signal] == late
+        assert outcomes(batch, "folded")[signal] == len(of_signal) - late
+
+
+@given(st.data(), RETENTIONS)
+def test_what_happened_is_timed_but_for_loaded_history(data: st.DataObject, retention: int) -> None:
+    records, _ = data.draw(taken(retention))
+    batch = prepare(records, owned(records), retention)
+    for partition, stretch in records.items():
+        seen, expected = set(), []
+        for result, ms in zip(stretch.results, stretch.taken_ms, strict=True):
+            if isinstance(result, Refused) or result.identity in seen:
+                continue
+            seen.add(result.identity)
+            is_late = result.event.at // DAY <= ms * 1000 // DAY - retention
+            if not (result.backfill or is_late):
+                expected.append(result.event.at)
+        assert list(batch.happened.get(partition, array("q"))) == expected

@@ -1,0 +1,35 @@
+"""What the one module of metrics registers: names as Prometheus sees them, types, labels, meanings."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from service import metrics
+from service.collectors import BatchHistogram, PoolGauges
+
+_Collector = MetricWrapperBase | BatchHistogram | PoolGauges
+_SUFFIXES = {"counter": "_total", "info": "_info"}
+
+
+class Registered(NamedTuple):
+    """One metric, as a line of a table has it."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+def registered() -> list[Registered]:
+    """Every metric of the module, in its order."""
+    return [each for value in vars(metrics).values() if isinstance(value, _Collector) for each in _of(value)]
+
+
+def _of(collector: _Collector) -> Iterator[Registered]:
+    for family in collector.describe():
+        labels = getattr(collector, "_labelnames", None) or getattr(family, "_labelnames", ())
+        if family.type == "info":
+            [labels] = [tuple(sample.labels) for each in collector.collect() for sample in each.samples]
+        name = family.name + _SUFFIXES.get(family.type, "")
+        yield Registered(name, family.type, tuple(labels), family.documentation)
