@@ -28,6 +28,14 @@ class Settings(BaseSettings):
     kafka_session_seconds: float = Field(10, ge=1, le=300, description="a consumer silent for so long is replaced")
     kafka_partitions: int = Field(12, ge=1, le=10_000)
     kafka_replication: int = Field(0, ge=0, description="0 takes three, or all brokers if there are fewer")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
+    kafka_sasl_username: str = ""
+    kafka_sasl_password: SecretStr | None = None
+    kafka_ssl_ca_file: str = Field("", description="authorities to trust, in PEM form, instead of the system's")
+    kafka_ssl_cert_file: str = Field("", description="our own certificate, where brokers want one")
+    kafka_ssl_key_file: str = ""
+    kafka_ssl_check_hostname: bool = True
     kafka_idle_seconds: float = Field(0.0, ge=0, le=10, description="for brokers that answer fetches at once")
     topic_usage: str = "usage-events"
     topic_ticket: str = "ticket-events"
@@ -65,6 +73,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
+    tracing: Literal["off", "otlp"] = Field("off", description="otlp takes its address from OTEL_EXPORTER_OTLP_…")
 
     @field_validator("webhook_allow_networks", mode="before")
     @classmethod
