@@ -1,7 +1,6 @@
 """Apache Kafka's jars: fetched once with Maven, kept in a cache folder that all runs share."""
 
 import fcntl
-import os
 import re
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from service.errors import HealthError
+from tests.support.cache import cache_folder
 
 POM = Path(__file__).parents[1] / "kafka" / "pom.xml"
 JAVA_NEEDED = 17
@@ -62,8 +62,7 @@ def jars(announce: Announce = to_stderr) -> Path:
 
 
 def _jar_folder() -> Path:
-    cache_folder = os.environ.get("HEALTH_TEST_CACHE") or Path.home() / ".cache" / "account-health"
-    return Path(cache_folder).resolve() / f"kafka-{kafka_version()}"
+    return cache_folder() / f"kafka-{kafka_version()}"
 
 
 def _fetch(folder: Path) -> None:
