@@ -21,6 +21,7 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = SecretStr("postgresql://localhost:5432/health")
     database_pool_size: int = Field(5, ge=1, le=200)
+    reader_password: SecretStr | None = Field(None, description="of the role that `reader create` makes")
 
     kafka_bootstrap_servers: str = "localhost:9092"
     kafka_group: str = "account-health"

@@ -15,7 +15,7 @@ from tests.support import kafka_choice, postgres
 from tests.support.kafka_choice import ApacheKafkaRequiredError, KafkaServer, run_kafka
 from tests.support.postgres import PostgresServer, run_postgres
 
-pytest_plugins = ["tests.support.fixtures", "tests.support.api"]
+pytest_plugins = ["tests.support.fixtures", "tests.support.api", "tests.support.portfolio"]
 
 
 def pytest_configure() -> None:

@@ -60,7 +60,7 @@ def _says(expression: str) -> object:
 
 
 def downgrade() -> None:
-    """Reports on the views fail. Views that others have built on them are in the way, and named."""
+    """Reports on the views fail. Where others have built views on them, nothing is dropped: drop those first."""
     for each in reversed(MADE):
         op.execute(f"DROP {each}")
     op.execute("DROP SCHEMA analytics")

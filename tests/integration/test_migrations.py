@@ -1,15 +1,19 @@
 """Migrations give exactly what `service/storage/tables.py` says, and can be taken back."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from service.errors import HealthError
 from service.storage.engine import async_url
 from service.storage.migrate import alembic_config, upgrade
 from service.storage.tables import metadata
@@ -74,6 +78,7 @@ def test_migrating_twice_and_back_leaves_nothing(postgres_server: PostgresServer
             return set(found.tables)
 
         assert _on(url, tables) == {"alembic_version"}
+        assert _schemas(url) == {"public"}
     finally:
         postgres_server.drop(url)
 
@@ -104,3 +109,110 @@ def test_what_is_on_its_way_keeps_its_place_in_the_schedule_and_alerts_are_the_o
         assert tuple(_on(url, read)) == (3, 0)
     finally:
         postgres_server.drop(url)
+
+
+# --- The views of analysts: 0008 --------------------------------------------------------------------------------
+
+VIEWS = {
+    "account_health",
+    "account_health_daily",
+    "account_health_runs",
+    "account_measures",
+    "alerts",
+    "portfolio_daily",
+}
+
+
+def _schemas(url: str) -> set[str]:
+    statement = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+    return set(_on(url, lambda connection: connection.execute(text(statement)).scalars().all()))
+
+
+def _downgrade(url: str, revision: str) -> None:
+    _on(url, lambda connection: command.downgrade(alembic_config(connection), revision))
+
+
+def test_views_come_and_go_over_data_and_every_column_is_explained(postgres_server: PostgresServer) -> None:
+    url = postgres_server.create_empty()
+    rows = """
+        INSERT INTO accounts (account_id, name) VALUES ('acme', 'Acme');
+        INSERT INTO scores (account_id, score, band, day, since)
+        VALUES ('acme', 71, 'green', '2026-03-02', '2026-03-01');
+        INSERT INTO alerts (id, account_id, sequence, rule, type, state, data)
+        VALUES (gen_random_uuid(), 'acme', 1, 'r', 't', 'firing', '{"score": 12.5}')
+    """
+    columns = """
+        SELECT c.relname, attname, col_description(c.oid, attnum), obj_description(c.oid)
+        FROM pg_class c JOIN pg_attribute ON attrelid = c.oid AND attnum > 0
+        WHERE relnamespace = 'analytics'::regnamespace AND relkind = 'v'
+    """
+
+    def fill(connection: Connection) -> None:
+        command.upgrade(alembic_config(connection), "0007")
+        for statement in rows.split(";"):
+            connection.execute(text(statement))
+
+    def kept(connection: Connection) -> Any:
+        return [connection.execute(text(f"SELECT * FROM {name}")).all() for name in ("accounts", "scores", "alerts")]
+
+    def told(connection: Connection) -> Any:
+        join = "analytics.account_health_daily AS d JOIN analytics.account_health AS h USING (account_id)"
+        join += " JOIN analytics.alerts AS a USING (account_id)"
+        return connection.execute(text(f"SELECT h.name, d.score, a.score FROM {join}")).all()
+
+    try:
+        _on(url, fill)
+        before = _on(url, kept)
+        for _ in range(2):
+            upgrade(url, "0008")
+            found = _on(url, lambda connection: connection.execute(text(columns)).all())
+            assert {row[0] for row in found} == VIEWS
+            assert [row[:2] for row in found if not row[2] or not row[3]] == []
+            assert _on(url, told) == [("Acme", 71, 12.5)] * 2
+            _downgrade(url, "0007")
+            assert _schemas(url) == {"public"}
+            assert _on(url, kept) == before
+    finally:
+        postgres_server.drop(url)
+
+
+def test_what_others_have_built_on_a_view_is_not_dropped_with_it(postgres_server: PostgresServer) -> None:
+    url = postgres_server.create_empty()
+    try:
+        upgrade(url)
+        _on(url, lambda c: c.execute(text("CREATE VIEW board AS SELECT account_id FROM analytics.account_health")))
+        with pytest.raises(
+            DBAPIError, match=r"cannot drop view analytics\.account_health because other objects depend on it"
+        ):
+            _downgrade(url, "0007")
+        assert _on(url, lambda c: c.execute(text("SELECT count(*) FROM board")).scalar()) == 0
+    finally:
+        postgres_server.drop(url)
+
+
+@pytest.fixture
+def modest_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database whose user may make tables in it, and nothing else."""
+    url = postgres_server.create_empty()
+    name = urlsplit(url).path[1:]
+    role = f"modest_{name}"
+
+    def run(*statements: str) -> None:
+        _on(url, lambda connection: [connection.execute(text(statement)) for statement in statements])
+
+    run(f"CREATE ROLE {role} LOGIN PASSWORD 'x'", f"GRANT ALL ON SCHEMA public TO {role}")
+    parts = urlsplit(url)
+    yield parts._replace(netloc=f"{role}:x@{parts.hostname}:{parts.port}").geturl()
+    run(f"DROP OWNED BY {role} CASCADE", f"DROP ROLE {role}")
+    postgres_server.drop(url)
+
+
+def test_who_may_not_create_a_schema_is_told_what_to_run(modest_url: str, postgres_server: PostgresServer) -> None:
+    with pytest.raises(HealthError, match="CREATE SCHEMA analytics AUTHORIZATION modest_") as refused:
+        upgrade(modest_url)
+    parts = urlsplit(modest_url)
+    admin = urlsplit(postgres_server.url)._replace(path=parts.path).geturl()
+    remedy = str(refused.value).partition("run: ")[2]
+    _on(admin, lambda connection: connection.execute(text(remedy)))
+    upgrade(modest_url)
+    assert _on(modest_url, lambda c: c.execute(text("SELECT count(*) FROM analytics.account_health")).scalar()) == 0

@@ -36,6 +36,10 @@ class PostgresServer:
             self._template = _name(url)
         return self._create(self._template)
 
+    def create_copy(self, url: str) -> str:
+        """A new database with all that is in another one, to which nobody may be connected; returns its URL."""
+        return self._create(_name(url))
+
     def drop(self, url: str) -> None:
         """Drop a database, whoever is still connected."""
         self._execute(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")

@@ -1,0 +1,76 @@
+"""`account-health reader …`: who may read the views of analysts in Postgres."""
+
+from typing import Annotated
+
+import typer
+
+from service import readers
+from service.commands.running import in_transaction
+from service.readers import Made
+from service.settings import Settings, load_settings
+
+Name = Annotated[str, typer.Argument(metavar="[NAME]", help="Of the role in Postgres.")]
+NAME = "health_reader"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(
+        help="A role in Postgres that may read the views of the schema analytics, and nothing else.",
+        no_args_is_help=True,
+    )
+    group.command()(create)
+    group.command()(drop)
+    app.add_typer(group, name="reader")
+
+
+def create(
+    name: Name = NAME,
+    new_password: Annotated[
+        bool, typer.Option("--new-password", help="Make a new password for a reader that there is.")
+    ] = False,
+    print_sql: Annotated[
+        bool, typer.Option("--print-sql", help="Print what would be run, for an administrator, and run nothing.")
+    ] = False,
+) -> None:
+    """Make a reader, or bring it up to date; running it again does no harm.
+
+    Its password is that of HEALTH_READER_PASSWORD. Without, one is made and printed, alone, this once.
+    """
+    settings = load_settings()
+    readers.checked_name(name)
+    if print_sql:
+        for statement in in_transaction(settings, lambda connection: readers.statements(connection, name)):
+            typer.echo(f"{statement};")
+        return
+    given = _given(settings)
+    made = in_transaction(settings, lambda connection: readers.create(connection, name, given, renew=new_password))
+    if made.password:
+        typer.echo(made.password)
+    for line in _told(name, made, wants_password=bool(given or new_password)):
+        typer.echo(line, err=True)
+
+
+def drop(name: Name = NAME) -> None:
+    """Drop a reader. Sessions that are open go on until they end."""
+    readers.checked_name(name)
+    in_transaction(load_settings(), lambda connection: readers.drop(connection, name))
+    typer.echo("The reader is dropped.")
+
+
+def _given(settings: Settings) -> str | None:
+    password = settings.reader_password and settings.reader_password.get_secret_value()
+    return readers.checked_password(password) if password else None
+
+
+def _told(name: str, made: Made, *, wants_password: bool) -> list[str]:
+    lines = [f"The role {name} {'is made' if made.is_new else 'is up to date'}."]
+    if not made.is_altered:
+        what = "its password and settings" if wants_password else "its settings"
+        lines.append(f"It was made by others, who alone may alter it: {what} are as they were.")
+    if made.also_reads:
+        lines.append(
+            f"WARNING: it may also read {', '.join(made.also_reads)}. Revoke that from {name} or from PUBLIC,"
+            " unless you mean it."
+        )
+    return lines

@@ -1,0 +1,128 @@
+"""Making, keeping and dropping roles that read the views of analysts."""
+
+import re
+import secrets
+from typing import NamedTuple
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.errors import HealthError
+from service.scram import scram_verifier
+from service.storage import readers
+from service.storage.readers import Place, Role
+
+SHORTEST_PASSWORD = 16
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+class Made(NamedTuple):
+    """What came of `create`. `password` is one that was made; `also_reads` is what can be read beside the views."""
+
+    is_new: bool
+    is_altered: bool
+    password: str | None
+    also_reads: list[str]
+
+
+def checked_name(name: str) -> str:
+    """A name that needs no quotes in SQL; raises `HealthError` for any other."""
+    if not _NAME.fullmatch(name) or name.startswith("pg_"):
+        raise HealthError(
+            f"NAME {name!r} can't be used", "Give lower-case letters, digits and _, not beginning with pg_"
+        )
+    return name
+
+
+def checked_password(password: str) -> str:
+    """A password that will do; raises `HealthError` for any other."""
+    if len(password) < SHORTEST_PASSWORD or not (password.isascii() and password.isprintable()):
+        raise HealthError(
+            "HEALTH_READER_PASSWORD can't be used", f"Set {SHORTEST_PASSWORD} or more printable ASCII characters"
+        )
+    return password
+
+
+async def create(connection: AsyncConnection, name: str, given: str | None, *, renew: bool = False) -> Made:
+    """Make the role, or bring one that is there up to date, with the password that is given. Without, a new role gets
+    one that is made here, and so does another on `renew`.
+
+    A role that was made by others is let in, and left as it is where this user may not alter it. Raises `HealthError`
+    saying what an administrator has to run.
+    """
+    await readers.take_turn(connection)
+    where = await _place(connection)
+    role = await readers.find(connection, name)
+    _refuse_others(name, role)
+    if role is None:
+        await _make(connection, name)
+    is_altered = role is None or role.is_mine
+    fresh = secrets.token_urlsafe(24) if is_altered and given is None and (role is None or renew) else None
+    if is_altered:
+        await readers.run(connection, readers.settings(name))
+        if password := given or fresh:
+            await readers.run(connection, [readers.password(name, scram_verifier(password, secrets.token_bytes(16)))])
+    try:
+        await readers.run(connection, readers.grants(name, where))
+    except DBAPIError as error:
+        if readers.is_forbidden(error):
+            raise HealthError(
+                "The database user of HEALTH_DATABASE_URL may not let others read the views",
+                f"Run this as {where.owner}, who owns them",
+            ) from None
+        raise
+    return Made(role is None, is_altered, fresh, await readers.reachable(connection, name))
+
+
+async def drop(connection: AsyncConnection, name: str) -> None:
+    """Take back what the role may do here, and drop it; raises `HealthError` where that can't be done."""
+    await readers.take_turn(connection)
+    where = await _place(connection)
+    role = await readers.find(connection, name)
+    if role is None:
+        raise HealthError(f"There is no role {name}", "In psql, \\du lists the roles")
+    _refuse_others(name, role)
+    try:
+        await readers.run(connection, readers.farewell(name, where))
+    except DBAPIError as error:
+        if readers.is_needed(error):
+            raise HealthError(
+                f"The role {name} owns something, or has been granted more than `reader create` grants",
+                f"As an administrator run in each database: DROP OWNED BY {name}; then this again",
+            ) from None
+        if readers.is_forbidden(error):
+            raise HealthError(
+                f"The database user of HEALTH_DATABASE_URL may not drop the role {name}",
+                f"As an administrator run: DROP OWNED BY {name}; DROP ROLE {name}",
+            ) from None
+        raise
+
+
+async def statements(connection: AsyncConnection, name: str) -> list[str]:
+    """All that makes a reader, for people to run; but for the password, which isn't for the screen."""
+    where = await _place(connection)
+    return [f"CREATE ROLE {name}", *readers.settings(name), *readers.grants(name, where)]
+
+
+async def _make(connection: AsyncConnection, name: str) -> None:
+    if not await readers.may_create(connection):
+        raise HealthError(
+            f"The database user of HEALTH_DATABASE_URL may not create the role {name}",
+            f"As an administrator of the server run: CREATE ROLE {name} LOGIN; and in psql: \\password {name}. "
+            "Then run this again; --print-sql shows what it does",
+        )
+    await readers.run(connection, [f"CREATE ROLE {name}"])
+
+
+async def _place(connection: AsyncConnection) -> Place:
+    where = await readers.place(connection)
+    if where is None:
+        raise HealthError("The database has no views for analysts yet", "Run: account-health migrate")
+    return where
+
+
+def _refuse_others(name: str, role: Role | None) -> None:
+    if role and (role.is_me or role.is_privileged):
+        raise HealthError(
+            f"The role {name} may do more than read, or is a member of others", "Give another name for the reader"
+        )
