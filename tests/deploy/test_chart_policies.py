@@ -23,6 +23,7 @@ from tests.support.chart import (
 from tests.support.commands_known import SETTINGS, is_command
 
 every_set = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
+SECRET = {f"HEALTH_{name}" for name in ("DATABASE_URL", "ENCRYPTION_KEY", "KAFKA_SASL_PASSWORD", "READER_PASSWORD")}
 DRAIN_SECONDS = 20 + 5  # service.process.GRACE_SECONDS, and the pause before SIGTERM
 
 
@@ -157,7 +158,7 @@ def test_secrets_are_referred_to_never_written_out(values: Values) -> None:
     for pod in pods(values):
         for container in containers_of(pod):
             for name, value in variables(container).items():
-                if name in {"HEALTH_DATABASE_URL", "HEALTH_ENCRYPTION_KEY", "HEALTH_KAFKA_SASL_PASSWORD"}:
+                if name in SECRET:
                     assert isinstance(value, dict), name
                     reference = value["secretKeyRef"]
                     assert reference["key"] == name
@@ -181,7 +182,11 @@ def test_the_migration_brings_what_it_needs_and_takes_it_away() -> None:
         assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
     [job] = of_kind(hooks, "Job")
     pod = pod_of(job)
-    assert [container["args"] for container in containers_of(pod)] == [["migrate"], ["topics", "create"]]
+    assert [container["args"] for container in containers_of(pod)] == [
+        ["migrate"],
+        ["reader", "create"],
+        ["topics", "create"],
+    ]
     assert pod["spec"].get("serviceAccountName", "default") == "default"  # the chart's isn't there yet
     [secret] = of_kind(hooks, "Secret")
     for container in containers_of(pod):

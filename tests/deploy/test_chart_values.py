@@ -50,6 +50,13 @@ def test_a_value_that_cannot_be_is_named(values: Values, said: str) -> None:
         ({"consumer": {"autoscaling": {"enabled": True, "minReplicas": 13}}}, "minReplicas is above maxReplicas"),
         ({"api": {"autoscaling": {"enabled": True, "minReplicas": 7}}}, "minReplicas is above maxReplicas"),
         ({"kafka": {"tls": {"existingSecret": "x"}}}, "set kafka.securityProtocol to SSL or SASL_SSL, not PLAINTEXT"),
+        (
+            {
+                "secrets": {"existingSecret": "", "databaseUrl": "postgresql://a/b", "encryptionKey": "x" * 16},
+                "analytics": {"reader": True},
+            },
+            "secrets.readerPassword is missing",
+        ),
         ({"api": {"ingress": {"enabled": True}}}, "api.ingress.host is missing"),
         ({"tracing": {"enabled": True}}, "tracing.endpoint is missing"),
     ],

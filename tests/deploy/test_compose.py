@@ -78,7 +78,7 @@ def test_secrets_have_no_default() -> None:
 
 def test_processes_run_real_commands_with_real_settings() -> None:
     assert {name: OURS[name]["command"] for name in PROCESSES} == {name: [run] for name, run in PROCESSES.items()}
-    assert OURS.keys() - PROCESSES.keys() == {"migrate", "topics"}
+    assert OURS.keys() - PROCESSES.keys() == {"migrate", "reader", "topics"}
     for each in OURS.values():
         assert is_command(each["command"])
         assert each["environment"].keys() <= SETTINGS

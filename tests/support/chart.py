@@ -57,6 +57,7 @@ EVERYTHING = merged(
             "ingress": {"enabled": True, "className": "nginx", "host": "health.example.com", "tlsSecret": "health-tls"},
         },
         "sweeper": {"replicas": 2},
+        "analytics": {"reader": True},
         "pod": {
             "labels": {"team": "success"},
             "annotations": {"note": "yes"},
@@ -82,8 +83,10 @@ OWN_SECRETS = merged(
             "databaseUrl": "postgresql://health:secret@postgres/health",
             "encryptionKey": "sixteen or more characters",
             "kafkaSaslPassword": "secret",
+            "readerPassword": "secret",
         },
         "kafka": {"securityProtocol": "SASL_PLAINTEXT", "sasl": {"mechanism": "PLAIN", "username": "health"}},
+        "analytics": {"reader": True},
     },
 )
 SMALL = merged(

@@ -15,6 +15,9 @@
 {{- fail (printf "secrets.kafkaSaslPassword is missing: kafka.securityProtocol %s needs it" .kafka.securityProtocol) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .analytics.reader (not (or .secrets.existingSecret .secrets.readerPassword)) -}}
+{{- fail "secrets.readerPassword is missing: analytics.reader needs it" -}}
+{{- end -}}
 {{- if and .kafka.tls.existingSecret (not (hasSuffix "SSL" .kafka.securityProtocol)) -}}
 {{- fail (printf "kafka.tls.existingSecret isn't used: set kafka.securityProtocol to SSL or SASL_SSL, not %s" .kafka.securityProtocol) -}}
 {{- end -}}
