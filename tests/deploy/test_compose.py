@@ -1,6 +1,8 @@
 """deploy/compose.yaml: loaded as `docker compose config` loads it, and held against what it names."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -159,3 +161,9 @@ def test_grafana_has_the_data_sources_and_dashboards_that_are_there() -> None:
     [provider] = yaml.safe_load((provisioned / "dashboards" / "account-health.yaml").read_text())["providers"]
     mounts = dict(reversed(mount.split(":")[:2]) for mount in services()["grafana"]["volumes"])
     assert mounts[provider["options"]["path"]] == "./grafana/dashboards"
+
+
+def test_yamllint_finds_nothing_to_complain_of() -> None:
+    command = [sys.executable, "-m", "yamllint", "--strict", "--format", "parsable", "deploy", "scoring"]
+    found = subprocess.run(command, cwd=DEPLOY.parent, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
