@@ -29,15 +29,9 @@ _COUNT = text("""
     SELECT band, segment, stage, CASE tens WHEN 10 THEN 9 ELSE tens END AS tens, count(*) AS accounts
     FROM (
         SELECT
-            CASE WHEN s.override IS NULL THEN s.band ELSE coalesce(s.override ->> 'band', (
-                SELECT CASE
-                    WHEN CAST(s.override ->> 'score' AS float8) < CAST(c.document -> 'bands' ->> 'yellow' AS float8)
-                        THEN 'red'
-                    WHEN CAST(s.override ->> 'score' AS float8) < CAST(c.document -> 'bands' ->> 'green' AS float8)
-                        THEN 'yellow'
-                    ELSE 'green' END
-                FROM scorecards c
-                WHERE c.name = s.scorecard AND c.version = s.scorecard_version AND s.override ->> 'score' IS NOT NULL
+            CASE WHEN s.override IS NULL THEN s.band ELSE coalesce((
+                SELECT analytics.counting_band(s.band, s.override, c.document) FROM scorecards c
+                WHERE c.name = s.scorecard AND c.version = s.scorecard_version
             ), s.band) END AS band,
             a.segment, a.stage,
             CASE WHEN s.override IS NULL THEN s.point / 10

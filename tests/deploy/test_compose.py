@@ -14,6 +14,7 @@ from tests.support import compose
 from tests.support.chart import DEPLOY, PROCESSES
 from tests.support.commands_known import SETTINGS, is_command
 from tests.support.compose import documented, loaded, services, variables
+from tests.support.promtool import promtool
 
 REQUIRED = {name for name, rest in variables() if rest.startswith(":?")}
 GIVEN = dict.fromkeys(REQUIRED, "a-value-of-some-length")
@@ -145,6 +146,11 @@ def test_prometheus_scrapes_every_process_on_its_port_for_probes() -> None:
     [rules] = config["rule_files"]
     assert mounts["./prometheus/rules"] == str(Path(rules).parent)
     assert list((DEPLOY / "prometheus" / "rules").glob(Path(rules).name))
+
+
+def test_prometheus_takes_its_configuration() -> None:
+    checked = promtool("check", "config", "--syntax-only", DEPLOY / "prometheus" / "prometheus.yml")
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_grafana_has_the_data_sources_and_dashboards_that_are_there() -> None:

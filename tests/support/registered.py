@@ -28,8 +28,8 @@ def registered() -> list[Registered]:
 
 def _of(collector: _Collector) -> Iterator[Registered]:
     for family in collector.describe():
-        labels = getattr(collector, "_labelnames", None) or getattr(family, "_labelnames", ())
+        labels: tuple[str, ...] = tuple(getattr(collector, "_labelnames", ()) or getattr(family, "_labelnames", ()))
         if family.type == "info":
             [labels] = [tuple(sample.labels) for each in collector.collect() for sample in each.samples]
         name = family.name + _SUFFIXES.get(family.type, "")
-        yield Registered(name, family.type, tuple(labels), family.documentation)
+        yield Registered(name, family.type, labels, family.documentation)
