@@ -164,6 +164,9 @@ def test_grafana_has_the_data_sources_and_dashboards_that_are_there() -> None:
     assert sources["health-postgres"]["jsonData"]["database"] == services()["postgres"]["environment"]["POSTGRES_DB"]
     password = sources["health-postgres"]["secureJsonData"]["password"]
     assert password.removeprefix("$") in services()["grafana"]["environment"]
+    for board in (DEPLOY / "grafana" / "dashboards").glob("*.json"):
+        asked = set(re.findall(r'"type": ?"([a-z-]*(?:postgres|prometheus)[a-z-]*)"', board.read_text()))
+        assert asked <= {source["type"] for source in found}, board.name
     [provider] = yaml.safe_load((provisioned / "dashboards" / "account-health.yaml").read_text())["providers"]
     mounts = dict(reversed(mount.split(":")[:2]) for mount in services()["grafana"]["volumes"])
     assert mounts[provider["options"]["path"]] == "./grafana/dashboards"

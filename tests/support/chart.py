@@ -1,6 +1,7 @@
 """The Helm chart in tests: sets of values that people might choose, and the objects that come of them."""
 
 import copy
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -118,14 +119,19 @@ def chart() -> helm_python.Chart:
 
 
 def objects(values: Values, *, of: helm_python.Chart | None = None) -> list[Object]:
-    """What an installation of release `demo` in namespace `health` would create."""
-    texts = (of or chart()).render(values, name="demo", namespace="health")
+    """What an installation of release `demo` in namespace `health` would create. Not to be changed."""
+    return _rendered(json.dumps(values), of or chart())
+
+
+@cache
+def _rendered(values: str, of: helm_python.Chart) -> list[Object]:
+    texts = of.render(json.loads(values), name="demo", namespace="health")
     return list(_documents(text for path, text in sorted(texts.items()) if path.endswith(".yaml")))
 
 
 def _documents(texts: Iterable[str]) -> Iterator[Object]:
     for text in texts:
-        yield from filter(None, yaml.safe_load_all(text))
+        yield from filter(None, yaml.load_all(text, Loader=yaml.CSafeLoader))
 
 
 def of_kind(found: Iterable[Object], *kinds: str) -> list[Object]:
