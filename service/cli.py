@@ -2,11 +2,13 @@
 
 import sys
 
+from service.endings import heed_sigterm
 from service.errors import HealthError
 
 
 def main() -> None:
     """Run the command. A `HealthError` becomes one line on standard error and exit status 1."""
+    heed_sigterm()
     try:
         # Imported here, which takes a second, so that Ctrl-C is heeded meanwhile too.
         from service.commands.tree import app

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from ipaddress import ip_address
 
 from service.errors import HealthError
 
@@ -22,3 +23,14 @@ def listen_on(name: str, host: str, port: int, remedy: str, *, backlog: int | No
         raise HealthError(
             f"HEALTH_{name}_HOST {host} can't be used: {error.strerror}", "Set an address of this machine"
         ) from None
+
+
+def reachable(host: str) -> str:
+    """The host to connect to when a server listens on `host`, as part of a URL."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return "127.0.0.1" if address.version == 4 else "[::1]"
+    return host if address.version == 4 else f"[{host}]"

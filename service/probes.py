@@ -62,16 +62,16 @@ class Pulse:
 async def serve_probes(settings: Settings, *pulses: Pulse) -> AsyncIterator[int]:
     """Serve `/livez`, `/readyz` and `/metrics` while the block runs, if HEALTH_PROBES_PORT is set; gives the port.
 
-    Without pulses it is `/metrics` alone, as nothing is known of the rest. Raises `HealthError` if the port can't be
-    had.
+    A process without loops, the API, gives no pulses. It says by itself whether it is ready: here is no `/readyz` then.
+    Raises `HealthError` if the port can't be had.
     """
     if not settings.probes_port:
         yield 0
         return
     app = web.Application()
-    app.add_routes([web.get("/metrics", _metrics)])
+    app.add_routes([web.get("/livez", _livez), web.get("/metrics", _metrics)])
     if pulses:
-        app.add_routes([web.get("/livez", _livez), web.get("/readyz", _readyz)])
+        app.add_routes([web.get("/readyz", _readyz)])
     app[_PULSES] = pulses
     listening = listen_on(
         "PROBES",

@@ -8,6 +8,7 @@ import structlog
 import uvloop
 from sqlalchemy.exc import DBAPIError
 
+from service.endings import heed_sigterm
 from service.lifeline import heed_lifeline
 from service.logs import configure_logs
 from service.settings import Settings
@@ -43,6 +44,8 @@ async def _supervised(main: Main, settings: Settings, grace_seconds: float) -> N
         stop.set()
         loop.call_later(grace_seconds, working.cancel)
         loop.remove_signal_handler(number)
+        if number == signal.SIGTERM:
+            heed_sigterm()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_stop, number)

@@ -1,10 +1,10 @@
 """Waiting for the API of this machine to answer."""
 
 import asyncio
-from ipaddress import ip_address
 
 import aiohttp
 
+from service.listening import reachable
 from service.settings import Settings
 
 POLL_SECONDS = 0.1
@@ -12,7 +12,7 @@ POLL_SECONDS = 0.1
 
 def local_url(settings: Settings) -> str:
     """Where this machine reaches the API, without a trailing slash."""
-    return f"http://{_reachable(settings.http_host)}:{settings.http_port}"
+    return f"http://{reachable(settings.http_host)}:{settings.http_port}"
 
 
 async def until_live(settings: Settings) -> None:
@@ -31,14 +31,3 @@ async def _is_live(session: aiohttp.ClientSession, url: str) -> bool:
             return response.ok
     except (aiohttp.ClientError, OSError):
         return False
-
-
-def _reachable(host: str) -> str:
-    """The host to connect to when a server listens on `host`, as part of a URL."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    if address.is_unspecified:
-        return "127.0.0.1" if address.version == 4 else "[::1]"
-    return host if address.version == 4 else f"[{host}]"

@@ -32,7 +32,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         app = create_app(settings, engine, Publisher(settings), lambda: datetime.now(UTC))
         host, port = listening.getsockname()[:2]
         log.info("listening", host=host, port=port)
-        async with serve_probes(settings):  # for Prometheus without a key
+        async with serve_probes(settings):  # for Prometheus, without a key, and for health checks
             await run(app, listening, stop)
     finally:
         listening.close()

@@ -24,7 +24,16 @@ COMMANDS = ["api", "consume", "deliver", "sweep"]
 
 def workers(of: Process) -> dict[str, Process]:
     """The service's processes that `of` started, by their command."""
-    return {each.cmdline()[-1]: each for each in of.children() if each.cmdline()[-2:-1] == ["service"]}
+    commands = {each: words_of(each) for each in of.children()}
+    return {words[-1]: each for each, words in commands.items() if words[-2:-1] == ["service"]}
+
+
+def words_of(process: Process) -> list[str]:
+    """Its command line; none if it has just died."""
+    try:
+        return list(process.cmdline())
+    except NoSuchProcess:
+        return []
 
 
 def the_one_up() -> Process:

@@ -1,14 +1,15 @@
-"""The JavaScript libraries that receivers verify webhooks with: installed once with npm, kept in the tests' cache."""
+"""JavaScript in tests: libraries are installed once with npm and kept in the tests' cache."""
 
 import base64
 import fcntl
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.support.cache import cache_folder
 
 FOLDER = Path(__file__).parents[1] / "javascript"
 SECONDS = 120
@@ -31,33 +32,34 @@ def what_is_missing() -> str | None:
 def verified(asked: Sequence[Asked]) -> list[dict[str, Any]]:
     """For each message, by library, the payload that it verified; None where it refused."""
     given = [{**each._asdict(), "body": base64.b64encode(each.body).decode()} for each in asked]
-    folder = _installed()
+    return list(answer_of(FOLDER / "verify.cjs", given))
+
+
+def answer_of(program: Path, given: object) -> Any:
+    """What a program prints, as JSON, to JSON that it is given. Beside it is the package.json of what it imports."""
+    installed = _installed(program)
     result = subprocess.run(
-        ["node", str(folder / "verify.cjs")],
-        input=json.dumps(given).encode(),
-        capture_output=True,
-        timeout=SECONDS,
-        check=False,
+        ["node", str(installed)], input=json.dumps(given).encode(), capture_output=True, timeout=SECONDS, check=False
     )
     assert result.returncode == 0, result.stderr.decode()
-    return list(json.loads(result.stdout))
+    return json.loads(result.stdout)
 
 
-def _installed() -> Path:
-    """A folder with the libraries, and the program beside them. Safe to call from several processes at once."""
-    wanted = (FOLDER / "package.json").read_bytes()
-    cache = Path(os.environ.get("HEALTH_TEST_CACHE") or Path.home() / ".cache" / "account-health").resolve()
-    folder = cache / "javascript"
+def _installed(program: Path) -> Path:
+    """The program, beside the libraries that it imports. Safe to call from several processes at once."""
+    wanted = (program.parent / "package.json").read_bytes()
+    cache = cache_folder()
+    folder = cache / program.parent.name
     folder.mkdir(parents=True, exist_ok=True)
-    with (cache / "javascript.lock").open("w") as lock:
+    with (cache / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = folder / ".installed"
         if not done.exists() or done.read_bytes() != wanted:
             (folder / "package.json").write_bytes(wanted)
             _install(folder)
             done.write_bytes(wanted)
-        shutil.copy(FOLDER / "verify.cjs", folder)
-    return folder
+        shutil.copy(program, folder)
+    return folder / program.name
 
 
 def _install(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Apache Kafka's jars: fetched once with Maven, kept in a cache folder that all runs share."""
 
 import fcntl
-import os
 import re
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from service.errors import HealthError
+from tests.support.cache import cache_folder
 
 POM = Path(__file__).parents[1] / "kafka" / "pom.xml"
 JAVA_NEEDED = 17
@@ -59,11 +59,6 @@ def jars(announce: Announce = to_stderr) -> Path:
             announce(f"Fetching Apache Kafka {kafka_version()} with Maven, about 43 MB, this once …")
             _fetch(folder)
     return folder
-
-
-def cache_folder() -> Path:
-    """Where what tests have fetched is kept."""
-    return Path(os.environ.get("HEALTH_TEST_CACHE") or Path.home() / ".cache" / "account-health").resolve()
 
 
 def _jar_folder() -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cache import cache_folder
 from tests.support.kafka_choice import is_required
-from tests.support.kafka_jars import cache_folder
 
 PACKAGE = "prometheus"
 
