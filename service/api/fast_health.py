@@ -53,7 +53,7 @@ class FastHealth:
         scheme, _, text = _header(scope, b"authorization").partition(" ")
         key = context.keys.kept(text) if scheme == "Bearer" else None
         policy = context.policies.kept
-        if key is None or policy is None or not allows(key.scopes, "read"):
+        if key is None or policy is None or not allows(key.scopes, "read") or context.rates.wait(scope, key):
             return None
         try:
             stored = await context.scores.get(account_id)

@@ -47,6 +47,10 @@ class KnownKeys:
             return None
         return key
 
+    def was_found(self, text: str) -> bool:
+        """Whether there was such a key when it was last looked up here, however long ago."""
+        return digest_of(text) in self._kept
+
     def forget(self) -> None:
         """Look every key up again."""
         self._kept.clear()

@@ -76,9 +76,13 @@ def answer(
     request_id: str = "",
 ) -> Response:
     """A problem as a response."""
+    return Response(problem_bytes(status, detail, errors, request_id), status, headers, MEDIA_TYPE)
+
+
+def problem_bytes(status: int, detail: str, errors: Sequence[FieldError] = (), request_id: str = "") -> bytes:
+    """A problem as JSON text."""
     title = _TITLES.get(status) or HTTPStatus(status).phrase
-    problem = Problem("about:blank", title, status, detail, list(errors), request_id)
-    return Response(msgspec.json.encode(problem), status, headers, MEDIA_TYPE)
+    return msgspec.json.encode(Problem("about:blank", title, status, detail, list(errors), request_id))
 
 
 def path_of(location: Sequence[object]) -> str:
