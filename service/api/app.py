@@ -19,6 +19,7 @@ from service.api import (
     api_keys,
     dead_letters,
     deliveries,
+    docs,
     endpoint_actions,
     events,
     forecast,
@@ -71,6 +72,7 @@ ROUTERS = (
     sources.router,
     api_keys.router,
     probes.router,
+    docs.router,
 )
 """In the order in which paths are tried, the busiest first."""
 
@@ -86,6 +88,7 @@ def create_app(settings: Settings, engine: AsyncEngine, publisher: Publisher, cl
         description=DESCRIPTION,
         openapi_tags=TAGS,
         responses=ERRORS,
+        docs_url=None,  # `service.api.docs`
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,

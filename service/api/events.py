@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from pydantic import BaseModel
 
 from scoring.windows import to_micros
+from service import event_schemas
 from service.api.auth import WRITE
 from service.api.bodies import JSON, read
 from service.api.deps import Api, Context
@@ -23,15 +24,7 @@ ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 MOST_EVENTS = 1_000
 
-_EXAMPLE = {
-    "specversion": "1.0",
-    "type": "usage.recorded",
-    "source": "https://app.example.com",
-    "id": "7f3a1c",
-    "subject": "acme",
-    "time": "2030-01-31T09:00:00Z",
-    "data": {"feature": "login", "user_id": "u-17"},
-}
+_EXAMPLE = event_schemas.example("usage")
 _BODY = takes(ref("Event"), _EXAMPLE, ONE)
 _BODY["requestBody"]["content"][BATCH] = {
     "schema": {"type": "array", "items": ref("Event"), "maxItems": MOST_EVENTS},

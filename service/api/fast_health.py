@@ -79,7 +79,7 @@ def _account_id(scope: Scope) -> str | None:
 
 
 def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+    return ", ".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
 
 
 async def _send(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:

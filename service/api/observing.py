@@ -87,7 +87,7 @@ class _Exchange:
         headers += ((b"x-request-id", self.request_id.encode()), *_ALWAYS, *self.more)
         if b"cache-control" not in given:
             headers.append(_PRIVATE)
-        if not given.get(b"content-type", b"").startswith(b"text/html"):
+        if b"content-security-policy" not in given:
             headers.append(_NO_CONTENT)
         return headers
 

@@ -6,19 +6,17 @@ documentation can't promise anything else.
 
 from typing import Any
 
-import msgspec
 from fastapi import FastAPI
 from msgspec import Struct
 from pydantic import BaseModel
 
 from scoring.documents import ScorecardDocument
 from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
-from service import cloudevents
+from service import event_schemas
 from service.api.health_document import Health
 from service.api.history_documents import History, Why
 from service.api.preview_document import Preview
 from service.api.problems import MEDIA_TYPE, Problem
-from service.settings import Signal
 
 DESCRIPTION = """
 A live health score for every customer account: how it stands **right now**, why, and an alert when that changes.
@@ -41,18 +39,18 @@ TAGS = [
 
 RULES = ("ScoreRule", "DropRule", "BandRule", "SilenceRule")
 _REF = "#/components/schemas/"
-_STRUCTS: dict[str, Any] = {
-    "Health": Health,
-    "History": History,
-    "Why": Why,
-    "Preview": Preview,
-    "Problem": Problem,
-    "Scorecard": ScorecardDocument,
-    "ScoreRule": ScoreRule,
-    "DropRule": DropRule,
-    "BandRule": BandRule,
-    "SilenceRule": SilenceRule,
-}
+_STRUCTS = (
+    Health,
+    History,
+    Why,
+    Preview,
+    Problem,
+    ScorecardDocument,
+    ScoreRule,
+    DropRule,
+    BandRule,
+    SilenceRule,
+)
 _RULE_HEAD = {
     "name": {"type": "string", "minLength": 1, "maxLength": 200},
     "enabled": {"type": "boolean", "default": True},
@@ -98,38 +96,9 @@ def takes(schema: dict[str, Any] | type[BaseModel], example: object, *more: str)
 
 
 def _components() -> dict[str, Any]:
-    signals: tuple[Signal, ...] = ("usage", "ticket", "survey", "account")
-    structs = {**_STRUCTS, **{f"{signal}-data": cloudevents.data_of(signal) for signal in signals}}
-    (_, schemas) = msgspec.json.schema_components(structs.values(), ref_template=_REF + "{name}")
+    schemas = event_schemas.components(_REF + "{name}", _STRUCTS)
     for rule in RULES:
         schemas[rule]["properties"].update(_RULE_HEAD)
         schemas[rule]["required"].append("name")
-    return {
-        **schemas,
-        "Event": {"oneOf": [ref(_event_name(signal)) for signal in signals], "title": "Event"},
-        **{_event_name(signal): _event(signal) for signal in signals},
-    }
-
-
-def _event_name(signal: Signal) -> str:
-    return f"{signal.capitalize()}Event"
-
-
-def _event(signal: Signal) -> dict[str, Any]:
-    data = cloudevents.data_of(signal)
-    text = {"type": "string"}
-    return {
-        "type": "object",
-        "title": f"CloudEvent {cloudevents.type_of(signal)}",
-        "required": ["specversion", "type", "source", "id", "subject", "time", "data"],
-        "properties": {
-            "specversion": {"const": "1.0"},
-            "type": {"const": cloudevents.type_of(signal)},
-            "source": {**text, "description": "Who sends it. `source` and `id` together identify the event."},
-            "id": text,
-            "subject": {**text, "description": "The account id."},
-            "time": {**text, "format": "date-time"},
-            "data": ref(data.__name__),
-            "backfill": {"type": "boolean", "default": False, "description": "Loaded history, told to nobody."},
-        },
-    }
+    kinds = [ref(event_schemas.event_name(signal)) for signal in event_schemas.SIGNALS]
+    return {**schemas, "Event": {"oneOf": kinds, "title": "Event"}}
