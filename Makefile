@@ -9,7 +9,10 @@ SEED    ?= 1
 ROUNDS  ?= 100
 RECORDS ?= 200000
 
-.PHONY: help setup check test faults fuzz bench bench-ingest bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
+# Of `make fuzz-api`.
+EXAMPLES ?= 100
+
+.PHONY: help setup check test faults fuzz fuzz-api bench bench-ingest bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +42,9 @@ faults: $(STAMP) ## kill, pause and restart while events are folded, for as long
 
 fuzz: $(STAMP)   ## fold damaged records: SEED=1 RECORDS=200000
 	FUZZ_SEED=$(SEED) FUZZ_RECORDS=$(RECORDS) $(BIN)/pytest tests/faults/test_fuzz.py -o log_cli=true --log-cli-level=INFO
+
+fuzz-api: $(STAMP) ## requests made of the API's own description: EXAMPLES=100 SEED=1
+	@$(BIN)/python -m benchmarks.fuzz_api --examples $(EXAMPLES) --seed $(SEED)
 
 bench: bench-ingest bench-reads bench-sweep bench-webhooks ## all of them, an hour: BENCH='--write' keeps the results
 

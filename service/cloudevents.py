@@ -19,6 +19,7 @@ from xxhash import xxh3_64_intdigest
 from scoring.events import AttributesEvent, AttributeValue, Event, SurveyEvent, SurveyKind, TicketEvent, UsageEvent
 from scoring.faults import fault_of
 from scoring.windows import day_of, to_micros
+from service import printable
 from service.settings import Signal
 
 MAX_AHEAD = 5 * 60 * 1_000_000
@@ -26,6 +27,12 @@ MAX_AHEAD = 5 * 60 * 1_000_000
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=256)]
 Word = Annotated[str, Meta(min_length=1, max_length=200)]
+# The schemas of what is checked once an event is typed: `service.event_schemas` tells senders.
+_PrintableId = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=printable.SCHEMA)]
+_PrintableWord = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=printable.SCHEMA)]
+_JsonType = Annotated[str, Meta(extra_json_schema={"pattern": "json"})]
+MOST_MONEY = 10_000_000_000_000
+"""What an account may bring in a year, at most."""
 
 
 class InvalidEventError(ValueError):
@@ -62,7 +69,7 @@ class SurveyData(Struct, gc=False, forbid_unknown_fields=True):
 
     survey: SurveyKind
     response_id: Identifier
-    score: float
+    score: Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1000})]
     respondent_id: Identifier | None = None
     scale_max: Annotated[float, Meta(gt=1, le=1000)] | None = None
     comment: str | None = None
@@ -71,32 +78,35 @@ class SurveyData(Struct, gc=False, forbid_unknown_fields=True):
 class AttributesData(Struct, gc=False, forbid_unknown_fields=True):
     """`data` of account.changed: only what is given changes, null clears."""
 
-    name: Word | UnsetType | None = UNSET
-    segment: Word | UnsetType | None = UNSET
-    stage: Word | UnsetType | None = UNSET
-    owner: Word | UnsetType | None = UNSET
+    name: _PrintableWord | UnsetType | None = UNSET
+    segment: _PrintableWord | UnsetType | None = UNSET
+    stage: _PrintableWord | UnsetType | None = UNSET
+    owner: _PrintableWord | UnsetType | None = UNSET
     seats: Annotated[int, Meta(ge=0, le=2_000_000_000)] | UnsetType | None = UNSET
     arr: Decimal | UnsetType | None = UNSET
     started_on: date | UnsetType | None = UNSET
     renews_on: date | UnsetType | None = UNSET
     churned_on: date | UnsetType | None = UNSET
-    parent_id: Identifier | UnsetType | None = UNSET
+    parent_id: _PrintableId | UnsetType | None = UNSET
 
 
 Data = TypeVar("Data")
 
 
 class Envelope(Struct, Generic[Data], gc=False):
-    """The attributes of a CloudEvent. `backfill` is this service's extension: the event is loaded history."""
+    """The attributes of a CloudEvent: `source` and `id` together identify it, `subject` is the account id.
+
+    `backfill` is this service's extension: the event is loaded history, and told to nobody.
+    """
 
     specversion: Literal["1.0"]
     id: Identifier
     source: Annotated[str, Meta(min_length=1, max_length=1024)]
     type: str
-    subject: Identifier
+    subject: _PrintableId
     time: Annotated[datetime, Meta(tz=True)]
     data: Data
-    datacontenttype: str | None = None
+    datacontenttype: _JsonType | None = None
     backfill: bool = False
 
 
@@ -148,6 +158,11 @@ def signal_of(event_type: object) -> Signal:
 def type_of(signal: Signal) -> str:
     """The event type of a signal."""
     return _FORMS[signal].type
+
+
+def envelope_of(signal: Signal) -> Any:
+    """The type that a signal's events are decoded as."""
+    return _FORMS[signal].envelope
 
 
 def data_of(signal: Signal) -> type[Struct]:
@@ -262,7 +277,6 @@ def _survey(envelope: Envelope[SurveyData], at: int, broker_day: int) -> Event:
 
 
 _CENT = Decimal("0.01")
-_MOST_MONEY = Decimal(10_000_000_000_000)
 
 
 def _attributes(envelope: Envelope[AttributesData], at: int, broker_day: int) -> Event:
@@ -273,8 +287,8 @@ def _attributes(envelope: Envelope[AttributesData], at: int, broker_day: int) ->
             continue
         if isinstance(value, str) and not value.isprintable():
             raise InvalidEventError(f"data.{name}", "must be printable characters")
-        if isinstance(value, Decimal) and not (value.is_finite() and 0 <= value <= _MOST_MONEY):
-            raise InvalidEventError(f"data.{name}", f"must be 0 to {_MOST_MONEY:,}")
+        if isinstance(value, Decimal) and not (value.is_finite() and 0 <= value <= MOST_MONEY):
+            raise InvalidEventError(f"data.{name}", f"must be 0 to {MOST_MONEY:,}")
         values[name] = _canonical(value)
     return AttributesEvent(envelope.subject, at, broker_day, envelope.id, values, envelope.source)
 

@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     http_host: str = "127.0.0.1"
     http_port: int = Field(8080, ge=0, le=65_535)
     http_max_body_bytes: int = Field(4_194_304, ge=1024)
+    http_max_requests: int = Field(512, ge=1, le=100_000, description="at once, in one process; more get a 503")
+    http_timeout_seconds: float = Field(30.0, gt=0, le=600, description="for a request, its body's arrival included")
+    http_rate_limit: float = Field(1_000.0, ge=0, description="requests a second by one key, in one process; 0: any")
+    http_wrong_keys: int = Field(30, ge=0, description="a minute, from one address, in one process; 0: any number")
+    http_trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     public_url: str = Field("", description="base of links in alerts; by default http://HOST:PORT")
 
     probes_host: str = "127.0.0.1"
@@ -76,7 +81,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = "auto"
     tracing: Literal["off", "otlp"] = Field("off", description="otlp takes its address from OTEL_EXPORTER_OTLP_…")
 
-    @field_validator("webhook_allow_networks", mode="before")
+    @field_validator("webhook_allow_networks", "http_trusted_proxies", mode="before")
     @classmethod
     def _split_networks(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncEngine
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service.api import (
     accounts,
@@ -16,8 +17,10 @@ from service.api import (
     alert_rules,
     alerts,
     api_keys,
+    asyncapi,
     dead_letters,
     deliveries,
+    docs,
     endpoint_actions,
     events,
     forecast,
@@ -38,9 +41,11 @@ from service.api.conditional import Conditional
 from service.api.deps import Clock, Context
 from service.api.fast_health import FastHealth
 from service.api.known_keys import KnownKeys
+from service.api.load import Load
 from service.api.observing import Observing
-from service.api.openapi import DESCRIPTION, ERRORS, TAGS, DescribedAPI
+from service.api.openapi import DESCRIPTION, TAGS, DescribedAPI
 from service.api.paths import SlashesInSegments
+from service.api.rates import KeyRates, WrongKeys
 from service.policy import PolicyCache
 from service.publishing import Publisher
 from service.secrets import Vault
@@ -68,6 +73,8 @@ ROUTERS = (
     sources.router,
     api_keys.router,
     probes.router,
+    docs.router,
+    asyncapi.router,
 )
 """In the order in which paths are tried, the busiest first."""
 
@@ -82,7 +89,7 @@ def create_app(settings: Settings, engine: AsyncEngine, publisher: Publisher, cl
         version=version("account-health"),
         description=DESCRIPTION,
         openapi_tags=TAGS,
-        responses=ERRORS,
+        docs_url=None,  # `service.api.docs`
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
@@ -98,7 +105,10 @@ def create_app(settings: Settings, engine: AsyncEngine, publisher: Publisher, cl
     app.add_middleware(Conditional)
     app.add_middleware(SlashesInSegments)
     app.add_middleware(FastHealth, context=app.state.context, route=health.router.routes[0])
+    app.add_middleware(Load, most=settings.http_max_requests, seconds=settings.http_timeout_seconds)
     app.add_middleware(Observing)
+    if settings.http_trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in settings.http_trusted_proxies])
     return app
 
 
@@ -112,6 +122,8 @@ def _context(settings: Settings, engine: AsyncEngine, publisher: Publisher, cloc
         clock=clock,
         policies=PolicyCache(settings.retention_days, time.monotonic),
         keys=KnownKeys(engine, clock),
+        rates=KeyRates(settings.http_rate_limit),
+        wrong_keys=WrongKeys(settings.http_wrong_keys),
         vault=Vault(settings.encryption_key),
     )
 

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
-from service.api.deps import Api
+from service.api.deps import Api, Context
 from service.api.problems import ProblemError
 from service.keys import Scope, allows
+from service.storage.api_keys import ApiKey
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -17,18 +18,34 @@ _bearer = HTTPBearer(
 
 
 async def authorise(
-    api: Api, scopes: SecurityScopes, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request,
+    api: Api,
+    scopes: SecurityScopes,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
-    """Let the request pass if it bears a key with the scope that the route needs; else 401 or 403."""
+    """Let the request pass if it bears a key with the scope that the route needs, and not too often; else 401, 403 or
+    429.
+    """
     if credentials is None:
         raise _unauthorised("Send an API key: Authorization: Bearer hk_…", "Bearer")
-    key = await api.keys.find(credentials.credentials)
-    if key is None:
-        raise _unauthorised("The API key is unknown or has expired.", 'Bearer error="invalid_token"')
+    key = await _known(request, api, credentials.credentials)
+    api.rates.admit(request.scope, key)
     for scope in scopes.scopes:
         if not allows(key.scopes, scope):  # type: ignore[arg-type] # needs() takes only scopes
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
             raise ProblemError(403, f"This needs a key with scope {scope}.", headers={"WWW-Authenticate": challenge})
+
+
+async def _known(request: Request, api: Context, text: str) -> ApiKey:
+    client = request.scope.get("client")
+    # Who has shown a good key isn't kept out by others who share the address: colleagues, or a proxy.
+    if not api.keys.was_found(text):
+        api.wrong_keys.admit(client)
+    key = await api.keys.find(text)
+    if key is None:
+        api.wrong_keys.note(client)
+        raise _unauthorised("The API key is unknown or has expired.", 'Bearer error="invalid_token"')
+    return key
 
 
 def needs(scope: Scope) -> Any:

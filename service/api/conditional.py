@@ -1,4 +1,4 @@
-"""ETags: every JSON answer to GET carries one, and `If-None-Match` saves sending what the caller has."""
+"""ETags: every good answer to GET carries one, and `If-None-Match` saves sending what the caller has."""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,12 +15,12 @@ class Conditional:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http" and scope["method"] == "GET":
-            send = _Tagged(Headers(scope=scope).get("if-none-match", ""), send)
+            send = _Tagged(", ".join(Headers(scope=scope).getlist("if-none-match")), send)
         await self._app(scope, receive, send)
 
 
 class _Tagged:
-    """A `send` that holds back a JSON answer until its body, which comes in one piece, is known."""
+    """A `send` that holds back an answer until its body is known, if it comes in one piece."""
 
     def __init__(self, if_none_match: str, send: Send) -> None:
         self._if_none_match = if_none_match
@@ -28,7 +28,7 @@ class _Tagged:
         self._start: Message | None = None
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _is_tagged(message):
+        if message["type"] == "http.response.start" and message["status"] == 200:
             self._start = message
         elif self._start is None:
             await self._send(message)
@@ -56,10 +56,6 @@ class _Tagged:
 def tag_of(body: bytes) -> str:
     """The ETag of an answer."""
     return f'"{xxh3_128_hexdigest(body)}"'
-
-
-def _is_tagged(start: Message) -> bool:
-    return start["status"] == 200 and Headers(scope=start).get("content-type", "").startswith("application/json")
 
 
 def matches(if_none_match: str, tag: str) -> bool:

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api.known_keys import KnownKeys
+from service.api.rates import KeyRates, WrongKeys
 from service.policy import PolicyCache
 from service.publishing import Publisher
 from service.secrets import Vault
@@ -32,6 +33,8 @@ class Context:
     clock: Clock
     policies: PolicyCache
     keys: KnownKeys
+    rates: KeyRates
+    wrong_keys: WrongKeys
     vault: Vault
 
 

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 from pydantic import BaseModel
 
 from scoring.windows import to_micros
+from service import event_schemas
 from service.api.auth import WRITE
 from service.api.bodies import JSON, read
 from service.api.deps import Api, Context
@@ -24,15 +25,7 @@ ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 MOST_EVENTS = 1_000
 
-_EXAMPLE = {
-    "specversion": "1.0",
-    "type": "usage.recorded",
-    "source": "https://app.example.com",
-    "id": "7f3a1c",
-    "subject": "acme",
-    "time": "2030-01-31T09:00:00Z",
-    "data": {"feature": "login", "user_id": "u-17"},
-}
+_EXAMPLE = event_schemas.example("usage")
 _BODY = takes(ref("Event"), _EXAMPLE, ONE)
 _BODY["requestBody"]["content"][BATCH] = {
     "schema": {"type": "array", "items": ref("Event"), "maxItems": MOST_EVENTS},
@@ -95,10 +88,10 @@ def _split(raw: bytes) -> list[Raw]:
 def _record(at: str, event: bytes, taken_at: int, api: Context, backfill: bool) -> Record:
     longest = api.settings.max_record_bytes
     try:
-        if backfill:
-            event = msgspec.json.encode({**msgspec.json.decode(event, type=dict[str, Any]), "backfill": True})
         signal = signal_of(_peek.decode(event).type)
         subject = decode_structured(signal, event, taken_at).event.account_id
+        if backfill:
+            event = msgspec.json.encode({**msgspec.json.decode(event), "backfill": True})
     except InvalidEventError as error:
         raise invalid(FieldError(f"{at}.{error.field}".lstrip("."), error.message)) from None
     except UNDECODABLE as error:

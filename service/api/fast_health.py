@@ -53,7 +53,7 @@ class FastHealth:
         scheme, _, text = _header(scope, b"authorization").partition(" ")
         key = context.keys.kept(text) if scheme == "Bearer" else None
         policy = context.policies.kept
-        if key is None or policy is None or not allows(key.scopes, "read"):
+        if key is None or policy is None or not allows(key.scopes, "read") or context.rates.wait(scope, key):
             return None
         try:
             stored = await context.scores.get(account_id)
@@ -79,7 +79,7 @@ def _account_id(scope: Scope) -> str | None:
 
 
 def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+    return ", ".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
 
 
 async def _send(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:

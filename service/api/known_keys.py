@@ -1,5 +1,6 @@
 """API keys as this process knows them."""
 
+import math
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -47,9 +48,13 @@ class KnownKeys:
             return None
         return key
 
+    def was_found(self, text: str) -> bool:
+        """Whether there was such a key when it was last looked up here, however long ago."""
+        return digest_of(text) in self._kept
+
     def forget(self) -> None:
         """Look every key up again."""
-        self._kept.clear()
+        self._kept = {digest: (-math.inf, key) for digest, (_, key) in self._kept.items()}
 
     async def _find(self, digest: bytes) -> ApiKey | None:
         found_at, kept = self._kept.get(digest, (0.0, None))

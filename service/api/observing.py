@@ -2,7 +2,9 @@
 
 import re
 import time
+from collections.abc import MutableMapping
 from secrets import token_hex
+from typing import Any
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -17,6 +19,7 @@ log = structlog.get_logger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLIENT_GONE = 499
+_HEADERS = "health.headers"
 
 RawHeader = tuple[bytes, bytes]
 _ALWAYS: tuple[RawHeader, ...] = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
@@ -41,7 +44,7 @@ class Observing:
         started = time.perf_counter()
         exchange = _Exchange(_request_id(scope), send)
         # A copy: the server looks at its own scope to leave the body of an answer to HEAD away.
-        inner = {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
+        inner = {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"], _HEADERS: exchange.more}
         bound = structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
             with request_span(inner, exchange):
@@ -72,6 +75,7 @@ class _Exchange:
     def __init__(self, request_id: str, send: Send) -> None:
         self.request_id = request_id
         self.status = _CLIENT_GONE
+        self.more: list[RawHeader] = []
         self._send = send
 
     async def send(self, message: Message) -> None:
@@ -82,12 +86,17 @@ class _Exchange:
 
     def _with_more(self, headers: list[RawHeader]) -> list[RawHeader]:
         given = dict(headers)
-        headers += ((b"x-request-id", self.request_id.encode()), *_ALWAYS)
+        headers += ((b"x-request-id", self.request_id.encode()), *_ALWAYS, *self.more)
         if b"cache-control" not in given:
             headers.append(_PRIVATE)
-        if not given.get(b"content-type", b"").startswith(b"text/html"):
+        if b"content-security-policy" not in given:
             headers.append(_NO_CONTENT)
         return headers
+
+
+def add_headers(scope: MutableMapping[str, Any], *headers: RawHeader) -> None:
+    """Have headers sent with the answer to a request, whoever answers it and whatever comes of it."""
+    scope.setdefault(_HEADERS, []).extend(headers)
 
 
 def _request_id(scope: Scope) -> str:

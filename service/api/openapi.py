@@ -4,26 +4,28 @@ Bodies that the scoring core or the event decoder checks are described from thos
 documentation can't promise anything else.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from fastapi import FastAPI
 from msgspec import Struct
 from pydantic import BaseModel
 
 from scoring.documents import ScorecardDocument
+from scoring.measures import CATALOGUE
 from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
-from service import cloudevents
+from service import event_schemas
 from service.api.health_document import Health
 from service.api.history_documents import History, Why
+from service.api.openapi_answers import describe_answers
 from service.api.preview_document import Preview
-from service.api.problems import MEDIA_TYPE, Problem
-from service.settings import Signal
+from service.api.problems import Problem
 
 DESCRIPTION = """
 A live health score for every customer account: how it stands **right now**, why, and an alert when that changes.
 
 * Every route but `/livez`, `/readyz` and this documentation needs an API key: `Authorization: Bearer hk_…`.
+* What goes through Kafka is described by `/asyncapi.json`.
 * Errors are RFC 9457 problems; where fields of the request are at fault, `errors` names each.
 * Lists are read page by page: pass `next_page_token` as `page_token` until it is null.
 * Answers to GET carry an `ETag`; send it as `If-None-Match` and an unchanged answer costs a 304.
@@ -41,18 +43,18 @@ TAGS = [
 
 RULES = ("ScoreRule", "DropRule", "BandRule", "SilenceRule")
 _REF = "#/components/schemas/"
-_STRUCTS: dict[str, Any] = {
-    "Health": Health,
-    "History": History,
-    "Why": Why,
-    "Preview": Preview,
-    "Problem": Problem,
-    "Scorecard": ScorecardDocument,
-    "ScoreRule": ScoreRule,
-    "DropRule": DropRule,
-    "BandRule": BandRule,
-    "SilenceRule": SilenceRule,
-}
+_STRUCTS = (
+    Health,
+    History,
+    Why,
+    Preview,
+    Problem,
+    ScorecardDocument,
+    ScoreRule,
+    DropRule,
+    BandRule,
+    SilenceRule,
+)
 _RULE_HEAD = {
     "name": {"type": "string", "minLength": 1, "maxLength": 200},
     "enabled": {"type": "boolean", "default": True},
@@ -65,9 +67,12 @@ class DescribedAPI(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
-        document = super().openapi()
-        document["components"]["schemas"].update(_components())
-        return document
+        if self.openapi_schema is None:
+            document = super().openapi()
+            document["components"]["schemas"].update(_components())
+            describe_answers(document)
+        assert self.openapi_schema is not None
+        return self.openapi_schema
 
 
 def ref(name: str) -> dict[str, str]:
@@ -80,15 +85,6 @@ def answers(model: type[Struct]) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "OK", "content": {"application/json": {"schema": ref(model.__name__)}}}}
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"description": description, "content": {MEDIA_TYPE: {"schema": ref("Problem")}}}
-    for status, description in {
-        "4XX": "The request is at fault; `detail` and `errors` say how.",
-        "5XX": "The service or something behind it is; with `Retry-After` it is worth trying again.",
-    }.items()
-}
-
-
 def takes(schema: dict[str, Any] | type[BaseModel], example: object, *more: str) -> dict[str, Any]:
     """The `openapi_extra` of a route that reads its own JSON body; `more` are media types beside application/json."""
     if not isinstance(schema, dict):
@@ -98,38 +94,27 @@ def takes(schema: dict[str, Any] | type[BaseModel], example: object, *more: str)
 
 
 def _components() -> dict[str, Any]:
-    signals: tuple[Signal, ...] = ("usage", "ticket", "survey", "account")
-    structs = {**_STRUCTS, **{f"{signal}-data": cloudevents.data_of(signal) for signal in signals}}
-    (_, schemas) = msgspec.json.schema_components(structs.values(), ref_template=_REF + "{name}")
+    schemas = event_schemas.components(_REF + "{name}", _STRUCTS)
     for rule in RULES:
         schemas[rule]["properties"].update(_RULE_HEAD)
         schemas[rule]["required"].append("name")
+    schemas["RulePatch"] = _patch_of([schemas[rule] for rule in RULES])
+    schemas["MeasureDocument"]["properties"]["measure"]["enum"] = [*CATALOGUE]
+    kinds = [ref(event_schemas.event_name(signal)) for signal in event_schemas.SIGNALS]
+    return {**schemas, "Event": {"oneOf": kinds, "title": "Event"}}
+
+
+def _patch_of(rules: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Any of the fields that rules have, or null for the default."""
+    fields: dict[str, Any] = {}
+    for rule in rules:
+        for name, schema in rule["properties"].items():
+            forms = fields.setdefault(name, [{"type": "null"}])
+            forms += [form for form in schema.get("anyOf", [schema]) if form not in forms]
     return {
-        **schemas,
-        "Event": {"oneOf": [ref(_event_name(signal)) for signal in signals], "title": "Event"},
-        **{_event_name(signal): _event(signal) for signal in signals},
-    }
-
-
-def _event_name(signal: Signal) -> str:
-    return f"{signal.capitalize()}Event"
-
-
-def _event(signal: Signal) -> dict[str, Any]:
-    data = cloudevents.data_of(signal)
-    text = {"type": "string"}
-    return {
+        "title": "RulePatch",
+        "description": "Any of the fields that a rule of the kind has; null stands for the default.",
         "type": "object",
-        "title": f"CloudEvent {cloudevents.type_of(signal)}",
-        "required": ["specversion", "type", "source", "id", "subject", "time", "data"],
-        "properties": {
-            "specversion": {"const": "1.0"},
-            "type": {"const": cloudevents.type_of(signal)},
-            "source": {**text, "description": "Who sends it. `source` and `id` together identify the event."},
-            "id": text,
-            "subject": {**text, "description": "The account id."},
-            "time": {**text, "format": "date-time"},
-            "data": ref(data.__name__),
-            "backfill": {"type": "boolean", "default": False, "description": "Loaded history, told to nobody."},
-        },
+        "properties": {name: {"anyOf": forms} for name, forms in fields.items()},
+        "additionalProperties": False,
     }

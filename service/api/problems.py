@@ -76,9 +76,17 @@ def answer(
     request_id: str = "",
 ) -> Response:
     """A problem as a response."""
-    title = _TITLES.get(status) or HTTPStatus(status).phrase
-    problem = Problem("about:blank", title, status, detail, list(errors), request_id)
-    return Response(msgspec.json.encode(problem), status, headers, MEDIA_TYPE)
+    return Response(problem_bytes(status, detail, errors, request_id), status, headers, MEDIA_TYPE)
+
+
+def problem_bytes(status: int, detail: str, errors: Sequence[FieldError] = (), request_id: str = "") -> bytes:
+    """A problem as JSON text."""
+    return msgspec.json.encode(Problem("about:blank", title_of(status), status, detail, list(errors), request_id))
+
+
+def title_of(status: int) -> str:
+    """What RFC 9110 calls a status."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def path_of(location: Sequence[object]) -> str:

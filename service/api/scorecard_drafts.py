@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from scoring.differences import differences
@@ -13,6 +13,7 @@ from scoring.preview import draft
 from service.api.auth import READ, WRITE
 from service.api.bodies import JsonObject
 from service.api.deps import Api
+from service.api.load import allow
 from service.api.openapi import answers, ref, takes
 from service.api.preview_document import Preview, document
 from service.api.problems import FieldError
@@ -23,6 +24,8 @@ from service.scorecards import all_warnings, in_force
 router = APIRouter(prefix="/v1/scorecards", tags=["scorecards"])
 _DRAFT = takes(ref("ScorecardDocument"), EXAMPLE)
 _encoder = msgspec.json.Encoder()
+LONGEST_PREVIEW = 300.0
+"""Seconds: a hundred thousand accounts take longer than other requests may."""
 
 
 class Validation(BaseModel):
@@ -78,6 +81,7 @@ async def diff_scorecard(body: JsonObject, api: Api) -> Differences:
     openapi_extra=_DRAFT,
 )
 async def preview_scorecard(
+    request: Request,
     body: JsonObject,
     api: Api,
     accounts: Annotated[
@@ -88,6 +92,7 @@ async def preview_scorecard(
 
     Takes about a second for 5,000 accounts.
     """
+    allow(request, LONGEST_PREVIEW)
     checked = parse(body, api.settings.retention_days)
     async with api.reads.connect() as connection:
         planned = draft(checked, await api.policies.recent(connection))

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.api.app import create_app
+from service.api.protocol import BoundedProtocol
 from service.listening import listen_on
 from service.probes import serve_probes
 from service.publishing import Publisher
@@ -27,7 +28,7 @@ _BACKLOG = 2048
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then let requests under way end. Raises `HealthError` if the port can't be had."""
     listening = listen(settings)
-    engine = create_engine(settings, "api")
+    engine = create_engine(settings, "api", longest_statement=settings.http_timeout_seconds)
     try:
         app = create_app(settings, engine, Publisher(settings), lambda: datetime.now(UTC))
         host, port = listening.getsockname()[:2]
@@ -44,14 +45,14 @@ async def run(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> No
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            proxy_headers=False,  # the application reads them, of the proxies that it trusts
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

@@ -43,12 +43,18 @@ _PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
 
 
 def create_engine(
-    settings: Settings, application: str, *, by_key: bool = False, planned_anew: bool = False
+    settings: Settings,
+    application: str,
+    *,
+    by_key: bool = False,
+    planned_anew: bool = False,
+    longest_statement: float | None = None,
 ) -> AsyncEngine:
     """An engine whose connections show up in pg_stat_activity as `account-health <application>`.
 
     With `by_key` rows are found through indexes only: for those that write batches of accounts. With `planned_anew`
-    every statement is planned for its values: for those that take from a queue.
+    every statement is planned for its values: for those that take from a queue. Postgres gives up statements that take
+    more than `longest_statement` seconds: for those whom nobody waits for any longer then.
     READ COMMITTED is enough: writers lock the rows they read, in sorted order, and progress is compare-and-set.
     """
     url = settings.database_url.get_secret_value()
@@ -69,6 +75,7 @@ def create_engine(
                 "jit": "off",
                 **(_BY_KEY if by_key else {}),
                 **(_PLANNED_ANEW if planned_anew else {}),
+                **({"statement_timeout": str(round(longest_statement * 1000))} if longest_statement else {}),
             },
         },
     )

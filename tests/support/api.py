@@ -174,7 +174,7 @@ async def running(
     settings: Settings, key: str = "", publisher: Publisher | None = None, clock: Clock | None = None
 ) -> AsyncIterator[Api]:
     """The API over a database, and over Kafka if `publisher` is a real one."""
-    engine = create_engine(settings, "api")
+    engine = create_engine(settings, "api", longest_statement=settings.http_timeout_seconds)
     clock = clock or Clock()
     recorder = Recorder()
     app = create_app(settings, engine, publisher or recorder, clock)

@@ -35,6 +35,11 @@ def verified(asked: Sequence[Asked]) -> list[dict[str, Any]]:
     return list(answer_of(FOLDER / "verify.cjs", given))
 
 
+def asyncapi_problems(document: str) -> list[dict[str, Any]]:
+    """What AsyncAPI's parser has to say about a document: `severity` (0 is an error), `code`, `message`, `path`."""
+    return list(answer_of(FOLDER / "asyncapi.cjs", json.loads(document)))
+
+
 def answer_of(program: Path, given: object) -> Any:
     """What a program prints, as JSON, to JSON that it is given. Beside it is the package.json of what it imports."""
     installed = _installed(program)

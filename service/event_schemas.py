@@ -1,0 +1,71 @@
+"""What events look like, as JSON Schema: made of the very types that decode them, so that it can't promise anything
+else. Whatever the schemas refuse is refused; what they can't say, as that a time isn't in the future, may be refused
+still.
+"""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import msgspec
+from msgspec import Struct
+
+from service import cloudevents
+from service.settings import Signal
+
+SIGNALS: tuple[Signal, ...] = get_args(Signal)
+EXAMPLES: dict[Signal, dict[str, Any]] = {
+    "usage": {"feature": "login", "user_id": "u-17"},
+    "ticket": {"ticket_id": "4711", "status": "open", "priority": "high", "created_at": "2026-01-31T08:12:00Z"},
+    "survey": {"survey": "nps", "response_id": "r-9", "respondent_id": "u-17", "score": 9},
+    "account": {"name": "Acme", "segment": "enterprise", "seats": 40, "arr": 120000, "renews_on": "2026-12-31"},
+}
+"""`data` of an event of each kind."""
+
+
+_MONEY = {
+    "type": ["number", "string"],
+    "minimum": 0,
+    "maximum": cloudevents.MOST_MONEY,
+    "pattern": r"^\s*[-+]?(?=_*\.?_*\d)[\d_]*(\.[\d_]*)?([eE][-+]?[\d_]+)?\s*$",
+    "description": 'A number, or its text: 1200 or "1200.50".',
+}
+"""Decimals are read from either; of themselves they would be described as text alone."""
+
+
+def event_name(signal: Signal) -> str:
+    """What the schema of a signal's events is called."""
+    return f"{signal.capitalize()}Event"
+
+
+def data_name(signal: Signal) -> str:
+    """What the schema of their `data` is called."""
+    return cloudevents.data_of(signal).__name__
+
+
+def example(signal: Signal) -> dict[str, Any]:
+    """A whole event."""
+    return {
+        "specversion": "1.0",
+        "type": cloudevents.type_of(signal),
+        "source": "https://app.example.com",
+        "id": "7f3a1c",
+        "subject": "acme",
+        "time": "2026-01-31T09:00:00Z",
+        "data": EXAMPLES[signal],
+    }
+
+
+def components(ref_template: str, more: Sequence[type[Struct]] = ()) -> dict[str, Any]:
+    """The schemas of events and their data, and of `more` structs, by name. `ref_template` holds `{name}`."""
+    envelopes = [cloudevents.envelope_of(signal) for signal in SIGNALS]
+    heads, schemas = msgspec.json.schema_components([*envelopes, *more], ref_template=ref_template)
+    for signal, head in zip(SIGNALS, heads, strict=False):
+        envelope = schemas.pop(head["$ref"].removeprefix(ref_template.format(name="")))
+        schemas[event_name(signal)] = _described(signal, envelope)
+    schemas[data_name("account")]["properties"]["arr"] = {"anyOf": [_MONEY, {"type": "null"}]}
+    return dict(schemas)
+
+
+def _described(signal: Signal, envelope: dict[str, Any]) -> dict[str, Any]:
+    properties = {**envelope["properties"], "type": {"const": cloudevents.type_of(signal)}}
+    return {**envelope, "title": event_name(signal), "properties": properties}

@@ -1,0 +1,207 @@
+"""What comes before there is a request: heads that don't come, never end, or aren't HTTP. Asked over a bare socket."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+
+import pytest
+from fastapi import FastAPI, Response
+
+from service.api import protocol
+from tests.support.api import Api, serving
+from tests.support.service import settings_for
+
+pytestmark = pytest.mark.anyio
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def connect(api: Api) -> Streams:
+    host, port = api.url.removeprefix("http://").split(":")
+    return await asyncio.open_connection(host, int(port))
+
+
+async def all_of(streams: Streams, seconds: float = 5.0) -> bytes:
+    """Everything up to the end of the connection, which has to come."""
+    reader, writer = streams
+    try:
+        return await asyncio.wait_for(reader.read(-1), seconds)
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def exchange(api: Api, *parts: bytes) -> bytes:
+    streams = await connect(api)
+    with contextlib.suppress(ConnectionError):  # it may be refused before it is whole
+        for part in parts:
+            streams[1].write(part)
+            await streams[1].drain()
+    return await all_of(streams)
+
+
+def assert_refused(answer: bytes, status: int) -> None:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), answer[:200]
+    assert b"content-type: application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["status"], problem["type"]) == (status, "about:blank")
+    assert problem["title"]
+    assert problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00",  # TLS
+        b"nonsense\r\n\r\n",
+        b"GET /livez HTTP/9.9\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost : x\r\n\r\n",
+        b"GET /li\x00vez HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nX: a\x00b\r\n\r\n",
+        b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/events HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_refused_as_a_problem(api: Api, sent: bytes) -> None:
+    assert_refused(await exchange(api, sent), 400)
+    assert (await api.get("/livez", key=None)).status == 200
+
+
+async def test_heads_that_are_too_long(api: Api) -> None:
+    most = protocol.MOST_HEAD_BYTES
+    for parts in (
+        (b"GET /" + b"a" * (most + 1) + b" HTTP/1.1\r\n\r\n",),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * (most + 1) + b"\r\n\r\n",),
+        (b"GET / HTTP/1.1\r\n", *[b"X: aaaaaaaa\r\n" * 1000] * 8, b"\r\n"),
+        (b"GET / HTTP/1.1\r\nX: ", *[b"a" * 50_000] * 12),  # a line without an end
+        (b"GET /", *[b"a" * 50_000] * 12),
+    ):
+        assert_refused(await exchange(api, *parts), 431)
+
+
+async def test_a_long_head_within_bounds_is_taken(api: Api) -> None:
+    query = "x" * (protocol.MOST_HEAD_BYTES - 5_000)
+    assert (await api.get(f"/livez?{query}", key=None)).status == 200
+
+
+async def test_trailers_without_end_are_cut(api: Api) -> None:
+    head = f"POST /v1/alert-rules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key}\r\n".encode()
+    head += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    await exchange(api, head, *[b"X: aaaaaaaa\r\n" * 1000] * 10)
+
+
+async def test_a_head_that_doesn_t_come_in_time(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    for sent in (b"G", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nHost: x\r\n"):
+        assert_refused(await exchange(api, sent), 408)
+    assert await exchange(api) == b"", "who says nothing is told nothing"
+
+
+async def test_a_head_that_trickles_is_not_waited_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    for first in (b"", GET):  # on a new connection, and on one that was used
+        reader, writer = await connect(api)
+        if first:
+            writer.write(first)
+            await reader.readuntil(b"}")
+        ended = asyncio.create_task(reader.read(-1))
+        began = time.monotonic()
+        for byte in b"GET /" + b"a" * 100:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.05)
+            if ended.done():
+                break
+        assert time.monotonic() - began < 2, first
+        assert_refused(await ended, 408)
+        writer.close()
+
+
+async def test_connections_are_kept_and_used_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    reader, writer = await connect(api)
+    for pause in (0.0, 0.2, 0.4):
+        await asyncio.sleep(pause)
+        writer.write(GET)
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+    writer.write(GET * 3)
+    for _ in range(3):
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_a_body_shorter_or_longer_than_it_says(api: Api) -> None:
+    head = f"POST /v1/alert-rules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+    answer = await exchange(api, head.encode() + b"{}GARBAGE\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 422 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    chunked = head.replace("Content-Length: 2", "Transfer-Encoding: chunked").encode()
+    assert await exchange(api, chunked + b"2\r\n{}\r\nno length\r\n") == b""
+
+
+async def test_an_upgrade_is_not_made(api: Api) -> None:
+    head = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    reader, writer = await connect(api)
+    writer.write(head)
+    assert (await asyncio.wait_for(reader.readuntil(b"}"), 5)).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_a_body_that_was_answered_early_is_still_taken(api: Api) -> None:
+    """Clients read answers when they have sent all of a request: cut short before, they would never see this one."""
+    head = b"POST /v1/alert-rules HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    reader, writer = await connect(api)
+    writer.write(head)
+    assert b" 401 " in await reader.readline()
+    await reader.readuntil(b"}")
+    for _ in range(10):
+        writer.write(b"x" * 100_000)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+    writer.write(GET)
+    assert (await asyncio.wait_for(reader.readuntil(b"}"), 5)).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_a_body_that_was_answered_early_may_not_trickle(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    reader, writer = await connect(api)
+    writer.write(b"POST /v1/alert-rules HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+    ended = asyncio.create_task(reader.read(-1))
+    began = time.monotonic()
+    while not ended.done() and time.monotonic() - began < 5:
+        writer.write(b"x")
+        await asyncio.sleep(0.05)
+    assert time.monotonic() - began < 2
+    assert (await ended).count(b"HTTP/1.1") == 1
+    writer.close()
+
+
+async def test_an_answer_that_nobody_takes_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "TAKE_SECONDS", 0.3)
+    app = FastAPI()
+    whole = 50_000_000
+    app.add_api_route("/long", lambda: Response(b"x" * whole))
+    settings = settings_for("postgresql://unused", "127.0.0.1:1", "")
+    async with serving(app, settings) as url, asyncio.timeout(10):
+        host, port = url.removeprefix("http://").split(":")
+        loop = asyncio.get_running_loop()
+        with socket.socket() as caller:
+            caller.setblocking(False)
+            await loop.sock_connect(caller, (host, int(port)))
+            await loop.sock_sendall(caller, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.sleep(1.0)
+            taken = 0
+            with contextlib.suppress(ConnectionResetError):
+                while part := await loop.sock_recv(caller, 1_000_000):
+                    taken += len(part)
+            assert taken < whole
