@@ -45,7 +45,12 @@ def fields_of(signal: Signal) -> dict[str, Field]:
 
 
 def _kind_of(declared: Any) -> Kind:
-    described = inspect.type_info(declared)
+    described = _bare(inspect.type_info(declared))
     if isinstance(described, inspect.UnionType):
-        described = next(option for option in described.types if type(option) in _KINDS)
+        described = next(option for option in map(_bare, described.types) if type(option) in _KINDS)
     return _KINDS[type(described)]
+
+
+def _bare(described: inspect.Type) -> inspect.Type:
+    """The type without what is only said about it."""
+    return described.type if isinstance(described, inspect.Metadata) else described
