@@ -73,9 +73,13 @@ format: $(STAMP) ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock:            ## renew requirements.lock from pyproject.toml (needs uv)
-	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
-	  --no-emit-find-links --no-emit-index-url --quiet --upgrade pyproject.toml -o requirements.lock
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-find-links --no-emit-index-url --quiet
+
+lock:            ## renew requirements.lock, and the image's, from pyproject.toml (needs uv)
+	$(LOCK) --all-extras --upgrade pyproject.toml -o requirements.lock
+	$(LOCK) --extra otel --no-annotate -c requirements.lock pyproject.toml -o deploy/requirements.lock
+	echo 'hatchling>=1.27' | $(LOCK) --no-annotate - -o deploy/build.lock
 
 clean:           ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
