@@ -30,8 +30,8 @@ async def reader(portfolio: Portfolio) -> AsyncIterator[Any]:
     parts = urlsplit(portfolio.database_url)
     name = f"manual_{parts.path.rsplit('_', 1)[-1]}"
     engine = create_engine(settings, "test")
-    async with engine.begin() as connection:
-        made = await readers.create(connection, name, None)
+    async with engine.begin() as owner:
+        made = await readers.create(owner, name, None)
     connection = await asyncpg.connect(
         parts._replace(netloc=f"{name}:{made.password}@{parts.hostname}:{parts.port}").geturl()
     )
@@ -46,7 +46,7 @@ async def reader(portfolio: Portfolio) -> AsyncIterator[Any]:
 async def test_every_query_finds_something(query: str, portfolio: Portfolio, reader: Any) -> None:
     owner = await asyncpg.connect(portfolio.database_url)
     await owner.execute("UPDATE accounts SET arr = 1000")
-    (some_account,) = await owner.fetchrow("SELECT min(account_id) FROM accounts")
+    some_account = str(await owner.fetchval("SELECT min(account_id) FROM accounts"))
     await owner.close()
     week_ago = f"timestamptz '{portfolio.now - timedelta(days=7)}'"
     query = query.replace("$__timeFrom()", week_ago).replace("$__timeTo()", f"timestamptz '{portfolio.now}'")
