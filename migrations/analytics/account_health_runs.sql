@@ -1,12 +1,12 @@
 -- The band that counts: the one set by hand, the one that a score set by hand has on the scorecard, or the computed one.
--- As scoring/standing.py has it.
+-- As scoring/standing.py has it; a scorecard as it is stored always says where its bands begin.
 CREATE FUNCTION analytics.counting_band(computed_band text, override json, scorecard jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
         WHEN override ->> 'band' IS NOT NULL THEN override ->> 'band'
         WHEN override ->> 'score' IS NULL THEN computed_band
-        WHEN (override ->> 'score')::float8 >= coalesce((scorecard -> 'bands' ->> 'green')::float8, 70) THEN 'green'
-        WHEN (override ->> 'score')::float8 >= coalesce((scorecard -> 'bands' ->> 'yellow')::float8, 40) THEN 'yellow'
+        WHEN (override ->> 'score')::float8 >= (scorecard -> 'bands' ->> 'green')::float8 THEN 'green'
+        WHEN (override ->> 'score')::float8 >= (scorecard -> 'bands' ->> 'yellow')::float8 THEN 'yellow'
         ELSE 'red'
     END
 $$;
