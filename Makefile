@@ -8,7 +8,10 @@ STAMP  := $(VENV)/.installed
 SEED   ?= 1
 ROUNDS ?= 100
 
-.PHONY: help setup check test faults bench bench-ingest bench-reads bench-sweep bench-webhooks demo demo-reset format lock clean
+# Of `make fuzz-api`.
+EXAMPLES ?= 100
+
+.PHONY: help setup check test faults fuzz-api bench bench-ingest bench-reads bench-sweep bench-webhooks demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +38,9 @@ test: $(STAMP)   ## all tests, on a real PostgreSQL and a real Apache Kafka
 
 faults: $(STAMP) ## kill, pause and restart while events are folded, for as long as you like: SEED=1 ROUNDS=100
 	FAULTS_SEED=$(SEED) FAULTS_ROUNDS=$(ROUNDS) $(BIN)/pytest tests/faults/test_faults.py -o log_cli=true --log-cli-level=INFO
+
+fuzz-api: $(STAMP) ## requests made of the API's own description: EXAMPLES=100 SEED=1
+	@$(BIN)/python -m benchmarks.fuzz_api --examples $(EXAMPLES) --seed $(SEED)
 
 bench: bench-ingest bench-reads bench-sweep bench-webhooks ## all of them, an hour: BENCH='--write' keeps the results
 

@@ -9,17 +9,18 @@ from uuid import uuid4
 import msgspec
 from fastapi import APIRouter, Query, Response
 from msgspec import Meta
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from scoring.scorecards import Band
 from scoring.windows import to_micros
 from service import cloudevents
 from service.api.auth import READ, WRITE
 from service.api.bodies import JsonObject
+from service.api.days import Instant
 from service.api.deps import Api
 from service.api.openapi import ref, takes
 from service.api.pages import PageQuery, TokenText
-from service.api.paths import AccountId, printable
+from service.api.paths import AccountId, Printable
 from service.api.problems import FieldError, invalid, not_found
 from service.cloudevents import Decoded, InvalidEventError
 from service.evaluation import advance_accounts
@@ -32,7 +33,7 @@ router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 SOURCE = "/v1/accounts"
 """The `source` of the events that changes by HTTP become."""
 
-Words = list[Annotated[str, Field(max_length=200), AfterValidator(printable)]]
+Words = list[Annotated[str, Field(max_length=200), Printable()]]
 
 
 class Account(BaseModel):
@@ -75,7 +76,7 @@ class AccountQuery(PageQuery):
     owner: Words | None = None
     min_score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     max_score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
-    changed_since: AwareDatetime | None = Field(
+    changed_since: Instant | None = Field(
         None,
         description="Accounts that were evaluated at or after this instant, which every change leads to, "
         "and the turn of the day too.",

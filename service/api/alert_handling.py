@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AwareDatetime, Field
 
 from service import alert_handling
 from service.alert_handling import NotFiringError, NotOneRuleError
@@ -14,7 +14,7 @@ from service.api.auth import READ, WRITE
 from service.api.bodies import StrictModel, body_of
 from service.api.deps import Api
 from service.api.openapi import takes
-from service.api.paths import printable
+from service.api.paths import Printable
 from service.api.problems import FieldError, ProblemError, invalid, not_found
 from service.storage import alert_lists
 
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
 LONGEST_SNOOZE = timedelta(days=366)
 
-Person = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
+Person = Annotated[str, Field(min_length=1, max_length=200), Printable()]
 
 
 class Acknowledgement(StrictModel):

@@ -14,7 +14,7 @@ from service.api.bodies import JsonObject
 from service.api.deps import Api, Context
 from service.api.openapi import takes
 from service.api.problems import ProblemError, not_found
-from service.api.rule_documents import BODY, EXAMPLE, PATCH_BODY, parse_rule
+from service.api.rule_documents import BODY, EXAMPLE, PATCH_BODY, parse_rule, patched
 from service.ids import new_id
 from service.reevaluation import begin_for_rule
 from service.storage import rules
@@ -91,8 +91,8 @@ async def change_rule(rule_id: UUID, body: JsonObject, api: Api) -> ChangedAlert
     """What isn't given stays, null stands for the default."""
     async with api.reads.connect() as connection:
         stored = _found(await rules.get(connection, rule_id))
-    merged = {**stored["document"], **{name: stored[name] for name in ("name", "kind", "enabled")}, **body}
-    return await _save(api, rule_id, {name: value for name, value in merged.items() if value is not None}, is_new=False)
+    written = {**stored["document"], **{name: stored[name] for name in ("name", "kind", "enabled")}}
+    return await _save(api, rule_id, patched(written, body), is_new=False)
 
 
 @router.delete("/{rule_id}", status_code=204, summary="Delete an alert rule", dependencies=WRITE)

@@ -7,14 +7,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from msgspec import Meta
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.api.auth import READ
 from service.api.deps import Api
 from service.api.pages import PageQuery, TokenNumber, decode_token, encode_token
-from service.api.paths import LONGEST_ACCOUNT_ID, printable
+from service.api.paths import LONGEST_ACCOUNT_ID, Printable
 from service.api.problems import FieldError, invalid
 from service.storage import alert_lists
 from service.storage.alert_lists import BEGINNING, Filter, Mark
@@ -63,8 +63,8 @@ class AlertPage(BaseModel):
 class AlertQuery(PageQuery):
     """Which alerts."""
 
-    account_id: Annotated[str, AfterValidator(printable)] | None = Field(None, max_length=LONGEST_ACCOUNT_ID)
-    rule: Annotated[str, AfterValidator(printable)] | None = Field(
+    account_id: Annotated[str, Printable()] | None = Field(None, max_length=LONGEST_ACCOUNT_ID)
+    rule: Annotated[str, Printable()] | None = Field(
         None, max_length=200, description="A rule's id, or its name at the time."
     )
     state: State | None = None

@@ -6,14 +6,14 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from service.api.auth import ADMIN
 from service.api.bodies import StrictModel, body_of
 from service.api.deps import Api
 from service.api.openapi import takes
 from service.api.pages import PageQuery
-from service.api.paths import printable
+from service.api.paths import Printable
 from service.api.problems import FieldError, invalid, not_found
 from service.ids import new_id
 from service.keys import SCOPES, Scope, new_key
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/api-keys", tags=["operations"])
 class ApiKeyBody(StrictModel):
     """A key to be made."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
+    name: Annotated[str, Field(min_length=1, max_length=200), Printable()]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(SCOPES))]
     expires_at: AwareDatetime | None = None
 

@@ -42,7 +42,7 @@ from service.api.fast_health import FastHealth
 from service.api.known_keys import KnownKeys
 from service.api.load import Load
 from service.api.observing import Observing
-from service.api.openapi import DESCRIPTION, ERRORS, TAGS, DescribedAPI
+from service.api.openapi import DESCRIPTION, TAGS, DescribedAPI
 from service.api.paths import SlashesInSegments
 from service.api.rates import KeyRates, WrongKeys
 from service.policy import PolicyCache
@@ -87,7 +87,6 @@ def create_app(settings: Settings, engine: AsyncEngine, publisher: Publisher, cl
         version=version("account-health"),
         description=DESCRIPTION,
         openapi_tags=TAGS,
-        responses=ERRORS,
         docs_url=None,  # `service.api.docs`
         redoc_url=None,
         redirect_slashes=False,

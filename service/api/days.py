@@ -1,15 +1,17 @@
 """Days in queries: ranges of them, and what to say where there is nothing to tell."""
 
+import re
 from datetime import date, timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from scoring.past import Past
 from scoring.windows import from_day, to_day, to_day_text
 from service.api.problems import FieldError, ProblemError, invalid
 
 MOST_DAYS = 400
+_BEGINS_WITH_A_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def _calendar_day(written: object) -> object:
@@ -18,6 +20,16 @@ def _calendar_day(written: object) -> object:
 
 CalendarDay = Annotated[date, BeforeValidator(_calendar_day)]
 """A day, written as YYYY-MM-DD. Alone, pydantic would take a count of seconds for one, too."""
+
+
+def _written_instant(written: object) -> object:
+    if isinstance(written, str) and not _BEGINS_WITH_A_DAY.match(written):
+        raise ValueError("must be a date and a time with an offset, as 2026-01-31T09:00:00Z")
+    return written
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_instant)]
+"""A moment in a query, written as RFC 3339 has it: pydantic would take a count of seconds for one, too."""
 
 
 def not_after(field: str, day: date, today: date, remedy: str) -> None:

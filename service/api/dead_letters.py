@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api.auth import READ, WRITE
+from service.api.days import Instant
 from service.api.deps import Api
 from service.api.pages import PageQuery, TokenNumber
-from service.api.paths import LONGEST_ACCOUNT_ID, printable
+from service.api.paths import LONGEST_ACCOUNT_ID, Printable
 from service.api.problems import RETRY_AFTER, ProblemError, not_found
 from service.dead_letters import replay, why_not
 from service.publishing import NotPublishedError, RecordTooLargeError
@@ -64,12 +65,10 @@ class DeadLetterQuery(PageQuery):
     """Which dead letters. Pages are small, as records may be large."""
 
     page_size: int = Field(20, ge=1, le=100, description="How many items a page has at most.")
-    topic: Annotated[str, AfterValidator(printable)] | None = Field(None, max_length=249)
-    account_id: Annotated[str, AfterValidator(printable)] | None = Field(None, max_length=LONGEST_ACCOUNT_ID)
-    reason: Annotated[str, AfterValidator(printable)] | None = Field(
-        None, max_length=200, description="A part of the reason."
-    )
-    since: AwareDatetime | None = Field(None, description="Refused then or later.")
+    topic: Annotated[str, Printable()] | None = Field(None, max_length=249)
+    account_id: Annotated[str, Printable()] | None = Field(None, max_length=LONGEST_ACCOUNT_ID)
+    reason: Annotated[str, Printable()] | None = Field(None, max_length=200, description="A part of the reason.")
+    since: Instant | None = Field(None, description="Refused then or later.")
     replayed: bool | None = Field(None, description="Whether it was published again.")
 
     @property
@@ -80,7 +79,7 @@ class DeadLetterQuery(PageQuery):
 
 
 _SAME = RefusedRecord.model_fields.keys() - {"key", "value", "headers"}
-LetterId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+LetterId = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[1])]
 
 
 @router.get("", summary="List dead letters", dependencies=READ)

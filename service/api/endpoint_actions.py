@@ -95,7 +95,7 @@ async def send_test(endpoint_id: UUID, api: Api) -> TestDelivery:
     "/{endpoint_id}/recover",
     summary="Send again what failed",
     dependencies=WRITE,
-    openapi_extra=takes(Recovery, {"since": "2030-01-31T00:00:00Z", "dry_run": True}),
+    openapi_extra=takes(Recovery, {"since": "2026-01-31T00:00:00Z", "dry_run": True}),
 )
 async def recover(endpoint_id: UUID, body: Annotated[Recovery, Depends(body_of(Recovery))], api: Api) -> Recovered:
     """All deliveries that failed are due again, the oldest first, at half the endpoint's rate limit or 10 a second.

@@ -6,7 +6,7 @@ import msgspec
 from pydantic import AfterValidator, Field
 
 from service.api.bodies import StrictModel
-from service.api.paths import printable
+from service.api.paths import Printable
 from service.api.problems import FieldError, invalid
 from service.delivery.destinations import check_destination, check_headers
 from service.delivery.targets import TARGETS, target_of
@@ -24,7 +24,7 @@ EventType = Literal[
     "health.digest",
 ]
 Words = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]],
+    list[Annotated[str, Field(min_length=1, max_length=200), Printable()]],
     Field(min_length=1, max_length=200),
 ]
 
@@ -40,8 +40,8 @@ def _known_target(target: str) -> str:
 class _Settings(StrictModel):
     """What an endpoint may be given. In the filters null takes all; else an alert has to match each of them."""
 
-    target: Annotated[str, AfterValidator(_known_target)] = "standard"
-    description: Annotated[str, Field(max_length=1000), AfterValidator(printable)] = ""
+    target: Annotated[str, AfterValidator(_known_target), Field(json_schema_extra={"enum": [*TARGETS]})] = "standard"
+    description: Annotated[str, Field(max_length=1000), Printable()] = ""
     enabled: bool = True
     headers: dict[str, str] | None = Field(None, description="Additional request headers. They are kept encrypted.")
     options: dict[str, Any] | None = Field(
@@ -55,7 +55,7 @@ class _Settings(StrictModel):
     owners: Words | None = None
     ordered: bool = Field(False, description="Send an account's alerts strictly one after the other.")
     rate_limit: float | None = Field(
-        None, gt=0, le=1000, description="How many messages a second it is sent at most; null is no limit."
+        None, ge=1e-5, le=1000, description="How many messages a second it is sent at most; null is no limit."
     )
 
 

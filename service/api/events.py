@@ -87,10 +87,10 @@ def _split(raw: bytes) -> list[Raw]:
 def _record(at: str, event: bytes, taken_at: int, api: Context, backfill: bool) -> Record:
     longest = api.settings.max_record_bytes
     try:
-        if backfill:
-            event = msgspec.json.encode({**msgspec.json.decode(event, type=dict[str, Any]), "backfill": True})
         signal = signal_of(_peek.decode(event).type)
         subject = decode_structured(signal, event, taken_at).event.account_id
+        if backfill:
+            event = msgspec.json.encode({**msgspec.json.decode(event), "backfill": True})
     except InvalidEventError as error:
         raise invalid(FieldError(f"{at}.{error.field}".lstrip("."), error.message)) from None
     except UNDECODABLE as error:

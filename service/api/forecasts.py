@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from scoring.policy import Policy
 from scoring.scorecards import Band
@@ -16,7 +16,7 @@ from service.api.accounts import Words
 from service.api.auth import READ
 from service.api.deps import Api
 from service.api.pages import PageQuery, TokenText, encode_token
-from service.api.paths import printable
+from service.api.paths import Printable
 from service.api.problems import FieldError, invalid
 from service.forecast_lists import Upcoming
 from service.storage.account_filters import Filter
@@ -58,9 +58,7 @@ class ForecastQuery(PageQuery):
     """Which forecasts. A filter of accounts may be repeated; one of its values has to match."""
 
     days: int = Field(14, ge=1, le=365, description="How many days to look ahead: HEALTH_FORECAST_DAYS at most.")
-    rule: Annotated[str, AfterValidator(printable)] | None = Field(
-        None, max_length=200, description="A rule's id, or its name."
-    )
+    rule: Annotated[str, Printable()] | None = Field(None, max_length=200, description="A rule's id, or its name.")
     segment: Words | None = None
     stage: Words | None = None
     owner: Words | None = None

@@ -4,6 +4,7 @@ Bodies that the scoring core or the event decoder checks are described from thos
 documentation can't promise anything else.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,12 +12,14 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from scoring.documents import ScorecardDocument
+from scoring.measures import CATALOGUE
 from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
 from service import event_schemas
 from service.api.health_document import Health
 from service.api.history_documents import History, Why
+from service.api.openapi_answers import describe_answers
 from service.api.preview_document import Preview
-from service.api.problems import MEDIA_TYPE, Problem
+from service.api.problems import Problem
 
 DESCRIPTION = """
 A live health score for every customer account: how it stands **right now**, why, and an alert when that changes.
@@ -63,9 +66,12 @@ class DescribedAPI(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
-        document = super().openapi()
-        document["components"]["schemas"].update(_components())
-        return document
+        if self.openapi_schema is None:
+            document = super().openapi()
+            document["components"]["schemas"].update(_components())
+            describe_answers(document)
+        assert self.openapi_schema is not None
+        return self.openapi_schema
 
 
 def ref(name: str) -> dict[str, str]:
@@ -76,15 +82,6 @@ def ref(name: str) -> dict[str, str]:
 def answers(model: type[Struct]) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that encodes its own answer."""
     return {200: {"description": "OK", "content": {"application/json": {"schema": ref(model.__name__)}}}}
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"description": description, "content": {MEDIA_TYPE: {"schema": ref("Problem")}}}
-    for status, description in {
-        "4XX": "The request is at fault; `detail` and `errors` say how.",
-        "5XX": "The service or something behind it is; with `Retry-After` it is worth trying again.",
-    }.items()
-}
 
 
 def takes(schema: dict[str, Any] | type[BaseModel], example: object, *more: str) -> dict[str, Any]:
@@ -100,5 +97,23 @@ def _components() -> dict[str, Any]:
     for rule in RULES:
         schemas[rule]["properties"].update(_RULE_HEAD)
         schemas[rule]["required"].append("name")
+    schemas["RulePatch"] = _patch_of([schemas[rule] for rule in RULES])
+    schemas["MeasureDocument"]["properties"]["measure"]["enum"] = [*CATALOGUE]
     kinds = [ref(event_schemas.event_name(signal)) for signal in event_schemas.SIGNALS]
     return {**schemas, "Event": {"oneOf": kinds, "title": "Event"}}
+
+
+def _patch_of(rules: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Any of the fields that rules have, or null for the default."""
+    fields: dict[str, Any] = {}
+    for rule in rules:
+        for name, schema in rule["properties"].items():
+            forms = fields.setdefault(name, [{"type": "null"}])
+            forms += [form for form in schema.get("anyOf", [schema]) if form not in forms]
+    return {
+        "title": "RulePatch",
+        "description": "Any of the fields that a rule of the kind has; null stands for the default.",
+        "type": "object",
+        "properties": {name: {"anyOf": forms} for name, forms in fields.items()},
+        "additionalProperties": False,
+    }

@@ -16,7 +16,7 @@ from service.api.auth import WRITE
 from service.api.bodies import StrictModel, body_of
 from service.api.deps import Api, Context
 from service.api.openapi import takes
-from service.api.paths import AccountId, printable
+from service.api.paths import AccountId, Printable
 from service.api.problems import FieldError, invalid, not_found
 from service.evaluation import advance_accounts
 from service.standings import decode_override
@@ -44,8 +44,8 @@ class OverrideBody(StrictModel):
 
     score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     band: KnownBand | None = Field(None, description="By default that of the score, by the account's scorecard.")
-    reason: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(printable)]
-    author: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
+    reason: Annotated[str, Field(min_length=1, max_length=1000), Printable()]
+    author: Annotated[str, Field(min_length=1, max_length=200), Printable()]
     expires_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = Field(
         None, description="When it ends; without, it stays until it is deleted."
     )

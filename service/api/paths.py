@@ -5,14 +5,16 @@ once more, with another character in the place of an encoded slash: a lone surro
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import Path
-from pydantic import AfterValidator
+from pydantic import AfterValidator, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service import printable
 from service.api import problems
 
 _SLASH = "\udc2f"
@@ -30,8 +32,19 @@ class _AccountConvertor(StringConvertor):
 register_url_convertor("account", _AccountConvertor())
 
 
-def printable(text: str) -> str:
-    """A validator for text that goes to the database: no control characters, no NUL."""
+class Printable(AfterValidator):
+    """An annotation of text that goes to the database: no control characters, no NUL."""
+
+    def __init__(self) -> None:
+        """It is always the same."""
+        super().__init__(_printable)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Say so where the API is described."""
+        return {**handler(core), **printable.SCHEMA}
+
+
+def _printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("must be printable characters")
     return text
@@ -42,7 +55,7 @@ AccountId = Annotated[
     Path(
         min_length=1, max_length=LONGEST_ACCOUNT_ID, description="Percent-encode it, `/` as `%2F`.", examples=["acme"]
     ),
-    AfterValidator(printable),
+    Printable(),
 ]
 
 

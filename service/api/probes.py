@@ -1,6 +1,6 @@
 """What machines ask: is it alive, is it ready, what does it measure."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import REGISTRY
@@ -53,7 +53,18 @@ async def readyz(api: Api) -> Ready:
     return Ready()
 
 
-@router.get("/metrics", summary="Metrics for Prometheus", dependencies=READ)
+_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "In the format that `Accept` asks for: Prometheus's text, or OpenMetrics.",
+        "content": {
+            media_type: {"schema": {"type": "string"}, "example": "# HELP health_alerts_total Alerts written\n"}
+            for media_type in ("text/plain", "application/openmetrics-text")
+        },
+    }
+}
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", dependencies=READ, response_class=Response, responses=_TEXT)
 async def metrics(request: Request) -> Response:
     """Prometheus sends a key as it is configured: `authorization: {type: Bearer, credentials_file: …}`."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))

@@ -81,8 +81,12 @@ def answer(
 
 def problem_bytes(status: int, detail: str, errors: Sequence[FieldError] = (), request_id: str = "") -> bytes:
     """A problem as JSON text."""
-    title = _TITLES.get(status) or HTTPStatus(status).phrase
-    return msgspec.json.encode(Problem("about:blank", title, status, detail, list(errors), request_id))
+    return msgspec.json.encode(Problem("about:blank", title_of(status), status, detail, list(errors), request_id))
+
+
+def title_of(status: int) -> str:
+    """What RFC 9110 calls a status."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def path_of(location: Sequence[object]) -> str:

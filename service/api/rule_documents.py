@@ -1,6 +1,6 @@
 """An alert rule as people write it, and as it is stored."""
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct
@@ -12,7 +12,7 @@ from service.api.openapi import RULES, ref
 from service.api.problems import FieldError, invalid
 
 BODY: dict[str, Any] = {"oneOf": [ref(rule) for rule in RULES]}
-PATCH_BODY: dict[str, Any] = {"type": "object", "description": "Any of the fields that a rule of the kind has."}
+PATCH_BODY: dict[str, Any] = ref("RulePatch")
 EXAMPLE = {
     "name": "At risk",
     "kind": "score",
@@ -22,6 +22,9 @@ EXAMPLE = {
     "for_seconds": 3600,
     "segments": ["enterprise"],
 }
+
+
+_FIELDS = {"name", "enabled", "kind"}.union(*(rule.__struct_fields__ for rule in get_args(Condition)))
 
 
 class _Head(Struct):
@@ -45,6 +48,13 @@ def parse_rule(body: dict[str, Any]) -> dict[str, Any]:
         raise invalid(*(FieldError(problem.field, problem.message) for problem in problems))
     document = msgspec.to_builtins(condition)
     return {"name": head.name, "kind": document.pop("kind"), "enabled": head.enabled, "document": document}
+
+
+def patched(stored: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """A rule as people write it, changed; null stands for the default. 422 names fields that no rule has."""
+    if unknown := patch.keys() - _FIELDS:
+        raise invalid(*(FieldError(name[:100], "is no field of a rule") for name in sorted(unknown)))
+    return {name: value for name, value in {**stored, **patch}.items() if value is not None}
 
 
 def _convert(value: dict[str, Any], form: Any) -> Any:

@@ -11,6 +11,9 @@ from service.rates import Rate
 BURST_SECONDS = 1.0
 """So much of a rate may come at once, or a single message where that is less than one."""
 
+_LONGEST_SECONDS = 366 * 86_400.0
+"""What one batch makes an endpoint wait, at most: the slowest rates that there are would lead past the end of time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -26,7 +29,7 @@ class Pace:
 
     def after(self, sent: int, now: datetime) -> datetime:
         """By when all is paid for once `sent` messages have begun at `now`."""
-        return self._paid(now) + timedelta(seconds=sent / self.rate)
+        return self._paid(now) + timedelta(seconds=min(sent / self.rate, _LONGEST_SECONDS))
 
     def _paid(self, now: datetime) -> datetime:
         return now if self.paid_until is None else max(self.paid_until, now)
