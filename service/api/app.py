@@ -17,6 +17,7 @@ from service.api import (
     alert_rules,
     alerts,
     api_keys,
+    asyncapi,
     dead_letters,
     deliveries,
     docs,
@@ -73,6 +74,7 @@ ROUTERS = (
     api_keys.router,
     probes.router,
     docs.router,
+    asyncapi.router,
 )
 """In the order in which paths are tried, the busiest first."""
 

@@ -3,6 +3,7 @@
 import typer
 
 from service.commands import (
+    asyncapi,
     database,
     dead_letters,
     demo,
@@ -31,6 +32,7 @@ for module in (
     processes,
     database,
     topics,
+    asyncapi,
     load,
     scorecards,
     reevaluations,

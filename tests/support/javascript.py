@@ -1,4 +1,6 @@
-"""The JavaScript libraries that receivers verify webhooks with: installed once with npm, kept in the tests' cache."""
+"""JavaScript libraries that receivers verify webhooks with, and AsyncAPI's parser: installed once with npm, kept in the
+tests' cache.
+"""
 
 import base64
 import fcntl
@@ -31,20 +33,23 @@ def what_is_missing() -> str | None:
 def verified(asked: Sequence[Asked]) -> list[dict[str, Any]]:
     """For each message, by library, the payload that it verified; None where it refused."""
     given = [{**each._asdict(), "body": base64.b64encode(each.body).decode()} for each in asked]
-    folder = _installed()
-    result = subprocess.run(
-        ["node", str(folder / "verify.cjs")],
-        input=json.dumps(given).encode(),
-        capture_output=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    return _answer("verify.cjs", json.dumps(given))
+
+
+def asyncapi_problems(document: str) -> list[dict[str, Any]]:
+    """What AsyncAPI's parser has to say about a document: `severity` (0 is an error), `code`, `message`, `path`."""
+    return _answer("asyncapi.cjs", document)
+
+
+def _answer(program: str, asked: str) -> list[dict[str, Any]]:
+    command = ["node", str(_installed() / program)]
+    result = subprocess.run(command, input=asked.encode(), capture_output=True, timeout=SECONDS, check=False)
     assert result.returncode == 0, result.stderr.decode()
     return list(json.loads(result.stdout))
 
 
 def _installed() -> Path:
-    """A folder with the libraries, and the program beside them. Safe to call from several processes at once."""
+    """A folder with the libraries, and the programs beside them. Safe to call from several processes at once."""
     wanted = (FOLDER / "package.json").read_bytes()
     cache = Path(os.environ.get("HEALTH_TEST_CACHE") or Path.home() / ".cache" / "account-health").resolve()
     folder = cache / "javascript"
@@ -56,7 +61,8 @@ def _installed() -> Path:
             (folder / "package.json").write_bytes(wanted)
             _install(folder)
             done.write_bytes(wanted)
-        shutil.copy(FOLDER / "verify.cjs", folder)
+        for program in FOLDER.glob("*.cjs"):
+            shutil.copy(program, folder)
     return folder
 
 

@@ -1,0 +1,31 @@
+"""`account-health asyncapi`: what goes through Kafka, described."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+import typer
+
+from service.settings import load_settings
+
+
+class Form(StrEnum):
+    """How to write it."""
+
+    YAML = "yaml"
+    JSON = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(asyncapi)
+
+
+def asyncapi(form: Annotated[Form, typer.Option("--format", help="How to write it.")] = Form.YAML) -> None:
+    """Print the AsyncAPI document of the topics, under the names that the settings give them."""
+    # Here, as it takes a second: the API describes the service.
+    from service.api.asyncapi import document
+
+    described = document(load_settings())
+    write = msgspec.yaml.encode if form is Form.YAML else msgspec.json.encode
+    typer.echo(write(described).decode().rstrip("\n"))

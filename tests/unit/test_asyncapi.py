@@ -1,0 +1,126 @@
+"""The AsyncAPI document tells of every topic, and its examples are what is taken and sent."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import jsonschema
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from consumers.decode import Refused, decode
+from service.api.asyncapi import document
+from service.commands.tree import app
+from service.dead_letters import relayed_forms
+from service.delivery.records import record_of
+from service.delivery.targets import target_of
+from service.delivery.targets.message import Message, NoOptions
+from service.event_schemas import SIGNALS
+from service.settings import Settings
+from service.storage.dead_letter_lists import DeadLetter
+from service.topics import dead_letter_topic
+from tests.support.messages import AT, ID, digest, message
+
+SETTINGS = Settings(_env_file=None, topic_usage="shop.usage")
+DOCUMENT = document(SETTINGS)
+MESSAGES = DOCUMENT["components"]["messages"]
+
+
+def validated(schema: dict[str, Any], value: Any) -> None:
+    """Fails unless a value keeps to one of the document's schemas."""
+    whole = {**schema, "components": DOCUMENT["components"]}
+    jsonschema.Draft7Validator(whole, format_checker=jsonschema.FormatChecker()).validate(value)
+
+
+class Record:
+    """A record, as consumers get it."""
+
+    def __init__(self, value: bytes, headers: dict[str, str]) -> None:
+        self.value = value
+        self.headers = [(name, text.encode()) for name, text in headers.items()]
+        self.timestamp = round(AT.timestamp() * 1000)
+
+
+def test_every_topic_is_told_under_its_name() -> None:
+    addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
+    topics = set(SETTINGS.topics.values())
+    assert "shop.usage" in topics
+    assert addresses == topics | {dead_letter_topic(topic) for topic in topics} | {None}
+    actions = {
+        operation["channel"]["$ref"].rpartition("/")[2]: operation["action"]
+        for operation in DOCUMENT["operations"].values()
+    }
+    assert actions.keys() == DOCUMENT["channels"].keys()
+    assert {name for name, action in actions.items() if action == "receive"} == {
+        f"{signal}Events" for signal in SIGNALS
+    }
+
+
+def test_no_address_and_no_secret_of_the_installation_is_told() -> None:
+    told = json.dumps(document(Settings(_env_file=None, kafka_bootstrap_servers="kafka-7.internal:9092")))
+    assert "internal" not in told
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_examples_keep_to_their_schemas(name: str) -> None:
+    described = MESSAGES[name]
+    for example in described.get("examples", []):
+        validated(described["payload"], example["payload"])
+        if "headers" in example:
+            validated(described["headers"], example["headers"])
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_examples_of_events_are_taken_by_consumers(signal: Any) -> None:
+    channel = DOCUMENT["channels"][f"{signal}Events"]
+    taken = 0
+    for name in channel["messages"]:
+        for example in MESSAGES[name]["examples"]:
+            record: Any = Record(json.dumps(example["payload"]).encode(), example.get("headers", {}))
+            decoded = decode(signal, record, SETTINGS.max_record_bytes)
+            assert not isinstance(decoded, Refused), decoded
+            taken += 1
+    assert taken == 2
+
+
+@pytest.mark.parametrize("sent", [message(), message("health.band.changed"), digest("backfill")])
+def test_alerts_are_sent_as_they_are_told(sent: Message) -> None:
+    target = target_of("kafka")
+    record = record_of("kafka:alerts", sent, target.build(sent, NoOptions()))
+    described = MESSAGES["AlertRecord"]
+    assert record.value is not None
+    validated(described["payload"], json.loads(record.value))
+    validated(described["headers"], {name: value.decode() for name, value in record.headers})
+    validated(described["bindings"]["kafka"]["key"], None if record.key is None else record.key.decode())
+
+
+def test_dead_letters_carry_the_headers_that_are_told() -> None:
+    letter = DeadLetter(
+        id=1,
+        topic="usage-events",
+        partition=0,
+        offset=7,
+        account_id=None,
+        reason="value: the record has none",
+        key=None,
+        value=b"x",
+        headers=[],
+        recorded_at=AT,
+        created_at=AT,
+        replayed_at=None,
+        relayed_at=None,
+    )
+    for form in relayed_forms(letter):
+        headers = {name: value.decode() for name, value in form.headers}
+        validated(MESSAGES["DeadLetter"]["headers"], headers)
+        assert headers.keys() <= MESSAGES["DeadLetter"]["headers"]["properties"].keys()
+
+
+def test_the_command_prints_the_same_as_yaml_and_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEALTH_TOPIC_USAGE", "shop.usage")
+    for options, read in (([], yaml.safe_load), (["--format", "json"], json.loads)):
+        result = CliRunner().invoke(app, ["asyncapi", *options])
+        assert result.exit_code == 0
+        assert read(result.stdout) == DOCUMENT
+    assert isinstance(ID, UUID)
