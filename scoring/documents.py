@@ -17,7 +17,8 @@ PRIORITIES = ("low", "normal", "high", "urgent")
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$(?!\n)")]
 Score = Annotated[float, Meta(ge=0, le=100)]
 Measured = Annotated[float, Meta(ge=-1e15, le=1e15)]
-Word = Annotated[str, Meta(min_length=1, max_length=200)]
+# No database takes a NUL in text.
+Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class Problem(Struct, frozen=True):

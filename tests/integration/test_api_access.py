@@ -1,67 +1,30 @@
-"""Who gets in: every route but the probes and the documentation wants a key, of the scope it needs."""
+"""Who gets in: keys, what they open, and how long they do. `test_api_walk` tries them on every route."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
-from fastapi.routing import APIRoute
 from sqlalchemy import select, update
 from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api import known_keys
-from service.api.app import ROUTERS
 from service.api.known_keys import KnownKeys
 from service.keys import SCOPES, Scope, new_key
 from service.storage.tables import api_keys
 from tests.support.api import Api, Clock, make_key
+from tests.support.api_walk import OPEN, all_steps
 
 pytestmark = pytest.mark.anyio
 
-OPEN = {"/livez", "/readyz", "/docs", "/openapi.json", "/docs/oauth2-redirect"}
 ADMIN_ONLY = "/v1/api-keys"
 CHANGE_NOTHING = {"/v1/scorecards/validate", "/v1/scorecards/diff"}
 """What is asked with a body, by POST."""
 
 
-def all_routes(api: Api) -> list[tuple[str, str]]:
-    """(method, path) of every route there is, however it was added."""
-    added = [(method, route) for route in api.app.routes for method in getattr(route, "methods", None) or ()]
-    included = [
-        (method, route)
-        for router in ROUTERS
-        for route in router.routes
-        if isinstance(route, APIRoute)
-        for method in route.methods or ()
-    ]
-    return [(method, getattr(route, "path_format", "?")) for method, route in (*added, *included)]
-
-
-def filled(path: str) -> str:
-    """A path with something in place of its parameters."""
-    for name in ("rule_id", "endpoint_id", "delivery_id", "key_id"):
-        path = path.replace(f"{{{name}}}", str(uuid4()))
-    return path.replace("{account_id}", "acme").replace("{name}", "default")
-
-
-async def test_every_route_but_probes_and_documentation_wants_a_key(api: Api) -> None:
-    routes = all_routes(api)
-    assert len(routes) > 30
-    for method, path in routes:
-        answer = await api.call(method, filled(path), key=None, raw=b"not even JSON")
-        if path in OPEN:
-            assert answer.status == 200, (method, path)
-        else:
-            assert answer.status == 401, (method, path)
-            assert answer.headers["WWW-Authenticate"] == "Bearer"
-            if method != "HEAD":
-                assert answer.headers["Content-Type"] == "application/problem+json"
-
-
 async def test_the_documentation_names_every_route_and_its_scope(api: Api) -> None:
     paths = (await api.get("/openapi.json", key=None)).json["paths"]
     described = {(method.upper(), path) for path, operations in paths.items() for method in operations}
-    assert described == {route for route in all_routes(api) if route[1] not in OPEN - {"/livez", "/readyz"}}
+    assert described == {step for step in all_steps(api) if step.path not in OPEN - {"/livez", "/readyz"}}
     for path, operations in paths.items():
         for method, operation in operations.items():
             if path not in OPEN:

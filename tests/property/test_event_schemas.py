@@ -104,7 +104,7 @@ def test_what_is_taken_is_allowed_kind_by_kind() -> None:
 
 def test_every_bound_is_told() -> None:
     """As far as JSON Schema can: what breaks one bound is refused by both."""
-    for signal, name, value in (
+    broken: list[tuple[Signal, str, Any]] = [
         ("usage", "quantity", 0),
         ("usage", "feature", ""),
         ("usage", "feature", "x" * 201),
@@ -120,7 +120,8 @@ def test_every_bound_is_told() -> None:
         ("account", "name", "a\x00b"),
         ("account", "seats", -1),
         ("account", "renews_on", "soon"),
-    ):
+    ]
+    for signal, name, value in broken:
         event = event_schemas.example(signal)
         event = {**event, "data": {**event["data"], name: value}}
         assert not is_taken(signal, event), (signal, name, value)

@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from uuid import UUID
 
 import jsonschema
 import pytest
@@ -20,7 +19,7 @@ from service.event_schemas import SIGNALS
 from service.settings import Settings
 from service.storage.dead_letter_lists import DeadLetter
 from service.topics import dead_letter_topic
-from tests.support.messages import AT, ID, digest, message
+from tests.support.messages import AT, digest, message
 
 SETTINGS = Settings(_env_file=None, topic_usage="shop.usage")
 DOCUMENT = document(SETTINGS)
@@ -123,4 +122,3 @@ def test_the_command_prints_the_same_as_yaml_and_json(monkeypatch: pytest.Monkey
         result = CliRunner().invoke(app, ["asyncapi", *options])
         assert result.exit_code == 0
         assert read(result.stdout) == DOCUMENT
-    assert isinstance(ID, UUID)
