@@ -9,6 +9,7 @@ import sys
 
 from benchmarks.servers import Arena, prepare, run_servers
 from benchmarks.terminal import say
+from service.logs import configure_logs
 from service.settings import Settings
 from service.storage.engine import create_engine
 from tests.support.api_fuzz import SETTINGS, Fuzzed, fuzz, target
@@ -18,7 +19,9 @@ def main() -> int:
     """Run it; the exit status."""
     options = _options()
     with run_servers() as arena:
-        found = asyncio.run(_fuzz(_settings(arena), options.examples, options.seed))
+        settings = _settings(arena)
+        configure_logs(settings, "fuzz")
+        found = asyncio.run(_fuzz(settings, options.examples, options.seed))
     say(found.report)
     say(f"{found.requests:,} requests; {'every check held' if found.held else 'NOT EVERY CHECK HELD'}.")
     return 0 if found.held else 1
@@ -36,7 +39,7 @@ async def _fuzz(settings: Settings, examples: int, seed: int) -> Fuzzed:
 def _settings(arena: Arena) -> Settings:
     settings = arena.settings(arena.create_database("fuzz"), f"{arena.run}-fuzz", f"{arena.run}-fuzz", partitions=3)
     prepare(settings)
-    return Settings(_env_file=None, **{**settings.model_dump(), **SETTINGS})
+    return Settings(_env_file=None, **{**settings.model_dump(), **SETTINGS, "log_level": "warning"})
 
 
 def _options() -> argparse.Namespace:

@@ -127,6 +127,21 @@ async def test_a_rule_that_can_t_be_is_refused_by_field(api: Api) -> None:
     assert "send one of score, drop, band, silence" in answer.json["errors"][0]["message"]
 
 
+async def test_a_patch_of_what_no_rule_has_is_refused_even_if_it_is_null(api: Api) -> None:
+    created = (await api.post("/v1/alert-rules", SCORE)).json
+    for unknown in ("", "lvel", "reevaluation"):
+        answer = await api.patch(f"/v1/alert-rules/{created['id']}", {unknown: None})
+        assert (answer.status, answer.fields) == (422, [unknown]), unknown
+
+
+async def test_text_that_no_database_takes_is_refused(api: Api) -> None:
+    created = (await api.post("/v1/alert-rules", SCORE)).json
+    for field in ("segments", "stages", "owners"):
+        for call, path in ((api.patch, f"/v1/alert-rules/{created['id']}"), (api.post, "/v1/alert-rules")):
+            answer = await call(path, {**SCORE, field: ["a", "b\x00c"]})
+            assert (answer.status, answer.fields) == (422, [f"{field}[1]"])
+
+
 async def test_a_patch_can_make_another_kind_of_it(api: Api) -> None:
     path = "/v1/alert-rules/" + (await api.post("/v1/alert-rules", SILENCE)).json["id"]
     assert (await api.patch(path, {"kind": "drop"})).fields == ["level"]

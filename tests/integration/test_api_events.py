@@ -57,6 +57,8 @@ async def test_backfill_marks_every_event(api: Api) -> None:
         api.publisher.records.clear()
         assert (await send(api, [usage("a"), usage("b", backfill=False)], BATCH, query)).status == 202
         assert [json.loads(value).get("backfill") for _, _, value in api.publisher.records] == expected, query
+    answer = await send(api, usage("a", backfill={}), ONE, "?backfill=true")
+    assert (answer.status, answer.fields) == (422, ["backfill"])
     answer = await send(api, usage("a"), ONE, "?backfill=maybe")
     assert (answer.status, answer.fields) == (422, ["backfill"])
 

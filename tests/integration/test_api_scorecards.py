@@ -73,6 +73,8 @@ async def test_what_can_t_be_published_is_named_and_not_published(api: Api) -> N
         ({"measures": [{**MEASURE, "weight": "1"}]}, "measures[0].weight"),
         ({"measures": [{**MEASURE, "curve": [[1, 0], [0, 100]]}]}, "measures[0].curve"),
         ({"measures": [{**MEASURE, "weight": 0}]}, "measures"),
+        ({"measures": [{**MEASURE, "features": ["a\x00"]}]}, "measures[0].features[0]"),
+        ({"applies_to": {"segments": ["a\x00"]}}, "applies_to.segments[0]"),
         ({"applies_to": None}, "applies_to"),
         ({"applies_to": {}}, "applies_to"),
         ({"colour": "red"}, "colour"),

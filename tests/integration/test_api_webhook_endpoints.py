@@ -110,6 +110,7 @@ async def test_an_endpoint_that_can_t_be_is_refused_by_field(api: Api) -> None:
         ({"rules": ["a\x00"]}, "rules[0]"),
         ({"ordered": "yes"}, "ordered"),
         ({"rate_limit": 0}, "rate_limit"),
+        ({"rate_limit": 5e-324}, "rate_limit"),
         ({"rate_limit": -1}, "rate_limit"),
         ({"rate_limit": 1000.5}, "rate_limit"),
         ({"rate_limit": "5"}, "rate_limit"),

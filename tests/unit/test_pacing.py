@@ -26,6 +26,12 @@ def test_a_slow_rate_lets_one_message_through() -> None:
     assert spent.allowance(START + timedelta(seconds=10)) == 1
 
 
+def test_a_rate_next_to_nothing_waits_a_year_and_not_past_the_end_of_time() -> None:
+    paid = Pace(5e-324, None).after(1, START)
+    assert timedelta(days=365) < paid - START < timedelta(days=367)
+    assert Pace(5e-324, paid).allowance(START) == 0
+
+
 @given(rates, st.lists(st.floats(0, 5), min_size=1, max_size=60))
 def test_what_is_sent_keeps_to_the_rate_and_uses_it(rate: float, waits: list[float]) -> None:
     now, paid, sent = START, None, 0
