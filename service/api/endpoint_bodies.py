@@ -9,6 +9,7 @@ from service.api.bodies import StrictModel
 from service.api.paths import Printable
 from service.api.problems import FieldError, invalid
 from service.delivery.destinations import check_destination, check_headers
+from service.delivery.pacing import SLOWEST
 from service.delivery.targets import TARGETS, target_of
 from service.delivery.targets.options import InvalidOptionsError, options_text
 from service.errors import HealthError
@@ -55,7 +56,7 @@ class _Settings(StrictModel):
     owners: Words | None = None
     ordered: bool = Field(False, description="Send an account's alerts strictly one after the other.")
     rate_limit: float | None = Field(
-        None, ge=1e-5, le=1000, description="How many messages a second it is sent at most; null is no limit."
+        None, ge=SLOWEST, le=1000, description="How many messages a second it is sent at most; null is no limit."
     )
 
 

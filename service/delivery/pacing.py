@@ -11,8 +11,8 @@ from service.rates import Rate
 BURST_SECONDS = 1.0
 """So much of a rate may come at once, or a single message where that is less than one."""
 
-_LONGEST_SECONDS = 366 * 86_400.0
-"""What one batch makes an endpoint wait, at most: the slowest rates that there are would lead past the end of time."""
+SLOWEST = 1e-5
+"""Messages a second: about one a day. Slower ones would lead past the end of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,16 @@ class Pace:
 
     def allowance(self, now: datetime) -> int:
         """How many messages may begin at `now`."""
-        rate = Rate(self.rate, max(self.rate * BURST_SECONDS, 1.0))
+        rate = Rate(self._rate, max(self._rate * BURST_SECONDS, 1.0))
         return rate.allowance((self._paid(now) - now).total_seconds())
 
     def after(self, sent: int, now: datetime) -> datetime:
         """By when all is paid for once `sent` messages have begun at `now`."""
-        return self._paid(now) + timedelta(seconds=min(sent / self.rate, _LONGEST_SECONDS))
+        return self._paid(now) + timedelta(seconds=sent / self._rate)
+
+    @property
+    def _rate(self) -> float:
+        return max(self.rate, SLOWEST)
 
     def _paid(self, now: datetime) -> datetime:
         return now if self.paid_until is None else max(self.paid_until, now)
