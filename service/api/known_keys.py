@@ -1,5 +1,6 @@
 """API keys as this process knows them."""
 
+import math
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -53,7 +54,7 @@ class KnownKeys:
 
     def forget(self) -> None:
         """Look every key up again."""
-        self._kept.clear()
+        self._kept = {digest: (-math.inf, key) for digest, (_, key) in self._kept.items()}
 
     async def _find(self, digest: bytes) -> ApiKey | None:
         found_at, kept = self._kept.get(digest, (0.0, None))

@@ -1,4 +1,6 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds on what comes before there is a request: the application never sees it."""
+"""HTTP/1.1 as uvicorn speaks it, with bounds on what the application never sees: heads that don't come or don't end,
+bodies that nobody waits for, and answers that nobody takes.
+"""
 
 import asyncio
 
@@ -8,6 +10,12 @@ from service.api.problems import problem_bytes
 
 HEAD_SECONDS = 10.0
 """How long a request's line and headers may take to come, and a new connection to say anything."""
+
+TAKE_SECONDS = 30.0
+"""How long a caller may leave an answer, or the end of a connection, untaken."""
+
+LINGER_SECONDS = 1.0
+"""How long a refused caller is still listened to: a connection that is closed on them takes the refusal with it."""
 
 MOST_HEAD_BYTES = 65_536
 """Of a request's line and headers, and of what may follow a chunked body."""
@@ -20,11 +28,15 @@ _DETAILS = {
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes connections on which no whole head comes in time, refuses heads that are too long, and says so as a
-    problem; so is what is no HTTP at all.
+    """Ends connections on which nothing moves, refuses heads that are too long, and says so as a problem; so is what
+    is no HTTP at all.
     """
 
     _waiting: asyncio.TimerHandle | None = None
+    _untaken: asyncio.TimerHandle | None = None
+    _is_in_head = False
+    _is_in_body = False
+    _is_refused = False
     _head_bytes = 0
     _unfinished = 0
     _status = 400
@@ -32,24 +44,33 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         """Somebody has connected."""
         super().connection_made(transport)
-        self._wait_for_head()
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """They have gone."""
         self._stop_waiting()
+        self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of a request have come, or of several."""
-        is_head = self._is_between_requests()
-        if is_head and self._waiting is None:
-            self._wait_for_head()
+        if self._is_refused:
+            return
+        was_in_head = self._is_in_head
         super().data_received(data)
-        if is_head and self._is_between_requests() and not self.transport.is_closing():
+        if self._is_in_head and was_in_head:
             # The parser holds an unfinished line back, and would for as long as it grows.
             self._unfinished += len(data)
             if self._unfinished > MOST_HEAD_BYTES:
                 self._refuse(431)
+        if self._is_in_head or (self._is_in_body and self._is_answered()):
+            self._wait()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._is_in_head = True
+        self._head_bytes = self._unfinished = 0
+        super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         """A piece of the path has come."""
@@ -63,20 +84,40 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A request has come, but for its body."""
+        self._is_in_head, self._is_in_body = False, True
         self._stop_waiting()
-        self._unfinished = 0
         super().on_headers_complete()
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._head_bytes = 0
-        super().on_message_begin()
+    def on_message_complete(self) -> None:
+        """A request has come, whole."""
+        self._is_in_body = False
+        super().on_message_complete()
+        if self._is_answered() and self._waiting is not None:
+            # It was answered before it was whole: uvicorn has begun to wait for another one, and ceased to.
+            self._stop_waiting()
+            self.on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The caller takes nothing."""
+        super().pause_writing()
+        self._untaken = self.loop.call_later(TAKE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The caller takes something."""
+        super().resume_writing()
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No other request has come."""
+        self._end()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what can't be parsed, or wasn't parsed to its end."""
         self._refuse(self._status)
 
-    def _is_between_requests(self) -> bool:
+    def _is_answered(self) -> bool:
         # uvicorn declares it as if it were there from the start.
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or cycle.response_complete
@@ -87,8 +128,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._status = 431
             raise ValueError("too long")  # the parser stops at it
 
-    def _wait_for_head(self) -> None:
-        self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
+    def _wait(self) -> None:
+        if self._waiting is None:
+            self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._waiting is not None:
@@ -97,19 +139,35 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         self._waiting = None
-        if not self.transport.is_closing():
+        if self._is_in_head:
             self._refuse(408)
+        else:
+            self._end()
 
     def _refuse(self, status: int) -> None:
-        if not self._is_between_requests() and not self.cycle.more_body:
-            self.cycle.keep_alive = False  # what came before is answered, and then it ends
+        if self._is_refused or self.transport.is_closing():
             return
-        if self._is_between_requests():
-            body = problem_bytes(status, _DETAILS[status])
-            head = [
-                STATUS_LINE[status],
-                b"content-type: application/problem+json\r\n",
-                b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body),
-            ]
-            self.transport.write(b"".join([*head, body]))
-        self.transport.close()
+        if self._is_answered():
+            self._tell(status)
+        elif self.cycle.more_body:
+            self._end()
+        else:
+            self.cycle.keep_alive = False  # what came before is answered, and then it ends
+
+    def _tell(self, status: int) -> None:
+        body = problem_bytes(status, _DETAILS[status])
+        head = [
+            STATUS_LINE[status],
+            b"content-type: application/problem+json\r\n",
+            b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body),
+        ]
+        self.transport.write(b"".join([*head, body]))
+        self.transport.write_eof()
+        self._is_refused = True
+        self.loop.call_later(LINGER_SECONDS, self._end)
+
+    def _end(self) -> None:
+        """Close the connection, once what was written is taken; and if it isn't, all the same."""
+        if not self.transport.is_closing():
+            self.transport.close()
+            self.loop.call_later(TAKE_SECONDS, self.transport.abort)

@@ -94,6 +94,9 @@ async def test_guessing_keys_is_slow_and_keeps_nobody_else_out(engine: AsyncEngi
         assert_problem(refused, 429)
         assert refused.headers["Retry-After"] == "20"
         assert (await api.get(LISTS)).status == 200, "a key that was good before"
+        gone = (await api.post("/v1/api-keys", {"name": "gone", "scopes": ["read"]})).json["id"]
+        assert (await api.delete(f"/v1/api-keys/{gone}")).status == 204
+        assert (await api.get(LISTS)).status == 200, "and is looked up again, as one was deleted"
         assert_problem(await api.get(LISTS, key=None), 401)
         good_but_new = await make_key(engine, "read")
         assert (await api.get(LISTS, key=good_but_new)).status == 429
