@@ -45,12 +45,8 @@ def fields_of(signal: Signal) -> dict[str, Field]:
 
 
 def _kind_of(declared: Any) -> Kind:
-    described = _bare(inspect.type_info(declared))
-    if isinstance(described, inspect.UnionType):
-        described = next(option for option in map(_bare, described.types) if type(option) in _KINDS)
-    return _KINDS[type(described)]
-
-
-def _bare(described: inspect.Type) -> inspect.Type:
-    """The type without what is only said about it."""
-    return described.type if isinstance(described, inspect.Metadata) else described
+    described = inspect.type_info(declared)
+    options = described.types if isinstance(described, inspect.UnionType) else (described,)
+    # What is said of a type beside its bounds, for its schema, comes wrapped around it.
+    plain = (option.type if isinstance(option, inspect.Metadata) else option for option in options)
+    return next(_KINDS[type(option)] for option in plain if type(option) in _KINDS)
