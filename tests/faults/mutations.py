@@ -138,15 +138,21 @@ def _drop_value(chance: Random, record: Sent, _: deque[Sent]) -> Sent:
 # --- The event --------------------------------------------------------------------------------------------------
 
 
+def _event_of(record: Sent) -> dict[str, Any] | None:
+    """What the JSON holds, where it still is an object."""
+    try:
+        event = json.loads(record.value or b"")
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
+
+
 def _on_the_event(change: Callable[[Random, dict[str, Any]], None]) -> Way:
     """A change of what the JSON holds, where it still is JSON."""
 
     def way(chance: Random, record: Sent, _: deque[Sent]) -> Sent:
-        try:
-            event = json.loads(record.value or b"")
-        except (ValueError, RecursionError):
-            return record
-        if not isinstance(event, dict):
+        event = _event_of(record)
+        if event is None:
             return record
         change(chance, event)
         return record._replace(value=json.dumps(event, ensure_ascii=chance.random() < 0.5).encode(errors="replace"))
@@ -213,11 +219,8 @@ def _say_twice(chance: Random, record: Sent, _: deque[Sent]) -> Sent:
 
 def _to_binary(chance: Random, record: Sent, _: deque[Sent]) -> Sent:
     """Binary mode, in which an attribute or two may be missing or odd."""
-    try:
-        event = json.loads(record.value or b"")
-    except (ValueError, RecursionError):
-        return record
-    if not isinstance(event, dict):
+    event = _event_of(record)
+    if event is None:
         return record
     data = event.pop("data", None)
     headers = [(_sendable(f"ce_{name}"), str(value).encode(errors="replace")) for name, value in event.items()]
