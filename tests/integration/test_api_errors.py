@@ -205,7 +205,7 @@ async def test_readiness_says_what_is_wrong_with_the_database(api: Api, engine: 
 
 async def test_without_tables_the_remedy_is_named(api: Api, engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
-        await connection.execute(text("DROP TABLE alert_rules"))
+        await connection.execute(text("DROP TABLE alert_rules CASCADE"))
     answer = await api.get("/v1/alert-rules")
     assert_problem(answer, 503)
     assert "account-health migrate" in answer.json["detail"]
