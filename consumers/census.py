@@ -11,11 +11,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import metrics
-from service.resting import rest
+from service.resting import rest, unless
 from service.storage import portfolio
 from service.storage.portfolio import Cell
 from service.storage.sources import is_timeout
-from service.storage.transient import persistently
+from service.storage.transient import is_transient, persistently
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +33,8 @@ NONE = "none"
 async def run(engine: AsyncEngine, stop: asyncio.Event) -> None:
     """Count every minute until `stop` is set, through outages of Postgres."""
     while not stop.is_set():
-        took = await persistently(lambda: count_once(engine), "counting accounts")
-        await rest(stop, max(EVERY_SECONDS, took / SHARE))
+        took = await unless(stop, persistently(lambda: count_once(engine), "counting accounts"))
+        await rest(stop, max(EVERY_SECONDS, (took or 0.0) / SHARE))
 
 
 async def count_once(engine: AsyncEngine, timeout_ms: int = TIMEOUT_MS) -> float:
@@ -44,7 +44,8 @@ async def count_once(engine: AsyncEngine, timeout_ms: int = TIMEOUT_MS) -> float
         async with engine.begin() as connection:
             cells = await portfolio.count(connection, timeout_ms)
     except DBAPIError as error:
-        if not is_timeout(error):
+        # Sweeping must go on, whatever is wrong with counting.
+        if is_transient(error) and not is_timeout(error):
             raise
         log.warning("accounts_not_counted", reason=str(error.orig))
     else:

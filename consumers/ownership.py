@@ -27,7 +27,7 @@ from service.kafka_contact import Contact
 from service.probes import POSTGRES_AWAY, Pulse
 from service.settings import Settings, Signal
 from service.storage import dead_letters, progress, seen_events
-from service.storage.progress import OPERATOR, Claim, Partition
+from service.storage.progress import OPERATOR, Claim, Owner, Partition
 from service.storage.transient import persistently
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 20.0
 """How long a rebalance waits for the batch under way; then that is given up, and folded by whoever comes next."""
 LOOK_SECONDS = 3.0
-"""How often is looked whether an operator has set a partition that we don't fold."""
+"""How often is looked whether an operator has set a partition."""
 
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
@@ -108,17 +108,25 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
             await persistently(self._note_halted, "noting what is halted", self._postgres_away)
 
     async def _handed_back(self) -> set[Partition]:
-        idle = self._assigned - self.owned.keys()
-        if not idle or time.monotonic() - self._looked_at < LOOK_SECONDS:
+        """Those that an operator has set. One that we fold would else only be noticed with its next record."""
+        if not self._assigned or time.monotonic() - self._looked_at < LOOK_SECONDS:
             return set()
         self._looked_at = time.monotonic()
 
-        async def owners() -> dict[Partition, str]:
+        async def owners() -> dict[Partition, Owner]:
             async with self._engine.connect() as connection:
-                return await progress.owners(connection, idle)
+                return await progress.owners(connection, self._assigned)
 
         found = await persistently(owners, "looking for partitions that were set", self._postgres_away)
-        return {partition for partition, owner in found.items() if owner == OPERATOR}
+        self.give_up(
+            [
+                partition
+                for partition, mine in self.owned.items()
+                if partition in found and found[partition].epoch != mine.claim.epoch
+            ]
+        )
+        idle = found.keys() - self.owned.keys()
+        return {partition for partition in idle if found[partition].name == OPERATOR}
 
     async def _claim(self, partitions: Sequence[Partition]) -> None:
         bounds = await self._log_bounds(partitions)

@@ -33,6 +33,7 @@ POLL_MILLISECONDS = 200
 SHORT_POLL_MILLISECONDS = 10
 ROOM_SECONDS = 1.0
 RETRY_SECONDS = 1.0
+LET_IN_SECONDS = 10.0
 
 
 class Poller:
@@ -49,6 +50,7 @@ class Poller:
         self._pulse = pulse
         self._contact = Contact(settings)
         self._decoding_seconds = 0.0
+        self._refused_at = 0.0
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -78,8 +80,9 @@ class Poller:
         self._decoding_seconds = 0.0
         for partition, records in polled.items():
             self._take((partition.topic, partition.partition), records)
-        if polled:
+        if polled or self._is_let_in_again():
             self._contact.found()
+        if polled:
             metrics.BATCH_PHASE_SECONDS.labels("decode").observe(self._decoding_seconds)
         return sum(map(len, polled.values()))
 
@@ -88,7 +91,14 @@ class Poller:
         if refused := refusal_in(error):
             if isinstance(error, GroupAuthorizationFailedError):
                 raise refused from None  # aiokafka has given up on the group
+            self._refused_at = time.monotonic()
             await self._contact.lost(refused)
+
+    def _is_let_in_again(self) -> bool:
+        """Whether polls have gone well for so long after a refusal that it is over, though nothing came: each fetch
+        that is refused makes a poll fail.
+        """
+        return bool(self._contact.trouble) and time.monotonic() - self._refused_at > LET_IN_SECONDS
 
     def _halt_culprits(self, error: KafkaError) -> None:
         """Halt partitions that would fail again: what is wrong there doesn't pass, and aiokafka may skip over it."""

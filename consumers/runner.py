@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from consumers.folding import Folder
 from consumers.lag import LagWatch
+from consumers.memory import collect
 from consumers.mirror import Mirror
 from consumers.ownership import Ownership
 from consumers.polling import Poller
@@ -163,5 +164,5 @@ class _Worker:
             async with self._ownership.writing:
                 await self._folder.fold(taken)
         if time.monotonic() - self._collected_at >= COLLECT_SECONDS:
-            gc.collect()
+            collect()
             self._collected_at = time.monotonic()

@@ -1,14 +1,18 @@
 """Metrics that prometheus_client has no type for: histograms of whole batches, and what connection pools are at."""
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine, QueuePool
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class BatchHistogram(Collector):
@@ -29,17 +33,20 @@ class BatchHistogram(Collector):
         self._name = name
         self._documentation = documentation
         self._labelnames = (label,)
-        self._bounds = np.array(buckets, dtype=np.float64)
-        self._counts: dict[str, NDArray[np.int64]] = {}
+        self._bounds = [float(bound) for bound in buckets]
+        self._counts: dict[str, list[int]] = {}
         self._sums: dict[str, float] = {}
         registry.register(self)
 
-    def observe(self, label: str, values: NDArray[np.float64]) -> None:
+    def observe(self, label: str, values: "NDArray[np.float64]") -> None:
         """Count values in the histogram of a label's value; those below zero, by clocks that differ, as zero."""
+        import numpy as np  # only who has batches has it: it takes 18 MB of every process
+
         values = np.maximum(values, 0.0)
         places = np.searchsorted(self._bounds, values)  # the first bound that isn't below the value
-        counts = np.bincount(places, minlength=len(self._bounds) + 1)
-        self._counts[label] = self._counts.get(label, 0) + counts
+        counts: list[int] = np.bincount(places, minlength=len(self._bounds) + 1).tolist()
+        before = self._counts.get(label, [0] * len(counts))
+        self._counts[label] = [sum(pair) for pair in zip(before, counts, strict=True)]
         self._sums[label] = self._sums.get(label, 0.0) + float(values.sum())
 
     def describe(self) -> Iterator[HistogramMetricFamily]:
@@ -49,9 +56,9 @@ class BatchHistogram(Collector):
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """The family as it stands."""
         [family] = self.describe()
-        bounds = [*map(str, self._bounds.tolist()), "+Inf"]
+        bounds = [*map(str, self._bounds), "+Inf"]
         for label, counts in self._counts.items():
-            buckets = list(zip(bounds, np.cumsum(counts).tolist(), strict=True))
+            buckets = list(zip(bounds, accumulate(counts), strict=True))
             family.add_metric([label], buckets, self._sums[label])
         yield family
 

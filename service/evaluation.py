@@ -1,7 +1,6 @@
 """Advance accounts in one transaction: lock, fold, judge, save, alert. Consumers, sweeper and API meet here."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from scoring.policy import Policy
 from scoring.rules import Memory
 from scoring.standing import Override
 from scoring.windows import to_micros
-from service import metrics
+from service.alert_counting import count_when_committed
 from service.alerting import crossing_alerts
 from service.changes import Changes, Crossed
 from service.digests import band_moves, digests_of
@@ -195,6 +194,5 @@ async def _alert(
     await alerts.insert(connection, told, now)
     loud = [alert.id for alert in told if not alert.quiet]
     outcome.alerts = len(told)
-    for state, count in Counter(alert.state for alert in told).items():
-        metrics.ALERTS.labels(state).inc(count)
+    count_when_committed(connection, (alert.state for alert in told))
     outcome.deliveries = await deliveries.enqueue(connection, loud, now) if loud else 0

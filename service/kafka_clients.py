@@ -74,6 +74,11 @@ def _forbid(values: dict[str, str], protocol: str, wanted: str) -> None:
 def _tls(settings: Settings) -> ssl.SSLContext:
     """Trust in the given authorities alone, or in the system's if none are given."""
     authorities = _readable("HEALTH_KAFKA_SSL_CA_FILE", settings.kafka_ssl_ca_file)
+    if settings.kafka_ssl_ca_file and not authorities.strip():  # which would mean to trust the system's
+        raise HealthError(
+            f"HEALTH_KAFKA_SSL_CA_FILE {settings.kafka_ssl_ca_file} is empty",
+            "Give the certificate of the authority that signed the brokers', in PEM form",
+        )
     try:
         context = ssl.create_default_context(cadata=authorities or None)
     except ssl.SSLError as error:

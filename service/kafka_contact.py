@@ -23,13 +23,17 @@ class Contact:
         self.refused: KafkaRefusesError | None = None
         """What the trouble is, if Kafka is there."""
         self._settings = settings
+        self._times_found = 0
 
     async def lost(self, error: BaseException) -> str:
         """Note a failure and find out whether Kafka is away or refuses us; returns the trouble. Takes some seconds.
 
         Either way it is worth another try: credentials may be about to be changed on both sides.
         """
+        found_before = self._times_found
         refused = await why_refused(self._settings, error)
+        if self._times_found != found_before:  # somebody has got through meanwhile
+            return self.trouble
         trouble = refused.problem if refused else KAFKA_AWAY
         if trouble != self.trouble:
             if refused:
@@ -42,6 +46,7 @@ class Contact:
 
     def found(self) -> None:
         """Note that Kafka answers."""
+        self._times_found += 1
         if self.trouble:
             log.info("kafka_is_back")
         self.trouble, self.refused = "", None

@@ -1,4 +1,7 @@
-"""Libraries that log each try: the first line of a kind is kept, and then one a while, with how many it stands for."""
+"""Libraries that log each try: the first line of a kind is kept, and then one a while, with how many it stands for.
+
+None of them is an error: they try again. What isn't over then, or won't be, our own lines say.
+"""
 
 import logging
 from collections.abc import Callable
@@ -36,4 +39,6 @@ class Repeats(logging.Filter):
         if last is not None and last.dropped:
             record.msg = f"{record.msg} (and {last.dropped} times since it was last said)"
         self._kept[kind] = _Kept(now)
+        if record.levelno > logging.WARNING:
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
         return True

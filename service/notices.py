@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import metrics
+from service.alert_counting import count_when_committed
 from service.delivery.targets import ACCOUNTS_ONLY
 from service.ids import new_id
 from service.storage import alerts, deliveries
@@ -49,5 +49,5 @@ async def tell(
         digest_id=None,
     )
     await alerts.insert(connection, [row], now)
-    metrics.ALERTS.labels(row.state).inc()
+    count_when_committed(connection, [row.state])
     await deliveries.enqueue(connection, [row.id], now, accounts_only=ACCOUNTS_ONLY, but=but)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 5.0
 """How long publishing may take, connecting included."""
 
+AGAIN_SECONDS = 10.0
+"""How often Kafka is asked for a sign of life while it is away."""
 _REQUEST_TIMEOUT_MS = 4_000
 _ROOM_FOR_ENVELOPE = 4_096
 _BROKERS_DEFAULT_BYTES = 1_048_588
@@ -61,10 +64,12 @@ class Publisher:
         connection(settings)
         self._settings = settings
         self._contact = Contact(settings)
+        self._is_stopped = False
         self._most_bytes = max(most_bytes, settings.max_record_bytes + _ROOM_FOR_ENVELOPE)
         self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
         self._closing: set[asyncio.Task[Any]] = set()
         self._asking: asyncio.Task[str] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to connect, so that the first `publish` needn't; returns at once, and never fails."""
@@ -72,8 +77,10 @@ class Publisher:
 
     async def stop(self) -> None:
         """Disconnect. Nothing that was confirmed is lost."""
-        if self._asking is not None:
-            self._asking.cancel()
+        self._is_stopped = True
+        for task in (self._asking, self._watching):
+            if task is not None:
+                task.cancel()
         if self._connecting is not None:
             self._discard(self._connecting)
         if closing := set(self._closing):
@@ -104,6 +111,7 @@ class Publisher:
             if forbidden := refusal_in(error):
                 await self._contact.lost(forbidden)
                 raise NotPublishedError(str(forbidden)) from forbidden
+            self._ask_why(error)
             raise NotPublishedError(f"{type(error).__name__}: {error}") from error
         else:
             self._contact.found()
@@ -119,6 +127,7 @@ class Publisher:
             producer = await _connect(self._settings, self._most_bytes)
         except Exception as error:
             self._forget_this()
+            self._watch()
             await self._contact.lost(error)
             if self._contact.refused:
                 raise self._contact.refused from error
@@ -148,6 +157,25 @@ class Publisher:
     def _asked(self, asking: asyncio.Task[Any]) -> None:
         self._asking = None
         self._end(asking)
+        self._watch()
+
+    def _watch(self) -> None:
+        if not self._is_stopped and (self._watching is None or self._watching.done()):
+            self._watching = asyncio.create_task(self._until_back())
+
+    async def _until_back(self) -> None:
+        """Ask again now and then, so that metrics and the log know that Kafka is back before somebody publishes."""
+        while True:
+            await asyncio.sleep(AGAIN_SECONDS)
+            if not self._contact.trouble:
+                return
+            connecting = self._producer()
+            await asyncio.wait({connecting})
+            if connecting.cancelled() or connecting.exception() is not None:
+                continue
+            with suppress(KafkaError, OSError):
+                await connecting.result().client.fetch_all_metadata()
+                self._contact.found()
 
     def _discard(self, connecting: asyncio.Task[AIOKafkaProducer]) -> None:
         if self._connecting is connecting:

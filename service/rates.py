@@ -52,10 +52,13 @@ class Owing:
         return max(self._paid.get(caller, now) - now, 0.0)
 
     def charge(self, caller: Hashable, now: float) -> None:
-        """One more, whether it was allowed or not: it is for the caller to ask first."""
+        """One more, whether it was allowed or not: it is for the caller to ask first.
+
+        Nobody comes to owe more than a whole burst, whoever asked at the same time, so nobody waits longer than that.
+        """
         if caller not in self._paid and len(self._paid) >= self._most:
             self._make_room(now)
-        self._paid[caller] = now + self.owed(caller, now) + 1 / self.rate.per_second
+        self._paid[caller] = now + min(self.owed(caller, now) + 1 / self.rate.per_second, self.rate.window)
 
     def _make_room(self, now: float) -> None:
         self._paid = {caller: paid for caller, paid in self._paid.items() if paid > now}

@@ -13,18 +13,22 @@ _SECRET_NAMES = re.compile(
     r"(?i)(^|_|-)(authorization|cookie|password|passwd|secret|token|api[_-]?key|encryption_key|private_key|dsn|database_url)$"
 )
 _PERSONAL_NAMES = frozenset({"user_id", "respondent_id", "comment", "email", "e_mail", "account_name", "owner"})
+# None of these may take more than linear time, whatever text comes: lines are looked at between two turns of the loop.
 _PATTERNS = (
     (re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]+"), MASK),
     (re.compile(r"\bhk_[A-Za-z0-9_-]{16,}"), MASK),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/]+@"), rf"\1:{MASK}@"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,30}://[^\s/:@]*):[^\s/]+@"), rf"\1:{MASK}@"),
     (
         re.compile(
-            r"(?i)\b((?:[a-z]+[_-])*(?:password|secret|token|authorization)['\"]?\s*[=:]\s*['\"]?)[^\s'\",;}&]+"
+            r"(?i)(?<![a-z_-])((?:[a-z]+[_-])*+(?:password|secret|token|authorization)['\"]?\s*[=:]\s*['\"]?)[^\s'\",;}&]+"
         ),
         rf"\1{MASK}",
     ),
-    (re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"), "[e-mail]"),
+    (
+        re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]++@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"),
+        "[e-mail]",
+    ),
     # Postgres and asyncpg quote the values that they refuse.
     (re.compile(r"(DETAIL:|CONTEXT:).*"), rf"\1 {MASK}"),
     (
@@ -36,7 +40,7 @@ _PATTERNS = (
 
 def redact(_logger: object, _method: str, event: Any) -> Any:
     """A structlog processor: it masks values by the names of their fields, and parts of text by their looks."""
-    return {name: MASK if _names_secret(name, value) else _clean(value) for name, value in event.items()}
+    return {name: MASK if _names_secret(str(name), value) else _clean(value) for name, value in event.items()}
 
 
 def _names_secret(name: str, value: object) -> bool:

@@ -38,12 +38,15 @@ async def authorise(
 
 async def _known(request: Request, api: Context, text: str) -> ApiKey:
     client = request.scope.get("client")
-    # Who has shown a good key isn't kept out by others who share the address: colleagues, or a proxy.
-    if not api.keys.was_found(text):
+    # Who has shown a good key isn't kept out by others who share the address: colleagues, or a proxy. Nor is one that
+    # has expired since a guess, though somebody's program may go on with it for days.
+    was_found = api.keys.was_found(text)
+    if not was_found:
         api.wrong_keys.admit(client)
     key = await api.keys.find(text)
     if key is None:
-        api.wrong_keys.note(client)
+        if not was_found:
+            api.wrong_keys.note(client)
         raise _unauthorised("The API key is unknown or has expired.", 'Bearer error="invalid_token"')
     return key
 

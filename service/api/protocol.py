@@ -63,7 +63,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._unfinished += len(data)
             if self._unfinished > MOST_HEAD_BYTES:
                 self._refuse(431)
-        if self._is_in_head or (self._is_in_body and self._is_answered()):
+        # uvicorn has ceased to wait for another request, whatever came: the rest of one, or no request at all.
+        if self._is_in_head or self._is_answered():
             self._wait()
 
     def on_message_begin(self) -> None:
@@ -97,6 +98,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stop_waiting()
             self.on_response_complete()
 
+    def on_response_complete(self) -> None:
+        """An answer was written; where the connection ends with it, it has to be taken in time too."""
+        super().on_response_complete()
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self.loop.call_later(TAKE_SECONDS, self.transport.abort)
+
     def pause_writing(self) -> None:
         """The caller takes nothing."""
         super().pause_writing()
@@ -129,7 +136,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("too long")  # the parser stops at it
 
     def _wait(self) -> None:
-        if self._waiting is None:
+        if self._waiting is None and not self._is_refused:
             self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def _stop_waiting(self) -> None:

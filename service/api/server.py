@@ -28,7 +28,7 @@ _BACKLOG = 2048
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then let requests under way end. Raises `HealthError` if the port can't be had."""
     listening = listen(settings)
-    engine = create_engine(settings, "api", longest_statement=settings.http_timeout_seconds)
+    engine = create_engine(settings, "api", longest_statement=settings.http_timeout_seconds + 1)
     try:
         app = create_app(settings, engine, Publisher(settings), lambda: datetime.now(UTC))
         host, port = listening.getsockname()[:2]

@@ -1,7 +1,7 @@
 """Progress: per topic-partition the next offset to fold and the epoch of its owner. The truth about what was folded."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import Row, text
@@ -107,17 +107,24 @@ async def stands_at(connection: AsyncConnection, moves: Mapping[Partition, Move]
     return bool(found.scalar_one())
 
 
-async def owners(connection: AsyncConnection, partitions: Collection[Partition]) -> dict[Partition, str]:
+class Owner(NamedTuple):
+    """Who has claimed a partition last, and the epoch of that claim."""
+
+    name: str
+    epoch: int
+
+
+async def owners(connection: AsyncConnection, partitions: Collection[Partition]) -> dict[Partition, Owner]:
     """Who has claimed each of the partitions last."""
     rows = await connection.execute(
         text("""
-            SELECT topic, partition, owner FROM progress
+            SELECT topic, partition, owner, epoch FROM progress
             JOIN unnest(CAST(:topics AS text[]), CAST(:partitions AS int[])) AS wanted (topic, partition)
               USING (topic, partition)
         """),
         _keys(partitions),
     )
-    return {(row.topic, row.partition): row.owner for row in rows}
+    return {(row.topic, row.partition): Owner(row.owner, row.epoch) for row in rows}
 
 
 async def keep_halted(

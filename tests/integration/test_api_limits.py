@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -103,6 +104,17 @@ async def test_guessing_keys_is_slow_and_keeps_nobody_else_out(engine: AsyncEngi
         seconds += 20
         assert (await api.get(LISTS, key=good_but_new)).status == 200
         assert (await api.get(LISTS, key=new_key().text)).status == 401
+
+
+async def test_a_key_that_has_expired_is_no_guess(engine: AsyncEngine, limited: Any) -> None:
+    """A program that goes on with one for days must not lock out the key that takes its place."""
+    async with limited(await make_key(engine, "admin"), http_wrong_keys=3) as api:
+        soon = (api.clock.now + timedelta(seconds=60)).isoformat()
+        made = (await api.post("/v1/api-keys", {"name": "old", "scopes": ["read"], "expires_at": soon})).json["key"]
+        assert (await api.get(LISTS, key=made)).status == 200
+        api.clock.now += timedelta(seconds=61)
+        assert {(await api.get(LISTS, key=made)).status for _ in range(20)} == {401}
+        assert (await api.get(LISTS, key=await make_key(engine, "read"))).status == 200
 
 
 def test_addresses_count_by_what_one_customer_has_of_them() -> None:

@@ -186,6 +186,49 @@ async def test_a_body_that_was_answered_early_may_not_trickle(api: Api, monkeypa
     writer.close()
 
 
+@pytest.mark.parametrize("rest", [b"x" * 1000, b"x" * 1000 + b"\r\n"])
+async def test_what_comes_after_an_early_answer_keeps_no_connection(
+    api: Api, monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    reader, writer = await connect(api)
+    writer.write(b"POST /v1/alert-rules HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+    assert b" 401 " in await reader.readline()
+    await reader.readuntil(b"}")
+    writer.write(rest)
+    await asyncio.wait_for(reader.read(-1), 8)
+    writer.close()
+
+
+async def test_an_empty_line_is_no_request(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    reader, writer = await connect(api)
+    writer.write(GET)
+    await asyncio.wait_for(reader.readuntil(b"}"), 5)
+    writer.write(b"\r\n")
+    await asyncio.wait_for(reader.read(-1), 8)
+    writer.close()
+
+
+async def test_the_end_of_a_connection_is_taken_or_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left is less than would make uvicorn pause, and it closes the connection itself."""
+    monkeypatch.setattr(protocol, "TAKE_SECONDS", 0.3)
+    monkeypatch.setattr(protocol.BoundedProtocol, "pause_writing", lambda _: None)
+    app = FastAPI()
+    cut = asyncio.Event()
+    app.add_api_route("/long", lambda: Response(b"x" * 20_000_000))
+    monkeypatch.setattr(protocol.BoundedProtocol, "connection_lost", lambda *_: cut.set())
+    async with serving(app, settings_for("postgresql://unused", "127.0.0.1:1", "")) as url:
+        host, port = url.removeprefix("http://").split(":")
+        loop = asyncio.get_running_loop()
+        with socket.socket() as caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            caller.setblocking(False)
+            await loop.sock_connect(caller, (host, int(port)))
+            await loop.sock_sendall(caller, b"GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            await asyncio.wait_for(cut.wait(), 8)
+
+
 async def test_an_answer_that_nobody_takes_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "TAKE_SECONDS", 0.3)
     app = FastAPI()

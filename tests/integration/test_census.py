@@ -94,6 +94,12 @@ async def test_it_shows_them_as_metrics_and_forgets_what_is_gone(clock: Clock, e
     assert (value("health_accounts_counted_timestamp_seconds") or 0) > counted
 
 
+async def test_sweeping_goes_on_where_counting_is_not_allowed(clock: Clock, engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("DROP SCHEMA analytics CASCADE")
+    assert await census.count_once(engine) < 10
+
+
 async def test_it_gives_up_in_time_and_goes_on(clock: Clock, engine: AsyncEngine) -> None:
     async with engine.connect() as holder:
         await holder.exec_driver_sql("LOCK TABLE scores")

@@ -186,6 +186,22 @@ async def test_going_back_folds_nothing_twice(settings: Settings, engine: AsyncE
     assert sum(decode(stored, None, None, None).usage.days.values()) == 40
 
 
+async def test_a_partition_that_is_set_back_is_taken_up_though_nothing_comes(
+    settings: Settings, engine: AsyncEngine
+) -> None:
+    events = [usage("acme", f"feature-{number}") for number in range(12)]
+    async with consuming(settings):
+        await produce(settings.kafka_bootstrap_servers, [record(settings.topic_usage, event) for event in events])
+        await folded_up_to(engine, 12)
+        [row] = await query(engine, "SELECT partition FROM progress WHERE next_offset = 12")
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql("DELETE FROM seen_events")
+            await progress.reset(connection, {(settings.topic_usage, row.partition): 2})
+        await folded_up_to(engine, 12)
+    stored = (await query(engine, "SELECT state FROM usage_states"))[0].state
+    assert sum(decode(stored, None, None, None).usage.days.values()) == 12 + 10
+
+
 async def test_a_halted_partition_is_not_skipped(settings: Settings, engine: AsyncEngine) -> None:
     """Progress that lies beyond the log's end halts the partition; the others go on."""
     events = [usage(f"account-{number}") for number in range(30)]

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from prometheus_client import REGISTRY
 
-from service import publishing
+from service import kafka_contact, metrics, publishing
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
+from service.kafka_contact import Contact
 from service.publishing import NotPublishedError, Publisher
 from service.settings import Settings
 from tests.support.service import settings_for
@@ -134,6 +136,40 @@ async def test_outages_are_told_and_outlived(tmp_path: Path, monkeypatch: pytest
             await publisher.publish([("usage-events", "acme", b"meanwhile")])
         assert time.monotonic() - started < publishing.PATIENCE_SECONDS + 1
     await publisher.stop()
+
+
+async def test_that_kafka_is_back_is_noticed_without_anything_to_publish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "AGAIN_SECONDS", 0.3)
+    port = free_port()
+    publisher = Publisher(settings_at(port))
+    await publisher.start()
+
+    async def is_up(wanted: float) -> None:
+        async with asyncio.timeout(20):
+            while REGISTRY.get_sample_value("health_dependency_up", {"dependency": "kafka"}) != wanted:
+                await asyncio.sleep(0.05)
+
+    metrics.DEPENDENCY_UP.labels("kafka").set(1)
+    await is_up(0)
+    with EmbeddedBroker(tmp_path, port):
+        await is_up(1)
+    await publisher.stop()
+
+
+async def test_a_failure_that_is_told_late_does_not_undo_what_came_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    contact = Contact(settings_at(free_port()))
+
+    async def slowly(*_: object) -> None:
+        await asyncio.sleep(0.2)
+
+    monkeypatch.setattr(kafka_contact, "why_refused", slowly)
+    telling = asyncio.create_task(contact.lost(KafkaConnectionError("away")))
+    await asyncio.sleep(0.05)
+    contact.found()
+    await telling
+    assert contact.trouble == ""
 
 
 async def _eventually_published(publisher: Publisher) -> None:

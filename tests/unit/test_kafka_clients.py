@@ -76,6 +76,8 @@ def test_files_that_are_no_certificates_are_refused(tmp_path: Path) -> None:
     text.write_text("no certificate")
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\x00")
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
     encrypted = tmp_path / "encrypted.key"
     private = serialization.load_pem_private_key(key.read_bytes(), None)
     encrypted.write_bytes(
@@ -88,6 +90,7 @@ def test_files_that_are_no_certificates_are_refused(tmp_path: Path) -> None:
     for values, message in (
         ({"kafka_ssl_ca_file": str(text)}, f"HEALTH_KAFKA_SSL_CA_FILE {text} is no certificate in PEM form"),
         ({"kafka_ssl_ca_file": str(binary)}, "is no certificate in PEM form"),
+        ({"kafka_ssl_ca_file": str(empty)}, f"HEALTH_KAFKA_SSL_CA_FILE {empty} is empty"),
         ({"kafka_ssl_cert_file": str(certificate), "kafka_ssl_key_file": str(other)}, "can't be used together"),
         ({"kafka_ssl_cert_file": str(certificate), "kafka_ssl_key_file": str(encrypted)}, "without a password"),
         ({"kafka_ssl_cert_file": str(text), "kafka_ssl_key_file": str(key)}, "can't be used together"),

@@ -37,6 +37,15 @@ def test_callers_are_told_apart() -> None:
     assert owing.owed("bob", 0.5) == 0.0
 
 
+def test_nobody_owes_more_than_a_whole_burst_whoever_asks_at_once() -> None:
+    rate = Rate(0.5, 30)
+    owing = Owing(rate, 10)
+    for _ in range(36_000):  # ten a second for an hour, none of which was asked about
+        owing.charge("ann", 0.0)
+    assert owing.owed("ann", 0.0) == rate.window
+    assert rate.wait(owing.owed("ann", 0.0)) <= 2.0
+
+
 def test_who_has_paid_makes_room_first_and_then_who_came_first() -> None:
     owing = Owing(Rate(1, 5), most=3)
     for caller, at in (("quick", 0.0), ("ann", 5.0), ("ann", 5.0), ("bob", 5.0), ("bob", 5.0)):
