@@ -16,6 +16,9 @@ POOL = 7
 """HEALTH_DATABASE_POOL_SIZE is 5 by default, and the API keeps two more for single accounts."""
 WINDOW_SECONDS = 60.0
 """Memory after warm-up, and at the end, is the median over so long."""
+BYTES_REMEMBERED = 8
+"""Of each event, for 24 hours, so that producers' duplicates are dropped: what a consumer grows by on its first day."""
+BESIDE = {False: "", True: ", beside 8 bytes an event"}
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 30
 
@@ -64,7 +67,9 @@ def verdicts(results: Results) -> list[Verdict]:
     warm = [sample for sample in results.samples if sample.at >= results.warm_up]
     return [
         *[
-            Verdict(f"growth of {name}'s memory", _growth(results, name), most=MOST_GROWTH, unit="%")
+            Verdict(
+                f"growth of {name}'s memory{BESIDE[_folds(name)]}", _leaked(results, name), most=MOST_GROWTH, unit="%"
+            )
             for name in results.samples[-1].rss_mb
         ],
         Verdict("records unaccounted for", lost, most=0),
@@ -125,6 +130,20 @@ def _windows(results: Results) -> tuple[list[Sample], list[Sample]]:
     """The samples just after warm-up, and the last under load."""
     first = [each for each in results.samples if results.warm_up <= each.at < results.warm_up + WINDOW_SECONDS]
     return first, results.samples[-round(WINDOW_SECONDS / SAMPLE_SECONDS) :]
+
+
+def _leaked(results: Results, name: str) -> float:
+    """Percent by which memory has grown, beside what a consumer has to remember."""
+    if not _folds(name):
+        return _growth(results, name)
+    first, last = _windows(results)
+    consumers = sum(map(_folds, results.samples[-1].rss_mb))
+    remembered = BYTES_REMEMBERED * (last[0].folded - first[0].folded) / consumers / 1e6
+    return _growth(results, name) - 100 * remembered / middle([each.rss_mb[name] for each in first])
+
+
+def _folds(name: str) -> bool:
+    return name.startswith("consume")
 
 
 def _growth(results: Results, name: str) -> float:

@@ -35,6 +35,7 @@ class Sample(Struct, frozen=True):
     """To Postgres, by application name."""
     stuck: int
     """Of these, how many have had a transaction open for five seconds without doing anything."""
+    folded: int
     behind: int
     """Records that were sent and not yet folded."""
 
@@ -64,6 +65,7 @@ async def watch(
     connection = await asyncpg.connect(database_url)
     try:
         while True:
+            folded = await connection.fetchval(_FOLDED)
             samples.append(
                 Sample(
                     at=time.monotonic() - began,
@@ -75,7 +77,8 @@ async def watch(
                     files={name: process.num_fds() for name, process in running.items()},
                     connections={row["name"]: row["count"] for row in await connection.fetch(_CONNECTIONS)},
                     stuck=await connection.fetchval(_STUCK),
-                    behind=max(sent() - await connection.fetchval(_FOLDED), 0),
+                    folded=folded,
+                    behind=max(sent() - folded, 0),
                 )
             )
             await asyncio.sleep(SAMPLE_SECONDS)

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 TAKE_SECONDS = 0.2
 """How long a step waits for records; a signal to stop is heeded between steps."""
-COLLECT_SECONDS = 30.0
+COLLECT_SECONDS = 10.0
 LEAVE_SECONDS = 5.0
 TOPICS_PATIENCE_SECONDS = 5.0
 """Brokers learn of a new topic one after the other."""
