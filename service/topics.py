@@ -48,7 +48,7 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
 
 
 async def partitions_of(settings: Settings, topic: str) -> int:
-    """How many partitions a topic has; 0 if there is none that we may see, and none is created. Raises `HealthError`."""
+    """How many partitions a topic has; 0 if there is none that we may see. Creates none. Raises `HealthError`."""
     admin = AIOKafkaAdminClient(**connection(settings), client_id=CLIENT_ID)
     try:
         await admin.start()
