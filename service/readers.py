@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy.exc import DBAPIError
@@ -17,11 +18,14 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 class Made(NamedTuple):
-    """What came of `create`. `password` is one that was made; `also_reads` is what can be read beside the views."""
+    """What came of `create`. `password` is one that was made; `left` are statements for who may alter the role, where
+    this user may not; `also_reads` is what can be read beside the views.
+    """
 
     is_new: bool
     is_altered: bool
     password: str | None
+    left: list[str]
     also_reads: list[str]
 
 
@@ -48,12 +52,17 @@ async def create(connection: AsyncConnection, name: str, given: str | None, *, r
     one that is made here, and so does another on `renew`.
 
     A role that was made by others is let in, and left as it is where this user may not alter it. Raises `HealthError`
-    saying what an administrator has to run.
+    saying what an administrator has to run; and, before anything is altered, for a role that does more than read.
     """
     await readers.take_turn(connection)
     where = await _place(connection)
     role = await readers.find(connection, name)
     _refuse_others(name, role)
+    if role and role.is_of_others:
+        raise HealthError(
+            f"The role {name} is there for something else: it owns something, or may write in this database",
+            "Give another name for the reader",
+        )
     if role is None:
         await _make(connection, name)
     is_altered = role is None or role.is_mine
@@ -71,7 +80,8 @@ async def create(connection: AsyncConnection, name: str, given: str | None, *, r
                 f"Run this as {where.owner}, who owns them",
             ) from None
         raise
-    return Made(role is None, is_altered, fresh, await readers.reachable(connection, name))
+    left = [] if is_altered else await readers.unset(connection, name)
+    return Made(role is None, is_altered, fresh, left, await readers.reachable(connection, name))
 
 
 async def drop(connection: AsyncConnection, name: str) -> None:
@@ -104,12 +114,18 @@ async def statements(connection: AsyncConnection, name: str) -> list[str]:
     return [f"CREATE ROLE {name}", *readers.settings(name), *readers.grants(name, where)]
 
 
+def listed(statements: Sequence[str]) -> str:
+    """Statements for people to run, a line each."""
+    return "".join(f"    {statement};\n" for statement in statements)
+
+
 async def _make(connection: AsyncConnection, name: str) -> None:
     if not await readers.may_create(connection):
         raise HealthError(
             f"The database user of HEALTH_DATABASE_URL may not create the role {name}",
-            f"As an administrator of the server run: CREATE ROLE {name} LOGIN; and in psql: \\password {name}. "
-            "Then run this again; --print-sql shows what it does",
+            "As an administrator of the server run:\n"
+            + listed([f"CREATE ROLE {name}", *readers.settings(name)])
+            + f"and in psql: \\password {name}. Then run this again; --print-sql shows what it does",
         )
     await readers.run(connection, [f"CREATE ROLE {name}"])
 

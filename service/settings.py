@@ -12,6 +12,8 @@ from service.errors import HealthError
 Signal = Literal["usage", "ticket", "survey", "account"]
 Network = IPv4Network | IPv6Network
 PREFIX = "HEALTH_"
+VALUE_ERROR = "Value error, "
+"""How pydantic begins what a validator says."""
 
 
 class Settings(BaseSettings):
@@ -38,10 +40,10 @@ class Settings(BaseSettings):
     kafka_ssl_key_file: str = ""
     kafka_ssl_check_hostname: bool = True
     kafka_idle_seconds: float = Field(0.0, ge=0, le=10, description="for brokers that answer fetches at once")
-    topic_usage: str = "usage-events"
-    topic_ticket: str = "ticket-events"
-    topic_survey: str = "survey-events"
-    topic_account: str = "account-events"
+    topic_usage: str = Field("usage-events", min_length=1)
+    topic_ticket: str = Field("ticket-events", min_length=1)
+    topic_survey: str = Field("survey-events", min_length=1)
+    topic_account: str = Field("account-events", min_length=1)
     dead_letter_topics: bool = Field(False, description="publish dead letters to TOPIC.dead-letters too")
 
     retention_days: int = Field(92, ge=1, le=3660)
@@ -120,4 +122,6 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
-        raise HealthError(f"{name} can't be used: {first['msg']}", f"Set {name} to a valid value") from None
+        raise HealthError(
+            f"{name} can't be used: {first['msg'].removeprefix(VALUE_ERROR)}", f"Set {name} to a valid value"
+        ) from None

@@ -47,6 +47,21 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
         await admin.close()
 
 
+async def partitions_of(settings: Settings, topic: str) -> int:
+    """How many partitions a topic has; 0 if there is none that we may see. Creates none. Raises `HealthError`."""
+    admin = AIOKafkaAdminClient(**connection(settings), client_id=CLIENT_ID)
+    try:
+        await admin.start()
+        # All of them: one that is asked for by name would be created by brokers that create topics by themselves.
+        found = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}
+    except KafkaError as error:
+        raise await unreachable(settings, error) from None
+    else:
+        return len(found.get(topic, ()))
+    finally:
+        await admin.close()
+
+
 def _wanted(settings: Settings, replication: int) -> list[NewTopic]:
     names = settings.topics.values()
     topics = [NewTopic(name, settings.kafka_partitions, replication, topic_configs=TOPIC_CONFIG) for name in names]

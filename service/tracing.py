@@ -13,7 +13,7 @@ from service.settings import Settings
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Attributes = Mapping[str, str | int | float | bool]
 MISSING_EXTRA = HealthError(
-    "HEALTH_TRACING is otlp, but OpenTelemetry isn't installed", "Run: pip install 'account-health[otel]'"
+    "HEALTH_TRACING is otlp, but OpenTelemetry isn't installed", "Run, where its source is: pip install '.[otel]'"
 )
 
 

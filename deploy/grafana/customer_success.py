@@ -13,6 +13,7 @@ from deploy.grafana.parts import (
     MONEY,
     POSTGRES,
     THIRD,
+    TODAY,
     SqlQuery,
     in_colours_of_bands,
     lines,
@@ -101,7 +102,7 @@ def _portfolio() -> Panels:
                 ' round(avg(score)::numeric, 1) AS "average score", coalesce(sum(arr), 0) AS revenue,'
                 f' coalesce(sum(arr) FILTER (WHERE {RISKY}), 0) AS "revenue at risk",'
                 f" coalesce(sum(arr) FILTER (WHERE {RISKY}"
-                ' AND renews_on BETWEEN current_date AND current_date + 90), 0) AS "renews within 90 days"',
+                f' AND renews_on BETWEEN {TODAY} AND {TODAY} + 90), 0) AS "renews within 90 days"',
                 "",
             ),
             units={"revenue": MONEY, "revenue at risk": MONEY, "renews within 90 days": MONEY},
@@ -186,9 +187,9 @@ def _at_risk() -> Panels:
             "Renew within 90 days",
             "Those that aren't green, the next one first.",
             _table(
-                f"renews_on, renews_on - current_date AS days, {shown}",
+                f"renews_on, renews_on - {TODAY} AS days, {shown}",
                 "ORDER BY renews_on, arr DESC NULLS LAST LIMIT 100",
-                "band <> 'green' AND renews_on BETWEEN current_date AND current_date + 90",
+                f"band <> 'green' AND renews_on BETWEEN {TODAY} AND {TODAY} + 90",
             ),
             span=HALF,
             units=UNITS,
@@ -197,7 +198,7 @@ def _at_risk() -> Panels:
             "Silent",
             "No usage for 14 days, or never any; by revenue.",
             _table(
-                f'{shown}, last_usage_at AS "last usage", current_date - last_usage_at::date AS days',
+                f"{shown}, last_usage_at AS \"last usage\", {TODAY} - (last_usage_at AT TIME ZONE 'UTC')::date AS days",
                 "ORDER BY arr DESC NULLS LAST, last_usage_at LIMIT 100",
                 "(last_usage_at < now() - interval '14 days' OR last_usage_at IS NULL)",
             ),
@@ -238,6 +239,6 @@ def _moved(sign: str, order: str) -> str:
         " round(now.score::numeric, 1) AS score, round((now.score - was.score)::numeric, 1) AS change, arr"
         " FROM analytics.account_health AS now"
         " JOIN (SELECT account_id, score FROM analytics.account_health_runs"
-        " WHERE first_day <= current_date - 7 AND last_day >= current_date - 7) AS was USING (account_id)"
+        f" WHERE first_day <= {TODAY} - 7 AND last_day >= {TODAY} - 7) AS was USING (account_id)"
         f" WHERE {HERE} AND now.score {sign} was.score ORDER BY now.score - was.score {order} LIMIT 25"
     )

@@ -29,6 +29,9 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${prometheus}")
 POSTGRES = DataSourceRef(type_val="grafana-postgresql-datasource", uid="${postgres}")
 
+TODAY = "(now() AT TIME ZONE 'UTC')::date"
+"""In SQL. `current_date` is that of the session's time zone, and all days of the views are UTC's."""
+
 BANDS = {"green": "#56A64B", "yellow": "#F2CC0C", "red": "#E02F44", "unknown": "#8E8E8E"}
 """Colours of bands, wherever they are shown."""
 

@@ -269,7 +269,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop every table, and with them all data."""
+    """Every table is dropped, and with them all data."""
     op.drop_table("delivery_attempts")
     op.drop_table("deliveries")
     op.drop_table("accounts")

@@ -30,6 +30,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop both."""
+    """Which dead letters were relayed is forgotten: after the next upgrade all of them are published again, where
+    HEALTH_DEAD_LETTER_TOPICS is on.
+    """
     op.drop_index("dead_letters_to_relay_idx", table_name="dead_letters")
     op.drop_column("dead_letters", "relayed_at")

@@ -51,7 +51,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to measures in full, which the sweeper fills."""
+    """Why partitions halted is lost, and by which record a log is known again. Scores tell nothing of their measures
+    until the sweeper has filled them in full.
+    """
     op.drop_constraint("dead_letters_topic_partition_offset_recorded_at_key", "dead_letters")
     op.create_unique_constraint(
         op.f("dead_letters_topic_partition_offset_key"), "dead_letters", ["topic", "partition", "offset"]

@@ -179,7 +179,9 @@ def _sources() -> None:
 
 
 def downgrade() -> None:
-    """History, overrides and digests are lost, and rules that were deleted are gone for good."""
+    """History, overrides, acknowledgements, snoozes and outages of sources are lost, and so are digests with all alerts
+    that are about many accounts. Rules that were deleted are gone for good.
+    """
     for table in ("source_outages", "source_days"):
         op.drop_table(table)
     op.drop_column("usage_states", "source")

@@ -56,7 +56,7 @@ def _added(name: str, kind: sa.types.TypeEngine[Any], expression: str, _: str) -
 
 
 def downgrade() -> None:
-    """Lists are slow again."""
+    """Nothing is lost; lists are slow again."""
     for name in ATTRIBUTES:
         op.drop_index(_index_of(name), "accounts")
     for name in ("scores_slot_account_id_idx", "scores_band_point_settled_account_id_idx"):

@@ -70,7 +70,9 @@ def _add_transaction() -> None:
 
 
 def downgrade() -> None:
-    """Deliveries that were replaced count as succeeded."""
+    """Endpoints lose their options, without which some targets can't be reached, and their rate limits. Deliveries that
+    were replaced count as succeeded. Pollers of alerts have to begin anew.
+    """
     op.drop_index("alerts_transaction_id_idx", table_name="alerts")
     op.drop_column("alerts", "transaction")
     op.drop_column("deliveries", "tries")

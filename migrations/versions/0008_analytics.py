@@ -60,7 +60,9 @@ def _says(expression: str) -> object:
 
 
 def downgrade() -> None:
-    """Reports on the views fail. Where others have built views on them, nothing is dropped: drop those first."""
+    """Reports on the views fail. Where others have built views on them, nothing is dropped: drop those first. After the
+    next upgrade readers may read nothing until `account-health reader create` has run again.
+    """
     for each in reversed(MADE):
         op.execute(f"DROP {each}")
     op.execute("DROP SCHEMA analytics")

@@ -18,5 +18,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Alerts forget their traces; their deliveries begin new ones."""
     op.drop_column("alerts", "traceparent")

@@ -34,6 +34,8 @@ def migrate(
     With --to an earlier revision the schema goes back, before the version of the service does: what later ones hold is
     lost, which is told first.
     """
+    if show and to:
+        raise HealthError("--show only shows, and --to changes the database", "Give one of them")
     settings = load_settings()
     if show:
         _show(settings)
@@ -70,11 +72,16 @@ def _go_to(settings: Settings, to: str, yes: bool) -> None:
     if revisions.index(to) >= revisions.index(now):
         _with_database(settings, lambda url: schema.upgrade(url, to))
     else:
+        _refuse_while_running(settings)
         _confirm(schema.steps()[revisions.index(to) : revisions.index(now)], yes)
-        if count := _with_database(settings, schema.running):
-            raise HealthError(f"{count} kinds of processes are connected to the database", "Stop the service first")
+        _refuse_while_running(settings)  # an answer takes its time
         _with_database(settings, lambda url: schema.downgrade(url, to))
     typer.echo(f"The database has revision {to}.")
+
+
+def _refuse_while_running(settings: Settings) -> None:
+    if names := _with_database(settings, schema.running):
+        raise HealthError(f"Processes are connected to the database: {', '.join(names)}", "Stop the service first")
 
 
 def _confirm(taken_back: list[Step], yes: bool) -> None:

@@ -13,7 +13,7 @@ from service.commands import replaying
 from service.commands.running import in_transaction
 from service.dead_letter_text import line, lines
 from service.errors import HealthError
-from service.settings import load_settings
+from service.settings import Settings, load_settings
 from service.storage import dead_letter_lists
 from service.storage.dead_letter_lists import DeadLetter, Filter
 
@@ -43,7 +43,11 @@ def list_letters(
     wanted = Filter(topic=topic, account_id=account)
     table = Table("id", "refused", "topic", "partition", "offset", "account", "reason", "replayed", box=None)
     table.columns[0].no_wrap = True  # whole, to be given to `show` and `replay`
-    shown, is_cut = in_transaction(load_settings(), lambda connection: _rows(connection, wanted, limit, everything))
+    settings = load_settings()
+    shown, is_cut = in_transaction(settings, lambda connection: _rows(connection, wanted, limit, everything))
+    if not shown:
+        typer.echo(_none(wanted, settings))
+        return
     for cells in shown:
         table.add_row(*map(Text, cells))
     console = Console()
@@ -83,6 +87,13 @@ async def _rows(
         if not everything and len(rows) > limit:
             return rows[:limit], True
     return rows, False
+
+
+def _none(wanted: Filter, settings: Settings) -> str:
+    names = settings.topics.values()
+    if wanted.topic is not None and wanted.topic not in names:
+        return f"There are no dead letters of a topic {wanted.topic}. The topics are {', '.join(names)}."
+    return "There are no such dead letters." if wanted != Filter() else "There are no dead letters."
 
 
 def _cells(letter: DeadLetter) -> list[str]:

@@ -52,7 +52,10 @@ def export_command(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="PATH", help="A folder; for one dataset, a file ending with .parquet too."
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A folder, which is made if need be; for one dataset, a file ending with .parquet too.",
         ),
     ] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
@@ -71,8 +74,11 @@ def export_command(
         raise HealthError("--from and --to are for daily and alerts", "Leave them out, or name one of these")
     order = Order(files=_files(wanted, output, force=force), **_days(first, last))
     for file in with_engine(load_settings(), lambda engine: _until_stopped(engine, order)):
-        size = file.path.stat().st_size
-        typer.echo(f"{file.path}: {file.rows:,} rows, {size / 1e6:,.1f} MB")
+        typer.echo(f"{file.path}: {file.rows:,} rows, {_size(file.path.stat().st_size)}")
+
+
+def _size(number: int) -> str:
+    return f"{number / 1e6:,.1f} MB" if number >= 1e6 else f"{number / 1e3:,.1f} kB"
 
 
 def _files(wanted: Sequence[str], output: Path, *, force: bool) -> dict[str, Path]:
@@ -83,13 +89,19 @@ def _files(wanted: Sequence[str], output: Path, *, force: bool) -> dict[str, Pat
     else:
         files = {name: output / f"{name}.parquet" for name in wanted}
     for path in files.values():
-        if not path.parent.is_dir():
-            raise HealthError(f"--output {output}: there is no folder {path.parent}", "Create it, or give another")
+        _check_folder(path.parent, output)
         if path.is_dir():
             raise HealthError(f"{path} is a folder", "Give another --output")
         if path.exists() and not force:
             raise HealthError(f"{path} is there already", "Add --force to replace it, or give another --output")
     return files
+
+
+def _check_folder(folder: Path, output: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise HealthError(f"--output {output}: {folder} is a file", "Give another")
+    if not folder.parent.is_dir():
+        raise HealthError(f"--output {output}: there is no folder {folder.parent}", "Create it, or give another")
 
 
 def _days(first: datetime | None, last: datetime | None) -> dict[str, date]:

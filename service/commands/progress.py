@@ -16,6 +16,7 @@ from service.kafka_clients import connection
 from service.kafka_contact import why_refused
 from service.settings import Settings, load_settings
 from service.storage import progress
+from service.topics import partitions_of
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +52,7 @@ def set_offset(
 ) -> None:
     """Set the next offset of a partition. Skipped records are never folded; repeated ones may count twice."""
     settings = load_settings()
+    asyncio.run(_check_partition(settings, topic, partition))
     first, end = asyncio.run(_log_bounds(settings, [(topic, partition)]))[topic, partition]
     wanted = {"earliest": first, "latest": end}.get(offset)
     if wanted is None:
@@ -67,6 +69,18 @@ def set_offset(
 
     in_transaction(settings, reset)
     typer.echo("Done. Consumers that run take it up within seconds.")
+
+
+async def _check_partition(settings: Settings, topic: str, partition: int) -> None:
+    """Asking for its offsets would create a topic that is mistyped, and wait for a partition for ever."""
+    names = settings.topics.values()
+    if topic not in names:
+        raise HealthError(f"There is no topic {topic}", f"Give {', '.join(names)}")
+    count = await partitions_of(settings, topic)
+    if not count:
+        raise HealthError(f"Kafka has no topic {topic} yet", "Run: account-health topics create")
+    if not 0 <= partition < count:
+        raise HealthError(f"PARTITION {partition} can't be used", f"{topic} has partitions 0 to {count - 1}")
 
 
 async def _log_bounds(

@@ -6,6 +6,7 @@ import typer
 
 from service import readers
 from service.commands.running import in_transaction
+from service.errors import HealthError
 from service.readers import Made
 from service.settings import Settings, load_settings
 
@@ -44,10 +45,15 @@ def create(
             typer.echo(f"{statement};")
         return
     given = _given(settings)
+    if given and new_password:
+        raise HealthError(
+            "HEALTH_READER_PASSWORD is the password, so --new-password would make none",
+            "Unset the variable, or leave --new-password out",
+        )
     made = in_transaction(settings, lambda connection: readers.create(connection, name, given, renew=new_password))
     if made.password:
         typer.echo(made.password)
-    for line in _told(name, made, wants_password=bool(given or new_password)):
+    for line in _told(name, made, is_given=bool(given), wants_password=bool(given or new_password)):
         typer.echo(line, err=True)
 
 
@@ -63,11 +69,14 @@ def _given(settings: Settings) -> str | None:
     return readers.checked_password(password) if password else None
 
 
-def _told(name: str, made: Made, *, wants_password: bool) -> list[str]:
-    lines = [f"The role {name} {'is made' if made.is_new else 'is up to date'}."]
+def _told(name: str, made: Made, *, is_given: bool, wants_password: bool) -> list[str]:
+    password = ", and its password is set" if is_given and made.is_altered else ""
+    lines = [f"The role {name} {'is made' if made.is_new else 'is up to date'}{password}."]
     if not made.is_altered:
         what = "its password and settings" if wants_password else "its settings"
         lines.append(f"It was made by others, who alone may alter it: {what} are as they were.")
+    if made.left:
+        lines.append(f"So that it is kept from accidents, have them run:\n{readers.listed(made.left)}".rstrip())
     if made.also_reads:
         lines.append(
             f"WARNING: it may also read {', '.join(made.also_reads)}. Revoke that from {name} or from PUBLIC,"

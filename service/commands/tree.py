@@ -1,6 +1,9 @@
 """The command tree of `account-health`."""
 
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
 
 from service.commands import (
     asyncapi,
@@ -21,8 +24,22 @@ from service.commands import (
     up,
     webhooks,
 )
+from service.settings import VALUE_ERROR
+
+
+class _Plain(TyperGroup):
+    """What is wrong with an option, without the words that pydantic begins it with."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix(VALUE_ERROR)
+            raise
+
 
 app = typer.Typer(
+    cls=_Plain,
     name="account-health",
     help="A live health score for every customer account. Settings are environment variables HEALTH_… or a .env file.",
     no_args_is_help=True,

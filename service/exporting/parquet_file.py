@@ -74,6 +74,24 @@ class ParquetFile:
 
 
 @contextmanager
+def folder_of(path: Path) -> Iterator[None]:
+    """Make the folder of a file where there is none; one that nothing has come into is gone again in the end.
+
+    Raises `HealthError` where it can't be made.
+    """
+    folder, is_new = path.parent, not path.parent.exists()
+    if is_new:
+        with _told(path):
+            folder.mkdir()
+    try:
+        yield
+    finally:
+        if is_new:
+            with suppress(OSError):  # files are in it
+                folder.rmdir()
+
+
+@contextmanager
 def _told(path: Path) -> Iterator[None]:
     """Raise an error of the file system as one for people."""
     try:

@@ -1,11 +1,19 @@
 """The way to Postgres: one engine per process."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.errors import HealthError
 from service.settings import Settings
 from service.storage.watching import watch
+
+_WITH_FILES = ("require", "verify-ca", "verify-full")
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+"""Parameters of libpq that name a file, which is read where `sslmode` asks for TLS."""
 
 
 def async_url(database_url: str) -> URL:
@@ -19,10 +27,26 @@ def async_url(database_url: str) -> URL:
 def libpq_parameters(database_url: str) -> dict[str, str]:
     """What asyncpg has to be told beside the URL, so that it takes parameters as libpq does: `sslmode` and so on.
 
-    SQLAlchemy would hand them over one by one, and asyncpg knows them only as parts of a URL.
+    SQLAlchemy would hand them over one by one, and asyncpg knows them only as parts of a URL. Raises `HealthError` that
+    names a file which can't be read.
     """
     query = _read(database_url).query
+    _check_files(query)
     return {"dsn": str(URL.create("postgresql", query=query))} if query else {}
+
+
+def _check_files(query: Mapping[str, Any]) -> None:
+    """Python's own error doesn't say which file it is."""
+    if query.get("sslmode") not in _WITH_FILES:
+        return
+    for name in _FILES:
+        try:
+            if path := query.get(name):
+                Path(path).open("rb").close()
+        except OSError as error:
+            raise HealthError(
+                f"{name} of HEALTH_DATABASE_URL can't be read: {path}: {error.strerror}", "Check that parameter"
+            ) from None
 
 
 def _read(database_url: str) -> URL:

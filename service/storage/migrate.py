@@ -22,8 +22,8 @@ BASE = "base"
 """The revision before the first one: no tables at all."""
 
 _RUNNING = text("""
-    SELECT count(DISTINCT application_name) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name LIKE 'account-health %'
+    SELECT DISTINCT substr(application_name, length('account-health ') + 1) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'account-health %' ORDER BY 1
 """)
 
 Found = TypeVar("Found")
@@ -51,8 +51,9 @@ def steps() -> list[Step]:
 
 
 def _step(script: Script) -> Step:
-    purpose = " ".join((script.module.__doc__ or "").split())
-    return Step(script.revision, purpose, " ".join((script.module.downgrade.__doc__ or "").split()))
+    purpose = (script.module.__doc__ or "").partition("\n\n")[0]
+    loss = script.module.downgrade.__doc__ or ""
+    return Step(script.revision, " ".join(purpose.split()), " ".join(loss.split()))
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
@@ -70,9 +71,9 @@ def current(database_url: str) -> str:
     return _on(database_url, lambda connection: MigrationContext.configure(connection).get_current_revision() or BASE)
 
 
-def running(database_url: str) -> int:
-    """How many kinds of the service's processes are connected."""
-    return _on(database_url, lambda connection: int(connection.execute(_RUNNING).scalar_one()))
+def running(database_url: str) -> list[str]:
+    """Which of the service's processes are connected: `api`, `consume` and so on."""
+    return _on(database_url, lambda connection: list(connection.execute(_RUNNING).scalars()))
 
 
 def _locked(connection: Connection, migrate: Callable[[Config, str], None], revision: str) -> None:

@@ -15,6 +15,8 @@ LIMITS = {
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
     "search_path": "analytics",
+    # All days are UTC's: what `current_date` and a cast to date say has to be one of them.
+    "timezone": "'UTC'",
 }
 """Settings of a reader's sessions, as SQL. They keep from accidents: a reader may set them otherwise."""
 MOST_CONNECTIONS = 20
@@ -23,11 +25,15 @@ _TURN = 0x726561646572  # "reader"
 
 
 class Role(NamedTuple):
-    """What a role may do beside reading; `is_me` is the one that asks, `is_mine` says that it may alter it."""
+    """What a role may do beside reading; `is_me` is the one that asks, `is_mine` says that it may alter it.
+
+    `is_of_others` is one that was never made a reader, and owns something or may write in this database.
+    """
 
     is_me: bool
     is_privileged: bool
     is_mine: bool
+    is_of_others: bool
 
 
 _FIND = text("""
@@ -36,7 +42,16 @@ _FIND = text("""
                OR EXISTS (SELECT FROM pg_auth_members WHERE member = role.oid),
            me.rolsuper OR me.rolcreaterole AND (
                CAST(current_setting('server_version_num') AS int) < 160000
-               OR EXISTS (SELECT FROM pg_auth_members WHERE roleid = role.oid AND member = me.oid AND admin_option))
+               OR EXISTS (SELECT FROM pg_auth_members WHERE roleid = role.oid AND member = me.oid AND admin_option)),
+           NOT EXISTS (SELECT FROM pg_default_acl, aclexplode(defaclacl)
+                       WHERE defaclnamespace = to_regnamespace('analytics') AND grantee = role.oid)
+               AND (EXISTS (SELECT FROM pg_shdepend
+                            WHERE refclassid = CAST('pg_authid' AS regclass) AND refobjid = role.oid AND deptype = 'o')
+                    OR EXISTS (SELECT FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'f') AND (
+                        (has_any_column_privilege(role.oid, oid, 'INSERT, UPDATE')
+                         AND NOT has_any_column_privilege('public', oid, 'INSERT, UPDATE'))
+                        OR (has_table_privilege(role.oid, oid, 'DELETE, TRUNCATE')
+                            AND NOT has_table_privilege('public', oid, 'DELETE, TRUNCATE')))))
     FROM pg_roles AS role, pg_roles AS me WHERE role.rolname = :name AND me.rolname = current_user
 """)
 
@@ -83,6 +98,22 @@ def settings(name: str) -> list[str]:
         f"ALTER ROLE {name} LOGIN CONNECTION LIMIT {MOST_CONNECTIONS}",
         *(f"ALTER ROLE {name} SET {setting} = {value}" for setting, value in LIMITS.items()),
     ]
+
+
+_SET = text("""
+    SELECT rolcanlogin AND rolconnlimit BETWEEN 0 AND :most, coalesce(rolconfig, '{}')
+    FROM pg_roles WHERE rolname = :name
+""")
+
+
+async def unset(connection: AsyncConnection, name: str) -> list[str]:
+    """Those of the statements of `settings` that haven't been run for a role, as far as that can be seen."""
+    is_limited, config = (await connection.execute(_SET, {"name": name, "most": MOST_CONNECTIONS})).one()
+    first, *others = settings(name)
+    wanted = (f"{setting}={value.strip(chr(39))}" for setting, value in LIMITS.items())
+    present = {each.lower() for each in config}
+    missing = [statement for statement, pair in zip(others, wanted, strict=True) if pair.lower() not in present]
+    return missing if is_limited else [first, *missing]
 
 
 def grants(name: str, where: Place) -> list[str]:

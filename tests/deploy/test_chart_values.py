@@ -1,11 +1,16 @@
 """Values that are wrong are refused before anything is installed, in words that name them."""
 
+import json
+import re
+
 import helm_python
 import pytest
 from helm_python import HelmRenderError, HelmValuesError
 
 from tests.support.chart import CHART, MINIMAL, SASL_TLS, Values, chart, merged, objects
+from tests.support.commands_known import SETTINGS
 
+OF_THE_IMAGE = {"HEALTH_HTTP_HOST", "HEALTH_HTTP_PORT", "HEALTH_PROBES_HOST", "HEALTH_PROBES_PORT"}
 SASL: Values = {"kafka": {"securityProtocol": "SASL_SSL", "sasl": {"username": "health"}}}
 
 
@@ -24,6 +29,9 @@ SASL: Values = {"kafka": {"securityProtocol": "SASL_SSL", "sasl": {"username": "
         ({"api": {"resources": {"limits": {"memory": None}}}}, "at '/api/resources/limits'"),
         ({"settings": {"RETENTION_DAYS": 3}}, "invalid propertyName 'RETENTION_DAYS'"),
         ({"settings": {"HEALTH_KAFKA_GROUP": "x"}}, "invalid propertyName 'HEALTH_KAFKA_GROUP'"),
+        ({"settings": {"HEALTH_RETENTION_DAY": 3}}, "invalid propertyName 'HEALTH_RETENTION_DAY'"),
+        ({"secrets": {"readerPassword": "too short"}}, "at '/secrets/readerPassword'"),
+        ({"secrets": {"readerPassword": "long enough, but with é"}}, "at '/secrets/readerPassword'"),
         ({"image": {"digest": "sha256:beef"}}, "at '/image/digest'"),
         ({"networkPolicy": {"api": {"from": [{"pods": {}}]}}}, "at '/networkPolicy/api/from/0'"),
     ],
@@ -41,6 +49,8 @@ def test_a_value_that_cannot_be_is_named(values: Values, said: str) -> None:
     [
         ({"kafka": {"bootstrapServers": ""}}, "kafka.bootstrapServers is missing: set it to host:port"),
         ({"secrets": {"existingSecret": ""}}, "secrets.existingSecret is missing: name a Secret with"),
+        ({"secrets": {"readerPassword": "sixteen or more characters"}}, "secrets.existingSecret is set, so no other"),
+        ({"secrets": {"databaseUrl": "postgresql://a/b"}}, "secrets.existingSecret is set, so no other"),
         ({"kafka": {"securityProtocol": "SASL_SSL"}}, "kafka.sasl.username is missing"),
         ({"consumer": {"replicas": 13}}, "consumer.replicas is 13, and kafka.partitions 12"),
         (
@@ -75,6 +85,15 @@ def test_half_a_certificate_and_a_password_that_is_missing_are_named() -> None:
         objects(merged(MINIMAL, SASL, {"secrets": secrets}))
 
 
+def test_any_setting_can_be_given_that_there_is_and_that_has_no_value_of_its_own() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    accepted = schema["properties"]["settings"]["propertyNames"]["enum"]
+    assert len(accepted) == len(set(accepted))
+    templates = "".join(path.read_text() for path in (CHART / "templates").iterdir())
+    own = {name for name in SETTINGS if re.search(rf"\b{name}\b", templates) or name.startswith("HEALTH_TOPIC_")}
+    assert set(accepted) == SETTINGS - own - OF_THE_IMAGE
+
+
 def test_without_values_the_first_thing_that_is_missing_is_named() -> None:
     with pytest.raises(HelmRenderError, match=r"is missing: set it to host:port of your brokers"):
         objects({})
@@ -87,6 +106,10 @@ def test_the_notes_say_what_to_do_next() -> None:
 
     assert "exec deployment/demo-account-health-api -- account-health api-key create me --scope admin" in notes()
     assert "publicUrl isn't set" in notes()
+    assert notes().startswith("account-health 0.1.0 is on its way")
+    assert notes({"image": {"digest": f"sha256:{'a' * 64}"}}).startswith(
+        f"account-health sha256:{'a' * 64} is on its way"
+    )
     ingress: Values = {"api": {"ingress": {"enabled": True, "host": "h.example.com", "tlsSecret": "tls"}}}
     assert "The API answers at https://h.example.com" in notes(ingress)
     assert "publicUrl isn't set" not in notes(ingress)

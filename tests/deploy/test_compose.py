@@ -33,12 +33,20 @@ def test_compose_loads_it(tmp_path: Path) -> None:
     )
     [port] = api["ports"]
     assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8080", 8080)
+    assert api["environment"]["HEALTH_PUBLIC_URL"] == "http://localhost:8080"
     build = api["build"]
     assert Path(build["context"]) == tmp_path
     assert (tmp_path / build["dockerfile"]).is_file()
     for each in project["services"].values():
         for mount in each.get("volumes", []):
             assert mount["type"] == "volume" or Path(mount["source"]).exists(), mount
+
+
+@needs_go
+def test_links_in_alerts_lead_to_the_port_that_is_published(tmp_path: Path) -> None:
+    api = loaded(tmp_path, {**GIVEN, "HEALTH_PORT": "8081"})["services"]["api"]
+    assert api["ports"][0]["published"] == "8081"
+    assert api["environment"]["HEALTH_PUBLIC_URL"] == "http://localhost:8081"
 
 
 @needs_go
@@ -70,7 +78,8 @@ def test_every_variable_is_explained_with_the_default_that_it_has() -> None:
     asked = dict(variables())
     assert documented().keys() == asked.keys()
     for name, value in documented().items():
-        assert value == ("" if name in REQUIRED else asked[name].removeprefix(":-")), name
+        default = re.sub(r"\$\{[A-Z_]+:-(\w+)\}", r"\1", asked[name].removeprefix(":-"))
+        assert value == ("" if name in REQUIRED else default), name
 
 
 def test_secrets_have_no_default() -> None:

@@ -220,6 +220,15 @@ async def test_the_list_shows_and_the_show_shows_all(
     assert "There is no dead letter 99999" in str(missing.exception)
 
 
+async def test_a_list_of_nothing_says_so_and_which_topics_there_are(settings: Settings, say: Say) -> None:
+    for words, said in (
+        ((), "There are no dead letters."),
+        (("--topic", settings.topic_usage), "There are no such dead letters."),
+        (("--topic", "nope"), f"There are no dead letters of a topic nope. The topics are {settings.topic_usage}, "),
+    ):
+        assert (await asyncio.to_thread(say, "list", *words)).output.startswith(said)
+
+
 async def test_mistakes_of_a_replay_get_one_line(settings: Settings, say: Say) -> None:
     for words, said in (
         ([], "Give IDs, or --topic TOPIC, or --all"),

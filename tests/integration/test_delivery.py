@@ -105,6 +105,7 @@ async def test_sent_again_it_has_all_its_attempts_once_more(engine: AsyncEngine)
             await asyncio.sleep(0.2)
         assert len(crm.ids) == 2 * attempts
     assert [isinstance(each.outcome, GaveUp) for each in outcomes] == [False, False, False, True] * 2
+    assert [each.label for each in outcomes] == ["refused", "refused", "refused", "gave_up"] * 2
     assert [each.delivery.attempt for each in outcomes] == list(range(1, 2 * attempts + 1))
     assert await states(engine) == ["failed"]
 
@@ -119,6 +120,7 @@ async def test_a_receiver_that_asks_for_time_is_given_it(engine: AsyncEngine) ->
         async with working(engine, local_settings()) as outcomes:
             await until(lambda: outcomes)
     assert isinstance(outcomes[0].outcome, RetryAt)
+    assert outcomes[0].label == "refused"
     assert timedelta(minutes=59) < outcomes[0].outcome.when - datetime.now(UTC) <= timedelta(hours=1)
 
 

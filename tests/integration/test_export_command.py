@@ -205,6 +205,13 @@ async def test_a_file_that_is_there_is_kept_without_force(portfolio: Portfolio, 
     assert pq.read_table(folder / "health.parquet").num_rows == 24
 
 
+async def test_the_folder_is_made_if_only_that_is_missing(portfolio: Portfolio, folder: Path) -> None:
+    said = await exported(portfolio, "health", "alerts", "--output", "exports/")
+    assert said.startswith("exports/health.parquet: 24 rows, ")
+    assert said.splitlines()[0].endswith(" kB")
+    assert {file.name for file in (folder / "exports").iterdir()} == {"health.parquet", "alerts.parquet"}
+
+
 async def test_a_file_can_be_named(portfolio: Portfolio, folder: Path) -> None:
     assert (await exported(portfolio, "daily", "-o", "days of all.parquet")).startswith("days of all.parquet: ")
     assert (folder / "days of all.parquet").exists()
@@ -216,7 +223,8 @@ async def test_a_file_can_be_named(portfolio: Portfolio, folder: Path) -> None:
         (["scores"], "DATASET 'scores' is not known. Give health, daily, measures, alerts"),
         (["--from", "2026-01-01"], "--from and --to are for daily and alerts"),
         (["daily", "--from", "2026-01-02", "--to", "2026-01-01"], "--from 2026-01-02 is after --to 2026-01-01"),
-        (["-o", "none/there"], "there is no folder none/there. Create it"),
+        (["-o", "none/there"], "there is no folder none. Create it"),
+        (["-o", "/dev/null"], "--output /dev/null: /dev/null is a file. Give another"),
         (["daily", "health", "-o", "x.parquet"], "--output x.parquet is one file, for 2 datasets"),
     ],
 )
@@ -250,7 +258,7 @@ def test_without_views_or_server_it_says_what_to_do(
     monkeypatch.setenv("HEALTH_DATABASE_URL", url)
     try:
         with pytest.raises(HealthError, match="account-health migrate"):
-            export()
+            export("-o", "exports")
     finally:
         postgres_server.drop(url)
     with pytest.raises(HealthError, match="HEALTH_DATABASE_URL"):

@@ -1,6 +1,7 @@
 """Partitions that must not be skipped over: they halt, say why, and go on when an operator says where."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -138,3 +139,34 @@ async def test_a_running_consumer_takes_up_where_an_operator_sets_it(narrow: Set
     assert await counted(engine) == {"a": 1, "b": 1, "c": 1}
     epochs = await query(engine, "SELECT epoch FROM progress WHERE topic = :topic", topic=narrow.topic_usage)
     assert epochs[0].epoch == 3, "claimed, set, claimed again"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (("nope", "0", "earliest"), "There is no topic nope. Give {prefix}narrow, {prefix}ticket-events, "),
+        (("{prefix}narrow", "1", "earliest"), "PARTITION 1 can't be used. {prefix}narrow has partitions 0 to 0"),
+        (
+            ("{prefix}account-events", "0", "0"),
+            "no topic {prefix}account-events yet. Run: account-health topics create",
+        ),
+        (("{prefix}narrow", "0", "1"), "OFFSET '1' can't be used. Give earliest, latest or 0 to 0"),
+    ],
+)
+async def test_a_partition_that_there_is_not_is_refused_at_once(
+    wanted: tuple[str, ...],
+    said: str,
+    narrow: Settings,
+    topic_prefix: str,
+    engine: AsyncEngine,
+    admin: AIOKafkaAdminClient,
+) -> None:
+    if "no topic" in said and "yet" in said:
+        await admin.delete_topics([narrow.topic_account])
+    words = [word.format(prefix=topic_prefix) for word in wanted]
+    before = set(await admin.list_topics())
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        await asyncio.to_thread(command, "progress", "set", *words, "--yes", env=environment(narrow), seconds=20)
+    assert said.format(prefix=topic_prefix) in refused.value.stderr
+    assert set(await admin.list_topics()) == before
+    assert await query(engine, "SELECT topic FROM progress") == []

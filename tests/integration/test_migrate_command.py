@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
@@ -34,6 +35,13 @@ def test_it_shows_where_the_database_is(say: Say) -> None:
     assert [line.split()[1] for line in marked] == [newest]
 
 
+def test_it_shows_a_line_for_each_and_does_not_show_and_go(say: Say) -> None:
+    shown = [line for line in say("--show").stdout.splitlines() if "0008" in line]
+    assert shown == ["  0008  Views for analysts, in the schema `analytics`; deploy/analytics.md is about them."]
+    with pytest.raises(HealthError, match="Give one of them"):
+        say("--show", "--to", "0007")
+
+
 def test_going_back_says_what_is_lost_and_asks_first(say: Say, database_url: str) -> None:
     newest = schema.steps()[-1].revision
     result = say("--to", "0005", answer="n\n")
@@ -53,12 +61,13 @@ def test_there_and_back(say: Say, database_url: str) -> None:
 
 def test_nothing_is_taken_back_under_a_running_process(say: Say, database_url: str) -> None:
     async def while_connected() -> None:
-        connection = await asyncpg.connect(database_url, server_settings={"application_name": "account-health sweep"})
-        try:
-            with pytest.raises(HealthError, match="Stop the service first"):
-                await asyncio.to_thread(say, "--to", "0006", "--yes")
-        finally:
-            await connection.close()
+        async with AsyncExitStack() as stack:
+            for name in ("sweep", "api", "api"):
+                ours = {"application_name": f"account-health {name}"}
+                connection = await asyncpg.connect(database_url, server_settings=ours)
+                stack.push_async_callback(connection.close)
+            with pytest.raises(HealthError, match=r"connected to the database: api, sweep\. Stop the service first"):
+                await asyncio.to_thread(say, "--to", "0006")  # before it asks
 
     asyncio.run(while_connected())
     assert schema.current(database_url) == schema.steps()[-1].revision

@@ -83,9 +83,12 @@ def test_a_password_can_be_given_and_is_not_shown(
     name: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEALTH_READER_PASSWORD", PASSWORD)
-    for _ in range(2):
-        assert reader("create", name).stdout == ""
+    for what in ("made", "up to date"):
+        made = reader("create", name)
+        assert (made.stdout, made.stderr) == ("", f"The role {name} is {what}, and its password is set.\n")
         assert on(as_user(database_url, name, PASSWORD), "SELECT current_user") == [name]
+    with pytest.raises(HealthError, match="leave --new-password out"):
+        reader("create", name, "--new-password")
     for bad in ("too short", "long enough, but with é"):
         monkeypatch.setenv("HEALTH_READER_PASSWORD", bad)
         with pytest.raises(HealthError, match="HEALTH_READER_PASSWORD"):
@@ -191,8 +194,14 @@ def test_no_view_has_a_column_of_what_is_secret(database_url: str) -> None:
 
 def test_it_is_kept_from_accidents(reader_url: str) -> None:
     shown = "SELECT current_setting('{}')"
-    settings = ("default_transaction_read_only", "statement_timeout", "idle_in_transaction_session_timeout", "jit")
-    assert on(reader_url, *(shown.format(name) for name in settings)) == ["on", "1min", "1min", "off"]
+    settings = (
+        "default_transaction_read_only",
+        "statement_timeout",
+        "idle_in_transaction_session_timeout",
+        "jit",
+        "timezone",
+    )
+    assert on(reader_url, *(shown.format(name) for name in settings)) == ["on", "1min", "1min", "off", "UTC"]
     assert on(reader_url, "SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user") == [20]
 
 
@@ -221,6 +230,25 @@ def test_neither_is_a_member_of_another_nor_oneself(name: str, database_url: str
         reader("create", name)
     with pytest.raises(HealthError, match="may do more than read"):
         reader("create", urlsplit(database_url).username or "")
+
+
+@pytest.mark.parametrize("right", ["INSERT", "UPDATE (name)", "DELETE", "TRUNCATE"])
+def test_a_role_that_writes_here_is_not_taken_over(name: str, database_url: str, right: str) -> None:
+    on(database_url, f"CREATE ROLE {name} LOGIN PASSWORD 'theirs'", f"GRANT {right} ON accounts TO {name}")
+    with pytest.raises(HealthError, match="is there for something else"):
+        reader("create", name, "--new-password")
+    assert on(as_user(database_url, name, "theirs"), "SHOW statement_timeout") == ["0"]
+
+
+def test_neither_is_one_that_owns_something_unless_it_is_a_reader_already(name: str, database_url: str) -> None:
+    theirs = f"CREATE SCHEMA theirs AUTHORIZATION {name}"
+    on(database_url, f"CREATE ROLE {name} LOGIN PASSWORD 'theirs'", theirs)
+    with pytest.raises(HealthError, match="is there for something else"):
+        reader("create", name)
+    on(database_url, f"DROP OWNED BY {name}")
+    assert reader("create", name).stderr == f"The role {name} is up to date.\n"
+    on(database_url, theirs)
+    assert reader("create", name).stderr.startswith(f"The role {name} is up to date.\n")
 
 
 @pytest.mark.parametrize("name_", ["Upper", "a b", "a;drop", 'a"b', "pg_reader", "", "x" * 64])
@@ -299,12 +327,17 @@ def test_who_may_not_is_told_what_to_run_and_lets_a_role_made_by_others_in(
     owner: Callable[[str], tuple[str, str]], name: str
 ) -> None:
     admin, url = owner("")
-    with pytest.raises(HealthError, match=f"As an administrator of the server run: CREATE ROLE {name} LOGIN;"):
+    with pytest.raises(HealthError, match="As an administrator of the server run:") as refused:
         reader("create", name)
     on(admin, f"CREATE ROLE {name} LOGIN PASSWORD 'theirs'")
     made = reader("create", name, "--new-password")
     assert made.stdout == ""
     assert "It was made by others, who alone may alter it: its password and settings are as they were." in made.stderr
+    left = re.findall(r"^    (ALTER ROLE .*);$", made.stderr, re.MULTILINE)
+    assert [f"CREATE ROLE {name}", *left] == re.findall(r"^    (.*);$", str(refused.value), re.MULTILINE)
+    on(admin, *left)
+    assert "ALTER ROLE" not in reader("create", name).stderr
+    assert on(as_user(url, name, "theirs"), "SHOW statement_timeout", "SHOW timezone") == ["1min", "UTC"]
     assert on(as_user(url, name, "theirs"), "SELECT count(*) FROM analytics.account_health") == [0]
     assert set(refusals(as_user(url, name, "theirs"), "SELECT * FROM public.accounts").values()) != {None}
     on(admin, f"DROP OWNED BY {name}")

@@ -46,6 +46,7 @@ async def test_the_list_says_how_each_is_doing_and_no_token(engine: AsyncEngine)
     await add_endpoint(engine, "https://gone.example/", enabled=False, disabled_reason="gone", failing_since=AT)
     await add_endpoint(engine, "https://out.example/", enabled=False, disabled_reason="failing", failing_since=AT)
     await add_endpoint(engine, "https://off.example/", enabled=False)
+    await add_endpoint(engine, "kafka:health-alerts", target="kafka")
     result = await run("list")
     assert result.exit_code == 0
     lines = [line.split(maxsplit=1)[1].rstrip() for line in result.stdout.splitlines()[1:]]
@@ -55,6 +56,7 @@ async def test_the_list_says_how_each_is_doing_and_no_token(engine: AsyncEngine)
         "gone.example standard disabled: gone",
         "out.example standard disabled: failing since 2026-03-01 12:00",
         "off.example standard disabled",
+        "kafka:health-alerts kafka ok",
     ]
     assert "token-in-path" not in result.stdout
 

@@ -84,7 +84,7 @@ OWN_SECRETS = merged(
             "databaseUrl": "postgresql://health:secret@postgres/health",
             "encryptionKey": "sixteen or more characters",
             "kafkaSaslPassword": "secret",
-            "readerPassword": "secret",
+            "readerPassword": "sixteen or more characters",
         },
         "kafka": {"securityProtocol": "SASL_PLAINTEXT", "sasl": {"mechanism": "PLAIN", "username": "health"}},
         "analytics": {"reader": True},

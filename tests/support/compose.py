@@ -27,8 +27,10 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def variables() -> list[tuple[str, str]]:
-    """(name, what follows it) of each variable that the file asks for, as often as it does."""
-    return re.findall(r"\$\{([A-Z_]+)([^}]*)\}", FILE.read_text())
+    """(name, what follows it) of each variable that the file asks for, as often as it does; a default may ask for one
+    itself.
+    """
+    return re.findall(r"\$\{([A-Z_]+)((?:[^${}]|\$\{[^{}]*\})*)\}", FILE.read_text())
 
 
 def documented() -> dict[str, str]:

@@ -57,7 +57,9 @@ def test_without_the_extra_the_command_to_install_it_is_named() -> None:
     assert (
         result.stderr.strip()
         .splitlines()[-1]
-        .endswith("HEALTH_TRACING is otlp, but OpenTelemetry isn't installed. Run: pip install 'account-health[otel]'")
+        .endswith(
+            "HEALTH_TRACING is otlp, but OpenTelemetry isn't installed. Run, where its source is: pip install '.[otel]'"
+        )
     )
 
 

@@ -7,6 +7,9 @@
 {{- if and (not .secrets.existingSecret) (not (and .secrets.databaseUrl .secrets.encryptionKey)) -}}
 {{- fail "secrets.existingSecret is missing: name a Secret with HEALTH_DATABASE_URL and HEALTH_ENCRYPTION_KEY, or set secrets.databaseUrl and secrets.encryptionKey" -}}
 {{- end -}}
+{{- if and .secrets.existingSecret (or .secrets.databaseUrl .secrets.encryptionKey .secrets.kafkaSaslPassword .secrets.readerPassword) -}}
+{{- fail "secrets.existingSecret is set, so no other value of secrets is used: put them into that Secret, or leave it out" -}}
+{{- end -}}
 {{- if hasPrefix "SASL_" .kafka.securityProtocol -}}
 {{- if not .kafka.sasl.username -}}
 {{- fail (printf "kafka.sasl.username is missing: kafka.securityProtocol %s needs it" .kafka.securityProtocol) -}}
