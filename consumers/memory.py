@@ -2,9 +2,24 @@
 
 import ctypes
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
 """Of glibc alone. Batches take and free much at once, of which it would keep the most."""
+
+
+@contextmanager
+def collecting_by_hand() -> Iterator[None]:
+    """Keep the garbage collector out of batches, whose many objects it would look through again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def collect() -> None:

