@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 5.0
 
 
 class LagWatch:
-    """Asks Kafka now and then how long the logs are, and shows the lag by topic, and whether Kafka answers.
+    """Asks Kafka now and then how long the logs are, and shows the lag by topic.
 
     The end of a log is asked for, not taken from the last fetch: nothing is fetched of a partition that is halted, and
     less than there is while batches are full.
@@ -38,7 +38,6 @@ class LagWatch:
             except IllegalStateError:
                 log.debug("lag_not_known", reason="a rebalance came in between")
             except (TimeoutError, KafkaError) as error:
-                metrics.DEPENDENCY_UP.labels("kafka").set(0)
                 log.debug("lag_not_known", reason=str(error) or type(error).__name__)
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -53,8 +52,6 @@ class LagWatch:
         for topic, lag in lags.items():
             metrics.LAG_RECORDS.labels(topic).set(lag)
         self._shown = set(lags)
-        if wanted:
-            metrics.DEPENDENCY_UP.labels("kafka").set(1)
 
     async def _folded(self, partition: Partition) -> int | None:
         """Up to where there is nothing left to fold; None if the partition isn't claimed yet."""
