@@ -127,8 +127,8 @@ class Publisher:
             producer = await _connect(self._settings, self._most_bytes)
         except Exception as error:
             self._forget_this()
-            self._watch()
             await self._contact.lost(error)
+            self._watch()
             if self._contact.refused:
                 raise self._contact.refused from error
             raise
