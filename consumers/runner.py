@@ -7,9 +7,11 @@ from collections.abc import Awaitable
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaError
 
+from consumers import kafka_background
 from consumers.folding import Folder
+from consumers.kafka_waiting import until_answered
 from consumers.lag import LagWatch
 from consumers.memory import collect, collecting_by_hand
 from consumers.mirror import Mirror
@@ -44,7 +46,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         async with serve_probes(settings, folding, polling):
             contact = Contact(settings)
             await _connect(consumer, settings, folding, contact, stop)
-            await _require_topics(consumer, settings)
+            await _require_topics(consumer, settings, folding, contact)
             waiting = Waiting(settings.batch_max_records)
             ownership = Ownership(consumer, engine, settings, waiting, folding, contact)
             mirror, lag = Mirror(consumer, contact), LagWatch(consumer, ownership)
@@ -56,6 +58,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     Poller(consumer, ownership, waiting, settings, polling).run(),
                     mirror.run(),
                     lag.run(),
+                    kafka_background.watch(consumer),
                 )
             await _in_time(mirror.flush())
     finally:
@@ -90,7 +93,7 @@ async def _connect(
     while True:
         try:
             await consumer.start()
-        except KafkaConnectionError as error:
+        except KafkaError as error:
             pulse.beat(await contact.lost(error))
             if stop.is_set():
                 raise await unreachable(settings, error) from None
@@ -101,9 +104,9 @@ async def _connect(
             return
 
 
-async def _require_topics(consumer: AIOKafkaConsumer, settings: Settings) -> None:
+async def _require_topics(consumer: AIOKafkaConsumer, settings: Settings, pulse: Pulse, contact: Contact) -> None:
     deadline = time.monotonic() + TOPICS_PATIENCE_SECONDS
-    while missing := sorted(set(settings.topics.values()) - await consumer.topics()):
+    while missing := sorted(set(settings.topics.values()) - await until_answered(consumer.topics, pulse, contact)):
         if time.monotonic() > deadline:
             raise HealthError(f"Kafka has no topic {', '.join(missing)}", "Run: account-health topics create")
         await asyncio.sleep(0.2)
@@ -116,6 +119,8 @@ async def _in_time(leaving: Awaitable[None]) -> None:
             await leaving
     except TimeoutError:
         log.warning("broker_not_waited_for", after_seconds=LEAVE_SECONDS)
+    except KafkaError:
+        pass  # of a task behind the consumer: it is why the consumer is stopped, and told by whoever watched it
 
 
 class _Worker:

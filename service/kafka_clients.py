@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from service.errors import HealthError
+from service.kafka_lost_connections import guard_connections
 from service.settings import Settings
 
 CLIENT_ID = "account-health"
@@ -18,6 +19,7 @@ def connection(settings: Settings) -> dict[str, Any]:
     or a file can't be used.
     """
     _check(settings)
+    guard_connections()
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
         "security_protocol": settings.kafka_security_protocol,

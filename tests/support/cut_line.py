@@ -1,6 +1,8 @@
-"""A line to Postgres that a test can cut."""
+"""A line to Postgres or Kafka that a test can cut."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -21,6 +23,13 @@ class CutLine:
         """Break what is open, and let nothing new through."""
         self._cut = True
         for writer in self._open:
+            writer.transport.abort()
+
+    def reset(self) -> None:
+        """Reset what is open, as the system does for a process that was killed."""
+        for writer in self._open:
+            if line := writer.get_extra_info("socket"):
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
     def mend(self) -> None:
@@ -47,7 +56,7 @@ class CutLine:
 
 @asynccontextmanager
 async def cut_line(target: URL) -> AsyncIterator[CutLine]:
-    """A line to the Postgres at `target` while the block runs."""
+    """A line to the server at `target` while the block runs."""
     line = CutLine(target)
     server = await asyncio.start_server(line.forward, "127.0.0.1", 0)
     async with server:
