@@ -31,6 +31,10 @@ log = structlog.get_logger(__name__)
 TAKE_SECONDS = 0.2
 """How long a step waits for records; a signal to stop is heeded between steps."""
 COLLECT_SECONDS = 10.0
+METADATA_SECONDS = 10.0
+"""How often a consumer asks anew which partitions there are. If it could not when it began, as the broker went away,
+aiokafka doesn't by itself; where such a consumer leads its group, nobody is assigned anything until it does.
+"""
 LEAVE_SECONDS = 5.0
 TOPICS_PATIENCE_SECONDS = 5.0
 """Brokers learn of a new topic one after the other."""
@@ -81,6 +85,7 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
         rebalance_timeout_ms=120_000,
         # One that waits for Postgres doesn't poll; another would have to wait as well. Who is stuck fails its /livez.
         max_poll_interval_ms=A_DAY_MS,
+        metadata_max_age_ms=round(METADATA_SECONDS * 1000),
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )

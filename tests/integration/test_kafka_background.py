@@ -1,9 +1,11 @@
-"""A defect in what aiokafka does behind a consumer: the process ends, to be started again, instead of idling on."""
+"""What aiokafka does behind a consumer, where it fails, and where it would wait for minutes."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,6 +17,8 @@ from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, folded_up_to
 
 pytestmark = pytest.mark.anyio
+
+AWAY_SECONDS = 3.0
 
 
 @pytest.mark.parametrize(
@@ -31,5 +35,24 @@ async def test_a_consumer_whose_client_has_failed_ends_and_another_goes_on(
         broken.setattr(owner, method, fail)
         with pytest.raises(HealthError, match=r"The Kafka client has failed: .*Start the process again"):
             await asyncio.wait_for(runner.run(settings, asyncio.Event()), 30)
+    async with consuming(settings):
+        await folded_up_to(engine, 1)
+
+
+async def test_a_consumer_that_learns_of_no_partitions_when_it_begins_asks_again(
+    settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the broker goes away just after a consumer has connected; it is in the group before it knows of topics."""
+    await produce(settings.kafka_bootstrap_servers, [record(settings.topic_usage, usage("acme"))])
+    began, ask = time.monotonic(), AIOKafkaClient._metadata_update
+
+    async def at_first_in_vain(self: AIOKafkaClient, cluster: Any, topics: Any) -> bool:
+        if topics and time.monotonic() - began < AWAY_SECONDS:
+            return False
+        answered: bool = await ask(self, cluster, topics)
+        return answered
+
+    monkeypatch.setattr(runner, "METADATA_SECONDS", 1.0)
+    monkeypatch.setattr(AIOKafkaClient, "_metadata_update", at_first_in_vain)
     async with consuming(settings):
         await folded_up_to(engine, 1)
