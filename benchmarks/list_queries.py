@@ -68,13 +68,15 @@ def spread(now: datetime) -> dict[str, dict[str, str]]:
     score = _pick(3, TIES, f"least(100, greatest(0, {normal}))")
     band = f"CASE WHEN {score} IS NULL THEN 'unknown' WHEN {score} < 40 THEN 'red'"
     rests = f"{chance(8)} < 0.5 OR {score} IN (18.75, 35)"
+    attributes = {
+        "segment": _pick(0, {f"'{name}'": share for name, share in SEGMENTS.items()}, "NULL"),
+        "stage": _pick(1, {f"'{name}'": share for name, share in STAGES.items()}, "NULL"),
+        "owner": f"'owner-' || floor(exp({chance(2)} * ln({OWNERS + 1})))::int || '@example.com'",
+    }
     return {
-        "accounts": {
-            "segment": _pick(0, {f"'{name}'": share for name, share in SEGMENTS.items()}, "NULL"),
-            "stage": _pick(1, {f"'{name}'": share for name, share in STAGES.items()}, "NULL"),
-            "owner": f"'owner-' || floor(exp({chance(2)} * ln({OWNERS + 1})))::int || '@example.com'",
-        },
+        "accounts": attributes,
         "scores": {
+            **attributes,
             "score": score,
             "band": f"{band} WHEN {score} < 70 THEN 'yellow' ELSE 'green' END",
             "evaluated_at": f"'{now.isoformat()}'::timestamptz - interval '1 s' * ({ago} ELSE 3600 * {chance(7)} END)",

@@ -163,9 +163,9 @@ async def _save(connection: AsyncConnection, changes: Changes, now: datetime, ne
     await states.save_usage(connection, changes.usage)
     await states.save(connection, "ticket_states", changes.tickets)
     await states.save(connection, "survey_states", changes.surveys)
-    await accounts.save_attributes(connection, changes.attributes)
     for judged, rows in changes.scores.items():
         await scores.save(connection, judged, rows, new, now)
+    await accounts.save_attributes(connection, changes.attributes)
     await history.insert(connection, changes.history)
     await scores.keep_overrides(connection, changes.overrides)
     await scores.remember(connection, changes.memories)

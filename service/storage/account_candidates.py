@@ -14,7 +14,7 @@ Every statement here gives up to `:stretch` rows of `scores`, from behind `:valu
 
 from collections.abc import Sequence
 
-COLUMNS = "account_id, score, band, coverage, day, evaluated_at, slot"
+COLUMNS = "account_id, score, band, coverage, day, evaluated_at, slot, segment, stage, owner"
 
 
 def by_id(*, descending: bool, started: bool, slots: Sequence[str] | None, attributes: Sequence[str]) -> str:

@@ -23,12 +23,12 @@ class Filter:
     max_score: float | None = None
     evaluated_since: datetime | None = None
 
-    def of_attributes(self) -> list[str]:
-        """Conditions on `accounts`."""
+    def of_attributes(self, table: str = "a") -> list[str]:
+        """Conditions on the attributes, which both tables have: `a` is for its indexes, `s` for rows at hand."""
         columns = {"segment": self.segments, "stage": self.stages, "owner": self.owners}
         # An index is read in order for one value, but not for an array that happens to have one.
         return [
-            f"a.{name} = (CAST(:{name}s AS text[]))[1]" if len(values) == 1 else f"a.{name} = ANY(:{name}s)"
+            f"{table}.{name} = (CAST(:{name}s AS text[]))[1]" if len(values) == 1 else f"{table}.{name} = ANY(:{name}s)"
             for name, values in columns.items()
             if values is not None
         ]
@@ -43,10 +43,6 @@ class Filter:
         """What a score has to be, as the ends of conditions."""
         bounds = {">= :min_score": self.min_score, "<= :max_score": self.max_score}
         return [bound for bound, value in bounds.items() if value is not None]
-
-    def of_indexes(self) -> list[str]:
-        """Conditions on `scores` that follow from those, for its indexes: no two that say nearly the same."""
-        return [*self.of_slots(), *self.of_points()]
 
     def of_slots(self) -> list[str]:
         """Conditions for the index by slot."""

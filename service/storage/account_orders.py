@@ -32,6 +32,11 @@ class Order:
         direction = "DESC" if self.descending else "ASC"
         return f"s.{self.column} {direction} NULLS LAST, s.account_id"
 
+    def last_first(self) -> str:
+        """The same, turned round."""
+        direction = "ASC" if self.descending else "DESC"
+        return f"s.{self.column} {direction} NULLS FIRST, s.account_id DESC"
+
     def behind(self, after: Key | None) -> list[str]:
         """The conditions for what follows `after`, with `:value` and `:id`."""
         if after is None:

@@ -1,38 +1,38 @@
 """A page of accounts, by the indexes that lead there.
 
-Candidates are looked at in the list's order, until enough of them match. Where matches turn out to be rare, all of them
-are fetched by whatever index narrows them down best, and sorted. So what a page costs is bounded by how often the
-filters match, or by how many accounts the rarest of them has, whichever is less.
+Candidates are looked at in the list's order, stretch by stretch, until enough of them match. Where matches are rare,
+all of them are fetched by whatever index narrows them down best, and sorted. The planner is asked beforehand what it
+expects of both, and what turns up on the way has the last word.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from math import ceil, floor
+from math import ceil, floor, sqrt
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage import account_candidates as candidates
+from service.storage import account_matches as matches
 from service.storage.account_filters import Filter
 from service.storage.account_orders import Key, Order
 from service.storage.account_rows import COLUMNS, Account
 
-FEW = 5_000
-"""So many accounts that one of the conditions leaves are fetched and sorted without further ado."""
-FIRST_STRETCH = 500
-"""Candidates to look at while nothing is known of how many of them match; in lists by time some more."""
-FIRST_STRETCH_BY_TIME = 2_000
-LONGEST_STRETCH = 12_000
-"""Where more would have to be looked at, matches count as rare."""
-MARGIN = 1.25
+FIRST_STRETCH, FIRST_STRETCH_BY_TIME = 500, 2_000
+"""Candidates to look at to begin with, at least, where not all of them match."""
+LOOK_COST = 1.7
+"""What it costs to look at a candidate, in the planner's units. Measured; a page is right whatever it costs."""
+BEYOND_STATISTICS = 16_000
+"""Candidates that are looked at where the planner doesn't know what is cheaper."""
+MANY = 5_000
+"""So many that the planner has to know of them."""
+MARGIN = 1.1
 TELLING = 10
 """So many matches say how many there will be further on; fewer may be an accident."""
 MOST_SLOTS = 6
 """Slots that are merged by account id. Where accounts were evaluated in more of them, many match."""
-
-_S = ", ".join(f"s.{name}" for name in candidates.COLUMNS.split(", "))
 
 _SLOTS = text("""
     WITH RECURSIVE hop (slot) AS (
@@ -52,6 +52,14 @@ class Found(NamedTuple):
     ended: bool
 
 
+class Stop(NamedTuple):
+    """Accounts of a stretch, how many candidates there were, and the key of the last of these."""
+
+    accounts: list[Account]
+    candidates: int
+    last: Key
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """What is wanted: up to `limit` accounts of `wanted` that follow `after` in `order`."""
@@ -62,107 +70,102 @@ class Search:
     limit: int
 
     async def along(self, connection: AsyncConnection) -> Found | None:
-        """The accounts; None where matches are rare."""
-        longest = await self._longest_stretch(connection)
-        if longest <= FEW:
-            return None
-        statement, parameters = await self._candidates(connection)
-        stretch = self._first_stretch
-        while stretch <= longest:
-            found, walked = await self._look(connection, statement, parameters | {"stretch": stretch})
-            if len(found) == self.limit or walked < stretch:
-                return Found(found, walked < stretch)
-            if len(found) < TELLING and self._indexes_meet:
-                return None  # the others are found faster by asking both indexes
-            needed = ceil(MARGIN * stretch * self.limit / max(len(found), 1))
-            stretch = max(needed if len(found) >= TELLING else min(needed, 5 * stretch), 2 * stretch)
+        """The accounts; None where it is cheaper to fetch all that match at once."""
+        stretch, most = self._fewest, 0.0
+        if stretch > self.limit and self.wanted != Filter():
+            cost, _ = await self._cheapest(connection)
+            most = max(cost / LOOK_COST, BEYOND_STATISTICS if await self._is_news(connection) else 0.0)
+            stretch = max(stretch, ceil(MARGIN * self.limit / await self._expected_share(connection)))
+            if stretch > most:
+                return None
+        slots = await self._few_slots(connection)
+        found: dict[str, Account] = {}
+        looked_at, here = 0, self
+        while stretch:
+            stop = await here._look(connection, stretch, slots)
+            found |= {each.account_id: each for each in stop.accounts if each.account_id not in found}
+            if len(found) >= self.limit or stop.candidates < stretch:
+                return Found(list(found.values())[: self.limit], stop.candidates < stretch)
+            looked_at += stop.candidates
+            missing = self.limit - len(found)
+            stretch = _further(looked_at, len(found), missing, most)
+            here = replace(here, after=stop.last, limit=missing)
         return None
 
     async def at_once(self, connection: AsyncConnection) -> list[Account]:
         """The same accounts by fetching all that match and sorting them."""
-        exactly = [*self.wanted.of_scores(), *self.order.behind(self.after)]
-        statement = f"""
-            WITH {self._matching()}
-            SELECT {COLUMNS} FROM (
-                SELECT * FROM candidate s WHERE {" AND ".join(exactly) or "true"}
-                ORDER BY {self.order.clause()} LIMIT :limit
-            ) AS s JOIN accounts a ON a.account_id = s.account_id ORDER BY {self.order.clause()}
-        """  # noqa: S608 - made of this package's own text
+        _, statement = await self._cheapest(connection)
         rows = await connection.execute(text(statement), self._parameters())
         return [Account(*row) for row in rows]
 
-    @property
-    def _indexes_meet(self) -> bool:
-        """Whether there are conditions for indexes of both tables, and narrower ones than bands."""
-        wanted = self.wanted
-        narrow = bool(wanted.score_bounds()) or wanted.evaluated_since is not None
-        return narrow and bool(wanted.of_attributes())
+    async def _cheapest(self, connection: AsyncConnection) -> tuple[float, str]:
+        """What the planner expects it to cost to fetch all that match, and SQL for that. Where its statistics are
+        wrong, a page takes longer.
+        """
+        found = []
+        for weight, way in matches.ways(self.wanted):
+            statement = matches.in_order(way, self.wanted, self.order, self.after)
+            found.append((weight * float((await self._plan(connection, statement))["Total Cost"]), statement))
+        return min(found)
 
-    def _matching(self) -> str:
-        """SQL that names `candidate` what matches by all that indexes know."""
-        attributes, points, slots = self.wanted.of_attributes(), self.wanted.of_points(), self.wanted.of_slots()
-        joined = "scores s JOIN accounts a ON a.account_id = s.account_id"
-        # Materialized, so that it is planned for all rows, not in the hope that the first few come soon. What follows
-        # from other conditions stays outside: to the planner it would look as if that left only some of the rest.
-        if not self._indexes_meet:
-            within = " AND ".join([*attributes, *points, *slots]) or "true"
-            return f"candidate AS MATERIALIZED (SELECT {_S} FROM {joined} WHERE {within})"  # noqa: S608 - own text
-        # Each condition leaves many, both leave few: they meet in the indexes, and rows are fetched of the few alone.
-        first, later = (points, slots) if self.wanted.score_bounds() else (slots, points)
-        within, rest = " AND ".join([*attributes, *first]), " AND ".join(later) or "true"
-        return f"""
-            such AS MATERIALIZED (SELECT s.account_id FROM {joined} WHERE {within}),
-            candidate AS MATERIALIZED (
-                SELECT {_S} FROM such JOIN scores s ON s.account_id = such.account_id WHERE {rest}
-            )
-        """  # noqa: S608 - own text
+    async def _expected_share(self, connection: AsyncConnection) -> float:
+        """Of how many candidates the planner expects that they match, by conditions of which no two say the same."""
+        attributes, points, slots = self.wanted.of_attributes("s"), self.wanted.of_points(), self.wanted.of_slots()
+        known = {"account_id": slots or attributes, "score": points}.get(self.order.column, slots)
+        candidates = await self._expected(connection, known)
+        return min(await self._expected(connection, [*attributes, *points, *slots]) / candidates, 1.0)
 
-    async def _longest_stretch(self, connection: AsyncConnection) -> int:
-        """No more candidates than an index has accounts that may match: these could be fetched as well."""
-        longest = LONGEST_STRETCH
-        for table, conditions, most in (
-            ("accounts a", self.wanted.of_attributes(), LONGEST_STRETCH),
-            ("scores s", self.wanted.of_slots(), FEW + 1),
-            ("scores s", self.wanted.of_points(), FEW + 1),
-        ):
-            if conditions and longest > FEW:
-                counted = await self._count(connection, table, conditions, most)
-                longest = min(longest, LONGEST_STRETCH if FEW < counted == most else counted)
-        return longest
+    async def _expected(self, connection: AsyncConnection, conditions: Sequence[str]) -> float:
+        within = " AND ".join(conditions) or "true"
+        plan = await self._plan(connection, f"SELECT FROM scores s WHERE {within}")
+        return max(float(plan["Plan Rows"]), 1.0)
 
-    async def _count(self, connection: AsyncConnection, table: str, conditions: Sequence[str], most: int) -> int:
-        such = f"SELECT FROM {table} WHERE {' AND '.join(conditions)} LIMIT :most"
-        parameters = {**self.wanted.parameters(), "most": most}
-        return int((await connection.execute(text(f"SELECT count(*) FROM ({such}) AS such"), parameters)).scalar_one())  # noqa: S608 - own text
+    async def _plan(self, connection: AsyncConnection, statement: str) -> dict[str, Any]:
+        plan = await connection.execute(text(f"EXPLAIN (FORMAT JSON) {statement}"), self._parameters())
+        found: dict[str, Any] = plan.scalar_one()[0]["Plan"]
+        return found
+
+    async def _is_news(self, connection: AsyncConnection) -> bool:
+        """Whether many were evaluated since `evaluated_since`, as all are every night, and the planner doesn't know."""
+        slots = self.wanted.of_slots()
+        if not slots or await self._expected(connection, slots) > MANY:
+            return False
+        such = f"SELECT FROM scores s WHERE {' AND '.join(slots)} LIMIT :most"
+        parameters = {**self.wanted.parameters(), "most": MANY + 1}
+        counted = await connection.execute(text(f"SELECT count(*) FROM ({such}) AS such"), parameters)  # noqa: S608 - own text
+        return int(counted.scalar_one()) > MANY
 
     @property
-    def _first_stretch(self) -> int:
+    def _fewest(self) -> int:
         """The limit where all candidates match, because the index they come from knows all that is asked for."""
         wanted, column = self.wanted, self.order.column
         if column == "slot":
             return FIRST_STRETCH_BY_TIME + 3 * self.limit
         known = not wanted.of_scores() if column == "account_id" else not wanted.of_attributes()
-        return self.limit if known and wanted.evaluated_since is None else FIRST_STRETCH + 3 * self.limit
+        return self.limit if known and wanted.evaluated_since is None else FIRST_STRETCH + self.limit
 
-    async def _look(
-        self, connection: AsyncConnection, statement: str, parameters: dict[str, Any]
-    ) -> tuple[list[Account], int]:
-        """Those of the next candidates that match, up to `limit`, and how many candidates there were."""
-        attributes = self.wanted.of_attributes()
-        join = f"JOIN accounts a ON {' AND '.join(['a.account_id = s.account_id', *attributes])}" if attributes else ""
+    async def _look(self, connection: AsyncConnection, stretch: int, slots: Sequence[datetime] | None) -> Stop:
+        """Those of the next candidates that match, up to `limit`."""
+        statement, parameters = self._candidates(slots)
+        conditions = [*self.wanted.of_attributes("s"), *self.wanted.of_scores()]
         looked = f"""
             WITH candidate AS MATERIALIZED ({statement}), s AS MATERIALIZED (
-                SELECT s.* FROM candidate s {join}
-                WHERE {" AND ".join(self.wanted.of_scores()) or "true"} ORDER BY {self.order.clause()} LIMIT :limit
+                SELECT s.* FROM candidate s WHERE {" AND ".join(conditions) or "true"}
+                ORDER BY {self.order.clause()} LIMIT :limit
+            ), last AS (
+                SELECT s.{self.order.column} AS value, s.account_id FROM candidate s
+                ORDER BY {self.order.last_first()} LIMIT 1
             )
-            SELECT walked.candidates, {COLUMNS} FROM (SELECT count(*) AS candidates FROM candidate) AS walked
+            SELECT (SELECT count(*) FROM candidate), last.value, last.account_id, {COLUMNS}
+            FROM (SELECT) AS always LEFT JOIN last ON true
             LEFT JOIN (s JOIN accounts a ON a.account_id = s.account_id) ON true ORDER BY {self.order.clause()}
         """  # noqa: S608 - made of this package's own text
-        rows = (await connection.execute(text(looked), parameters)).all()
-        return [Account(*row[1:]) for row in rows if row.account_id is not None], rows[0].candidates
+        rows = (await connection.execute(text(looked), {**parameters, "stretch": stretch})).all()
+        found = [Account(*row[3:]) for row in rows if row[3] is not None]
+        return Stop(found, rows[0][0], (rows[0][1], rows[0][2], False))
 
-    async def _candidates(self, connection: AsyncConnection) -> tuple[str, dict[str, Any]]:
-        """SQL for candidates, and its parameters less the stretch."""
+    def _candidates(self, slots: Sequence[datetime] | None) -> tuple[str, dict[str, Any]]:
+        """SQL for candidates, and its parameters less the stretch. `slots` are those to be merged, if they are few."""
         order, parameters = self.order, self._parameters()
         if order.column == "score":
             started = parameters["value"] is not None
@@ -171,7 +174,6 @@ class Search:
             )
             return statement, {**parameters, "points": self._points(parameters["value"])}
         if order.column == "account_id":
-            slots = await self._few_slots(connection) if self.wanted.evaluated_since is not None else None
             named = {f"slot_{number}": slot for number, slot in enumerate(slots or [])}
             statement = candidates.by_id(
                 descending=order.descending,
@@ -200,8 +202,12 @@ class Search:
         without: list[int | None] = [] if self.wanted.score_bounds() else [None]
         return [*(reversed(left) if self.order.descending else left), *without]
 
-    async def _few_slots(self, connection: AsyncConnection) -> list[datetime] | None:
-        """The slots in which accounts were evaluated since then; None if they are more than can be merged."""
+    async def _few_slots(self, connection: AsyncConnection) -> Sequence[datetime] | None:
+        """For lists by account id, the slots in which accounts were evaluated since then; None if they are more than
+        can be merged.
+        """
+        if self.order.column != "account_id" or self.wanted.evaluated_since is None:
+            return None
         parameters = {"slot_since": self.wanted.parameters()["slot_since"], "most": MOST_SLOTS + 1}
         slots = list((await connection.execute(_SLOTS, parameters)).scalars())
         return slots if len(slots) <= MOST_SLOTS else None
@@ -227,3 +233,14 @@ class Search:
             "id": ended_at,
             "tail": ended_at if self._without_value else "",
         }
+
+
+def _further(looked_at: int, found: int, missing: int, most: float) -> int:
+    """How many candidates more will have the accounts that are missing, by what those so far had; 0 if even with luck
+    it takes more than `most`.
+    """
+    with_luck = missing * looked_at / (found + sqrt(found) + 1)
+    expected = ceil(MARGIN * missing * looked_at / max(found, 1))
+    if with_luck > most:
+        return 0
+    return expected if found >= TELLING else max(min(expected, 5 * looked_at), 2 * looked_at)

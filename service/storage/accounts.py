@@ -34,9 +34,21 @@ _SAVE = text(f"""
     *(bindparam(name, type_=ARRAY(_TYPES.get(name, Text))) for name in ATTRIBUTES),
 )
 
+# Lists look at scores, and needn't look up accounts that aren't wanted.
+_SAVE_BESIDE_SCORES = text("""
+    UPDATE scores SET segment = new.segment, stage = new.stage, owner = new.owner
+    FROM unnest(CAST(:account_id AS text[]), CAST(:segment AS text[]), CAST(:stage AS text[]), CAST(:owner AS text[]))
+         AS new (account_id, segment, stage, owner)
+    WHERE scores.account_id = new.account_id
+      AND (scores.segment, scores.stage, scores.owner) IS DISTINCT FROM (new.segment, new.stage, new.owner)
+""")
+
 
 async def save_attributes(connection: AsyncConnection, attributes: Mapping[str, AttributeState]) -> None:
-    """Write the registers of accounts that this transaction has locked, and the columns they stand for."""
+    """Write the registers of accounts that this transaction has locked, and the columns they stand for.
+
+    Their scores must have been inserted.
+    """
     if not attributes:
         return
     columns: dict[str, list[Any]] = {
@@ -48,6 +60,8 @@ async def save_attributes(connection: AsyncConnection, attributes: Mapping[str, 
         values = (state.value(name) for state in attributes.values())
         columns[name] = [None if value is None else parse(value) for value in values]
     await connection.execute(_SAVE, columns)
+    beside = {name: columns[name] for name in ("account_id", "segment", "stage", "owner")}
+    await connection.execute(_SAVE_BESIDE_SCORES, beside)
 
 
 ACCOUNT_TABLES = (

@@ -168,6 +168,10 @@ scores = Table(
     Column("since", Date, comment="the first day on which all measures scored as they do; null until evaluated"),
     Column("journal", LargeBinary, comment="what happened on that day, by cause: scoring/journal.py"),
     Column("override", JSON, comment="a score or band by hand: score, band, reason, author, set_at, expires_at"),
+    # What lists are narrowed down by, beside the score: an account that isn't wanted needn't be looked up.
+    Column("segment", Text, comment="as in accounts"),
+    Column("stage", Text, comment="as in accounts"),
+    Column("owner", Text, comment="as in accounts"),
     # What lists are found by, in place of what nearly every event changes: service/storage/account_candidates.py.
     Column("point", SmallInteger, Computed("floor(score)", persisted=True), comment="the score's whole points"),
     Column(

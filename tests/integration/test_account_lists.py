@@ -9,8 +9,13 @@ from random import Random
 from typing import Any, get_args
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from scoring.events import AttributesEvent
+from scoring.windows import day_of, to_micros
+from service.evaluation import advance_accounts
+from service.policy import load_policy
 from service.storage import account_lists, account_search
 from service.storage.account_filters import BANDS, Filter
 from service.storage.account_lists import Sort
@@ -73,10 +78,15 @@ async def filled(postgres_server: PostgresServer) -> AsyncIterator[AsyncEngine]:
     ]
     async with engine.begin() as connection:
         await connection.execute(accounts.insert(), attributes)
-        await connection.execute(scores.insert(), [{"account_id": name, **scored(random)} for name in names])
+        await connection.execute(scores.insert(), [{**beside(each), **scored(random)} for each in attributes])
     yield engine
     await engine.dispose()
     await asyncio.to_thread(postgres_server.drop, url)
+
+
+def beside(attributes: dict[str, Any]) -> dict[str, Any]:
+    """What a row of scores has of an account's attributes."""
+    return {name: attributes[name] for name in ("account_id", "segment", "stage", "owner")}
 
 
 @pytest.fixture(params=["as it is", "short stretches", "all at once"])
@@ -84,9 +94,11 @@ def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """So few candidates at a time that a few thousand accounts take every way there is."""
     if request.param == "short stretches":
         monkeypatch.setattr(account_search, "FIRST_STRETCH", 3)
-        monkeypatch.setattr(account_search, "LONGEST_STRETCH", 400)
+        monkeypatch.setattr(account_search, "FIRST_STRETCH_BY_TIME", 3)
+        monkeypatch.setattr(account_search, "LOOK_COST", 0.001)
+        monkeypatch.setattr(account_search, "MARGIN", 0.01)
     if request.param == "all at once":
-        monkeypatch.setattr(account_search, "LONGEST_STRETCH", 0)
+        monkeypatch.setattr(account_search, "LOOK_COST", 1_000_000)
 
 
 async def page(
@@ -102,8 +114,9 @@ async def everything(engine: AsyncEngine) -> list[Account]:
     """All accounts, read without any of what is tested."""
     rows = await query(
         engine,
-        "SELECT a.account_id, name, segment, stage, owner, seats, arr, started_on, renews_on, churned_on, parent_id,"
-        " created_at, score, band, coverage, day, evaluated_at FROM accounts a JOIN scores USING (account_id)",
+        "SELECT a.account_id, name, a.segment, a.stage, a.owner, seats, arr, started_on, renews_on,"
+        " churned_on, parent_id, created_at, score, band, coverage, day, evaluated_at"
+        " FROM accounts a JOIN scores USING (account_id)",
     )
     return [Account(*tuple(row)) for row in rows]
 
@@ -229,6 +242,47 @@ async def test_what_does_not_move_is_listed_once_while_others_move(
     assert len(moved_away) == len(set(found))
 
 
+async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
+    database_url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all accounts would be fetched for one page, in the belief that they are few."""
+    monkeypatch.setattr(account_search, "MANY", 100)
+    names = [f"account-{number}" for number in range(400)]
+    async with engine.begin() as connection:
+        await connection.execute(accounts.insert(), [{"account_id": name} for name in names])
+        await connection.execute(
+            scores.insert(), [{"account_id": name, "evaluated_at": MIDNIGHT - timedelta(days=1)} for name in names]
+        )
+        await connection.execute(text("ANALYZE scores"))
+        await connection.execute(scores.update().values(evaluated_at=MIDNIGHT + timedelta(seconds=1)))
+        search = account_search.Search(Filter(evaluated_since=MIDNIGHT), Order("score", True), None, 10)
+        assert await search._is_news(connection)
+        await connection.execute(text("ANALYZE scores"))
+        assert not await search._is_news(connection)
+
+
 async def test_the_database_agrees_on_slots(filled: AsyncEngine) -> None:
     for row in await query(filled, "SELECT evaluated_at, slot FROM scores WHERE evaluated_at IS NOT NULL LIMIT 500"):
         assert row.slot == slot_of(row.evaluated_at)
+
+
+async def test_attributes_stand_beside_the_score_from_the_first_event_on(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        policy = await load_policy(connection, 400)
+    steps: list[dict[str, str | int | None]] = [
+        {"segment": "smb"},
+        {"stage": "live", "owner": "ann"},
+        {"owner": "bob"},
+        {"segment": None},
+        {"seats": 4},
+    ]
+    for number, values in enumerate(steps):
+        at = to_micros(MIDNIGHT) + number
+        event = AttributesEvent("acme", at, day_of(at), str(number), values)
+        async with engine.begin() as connection:
+            await advance_accounts(connection, {"acme": [event]}, policy, MIDNIGHT, base_url="")
+        beside, own = [
+            await query(engine, f"SELECT segment, stage, owner FROM {table}") for table in ("scores", "accounts")
+        ]
+        assert beside == own
+    assert tuple(own[0]) == (None, "live", "bob")
