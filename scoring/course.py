@@ -116,5 +116,7 @@ def _parts(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[
 
 
 def _reason(cause: Cause, events: Sequence[Event], at: int) -> Reason:
-    newest = events if len(events) <= MOST_IDS else events[-MOST_IDS:]
-    return Reason(cause, at, len(events), tuple([(event.source, event.id) for event in newest]))
+    names: list[str] = []
+    for event in events if len(events) <= MOST_IDS else events[-MOST_IDS:]:
+        names += (event.source, event.id)
+    return Reason(cause, at, len(events), tuple(names))

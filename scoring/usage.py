@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct, field
 
 from scoring.events import UsageEvent
-from scoring.ordered import sort_keys
+from scoring.ordered import sort_added
 from scoring.sampling import ALL, shrink
 
 Entry = tuple[int, int, str, int, int]
@@ -55,11 +55,12 @@ def fold_usage(state: UsageState, events: Sequence[UsageEvent], retention: int) 
             taken.append(entry)
     known_users = len(state.users)
     _add(state, taken)
-    grew = len(state.users) > known_users
+    if added := len(state.users) - known_users:
+        sort_added(state.users, added)
     # First, so that a long stretch of history in one batch doesn't thin out the users that stay.
     _forget(state, newest - retention + 1)
-    if grew:
-        _close_users(state)
+    if added:
+        state.users_below = shrink(state.users, state.users_below)
     return late
 
 
@@ -69,8 +70,11 @@ def advance_usage(state: UsageState, newest: int) -> None:
     if state.pending and state.pending[0][0] <= newest:
         due = [entry for entry in state.pending if entry[0] <= newest]
         state.pending = state.pending[len(due) :]
+        known_users = len(state.users)
         _add(state, due)
-        _close_users(state)
+        if added := len(state.users) - known_users:
+            sort_added(state.users, added)
+            state.users_below = shrink(state.users, state.users_below)
 
 
 def _forget(state: UsageState, oldest: int) -> None:
@@ -95,7 +99,7 @@ def _add(state: UsageState, entries: Sequence[Entry]) -> None:
         feature_days = features.get(feature)
         if feature_days is None:
             features[feature] = {day: quantity}
-            sort_keys(features)
+            sort_added(features, 1)
         elif day in feature_days:
             feature_days[day] += quantity
         else:
@@ -109,13 +113,8 @@ def _add(state: UsageState, entries: Sequence[Entry]) -> None:
     state.newest_at, state.last_day = newest_at, last_day
 
 
-def _close_users(state: UsageState) -> None:
-    state.users_below = shrink(state.users, state.users_below)
-    sort_keys(state.users)
-
-
 def _begin(days: dict[int, int], day: int, quantity: int) -> None:
     belongs_last = not days or day > next(reversed(days))
     days[day] = quantity
     if not belongs_last:
-        sort_keys(days)
+        sort_added(days, 1)

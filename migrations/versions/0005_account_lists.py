@@ -39,7 +39,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("scores_slot_account_id_idx"), "scores", ["slot", "account_id"])
     for name in ATTRIBUTES:
-        op.create_index(_index_of(name), "accounts", [name, "account_id"], postgresql_include=_others(name))
+        op.create_index(
+            _index_of(name),
+            "accounts",
+            [name, "account_id"],
+            postgresql_include=_others(name),
+            postgresql_where=sa.text(f"{name} IS NOT NULL"),
+        )
 
 
 def _others(name: str) -> list[str]:

@@ -117,15 +117,21 @@ accounts = Table(
     Column("parent_id", Text),
     Column("registers", LargeBinary, comment="last-writer-wins registers of the columns above"),
     _created_at(),
-    # In the order of lists, with what else these are narrowed down by; named as Postgres names them.
-    Index(
-        "accounts_segment_account_id_stage_owner_idx", "segment", "account_id", postgresql_include=["stage", "owner"]
-    ),
-    Index(
-        "accounts_stage_account_id_segment_owner_idx", "stage", "account_id", postgresql_include=["segment", "owner"]
-    ),
-    Index(
-        "accounts_owner_account_id_segment_stage_idx", "owner", "account_id", postgresql_include=["segment", "stage"]
+    # In the order of lists, with what else these are narrowed down by; named as Postgres names them. Partial, as most
+    # accounts are created by an event of another kind, and learn of these later.
+    *(
+        Index(
+            f"accounts_{name}_account_id_{first}_{second}_idx",
+            name,
+            "account_id",
+            postgresql_include=[first, second],
+            postgresql_where=text(f"{name} IS NOT NULL"),
+        )
+        for name, first, second in (
+            ("segment", "stage", "owner"),
+            ("stage", "segment", "owner"),
+            ("owner", "segment", "stage"),
+        )
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 from hypothesis import given
@@ -11,7 +12,6 @@ from scoring.documents import parse
 from scoring.journal import (
     MOST_IDS,
     Cause,
-    EventId,
     Journal,
     Reason,
     base_of,
@@ -61,11 +61,11 @@ def evaluations(draw: st.DrawFn) -> Evaluation:
     return score([draw(values) for _ in card.measures], card, 20_000)
 
 
-ids: st.SearchStrategy[tuple[EventId, ...]] = st.lists(
+names: st.SearchStrategy[tuple[str, ...]] = st.lists(
     st.tuples(st.sampled_from(["app", "crm"]), st.sampled_from("123456789")), max_size=MOST_IDS
-).map(tuple)
+).map(lambda ids: tuple(chain.from_iterable(ids)))
 reasons = st.builds(
-    Reason, st.sampled_from(CAUSES), st.integers(0, 9), st.integers(0, 9), ids, st.sampled_from(["", *"123456789"])
+    Reason, st.sampled_from(CAUSES), st.integers(0, 9), st.integers(0, 9), names, st.sampled_from(["", *"123456789"])
 )
 days = st.lists(st.builds(Move, reasons, evaluations(), st.booleans()), max_size=12)
 
@@ -109,7 +109,7 @@ def test_what_the_causes_moved_sums_exactly_to_the_change(first: Evaluation | No
 def test_each_cause_names_its_last_events_and_words_and_counts_all(first: Evaluation | None, moves: list[Move]) -> None:
     for entry, _ in entries(play(first, moves), last(first, moves), find):
         mine = [move.reason for move in moves if move.reason.cause == entry.cause]
-        named = [event for reason in mine for event in reason.ids]
+        named = [event for reason in mine for event in zip(reason.names[::2], reason.names[1::2], strict=True)]
         assert entry.ids == tuple(named[-MOST_IDS:])
         assert entry.events == sum(reason.events for reason in mine)
         assert entry.at == mine[-1].at
