@@ -12,7 +12,7 @@ ATTRIBUTES = ("segment", "stage", "owner")
 
 
 def upgrade() -> None:
-    """Rows of accounts that have any of these are written anew: some ten seconds for a million."""
+    """Rows of accounts that have any of these are written anew: about a minute for a million."""
     for name in ATTRIBUTES:
         op.add_column("scores", sa.Column(name, sa.Text(), comment="as in accounts"))
     op.execute("""
