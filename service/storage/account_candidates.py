@@ -119,13 +119,14 @@ def _upwards(column: str, where: str, value: str) -> str:
 # An index read backwards has equal values in the wrong order, and there may be any number of them. So first comes the
 # value at which the stretch ends: of what lies above there are fewer rows than the stretch has, and they can be sorted;
 # of that value, and of the one where the last page ended, the index gives as many as are wanted in the right order.
+# OFFSET 0 has it looked up once: the planner would put it in both places where it is used.
 
 
 def _cut(column: str, where: str, value: str) -> str:
     return f"""LATERAL (SELECT coalesce((
         SELECT {column} FROM scores WHERE {where} AND {column} < {value}
         ORDER BY {column} DESC OFFSET :stretch - 1 LIMIT 1
-    ), '-infinity') AS value) AS cut"""  # noqa: S608 - own text
+    ), '-infinity') AS value OFFSET 0) AS cut"""  # noqa: S608 - own text
 
 
 def _downwards(column: str, where: str, value: str) -> str:

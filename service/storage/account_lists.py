@@ -59,8 +59,9 @@ async def page(connection: AsyncConnection, wanted: Filter, *, sort: Sort, after
     if column == "evaluated_at":
         return await _by_time(connection, wanted, descending, after, limit)
     search = Search(wanted, Order(column, descending), after, limit)
-    found = await search.along(connection)
-    return Page(found.accounts if found else await search.at_once(connection), search.order)
+    way = await search.cheapest(connection)
+    found = await search.along(connection, way)
+    return Page(found.accounts if found else await search.at_once(connection, way), search.order)
 
 
 async def _by_time(
@@ -68,11 +69,12 @@ async def _by_time(
 ) -> Page:
     """By slot, unless the whole list can be sorted at once; the first page decides it for those that follow."""
     by_slot = Search(wanted, Order("slot", descending), after, limit)
+    way = await by_slot.cheapest(connection)
     if after is None or not after[2]:
-        found = await by_slot.along(connection)
+        found = await by_slot.along(connection, way)
         if found and not (after is None and found.ended):
             return Page(found.accounts, by_slot.order)
         if after is not None:
-            return Page(await by_slot.at_once(connection), by_slot.order)
+            return Page(await by_slot.at_once(connection, way), by_slot.order)
     exact = Search(wanted, Order("evaluated_at", descending), after, limit)
-    return Page(await exact.at_once(connection), exact.order)
+    return Page(await exact.at_once(connection, way), exact.order)

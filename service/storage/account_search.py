@@ -24,6 +24,8 @@ FIRST_STRETCH, FIRST_STRETCH_BY_TIME = 500, 2_000
 """Candidates to look at to begin with, at least, where not all of them match."""
 LOOK_COST = 1.7
 """What it costs to look at a candidate, in the planner's units. Measured; a page is right whatever it costs."""
+CHEAP = 8_000
+"""For so much, in the planner's units, all that match are fetched without further ado."""
 BEYOND_STATISTICS = 16_000
 """Candidates that are looked at where the planner doesn't know what is cheaper."""
 MANY = 5_000
@@ -60,6 +62,13 @@ class Stop(NamedTuple):
     last: Key
 
 
+class Way(NamedTuple):
+    """SQL for all that match, and what it costs in the planner's units."""
+
+    cost: float
+    statement: str
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """What is wanted: up to `limit` accounts of `wanted` that follow `after` in `order`."""
@@ -69,12 +78,14 @@ class Search:
     after: Key | None
     limit: int
 
-    async def along(self, connection: AsyncConnection) -> Found | None:
-        """The accounts; None where it is cheaper to fetch all that match at once."""
+    async def along(self, connection: AsyncConnection, way: Way) -> Found | None:
+        """The accounts; None where it is cheaper to fetch all that match at once, by the cheapest `way`."""
         stretch, most = self._fewest, 0.0
         if stretch > self.limit and self.wanted != Filter():
-            cost, _ = await self._cheapest(connection)
-            most = max(cost / LOOK_COST, BEYOND_STATISTICS if await self._is_news(connection) else 0.0)
+            is_news = await self._is_news(connection)
+            if way.cost <= CHEAP and not is_news:
+                return None
+            most = max(way.cost / LOOK_COST, BEYOND_STATISTICS if is_news else 0.0)
             stretch = max(stretch, ceil(MARGIN * self.limit / await self._expected_share(connection)))
             if stretch > most:
                 return None
@@ -92,20 +103,18 @@ class Search:
             here = replace(here, after=stop.last, limit=missing)
         return None
 
-    async def at_once(self, connection: AsyncConnection) -> list[Account]:
+    async def at_once(self, connection: AsyncConnection, way: Way) -> list[Account]:
         """The same accounts by fetching all that match and sorting them."""
-        _, statement = await self._cheapest(connection)
+        statement = matches.in_order(way.statement, self.wanted, self.order, self.after)
         rows = await connection.execute(text(statement), self._parameters())
         return [Account(*row) for row in rows]
 
-    async def _cheapest(self, connection: AsyncConnection) -> tuple[float, str]:
-        """What the planner expects it to cost to fetch all that match, and SQL for that. Where its statistics are
-        wrong, a page takes longer.
-        """
+    async def cheapest(self, connection: AsyncConnection) -> Way:
+        """How to fetch all that match, as the planner sees it. Where its statistics are wrong, a page takes longer."""
         found = []
-        for weight, way in matches.ways(self.wanted):
-            statement = matches.in_order(way, self.wanted, self.order, self.after)
-            found.append((weight * float((await self._plan(connection, statement))["Total Cost"]), statement))
+        for weight, statement in matches.ways(self.wanted):
+            plan = await self._plan(connection, statement)
+            found.append(Way(weight * float(plan["Total Cost"]), statement))
         return min(found)
 
     async def _expected_share(self, connection: AsyncConnection) -> float:

@@ -97,8 +97,9 @@ def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(account_search, "FIRST_STRETCH_BY_TIME", 3)
         monkeypatch.setattr(account_search, "LOOK_COST", 0.001)
         monkeypatch.setattr(account_search, "MARGIN", 0.01)
+        monkeypatch.setattr(account_search, "CHEAP", 0)
     if request.param == "all at once":
-        monkeypatch.setattr(account_search, "LOOK_COST", 1_000_000)
+        monkeypatch.setattr(account_search, "CHEAP", 1_000_000)
 
 
 async def page(
