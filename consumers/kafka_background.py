@@ -1,4 +1,7 @@
-"""What aiokafka does behind a consumer: staying in the group, and fetching. It doesn't begin anew what has failed."""
+"""What aiokafka does behind a consumer: staying in the group, fetching, and learning of brokers and partitions.
+
+It doesn't begin anew what has failed.
+"""
 
 import asyncio
 
@@ -13,7 +16,11 @@ async def watch(consumer: AIOKafkaConsumer) -> None:
 
     A defect in aiokafka ends those tasks; polls then fail or give nothing, for as long as the process runs.
     """
-    tasks: set[asyncio.Task[None]] = {consumer._coordinator._coordination_task, consumer._fetcher._fetch_task}
+    tasks: set[asyncio.Task[None]] = {
+        consumer._coordinator._coordination_task,
+        consumer._fetcher._fetch_task,
+        consumer._client._sync_task,
+    }
     ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     failure = next((task.exception() for task in ended if not task.cancelled()), None)
     raise (failure and refusal_in(failure)) or HealthError(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 
 import structlog
 from aiokafka import AIOKafkaConsumer
@@ -49,7 +49,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     try:
         async with serve_probes(settings, folding, polling):
             contact = Contact(settings)
-            await _connect(consumer, settings, folding, contact, stop)
+            await _connect(consumer, settings, (folding, polling), contact, stop)
             await _require_topics(consumer, settings, folding, contact)
             waiting = Waiting(settings.batch_max_records)
             ownership = Ownership(consumer, engine, settings, waiting, folding, contact)
@@ -92,14 +92,16 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
 
 
 async def _connect(
-    consumer: AIOKafkaConsumer, settings: Settings, pulse: Pulse, contact: Contact, stop: asyncio.Event
+    consumer: AIOKafkaConsumer, settings: Settings, pulses: Iterable[Pulse], contact: Contact, stop: asyncio.Event
 ) -> None:
     wait = 0.5
     while True:
         try:
             await consumer.start()
         except KafkaError as error:
-            pulse.beat(await contact.lost(error))
+            trouble = await contact.lost(error)
+            for pulse in pulses:
+                pulse.beat(trouble)
             if stop.is_set():
                 raise await unreachable(settings, error) from None
             await asyncio.sleep(wait)
@@ -110,8 +112,9 @@ async def _connect(
 
 
 async def _require_topics(consumer: AIOKafkaConsumer, settings: Settings, pulse: Pulse, contact: Contact) -> None:
-    deadline = time.monotonic() + TOPICS_PATIENCE_SECONDS
+    deadline = 0.0  # it begins with the first answer
     while missing := sorted(set(settings.topics.values()) - await until_answered(consumer.topics, pulse, contact)):
+        deadline = deadline or time.monotonic() + TOPICS_PATIENCE_SECONDS
         if time.monotonic() > deadline:
             raise HealthError(f"Kafka has no topic {', '.join(missing)}", "Run: account-health topics create")
         await asyncio.sleep(0.2)

@@ -18,8 +18,8 @@ _ONE = text(f"""
     SELECT {COLUMNS} FROM accounts a JOIN scores s ON s.account_id = a.account_id WHERE a.account_id = :id
 """)  # noqa: S608 - made of this package's own text
 
-# Accounts are found by indexes, whatever the statistics say, and with the values that are asked for in view: what a
-# page costs must not grow with the tables.
+# Accounts are found by indexes, and with the values that are asked for in view: what a page costs must not grow with
+# the tables.
 _BY_INDEX = text("""
     SELECT set_config('enable_seqscan', 'off', true), set_config('random_page_cost', '1.1', true),
            set_config('max_parallel_workers_per_gather', '0', true),

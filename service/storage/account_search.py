@@ -98,9 +98,9 @@ class Search:
             if len(found) >= self.limit or stop.candidates < stretch:
                 return Found(list(found.values())[: self.limit], stop.candidates < stretch)
             looked_at += stop.candidates
-            missing = self.limit - len(found)
-            stretch = _further(looked_at, len(found), missing, most)
-            here = replace(here, after=stop.last, limit=missing)
+            stretch = _further(looked_at, len(found), self.limit - len(found), most)
+            # Not with a lower limit: some that are found there may be known already, as they have moved meanwhile.
+            here = replace(here, after=stop.last)
         return None
 
     async def at_once(self, connection: AsyncConnection, way: Way) -> list[Account]:

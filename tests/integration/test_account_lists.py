@@ -208,7 +208,7 @@ async def test_every_account_comes_once_in_pages_that_end_anywhere(filled: Async
     assert found == in_order(await everything(filled), order)
 
 
-async def test_by_time_short_lists_are_exact_and_long_ones_go_by_ten_minutes(filled: AsyncEngine) -> None:
+async def test_by_time_short_lists_are_exact_and_long_ones_go_by_slot(filled: AsyncEngine) -> None:
     *_, short = await page(filled, Filter(segments=["strategic"]), "-evaluated_at", None, 100)
     *_, long = await page(filled, Filter(), "-evaluated_at", None, 100)
     assert (short.column, long.column) == ("evaluated_at", "slot")
@@ -241,6 +241,45 @@ async def test_what_does_not_move_is_listed_once_while_others_move(
     assert [name for name in found if name not in movers] == in_order(still, order)
     moved_away = [account for account in await everything(engine) if account.account_id in found]
     assert len(moved_away) == len(set(found))
+
+
+@pytest.mark.parametrize("sort", ["score", "-score"])
+async def test_what_does_not_move_is_listed_once_while_others_move_within_a_page(
+    database_url: str, engine: AsyncEngine, sort: Sort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of several stretches: what was found in one may be found again in the next."""
+    random = Random(8)
+    names = [f"account-{number}" for number in range(500)]
+    movers = names[::2]
+    attributes = [{"account_id": name, "segment": random.choice("ab"), "stage": None, "owner": None} for name in names]
+    async with engine.begin() as connection:
+        await connection.execute(accounts.insert(), attributes)
+        await connection.execute(scores.insert(), [{**beside(each), **scored(random)} for each in attributes])
+    look = account_search.Search._look
+
+    async def look_and_move(*arguments: Any) -> account_search.Stop:
+        stop = await look(*arguments)
+        async with engine.begin() as connection:
+            for name in random.sample(movers, 60):
+                await connection.execute(
+                    scores.update().where(scores.c.account_id == name).values(scored(random) | {"since": TODAY})
+                )
+        return stop
+
+    monkeypatch.setattr(account_search.Search, "_look", look_and_move)
+    short_then_long = {"FIRST_STRETCH": 3, "MARGIN": 0.01, "_further": lambda *_: 150, "LOOK_COST": 0.001, "CHEAP": 0}
+    for name, value in short_then_long.items():
+        monkeypatch.setattr(account_search, name, value)
+    wanted = Filter(segments=["a"])
+    still = [each for each in await everything(engine) if each.account_id not in movers and matches(each, wanted)]
+    found: list[str] = []
+    after: Key | None = None
+    while True:
+        listed, after, order = await page(engine, wanted, sort, after, 40)
+        found += [account.account_id for account in listed]
+        if len(listed) < 40:
+            break
+    assert [name for name in found if name not in movers] == in_order(still, order)
 
 
 async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
