@@ -163,6 +163,11 @@ async def test_a_partition_that_there_is_not_is_refused_at_once(
 ) -> None:
     if "no topic" in said and "yet" in said:
         await admin.delete_topics([narrow.topic_account])
+
+        async def is_gone() -> bool:  # some time after the broker has said so
+            return narrow.topic_account not in await admin.list_topics()
+
+        await eventually(is_gone, "the topic is deleted")
     words = [word.format(prefix=topic_prefix) for word in wanted]
     before = set(await admin.list_topics())
     with pytest.raises(subprocess.CalledProcessError) as refused:
