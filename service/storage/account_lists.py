@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.storage.account_filters import Filter
 from service.storage.account_orders import Column, Key, Order
 from service.storage.account_rows import COLUMNS, Account
-from service.storage.account_search import Search
+from service.storage.account_search import Search, Way
 
 Sort = Literal["account_id", "-account_id", "score", "-score", "evaluated_at", "-evaluated_at"]
 
@@ -59,9 +59,9 @@ async def page(connection: AsyncConnection, wanted: Filter, *, sort: Sort, after
     if column == "evaluated_at":
         return await _by_time(connection, wanted, descending, after, limit)
     search = Search(wanted, Order(column, descending), after, limit)
-    way = await search.cheapest(connection)
-    found = await search.along(connection, way)
-    return Page(found.accounts if found else await search.at_once(connection, way), search.order)
+    found = await search.along(connection)
+    accounts = await search.at_once(connection, found) if isinstance(found, Way) else found.accounts
+    return Page(accounts, search.order)
 
 
 async def _by_time(
@@ -69,12 +69,14 @@ async def _by_time(
 ) -> Page:
     """By slot, unless the whole list can be sorted at once; the first page decides it for those that follow."""
     by_slot = Search(wanted, Order("slot", descending), after, limit)
-    way = await by_slot.cheapest(connection)
+    way = None
     if after is None or not after[2]:
-        found = await by_slot.along(connection, way)
-        if found and not (after is None and found.ended):
+        found = await by_slot.along(connection)
+        if isinstance(found, Way):
+            way = found
+            if after is not None:
+                return Page(await by_slot.at_once(connection, way), by_slot.order)
+        elif after is not None or not found.ended:
             return Page(found.accounts, by_slot.order)
-        if after is not None:
-            return Page(await by_slot.at_once(connection, way), by_slot.order)
     exact = Search(wanted, Order("evaluated_at", descending), after, limit)
-    return Page(await exact.at_once(connection, way), exact.order)
+    return Page(await exact.at_once(connection, way or await exact.cheapest(connection)), exact.order)

@@ -78,17 +78,18 @@ class Search:
     after: Key | None
     limit: int
 
-    async def along(self, connection: AsyncConnection, way: Way) -> Found | None:
-        """The accounts; None where it is cheaper to fetch all that match at once, by the cheapest `way`."""
-        stretch, most = self._fewest, 0.0
+    async def along(self, connection: AsyncConnection) -> Found | Way:
+        """The accounts; where it is cheaper to fetch all that match at once, the cheapest way to do that."""
+        stretch, most, way = self._fewest, 0.0, None
         if stretch > self.limit and self.wanted != Filter():
+            way = await self.cheapest(connection)
             is_news = await self._is_news(connection)
             if way.cost <= CHEAP and not is_news:
-                return None
+                return way
             most = max(way.cost / LOOK_COST, BEYOND_STATISTICS if is_news else 0.0)
             stretch = max(stretch, ceil(MARGIN * self.limit / await self._expected_share(connection)))
             if stretch > most:
-                return None
+                return way
         slots = await self._few_slots(connection)
         found: dict[str, Account] = {}
         looked_at, here = 0, self
@@ -101,7 +102,7 @@ class Search:
             stretch = _further(looked_at, len(found), self.limit - len(found), most)
             # Not with a lower limit: some that are found there may be known already, as they have moved meanwhile.
             here = replace(here, after=stop.last)
-        return None
+        return way or await self.cheapest(connection)
 
     async def at_once(self, connection: AsyncConnection, way: Way) -> list[Account]:
         """The same accounts by fetching all that match and sorting them."""
