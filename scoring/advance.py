@@ -10,6 +10,7 @@ from scoring.crossings import Crossing, Memories, apply_rules, see
 from scoring.events import Event
 from scoring.policy import Policy
 from scoring.rules import Memory
+from scoring.shortcut import shortcut
 from scoring.scorecards import Evaluation, evaluate
 from scoring.standing import Override, Standing
 from scoring.state import AccountState
@@ -50,28 +51,33 @@ def advance(
     broker's day on, whenever it is folded. `source` sent the newest usage before. `override` is set by hand, or taken
     back if it is None. `history` says that all events were loaded, long after they happened.
     """
-    course = Course(state, standing, policy, now)
-    course.run(events)
-    if override is not UNSET:
-        course.set_override(override)
-    stands, evaluation = course.timeline.finish()
+    if override is UNSET and (short := shortcut(state, standing, events, policy, now)):
+        stands, evaluation, late = short
+        closed, closings, switched = [], (), False
+    else: 
+        course = Course(state, standing, policy, now)
+        course.run(events)
+        if override is not UNSET:
+            course.set_override(override)
+        stands, evaluation = course.timeline.finish()
+        late, closed, closings, switched = course.late, course.timeline.closed, course.closings, course.switched
     due = start_of(evaluation.day + 1)
     if stands.override is not None and stands.override.expires_at is not None:
         due = min(due, stands.override.expires_at)
     if not policy.rules and not memory:
-        return Step(evaluation, stands, {}, [], course.timeline.closed, course.switched, course.late, due)
+        return Step(evaluation, stands, {}, [], closed, switched, late, due)
     held = not events and override is UNSET and source in policy.quiet_sources
-    bulk = history or (course.switched and policy.digest is not None)
+    bulk = history or (switched and policy.digest is not None)
     seen = see(settled(state, evaluation.day), evaluation, stands.override, policy, held=held, bulk=bulk)
-    verdicts = apply_rules(state, memory, course.closings, seen, policy, now)
+    verdicts = apply_rules(state, memory, closings, seen, policy, now)
     return Step(
         evaluation,
         stands,
         verdicts.memory,
         verdicts.crossings,
-        course.timeline.closed,
-        course.switched,
-        course.late,
+        closed,
+        switched,
+        late,
         min(due, verdicts.ready_at or due),
     )
 

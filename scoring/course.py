@@ -72,7 +72,7 @@ class Course:
                 self.late += fold(self._state, part, self._policy.retention)
             state = settled(self._state, day)
             card = self._card or choose(self._policy.scorecards, state, day)
-            self.timeline.move(_reason(cause, part, at), evaluate(card, state, day))
+            self.timeline.move(reason(cause, part, at), evaluate(card, state, day))
         applies = choose(self._policy.scorecards, state, day)
         if applies is not self._card and self._card is not None:
             card = self._card
@@ -115,7 +115,8 @@ def _parts(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[
     return parts
 
 
-def _reason(cause: Cause, events: Sequence[Event], at: int) -> Reason:
+def reason(cause: Cause, events: Sequence[Event], at: int) -> Reason:
+    """Why events of one cause move an account, up to the instant `at`."""
     names: list[str] = []
     for event in events if len(events) <= MOST_IDS else events[-MOST_IDS:]:
         names += (event.source, event.id)

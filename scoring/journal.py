@@ -129,10 +129,13 @@ def note(journal: Journal, reason: Reason, before: Callable[[], Base | None], fi
 
 
 def _take_over(journal: Journal, reason: Reason, standing: Base | None, find: FindScorecard) -> Entry:
+    base = Raw(_encode(standing)) if standing else _NO_BASE
+    if journal.open is None:
+        journal.open = Entry(reason.cause, reason.at)
+        journal.base = base
+        return journal.open
     closed = _closed.decode(journal.closed)
-    base = Raw(_encode(standing))
-    if journal.open is not None:
-        closed.append(Closed(journal.open, journal.base, base))
+    closed.append(Closed(journal.open, journal.base, base))
     again = next((each for each in closed if each.entry.cause == reason.cause), None)
     if again is None:
         entry = Entry(reason.cause, reason.at)

@@ -4,7 +4,7 @@ With weight w and score s of the measures that count, score = sum(w s) / sum(w);
 contributions sum to the score. A veto that caps the score is a negative contribution of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from msgspec import Struct
@@ -66,6 +66,8 @@ class Scorecard:
     """The measures alone, and below what makes a score of what they read: laid out flat for the fold."""
     scales: tuple[tuple[float, Curve, float | None, float, float], ...]
     """Per measure its weight, curve, score if missing, and veto: below which score, and to which cap."""
+    coverages: dict[float, float] = field(default_factory=dict, compare=False, repr=False)
+    """Of weights with data, as they come up: there are few, and rounding takes its time."""
 
 
 class Evaluation(Struct, frozen=True):
@@ -147,7 +149,9 @@ def score(readings: list[Value], card: Scorecard, day: int) -> Evaluation:
                 cap = veto_cap
         counted += weight
         weighted += weight * points
-    coverage = min(round(known / card.weight, DECIMALS), 1.0)
+    coverage = card.coverages.get(known)
+    if coverage is None:
+        coverage = card.coverages[known] = min(round(known / card.weight, DECIMALS), 1.0)
     if counted == 0.0 or coverage < card.min_coverage:
         return Evaluation(None, "unknown", coverage, day, card, readings)
     total = min(max(round(weighted / counted, DECIMALS), 0.0), cap)

@@ -53,10 +53,7 @@ def fold_usage(state: UsageState, events: Sequence[UsageEvent], retention: int) 
             state.pending.sort()
         else:
             taken.append(entry)
-    known_users = len(state.users)
-    _add(state, taken)
-    if added := len(state.users) - known_users:
-        sort_added(state.users, added)
+    added = _add(state, taken)
     # First, so that a long stretch of history in one batch doesn't thin out the users that stay.
     _forget(state, newest - retention + 1)
     if added:
@@ -70,10 +67,7 @@ def advance_usage(state: UsageState, newest: int) -> None:
     if state.pending and state.pending[0][0] <= newest:
         due = [entry for entry in state.pending if entry[0] <= newest]
         state.pending = state.pending[len(due) :]
-        known_users = len(state.users)
-        _add(state, due)
-        if added := len(state.users) - known_users:
-            sort_added(state.users, added)
+        if _add(state, due):
             state.users_below = shrink(state.users, state.users_below)
 
 
@@ -88,32 +82,37 @@ def _forget(state: UsageState, oldest: int) -> None:
         state.users = {user: day for user, day in state.users.items() if day >= oldest}
 
 
-def _add(state: UsageState, entries: Sequence[Entry]) -> None:
+def _add(state: UsageState, entries: Sequence[Entry]) -> int:
+    """Count entries, none of which is pending; returns how many users are new."""
     days, features, users, users_below = state.days, state.features, state.users, state.users_below
+    known_features, known_users = len(features), len(users)
     newest_at, last_day = state.newest_at, state.last_day
     for day, at, feature, user, quantity in entries:
-        if day in days:
-            days[day] += quantity
-        else:
-            _begin(days, day, quantity)
         feature_days = features.get(feature)
         if feature_days is None:
-            features[feature] = {day: quantity}
-            sort_added(features, 1)
-        elif day in feature_days:
-            feature_days[day] += quantity
+            features[feature] = feature_days = {}
+        if day > last_day:  # the usual: it is new, and comes last, in both
+            last_day = day
+            days[day] = feature_days[day] = quantity
         else:
-            _begin(feature_days, day, quantity)
+            _count(days, day, quantity)
+            _count(feature_days, day, quantity)
         if user != NOBODY and user < users_below and users.get(user, -1) < day:
             users[user] = day
         if at > newest_at:
             newest_at = at
-        if day > last_day:
-            last_day = day
     state.newest_at, state.last_day = newest_at, last_day
+    if added := len(features) - known_features:
+        sort_added(features, added)
+    if added := len(users) - known_users:
+        sort_added(users, added)
+    return added
 
 
-def _begin(days: dict[int, int], day: int, quantity: int) -> None:
+def _count(days: dict[int, int], day: int, quantity: int) -> None:
+    if day in days:
+        days[day] += quantity
+        return
     belongs_last = not days or day > next(reversed(days))
     days[day] = quantity
     if not belongs_last:
