@@ -10,8 +10,8 @@ from scoring.crossings import Crossing, Memories, apply_rules, see
 from scoring.events import Event
 from scoring.policy import Policy
 from scoring.rules import Memory
-from scoring.shortcut import shortcut
 from scoring.scorecards import Evaluation, evaluate
+from scoring.shortcut import shortcut
 from scoring.standing import Override, Standing
 from scoring.state import AccountState
 from scoring.windows import day_of, start_of
@@ -53,8 +53,8 @@ def advance(
     """
     if override is UNSET and (short := shortcut(state, standing, events, policy, now)):
         stands, evaluation, late = short
-        closed, closings, switched = [], (), False
-    else: 
+        closed, closings, switched = [], [], False
+    else:
         course = Course(state, standing, policy, now)
         course.run(events)
         if override is not UNSET:

@@ -135,8 +135,8 @@ def _take_over(journal: Journal, reason: Reason, standing: Base | None, find: Fi
         journal.base = base
         return journal.open
     closed = _closed.decode(journal.closed)
+    again = next((each for each in closed if each.entry.cause == reason.cause), None) if closed else None
     closed.append(Closed(journal.open, journal.base, base))
-    again = next((each for each in closed if each.entry.cause == reason.cause), None)
     if again is None:
         entry = Entry(reason.cause, reason.at)
     else:

@@ -157,11 +157,12 @@ def _silence_ratio(_: Parameters) -> Measure:
         if usage.last_day < 0:
             return Missing.NO_USAGE
         days = list(usage.days)
-        active = days[bisect_left(days, first_day(day, RHYTHM_DAYS)) :]
-        if len(active) < 3:
+        first = first_day(day, RHYTHM_DAYS)
+        if len(days) < 3 or days[-3] < first:
             return Missing.TOO_FEW_DAYS
         if usage.last_day == day:
             return 0.0
+        active = days if days[0] >= first else days[bisect_left(days, first) :]
         gaps = sorted(map(sub, active[1:], active))
         middle = len(gaps) // 2
         median_gap = gaps[middle] if len(gaps) % 2 else (gaps[middle - 1] + gaps[middle]) / 2

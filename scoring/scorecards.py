@@ -154,7 +154,9 @@ def score(readings: list[Value], card: Scorecard, day: int) -> Evaluation:
         coverage = card.coverages[known] = min(round(known / card.weight, DECIMALS), 1.0)
     if counted == 0.0 or coverage < card.min_coverage:
         return Evaluation(None, "unknown", coverage, day, card, readings)
-    total = min(max(round(weighted / counted, DECIMALS), 0.0), cap)
+    total = round(weighted / counted, DECIMALS)
+    if total > cap:
+        total = cap
     return Evaluation(total, band_of(total, card.yellow, card.green), coverage, day, card, readings)
 
 

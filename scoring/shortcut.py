@@ -9,7 +9,7 @@ from functools import partial
 from scoring.choice import choose
 from scoring.course import reason, settled
 from scoring.events import AttributesEvent, Event
-from scoring.journal import Base, Cause, Journal, decode_journal, encode_journal, note
+from scoring.journal import Base, Journal, decode_journal, encode_journal, note
 from scoring.policy import Policy
 from scoring.readings import encode_readings
 from scoring.scorecards import Evaluation, evaluate
@@ -33,9 +33,7 @@ def shortcut(
     return _again(state, standing, events, policy, now) if standing else _first(state, events, policy, now)
 
 
-def _again(
-    state: AccountState, standing: Standing, events: Sequence[Event], policy: Policy, now: int
-) -> Short | None:
+def _again(state: AccountState, standing: Standing, events: Sequence[Event], policy: Policy, now: int) -> Short | None:
     """What stands is of today, and began today."""
     day = standing.day
     if standing.since != day or standing.override is not None or now // MICROSECONDS_PER_DAY > day:

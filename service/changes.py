@@ -17,7 +17,7 @@ from scoring.windows import start_of
 from service.memories import decode_memories, encode_memories
 from service.standings import encode_override, history_row, score_row, standing_of
 from service.storage.history import HistoryRow
-from service.storage.scores import Judged, MemoryRow, OverrideRow, ScoreRow
+from service.storage.scores import MemoryRow, OverrideRow, ScoreRow
 from service.storage.states import StateRow, StoredAccount, UsageRow
 
 
@@ -40,7 +40,8 @@ class Changes:
     tickets: list[StateRow] = field(default_factory=list)
     surveys: list[StateRow] = field(default_factory=list)
     attributes: dict[str, AttributeState] = field(default_factory=dict)
-    scores: defaultdict[Judged, list[ScoreRow]] = field(default_factory=lambda: defaultdict(list))
+    scores: defaultdict[tuple[int, str, int], list[ScoreRow]] = field(default_factory=lambda: defaultdict(list))
+    """By the values of `Judged`."""
     history: list[HistoryRow] = field(default_factory=list)
     overrides: list[OverrideRow] = field(default_factory=list)
     memories: list[MemoryRow] = field(default_factory=list)
@@ -87,7 +88,7 @@ class Changes:
 
     def _keep_score(self, account_id: str, before: Standing | None, step: Step) -> None:
         stands = step.standing
-        self.scores[Judged(stands.day, stands.scorecard, stands.version)].append(score_row(account_id, stands))
+        self.scores[stands.day, stands.scorecard, stands.version].append(score_row(account_id, stands))
         if step.closed:
             self.history += [history_row(account_id, closed) for closed in step.closed]
         if stands.override is not (before.override if before else None):

@@ -18,7 +18,7 @@ from xxhash import xxh3_64_intdigest
 
 from scoring.events import AttributesEvent, AttributeValue, Event, SurveyEvent, SurveyKind, TicketEvent, UsageEvent
 from scoring.faults import fault_of
-from scoring.windows import day_of, to_micros
+from scoring.windows import day_of, to_micros, to_micros_and_day
 from service import printable
 from service.settings import Signal
 
@@ -199,29 +199,30 @@ def _finish(signal: Signal, envelope: Envelope[Any], taken_at: int) -> Decoded:
     content_type = envelope.datacontenttype
     if content_type is not None and "json" not in content_type:
         raise InvalidEventError("datacontenttype", "data must be application/json")
-    at = _micros("time", envelope.time)
+    at, day = _instant("time", envelope.time)
     if at > taken_at + MAX_AHEAD:
         raise InvalidEventError("time", "lies more than 5 minutes in the future")
     source = envelope.source
     identity = xxh3_64_intdigest(f"{len(source)}:{source}{envelope.id}".encode())
-    return Decoded(form.build(envelope, at, day_of(taken_at)), identity, envelope.backfill)
+    return Decoded(form.build(envelope, at, day, day_of(taken_at)), identity, envelope.backfill)
 
 
-def _micros(field: str, moment: datetime) -> int:
+def _instant(field: str, moment: datetime) -> tuple[int, int]:
+    """In microseconds, and the day."""
     try:
-        return to_micros(moment)
+        return to_micros_and_day(moment)
     except OverflowError:
         raise InvalidEventError(field, "lies outside the years 1 to 9999") from None
 
 
-def _usage(envelope: Envelope[UsageData], at: int, broker_day: int) -> Event:
+def _usage(envelope: Envelope[UsageData], at: int, day: int, broker_day: int) -> Event:
     data = envelope.data
     user = None if data.user_id is None else xxh3_64_intdigest(data.user_id.encode())
     feature = intern(data.feature)  # a few names, in hundreds of thousands of events that wait
     return UsageEvent(
         envelope.subject,
         at,
-        day_of(at),
+        day,
         broker_day,
         feature,
         user,
@@ -231,7 +232,7 @@ def _usage(envelope: Envelope[UsageData], at: int, broker_day: int) -> Event:
     )
 
 
-def _ticket(envelope: Envelope[TicketData], at: int, broker_day: int) -> Event:
+def _ticket(envelope: Envelope[TicketData], at: int, _: int, broker_day: int) -> Event:
     data = envelope.data
     return TicketEvent(
         account_id=envelope.subject,
@@ -241,8 +242,8 @@ def _ticket(envelope: Envelope[TicketData], at: int, broker_day: int) -> Event:
         ticket_id=data.ticket_id,
         status=data.status,
         priority=data.priority,
-        created_at=_micros("data.created_at", data.created_at),
-        solved_at=0 if data.solved_at is None else _micros("data.solved_at", data.solved_at),
+        created_at=_instant("data.created_at", data.created_at)[0],
+        solved_at=0 if data.solved_at is None else _instant("data.solved_at", data.solved_at)[0],
         reopens=data.reopens,
         satisfaction=data.satisfaction or "",
         source=envelope.source,
@@ -253,7 +254,7 @@ _SCALES = {"nps": (0.0, 10.0), "csat": (1.0, 5.0), "ces": (1.0, 7.0)}
 _MILLION = 1_000_000
 
 
-def _survey(envelope: Envelope[SurveyData], at: int, broker_day: int) -> Event:
+def _survey(envelope: Envelope[SurveyData], at: int, _: int, broker_day: int) -> Event:
     data = envelope.data
     lowest, usual_highest = _SCALES[data.survey]
     highest = usual_highest if data.scale_max is None else data.scale_max
@@ -279,7 +280,7 @@ def _survey(envelope: Envelope[SurveyData], at: int, broker_day: int) -> Event:
 _CENT = Decimal("0.01")
 
 
-def _attributes(envelope: Envelope[AttributesData], at: int, broker_day: int) -> Event:
+def _attributes(envelope: Envelope[AttributesData], at: int, _: int, broker_day: int) -> Event:
     values: dict[str, AttributeValue] = {}
     for name in AttributesData.__struct_fields__:
         value = getattr(envelope.data, name)
@@ -304,11 +305,12 @@ class _Form(Struct, frozen=True):
 
     type: str
     envelope: Any
-    build: Callable[[Any, int, int], Event]
+    build: Callable[[Any, int, int, int], Event]
+    """From an envelope, its time in microseconds, its day, and the broker's day."""
     decoder: msgspec.json.Decoder[Any]
 
 
-def _form(event_type: str, envelope: Any, build: Callable[[Any, int, int], Event]) -> _Form:
+def _form(event_type: str, envelope: Any, build: Callable[[Any, int, int, int], Event]) -> _Form:
     return _Form(event_type, envelope, build, msgspec.json.Decoder(envelope))
 
 

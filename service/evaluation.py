@@ -67,16 +67,15 @@ async def advance_accounts(
     account_ids = sorted(events)
     outcome = Outcome(accounts=len(account_ids))
     timing = outcome.stopwatch.timing
-    with timing("read"):
-        new = await states.lock(connection, account_ids)
     chunks = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)]
     crossed: list[Crossed] = []
     work = _Work(events, quiet, overrides, policy, to_micros(now))
+    new: set[str] = set()
     with timing("read"):
-        stored = await _read(connection, chunks[0], new, policy) if chunks else _NOTHING
+        stored = await _take(connection, chunks[0], new, policy) if chunks else _NOTHING
     changes = Changes()
     for following in [*chunks[1:], []]:
-        meanwhile = asyncio.create_task(_save_and_read(connection, changes, now, following, new, policy, outcome))
+        meanwhile = asyncio.create_task(_save_and_take(connection, changes, now, following, new, policy, outcome))
         try:
             with timing("fold"):
                 changes = await _fold(stored, work)
@@ -134,23 +133,25 @@ async def _fold(read: _Read, work: _Work) -> Changes:
     return changes
 
 
-async def _save_and_read(
+async def _save_and_take(
     connection: AsyncConnection,
     changes: Changes,
     now: datetime,
     account_ids: list[str],
-    new: AbstractSet[str],
+    new: set[str],
     policy: Policy,
     outcome: Outcome,
 ) -> _Read:
     with outcome.stopwatch.timing("read"):
-        stored = await _read(connection, account_ids, new, policy)
+        stored = await _take(connection, account_ids, new, policy) if account_ids else _NOTHING
     with outcome.stopwatch.timing("write"):
         await _save(connection, changes, now, new)
     return stored
 
 
-async def _read(connection: AsyncConnection, account_ids: list[str], new: AbstractSet[str], policy: Policy) -> _Read:
+async def _take(connection: AsyncConnection, account_ids: list[str], new: set[str], policy: Policy) -> _Read:
+    """Lock and read accounts; those that this creates are added to `new`."""
+    new |= await states.lock(connection, account_ids)
     old = [account_id for account_id in account_ids if account_id not in new] if new else account_ids
     stored = await states.read(connection, old) if old else []
     seeds = await seed_drops(connection, stored, policy) if policy.drops else {}
@@ -164,7 +165,7 @@ async def _save(connection: AsyncConnection, changes: Changes, now: datetime, ne
     await states.save(connection, "ticket_states", changes.tickets)
     await states.save(connection, "survey_states", changes.surveys)
     for judged, rows in changes.scores.items():
-        await scores.save(connection, judged, rows, new, now)
+        await scores.save(connection, scores.Judged(*judged), rows, new, now)
     await accounts.save_attributes(connection, changes.attributes)
     await history.insert(connection, changes.history)
     await scores.keep_overrides(connection, changes.overrides)

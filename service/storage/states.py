@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,7 +13,7 @@ from service.storage.columns import columns
 SignalTable = Literal["ticket_states", "survey_states"]
 
 
-class StoredAccount(NamedTuple):
+class StoredAccount(Struct, frozen=True, gc=False):
     """What is stored of an account: its states as encoded, and the score as it was last made.
 
     What is of the score is null until first evaluated; `day` and `since` are day numbers, `override` is as encoded.
@@ -56,15 +57,24 @@ class UsageRow(NamedTuple):
     source: str
 
 
-_LOCK = text("SELECT account_id FROM scores WHERE account_id = ANY(:ids) ORDER BY account_id FOR UPDATE")
+# Says which there are not: mostly none.
+_LOCK = text("""
+    WITH locked AS MATERIALIZED (
+        SELECT account_id FROM scores WHERE account_id = ANY(:ids) ORDER BY account_id COLLATE "C" FOR UPDATE
+    )
+    SELECT account_id FROM unnest(CAST(:ids AS text[])) AS account_id
+    WHERE account_id NOT IN (SELECT account_id FROM locked)
+""")
 
 _CREATE = text("""
-    INSERT INTO accounts (account_id) SELECT account_id FROM unnest(CAST(:ids AS text[])) AS account_id ORDER BY 1
+    INSERT INTO accounts (account_id)
+    SELECT account_id FROM unnest(CAST(:ids AS text[])) AS account_id ORDER BY account_id COLLATE "C"
     ON CONFLICT DO NOTHING RETURNING account_id
 """)
 
 _COMPLETE = text("""
-    INSERT INTO scores (account_id) SELECT account_id FROM unnest(CAST(:ids AS text[])) AS account_id ORDER BY 1
+    INSERT INTO scores (account_id)
+    SELECT account_id FROM unnest(CAST(:ids AS text[])) AS account_id ORDER BY account_id COLLATE "C"
     ON CONFLICT DO NOTHING
 """)
 
@@ -115,13 +125,12 @@ async def lock(connection: AsyncConnection, account_ids: list[str]) -> set[str]:
 
     Reading is a statement of its own: one that waits for a lock and joins would see the joined tables as they were
     before the wait (https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED).
-    Locks are taken in one order everywhere; where new accounts still meet in a deadlock, Postgres ends one side and
-    its transaction is tried again.
+    Locks are taken in one order everywhere, that of Python, as a batch locks its accounts part by part; where new
+    accounts still meet in a deadlock, Postgres ends one side and its transaction is tried again.
     """
-    locked = set((await connection.execute(_LOCK, {"ids": account_ids})).scalars())
-    if len(locked) == len(account_ids):
+    missing = list((await connection.execute(_LOCK, {"ids": account_ids})).scalars())
+    if not missing:
         return set()
-    missing = [account_id for account_id in account_ids if account_id not in locked]
     created = set((await connection.execute(_CREATE, {"ids": missing})).scalars())
     if others := [account_id for account_id in missing if account_id not in created]:
         # Created by somebody else meanwhile, who has committed since.
@@ -137,7 +146,7 @@ def blank(account_id: str) -> StoredAccount:
 
 async def read(connection: AsyncConnection, account_ids: list[str]) -> list[StoredAccount]:
     """The stored state of the accounts that exist, in no particular order; locks nothing."""
-    return list(map(StoredAccount._make, await connection.execute(_READ, {"ids": account_ids})))
+    return [StoredAccount(*row) for row in await connection.execute(_READ, {"ids": account_ids})]
 
 
 async def save_usage(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
