@@ -43,8 +43,10 @@ def _again(state: AccountState, standing: Standing, events: Sequence[Event], pol
     for event in events:
         if event.broker_day > day or (event.at < known) is not correction or event.__class__ is AttributesEvent:
             return None
-    card = policy.find(standing.scorecard, standing.version)
-    if card is None or state.attributes.pending or choose(policy.scorecards, state, day) is not card:
+    if state.attributes.pending:
+        return None
+    card = choose(policy.scorecards, state, day)
+    if card.version != standing.version or card.name != standing.scorecard:
         return None
     late = fold(state, events, policy.retention)
     evaluation = evaluate(card, settled(state, day), day)
@@ -58,8 +60,10 @@ def _again(state: AccountState, standing: Standing, events: Sequence[Event], pol
 
 
 def _first(state: AccountState, events: Sequence[Event], policy: Policy, now: int) -> Short | None:
-    """Nothing was known of the account, and all events are of today."""
+    """The account was never judged, and all events are of today."""
     day = now // MICROSECONDS_PER_DAY
+    if state.newest > day:
+        return None
     for event in events:
         if event.broker_day != day:
             return None
