@@ -85,8 +85,8 @@ class Course:
     def _expire(self, day: int, at: int) -> None:
         override = self.timeline.override
         if override is not None and override.expires_at is not None and override.expires_at <= at:
-            reason = Reason("override", override.expires_at, note=f"{override.author}'s has expired")
-            self.timeline.set_override(reason, None, day)
+            over = Reason("override", override.expires_at, note=f"{override.author}'s has expired")
+            self.timeline.set_override(over, None, day)
 
 
 def settled(state: AccountState, day: int) -> AccountState:

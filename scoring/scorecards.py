@@ -67,7 +67,7 @@ class Scorecard:
     scales: tuple[tuple[float, Curve, float | None, float, float], ...]
     """Per measure its weight, curve, score if missing, and veto: below which score, and to which cap."""
     coverages: dict[float, float] = field(default_factory=dict, compare=False, repr=False)
-    """Of weights with data, as they come up: there are few, and rounding takes its time."""
+    """Of weights with data, as they come up: few of all that are possible do, and rounding takes its time."""
 
 
 class Evaluation(Struct, frozen=True):

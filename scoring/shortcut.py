@@ -34,7 +34,9 @@ def shortcut(
 
 
 def _again(state: AccountState, standing: Standing, events: Sequence[Event], policy: Policy, now: int) -> Short | None:
-    """What stands is of today, and began today."""
+    """What stands began on the day that it is of, and that is the last day still. No event seen is of a later one: the
+    step that saw it judged that day.
+    """
     day = standing.day
     if standing.since != day or standing.override is not None or now // MICROSECONDS_PER_DAY > day:
         return None

@@ -83,7 +83,7 @@ def _forget(state: UsageState, oldest: int) -> None:
 
 
 def _add(state: UsageState, entries: Sequence[Entry]) -> int:
-    """Count entries, none of which is pending; returns how many users are new."""
+    """Count entries, none of which is dated after `newest`; returns how many users are new."""
     days, features, users, users_below = state.days, state.features, state.users, state.users_below
     known_features, known_users = len(features), len(users)
     newest_at, last_day = state.newest_at, state.last_day
@@ -91,7 +91,7 @@ def _add(state: UsageState, entries: Sequence[Entry]) -> int:
         feature_days = features.get(feature)
         if feature_days is None:
             features[feature] = feature_days = {}
-        if day > last_day:  # the usual: it is new, and comes last, in both
+        if day > last_day:  # above all keys in both, as `last_day` stays when counters leave
             last_day = day
             days[day] = feature_days[day] = quantity
         else:
@@ -102,11 +102,11 @@ def _add(state: UsageState, entries: Sequence[Entry]) -> int:
         if at > newest_at:
             newest_at = at
     state.newest_at, state.last_day = newest_at, last_day
-    if added := len(features) - known_features:
-        sort_added(features, added)
-    if added := len(users) - known_users:
-        sort_added(users, added)
-    return added
+    if new_features := len(features) - known_features:
+        sort_added(features, new_features)
+    if new_users := len(users) - known_users:
+        sort_added(users, new_users)
+    return new_users
 
 
 def _count(days: dict[int, int], day: int, quantity: int) -> None:

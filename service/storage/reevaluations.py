@@ -65,14 +65,24 @@ async def take(connection: AsyncConnection) -> Reevaluation | None:
     return Reevaluation(*row) if row else None
 
 
-_FOLLOWING = text("""
-    SELECT account_id FROM scores WHERE account_id > :cursor ORDER BY account_id LIMIT :limit FOR UPDATE
+_FOLLOWING = text("SELECT account_id FROM scores WHERE account_id > :cursor ORDER BY account_id LIMIT :limit")
+
+# In the order in which batches lock theirs, which the database's own may not be.
+_LOCK = text("""
+    WITH locked AS MATERIALIZED (
+        SELECT account_id FROM scores WHERE account_id = ANY(:ids) ORDER BY account_id COLLATE "C" FOR UPDATE
+    )
+    SELECT account_id FROM locked ORDER BY account_id
 """)
 
 
 async def following(connection: AsyncConnection, cursor: str, limit: int) -> list[str]:
-    """Lock the next accounts after `cursor`, in order."""
-    return list((await connection.execute(_FOLLOWING, {"cursor": cursor, "limit": limit})).scalars())
+    """Lock the next accounts after `cursor`, and return them in the order that the database gives them."""
+    while ids := list((await connection.execute(_FOLLOWING, {"cursor": cursor, "limit": limit})).scalars()):
+        if locked := list((await connection.execute(_LOCK, {"ids": ids})).scalars()):
+            return locked
+        cursor = ids[-1]  # all of them were erased meanwhile
+    return []
 
 
 _MOVE_ON = text("""

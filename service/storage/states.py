@@ -57,7 +57,8 @@ class UsageRow(NamedTuple):
     source: str
 
 
-# Says which there are not: mostly none.
+# Locks those that there are and gives the others: mostly none, and so little to send. A CTE runs as far as it is read;
+# here that is to its end, as each id either finds its row there or reads on.
 _LOCK = text("""
     WITH locked AS MATERIALIZED (
         SELECT account_id FROM scores WHERE account_id = ANY(:ids) ORDER BY account_id COLLATE "C" FOR UPDATE
@@ -125,8 +126,9 @@ async def lock(connection: AsyncConnection, account_ids: list[str]) -> set[str]:
 
     Reading is a statement of its own: one that waits for a lock and joins would see the joined tables as they were
     before the wait (https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED).
-    Locks are taken in one order everywhere, that of Python, as a batch locks its accounts part by part; where new
-    accounts still meet in a deadlock, Postgres ends one side and its transaction is tried again.
+    Locks are taken in one order everywhere: that of Python's text, for a batch locks its accounts part by part. Two
+    batches that bring the same new account may still meet in a deadlock: Postgres ends one, and its transaction is
+    tried again.
     """
     missing = list((await connection.execute(_LOCK, {"ids": account_ids})).scalars())
     if not missing:

@@ -95,6 +95,12 @@ def small(at: int) -> AttributesEvent:
 
 KNOWN = Stop(NOON, [used(1)], POLICY)
 TOMORROW = Stop(NOON + DAY, [], POLICY)
+ALONE = Policy((card("default"),))
+SMALL_THEN = Stop(NOON, [small(NOON), used(1)], ALONE)
+AHEAD = [
+    Stop(NOON, [used(1), small((FIRST_DAY + 1) * DAY)], ALONE),
+    Stop(NOON + DAY, [used(5, -1, FIRST_DAY + 1)], ALONE),
+]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +113,8 @@ TOMORROW = Stop(NOON + DAY, [], POLICY)
         pytest.param([KNOWN, Stop(NOON, [used(2), used(3, days_ago=1)], POLICY)], id="two causes"),
         pytest.param([KNOWN, Stop(NOON, [small(NOON)], POLICY)], id="another segment"),
         pytest.param([KNOWN, Stop(NOON, [used(2)], NEXT)], id="another version"),
+        pytest.param([SMALL_THEN, Stop(NOON, [used(2)], POLICY)], id="another scorecard"),
+        pytest.param([*AHEAD, Stop(NOON + DAY, [used(2, taken=FIRST_DAY + 1)], POLICY)], id="another segment by now"),
         pytest.param([KNOWN, Stop(NOON, [], POLICY, Override("met", "ann", NOON, score=20)), KNOWN], id="an override"),
     ],
 )
