@@ -1,6 +1,6 @@
 """Records that can't be folded, and records that are refused by the hundred."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import text
@@ -8,10 +8,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.poison import is_poison
-from scoring import course as judging
 from scoring import state
 from scoring.events import UsageEvent
 from scoring.state import decode
+from scoring.usage import UsageState, fold_usage
 from service.errors import HealthError
 from service.settings import Settings
 from tests.support.cloud_events import produce, record, usage
@@ -23,14 +23,12 @@ pytestmark = pytest.mark.anyio
 async def test_a_record_that_cannot_be_folded_is_found_in_its_batch_and_refused(
     settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fold = state.fold
-
-    def failing(state: Any, events: Any, retention: int) -> int:
-        if any(isinstance(event, UsageEvent) and event.feature == "poison" for event in events):
+    def failing(usage: UsageState, events: Sequence[UsageEvent], retention: int) -> int:
+        if any(event.feature == "poison" for event in events):
             raise ZeroDivisionError("of all things")
-        return fold(state, events, retention)
+        return fold_usage(usage, events, retention)
 
-    monkeypatch.setattr(judging, "fold", failing)
+    monkeypatch.setattr(state, "fold_usage", failing)
     features = ["poison" if number in (17, 170, 171) else f"feature-{number % 3}" for number in range(300)]
     records = [record(settings.topic_usage, usage(f"account-{n % 7}", feature)) for n, feature in enumerate(features)]
     await produce(settings.kafka_bootstrap_servers, records)
