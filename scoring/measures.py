@@ -162,7 +162,7 @@ def _silence_ratio(_: Parameters) -> Measure:
             return Missing.TOO_FEW_DAYS
         if usage.last_day == day:
             return 0.0
-        active = days if days[0] >= first else days[bisect_left(days, first) :]
+        active = days[bisect_left(days, first) :]
         gaps = sorted(map(sub, active[1:], active))
         middle = len(gaps) // 2
         median_gap = gaps[middle] if len(gaps) % 2 else (gaps[middle - 1] + gaps[middle]) / 2

@@ -23,12 +23,11 @@ def encode_override(override: Override | None) -> str | None:
 
 def standing_of(stored: StoredAccount) -> Standing | None:
     """What stands; None if the account was never judged."""
-    day, since = stored.day, stored.since
-    if day is None or stored.readings is None or stored.scorecard is None or stored.scorecard_version is None:
+    if stored.day is None or stored.readings is None or stored.scorecard is None or stored.scorecard_version is None:
         return None
     return Standing(
-        day,
-        day if since is None else since,
+        stored.day,
+        stored.day if stored.since is None else stored.since,
         stored.score,
         stored.band,
         stored.coverage,

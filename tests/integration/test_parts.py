@@ -60,7 +60,7 @@ async def test_batches_that_overlap_wait_for_each_other_and_lose_nothing(engine:
             for name in names:
                 expected[name] += 1
 
-    await fold(engine, policy, NAMES)  # new ones may meet in a deadlock, and are tried again
+    await fold(engine, policy, NAMES)  # first, as batches that create the same accounts may meet in a deadlock
     await asyncio.gather(*[write() for _ in range(WRITERS)])
     async with engine.connect() as connection:
         stored = await states.read(connection, NAMES)

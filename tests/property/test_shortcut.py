@@ -19,14 +19,11 @@ from scoring.rules import Memory
 from scoring.scorecards import Scorecard, compile_scorecard
 from scoring.shortcut import shortcut
 from scoring.standing import Override, Standing
-from scoring.state import AccountState, encode
+from scoring.state import AccountState
+from tests.property.folding import encoded
 from tests.support.courses import RETENTION, Stop, anyhow, policies, ride, streams
 from tests.support.oracle import DAY, HOUR
 from tests.support.strategies import FIRST_DAY, batches
-
-
-def stored(state: AccountState) -> list[bytes]:
-    return [encode(state.usage), encode(state.tickets), encode(state.surveys), encode(state.attributes)]
 
 
 def compare(stops: Sequence[Stop]) -> int:
@@ -42,16 +39,16 @@ def compare(stops: Sequence[Stop]) -> int:
 
 
 def _compare(state: AccountState, standing: Standing | None, stop: Stop) -> bool:
-    briefly, at_length, before = deepcopy(state), deepcopy(state), stored(state)
+    briefly, at_length, before = deepcopy(state), deepcopy(state), encoded(state)
     short = shortcut(briefly, standing, stop.events, stop.policy, stop.now)
     if short is None:
-        assert stored(briefly) == before
+        assert encoded(briefly) == before
         return False
     course = Course(at_length, standing, stop.policy, stop.now)
     course.run(stop.events)
     assert short == (*course.timeline.finish(), course.late)
     assert (course.timeline.closed, course.closings, course.switched) == ([], [], False)
-    assert stored(briefly) == stored(at_length)
+    assert encoded(briefly) == encoded(at_length)
     return True
 
 
