@@ -31,7 +31,7 @@ NO_OVERRIDES: Mapping[str, Override | None] = MappingProxyType({})
 NO_TRACES: Mapping[str, str] = MappingProxyType({})
 CHUNK = 4_000
 """Accounts that are folded while Postgres saves those before them, and locks and reads those after."""
-YIELD_EVERY = 100
+YIELD_EVERY = 25
 """Accounts between two turns of the event loop, so that statements and heartbeats go out during the work."""
 
 

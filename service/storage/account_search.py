@@ -24,8 +24,12 @@ FIRST_STRETCH, FIRST_STRETCH_BY_TIME = 500, 2_000
 """Candidates to look at to begin with, at least, where not all of them match."""
 LOOK_COST = 1.7
 """What it costs to look at a candidate, in the planner's units. Measured; a page is right whatever it costs."""
-CHEAP = 8_000
+ENTRY_COST = 0.05
+"""The same for an entry of an index that isn't a candidate's."""
+CHEAP = 4_000
 """For so much, in the planner's units, all that match are fetched without further ado."""
+LONG = 2 * FIRST_STRETCH_BY_TIME
+"""Where so many are expected to match, there are more than `FIRST_STRETCH_BY_TIME`."""
 BEYOND_STATISTICS = 16_000
 """Candidates that are looked at where the planner doesn't know what is cheaper."""
 MANY = 5_000
@@ -69,6 +73,19 @@ class Way(NamedTuple):
     statement: str
 
 
+class Outlook(NamedTuple):
+    """What the planner expects: how many match, of how many candidates, and what it costs to look at one of these."""
+
+    matching: float
+    candidates: float
+    cost: float
+
+    @property
+    def share(self) -> float:
+        """The share of candidates that match."""
+        return min(self.matching / self.candidates, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """What is wanted: up to `limit` accounts of `wanted` that follow `after` in `order`."""
@@ -80,14 +97,16 @@ class Search:
 
     async def along(self, connection: AsyncConnection) -> Found | Way:
         """The accounts; where it is cheaper to fetch all that match at once, the cheapest way to do that."""
-        stretch, most, way = self._fewest, 0.0, None
-        if stretch > self.limit and self.wanted != Filter():
+        stretch, most, way = self._fewest(is_long=self.after is not None), 0.0, None
+        if self.wanted != Filter() and (stretch > self.limit or self._goes_through_entries):
             way = await self.cheapest(connection)
             is_news = await self._is_news(connection)
             if way.cost <= CHEAP and not is_news:
                 return way
-            most = max(way.cost / LOOK_COST, BEYOND_STATISTICS if is_news else 0.0)
-            stretch = max(stretch, ceil(MARGIN * self.limit / await self._expected_share(connection)))
+            outlook = await self._outlook(connection)
+            most = max(way.cost / outlook.cost, BEYOND_STATISTICS if is_news else 0.0)
+            is_long = self.after is not None or outlook.matching > LONG
+            stretch = max(self._fewest(is_long=is_long), ceil(MARGIN * self.limit / outlook.share))
             if stretch > most:
                 return way
         slots = await self._few_slots(connection)
@@ -118,12 +137,15 @@ class Search:
             found.append(Way(weight * float(plan["Total Cost"]), statement))
         return min(found)
 
-    async def _expected_share(self, connection: AsyncConnection) -> float:
-        """Of how many candidates the planner expects that they match, by conditions of which no two say the same."""
+    async def _outlook(self, connection: AsyncConnection) -> Outlook:
+        """By conditions of which no two say the same, and by scores themselves, which are finer than whole points."""
         attributes, points, slots = self.wanted.of_attributes("s"), self.wanted.of_points(), self.wanted.of_slots()
-        known = {"account_id": slots or attributes, "score": points}.get(self.order.column, slots)
-        candidates = await self._expected(connection, known)
-        return min(await self._expected(connection, [*attributes, *points, *slots]) / candidates, 1.0)
+        within = points if self.order.column == "score" else slots
+        exactly = [f"s.score {bound}" for bound in self.wanted.score_bounds()] or points
+        candidates = await self._expected(connection, [*attributes, *within])
+        matching = await self._expected(connection, [*attributes, *exactly, *slots])
+        entries = await self._expected(connection, within) if self._goes_through_entries else candidates
+        return Outlook(matching, candidates, LOOK_COST + ENTRY_COST * entries / candidates)
 
     async def _expected(self, connection: AsyncConnection, conditions: Sequence[str]) -> float:
         within = " AND ".join(conditions) or "true"
@@ -146,13 +168,21 @@ class Search:
         return int(counted.scalar_one()) > MANY
 
     @property
-    def _fewest(self) -> int:
-        """The limit where all candidates match, because the index they come from knows all that is asked for."""
+    def _goes_through_entries(self) -> bool:
+        """Whether candidates are found among the entries of others, by attributes that an index has last."""
+        ordered_by_them = self.order.column == "account_id" and self.wanted.evaluated_since is None
+        return bool(self.wanted.of_attributes()) and not ordered_by_them
+
+    def _fewest(self, *, is_long: bool) -> int:
+        """The limit where all candidates match, because the index they come from knows all that is asked for.
+
+        By time it takes more, unless the list is known to be long, to see whether it can be sorted as a whole.
+        """
         wanted, column = self.wanted, self.order.column
-        if column == "slot":
+        if column == "slot" and not is_long:
             return FIRST_STRETCH_BY_TIME + 3 * self.limit
-        known = not wanted.of_scores() if column == "account_id" else not wanted.of_attributes()
-        return self.limit if known and wanted.evaluated_since is None else FIRST_STRETCH + self.limit
+        known = wanted.evaluated_since is None if column == "score" else not wanted.of_scores()
+        return self.limit if known else FIRST_STRETCH + self.limit
 
     async def _look(self, connection: AsyncConnection, stretch: int, slots: Sequence[datetime] | None) -> Stop:
         """Those of the next candidates that match, up to `limit`."""
@@ -180,7 +210,10 @@ class Search:
         if order.column == "score":
             started = parameters["value"] is not None
             statement = candidates.by_score(
-                descending=order.descending, started=started, bounds=self.wanted.score_bounds()
+                descending=order.descending,
+                started=started,
+                bounds=self.wanted.score_bounds(),
+                attributes=self.wanted.of_attributes("scores"),
             )
             return statement, {**parameters, "points": self._points(parameters["value"])}
         if order.column == "account_id":
@@ -189,16 +222,19 @@ class Search:
                 descending=order.descending,
                 started=self.after is not None,
                 slots=None if slots is None else list(named),
-                attributes=self.wanted.of_attributes(),
+                attributes=self.wanted.of_attributes("a" if slots is None else "scores"),
             )
             return statement, {**parameters, **named}
-        bound = "slot >= :slot_since" if self.wanted.evaluated_since is not None else "true"
-        if self.wanted.evaluated_since is not None and not order.descending:
-            bound += " AND evaluated_at >= :since"  # most of the first slot may have been evaluated before
+        since, value = parameters["slot_since"], parameters["value"]
+        started = value is not None and (order.descending or since is None or value >= since)
+        bounds = ["slot >= :slot_since"] if since is not None and (order.descending or not started) else ["true"]
+        if since is not None and not order.descending:
+            bounds.append("evaluated_at >= :since")  # most of the first slot may have been evaluated before
         statement = candidates.by_slot(
             descending=order.descending,
-            started=parameters["value"] is not None,
-            bound="false" if self._without_value else bound,
+            started=started,
+            bound="false" if self._without_value else " AND ".join(bounds),
+            attributes=self.wanted.of_attributes("scores"),
         )
         return statement, parameters
 

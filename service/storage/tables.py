@@ -195,8 +195,9 @@ scores = Table(
     CheckConstraint("band IN ('green', 'yellow', 'red', 'unknown')", name="band"),
     CheckConstraint("score BETWEEN 0 AND 100", name="score"),
     Index(None, "due_at"),
-    Index(None, "band", "point", "settled", "account_id"),
-    Index(None, "slot", "account_id"),
+    # The attributes come last: they say of a row whether it is wanted, before it is fetched.
+    Index(None, "band", "point", "settled", "account_id", "segment", "stage", "owner"),
+    Index(None, "slot", "account_id", "segment", "stage", "owner"),
     postgresql_with=_ROOM,
 )
 """One row per account, and the row that every writer locks first."""

@@ -16,7 +16,7 @@ from scoring.events import AttributesEvent
 from scoring.windows import day_of, to_micros
 from service.evaluation import advance_accounts
 from service.policy import load_policy
-from service.storage import account_lists, account_search
+from service.storage import account_candidates, account_lists, account_search
 from service.storage.account_filters import BANDS, Filter
 from service.storage.account_lists import Sort
 from service.storage.account_orders import Key, Order, slot_of
@@ -96,6 +96,7 @@ def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(account_search, "FIRST_STRETCH", 3)
         monkeypatch.setattr(account_search, "FIRST_STRETCH_BY_TIME", 3)
         monkeypatch.setattr(account_search, "LOOK_COST", 0.001)
+        monkeypatch.setattr(account_search, "ENTRY_COST", 0.0)
         monkeypatch.setattr(account_search, "MARGIN", 0.01)
         monkeypatch.setattr(account_search, "CHEAP", 0)
     if request.param == "all at once":
@@ -299,6 +300,23 @@ async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
         assert await search._is_news(connection)
         await connection.execute(text("ANALYZE scores"))
         assert not await search._is_news(connection)
+
+
+async def test_a_list_may_go_on_behind_a_time_before_its_first(filled: AsyncEngine) -> None:
+    wanted = Filter(evaluated_since=MIDNIGHT + timedelta(seconds=150))
+    before: Key = (MIDNIGHT, "c", False)
+    listed, _, order = await page(filled, wanted, "evaluated_at", before, 50)
+    everyone = await everything(filled)
+    assert [each.account_id for each in listed] == in_order((a for a in everyone if matches(a, wanted)), order)[:50]
+
+
+def test_a_list_since_a_time_is_not_looked_for_from_the_beginning() -> None:
+    """Postgres would start at whatever the row is compared with, and read all entries up to the bound."""
+    first = account_candidates.by_slot(
+        descending=False, started=False, bound="slot >= :slot_since", attributes=["owner = :owner"]
+    )
+    assert "infinity" not in first
+    assert "slot >= :slot_since AND owner = :owner" in first
 
 
 async def test_the_database_agrees_on_slots(filled: AsyncEngine) -> None:
