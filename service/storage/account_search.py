@@ -140,11 +140,13 @@ class Search:
     async def _outlook(self, connection: AsyncConnection) -> Outlook:
         """By conditions of which no two say the same, and by scores themselves, which are finer than whole points."""
         attributes, points, slots = self.wanted.of_attributes("s"), self.wanted.of_points(), self.wanted.of_slots()
-        within = points if self.order.column == "score" else slots
-        exactly = [f"s.score {bound}" for bound in self.wanted.score_bounds()] or points
-        candidates = await self._expected(connection, [*attributes, *within])
-        matching = await self._expected(connection, [*attributes, *exactly, *slots])
-        entries = await self._expected(connection, within) if self._goes_through_entries else candidates
+        scores = [f"s.score {bound}" for bound in self.wanted.score_bounds()] or points
+        by_score = self.order.column == "score"
+        candidates = await self._expected(connection, [*attributes, *(scores if by_score else slots)])
+        matching = await self._expected(connection, [*attributes, *scores, *slots])
+        entries = candidates
+        if self._goes_through_entries:
+            entries = await self._expected(connection, points if by_score else slots)
         return Outlook(matching, candidates, LOOK_COST + ENTRY_COST * entries / candidates)
 
     async def _expected(self, connection: AsyncConnection, conditions: Sequence[str]) -> float:
