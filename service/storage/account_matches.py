@@ -18,15 +18,9 @@ def ways(wanted: Filter) -> Iterator[tuple[float, str]]:
     """SQL for what matches by all that indexes know, and by how much it costs more than the planner says."""
     attributes, points, slots = wanted.of_attributes(), wanted.of_points(), wanted.of_slots()
     yield 1.0, _fetched(_BOTH if attributes else "scores s", [*attributes, *points, *slots])
-    beside = [*wanted.of_attributes("s"), *points, *slots]
-    if wanted.score_bounds():
-        # Whole points hold more than is wanted. What rests is known exactly, and no more of that is fetched.
-        resting = _fetched("scores s", [*beside, *(f"s.settled {bound}" for bound in wanted.score_bounds())])
-        yield 1.0, f"{resting} UNION ALL {_fetched('scores s', [*beside, 's.settled IS NULL'])}"
-    elif attributes and slots:
-        yield 1.0, _fetched("scores s", beside)
     if not attributes or (not wanted.score_bounds() and not slots):
         return  # of the conditions on scores, bands alone leave too many
+    yield 1.0, _fetched("scores s", [*wanted.of_attributes("s"), *points, *slots])
     # Each condition leaves many, and both leave few: they meet in the indexes, and rows are fetched of these alone.
     first, later = (points, slots) if wanted.score_bounds() else (slots, points)
     yield (
