@@ -12,15 +12,22 @@ ORDERS = (["band", "point", "settled", "account_id"], ["slot", "account_id"])
 
 
 def upgrade() -> None:
-    """Nobody writes scores while the indexes are made: some seconds for a million accounts."""
+    """Nobody reads or writes scores while the indexes are made: some seconds for a million accounts."""
+    _lock()
     for order in ORDERS:
         _replace(order, [*order, *ATTRIBUTES])
 
 
 def downgrade() -> None:
     """Nothing is lost; lists with filters are slower."""
+    _lock()
     for order in ORDERS:
         _replace([*order, *ATTRIBUTES], order)
+
+
+def _lock() -> None:
+    """At once, for who locks rows between two statements would wait for this, and this for them."""
+    op.execute("LOCK TABLE scores IN ACCESS EXCLUSIVE MODE")
 
 
 def _replace(old: list[str], new: list[str]) -> None:

@@ -9,9 +9,9 @@ index holds what nearly every event changes. Generated columns that seldom move 
 - `slot`, the two minutes that `evaluated_at` lies in. Every night a million accounts are evaluated within minutes, too
   many to sort for a page: they are listed by slot, and within one by account id.
 
-Behind these the indexes have the attributes that lists are narrowed down by. An entry takes a twentieth of the time of
-a row, so accounts with other attributes are gone through in the index, however many there are. Conditions on
-`attributes` are of the table that the index belongs to: `accounts a` for `by_id` without slots, else `scores`.
+Behind these the indexes have the attributes that lists are narrowed down by. An entry takes little of the time of a
+row, so accounts with other attributes are gone through in the index. Conditions on `attributes` are of the table that
+the index belongs to: `accounts a` for `by_id` without slots, else `scores`.
 
 Every statement here gives up to `:stretch` rows of `scores`, from behind `:value` and `:id` once the list is `started`.
 """
@@ -42,31 +42,31 @@ def by_id(*, descending: bool, started: bool, slots: Sequence[str] | None, attri
     return f"SELECT {COLUMNS} FROM scores WHERE {where} {order} LIMIT :stretch"  # noqa: S608 - own text
 
 
-def by_slot(*, descending: bool, started: bool, bound: str, attributes: Sequence[str]) -> str:
+def by_slot(*, descending: bool, started: bool, bound: str, attributes: Sequence[str], never: bool) -> str:
     """By slot and account id, where `bound` and the conditions on `attributes` hold.
 
-    What was never evaluated comes last; `:tail` is the id it starts behind. Upwards, a list that is `started` needs no
-    bound by slot: the index would be read from there.
+    With `never`, what was never evaluated comes last; `:tail` is the id it starts behind. Upwards, a list that is
+    `started` is given no bound by slot: it follows from `:value`.
     """
     bound = " AND ".join([bound, *attributes])
-    never = " AND ".join(["slot IS NULL", "account_id > :tail", *attributes])
     value = _value("timestamptz", descending=descending, started=started)
     if descending:
         lateral = f"{_cut('slot', bound, value)} CROSS JOIN LATERAL ({_downwards('slot', bound, value)}) AS there"
         there = f"SELECT there.* FROM {lateral}"  # noqa: S608 - own text
     elif started:
         there = _upwards("slot", bound, value)
-    else:  # a value before all others would have the index read from its beginning, whatever the bound
-        there = f"SELECT {COLUMNS} FROM scores WHERE {bound} ORDER BY slot, account_id LIMIT :stretch"  # noqa: S608 - own text
+    else:  # not behind a value before all others: the index would be read from there, whatever the bound
+        there = _first("slot IS NOT NULL", bound)
+    parts = [there, _first("slot IS NULL AND account_id > :tail", *attributes)] if never else [there]
+    rows = " UNION ALL ".join(f"({part})" for part in parts)
     return f"""
-        SELECT * FROM (
-            ({there})
-            UNION ALL
-            (SELECT {COLUMNS} FROM scores WHERE {never}
-             ORDER BY slot, account_id LIMIT :stretch)
-        ) AS candidate
+        SELECT * FROM ({rows}) AS candidate
         ORDER BY slot {"DESC" if descending else ""} NULLS LAST, account_id LIMIT :stretch
     """  # noqa: S608 - own text
+
+
+def _first(*conditions: str) -> str:
+    return f"SELECT {COLUMNS} FROM scores WHERE {' AND '.join(conditions)} ORDER BY slot, account_id LIMIT :stretch"  # noqa: S608 - own text
 
 
 def by_score(*, descending: bool, started: bool, bounds: Sequence[str], attributes: Sequence[str]) -> str:

@@ -49,7 +49,8 @@ async def page(connection: AsyncConnection, wanted: Filter, *, sort: Sort, after
     """Up to `limit` accounts that follow `after`. A leading `-` sorts downwards; accounts without a value come last.
 
     Equal values follow each other by account id, upwards, so that no account is missed or repeated. By time of
-    evaluation, accounts of the same two minutes may count as equal where there are more than `FIRST_STRETCH_BY_TIME`.
+    evaluation, accounts of the same two minutes may count as equal where there are more than `FIRST_STRETCH_BY_TIME`,
+    or the planner expects many more.
 
     It takes a transaction of its own: until that ends, the connection's statements are planned differently.
     """

@@ -29,7 +29,7 @@ ENTRY_COST = 0.05
 CHEAP = 4_000
 """For so much, in the planner's units, all that match are fetched without further ado."""
 LONG = 2 * FIRST_STRETCH_BY_TIME
-"""Where so many are expected to match, there are more than `FIRST_STRETCH_BY_TIME`."""
+"""Where so many are expected to match, a list is taken to have more than `FIRST_STRETCH_BY_TIME`."""
 BEYOND_STATISTICS = 16_000
 """Candidates that are looked at where the planner doesn't know what is cheaper."""
 MANY = 5_000
@@ -98,18 +98,19 @@ class Search:
     async def along(self, connection: AsyncConnection) -> Found | Way:
         """The accounts; where it is cheaper to fetch all that match at once, the cheapest way to do that."""
         stretch, most, way = self._fewest(is_long=self.after is not None), 0.0, None
-        if self.wanted != Filter() and (stretch > self.limit or self._goes_through_entries):
+        slots = await self._few_slots(connection)
+        among_others = self._is_among_others(slots)
+        if self.wanted != Filter() and (stretch > self.limit or among_others):
             way = await self.cheapest(connection)
             is_news = await self._is_news(connection)
             if way.cost <= CHEAP and not is_news:
                 return way
-            outlook = await self._outlook(connection)
+            outlook = await self._outlook(connection, slots, among_others=among_others)
             most = max(way.cost / outlook.cost, BEYOND_STATISTICS if is_news else 0.0)
             is_long = self.after is not None or outlook.matching > LONG
             stretch = max(self._fewest(is_long=is_long), ceil(MARGIN * self.limit / outlook.share))
             if stretch > most:
                 return way
-        slots = await self._few_slots(connection)
         found: dict[str, Account] = {}
         looked_at, here = 0, self
         while stretch:
@@ -137,16 +138,19 @@ class Search:
             found.append(Way(weight * float(plan["Total Cost"]), statement))
         return min(found)
 
-    async def _outlook(self, connection: AsyncConnection) -> Outlook:
+    async def _outlook(
+        self, connection: AsyncConnection, merged: Sequence[datetime] | None, *, among_others: bool
+    ) -> Outlook:
         """By conditions of which no two say the same, and by scores themselves, which are finer than whole points."""
         attributes, points, slots = self.wanted.of_attributes("s"), self.wanted.of_points(), self.wanted.of_slots()
         scores = [f"s.score {bound}" for bound in self.wanted.score_bounds()] or points
-        by_score = self.order.column == "score"
-        candidates = await self._expected(connection, [*attributes, *(scores if by_score else slots)])
+        of_ids = slots if merged is not None else []
+        known, stretch = {"score": (scores, points), "account_id": (of_ids, of_ids)}.get(
+            self.order.column, (slots, slots)
+        )
+        candidates = await self._expected(connection, [*attributes, *known])
         matching = await self._expected(connection, [*attributes, *scores, *slots])
-        entries = candidates
-        if self._goes_through_entries:
-            entries = await self._expected(connection, points if by_score else slots)
+        entries = await self._expected(connection, stretch) if among_others else candidates
         return Outlook(matching, candidates, LOOK_COST + ENTRY_COST * entries / candidates)
 
     async def _expected(self, connection: AsyncConnection, conditions: Sequence[str]) -> float:
@@ -169,11 +173,9 @@ class Search:
         counted = await connection.execute(text(f"SELECT count(*) FROM ({such}) AS such"), parameters)  # noqa: S608 - own text
         return int(counted.scalar_one()) > MANY
 
-    @property
-    def _goes_through_entries(self) -> bool:
+    def _is_among_others(self, slots: Sequence[datetime] | None) -> bool:
         """Whether candidates are found among the entries of others, by attributes that an index has last."""
-        ordered_by_them = self.order.column == "account_id" and self.wanted.evaluated_since is None
-        return bool(self.wanted.of_attributes()) and not ordered_by_them
+        return bool(self.wanted.of_attributes()) and (self.order.column != "account_id" or slots is not None)
 
     def _fewest(self, *, is_long: bool) -> int:
         """The limit where all candidates match, because the index they come from knows all that is asked for.
@@ -237,6 +239,7 @@ class Search:
             started=started,
             bound="false" if self._without_value else " AND ".join(bounds),
             attributes=self.wanted.of_attributes("scores"),
+            never=since is None,
         )
         return statement, parameters
 

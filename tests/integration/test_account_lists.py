@@ -97,6 +97,7 @@ def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(account_search, "FIRST_STRETCH_BY_TIME", 3)
         monkeypatch.setattr(account_search, "LOOK_COST", 0.001)
         monkeypatch.setattr(account_search, "ENTRY_COST", 0.0)
+        monkeypatch.setattr(account_search, "LONG", 6)
         monkeypatch.setattr(account_search, "MARGIN", 0.01)
         monkeypatch.setattr(account_search, "CHEAP", 0)
     if request.param == "all at once":
@@ -302,6 +303,7 @@ async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
         assert not await search._is_news(connection)
 
 
+@pytest.mark.usefixtures("stretches")
 async def test_a_list_may_go_on_behind_a_time_before_its_first(filled: AsyncEngine) -> None:
     wanted = Filter(evaluated_since=MIDNIGHT + timedelta(seconds=150))
     before: Key = (MIDNIGHT, "c", False)
@@ -310,10 +312,33 @@ async def test_a_list_may_go_on_behind_a_time_before_its_first(filled: AsyncEngi
     assert [each.account_id for each in listed] == in_order((a for a in everyone if matches(a, wanted)), order)[:50]
 
 
+async def test_those_never_evaluated_come_last_and_once(
+    database_url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CHEAP", "LONG", "LOOK_COST", "ENTRY_COST"):  # so that a list this short goes through the index
+        monkeypatch.setattr(account_search, name, 0.001)
+    names = [f"account-{number:03d}" for number in range(200)]
+    async with engine.begin() as connection:
+        await connection.execute(accounts.insert(), [{"account_id": name, "segment": "smb"} for name in names])
+        rows = [
+            {"account_id": name, "segment": "smb", "evaluated_at": MIDNIGHT if number < 10 else None}
+            for number, name in enumerate(names)
+        ]
+        await connection.execute(scores.insert(), rows)
+        await connection.execute(text("ANALYZE scores"))
+    found: list[str] = []
+    after: Key | None = None
+    while len(found) < len(names):
+        listed, after, _ = await page(engine, Filter(segments=["smb"]), "evaluated_at", after, 50)
+        assert listed
+        found += [account.account_id for account in listed]
+    assert found == names
+
+
 def test_a_list_since_a_time_is_not_looked_for_from_the_beginning() -> None:
     """Postgres would start at whatever the row is compared with, and read all entries up to the bound."""
     first = account_candidates.by_slot(
-        descending=False, started=False, bound="slot >= :slot_since", attributes=["owner = :owner"]
+        descending=False, started=False, bound="slot >= :slot_since", attributes=["owner = :owner"], never=False
     )
     assert "infinity" not in first
     assert "slot >= :slot_since AND owner = :owner" in first
