@@ -231,6 +231,13 @@ async def test_the_end_of_a_connection_is_taken_or_cut(monkeypatch: pytest.Monke
 
 async def test_an_answer_that_nobody_takes_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "TAKE_SECONDS", 0.3)
+    cut, lose = asyncio.Event(), protocol.BoundedProtocol.connection_lost
+
+    def lost(self: protocol.BoundedProtocol, why: Exception | None) -> None:
+        cut.set()
+        lose(self, why)
+
+    monkeypatch.setattr(protocol.BoundedProtocol, "connection_lost", lost)
     app = FastAPI()
     whole = 50_000_000
     app.add_api_route("/long", lambda: Response(b"x" * whole))
@@ -242,7 +249,7 @@ async def test_an_answer_that_nobody_takes_is_not_kept(monkeypatch: pytest.Monke
             caller.setblocking(False)
             await loop.sock_connect(caller, (host, int(port)))
             await loop.sock_sendall(caller, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
-            await asyncio.sleep(1.0)
+            await cut.wait()
             taken = 0
             with contextlib.suppress(ConnectionResetError):
                 while part := await loop.sock_recv(caller, 1_000_000):
