@@ -145,12 +145,12 @@ class Search:
         attributes, points, slots = self.wanted.of_attributes("s"), self.wanted.of_points(), self.wanted.of_slots()
         scores = [f"s.score {bound}" for bound in self.wanted.score_bounds()] or points
         of_ids = slots if merged is not None else []
-        known, stretch = {"score": (scores, points), "account_id": (of_ids, of_ids)}.get(
+        known, of_entries = {"score": (scores, points), "account_id": (of_ids, of_ids)}.get(
             self.order.column, (slots, slots)
         )
         candidates = await self._expected(connection, [*attributes, *known])
         matching = await self._expected(connection, [*attributes, *scores, *slots])
-        entries = await self._expected(connection, stretch) if among_others else candidates
+        entries = await self._expected(connection, of_entries) if among_others else candidates
         return Outlook(matching, candidates, LOOK_COST + ENTRY_COST * entries / candidates)
 
     async def _expected(self, connection: AsyncConnection, conditions: Sequence[str]) -> float:
