@@ -45,10 +45,9 @@ async def apply(
             raise FencedError(lost)
         policy = await policies.in_force(connection)
         await _remember(batch, connection)
-        quiet = batch.events.keys() - batch.loud
         fenced = time.perf_counter()
         outcome = await advance_accounts(
-            connection, batch.events, policy, now, base_url=base_url, quiet=quiet, traces=traces
+            connection, batch.events, policy, now, base_url=base_url, quiet=batch.quiet, traces=traces
         )
         await dead_letters.insert(connection, batch.dead_letters)
         written = time.perf_counter()

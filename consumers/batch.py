@@ -2,19 +2,20 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import compress
+from typing import NamedTuple, cast
 
 import numpy as np
 from msgspec import Struct, field
 from numpy.typing import NDArray
 
-from consumers.decode import Refused, dead_letter
-from consumers.seen import Change, Seen
+from consumers.decode import dead_letter
+from consumers.seen import Change, Hashes, Seen
 from consumers.taken import Stretch, Taken
 from scoring.events import Event
 from scoring.windows import MICROSECONDS_PER_DAY
-from service.cloudevents import Decoded
 from service.settings import Signal
 from service.storage.dead_letters import DeadLetterRow
 from service.storage.progress import Claim, Move, Partition
@@ -44,8 +45,8 @@ class Batch(Struct):
     moves: dict[Partition, Move] = field(default_factory=dict)
     changes: dict[Partition, Change] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=dict)
-    loud: set[str] = field(default_factory=set)
-    """Accounts with at least one event that isn't loaded history."""
+    quiet: set[str] = field(default_factory=set)
+    """Accounts all of whose events are loaded history."""
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
     records: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -73,55 +74,79 @@ def prepare(taken: Taken, owned: Mapping[Partition, Owned], retention: int) -> B
 
 
 def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, start: int, retention: int) -> None:
-    topic = partition[0]
-    results = stretch.results[start:] if start else stretch.results
-    last_offset = stretch.offsets[-1]
-    refused = [result for result in results if isinstance(result, Refused)]
-    decoded = [result for result in results if isinstance(result, Decoded)]
-    batch.moves[partition] = Move(mine.claim, last_offset + 1, stretch.fingerprint)
-    batch.records += len(results)
+    offsets = stretch.offsets[start:]
+    refused = [stretch.refused[offset] for offset in offsets if offset in stretch.refused] if stretch.refused else []
+    batch.moves[partition] = Move(mine.claim, offsets[-1] + 1, stretch.fingerprint)
+    batch.records += len(offsets)
     batch.dead_letters += map(dead_letter, refused)
-    batch.outcomes[topic, "dead_letter"] += len(refused)
-    taken_ms = np.array(stretch.taken_ms[start:], dtype=np.int64)
-    batch.taken_ms[partition] = taken_ms
-    if not decoded:
-        return
-    hashes = np.fromiter([item.identity for item in decoded], dtype=np.uint64, count=len(decoded))
-    fresh = mine.seen.fresh(hashes)
-    newest_at = datetime.fromtimestamp(int(taken_ms.max()) / 1000, UTC)
-    if fresh.any():
-        batch.changes[partition] = mine.seen.plan(hashes[fresh], last_offset, newest_at)
+    batch.outcomes[partition[0], "dead_letter"] += len(refused)
+    columns = _columns(stretch, start)
+    batch.taken_ms[partition] = columns.taken_ms
     if refused:
-        taken_ms = taken_ms[[isinstance(result, Decoded) for result in results]]
-    _count(batch, partition, decoded, fresh, taken_ms, retention)
-    events, loud = batch.events, batch.loud
-    for item, is_fresh in zip(decoded, fresh.tolist(), strict=True):
-        if not is_fresh:
-            continue
-        event = item.event
+        columns = columns.where(np.array([event is not None for event in columns.events], dtype=np.bool_))
+    if not columns.events:
+        return
+    fresh = mine.seen.fresh(columns.identities)
+    _count(batch, partition, columns, fresh, retention)
+    if not fresh.all():
+        columns = columns.where(fresh)
+    if columns.events:
+        newest_at = datetime.fromtimestamp(int(batch.taken_ms[partition].max()) / 1000, UTC)
+        batch.changes[partition] = mine.seen.plan(columns.identities, offsets[-1], newest_at)
+        _group(batch, cast(Sequence[Event], columns.events), columns.loaded.tolist())
+
+
+class _Columns(NamedTuple):
+    """What a batch looks at of a stretch's records."""
+
+    events: Sequence[Event | None]
+    identities: Hashes
+    taken_ms: Moments
+    happened: Moments
+    loaded: NDArray[np.bool_]
+
+    def where(self, chosen: NDArray[np.bool_]) -> "_Columns":
+        """Some of the records."""
+        return _Columns(
+            list(compress(self.events, chosen.tolist())),
+            self.identities[chosen],
+            self.taken_ms[chosen],
+            self.happened[chosen],
+            self.loaded[chosen],
+        )
+
+
+def _columns(stretch: Stretch, start: int) -> _Columns:
+    return _Columns(
+        stretch.events[start:] if start else stretch.events,
+        np.frombuffer(stretch.identities, np.uint64)[start:],
+        np.frombuffer(stretch.taken_ms, np.int64)[start:],
+        np.frombuffer(stretch.happened, np.int64)[start:],
+        np.frombuffer(stretch.loaded, np.bool_)[start:],
+    )
+
+
+def _group(batch: Batch, fresh: Sequence[Event], loaded: Sequence[bool]) -> None:
+    """Put events to those of their accounts, and see which accounts stay quiet."""
+    events, quiet = batch.events, batch.quiet
+    for event, is_loaded in zip(fresh, loaded, strict=True):
         account_id = event.account_id
         if account_id in events:
             events[account_id].append(event)
+            if quiet and not is_loaded:
+                quiet.discard(account_id)
         else:
             events[account_id] = [event]
-        if not item.backfill:
-            loud.add(account_id)
+            if is_loaded:
+                quiet.add(account_id)
 
 
-def _count(
-    batch: Batch,
-    partition: Partition,
-    decoded: list[Decoded],
-    fresh: NDArray[np.bool_],
-    taken_ms: Moments,
-    retention: int,
-) -> None:
+def _count(batch: Batch, partition: Partition, columns: _Columns, fresh: NDArray[np.bool_], retention: int) -> None:
     """Note what becomes of the events, as `scoring.state.fold` decides it, and when those happened that are news."""
-    at = np.fromiter([item.event.at for item in decoded], dtype=np.int64, count=len(decoded))
-    late = fresh & (at // MICROSECONDS_PER_DAY <= taken_ms // _MILLISECONDS_PER_DAY - retention)
-    history = np.fromiter([item.backfill for item in decoded], dtype=np.bool_, count=len(decoded))
+    happened = columns.happened
+    late = fresh & (happened // MICROSECONDS_PER_DAY <= columns.taken_ms // _MILLISECONDS_PER_DAY - retention)
     new, too_late = int(fresh.sum()), int(late.sum())
-    batch.happened[partition] = at[fresh & ~late & ~history]
+    batch.happened[partition] = happened[fresh & ~late & ~columns.loaded]
     batch.outcomes[partition[0], "folded"] += new - too_late
     batch.outcomes[partition[0], "late"] += too_late
-    batch.outcomes[partition[0], "duplicate"] += len(decoded) - new
+    batch.outcomes[partition[0], "duplicate"] += len(happened) - new

@@ -2,6 +2,7 @@
 
 import base64
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import msgspec
 from aiokafka import ConsumerRecord
@@ -14,10 +15,13 @@ STRUCTURED = "application/cloudevents+json"
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """A record that can't be used, and why."""
+    """A record that can't be used, and why. It has no event, where `Decoded` has one."""
 
     record: ConsumerRecord
     reason: str
+    event: ClassVar[None] = None
+    identity: ClassVar[int] = 0
+    backfill: ClassVar[bool] = False
 
 
 def decode(signal: Signal, record: ConsumerRecord, max_bytes: int) -> Decoded | Refused:

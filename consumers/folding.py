@@ -1,7 +1,6 @@
 """What was taken from the topics is written, whatever is in it: batches that fail are halved down to the culprit."""
 
 import time
-from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +14,6 @@ from consumers.apply import FencedError, apply, refused_by, settle
 from consumers.batch import Batch, prepare
 from consumers.decode import Refused
 from consumers.fetching import fetch
-from consumers.fingerprints import fingerprint
 from consumers.observing import observe
 from consumers.ownership import Ownership
 from consumers.poison import blame, is_poison
@@ -104,8 +102,9 @@ class Folder:
             raise error  # it is refused already, and that can't be written either
         [(partition, move)] = batch.moves.items()
         record = await fetch(self._settings, partition, move.next_offset - 1, self._pulse)
-        refused, taken_ms = Refused(record, blame(error)), array("q", [record.timestamp])
-        await self.fold({partition: Stretch([record.offset], [refused], taken_ms, fingerprint(record))})
+        refused = Stretch()
+        refused.add([record], [Refused(record, blame(error))])
+        await self.fold({partition: refused})
 
     def _refuse_too_many(self, batch: Batch) -> None:
         if not batch.dead_letters:

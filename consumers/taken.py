@@ -3,32 +3,68 @@
 import asyncio
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from aiokafka import ConsumerRecord
 from msgspec import Struct, field
 
 from consumers.decode import Refused
 from consumers.fingerprints import fingerprint
+from scoring.events import Event
 from service import metrics
 from service.cloudevents import Decoded
 from service.storage.progress import Partition
 
 
 class Stretch(Struct):
-    """A stretch of one partition, record by record in order: the offset, and what the record was decoded to.
+    """A stretch of one partition, record by record in order.
 
-    Whole records aren't kept, for there are many; what else a batch needs of them is.
+    Whole records aren't kept, for there are many. What a batch looks at of each lies side by side: to look it up in
+    the objects themselves, which are all over the memory by then, takes several times as long.
     """
 
-    offsets: list[int] = field(default_factory=list)
-    results: list[Decoded | Refused] = field(default_factory=list)
+    offsets: "array[int]" = field(default_factory=lambda: array("q"))
     taken_ms: "array[int]" = field(default_factory=lambda: array("q"))
     """When the broker took each, in milliseconds."""
+    events: list[Event | None] = field(default_factory=list)
+    """None where the record is refused, and zeros below."""
+    identities: "array[int]" = field(default_factory=lambda: array("Q"))
+    happened: "array[int]" = field(default_factory=lambda: array("q"))
+    """When the events did, in microseconds."""
+    loaded: "array[int]" = field(default_factory=lambda: array("b"))
+    """1 where the event is loaded history."""
+    refused: dict[int, Refused] = field(default_factory=dict)
+    """By offset."""
     fingerprint: int | None = None
     """Of the last; None if it isn't known any more."""
     traces: dict[int, str] = field(default_factory=dict)
     """By offset the contexts of those that are traced."""
+
+    def add(self, records: Sequence[ConsumerRecord], results: Sequence[Decoded | Refused]) -> None:
+        """Put records, and what they were decoded to, behind the others."""
+        events = [result.event for result in results]
+        self.offsets.extend([record.offset for record in records])
+        self.taken_ms.extend([record.timestamp for record in records])
+        self.events += events
+        self.identities.extend([result.identity for result in results])
+        self.happened.extend([0 if event is None else event.at for event in events])
+        self.loaded.extend([result.backfill for result in results])
+        self.refused.update([(each.record.offset, each) for each in results if each.__class__ is Refused])
+        self.fingerprint = fingerprint(records[-1])
+
+    def cut(self, start: int, stop: int) -> "Stretch":
+        """The records of these places alone."""
+        return Stretch(
+            self.offsets[start:stop],
+            self.taken_ms[start:stop],
+            self.events[start:stop],
+            self.identities[start:stop],
+            self.happened[start:stop],
+            self.loaded[start:stop],
+            self.refused,
+            self.fingerprint if stop == len(self.offsets) else None,
+            self.traces,
+        )
 
 
 Taken = dict[Partition, Stretch]
@@ -43,21 +79,9 @@ def halves(taken: Taken) -> Iterator[Taken]:
         yield {partition: taken[partition] for partition in partitions[middle:]}
         return
     [(partition, stretch)] = taken.items()
-    middle = len(stretch.offsets) // 2
-    yield {
-        partition: Stretch(
-            stretch.offsets[:middle], stretch.results[:middle], stretch.taken_ms[:middle], traces=stretch.traces
-        )
-    }
-    yield {
-        partition: Stretch(
-            stretch.offsets[middle:],
-            stretch.results[middle:],
-            stretch.taken_ms[middle:],
-            stretch.fingerprint,
-            stretch.traces,
-        )
-    }
+    end = len(stretch.offsets)
+    yield {partition: stretch.cut(0, end // 2)}
+    yield {partition: stretch.cut(end // 2, end)}
 
 
 class Waiting:
@@ -74,15 +98,13 @@ class Waiting:
         self._since = 0.0
         self._changed = asyncio.Event()
 
-    def add(self, partition: Partition, records: list[ConsumerRecord], results: list[Decoded | Refused]) -> None:
+    def add(
+        self, partition: Partition, records: Sequence[ConsumerRecord], results: Sequence[Decoded | Refused]
+    ) -> None:
         """Put records, and what they were decoded to, behind those of the partition that wait."""
         if not self._count:
             self._since = time.perf_counter()
-        stretch = self._taken.setdefault(partition, Stretch())
-        stretch.offsets += [record.offset for record in records]
-        stretch.results += results
-        stretch.taken_ms.extend([record.timestamp for record in records])
-        stretch.fingerprint = fingerprint(records[-1])
+        self._taken.setdefault(partition, Stretch()).add(records, results)
         self._count += len(records)
         self._changed.set()
 

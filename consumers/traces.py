@@ -12,7 +12,6 @@ from msgspec import DecodeError, Struct, json
 from consumers.batch import Batch
 from consumers.taken import Taken
 from service import tracing
-from service.cloudevents import Decoded
 from service.traceparents import sampled
 
 MOST_SPANS = 128
@@ -104,9 +103,9 @@ def _newest(taken: Taken, batch: Batch) -> Contexts:
             index = bisect_left(stretch.offsets, offset)
             if index == len(stretch.offsets) or stretch.offsets[index] != offset:
                 continue
-            result = stretch.results[index]
-            if isinstance(result, Decoded) and result.event.account_id in batch.events:
-                known = newest.get(result.event.account_id)
-                if known is None or known[0] <= result.event.at:
-                    newest[result.event.account_id] = result.event.at, context
+            event = stretch.events[index]
+            if event is not None and event.account_id in batch.events:
+                known = newest.get(event.account_id)
+                if known is None or known[0] <= event.at:
+                    newest[event.account_id] = event.at, context
     return {account_id: context for account_id, (_, context) in newest.items()}

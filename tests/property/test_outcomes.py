@@ -37,11 +37,10 @@ def taken(draw: st.DrawFn, retention: int) -> tuple[Taken, list[Event]]:
         stretch = stretches.setdefault((SIGNALS[type(event)], 0), Stretch())
         for copy in [*draw(st.sampled_from(["", "same", "refused", "same refused"])).split(), "itself"]:
             offset = len(stretch.offsets)
-            refused = Refused(kafka_record("t", offset), "why not")
+            timestamp = event.broker_day * DAY // 1000 + draw(st.sampled_from([0, DAY // 1000 - 1]))
+            record = kafka_record("t", offset, timestamp=timestamp)
             backfill = draw(st.booleans())
-            stretch.results.append(refused if copy == "refused" else Decoded(event, identity, backfill))
-            stretch.offsets.append(offset)
-            stretch.taken_ms.append(event.broker_day * DAY // 1000 + draw(st.sampled_from([0, DAY // 1000 - 1])))
+            stretch.add([record], [Refused(record, "no") if copy == "refused" else Decoded(event, identity, backfill)])
     return stretches, events
 
 
@@ -74,17 +73,63 @@ def test_late_is_what_the_fold_leaves_out(data: st.DataObject, retention: int) -
         assert outcomes(batch, "folded")[signal] == len(of_signal) - late
 
 
+def news(stretch: Stretch) -> list[tuple[Event, int, bool]]:
+    """Each event the first time it comes, when the broker took it, and whether it is loaded history."""
+    seen: set[int] = set()
+    found = []
+    for event, identity, ms, loaded in zip(
+        stretch.events, stretch.identities, stretch.taken_ms, stretch.loaded, strict=True
+    ):
+        if event is not None and identity not in seen:
+            seen.add(identity)
+            found.append((event, ms, bool(loaded)))
+    return found
+
+
 @given(st.data(), RETENTIONS)
 def test_what_happened_is_timed_but_for_loaded_history(data: st.DataObject, retention: int) -> None:
     records, _ = data.draw(taken(retention))
     batch = prepare(records, owned(records), retention)
     for partition, stretch in records.items():
-        seen, expected = set(), []
-        for result, ms in zip(stretch.results, stretch.taken_ms, strict=True):
-            if isinstance(result, Refused) or result.identity in seen:
-                continue
-            seen.add(result.identity)
-            is_late = result.event.at // DAY <= ms * 1000 // DAY - retention
-            if not (result.backfill or is_late):
-                expected.append(result.event.at)
+        expected = [
+            event.at
+            for event, ms, loaded in news(stretch)
+            if not loaded and event.at // DAY > ms * 1000 // DAY - retention
+        ]
         assert list(batch.happened.get(partition, array("q"))) == expected
+
+
+@given(st.data(), RETENTIONS)
+def test_events_are_put_to_their_accounts_and_those_that_only_bring_history_are_quiet(
+    data: st.DataObject, retention: int
+) -> None:
+    records, _ = data.draw(taken(retention))
+    batch = prepare(records, owned(records), retention)
+    events: dict[str, list[Event]] = {}
+    loud = set()
+    for stretch in records.values():
+        for event, _, loaded in news(stretch):
+            events.setdefault(event.account_id, []).append(event)
+            if not loaded:
+                loud.add(event.account_id)
+    assert batch.events == events
+    assert batch.quiet == events.keys() - loud
+
+
+@given(st.data(), RETENTIONS)
+def test_what_was_folded_before_is_left_out(data: st.DataObject, retention: int) -> None:
+    records, _ = data.draw(taken(retention))
+    where = {partition: data.draw(st.integers(0, len(stretch.offsets))) for partition, stretch in records.items()}
+    rest = {
+        partition: stretch.cut(where[partition], len(stretch.offsets))
+        for partition, stretch in records.items()
+        if where[partition] < len(stretch.offsets)
+    }
+    claimed = owned(records)
+    for partition, start in where.items():
+        claimed[partition].claim = Claim(start, 1)
+    batch, expected = prepare(records, claimed, retention), prepare(rest, claimed, retention)
+    assert (batch.events, batch.quiet, batch.outcomes) == (expected.events, expected.quiet, expected.outcomes)
+    assert (batch.moves, batch.dead_letters) == (expected.moves, expected.dead_letters)
+    for ours, theirs in ((batch.taken_ms, expected.taken_ms), (batch.happened, expected.happened)):
+        assert {key: list(value) for key, value in ours.items()} == {key: list(each) for key, each in theirs.items()}

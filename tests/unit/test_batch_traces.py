@@ -1,6 +1,5 @@
 """Which contexts a batch hands on to alerts, and how many spans it makes."""
 
-from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +14,7 @@ from service import tracing
 from service.cloudevents import Decoded
 from service.storage.progress import Claim
 from service.tracing import Attributes, Kind
+from tests.support.kafka_records import kafka_record
 
 PLACE = ("usage-events", 0)
 
@@ -65,6 +65,12 @@ def event(account_id: str, at: int, identity: int) -> Decoded:
     return Decoded(UsageEvent(account_id, at, 20_000, 20_000, "login", None, 1), identity, backfill=False)
 
 
+def stretch_of(results: dict[int, Decoded], contexts: dict[int, str]) -> Stretch:
+    stretch = Stretch(traces=contexts)
+    stretch.add([kafka_record(PLACE[0], offset) for offset in results], list(results.values()))
+    return stretch
+
+
 def batch_of(stretch: Stretch) -> Batch:
     claim = Claim(epoch=1, next_offset=stretch.offsets[0], fingerprint=None)
     return prepare({PLACE: stretch}, {PLACE: Owned("usage", claim, Seen())}, 92)
@@ -78,12 +84,8 @@ def test_the_newest_event_of_an_account_gives_its_context(tracer: Recorded) -> N
         event("acme", 7, 4),
         event("other", 1, 5),
     ]
-    stretch = Stretch(
-        [10, 11, 12, 13, 17],
-        list(results),
-        array("q", [1] * len(results)),
-        traces={10: "a", 12: "b", 13: "c", 11: "d", 14: "gone"},
-    )
+    contexts_of = {10: "a", 12: "b", 13: "c", 11: "d", 14: "gone"}
+    stretch = stretch_of(dict(zip([10, 11, 12, 13, 17], results, strict=True)), contexts_of)
     with folding({PLACE: stretch}, batch_of(stretch)) as contexts:
         assert contexts == {"acme": "below b", "globex": "below d"}
     assert set(tracer.parents) == {None, "b", "d"}
@@ -91,13 +93,8 @@ def test_the_newest_event_of_an_account_gives_its_context(tracer: Recorded) -> N
 
 def test_a_batch_makes_a_bounded_number_of_spans_and_hands_on_all_contexts(tracer: Recorded) -> None:
     count = MOST_SPANS * 3
-    results = [event(f"account-{number}", 1, number) for number in range(count)]
-    stretch = Stretch(
-        list(range(count)),
-        list(results),
-        array("q", [1] * len(results)),
-        traces={number: f"c{number}" for number in range(count)},
-    )
+    results = {number: event(f"account-{number}", 1, number) for number in range(count)}
+    stretch = stretch_of(results, {number: f"c{number}" for number in range(count)})
     with folding({PLACE: stretch}, batch_of(stretch)) as contexts:
         assert len(contexts) == count
         assert contexts["account-0"] == "below c0"
@@ -106,8 +103,7 @@ def test_a_batch_makes_a_bounded_number_of_spans_and_hands_on_all_contexts(trace
 
 
 def test_halves_of_a_batch_keep_their_contexts(tracer: Recorded) -> None:
-    results = [event("acme", 1, 1), event("globex", 1, 2)]
-    stretch = Stretch([0, 1], list(results), array("q", [1] * len(results)), traces={0: "a", 1: "b"})
+    stretch = stretch_of({0: event("acme", 1, 1), 1: event("globex", 1, 2)}, {0: "a", 1: "b"})
     found = []
     for half in halves({PLACE: stretch}):
         with folding(half, batch_of(half[PLACE])) as contexts:

@@ -1,7 +1,6 @@
 """What waits to be folded, and how it is halved."""
 
 import asyncio
-from array import array
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from consumers.decode import Refused
 from consumers.fingerprints import fingerprint
 from consumers.taken import Stretch, Taken, Waiting, halves
+from scoring.events import UsageEvent
 from service.cloudevents import Decoded
 
 
@@ -23,6 +23,20 @@ def record(offset: int, **changes: Any) -> ConsumerRecord:
 def refused(*offsets: int) -> tuple[list[ConsumerRecord], list[Decoded | Refused]]:
     records = [record(offset) for offset in offsets]
     return records, [Refused(each, "") for each in records]
+
+
+def stretch(size: int) -> Stretch:
+    """Every third record is refused, and every fourth is loaded history; no two have anything in common."""
+    made = Stretch()
+    for offset in range(size):
+        at = record(offset, timestamp=offset)
+        event = UsageEvent("acme", 1_000 + offset, 0, 0, "login", None, 1)
+        made.add([at], [Refused(at, "") if offset % 3 == 1 else Decoded(event, 2_000 + offset, offset % 4 == 0)])
+    return made
+
+
+def columns(of: Stretch) -> list[tuple[Any, ...]]:
+    return list(zip(of.offsets, of.taken_ms, of.events, of.identities, of.happened, of.loaded, strict=True))
 
 
 def count(taken: Taken) -> int:
@@ -39,23 +53,32 @@ def offsets(taken: Taken) -> dict[tuple[str, int], list[int]]:
     )
 )
 def test_halves_hold_all_in_order_and_neither_is_empty(sizes: dict[tuple[str, int], int]) -> None:
-    whole = {
-        partition: Stretch(list(range(size)), refused(*range(size))[1], array("q", range(size)), fingerprint=size)
-        for partition, size in sizes.items()
-    }
+    whole = {partition: stretch(size) for partition, size in sizes.items()}
     first, second = halves(whole)
     assert count(first) > 0
     assert count(second) > 0
     for half in (first, second):
-        assert all(list(stretch.taken_ms) == stretch.offsets for stretch in half.values())
+        for each in half.values():
+            assert columns(each) == [columns(stretch(offset + 1))[offset] for offset in each.offsets]
     joined: dict[tuple[str, int], list[int]] = {}
     for half in (first, second):
         for partition, found in offsets(half).items():
             joined.setdefault(partition, []).extend(found)
-        assert all(len(each.offsets) == len(each.results) for each in half.values())
     assert joined == offsets(whole)
     last = {partition: half[partition].fingerprint for half in (first, second) for partition in half}
-    assert last == sizes, "only what ends as the whole did has its fingerprint"
+    assert last == {partition: each.fingerprint for partition, each in whole.items()}, (
+        "only what ends as the whole did has its fingerprint"
+    )
+
+
+def test_a_stretch_has_a_place_for_each_record() -> None:
+    records = [record(5, timestamp=50), record(6, timestamp=60)]
+    event = UsageEvent("acme", 7, 0, 0, "login", None, 1)
+    made, reason = Stretch(), Refused(records[1], "why")
+    made.add(records, [Decoded(event, 2**64 - 1, backfill=True), reason])
+    assert columns(made) == [(5, 50, event, 2**64 - 1, 7, 1), (6, 60, None, 0, 0, 0)]
+    assert made.refused == {6: reason}
+    assert made.fingerprint == fingerprint(records[1])
 
 
 @pytest.mark.anyio
