@@ -35,25 +35,25 @@ class UsageState(Struct, array_like=True):
 
 def fold_usage(state: UsageState, events: Sequence[UsageEvent], retention: int) -> int:
     """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
-    newest = max([event.broker_day for event in events])
-    if newest > state.newest:
-        advance_usage(state, newest)
-    newest = state.newest
-    taken: list[Entry] = []
-    late = 0
+    newest, latest, late = state.newest, -1, 0
+    entries: list[Entry] = []
     for event in events:
-        day = event.day
-        if day <= event.broker_day - retention:
+        day, broker_day = event.day, event.broker_day
+        if broker_day > newest:
+            newest = broker_day
+        if day <= broker_day - retention:
             late += 1
             continue
+        if day > latest:
+            latest = day
         user = event.user
-        entry = (day, event.at, event.feature, NOBODY if user is None else user, event.quantity)
-        if day > newest:
-            state.pending.append(entry)
-            state.pending.sort()
-        else:
-            taken.append(entry)
-    added = _add(state, taken)
+        entries.append((day, event.at, event.feature, NOBODY if user is None else user, event.quantity))
+    if newest > state.newest:
+        advance_usage(state, newest)
+    if latest > newest:
+        state.pending = sorted([*state.pending, *[entry for entry in entries if entry[0] > newest]])
+        entries = [entry for entry in entries if entry[0] <= newest]
+    added = _add(state, entries)
     # First, so that a long stretch of history in one batch doesn't thin out the users that stay.
     _forget(state, newest - retention + 1)
     if added:
