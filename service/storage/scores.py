@@ -35,8 +35,9 @@ class Judged(NamedTuple):
 # Rows that share day and scorecard share a statement: almost always all of them do, and what isn't sent row by row
 # needn't be encoded, parsed and compared row by row.
 _NEW = """unnest(
-        CAST(:account_id AS text[]), CAST(:score AS float8[]), CAST(:band AS text[]), CAST(:coverage AS float8[]),
-        CAST(:readings AS text[]), CAST(:since AS int[]), CAST(:journal AS bytea[])
+        string_to_array(:account_id, chr(31)), CAST(:score AS float8[]), string_to_array(:band, chr(31)),
+        CAST(:coverage AS float8[]), string_to_array(:readings, chr(31)), CAST(:since AS int[]),
+        CAST(:journal AS bytea[])
     ) AS new (account_id, score, band, coverage, readings, since, journal)"""
 
 _UPDATE = text(f"""
@@ -78,7 +79,7 @@ async def save(
         (_INSERT, [row for row in rows if row.account_id in new] if new else ()),
     ):
         if some:
-            await connection.execute(statement, {**shared, **columns(some)})
+            await connection.execute(statement, {**shared, **columns(some, ["account_id", "band", "readings"])})
 
 
 class MemoryRow(NamedTuple):

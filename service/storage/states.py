@@ -8,7 +8,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.scorecards import Band
-from service.storage.columns import columns
+from service.storage.columns import columns, joined
 
 SignalTable = Literal["ticket_states", "survey_states"]
 
@@ -61,21 +61,22 @@ class UsageRow(NamedTuple):
 # here that is to its end, as each id either finds its row there or reads on.
 _LOCK = text("""
     WITH locked AS MATERIALIZED (
-        SELECT account_id FROM scores WHERE account_id = ANY(:ids) ORDER BY account_id COLLATE "C" FOR UPDATE
+        SELECT account_id FROM scores WHERE account_id = ANY(CAST((SELECT string_to_array(:ids, chr(31))) AS text[]))
+        ORDER BY account_id COLLATE "C" FOR UPDATE
     )
-    SELECT account_id FROM unnest(CAST(:ids AS text[])) AS account_id
+    SELECT account_id FROM unnest(string_to_array(:ids, chr(31))) AS account_id
     WHERE account_id NOT IN (SELECT account_id FROM locked)
 """)
 
 _CREATE = text("""
     INSERT INTO accounts (account_id)
-    SELECT account_id FROM unnest(CAST(:ids AS text[])) AS account_id ORDER BY account_id COLLATE "C"
+    SELECT account_id FROM unnest(string_to_array(:ids, chr(31))) AS account_id ORDER BY account_id COLLATE "C"
     ON CONFLICT DO NOTHING RETURNING account_id
 """)
 
 _COMPLETE = text("""
     INSERT INTO scores (account_id)
-    SELECT account_id FROM unnest(CAST(:ids AS text[])) AS account_id ORDER BY account_id COLLATE "C"
+    SELECT account_id FROM unnest(string_to_array(:ids, chr(31))) AS account_id ORDER BY account_id COLLATE "C"
     ON CONFLICT DO NOTHING
 """)
 
@@ -84,7 +85,7 @@ _READ = text("""
            s.score, s.band, s.coverage, s.day - date '1970-01-01', s.since - date '1970-01-01', s.scorecard,
            s.scorecard_version, CAST(s.readings AS text),
            s.journal, CAST(s.override AS text), s.rule_memory, s.sequence
-    FROM unnest(CAST(:ids AS text[])) AS ids (account_id)
+    FROM unnest(string_to_array(:ids, chr(31))) AS ids (account_id)
     JOIN scores s ON s.account_id = ids.account_id
     LEFT JOIN accounts a ON a.account_id = ids.account_id
     LEFT JOIN usage_states u ON u.account_id = ids.account_id
@@ -97,7 +98,7 @@ def _upsert(table: SignalTable) -> TextClause:
     return text(f"""
         INSERT INTO {table} (account_id, state, newest_at)
         SELECT account_id, state, to_timestamp(nullif(newest_at, 0) / 1000000.0::float8)
-        FROM unnest(CAST(:account_id AS text[]), CAST(:state AS bytea[]), CAST(:newest_at AS bigint[]))
+        FROM unnest(string_to_array(:account_id, chr(31)), CAST(:state AS bytea[]), CAST(:newest_at AS bigint[]))
              AS new (account_id, state, newest_at)
         ON CONFLICT (account_id) DO UPDATE SET state = excluded.state, newest_at = excluded.newest_at
     """)  # noqa: S608 - the table's name is one of two literals
@@ -106,7 +107,7 @@ def _upsert(table: SignalTable) -> TextClause:
 _UPSERT_USAGE = text("""
     INSERT INTO usage_states (account_id, state, newest_at, source)
     SELECT account_id, state, to_timestamp(nullif(newest_at, 0) / 1000000.0::float8), source
-    FROM unnest(CAST(:account_id AS text[]), CAST(:state AS bytea[]), CAST(:newest_at AS bigint[]),
+    FROM unnest(string_to_array(:account_id, chr(31)), CAST(:state AS bytea[]), CAST(:newest_at AS bigint[]),
                 CAST(:source AS text[])) AS new (account_id, state, newest_at, source)
     ON CONFLICT (account_id) DO UPDATE
     SET state = excluded.state, newest_at = excluded.newest_at, source = excluded.source
@@ -130,14 +131,14 @@ async def lock(connection: AsyncConnection, account_ids: list[str]) -> set[str]:
     batches that bring the same new account may still meet in a deadlock: Postgres ends one, and its transaction is
     tried again.
     """
-    missing = list((await connection.execute(_LOCK, {"ids": account_ids})).scalars())
+    missing = list((await connection.execute(_LOCK, {"ids": joined(account_ids)})).scalars())
     if not missing:
         return set()
-    created = set((await connection.execute(_CREATE, {"ids": missing})).scalars())
+    created = set((await connection.execute(_CREATE, {"ids": joined(missing)})).scalars())
     if others := [account_id for account_id in missing if account_id not in created]:
         # Created by somebody else meanwhile, who has committed since.
-        await connection.execute(_COMPLETE, {"ids": others})
-        await connection.execute(_LOCK, {"ids": others})
+        await connection.execute(_COMPLETE, {"ids": joined(others)})
+        await connection.execute(_LOCK, {"ids": joined(others)})
     return created
 
 
@@ -148,16 +149,16 @@ def blank(account_id: str) -> StoredAccount:
 
 async def read(connection: AsyncConnection, account_ids: list[str]) -> list[StoredAccount]:
     """The stored state of the accounts that exist, in no particular order; locks nothing."""
-    return [StoredAccount(*row) for row in await connection.execute(_READ, {"ids": account_ids})]
+    return [StoredAccount(*row) for row in await connection.execute(_READ, {"ids": joined(account_ids)})]
 
 
 async def save_usage(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
     """Write the states of usage."""
     if rows:
-        await connection.execute(_UPSERT_USAGE, columns(rows))
+        await connection.execute(_UPSERT_USAGE, columns(rows, ["account_id"]))
 
 
 async def save(connection: AsyncConnection, table: SignalTable, rows: Sequence[StateRow]) -> None:
     """Write one signal's states."""
     if rows:
-        await connection.execute(_UPSERTS[table], columns(rows))
+        await connection.execute(_UPSERTS[table], columns(rows, ["account_id"]))

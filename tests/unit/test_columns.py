@@ -1,0 +1,22 @@
+"""Texts that are sent as one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.storage.columns import SEPARATOR, joined
+
+TEXTS = st.lists(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1))
+
+
+@given(TEXTS)
+def test_what_is_joined_can_be_told_apart(values: list[str]) -> None:
+    text = joined(values)
+    assert (text.split(SEPARATOR) if text else []) == values
+
+
+@given(TEXTS, st.sampled_from(["", SEPARATOR, f"a{SEPARATOR}b", f"{SEPARATOR}a", f"a{SEPARATOR}"]), st.data())
+def test_what_could_not_be_told_apart_is_refused(values: list[str], odd: str, data: st.DataObject) -> None:
+    values.insert(data.draw(st.integers(0, len(values))), odd)
+    with pytest.raises(ValueError, match="holds their separator"):
+        joined(values)
