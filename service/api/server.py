@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.api.protocol import BoundedProtocol
+from service.garbage import passing_over_what_stays
 from service.listening import listen_on
 from service.probes import serve_probes
 from service.publishing import Publisher
@@ -34,7 +35,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         host, port = listening.getsockname()[:2]
         log.info("listening", host=host, port=port)
         async with serve_probes(settings):  # for Prometheus, without a key, and for health checks
-            await run(app, listening, stop)
+            with passing_over_what_stays():
+                await run(app, listening, stop)
     finally:
         listening.close()
         await engine.dispose()

@@ -1,6 +1,7 @@
 """The serving process: its port, its end, and that signals stay its caller's."""
 
 import asyncio
+import gc
 import signal
 import socket
 from typing import Any
@@ -59,6 +60,21 @@ async def test_it_serves_until_it_is_told_to_stop_and_leaves_signals_alone(datab
         await asyncio.wait_for(serving, 5)
         with pytest.raises(aiohttp.ClientConnectionError):
             await session.get("/livez")
+
+
+async def test_a_collection_of_garbage_passes_over_the_application(database_url: str) -> None:
+    port = free_port()
+    stop = asyncio.Event()
+    before = gc.get_freeze_count()
+    serving = asyncio.create_task(serve(settings_for(database_url, "127.0.0.1:1", "", http_port=port), stop))
+    try:
+        async with asyncio.timeout(5):
+            while gc.get_freeze_count() < 50_000:
+                await asyncio.sleep(0.01)
+    finally:
+        stop.set()
+        await asyncio.wait_for(serving, 5)
+    assert gc.get_freeze_count() == before
 
 
 async def test_requests_under_way_are_answered_before_it_ends() -> None:
