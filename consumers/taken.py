@@ -53,7 +53,7 @@ class Stretch(Struct):
         self.fingerprint = fingerprint(records[-1])
 
     def cut(self, start: int, stop: int) -> "Stretch":
-        """The records of these places alone."""
+        """The records of these places alone; it isn't to be added to, as what is kept by offset stays shared."""
         return Stretch(
             self.offsets[start:stop],
             self.taken_ms[start:stop],

@@ -16,8 +16,8 @@ def columns(rows: Sequence[NamedTuple], texts: Collection[str] = ()) -> dict[str
 def joined(values: Sequence[str]) -> str:
     """Many texts as one, which asyncpg encodes in a tenth of the time of an array. None of them may be empty.
 
-    Statements make an array of it again, with `string_to_array(:name, chr(31))`. Raises `ValueError` where that would
-    be another one.
+    Statements make an array of it again, with `string_to_array(:name, chr(31))`. Raises `ValueError` where that
+    wouldn't give the same texts.
     """
     text = SEPARATOR.join(values)
     if text.count(SEPARATOR) >= max(len(values), 1) or "" in values:
