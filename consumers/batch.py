@@ -146,14 +146,15 @@ def _group(batch: Batch, fresh: Sequence[Event], loaded: Sequence[bool]) -> None
     events, quiet = batch.events, batch.quiet
     for event, is_loaded in zip(fresh, loaded, strict=True):
         account_id = event.account_id
-        if account_id in events:
-            events[account_id].append(event)
-            if quiet and not is_loaded:
-                quiet.discard(account_id)
-        else:
+        others = events.get(account_id)
+        if others is None:
             events[account_id] = [event]
             if is_loaded:
                 quiet.add(account_id)
+        else:
+            others.append(event)
+            if quiet and not is_loaded:
+                quiet.discard(account_id)
 
 
 def _count(batch: Batch, partition: Partition, columns: _Columns, fresh: NDArray[np.bool_], retention: int) -> None:
