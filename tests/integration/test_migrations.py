@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from service.errors import HealthError
 from service.storage.engine import async_url
-from service.storage.migrate import alembic_config, upgrade
+from service.storage.migrate import alembic_config, current, upgrade
 from service.storage.tables import metadata
 from tests.support.postgres import PostgresServer
 
@@ -107,6 +107,40 @@ def test_what_is_on_its_way_keeps_its_place_in_the_schedule_and_alerts_are_the_o
         _on(url, fill)
         upgrade(url)
         assert tuple(_on(url, read)) == (3, 0)
+    finally:
+        postgres_server.drop(url)
+
+
+def test_whoever_holds_rows_of_scores_finishes_before_their_indexes_are_made_anew(
+    postgres_server: PostgresServer,
+) -> None:
+    """Migration 0011 while an account is folded: locked, and written by a later statement."""
+    url = postgres_server.create_empty()
+    waits = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+
+    async def fold_and_migrate() -> None:
+        engine = create_async_engine(async_url(url))
+        watching = engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with engine.begin() as connection, watching.connect() as aside:
+            await connection.execute(text("SELECT 1 FROM scores WHERE account_id = 'acme' FOR UPDATE"))
+            migrating = asyncio.create_task(asyncio.to_thread(upgrade, url, "0011"))
+            async with asyncio.timeout(20):
+                while not (await aside.execute(waits)).first():
+                    await asyncio.sleep(0.01)
+            await connection.execute(text("UPDATE scores SET score = 71 WHERE account_id = 'acme'"))
+        await asyncio.wait_for(migrating, 20)
+        await engine.dispose()
+
+    def fill(connection: Connection) -> None:
+        command.upgrade(alembic_config(connection), "0010")
+        connection.execute(text("INSERT INTO accounts (account_id) VALUES ('acme')"))
+        connection.execute(text("INSERT INTO scores (account_id, band) VALUES ('acme', 'unknown')"))
+
+    try:
+        _on(url, fill)
+        asyncio.run(fold_and_migrate())
+        assert current(url) == "0011"
+        assert _on(url, lambda connection: connection.execute(text("SELECT score FROM scores")).scalar()) == 71
     finally:
         postgres_server.drop(url)
 
