@@ -47,14 +47,7 @@ async def apply(
         await _remember(batch, connection)
         fenced = time.perf_counter()
         outcome = await advance_accounts(
-            connection,
-            batch.events,
-            policy,
-            now,
-            base_url=base_url,
-            quiet=batch.quiet,
-            traces=traces,
-            bounds=batch.bounds,
+            connection, batch.events, policy, now, base_url=base_url, quiet=batch.quiet, traces=traces
         )
         await dead_letters.insert(connection, batch.dead_letters)
         written = time.perf_counter()

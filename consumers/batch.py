@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from consumers.decode import dead_letter
 from consumers.seen import Change, Hashes, Seen
 from consumers.taken import Stretch, Taken
-from scoring.events import Bounds, Event
+from scoring.events import Event
 from scoring.windows import MICROSECONDS_PER_DAY
 from service.settings import Signal
 from service.storage.dead_letters import DeadLetterRow
@@ -47,8 +47,6 @@ class Batch(Struct):
     events: dict[str, list[Event]] = field(default_factory=dict)
     quiet: set[str] = field(default_factory=set)
     """Accounts all of whose events are loaded history."""
-    bounds: Bounds | None = None
-    """Within which all events lie; None where there are none."""
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
     records: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -95,8 +93,6 @@ def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, star
     if columns.events:
         newest_at = datetime.fromtimestamp(int(batch.taken_ms[partition].max()) / 1000, UTC)
         batch.changes[partition] = mine.seen.plan(columns.identities, offsets[-1], newest_at)
-        bounds = _bounds(mine.signal, columns)
-        batch.bounds = batch.bounds.widened(bounds) if batch.bounds else bounds
         _group(batch, cast(Sequence[Event], columns.events), columns.loaded.tolist())
 
 
@@ -127,17 +123,6 @@ def _columns(stretch: Stretch, start: int) -> _Columns:
         np.frombuffer(stretch.taken_ms, np.int64)[start:],
         np.frombuffer(stretch.happened, np.int64)[start:],
         np.frombuffer(stretch.loaded, np.bool_)[start:],
-    )
-
-
-def _bounds(signal: Signal, columns: _Columns) -> Bounds:
-    happened, days = columns.happened, columns.taken_ms // _MILLISECONDS_PER_DAY
-    return Bounds(
-        earliest=int(happened.min()),
-        latest=int(happened.max()),
-        first_day=int(days.min()),
-        last_day=int(days.max()),
-        attributes=signal == "account",
     )
 
 

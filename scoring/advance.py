@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 from scoring.choice import choose
 from scoring.course import Course, settled
 from scoring.crossings import Crossing, Memories, apply_rules, see
-from scoring.events import Bounds, Event
+from scoring.events import Event
 from scoring.policy import Policy
 from scoring.rules import Memory
 from scoring.scorecards import Evaluation, evaluate
@@ -44,15 +44,14 @@ def advance(
     source: str | None = None,
     override: Override | UnsetType | None = UNSET,
     history: bool = False,
-    bounds: Bounds | None = None,
 ) -> Step:
     """Fold `events` into `state`, in place, and judge the account at each day from `standing` to `now` (microseconds).
 
     The last day is that of `now`, or the newest broker day seen if the clock is behind it. An event counts from its
     broker's day on, whenever it is folded. `source` sent the newest usage before. `override` is set by hand, or taken
-    back if it is None. `history` says that all events were loaded, long after they happened. All lie within `bounds`.
+    back if it is None. `history` says that all events were loaded, long after they happened.
     """
-    if override is UNSET and (short := shortcut(state, standing, events, policy, now, bounds)):
+    if override is UNSET and (short := shortcut(state, standing, events, policy, now)):
         stands, evaluation, late = short
         closed, closings, switched = [], [], False
     else:

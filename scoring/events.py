@@ -30,29 +30,6 @@ ATTRIBUTES = (
 AttributeValue = str | int | None
 
 
-class Bounds(Struct, frozen=True):
-    """Within what the events of a batch lie: times, broker days, and whether some may be of attributes.
-
-    What the bounds of all its events tell needn't be looked up in each account's.
-    """
-
-    earliest: int
-    latest: int
-    first_day: int
-    last_day: int
-    attributes: bool
-
-    def widened(self, other: "Bounds") -> "Bounds":
-        """The bounds of these events and others."""
-        return Bounds(
-            min(self.earliest, other.earliest),
-            max(self.latest, other.latest),
-            min(self.first_day, other.first_day),
-            max(self.last_day, other.last_day),
-            self.attributes or other.attributes,
-        )
-
-
 class UsageEvent(Struct, frozen=True, gc=False):
     """Somebody used a feature `quantity` times; `user` is the hash of the user id, if one was sent."""
 

@@ -8,8 +8,8 @@ from functools import partial
 
 from scoring.choice import choose
 from scoring.course import reason, settled
-from scoring.events import AttributesEvent, Bounds, Event
-from scoring.journal import Base, Cause, Journal, decode_journal, encode_journal, note
+from scoring.events import AttributesEvent, Event
+from scoring.journal import Base, Journal, decode_journal, encode_journal, note
 from scoring.policy import Policy
 from scoring.readings import encode_readings
 from scoring.scorecards import Evaluation, evaluate
@@ -22,40 +22,30 @@ Short = tuple[Standing, Evaluation, int]
 
 
 def shortcut(
-    state: AccountState,
-    standing: Standing | None,
-    events: Sequence[Event],
-    policy: Policy,
-    now: int,
-    bounds: Bounds | None = None,
+    state: AccountState, standing: Standing | None, events: Sequence[Event], policy: Policy, now: int
 ) -> Short | None:
-    """Fold `events`, which lie within `bounds` where these are known, into `state`, in place, and judge it.
+    """Fold `events` into `state`, in place, and judge it.
 
     None, with `state` as it was, where there may be more to it than one day, one scorecard and one cause.
     """
     if not events:
         return None
-    if standing:
-        return _again(state, standing, events, policy, now, bounds)
-    return _first(state, events, policy, now, bounds)
+    return _again(state, standing, events, policy, now) if standing else _first(state, events, policy, now)
 
 
-def _again(
-    state: AccountState,
-    standing: Standing,
-    events: Sequence[Event],
-    policy: Policy,
-    now: int,
-    bounds: Bounds | None,
-) -> Short | None:
+def _again(state: AccountState, standing: Standing, events: Sequence[Event], policy: Policy, now: int) -> Short | None:
     """What stands began on the day that it is of, and that is the last day still. No event seen is of a later one: the
     step that saw it judged that day.
     """
     day = standing.day
     if standing.since != day or standing.override is not None or now // MICROSECONDS_PER_DAY > day:
         return None
-    cause = _cause(events, day, bounds)
-    if cause is None or state.attributes.pending:
+    known = day * MICROSECONDS_PER_DAY
+    correction = events[0].at < known
+    for event in events:
+        if event.broker_day > day or (event.at < known) is not correction or event.__class__ is AttributesEvent:
+            return None
+    if state.attributes.pending:
         return None
     card = choose(policy.scorecards, state, day)
     if card.version != standing.version or card.name != standing.scorecard:
@@ -66,37 +56,19 @@ def _again(
     journal = standing.journal
     if readings != standing.readings:
         moved, base = decode_journal(journal), partial(Base, standing.readings, card.name, card.version)
-        note(moved, reason(cause, events, now), base, policy.find)
+        note(moved, reason("correction" if correction else "events", events, now), base, policy.find)
         journal = encode_journal(moved)
     return _stands(evaluation, readings, journal), evaluation, late
 
 
-def _cause(events: Sequence[Event], day: int, bounds: Bounds | None) -> Cause | None:
-    """What events that came by `day` move an account for, if it is one cause and surely by the same scorecard."""
-    known = day * MICROSECONDS_PER_DAY
-    if bounds is not None and bounds.last_day <= day and not bounds.attributes:
-        if bounds.latest < known:
-            return "correction"
-        if bounds.earliest >= known:
-            return "events"
-    correction = events[0].at < known
-    for event in events:
-        if event.broker_day > day or (event.at < known) is not correction or event.__class__ is AttributesEvent:
-            return None
-    return "correction" if correction else "events"
-
-
-def _first(
-    state: AccountState, events: Sequence[Event], policy: Policy, now: int, bounds: Bounds | None
-) -> Short | None:
+def _first(state: AccountState, events: Sequence[Event], policy: Policy, now: int) -> Short | None:
     """The account was never judged, and all events are of today."""
     day = now // MICROSECONDS_PER_DAY
     if state.newest > day:
         return None
-    if bounds is None or not bounds.first_day == bounds.last_day == day:
-        for event in events:
-            if event.broker_day != day:
-                return None
+    for event in events:
+        if event.broker_day != day:
+            return None
     late = fold(state, events, policy.retention)
     state = settled(state, day)
     evaluation = evaluate(choose(policy.scorecards, state, day), state, day)

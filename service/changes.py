@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from scoring.advance import Step, advance
 from scoring.attributes import AttributeState
-from scoring.events import AttributesEvent, Bounds, Event, SurveyEvent, TicketEvent, UsageEvent
+from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from scoring.policy import Policy
 from scoring.rules import Memory
 from scoring.standing import Override, Standing
@@ -58,12 +58,11 @@ class Changes:
         seeds: Mapping[str, Memory] | None = None,
         *,
         history: bool = False,
-        bounds: Bounds | None = None,
     ) -> None:
         """Fold `events` into a stored account and judge it at `now`, in microseconds.
 
         An override is set by hand, or taken back by None. `seeds` are memories of rules that have none yet. `history`
-        says that all events were loaded, long after they happened. All lie within `bounds`.
+        says that all events were loaded, long after they happened.
         """
         state, standing, memory = read_state(stored), standing_of(stored), read_memory(stored)
         step = advance(
@@ -76,7 +75,6 @@ class Changes:
             source=stored.source,
             override=override,
             history=history,
-            bounds=bounds,
         )
         self.late += step.late
         self._keep_states(stored, state, events)

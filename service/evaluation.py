@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.events import Bounds, Event
+from scoring.events import Event
 from scoring.policy import Policy
 from scoring.rules import Memory
 from scoring.standing import Override
@@ -57,21 +57,19 @@ async def advance_accounts(
     quiet: AbstractSet[str] = frozenset(),
     overrides: Mapping[str, Override | None] = NO_OVERRIDES,
     traces: Mapping[str, str] = NO_TRACES,
-    bounds: Bounds | None = None,
 ) -> Outcome:
     """Fold `events` (by account; none means that only time has passed) and bring everything stored up to `now`.
 
     One transaction, the caller's: states, scores, history, alerts and their deliveries are written together or not at
     all. Alerts of accounts in `quiet`, whose events are all history, are summed up in a digest. `overrides` are set by
-    hand, or taken back where they are None. `traces` are the contexts that accounts' alerts go on with. All events lie
-    within `bounds`.
+    hand, or taken back where they are None. `traces` are the contexts that accounts' alerts go on with.
     """
     account_ids = sorted(events)
     outcome = Outcome(accounts=len(account_ids))
     timing = outcome.stopwatch.timing
     chunks = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)]
     crossed: list[Crossed] = []
-    work = _Work(events, quiet, overrides, policy, to_micros(now), bounds)
+    work = _Work(events, quiet, overrides, policy, to_micros(now))
     new: set[str] = set()
     with timing("read"):
         stored = await _take(connection, chunks[0], new, policy) if chunks else _NOTHING
@@ -104,7 +102,6 @@ class _Work:
     overrides: Mapping[str, Override | None]
     policy: Policy
     now: int
-    bounds: Bounds | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,6 @@ async def _fold(read: _Read, work: _Work) -> Changes:
             work.overrides.get(account_id, UNSET) if work.overrides else UNSET,
             read.seeds.get(account_id),
             history=account_id in work.quiet,
-            bounds=work.bounds,
         )
     return changes
 

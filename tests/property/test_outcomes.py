@@ -15,7 +15,6 @@ from scoring.state import AccountState, fold
 from service.cloudevents import Decoded
 from service.settings import Signal
 from service.storage.progress import Claim, Partition
-from tests.support.bounds import bounds_of
 from tests.support.kafka_records import kafka_record
 from tests.support.oracle import DAY
 from tests.support.strategies import histories
@@ -46,8 +45,7 @@ def taken(draw: st.DrawFn, retention: int) -> tuple[Taken, list[Event]]:
 
 
 def owned(of: Taken) -> dict[Partition, Owned]:
-    signals: dict[str, Signal] = {signal: signal for signal in SIGNALS.values()}
-    return {(topic, number): Owned(signals[topic], Claim(0, 1), Seen()) for topic, number in of}
+    return {(topic, number): Owned("usage", Claim(0, 1), Seen()) for topic, number in of}
 
 
 def outcomes(batch: Batch, outcome: str) -> Counter[str]:
@@ -115,7 +113,6 @@ def test_events_are_put_to_their_accounts_and_those_that_only_bring_history_are_
             if not loaded:
                 loud.add(event.account_id)
     assert batch.events == events
-    assert batch.bounds == (bounds_of([event for each in events.values() for event in each]) if events else None)
     assert batch.quiet == events.keys() - loud
 
 
@@ -133,7 +130,6 @@ def test_what_was_folded_before_is_left_out(data: st.DataObject, retention: int)
         claimed[partition].claim = Claim(start, 1)
     batch, expected = prepare(records, claimed, retention), prepare(rest, claimed, retention)
     assert (batch.events, batch.quiet, batch.outcomes) == (expected.events, expected.quiet, expected.outcomes)
-    assert batch.bounds == expected.bounds
     assert (batch.moves, batch.dead_letters) == (expected.moves, expected.dead_letters)
     for ours, theirs in ((batch.taken_ms, expected.taken_ms), (batch.happened, expected.happened)):
         assert {key: list(value) for key, value in ours.items()} == {key: list(each) for key, each in theirs.items()}

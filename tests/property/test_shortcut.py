@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from functools import reduce
 
 import pytest
 from hypothesis import given
@@ -14,7 +13,7 @@ from scoring.advance import advance
 from scoring.choice import in_order
 from scoring.course import Course
 from scoring.documents import parse
-from scoring.events import AttributesEvent, Bounds, Event, UsageEvent
+from scoring.events import AttributesEvent, UsageEvent
 from scoring.policy import Policy
 from scoring.rules import Memory
 from scoring.scorecards import Scorecard, compile_scorecard
@@ -22,7 +21,6 @@ from scoring.shortcut import shortcut
 from scoring.standing import Override, Standing
 from scoring.state import AccountState
 from tests.property.folding import encoded
-from tests.support.bounds import bounds_of
 from tests.support.courses import RETENTION, Stop, anyhow, policies, ride, streams
 from tests.support.oracle import DAY, HOUR
 from tests.support.strategies import FIRST_DAY, batches
@@ -43,10 +41,6 @@ def compare(stops: Sequence[Stop]) -> int:
 def _compare(state: AccountState, standing: Standing | None, stop: Stop) -> bool:
     briefly, at_length, before = deepcopy(state), deepcopy(state), encoded(state)
     short = shortcut(briefly, standing, stop.events, stop.policy, stop.now)
-    for bounds in bounds_around(stop.events):
-        bounded = deepcopy(state)
-        assert shortcut(bounded, standing, stop.events, stop.policy, stop.now, bounds) == short
-        assert encoded(bounded) == encoded(briefly)
     if short is None:
         assert encoded(briefly) == before
         return False
@@ -56,21 +50,6 @@ def _compare(state: AccountState, standing: Standing | None, stop: Stop) -> bool
     assert (course.timeline.closed, course.closings, course.switched) == ([], [], False)
     assert encoded(briefly) == encoded(at_length)
     return True
-
-
-def bounds_around(events: Sequence[Event]) -> list[Bounds]:
-    """Their own, and wider ones, as of a batch with others: in each direction, and in all."""
-    if not events:
-        return []
-    own = bounds_of(events)
-    wider = [
-        replace(own, earliest=own.earliest - 2 * DAY),
-        replace(own, latest=own.latest + 2 * DAY),
-        replace(own, first_day=own.first_day - 1),
-        replace(own, last_day=own.last_day + 1),
-        replace(own, attributes=True),
-    ]
-    return [own, *wider, reduce(Bounds.widened, wider)]
 
 
 @st.composite
