@@ -5,6 +5,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from service.garbage import passing_over_what_stays
+
 _give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
 """Of glibc alone. Batches take and free much at once, of which it would keep the most."""
 
@@ -12,14 +14,12 @@ _give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
 @contextmanager
 def collecting_by_hand() -> Iterator[None]:
     """Keep the garbage collector out of batches, whose many objects it would look through again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
+    with passing_over_what_stays():
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.enable()
 
 
 def collect() -> None:
