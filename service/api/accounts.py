@@ -85,7 +85,7 @@ class AccountQuery(PageQuery):
     sort: Sort = Field(
         "account_id",
         description="`-` sorts downwards; accounts without a value come last, and equal values go by account id. "
-        "Among more than 2,000 accounts, those that were evaluated within the same two minutes may go by account id "
+        "Among more than 1,000 accounts, those that were evaluated within the same two minutes may go by account id "
         "in lists by `evaluated_at`.",
     )
 

@@ -3,7 +3,7 @@
 `scores` is updated with every event, and most of these updates must leave the indexes alone (heap-only tuples). So no
 index holds what nearly every event changes. Generated columns that seldom move stand for it:
 
-- `point`, the score's whole points. Accounts that share one are sorted when a page reaches them.
+- `quarter_point`, the score's quarter points. Accounts that share one are sorted when a page reaches them.
 - `settled`, the score where it rests: it is what it was on an earlier day, or it is whole, as 0, 100 and caps are. Any
   number of accounts may share such a score, and the index has them in their final order.
 - `slot`, the two minutes that `evaluated_at` lies in. Every night a million accounts are evaluated within minutes, too
@@ -72,13 +72,13 @@ def _first(*conditions: str) -> str:
 def by_score(*, descending: bool, started: bool, bounds: Sequence[str], attributes: Sequence[str]) -> str:
     """By score and account id, of the bands `:bands`, where the conditions on `attributes` hold.
 
-    `bounds` are what a score has to be, such as `>= :min_score`. `:points` are the whole points to go through, in
-    order; it stops at the first one that fills the stretch. A null at the end of them is for accounts without a score,
-    behind the id `:tail`.
+    `bounds` are what a score has to be, such as `>= :min_score`. `:quarters` are the quarter points to go through, in
+    order; it stops at the first one that fills the stretch. `:ends` are those that the list may begin or end within. A
+    null at the end of the quarters is for accounts without a score, behind the id `:tail`.
     """
     value = _value("float8", descending=descending, started=started)
     in_band = " AND ".join(["band = any_band.wanted", *attributes])
-    here = f"{in_band} AND point = step.wanted"
+    here = f"{in_band} AND quarter_point = step.wanted"
     resting = " AND ".join([here, *(f"settled {bound}" for bound in bounds)])
     moving = " AND ".join([here, "settled IS NULL", *(f"score {bound}" for bound in bounds)])
     order = "score DESC, account_id" if descending else "score, account_id"
@@ -91,9 +91,7 @@ def by_score(*, descending: bool, started: bool, bounds: Sequence[str], attribut
         settled = f"({_upwards('settled', resting, value)})"
         behind = f"(score, account_id) > ({value}, :id)"
     return f"""
-        SELECT candidate.* FROM (
-            SELECT * FROM unnest(CAST(:points AS smallint[])) WITH ORDINALITY AS point (wanted, place) ORDER BY place
-        ) AS step
+        SELECT candidate.* FROM ({_steps(in_band)}) AS step
         CROSS JOIN LATERAL (
             SELECT there.* FROM unnest(CAST(:bands AS text[])) AS any_band (wanted) {cut}
             CROSS JOIN LATERAL (
@@ -103,13 +101,38 @@ def by_score(*, descending: bool, started: bool, bounds: Sequence[str], attribut
                  ORDER BY {order} LIMIT :stretch)
                 UNION ALL
                 (SELECT {COLUMNS} FROM scores
-                 WHERE step.wanted IS NULL AND {in_band} AND point IS NULL AND settled IS NULL
+                 WHERE step.wanted IS NULL AND {in_band} AND quarter_point IS NULL AND settled IS NULL
                    AND account_id > :tail
-                 ORDER BY point, settled, account_id LIMIT :stretch)
+                 ORDER BY quarter_point, settled, account_id LIMIT :stretch)
             ) AS there
             ORDER BY {order} LIMIT :stretch
         ) AS candidate
         ORDER BY step.place, {order} LIMIT :stretch
+    """  # noqa: S608 - own text
+
+
+# To know that a quarter point is its last, a sort would read the next one, too. So it is counted first, in the index,
+# how far to go, and what is empty on the way is left out; in those of `:ends` there may be none that are wanted.
+
+
+def _steps(in_band: str) -> str:
+    quarters = "(CAST(:quarters AS smallint[]))"
+    return f"""
+        WITH RECURSIVE step (wanted, place, before, has) AS (
+            SELECT CAST(NULL AS smallint), 0, 0::bigint, 0::bigint
+            UNION ALL
+            SELECT next.wanted, next.place,
+                   before + CASE WHEN step.wanted = ANY(CAST(:ends AS smallint[])) THEN 0 ELSE has END,
+                   (SELECT count(*) FROM unnest(CAST(:bands AS text[])) AS any_band (wanted) CROSS JOIN LATERAL (
+                       SELECT FROM scores WHERE {in_band} AND quarter_point = next.wanted LIMIT :stretch
+                   ) AS there)
+            FROM step CROSS JOIN LATERAL (
+                SELECT {quarters}[step.place + 1] AS wanted, step.place + 1 AS place
+            ) AS next
+            WHERE next.place <= cardinality{quarters} AND before < :stretch
+        )
+        SELECT wanted, place FROM step
+        WHERE place > 0 AND before < :stretch AND (has > 0 OR wanted IS NULL) ORDER BY place
     """  # noqa: S608 - own text
 
 

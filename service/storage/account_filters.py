@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import floor
 from typing import Any
 
-from service.storage.account_orders import slot_of
+from service.storage.account_orders import quarter_point_of, slot_of
 
 BANDS = ("red", "yellow", "green", "unknown")
 
@@ -51,14 +50,15 @@ class Filter:
     def of_points(self) -> list[str]:
         """Conditions for the index by band and points."""
         if self.score_bounds():
-            return ["s.point BETWEEN :first_point AND :last_point", "s.band = ANY(:all_bands)"]
+            return ["s.quarter_point BETWEEN :first_quarter AND :last_quarter", "s.band = ANY(:all_bands)"]
         return ["s.band = ANY(:bands)"] if self.bands is not None else []
 
     @property
-    def points(self) -> range:
-        """The whole points that scores may have."""
-        first = 0 if self.min_score is None else floor(self.min_score)
-        return range(first, (100 if self.max_score is None else floor(self.max_score)) + 1)
+    def quarter_points(self) -> range:
+        """What scores may have in the column `quarter_point`."""
+        first = 0.0 if self.min_score is None else self.min_score
+        last = 100.0 if self.max_score is None else self.max_score
+        return range(quarter_point_of(first), quarter_point_of(last) + 1)
 
     def parameters(self) -> dict[str, Any]:
         """The values of all conditions."""
@@ -73,6 +73,6 @@ class Filter:
             "max_score": self.max_score,
             "since": since,
             "slot_since": None if since is None else slot_of(since),
-            "first_point": self.points.start,
-            "last_point": self.points.stop - 1,
+            "first_quarter": self.quarter_points.start,
+            "last_quarter": self.quarter_points.stop - 1,
         }

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import floor
 from typing import Any, Literal
 
 Key = tuple[Any, ...]
@@ -18,6 +19,11 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 def slot_of(moment: datetime) -> datetime:
     """What the column `slot` of `scores` has for a time of evaluation."""
     return moment - (moment - _EPOCH) % SLOT
+
+
+def quarter_point_of(score: float) -> int:
+    """What the column `quarter_point` of `scores` has for a score; what no score can be counts as the nearest."""
+    return floor(min(max(score, 0.0), 100.0) * 4)
 
 
 @dataclass(frozen=True, slots=True)

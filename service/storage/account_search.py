@@ -8,7 +8,7 @@ expects of both, and what turns up on the way has the last word.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from math import ceil, floor, sqrt
+from math import ceil, sqrt
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -17,10 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.storage import account_candidates as candidates
 from service.storage import account_matches as matches
 from service.storage.account_filters import Filter
-from service.storage.account_orders import Key, Order
+from service.storage.account_orders import Key, Order, quarter_point_of
 from service.storage.account_rows import COLUMNS, Account
 
-FIRST_STRETCH, FIRST_STRETCH_BY_TIME = 500, 2_000
+FIRST_STRETCH, FIRST_STRETCH_BY_TIME = 500, 1_000
 """Candidates to look at to begin with, at least, where not all of them match."""
 LOOK_COST = 1.7
 """What it costs to look at a candidate, in the planner's units. Measured; a page is right whatever it costs."""
@@ -141,7 +141,7 @@ class Search:
     async def _outlook(
         self, connection: AsyncConnection, merged: Sequence[datetime] | None, *, among_others: bool
     ) -> Outlook:
-        """By conditions of which no two say the same, and by scores themselves, which are finer than whole points."""
+        """By conditions of which no two say the same, and by scores themselves, which are finer than quarter points."""
         attributes, points, slots = self.wanted.of_attributes("s"), self.wanted.of_points(), self.wanted.of_slots()
         scores = [f"s.score {bound}" for bound in self.wanted.score_bounds()] or points
         of_ids = slots if merged is not None else []
@@ -150,7 +150,7 @@ class Search:
         )
         candidates = await self._expected(connection, [*attributes, *known])
         matching = await self._expected(connection, [*attributes, *scores, *slots])
-        entries = await self._expected(connection, of_entries) if among_others else candidates
+        entries = self._passes * await self._expected(connection, of_entries) if among_others else candidates
         return Outlook(matching, candidates, LOOK_COST + ENTRY_COST * entries / candidates)
 
     async def _expected(self, connection: AsyncConnection, conditions: Sequence[str]) -> float:
@@ -172,6 +172,11 @@ class Search:
         parameters = {**self.wanted.parameters(), "most": MANY + 1}
         counted = await connection.execute(text(f"SELECT count(*) FROM ({such}) AS such"), parameters)  # noqa: S608 - own text
         return int(counted.scalar_one()) > MANY
+
+    @property
+    def _passes(self) -> int:
+        """How often the index is gone through for a stretch: for its rows, and before that to see where it ends."""
+        return 2 if self.order.column == "score" or (self.order.column == "slot" and self.order.descending) else 1
 
     def _is_among_others(self, slots: Sequence[datetime] | None) -> bool:
         """Whether candidates are found among the entries of others, by attributes that an index has last."""
@@ -219,7 +224,12 @@ class Search:
                 bounds=self.wanted.score_bounds(),
                 attributes=self.wanted.of_attributes("scores"),
             )
-            return statement, {**parameters, "points": self._points(parameters["value"])}
+            ends = [parameters["value"], self.wanted.min_score, self.wanted.max_score]
+            return statement, {
+                **parameters,
+                "quarters": self._quarters(parameters["value"]),
+                "ends": [quarter_point_of(end) for end in ends if end is not None],
+            }
         if order.column == "account_id":
             named = {f"slot_{number}": slot for number, slot in enumerate(slots or [])}
             statement = candidates.by_id(
@@ -243,15 +253,18 @@ class Search:
         )
         return statement, parameters
 
-    def _points(self, value: float | None) -> list[int | None]:
-        """The whole points to go through from `value` on, and a null for accounts without a score."""
+    def _quarters(self, value: float | None) -> list[int | None]:
+        """The quarter points to go through from `value` on, and a null for accounts without a score."""
         if self._without_value:
             return [None]
-        points = self.wanted.points
-        here = (0 if not self.order.descending else 100) if value is None else floor(value)
-        left = [point for point in points if (point <= here if self.order.descending else point >= here)]
+        quarters, descending = self.wanted.quarter_points, self.order.descending
+        if value is None:
+            left = [*quarters]
+        else:
+            here = quarter_point_of(value)
+            left = [quarter for quarter in quarters if (quarter <= here if descending else quarter >= here)]
         without: list[int | None] = [] if self.wanted.score_bounds() else [None]
-        return [*(reversed(left) if self.order.descending else left), *without]
+        return [*(reversed(left) if descending else left), *without]
 
     async def _few_slots(self, connection: AsyncConnection) -> Sequence[datetime] | None:
         """For lists by account id, the slots in which accounts were evaluated since then; None if they are more than

@@ -181,6 +181,12 @@ scores = Table(
     # What lists are found by, in place of what nearly every event changes: service/storage/account_candidates.py.
     Column("point", SmallInteger, Computed("floor(score)", persisted=True), comment="the score's whole points"),
     Column(
+        "quarter_point",
+        SmallInteger,
+        Computed("floor(score * 4)", persisted=True),
+        comment="the score's quarter points",
+    ),
+    Column(
         "settled",
         Double,
         Computed("CASE WHEN since < day OR score = floor(score) THEN score END", persisted=True),
@@ -196,7 +202,9 @@ scores = Table(
     CheckConstraint("score BETWEEN 0 AND 100", name="score"),
     Index(None, "due_at"),
     # The attributes come last: they say of a row whether it is wanted, before it is fetched.
-    Index(None, "band", "point", "settled", "account_id", "segment", "stage", "owner"),
+    Index(
+        "scores_band_quarter_point_idx", "band", "quarter_point", "settled", "account_id", "segment", "stage", "owner"
+    ),
     Index(None, "slot", "account_id", "segment", "stage", "owner"),
     postgresql_with=_ROOM,
 )

@@ -19,7 +19,7 @@ from service.policy import load_policy
 from service.storage import account_candidates, account_lists, account_search
 from service.storage.account_filters import BANDS, Filter
 from service.storage.account_lists import Sort
-from service.storage.account_orders import Key, Order, slot_of
+from service.storage.account_orders import Key, Order, quarter_point_of, slot_of
 from service.storage.account_rows import Account
 from service.storage.engine import create_engine
 from service.storage.tables import accounts, scores
@@ -347,6 +347,20 @@ def test_a_list_since_a_time_is_not_looked_for_from_the_beginning() -> None:
 async def test_the_database_agrees_on_slots(filled: AsyncEngine) -> None:
     for row in await query(filled, "SELECT evaluated_at, slot FROM scores WHERE evaluated_at IS NOT NULL LIMIT 500"):
         assert row.slot == slot_of(row.evaluated_at)
+
+
+async def test_the_database_agrees_on_quarter_points(filled: AsyncEngine) -> None:
+    for row in await query(filled, "SELECT score, quarter_point FROM scores WHERE score IS NOT NULL LIMIT 500"):
+        assert row.quarter_point == quarter_point_of(row.score)
+
+
+@pytest.mark.parametrize(("sort", "beyond"), [("score", 1e308), ("score", -3.0), ("-score", 1e308), ("-score", -3.0)])
+async def test_a_list_may_go_on_behind_what_no_score_can_be(filled: AsyncEngine, sort: Sort, beyond: float) -> None:
+    listed, *_ = await page(filled, Filter(), sort, (beyond, "c"), 50)
+    everyone = await everything(filled)
+    if (beyond > 0) == (sort == "score"):
+        everyone = [account for account in everyone if account.score is None]
+    assert [each.account_id for each in listed] == in_order(everyone, Order("score", sort == "-score"))[:50]
 
 
 async def test_attributes_stand_beside_the_score_from_the_first_event_on(engine: AsyncEngine) -> None:

@@ -111,10 +111,11 @@ def test_what_is_on_its_way_keeps_its_place_in_the_schedule_and_alerts_are_the_o
         postgres_server.drop(url)
 
 
+@pytest.mark.parametrize(("before", "after"), [("0010", "0011"), ("0011", "0012")])
 def test_whoever_holds_rows_of_scores_finishes_before_their_indexes_are_made_anew(
-    postgres_server: PostgresServer,
+    postgres_server: PostgresServer, before: str, after: str
 ) -> None:
-    """Migration 0011 while an account is folded: locked, and written by a later statement."""
+    """A migration while an account is folded: locked, and written by a later statement."""
     url = postgres_server.create_empty()
     waits = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
@@ -123,7 +124,7 @@ def test_whoever_holds_rows_of_scores_finishes_before_their_indexes_are_made_ane
         watching = engine.execution_options(isolation_level="AUTOCOMMIT")
         async with engine.begin() as connection, watching.connect() as aside:
             await connection.execute(text("SELECT 1 FROM scores WHERE account_id = 'acme' FOR UPDATE"))
-            migrating = asyncio.create_task(asyncio.to_thread(upgrade, url, "0011"))
+            migrating = asyncio.create_task(asyncio.to_thread(upgrade, url, after))
             async with asyncio.timeout(20):
                 while not (await aside.execute(waits)).first():
                     await asyncio.sleep(0.01)
@@ -132,14 +133,14 @@ def test_whoever_holds_rows_of_scores_finishes_before_their_indexes_are_made_ane
         await engine.dispose()
 
     def fill(connection: Connection) -> None:
-        command.upgrade(alembic_config(connection), "0010")
+        command.upgrade(alembic_config(connection), before)
         connection.execute(text("INSERT INTO accounts (account_id) VALUES ('acme')"))
         connection.execute(text("INSERT INTO scores (account_id, band) VALUES ('acme', 'unknown')"))
 
     try:
         _on(url, fill)
         asyncio.run(fold_and_migrate())
-        assert current(url) == "0011"
+        assert current(url) == after
         assert _on(url, lambda connection: connection.execute(text("SELECT score FROM scores")).scalar()) == 71
     finally:
         postgres_server.drop(url)
