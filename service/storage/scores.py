@@ -35,9 +35,9 @@ class Judged(NamedTuple):
 # Rows that share day and scorecard share a statement: almost always all of them do, and what isn't sent row by row
 # needn't be encoded, parsed and compared row by row.
 _NEW = """unnest(
-        string_to_array(:account_id, chr(31)), CAST(:score AS float8[]), string_to_array(:band, chr(31)),
-        CAST(:coverage AS float8[]), string_to_array(:readings, chr(31)), CAST(:since AS int[]),
-        CAST(:journal AS bytea[])
+        string_to_array(:account_id, chr(31)), CAST(CAST(:score AS text) AS float8[]),
+        string_to_array(:band, chr(31)), CAST(CAST(:coverage AS text) AS float8[]),
+        string_to_array(:readings, chr(31)), CAST(CAST(:since AS text) AS int[]), CAST(:journal AS bytea[])
     ) AS new (account_id, score, band, coverage, readings, since, journal)"""
 
 _UPDATE = text(f"""
@@ -79,7 +79,8 @@ async def save(
         (_INSERT, [row for row in rows if row.account_id in new] if new else ()),
     ):
         if some:
-            await connection.execute(statement, {**shared, **columns(some, ["account_id", "band", "readings"])})
+            of_rows = columns(some, ["account_id", "band", "readings"], ["score", "coverage", "since"])
+            await connection.execute(statement, {**shared, **of_rows})
 
 
 class MemoryRow(NamedTuple):

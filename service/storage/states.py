@@ -98,8 +98,9 @@ def _upsert(table: SignalTable) -> TextClause:
     return text(f"""
         INSERT INTO {table} (account_id, state, newest_at)
         SELECT account_id, state, to_timestamp(nullif(newest_at, 0) / 1000000.0::float8)
-        FROM unnest(string_to_array(:account_id, chr(31)), CAST(:state AS bytea[]), CAST(:newest_at AS bigint[]))
-             AS new (account_id, state, newest_at)
+        FROM unnest(
+            string_to_array(:account_id, chr(31)), CAST(:state AS bytea[]), CAST(CAST(:newest_at AS text) AS bigint[])
+        ) AS new (account_id, state, newest_at)
         ON CONFLICT (account_id) DO UPDATE SET state = excluded.state, newest_at = excluded.newest_at
     """)  # noqa: S608 - the table's name is one of two literals
 
@@ -107,8 +108,10 @@ def _upsert(table: SignalTable) -> TextClause:
 _UPSERT_USAGE = text("""
     INSERT INTO usage_states (account_id, state, newest_at, source)
     SELECT account_id, state, to_timestamp(nullif(newest_at, 0) / 1000000.0::float8), source
-    FROM unnest(string_to_array(:account_id, chr(31)), CAST(:state AS bytea[]), CAST(:newest_at AS bigint[]),
-                CAST(:source AS text[])) AS new (account_id, state, newest_at, source)
+    FROM unnest(
+        string_to_array(:account_id, chr(31)), CAST(:state AS bytea[]), CAST(CAST(:newest_at AS text) AS bigint[]),
+        CAST(CAST(:source AS text) AS text[])
+    ) AS new (account_id, state, newest_at, source)
     ON CONFLICT (account_id) DO UPDATE
     SET state = excluded.state, newest_at = excluded.newest_at, source = excluded.source
 """)
@@ -155,10 +158,10 @@ async def read(connection: AsyncConnection, account_ids: list[str]) -> list[Stor
 async def save_usage(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
     """Write the states of usage."""
     if rows:
-        await connection.execute(_UPSERT_USAGE, columns(rows, ["account_id"]))
+        await connection.execute(_UPSERT_USAGE, columns(rows, ["account_id"], ["newest_at"], ["source"]))
 
 
 async def save(connection: AsyncConnection, table: SignalTable, rows: Sequence[StateRow]) -> None:
     """Write one signal's states."""
     if rows:
-        await connection.execute(_UPSERTS[table], columns(rows, ["account_id"]))
+        await connection.execute(_UPSERTS[table], columns(rows, ["account_id"], ["newest_at"]))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.storage.columns import SEPARATOR, joined
+from service.storage.columns import SEPARATOR, joined, of_numbers
 
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1))
 
@@ -20,3 +20,9 @@ def test_what_could_not_be_told_apart_is_refused(values: list[str], odd: str, da
     values.insert(data.draw(st.integers(0, len(values))), odd)
     with pytest.raises(ValueError, match="holds their separator"):
         joined(values)
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_refused(odd: float) -> None:
+    with pytest.raises(ValueError, match="none, or infinite"):
+        of_numbers([1.5, None, odd])
