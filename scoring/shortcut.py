@@ -6,6 +6,7 @@ Nearly every fold is that, and it costs half of the course, which comes to the s
 from collections.abc import Sequence
 from functools import partial
 
+from scoring.arrivals import arrivals
 from scoring.choice import choose
 from scoring.course import reason, settled
 from scoring.events import AttributesEvent, Event
@@ -14,7 +15,7 @@ from scoring.policy import Policy
 from scoring.readings import encode_readings
 from scoring.scorecards import Evaluation, evaluate
 from scoring.standing import Standing
-from scoring.state import AccountState, fold
+from scoring.state import AccountState, fold, fold_arrivals
 from scoring.windows import MICROSECONDS_PER_DAY
 
 Short = tuple[Standing, Evaluation, int]
@@ -42,7 +43,10 @@ def _again(state: AccountState, standing: Standing, events: Sequence[Event], pol
         return None
     known = day * MICROSECONDS_PER_DAY
     correction = events[0].at < known
-    for event in events:
+    arrived = arrivals(events, policy.retention)
+    if arrived.newest > day or (arrived.latest >= day if correction else arrived.earliest < day):
+        return None
+    for event in arrived.others:
         if event.broker_day > day or (event.at < known) is not correction or event.__class__ is AttributesEvent:
             return None
     if state.attributes.pending:
@@ -50,7 +54,7 @@ def _again(state: AccountState, standing: Standing, events: Sequence[Event], pol
     card = choose(policy.scorecards, state, day)
     if card.version != standing.version or card.name != standing.scorecard:
         return None
-    late = fold(state, events, policy.retention)
+    late = fold_arrivals(state, arrived, policy.retention)
     evaluation = evaluate(card, settled(state, day), day)
     readings = encode_readings(evaluation.readings)
     journal = standing.journal

@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct, field
 
+from scoring.arrivals import Arrivals, arrivals
 from scoring.attributes import AttributeState, advance_attributes, fold_attributes
-from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
+from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent
 from scoring.surveys import SurveyState, advance_surveys, fold_surveys
 from scoring.tickets import TicketState, advance_tickets, fold_tickets
 from scoring.usage import UsageState, advance_usage, fold_usage
@@ -37,15 +38,21 @@ class AccountState(Struct):
 
 def fold(state: AccountState, events: Sequence[Event], retention: int = RETENTION_DAYS) -> int:
     """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
-    usage = [event for event in events if event.__class__ is UsageEvent]
-    late = fold_usage(state.usage, usage, retention) if usage else 0
-    if len(usage) == len(events):
+    return fold_arrivals(state, arrivals(events, retention), retention)
+
+
+def fold_arrivals(state: AccountState, arrived: Arrivals, retention: int) -> int:
+    """The same with events that were looked at already."""
+    late = arrived.late
+    if arrived.newest >= 0:
+        fold_usage(state.usage, arrived, retention)
+    if not arrived.others:
         return late
-    if tickets := [event for event in events if type(event) is TicketEvent]:
+    if tickets := [event for event in arrived.others if type(event) is TicketEvent]:
         late += fold_tickets(state.tickets, tickets, retention)
-    if surveys := [event for event in events if type(event) is SurveyEvent]:
+    if surveys := [event for event in arrived.others if type(event) is SurveyEvent]:
         late += fold_surveys(state.surveys, surveys, retention)
-    if attributes := [event for event in events if type(event) is AttributesEvent]:
+    if attributes := [event for event in arrived.others if type(event) is AttributesEvent]:
         late += fold_attributes(state.attributes, attributes, retention)
     return late
 

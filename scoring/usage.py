@@ -4,13 +4,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from scoring.events import UsageEvent
+from scoring.arrivals import NOBODY, Arrivals, Entry
 from scoring.ordered import sort_added
 from scoring.sampling import ALL, shrink
-
-Entry = tuple[int, int, str, int, int]
-"""Day, time, feature, user or `NOBODY`, quantity."""
-NOBODY = -1
 
 
 class UsageState(Struct, array_like=True):
@@ -33,24 +29,12 @@ class UsageState(Struct, array_like=True):
     """Events dated after `newest`, in order."""
 
 
-def fold_usage(state: UsageState, events: Sequence[UsageEvent], retention: int) -> int:
-    """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
-    newest, latest, late = state.newest, -1, 0
-    entries: list[Entry] = []
-    for event in events:
-        day, broker_day = event.day, event.broker_day
-        if broker_day > newest:
-            newest = broker_day
-        if day <= broker_day - retention:
-            late += 1
-            continue
-        if day > latest:
-            latest = day
-        user = event.user
-        entries.append((day, event.at, event.feature, NOBODY if user is None else user, event.quantity))
+def fold_usage(state: UsageState, arrived: Arrivals, retention: int) -> None:
+    """Fold what arrived into `state`, in place."""
+    newest, entries = max(state.newest, arrived.newest), arrived.entries
     if newest > state.newest:
         advance_usage(state, newest)
-    if latest > newest:
+    if arrived.latest > newest:
         state.pending = sorted([*state.pending, *[entry for entry in entries if entry[0] > newest]])
         entries = [entry for entry in entries if entry[0] <= newest]
     added = _add(state, entries)
@@ -58,7 +42,6 @@ def fold_usage(state: UsageState, events: Sequence[UsageEvent], retention: int) 
     _forget(state, newest - retention + 1)
     if added:
         state.users_below = shrink(state.users, state.users_below)
-    return late
 
 
 def advance_usage(state: UsageState, newest: int) -> None:
@@ -95,8 +78,14 @@ def _add(state: UsageState, entries: Sequence[Entry]) -> int:
             last_day = day
             days[day] = feature_days[day] = quantity
         else:
-            _count(days, day, quantity)
-            _count(feature_days, day, quantity)
+            if day in days:
+                days[day] += quantity
+            else:
+                _begin(days, day, quantity)
+            if day in feature_days:
+                feature_days[day] += quantity
+            else:
+                _begin(feature_days, day, quantity)
         if user != NOBODY and user < users_below and users.get(user, -1) < day:
             users[user] = day
         if at > newest_at:
@@ -109,11 +98,8 @@ def _add(state: UsageState, entries: Sequence[Entry]) -> int:
     return new_users
 
 
-def _count(days: dict[int, int], day: int, quantity: int) -> None:
-    if day in days:
-        days[day] += quantity
-        return
-    belongs_last = not days or day > next(reversed(days))
-    days[day] = quantity
+def _begin(counts: dict[int, int], day: int, quantity: int) -> None:
+    belongs_last = not counts or day > next(reversed(counts))
+    counts[day] = quantity
     if not belongs_last:
-        sort_added(days, 1)
+        sort_added(counts, 1)

@@ -1,7 +1,5 @@
 """Records that can't be folded, and records that are refused by the hundred."""
 
-from collections.abc import Sequence
-
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -9,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.poison import is_poison
 from scoring import state
-from scoring.events import UsageEvent
+from scoring.arrivals import Arrivals
 from scoring.state import decode
 from scoring.usage import UsageState, fold_usage
 from service.errors import HealthError
@@ -23,10 +21,10 @@ pytestmark = pytest.mark.anyio
 async def test_a_record_that_cannot_be_folded_is_found_in_its_batch_and_refused(
     settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(usage: UsageState, events: Sequence[UsageEvent], retention: int) -> int:
-        if any(event.feature == "poison" for event in events):
+    def failing(usage: UsageState, arrived: Arrivals, retention: int) -> None:
+        if any(feature == "poison" for _, _, feature, _, _ in arrived.entries):
             raise ZeroDivisionError("of all things")
-        return fold_usage(usage, events, retention)
+        fold_usage(usage, arrived, retention)
 
     monkeypatch.setattr(state, "fold_usage", failing)
     features = ["poison" if number in (17, 170, 171) else f"feature-{number % 3}" for number in range(300)]
