@@ -44,7 +44,7 @@ def fold(state: AccountState, events: Sequence[Event], retention: int = RETENTIO
 def fold_arrivals(state: AccountState, arrived: Arrivals, retention: int) -> int:
     """The same with events that were looked at already."""
     late = arrived.late
-    if arrived.newest >= 0:
+    if arrived.entries or arrived.late:
         fold_usage(state.usage, arrived, retention)
     if not arrived.others:
         return late

@@ -17,7 +17,7 @@ OLD = (
 
 def upgrade() -> None:
     """Postgres writes the table of scores anew, and locks it meanwhile: some seconds for a million accounts. An earlier
-    version that runs beside this one finds no index for its lists by score any more, which then take long.
+    version that runs beside this one finds no index for its lists by score any more: with many accounts they time out.
     """
     op.drop_index(OLD[0], "scores")
     quarters = sa.Computed("floor(score * 4)", persisted=True)

@@ -178,8 +178,9 @@ scores = Table(
     Column("segment", Text, comment="as in accounts"),
     Column("stage", Text, comment="as in accounts"),
     Column("owner", Text, comment="as in accounts"),
-    # What lists are found by, in place of what nearly every event changes: service/storage/account_candidates.py.
+    # Counted by the portfolio, and what an earlier version still lists by.
     Column("point", SmallInteger, Computed("floor(score)", persisted=True), comment="the score's whole points"),
+    # What lists are found by, in place of what nearly every event changes: service/storage/account_candidates.py.
     Column(
         "quarter_point",
         SmallInteger,
