@@ -8,9 +8,8 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-NEW = ("scores_band_quarter_point_idx", ["band", "quarter_point", "settled", "account_id", "segment", "stage", "owner"])
-OLD = (
-    "scores_band_point_settled_account_id_segment_stage_owner_idx",
+NEW, OLD = (
+    ["band", "quarter", "settled", "account_id", "segment", "stage", "owner"],
     ["band", "point", "settled", "account_id", "segment", "stage", "owner"],
 )
 
@@ -19,16 +18,18 @@ def upgrade() -> None:
     """Postgres writes the table of scores anew, and locks it meanwhile: some seconds for a million accounts. An earlier
     version that runs beside this one finds no index for its lists by score any more: with many accounts they time out.
     """
-    op.drop_index(OLD[0], "scores")
+    op.drop_index(_name(OLD), "scores")
     quarters = sa.Computed("floor(score * 4)", persisted=True)
-    op.add_column(
-        "scores", sa.Column("quarter_point", sa.SmallInteger(), quarters, comment="the score's quarter points")
-    )
-    op.create_index(op.f(NEW[0]), "scores", NEW[1])
+    op.add_column("scores", sa.Column("quarter", sa.SmallInteger(), quarters, comment="the score's quarter points"))
+    op.create_index(op.f(_name(NEW)), "scores", NEW)
     op.execute("ANALYZE scores")  # lists ask what the planner expects
 
 
 def downgrade() -> None:
     """Nothing is lost; lists by score are slower."""
-    op.drop_column("scores", "quarter_point")
-    op.create_index(op.f(OLD[0]), "scores", OLD[1])
+    op.drop_column("scores", "quarter")
+    op.create_index(op.f(_name(OLD)), "scores", OLD)
+
+
+def _name(columns: list[str]) -> str:
+    return "_".join(["scores", *columns, "idx"])

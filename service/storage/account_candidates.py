@@ -3,7 +3,7 @@
 `scores` is updated with every event, and most of these updates must leave the indexes alone (heap-only tuples). So no
 index holds what nearly every event changes. Generated columns that seldom move stand for it:
 
-- `quarter_point`, the score's quarter points. Accounts that share one are sorted when a page reaches them.
+- `quarter`, the score's quarter points. Accounts that share one are sorted when a page reaches them.
 - `settled`, the score where it rests: it is what it was on an earlier day, or it is whole, as 0, 100 and caps are. Any
   number of accounts may share such a score, and the index has them in their final order.
 - `slot`, the two minutes that `evaluated_at` lies in. Every night a million accounts are evaluated within minutes, too
@@ -78,7 +78,7 @@ def by_score(*, descending: bool, started: bool, bounds: Sequence[str], attribut
     """
     value = _value("float8", descending=descending, started=started)
     in_band = " AND ".join(["band = any_band.wanted", *attributes])
-    here = f"{in_band} AND quarter_point = step.wanted"
+    here = f"{in_band} AND quarter = step.wanted"
     resting = " AND ".join([here, *(f"settled {bound}" for bound in bounds)])
     moving = " AND ".join([here, "settled IS NULL", *(f"score {bound}" for bound in bounds)])
     order = "score DESC, account_id" if descending else "score, account_id"
@@ -101,9 +101,9 @@ def by_score(*, descending: bool, started: bool, bounds: Sequence[str], attribut
                  ORDER BY {order} LIMIT :stretch)
                 UNION ALL
                 (SELECT {COLUMNS} FROM scores
-                 WHERE step.wanted IS NULL AND {in_band} AND quarter_point IS NULL AND settled IS NULL
+                 WHERE step.wanted IS NULL AND {in_band} AND quarter IS NULL AND settled IS NULL
                    AND account_id > :tail
-                 ORDER BY quarter_point, settled, account_id LIMIT :stretch)
+                 ORDER BY quarter, settled, account_id LIMIT :stretch)
             ) AS there
             ORDER BY {order} LIMIT :stretch
         ) AS candidate
@@ -124,7 +124,7 @@ def _steps(in_band: str) -> str:
             SELECT next.wanted, next.place,
                    before + CASE WHEN step.wanted = ANY(CAST(:ends AS smallint[])) THEN 0 ELSE has END,
                    (SELECT count(*) FROM unnest(CAST(:bands AS text[])) AS any_band (wanted) CROSS JOIN LATERAL (
-                       SELECT FROM scores WHERE {in_band} AND quarter_point = next.wanted LIMIT :stretch
+                       SELECT FROM scores WHERE {in_band} AND quarter = next.wanted LIMIT :stretch
                    ) AS there)
             FROM step CROSS JOIN LATERAL (
                 SELECT {quarters}[step.place + 1] AS wanted, step.place + 1 AS place

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from service.storage.account_orders import quarter_point_of, slot_of
+from service.storage.account_orders import quarter_of, slot_of
 
 BANDS = ("red", "yellow", "green", "unknown")
 
@@ -50,15 +50,15 @@ class Filter:
     def of_points(self) -> list[str]:
         """Conditions for the index by band and points."""
         if self.score_bounds():
-            return ["s.quarter_point BETWEEN :first_quarter AND :last_quarter", "s.band = ANY(:all_bands)"]
+            return ["s.quarter BETWEEN :first_quarter AND :last_quarter", "s.band = ANY(:all_bands)"]
         return ["s.band = ANY(:bands)"] if self.bands is not None else []
 
     @property
-    def quarter_points(self) -> range:
-        """What scores may have in the column `quarter_point`."""
+    def quarters(self) -> range:
+        """What scores may have in the column `quarter`."""
         first = 0.0 if self.min_score is None else self.min_score
         last = 100.0 if self.max_score is None else self.max_score
-        return range(quarter_point_of(first), quarter_point_of(last) + 1)
+        return range(quarter_of(first), quarter_of(last) + 1)
 
     def parameters(self) -> dict[str, Any]:
         """The values of all conditions."""
@@ -73,6 +73,6 @@ class Filter:
             "max_score": self.max_score,
             "since": since,
             "slot_since": None if since is None else slot_of(since),
-            "first_quarter": self.quarter_points.start,
-            "last_quarter": self.quarter_points.stop - 1,
+            "first_quarter": self.quarters.start,
+            "last_quarter": self.quarters.stop - 1,
         }

@@ -21,8 +21,8 @@ def slot_of(moment: datetime) -> datetime:
     return moment - (moment - _EPOCH) % SLOT
 
 
-def quarter_point_of(score: float) -> int:
-    """What the column `quarter_point` of `scores` has for a score; what no score can be counts as the nearest."""
+def quarter_of(score: float) -> int:
+    """What the column `quarter` of `scores` has for a score; what no score can be counts as the nearest."""
     return floor(min(max(score, 0.0), 100.0) * 4)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.storage import account_candidates as candidates
 from service.storage import account_matches as matches
 from service.storage.account_filters import Filter
-from service.storage.account_orders import Key, Order, quarter_point_of
+from service.storage.account_orders import Key, Order, quarter_of
 from service.storage.account_rows import COLUMNS, Account
 
 FIRST_STRETCH, FIRST_STRETCH_BY_TIME = 500, 1_000
@@ -228,7 +228,7 @@ class Search:
             return statement, {
                 **parameters,
                 "quarters": self._quarters(parameters["value"]),
-                "ends": [quarter_point_of(end) for end in ends if end is not None],
+                "ends": [quarter_of(end) for end in ends if end is not None],
             }
         if order.column == "account_id":
             named = {f"slot_{number}": slot for number, slot in enumerate(slots or [])}
@@ -257,11 +257,11 @@ class Search:
         """The quarter points to go through from `value` on, and a null for accounts without a score."""
         if self._without_value:
             return [None]
-        quarters, descending = self.wanted.quarter_points, self.order.descending
+        quarters, descending = self.wanted.quarters, self.order.descending
         if value is None:
             left = [*quarters]
         else:
-            here = quarter_point_of(value)
+            here = quarter_of(value)
             left = [quarter for quarter in quarters if (quarter <= here if descending else quarter >= here)]
         without: list[int | None] = [] if self.wanted.score_bounds() else [None]
         return [*(reversed(left) if descending else left), *without]

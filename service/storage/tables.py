@@ -181,12 +181,7 @@ scores = Table(
     # Counted by the portfolio, and what an earlier version still lists by.
     Column("point", SmallInteger, Computed("floor(score)", persisted=True), comment="the score's whole points"),
     # What lists are found by, in place of what nearly every event changes: service/storage/account_candidates.py.
-    Column(
-        "quarter_point",
-        SmallInteger,
-        Computed("floor(score * 4)", persisted=True),
-        comment="the score's quarter points",
-    ),
+    Column("quarter", SmallInteger, Computed("floor(score * 4)", persisted=True), comment="the score's quarter points"),
     Column(
         "settled",
         Double,
@@ -203,9 +198,7 @@ scores = Table(
     CheckConstraint("score BETWEEN 0 AND 100", name="score"),
     Index(None, "due_at"),
     # The attributes come last: they say of a row whether it is wanted, before it is fetched.
-    Index(
-        "scores_band_quarter_point_idx", "band", "quarter_point", "settled", "account_id", "segment", "stage", "owner"
-    ),
+    Index(None, "band", "quarter", "settled", "account_id", "segment", "stage", "owner"),
     Index(None, "slot", "account_id", "segment", "stage", "owner"),
     postgresql_with=_ROOM,
 )

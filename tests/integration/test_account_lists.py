@@ -19,7 +19,7 @@ from service.policy import load_policy
 from service.storage import account_candidates, account_lists, account_search
 from service.storage.account_filters import BANDS, Filter
 from service.storage.account_lists import Sort
-from service.storage.account_orders import Key, Order, quarter_point_of, slot_of
+from service.storage.account_orders import Key, Order, quarter_of, slot_of
 from service.storage.account_rows import Account
 from service.storage.engine import create_engine
 from service.storage.tables import accounts, scores
@@ -349,9 +349,9 @@ async def test_the_database_agrees_on_slots(filled: AsyncEngine) -> None:
         assert row.slot == slot_of(row.evaluated_at)
 
 
-async def test_the_database_agrees_on_quarter_points(filled: AsyncEngine) -> None:
-    for row in await query(filled, "SELECT score, quarter_point FROM scores WHERE score IS NOT NULL LIMIT 500"):
-        assert row.quarter_point == quarter_point_of(row.score)
+async def test_the_database_agrees_on_quarters(filled: AsyncEngine) -> None:
+    for row in await query(filled, "SELECT score, quarter FROM scores WHERE score IS NOT NULL LIMIT 500"):
+        assert row.quarter == quarter_of(row.score)
 
 
 @pytest.mark.parametrize(("sort", "beyond"), [("score", 1e308), ("score", -3.0), ("-score", 1e308), ("-score", -3.0)])
