@@ -30,7 +30,7 @@ class Rate:
 
     def wait(self, owed: float) -> float:
         """In how many seconds one may come; 0 is now."""
-        return max(owed - (self.burst - 1 + _HAIR) / self.per_second, 0.0)
+        return 0.0 if self.allowance(owed) else owed - (self.burst - 1) / self.per_second
 
 
 class Owing:

@@ -1,6 +1,6 @@
 """Rates: what may come at once, what over time, and that remembering who owes takes bounded room."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.rates import Owing, Rate
@@ -22,6 +22,7 @@ def test_no_more_than_the_rate_and_one_burst_over_any_time(rate: Rate, waits: li
 
 
 @given(rates, st.floats(0, 100))
+@example(Rate(0.1, 1.0), 1e-05)
 def test_the_wait_is_as_long_as_it_has_to_be(rate: Rate, owed: float) -> None:
     wait = rate.wait(owed)
     assert (wait == 0) == (rate.allowance(owed) >= 1)
