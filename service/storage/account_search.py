@@ -258,11 +258,8 @@ class Search:
         if self._without_value:
             return [None]
         quarters, descending = self.wanted.quarters, self.order.descending
-        if value is None:
-            left = [*quarters]
-        else:
-            here = quarter_of(value)
-            left = [quarter for quarter in quarters if (quarter <= here if descending else quarter >= here)]
+        here = None if value is None else quarter_of(value)
+        left = [each for each in quarters if here is None or (each <= here if descending else each >= here)]
         without: list[int | None] = [] if self.wanted.score_bounds() else [None]
         return [*(reversed(left) if descending else left), *without]
 
