@@ -16,7 +16,7 @@ NEW, OLD = (
 
 def upgrade() -> None:
     """Postgres writes the table of scores anew, and locks it meanwhile: some seconds for a million accounts. An earlier
-    version that runs beside this one has no index for its lists by score any more: with many accounts they may time out.
+    version that runs beside this one has no index for its lists by score: with many accounts they may time out.
     """
     op.drop_index(_name(OLD), "scores")
     quarters = sa.Computed("floor(score * 4)", persisted=True)
