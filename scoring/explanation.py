@@ -5,11 +5,12 @@ Everything is counted in billionths of a point. A score that is unknown counts a
 
 from msgspec import Struct, field
 
-from scoring.journal import MOST_IDS, EventId, FindScorecard, decode_journal, entries
+from scoring.journal import MOST_IDS, EventId, FindScorecard, entries
 from scoring.past import Past
 from scoring.points import BILLION, Points, add, change, points
 from scoring.scorecards import Evaluation
 from scoring.standing import Standing
+from scoring.stored_journal import decode_journal
 
 UNRECORDED = "unrecorded"
 """The cause of what no journal tells: accounts that were judged before there was one."""
@@ -81,7 +82,7 @@ def effects_of(run: Standing, previous: Standing | None, find: FindScorecard) ->
     evaluation = evaluation_of(run, find)
     left = change(points(evaluation_of(previous, find)), points(evaluation))
     effects = []
-    for entry, deltas in entries(decode_journal(run.journal), evaluation, find):
+    for entry, deltas in entries(decode_journal(run.journal, find), evaluation, find):
         effects.append(Effect(entry.cause, dict(deltas), entry.events, entry.ids, entry.notes, entry.at))
         add(left, {name: -delta for name, delta in deltas.items()})
     return [*effects, Effect(UNRECORDED, left)] if left else effects

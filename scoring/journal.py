@@ -89,20 +89,9 @@ Moved = tuple[Entry, Mapping[str, int]]
 
 FindScorecard = Callable[[str, int], Scorecard | None]
 
-_decoder = msgspec.msgpack.Decoder(Journal)
 _base = msgspec.msgpack.Decoder(Base | None)
 _closed = msgspec.msgpack.Decoder(list[Closed])
 _encode = msgspec.msgpack.Encoder().encode
-
-
-def encode_journal(journal: Journal) -> bytes:
-    """The bytes that are stored."""
-    return _encode(journal)
-
-
-def decode_journal(stored: bytes | None) -> Journal:
-    """What `encode_journal` was given; an empty journal for None."""
-    return _decoder.decode(stored) if stored else Journal()
 
 
 def base_of(evaluation: Evaluation | None) -> Base | None:

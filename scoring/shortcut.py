@@ -4,22 +4,25 @@ Nearly every fold is that, and it costs half of the course, which comes to the s
 """
 
 from collections.abc import Sequence
-from functools import partial
 
-from scoring.arrivals import arrivals
+from scoring.arrivals import Arrivals, arrivals, split
 from scoring.choice import choose
 from scoring.course import reason, settled
 from scoring.events import AttributesEvent, Event
-from scoring.journal import Base, Journal, decode_journal, encode_journal, note
+from scoring.journal import Base, Cause
 from scoring.policy import Policy
 from scoring.readings import encode_readings
-from scoring.scorecards import Evaluation, evaluate
+from scoring.scorecards import Evaluation, evaluate, read, score
 from scoring.standing import Standing
 from scoring.state import AccountState, fold, fold_arrivals
-from scoring.windows import MICROSECONDS_PER_DAY
+from scoring.stored_journal import note_stored
+from scoring.windows import MICROSECONDS_PER_DAY, start_of
 
 Short = tuple[Standing, Evaluation, int]
 """What stands in the end, its evaluation, and how many events were late."""
+
+Move = tuple[Cause, Sequence[Event], Arrivals]
+"""Events of one cause, and the same to be folded."""
 
 
 def shortcut(
@@ -27,7 +30,7 @@ def shortcut(
 ) -> Short | None:
     """Fold `events` into `state`, in place, and judge it.
 
-    None, with `state` as it was, where there may be more to it than one day, one scorecard and one cause.
+    None, with `state` as it was, where there may be more to it than one day and one scorecard.
     """
     if not events:
         return None
@@ -41,28 +44,47 @@ def _again(state: AccountState, standing: Standing, events: Sequence[Event], pol
     day = standing.day
     if standing.since != day or standing.override is not None or now // MICROSECONDS_PER_DAY > day:
         return None
-    known = day * MICROSECONDS_PER_DAY
-    correction = events[0].at < known
-    arrived = arrivals(events, policy.retention)
-    if arrived.newest > day or (arrived.latest >= day if correction else arrived.earliest < day):
-        return None
-    for event in arrived.others:
-        if event.broker_day > day or (event.at < known) is not correction or event.__class__ is AttributesEvent:
-            return None
-    if state.attributes.pending:
+    moves = _moves(events, arrivals(events, policy.retention), day)
+    if moves is None or state.attributes.pending:
         return None
     card = choose(policy.scorecards, state, day)
     if card.version != standing.version or card.name != standing.scorecard:
         return None
-    late = fold_arrivals(state, arrived, policy.retention)
-    evaluation = evaluate(card, settled(state, day), day)
-    readings = encode_readings(evaluation.readings)
-    journal = standing.journal
-    if readings != standing.readings:
-        moved, base = decode_journal(journal), partial(Base, standing.readings, card.name, card.version)
-        note(moved, reason("correction" if correction else "events", events, now), base, policy.find)
-        journal = encode_journal(moved)
+    readings, journal, late = standing.readings, standing.journal, 0
+    for cause, part, arrived in moves:
+        late += fold_arrivals(state, arrived, policy.retention)
+        values = read(card, settled(state, day), day)
+        after = encode_readings(values)
+        if after != readings:
+            base = Base(readings, card.name, card.version)
+            journal = note_stored(journal, reason(cause, part, now), base, policy.find)
+            readings = after
+    evaluation = score(values, card, day)
     return _stands(evaluation, readings, journal), evaluation, late
+
+
+def _moves(events: Sequence[Event], arrived: Arrivals, day: int) -> list[Move] | None:
+    """By what `day` is moved: events that tell of days before it come first. None where they tell of attributes, or
+    came on a later day.
+    """
+    if arrived.newest > day:
+        return None
+    start = start_of(day)
+    before, since = arrived.earliest < day, arrived.latest >= day
+    for event in arrived.others:
+        if event.broker_day > day or event.__class__ is AttributesEvent:
+            return None
+        if event.at < start:
+            before = True
+        else:
+            since = True
+    if not (before and since):
+        return [("correction" if before else "events", events, arrived)]
+    arrived_before, arrived_since = split(arrived, day)
+    return [
+        ("correction", [event for event in events if event.at < start], arrived_before),
+        ("events", [event for event in events if event.at >= start], arrived_since),
+    ]
 
 
 def _first(state: AccountState, events: Sequence[Event], policy: Policy, now: int) -> Short | None:
@@ -76,13 +98,8 @@ def _first(state: AccountState, events: Sequence[Event], policy: Policy, now: in
     late = fold(state, events, policy.retention)
     state = settled(state, day)
     evaluation = evaluate(choose(policy.scorecards, state, day), state, day)
-    journal = Journal()
-    note(journal, reason("events", events, now), _nothing, policy.find)
-    return _stands(evaluation, encode_readings(evaluation.readings), encode_journal(journal)), evaluation, late
-
-
-def _nothing() -> None:
-    return None
+    journal = note_stored(None, reason("events", events, now), None, policy.find)
+    return _stands(evaluation, encode_readings(evaluation.readings), journal), evaluation, late
 
 
 def _stands(evaluation: Evaluation, readings: str, journal: bytes | None) -> Standing:

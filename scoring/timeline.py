@@ -6,11 +6,12 @@ day that changes a contribution.
 
 from msgspec.structs import replace
 
-from scoring.journal import Base, FindScorecard, Journal, Reason, decode_journal, encode_journal, note
+from scoring.journal import Base, FindScorecard, Journal, Reason, note
 from scoring.points import points
 from scoring.readings import encode_readings
 from scoring.scorecards import Evaluation, Scorecard
 from scoring.standing import Override, Standing
+from scoring.stored_journal import decode_journal, encode_journal
 
 
 class Timeline:
@@ -85,7 +86,7 @@ class Timeline:
 
     def _note(self, reason: Reason) -> None:
         if self._journal is None:
-            self._journal = decode_journal(self._stands.journal if self._stands else None)
+            self._journal = decode_journal(self._stands.journal if self._stands else None, self._find)
         note(self._journal, reason, self._before, self._find)
 
     def _before(self) -> Base | None:

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.explanation import evaluation_of
-from scoring.journal import decode_journal
+from scoring.journal import FindScorecard
 from scoring.past import Past
 from scoring.policy import Policy
 from scoring.standing import Standing
+from scoring.stored_journal import decode_journal
 from scoring.windows import from_micros, start_of, to_day
 from service.api.auth import READ
 from service.api.days import CalendarDay, known_at, not_after
@@ -76,14 +77,14 @@ async def _then(connection: AsyncConnection, account_id: str, policy: Policy, no
     evaluation = evaluation_of(run, policy.find)
     if run is None or evaluation is None:
         raise known_at(past)
-    evaluated_at = now if day is None else _closed_at(run, asked)
+    evaluated_at = now if day is None else _closed_at(run, asked, policy.find)
     before = (_score(past, asked - WEEK), _score(past, asked - MONTH))
     return Moment(evaluation, asked, evaluated_at, trend(run.score, *before), run.override)
 
 
-def _closed_at(run: Standing, day: int) -> datetime:
+def _closed_at(run: Standing, day: int, find: FindScorecard) -> datetime:
     """When the score of a past day was last made: its last move, or the end of the day where nothing tells."""
-    last = decode_journal(run.journal).open
+    last = decode_journal(run.journal, find).open
     return from_micros(last.at if last and run.since == day else start_of(day + 1))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.journal import decode_journal
+from scoring.stored_journal import decode_journal
 from service.settings import Settings
 from tests.support.api import Api
 from tests.support.service import query
@@ -45,7 +45,7 @@ async def stored(engine: AsyncEngine) -> Any:
 
 
 def notes(journal: bytes) -> list[str]:
-    entry = decode_journal(journal).open
+    entry = decode_journal(journal, lambda name, version: None).open
     assert entry is not None
     assert entry.cause == "override"
     return list(entry.notes)

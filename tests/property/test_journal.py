@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from scoring.documents import parse
 from scoring.journal import (
     MOST_IDS,
+    Base,
     Cause,
     Journal,
     Reason,
     base_of,
-    decode_journal,
-    encode_journal,
     entries,
     note,
 )
 from scoring.measures import Missing, Value
 from scoring.points import Points, add, change, points
 from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, score
+from scoring.stored_journal import MOST_WAITING, decode_journal, encode_journal, note_stored
 
 CAUSES: list[Cause] = ["time", "events", "correction", "scorecard", "override"]
 
@@ -76,7 +76,7 @@ def play(first: Evaluation | None, moves: list[Move]) -> Journal:
         note(journal, move.reason, partial(base_of, standing), find)
         standing = move.after
         if move.is_stored:
-            journal = decode_journal(encode_journal(journal))
+            journal = decode_journal(encode_journal(journal), find)
     return journal
 
 
@@ -118,6 +118,38 @@ def test_each_cause_names_its_last_events_and_words_and_counts_all(first: Evalua
         assert not mine[-1].note or mine[-1].note in entry.notes
 
 
+@given(st.none() | evaluations(), days)
+def test_what_waits_in_a_stored_journal_comes_to_the_same(first: Evaluation | None, moves: list[Move]) -> None:
+    stored, standing = None, first
+    for number, move in enumerate(moves, start=1):
+        if move.is_stored:
+            stored = encode_journal(decode_journal(stored, find))
+        stored = note_stored(stored, move.reason, base_of(standing), find)
+        assert decode_journal(stored, find) == play(first, [each._replace(is_stored=False) for each in moves[:number]])
+        standing = move.after
+
+
+def test_no_more_than_a_few_causes_wait() -> None:
+    base = Base('[1.5,"no_usage_ever"]', "default", 1)
+    stored, lengths = None, []
+    for number in range(40):
+        reason = Reason(("events", "correction")[number % 2], 1, 3, ("app", "1", "app", "2", "app", "3"))
+        stored = note_stored(stored, reason, base, find)
+        lengths.append(len(stored))
+    cycle = MOST_WAITING + 1
+    assert max(lengths[8:]) == max(lengths[8 : 8 + cycle]) < 500
+    assert {length: lengths[8:].count(length) for length in lengths[-cycle:]} == dict.fromkeys(
+        lengths[-cycle:], 32 // cycle
+    )
+
+
+def test_a_cause_that_goes_on_has_its_base_once() -> None:
+    base = Base('[1.5,"no_usage_ever"]', "default", 1)
+    once = note_stored(None, Reason("correction", 1, 1), base, find)
+    assert note_stored(once, Reason("correction", 2, 1), base, find).count(base.readings.encode()) == 1
+    assert note_stored(once, Reason("events", 2, 1), base, find).count(base.readings.encode()) == 2
+
+
 def test_a_day_on_which_nothing_moved_has_no_causes() -> None:
-    assert entries(decode_journal(None), None, find) == []
-    assert entries(decode_journal(encode_journal(Journal())), None, find) == []
+    assert entries(decode_journal(None, find), None, find) == []
+    assert entries(decode_journal(encode_journal(Journal()), find), None, find) == []

@@ -14,12 +14,14 @@ from scoring.choice import in_order
 from scoring.course import Course
 from scoring.documents import parse
 from scoring.events import AttributesEvent, UsageEvent
+from scoring.journal import entries
 from scoring.policy import Policy
 from scoring.rules import Memory
 from scoring.scorecards import Scorecard, compile_scorecard
 from scoring.shortcut import shortcut
 from scoring.standing import Override, Standing
 from scoring.state import AccountState
+from scoring.stored_journal import decode_journal, encode_journal
 from tests.property.folding import encoded
 from tests.support.courses import RETENTION, Stop, anyhow, policies, ride, streams
 from tests.support.oracle import DAY, HOUR
@@ -46,10 +48,16 @@ def _compare(state: AccountState, standing: Standing | None, stop: Stop) -> bool
         return False
     course = Course(at_length, standing, stop.policy, stop.now)
     course.run(stop.events)
-    assert short == (*course.timeline.finish(), course.late)
+    stands, evaluation = course.timeline.finish()
+    assert (_merged(short[0], stop.policy), *short[1:]) == (_merged(stands, stop.policy), evaluation, course.late)
     assert (course.timeline.closed, course.closings, course.switched) == ([], [], False)
     assert encoded(briefly) == encoded(at_length)
     return True
+
+
+def _merged(stands: Standing, policy: Policy) -> Standing:
+    """With the journal merged, which the long way only does where it notes something."""
+    return replace(stands, journal=encode_journal(decode_journal(stands.journal, policy.find)))
 
 
 @st.composite
@@ -109,7 +117,6 @@ AHEAD = [
         pytest.param([Stop(NOON, [used(1), used(2, taken=FIRST_DAY + 1)], POLICY)], id="begun today and tomorrow"),
         pytest.param([Stop(NOON, [used(1, taken=FIRST_DAY - 1), used(2)], POLICY)], id="begun yesterday and today"),
         pytest.param([KNOWN, TOMORROW, Stop(NOON + DAY, [used(2)], POLICY)], id="a run that ends"),
-        pytest.param([KNOWN, Stop(NOON, [used(2), used(3, days_ago=1)], POLICY)], id="two causes"),
         pytest.param([KNOWN, Stop(NOON, [small(NOON)], POLICY)], id="another segment"),
         pytest.param([KNOWN, Stop(NOON, [used(2)], NEXT)], id="another version"),
         pytest.param([SMALL_THEN, Stop(NOON, [used(2)], POLICY)], id="another scorecard"),
@@ -129,3 +136,13 @@ def test_usage_within_a_day_goes_the_short_way(in_turn: list[Policy], times: int
     uses = [UsageEvent("acme", noon, FIRST_DAY, FIRST_DAY, f"feature {number}", number, 1) for number in range(times)]
     stops = [Stop(noon + number * HOUR, [use], in_turn[0]) for number, use in enumerate(uses)]
     assert compare(stops) == times
+
+
+def test_events_of_today_and_of_before_are_two_causes_on_the_short_way() -> None:
+    stops = [KNOWN, Stop(NOON, [used(2), used(3, days_ago=1), used(4)], POLICY)]
+    assert compare(stops) == len(stops)
+    stands = ride(stops).standing
+    assert stands is not None
+    journal = decode_journal(stands.journal, POLICY.find)
+    moved = entries(journal, stands.evaluation(POLICY.scorecards[-1]), POLICY.find)
+    assert {entry.cause: entry.events for entry, _ in moved} == {"events": 1 + 2, "correction": 1}

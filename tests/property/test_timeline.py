@@ -8,13 +8,14 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from scoring.advance import advance
-from scoring.journal import MOST_IDS, decode_journal, entries
+from scoring.journal import MOST_IDS, Moved, entries
 from scoring.points import add, change, points
 from scoring.policy import Policy
 from scoring.readings import decode_readings
 from scoring.rules import OK, close_day
 from scoring.scorecards import Evaluation
 from scoring.standing import Override, Standing
+from scoring.stored_journal import decode_journal
 from scoring.windows import from_day, start_of
 from service.seeding import remembered
 from tests.support.courses import FALLS, Stop, anyhow, on_time, policies, ride, streams
@@ -62,15 +63,17 @@ def test_a_run_begins_where_something_changed_and_nowhere_else(stops: list[Stop]
     assert [run.since for run in ride(stops).runs] == [day for day, it in Expected(stops).days.items() if it.begins]
 
 
+def journal_of(run: Standing, stands: Evaluation | None, policy: Policy) -> list[Moved]:
+    return entries(decode_journal(run.journal, policy.find), stands, policy.find)
+
+
 @given(courses())
 def test_the_journal_of_a_run_has_what_each_cause_moved_on_its_first_day(stops: list[Stop]) -> None:
     ridden, days = ride(stops), Expected(stops).days
     before: Evaluation | None = None
     for run in ridden.runs:
         stands = evaluated(stops, run)
-        moved = {
-            entry.cause: delta for entry, delta in entries(decode_journal(run.journal), stands, stops[-1].policy.find)
-        }
+        moved = {entry.cause: delta for entry, delta in journal_of(run, stands, stops[-1].policy)}
         expected = {cause: change({}, deltas) for cause, deltas in days[run.since].moves.items()}
         assert {cause: delta for cause, delta in moved.items() if delta} == {c: d for c, d in expected.items() if d}
         total: dict[str, int] = {}
@@ -84,7 +87,7 @@ def test_the_journal_of_a_run_has_what_each_cause_moved_on_its_first_day(stops: 
 def test_the_journal_names_a_few_of_the_events_that_came(stops: list[Stop]) -> None:
     ridden, days = ride(stops), Expected(stops).days
     for run in ridden.runs:
-        for entry, _ in entries(decode_journal(run.journal), evaluated(stops, run), stops[-1].policy.find):
+        for entry, _ in journal_of(run, evaluated(stops, run), stops[-1].policy):
             came = [(event.source, event.id) for event in days[run.since].events[entry.cause]]
             assert len(entry.ids) == len(set(entry.ids)) <= MOST_IDS
             assert set(entry.ids) <= set(came)
@@ -110,9 +113,7 @@ def test_an_override_ends_on_the_day_that_it_expires_however_late_somebody_looks
     looks = (Stop((FIRST_DAY + day) * DAY, [], policy) for day in (1, later))
     ridden = ride([Stop(noon, [], policy, by_hand), *looks])
     assert [(run.since, run.override) for run in ridden.runs[:2]] == [(FIRST_DAY, by_hand), (FIRST_DAY + 1, None)]
-    moved = entries(
-        decode_journal(ridden.runs[1].journal), evaluated([Stop(0, [], policy)], ridden.runs[1]), policy.find
-    )
+    moved = journal_of(ridden.runs[1], evaluated([Stop(0, [], policy)], ridden.runs[1]), policy)
     assert [entry.at for entry, _ in moved if entry.cause == "override"] == [noon + DAY]
 
 
