@@ -5,6 +5,7 @@ that move between pages.
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any, get_args
 
@@ -297,10 +298,10 @@ async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
         )
         await connection.execute(text("ANALYZE scores"))
         await connection.execute(scores.update().values(evaluated_at=MIDNIGHT + timedelta(seconds=1)))
-        search = account_search.Search(Filter(evaluated_since=MIDNIGHT), Order("score", True), None, 10)
-        assert await search._is_news(connection)
+        search = partial(account_search.Search, Filter(evaluated_since=MIDNIGHT), Order("score", True), None, 10)
+        assert await search()._is_news(connection)
         await connection.execute(text("ANALYZE scores"))
-        assert not await search._is_news(connection)
+        assert not await search()._is_news(connection)
 
 
 @pytest.mark.usefixtures("stretches")
