@@ -12,7 +12,7 @@ RECORDS ?= 200000
 # Of `make fuzz-api`.
 EXAMPLES ?= 100
 
-.PHONY: help setup check test faults fuzz fuzz-api bench bench-ingest bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
+.PHONY: help setup check test faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench: bench-ingest bench-reads bench-sweep bench-webhooks ## all of them, an ho
 
 bench-ingest: $(STAMP) ## ingest beside bare aiokafka, Quix Streams and Kafka Streams; BENCH='--help' for options
 	@$(BIN)/python -m benchmarks.ingest $(BENCH)
+
+bench-beside: $(STAMP) ## ingest of this version and of an earlier one at the same time: BENCH='COMMIT'
+	@$(BIN)/python -m benchmarks.beside $(BENCH)
 
 bench-reads: $(STAMP) ## one account's health beside a bare route, and lists of a million accounts
 	@$(BIN)/python -m benchmarks.reads $(BENCH)

@@ -2,9 +2,11 @@
 
 import pytest
 
-from benchmarks import reads_report, sweep_report, webhooks_report
+from benchmarks import beside_report, reads_report, sweep_report, webhooks_report
+from benchmarks.beside_report import Pair
 from benchmarks.keeping import Circumstances, document
 from benchmarks.reads_report import ListReads, OneReads
+from benchmarks.results import Run
 from benchmarks.webhooks_report import Latency, Throughput
 
 RAN = Circumstances("now", "make bench", {"processor": "a fast one"}, {"shared_buffers": "2GB"})
@@ -28,6 +30,27 @@ def test_reads_are_compared_by_their_medians_and_lists_by_all_of_their_times() -
     assert [verdict.met for verdict in reads_report.verdicts(results)] == [True, False]
     assert "MISSED" in reads_report.report(results)
     assert "NOT A QUIET MACHINE" not in reads_report.report(results)
+
+
+def ran(per_second: float, cpu: float) -> Run:
+    return Run("ours", "zipf", 1000, per_second, 1.0, 1.0, cpu_micros=cpu, postgres_cpu_micros=1.0)
+
+
+def test_a_version_is_judged_by_the_median_of_its_pairs() -> None:
+    results = beside_report.Results(RAN, 1000)
+    for earlier, this in ((1000, 100), (500, 460), (2000, 1820)):
+        results.pairs.append(Pair("zipf", ran(earlier, 10), ran(this, 12)))
+    results.pairs.append(Pair("uniform", ran(1000, 10), ran(899, 9)))
+    report = beside_report.report(results)
+    judged = [line.split("|")[2:5] for line in report.splitlines() if "share of the earlier" in line]
+    assert [[word.strip() for word in words] for words in judged] == [
+        ["≥ 0.9", "0.91", "met"],
+        ["≥ 0.9", "0.90", "MISSED"],
+    ]
+    assert [line.split() for line in report.splitlines() if line.startswith(("| zipf  ", "| uniform  "))][-2:] == [
+        ["|", "zipf", "|", "0.91", "|", "1.20", "|", "1.00", "|"],
+        ["|", "uniform", "|", "0.90", "|", "0.90", "|", "1.00", "|"],
+    ]
 
 
 def test_a_sweep_of_fewer_accounts_proves_nothing() -> None:
