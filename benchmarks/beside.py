@@ -1,4 +1,4 @@
-"""`make bench-beside`: ingest of this version and of an earlier one, both at the same time.
+"""`make bench-beside`: ingest of this version and of an earlier one, both at the same time, or in turn.
 
 A shared machine changes its speed within minutes, by more than versions differ. At the same time they share its moods.
 They share its processors, too, so what Postgres takes counts for the rate, which it hardly does where one runs alone.
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ class Options(Struct, frozen=True):
     events: int
     repeat: int
     rounds: int
+    in_turn: bool
     write: bool
 
 
@@ -47,18 +48,25 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line; `--help` explains and exits."""
     parser = ArgumentParser(
         "python -m benchmarks.beside",
-        description="Ingest of this version beside an earlier one, at the same time. Each starts its own servers.",
+        description="Ingest of this version beside an earlier one. Each starts its own servers.",
         formatter_class=ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("earlier", metavar="COMMIT", help="the earlier version; it must run with what is installed for this one")
     add("--events", type=int, metavar="N", default=500_000, help="events on each topic")
-    add("--repeat", type=int, metavar="N", default=5, help="runs in a row, of which the first and the last don't count")
+    add(
+        "--repeat",
+        type=int,
+        metavar="N",
+        default=5,
+        help="runs in a row, of which the first and, unless in turn, the last don't count",
+    )
     add("--rounds", type=int, metavar="N", default=1, help="such rows of each distribution")
+    add("--in-turn", action="store_true", help="one version after the other instead of both at the same time")
     add("--write", action="store_true", help="write benchmarks/RESULTS-beside.md")
     options = Options(**vars(parser.parse_args(arguments)))
     if options.repeat < 3:
-        parser.error("--repeat: take at least 3, as the first and the last run don't count")
+        parser.error("--repeat: take at least 3, as the first run doesn't count, nor may the last")
     return options
 
 
@@ -68,8 +76,11 @@ def main() -> None:
     results = Results(circumstances("beside", describe(), POSTGRES_SETTINGS), options.events)
     with failing_in_words(), _checked_out(options.earlier) as earlier:
         for distribution in DISTRIBUTIONS:
-            for _ in range(options.rounds):
-                results.pairs += _together(earlier, distribution, options)
+            for number in range(options.rounds):
+                trees = [earlier, ROOT] if number % 2 == 0 else [ROOT, earlier]
+                run = _in_turn if options.in_turn else _together
+                rows = run(trees, distribution, options)
+                results.pairs += [Pair(distribution, *both) for both in zip(rows[earlier], rows[ROOT], strict=True)]
                 say(f"{distribution}: {', '.join(f'{pair.rate:.2f}' for pair in results.of(distribution))}")
     keep("beside", results, report(results), partial(markdown, results), options.write)
 
@@ -92,46 +103,51 @@ def _git(*words: str) -> None:
         raise ContenderFailedError(f"git {' '.join(words)}: {done.stderr.strip()}")
 
 
-def _together(earlier: Path, distribution: str, options: Options) -> list[Pair]:
+def _together(trees: Sequence[Path], distribution: str, options: Options) -> dict[Path, list[Run]]:
     """Rows of runs of both versions, started at the same time.
 
     The first run of each finds caches cold. The last one of whoever is slower has the machine for itself in the end.
     """
-    with ExitStack() as running, tempfile.TemporaryDirectory(prefix="account-health-bench-") as folder:
-        rows = [
-            running.enter_context(_ingest(tree, distribution, options, Path(folder) / name))
-            for name, tree in (("earlier.log", earlier), ("this.log", ROOT))
-        ]
-        of_earlier, of_this = (_runs(process, tree, log)[1:-1] for process, tree, log in rows)
-    return [Pair(distribution, *both) for both in zip(of_earlier, of_this, strict=True)]
+    with ExitStack() as stack:
+        started = {tree: stack.enter_context(_ingest(tree, distribution, options)) for tree in trees}
+        return {tree: runs()[1:-1] for tree, runs in started.items()}
+
+
+def _in_turn(trees: Sequence[Path], distribution: str, options: Options) -> dict[Path, list[Run]]:
+    """One after the other: the first run of each doesn't count."""
+    rows = {}
+    for tree in trees:
+        with _ingest(tree, distribution, options) as runs:
+            rows[tree] = runs()[1:]
+    return rows
 
 
 @contextmanager
-def _ingest(
-    tree: Path, distribution: str, options: Options, log: Path
-) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
+def _ingest(tree: Path, distribution: str, options: Options) -> Iterator[Callable[[], list[Run]]]:
+    """Run the benchmark of a version; what is given waits for its runs."""
     words = ["--only", "ours", "--skip-scale", "--latency-seconds", "0", "--distributions", distribution]
     words += ["--events", str(options.events), "--repeat", str(options.repeat)]
-    with log.open("wb") as output:
+    with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.ingest", *words],
             cwd=tree,
             env={**os.environ, "PYTHONPATH": str(tree)},
-            stdout=output,
+            stdout=log,
             stderr=subprocess.STDOUT,
         )
-    try:
-        yield process, tree, log
-    finally:
-        process.terminate()  # it stops its servers
-        process.wait()
 
+        def runs() -> list[Run]:
+            if process.wait():
+                log.seek(0)
+                raise ContenderFailedError(f"ingest failed in {tree.name}:\n{log.read()[-2000:].decode()}")
+            newest = max((tree / "benchmarks" / "results").glob("ingest-*.json"))
+            return msgspec.json.decode(newest.read_bytes(), type=_Kept).runs
 
-def _runs(process: subprocess.Popen[bytes], tree: Path, log: Path) -> list[Run]:
-    if process.wait():
-        raise ContenderFailedError(f"ingest of {tree.name} failed:\n{log.read_text()[-2000:]}")
-    newest = max((tree / "benchmarks" / "results").glob("ingest-*.json"))
-    return msgspec.json.decode(newest.read_bytes(), type=_Kept).runs
+        try:
+            yield runs
+        finally:
+            process.terminate()  # it stops its servers
+            process.wait()
 
 
 if __name__ == "__main__":
