@@ -127,6 +127,8 @@ def _ingest(tree: Path, distribution: str, options: Options) -> Iterator[Callabl
     """Run the benchmark of a version; what is given waits for its runs."""
     words = ["--only", "ours", "--skip-scale", "--latency-seconds", "0", "--distributions", distribution]
     words += ["--events", str(options.events), "--repeat", str(options.repeat)]
+    results = tree / "benchmarks" / "results"
+    before = set(results.glob("ingest-*.json"))
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.ingest", *words],
@@ -137,11 +139,14 @@ def _ingest(tree: Path, distribution: str, options: Options) -> Iterator[Callabl
         )
 
         def runs() -> list[Run]:
-            if process.wait():
+            failed = process.wait()
+            added = set(results.glob("ingest-*.json")) - before
+            found = [run for each in added for run in msgspec.json.decode(each.read_bytes(), type=_Kept).runs]
+            if failed or [run.distribution for run in found] != [distribution] * options.repeat:
                 log.seek(0)
-                raise ContenderFailedError(f"ingest failed in {tree.name}:\n{log.read()[-2000:].decode()}")
-            newest = max((tree / "benchmarks" / "results").glob("ingest-*.json"))
-            return msgspec.json.decode(newest.read_bytes(), type=_Kept).runs
+                said = log.read()[-2000:].decode(errors="replace")
+                raise ContenderFailedError(f"ingest in {tree} failed, or ran at the same time elsewhere:\n{said}")
+            return found
 
         try:
             yield runs

@@ -12,7 +12,7 @@ LEAST_OF_EARLIER = 0.9
 
 
 class Pair(Struct):
-    """A run of each version, at the same time."""
+    """A run of each version."""
 
     distribution: str
     earlier: Run

@@ -6,7 +6,6 @@ from typing import Final
 from msgspec import Struct
 
 from scoring.events import Event, UsageEvent
-from scoring.windows import start_of
 
 Entry = tuple[int, int, str, int, int]
 """Day, time, feature, user or `NOBODY`, quantity."""
@@ -53,15 +52,3 @@ def arrivals(events: Sequence[Event], retention: int) -> Arrivals:
         user = event.user
         append((day, event.at, event.feature, NOBODY if user is None else user, event.quantity))
     return Arrivals(entries, others, newest, earliest, latest, late)
-
-
-def split(arrived: Arrivals, day: int) -> tuple[Arrivals, Arrivals]:
-    """What happened before `day`, and since. What is late happened before, as long as no broker day is after `day`."""
-    start = start_of(day)
-    entries, others = arrived.entries, arrived.others
-    before, since = [entry for entry in entries if entry[0] < day], [entry for entry in entries if entry[0] >= day]
-    earlier, later = [event for event in others if event.at < start], [event for event in others if event.at >= start]
-    return (
-        Arrivals(before, earlier, arrived.newest, arrived.earliest, min(arrived.latest, day - 1), arrived.late),
-        Arrivals(since, later, arrived.newest, max(arrived.earliest, day), arrived.latest, 0),
-    )

@@ -5,7 +5,7 @@ Nearly every fold is that, and it costs half of the course, which comes to the s
 
 from collections.abc import Sequence
 
-from scoring.arrivals import Arrivals, arrivals, split
+from scoring.arrivals import Arrivals, arrivals
 from scoring.choice import choose
 from scoring.course import reason, settled
 from scoring.events import AttributesEvent, Event
@@ -44,7 +44,7 @@ def _again(state: AccountState, standing: Standing, events: Sequence[Event], pol
     day = standing.day
     if standing.since != day or standing.override is not None or now // MICROSECONDS_PER_DAY > day:
         return None
-    moves = _moves(events, arrivals(events, policy.retention), day)
+    moves = _moves(events, day, policy.retention)
     if moves is None or state.attributes.pending:
         return None
     card = choose(policy.scorecards, state, day)
@@ -63,10 +63,11 @@ def _again(state: AccountState, standing: Standing, events: Sequence[Event], pol
     return _stands(evaluation, readings, journal), evaluation, late
 
 
-def _moves(events: Sequence[Event], arrived: Arrivals, day: int) -> list[Move] | None:
+def _moves(events: Sequence[Event], day: int, retention: int) -> list[Move] | None:
     """By what `day` is moved: events that tell of days before it come first. None where they tell of attributes, or
     came on a later day.
     """
+    arrived = arrivals(events, retention)
     if arrived.newest > day:
         return None
     start = start_of(day)
@@ -80,11 +81,8 @@ def _moves(events: Sequence[Event], arrived: Arrivals, day: int) -> list[Move] |
             since = True
     if not (before and since):
         return [("correction" if before else "events", events, arrived)]
-    arrived_before, arrived_since = split(arrived, day)
-    return [
-        ("correction", [event for event in events if event.at < start], arrived_before),
-        ("events", [event for event in events if event.at >= start], arrived_since),
-    ]
+    earlier, later = [event for event in events if event.at < start], [event for event in events if event.at >= start]
+    return [("correction", earlier, arrivals(earlier, retention)), ("events", later, arrivals(later, retention))]
 
 
 def _first(state: AccountState, events: Sequence[Event], policy: Policy, now: int) -> Short | None:

@@ -51,11 +51,16 @@ def decode_journal(stored: bytes | None, find: FindScorecard) -> Journal:
     if not stored:
         return Journal()
     journal = _journal.decode(stored)  # passes over what waits
-    for part in _parts.decode(stored)[_MERGED:] if stored[0] != _EMPTY[0] else ():
+    for part in _parts.decode(stored)[_MERGED:] if has_waiting(stored) else ():
         waiting = _waiting.decode(part)
         cause = Reason(waiting.cause, waiting.at, waiting.events, waiting.names, waiting.note)
         note(journal, cause, waiting.began, find)
     return journal
+
+
+def has_waiting(stored: bytes | None) -> bool:
+    """Whether causes wait to be merged."""
+    return stored is not None and stored[:1] not in (b"", _COUNTS[0])
 
 
 def note_stored(stored: bytes | None, reason: Reason, before: Base | None, find: FindScorecard) -> bytes:

@@ -11,7 +11,7 @@ from scoring.points import points
 from scoring.readings import encode_readings
 from scoring.scorecards import Evaluation, Scorecard
 from scoring.standing import Override, Standing
-from scoring.stored_journal import decode_journal, encode_journal
+from scoring.stored_journal import decode_journal, encode_journal, has_waiting
 
 
 class Timeline:
@@ -79,6 +79,8 @@ class Timeline:
     def _begin(self, day: int) -> None:
         """Begin a run on `day`, unless one did."""
         if self._since < day:
+            if self._journal is None and self._stands is not None and has_waiting(self._stands.journal):
+                self._journal = decode_journal(self._stands.journal, self._find)  # history is kept for long
             if self._stands is not None or self._evaluation is not None:
                 self.closed.append(self._standing(day - 1))
             self._since = day

@@ -146,3 +146,18 @@ def test_events_of_today_and_of_before_are_two_causes_on_the_short_way() -> None
     journal = decode_journal(stands.journal, POLICY.find)
     moved = entries(journal, stands.evaluation(POLICY.scorecards[-1]), POLICY.find)
     assert {entry.cause: entry.events for entry, _ in moved} == {"events": 1 + 2, "correction": 1}
+
+
+def test_each_cause_forgets_by_the_broker_days_of_its_own_events() -> None:
+    """A consumer that lags over midnight: what came yesterday is folded today, by the day that it was then."""
+    measure = {"measure": "silence_ratio", "weight": 1, "curve": [[0, 100], [10, 0]]}
+    policy = Policy((card("default", measures=[measure]),), (), RETENTION)
+    yesterday = FIRST_DAY - 1
+    before = [used(1, days_ago, yesterday) for days_ago in (RETENTION, 5, 3, 2)]
+    lagging = [used(1, 1, yesterday), used(2)]
+    stops = [Stop(NOON - DAY, before, policy), Stop(NOON, [], policy), Stop(NOON, lagging, policy)]
+    *earlier, last = stops
+    ridden = ride(earlier)
+    assert ridden.standing is not None
+    assert ridden.standing.since == FIRST_DAY
+    assert _compare(ridden.state, ridden.standing, last)

@@ -15,7 +15,7 @@ from scoring.readings import decode_readings
 from scoring.rules import OK, close_day
 from scoring.scorecards import Evaluation
 from scoring.standing import Override, Standing
-from scoring.stored_journal import decode_journal
+from scoring.stored_journal import decode_journal, has_waiting
 from scoring.windows import from_day, start_of
 from service.seeding import remembered
 from tests.support.courses import FALLS, Stop, anyhow, on_time, policies, ride, streams
@@ -65,6 +65,11 @@ def test_a_run_begins_where_something_changed_and_nowhere_else(stops: list[Stop]
 
 def journal_of(run: Standing, stands: Evaluation | None, policy: Policy) -> list[Moved]:
     return entries(decode_journal(run.journal, policy.find), stands, policy.find)
+
+
+@given(courses())
+def test_nothing_waits_in_the_journals_of_history(stops: list[Stop]) -> None:
+    assert not any(has_waiting(run.journal) for run in ride(stops).runs[:-1])
 
 
 @given(courses())
