@@ -63,7 +63,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     add("--rounds", type=int, metavar="N", default=1, help="such rows of each distribution")
     add("--in-turn", action="store_true", help="one version after the other instead of both at the same time")
-    add("--write", action="store_true", help="write benchmarks/RESULTS-beside.md")
+    add("--write", action="store_true", help="write benchmarks/RESULTS-beside.md, or RESULTS-beside-in-turn.md")
     options = Options(**vars(parser.parse_args(arguments)))
     if options.repeat < 3:
         parser.error("--repeat: take at least 3, as the first run doesn't count, nor may the last")
@@ -82,7 +82,8 @@ def main() -> None:
                 rows = run(trees, distribution, options)
                 results.pairs += [Pair(distribution, *both) for both in zip(rows[earlier], rows[ROOT], strict=True)]
                 say(f"{distribution}: {', '.join(f'{pair.rate:.2f}' for pair in results.of(distribution))}")
-    keep("beside", results, report(results), partial(markdown, results), options.write)
+    name = "beside-in-turn" if options.in_turn else "beside"
+    keep(name, results, report(results), partial(markdown, results), options.write)
 
 
 @contextmanager
