@@ -20,7 +20,7 @@ from msgspec import Struct
 from benchmarks.beside_report import Pair, Results, markdown, report
 from benchmarks.keeping import circumstances, failing_in_words, keep
 from benchmarks.machine import ROOT, describe
-from benchmarks.options import DISTRIBUTIONS
+from benchmarks.options import DISTRIBUTIONS, count
 from benchmarks.processes import ContenderFailedError
 from benchmarks.results import Run
 from benchmarks.servers import POSTGRES_SETTINGS
@@ -53,15 +53,15 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     add = parser.add_argument
     add("earlier", metavar="COMMIT", help="the earlier version; it must run with what is installed for this one")
-    add("--events", type=int, metavar="N", default=500_000, help="events on each topic")
+    add("--events", type=count, metavar="N", default=500_000, help="events on each topic")
     add(
         "--repeat",
-        type=int,
+        type=count,
         metavar="N",
         default=5,
         help="runs in a row, of which the first and, unless in turn, the last don't count",
     )
-    add("--rounds", type=int, metavar="N", default=1, help="such rows of each distribution")
+    add("--rounds", type=count, metavar="N", default=1, help="such rows of each distribution")
     add("--in-turn", action="store_true", help="one version after the other instead of both at the same time")
     add("--write", action="store_true", help="write benchmarks/RESULTS-beside.md, or RESULTS-beside-in-turn.md")
     options = Options(**vars(parser.parse_args(arguments)))

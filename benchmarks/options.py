@@ -39,20 +39,20 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         formatter_class=ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--events", type=_count, metavar="N", default=1_000_000, help="events on each topic")
-    add("--accounts", type=_count, metavar="N", default=100_000, help="accounts that they are of")
-    add("--partitions", type=_count, metavar="N", default=12, help="partitions of a topic")
+    add("--events", type=count, metavar="N", default=1_000_000, help="events on each topic")
+    add("--accounts", type=count, metavar="N", default=100_000, help="accounts that they are of")
+    add("--partitions", type=count, metavar="N", default=12, help="partitions of a topic")
     add("--seed", type=int, metavar="N", default=1, help="of all that is drawn")
     add(
         "--repeat",
-        type=_count,
+        type=count,
         metavar="N",
         default=3,
         help="runs of the service and of bare aiokafka, of which the median counts",
     )
     add(
         "--quix-events",
-        type=_count,
+        type=count,
         metavar="N",
         default=200_000,
         help="at most so many for Quix Streams, which is slow",
@@ -73,8 +73,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         help="of live events, to measure produce to commit; 0 skips it",
     )
     add("--scale-accounts", type=_counts, default="10_000,1_000_000", metavar="FEW,MANY", help="to compare")
-    add("--scale-events", type=_count, metavar="N", default=200_000, help="events with few accounts and with many")
-    add("--scale-rounds", type=_count, metavar="N", default=2, help="events of each account that come before")
+    add("--scale-events", type=count, metavar="N", default=200_000, help="events with few accounts and with many")
+    add("--scale-rounds", type=count, metavar="N", default=2, help="events of each account that come before")
     add("--skip-scale", action="store_true", help="leave out the comparison of few accounts and many")
     add("--profile", action="store_true", help="run the service once more under py-spy")
     add("--write", action="store_true", help="write benchmarks/RESULTS.md")
@@ -84,7 +84,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     return Options(**given)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A number of at least 1; raises what `argparse` tells."""
     try:
         number = int(text)
     except ValueError:
@@ -95,7 +96,7 @@ def _count(text: str) -> int:
 
 
 def _counts(text: str) -> tuple[int, ...]:
-    return tuple(_count(part) for part in text.split(","))
+    return tuple(count(part) for part in text.split(","))
 
 
 class _words:  # noqa: N801 - reads as a function where it is used
