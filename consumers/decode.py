@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 from aiokafka import ConsumerRecord
 
+from service import printable
 from service.cloudevents import Decoded, InvalidEventError, decode_binary, decode_structured
 from service.settings import Signal
 from service.storage.dead_letters import DeadLetterRow
@@ -76,4 +77,4 @@ def _readable(key: bytes | None) -> str | None:
         text = key.decode()
     except UnicodeDecodeError:
         return None
-    return text if text.isprintable() else None
+    return text if printable.fault(text) is None else None

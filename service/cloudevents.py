@@ -194,8 +194,8 @@ def _finish(signal: Signal, envelope: Envelope[Any], taken_at: int) -> Decoded:
     form = _FORMS[signal]
     if envelope.type != form.type:
         raise InvalidEventError("type", f"{envelope.type[:100]!r} is not taken here; send {form.type}")
-    if not envelope.subject.isprintable():
-        raise InvalidEventError("subject", "an account id is 1 to 256 printable characters")
+    if (problem := printable.fault(envelope.subject)) is not None:
+        raise InvalidEventError("subject", problem)
     content_type = envelope.datacontenttype
     if content_type is not None and "json" not in content_type:
         raise InvalidEventError("datacontenttype", "data must be application/json")
@@ -286,8 +286,8 @@ def _attributes(envelope: Envelope[AttributesData], at: int, _: int, broker_day:
         value = getattr(envelope.data, name)
         if value is UNSET:
             continue
-        if isinstance(value, str) and not value.isprintable():
-            raise InvalidEventError(f"data.{name}", "must be printable characters")
+        if isinstance(value, str) and (problem := printable.fault(value)) is not None:
+            raise InvalidEventError(f"data.{name}", problem)
         if isinstance(value, Decimal) and not (value.is_finite() and 0 <= value <= MOST_MONEY):
             raise InvalidEventError(f"data.{name}", f"must be 0 to {MOST_MONEY:,}")
         values[name] = _canonical(value)

@@ -1,4 +1,4 @@
-"""Account ids in paths. An id may hold any printable character, `/` too if it is percent-encoded.
+"""Account ids in paths. An id may hold any character but controls, `/` too if it is percent-encoded.
 
 Servers decode a path before it is routed, after which `a%2Fb` looks like two segments. So the path is decoded here
 once more, with another character in the place of an encoded slash: a lone surrogate, which no UTF-8 decodes to.
@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from fastapi import Path
 from pydantic import AfterValidator, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,7 +33,7 @@ register_url_convertor("account", _AccountConvertor())
 
 
 class Printable(AfterValidator):
-    """An annotation of text that goes to the database: no control characters, no NUL."""
+    """An annotation of text that people write and the database keeps: what `service.printable` takes."""
 
     def __init__(self) -> None:
         """It is always the same."""
@@ -45,8 +45,8 @@ class Printable(AfterValidator):
 
 
 def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must be printable characters")
+    if (problem := printable.fault(text)) is not None:
+        raise PydanticCustomError("printable", "{problem}", {"problem": problem})
     return text
 
 

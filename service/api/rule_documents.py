@@ -8,6 +8,7 @@ from msgspec import Struct
 from scoring.documents import Word
 from scoring.faults import fault_of
 from scoring.rules import KINDS, Condition
+from service import printable
 from service.api.openapi import RULES, ref
 from service.api.problems import FieldError, invalid
 
@@ -38,14 +39,14 @@ class _Head(Struct):
 def parse_rule(body: dict[str, Any]) -> dict[str, Any]:
     """The columns of a rule, but for its id; 422 names every field at fault."""
     head = _convert(body, _Head)
-    if not head.name.isprintable():
-        raise invalid(FieldError("name", "must be printable characters"))
+    if (problem := printable.fault(head.name)) is not None:
+        raise invalid(FieldError("name", problem))
     if head.kind not in KINDS:
         raise invalid(FieldError("kind", f"{head.kind[:100]!r} is not known; send one of {', '.join(KINDS)}"))
     rest = {name: value for name, value in body.items() if name not in ("name", "enabled")}
     condition: Condition = _convert(rest, Condition)
     if problems := condition.problems():
-        raise invalid(*(FieldError(problem.field, problem.message) for problem in problems))
+        raise invalid(*(FieldError(each.field, each.message) for each in problems))
     document = msgspec.to_builtins(condition)
     return {"name": head.name, "kind": document.pop("kind"), "enabled": head.enabled, "document": document}
 

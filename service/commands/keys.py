@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import printable
 from service.commands.running import in_transaction
 from service.errors import HealthError
 from service.ids import new_id
@@ -98,8 +99,10 @@ def _known(wanted: list[str]) -> list[Scope]:
 
 
 def _usable(name: str) -> str:
-    if not (0 < len(name) <= 200 and name.isprintable()):
-        raise HealthError("NAME can't be used", "Give 1 to 200 printable characters")
+    if not 0 < len(name) <= 200:
+        raise HealthError(f"NAME can't be used: it is {len(name):,} characters long", "Give 1 to 200")
+    if (problem := printable.fault(name)) is not None:
+        raise HealthError(f"NAME can't be used: it {problem}", "Take the character out")
     return name
 
 

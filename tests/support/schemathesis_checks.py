@@ -22,10 +22,7 @@ UNTOLD = {
         r"until|since|expires_at|(\[\d+\]\.)?time",
         r"in the future|before until|a year up to 9999|outside the years",
     ),
-    "text that is no printable character, in regions that pattern languages differ about": (
-        r".*",
-        r"printable",
-    ),
+    "a line feed at the end, which `$` of some pattern languages allows": (r".*", r"^holds U\+000A"),
     "one of two fields is enough": (r"score", r"must be given, or band, or both"),
     "levels that depend on each other": (r"clear_level", r"must be at or (above|below) level"),
     "a rule's fields depend on its kind, which a patch doesn't give": (

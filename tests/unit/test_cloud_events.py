@@ -148,6 +148,7 @@ REFUSED = [
     ("account", {"data": {"arr": "NaN"}}, "data.arr"),
     ("account", {"data": {"renews_on": "31.12.2026"}}, "data.renews_on"),
     ("account", {"data": {"name": "a\x00b"}}, "data.name"),
+    ("account", {"data": {"parent_id": "a\x85b"}}, "data.parent_id"),
     ("account", {"data": {"plan": "gold"}}, "data.plan"),
 ]
 
@@ -184,3 +185,19 @@ def test_up_to_five_minutes_ahead_is_taken() -> None:
 
 def test_unknown_attributes_of_the_envelope_are_extensions() -> None:
     assert decoded("usage", traceparent="00-1-1-00", partitionkey="acme") == decoded("usage")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["株式会社\u3000日本", "Acme\u00a0Inc", "\u0645\u200c\u0645", "a\u00adb", "\u200f\u05e9", "👩\u200d💻", "a\u2028b"],
+)
+def test_names_and_account_ids_hold_what_people_write(name: str) -> None:
+    found = decoded("account", subject=name, data={"name": name, "owner": name})
+    assert (found.account_id, found.values) == (name, {"name": name, "owner": name})
+
+
+def test_a_refused_character_is_named_with_its_position() -> None:
+    with pytest.raises(InvalidEventError, match=r"^data.owner: holds U\+0007, a control character, at position 3$"):
+        decoded("account", data={"owner": "an\x07n"})
+    with pytest.raises(InvalidEventError, match=r"^subject: holds U\+0000, a control character, at position 1$"):
+        decoded("usage", subject="\x00acme")
