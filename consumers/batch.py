@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import compress
 from typing import NamedTuple, cast
 
@@ -11,6 +10,7 @@ import numpy as np
 from msgspec import Struct, field
 from numpy.typing import NDArray
 
+from consumers import stamps
 from consumers.decode import dead_letter
 from consumers.seen import Change, Hashes, Seen
 from consumers.taken import Stretch, Taken
@@ -19,6 +19,7 @@ from scoring.windows import MICROSECONDS_PER_DAY
 from service.settings import Signal
 from service.storage.dead_letters import DeadLetterRow
 from service.storage.progress import Claim, Move, Partition
+from service.storage.refused_stamps import RefusedStamp
 
 
 class Owned(Struct):
@@ -29,6 +30,8 @@ class Owned(Struct):
     seen: Seen
     refused: list[int] = field(default_factory=list)
     """Offsets of the dead letters among the last records."""
+    decided: stamps.Decided = frozenset()
+    """The records to come that were refused for their timestamps when the log was read before."""
     position: int = 0
     """The offset of the next record that is to be polled."""
     unverified: int | None = None
@@ -48,11 +51,13 @@ class Batch(Struct):
     quiet: set[str] = field(default_factory=set)
     """Accounts all of whose events are loaded history."""
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
+    ahead: list[RefusedStamp] = field(default_factory=list)
+    """Those of the dead letters that a later clock would take."""
     records: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many records of a topic are folded, duplicate, late or dead letters: each is one of these."""
     taken_ms: dict[Partition, Moments] = field(default_factory=dict)
-    """When the broker took the records, in milliseconds."""
+    """When the broker took the records, in milliseconds; but for those whose timestamps are refused."""
     happened: dict[Partition, Moments] = field(default_factory=dict)
     """When the events happened that are folded, in microseconds; but for loaded history."""
 
@@ -83,6 +88,12 @@ def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, star
     columns = _columns(stretch, start)
     batch.taken_ms[partition] = columns.taken_ms
     if refused:
+        batch.taken_ms[partition] = columns.taken_ms[columns.taken_ms != stamps.NO_TIME]
+        batch.ahead += [
+            RefusedStamp(*partition, each.record.offset, each.record.timestamp)
+            for each in refused
+            if not each.stamped and stamps.is_time(each.record.timestamp)
+        ]
         columns = columns.where(np.array([event is not None for event in columns.events], dtype=np.bool_))
     if not columns.events:
         return
@@ -91,7 +102,7 @@ def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, star
     if not fresh.all():
         columns = columns.where(fresh)
     if columns.events:
-        newest_at = datetime.fromtimestamp(int(batch.taken_ms[partition].max()) / 1000, UTC)
+        newest_at = stamps.moment(int(columns.taken_ms.max()))
         batch.changes[partition] = mine.seen.plan(columns.identities, offsets[-1], newest_at)
         _group(batch, cast(Sequence[Event], columns.events), columns.loaded.tolist())
 

@@ -1,14 +1,14 @@
 """From a record to an event, or to a dead letter that says why not."""
 
 import base64
-from datetime import UTC, datetime
 from typing import ClassVar
 
 import msgspec
 from aiokafka import ConsumerRecord
 
+from consumers import stamps
 from service import printable
-from service.cloudevents import Decoded, InvalidEventError, decode_binary, decode_structured
+from service.cloudevents import AheadError, Decoded, InvalidEventError, decode_binary, decode_structured
 from service.settings import Signal
 from service.storage.dead_letters import DeadLetterRow
 
@@ -20,14 +20,21 @@ class Refused(msgspec.Struct, frozen=True):
 
     record: ConsumerRecord
     reason: str
+    stamped: bool = True
+    """Whether its timestamp is one to go by."""
     event: ClassVar[None] = None
     identity: ClassVar[int] = 0
     backfill: ClassVar[bool] = False
 
 
-def decode(signal: Signal, record: ConsumerRecord, max_bytes: int) -> Decoded | Refused:
-    """Decode a record of a signal's topic; whatever is wrong with it becomes the reason of a refusal."""
+def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int = stamps.LAST_MS) -> Decoded | Refused:
+    """Decode a record of a signal's topic; whatever is wrong with it becomes the reason of a refusal.
+
+    `latest` is the last timestamp that is taken, in milliseconds.
+    """
     value = record.value
+    if record.timestamp is None or not 0 <= record.timestamp <= latest:
+        return Refused(record, stamps.fault(record), stamped=False)
     if value is None:
         return Refused(record, "value: the record has none")
     if len(value) > max_bytes:
@@ -36,8 +43,17 @@ def decode(signal: Signal, record: ConsumerRecord, max_bytes: int) -> Decoded | 
         if record.headers and (headers := _binary_headers(record)):
             return decode_binary(signal, headers, value, record.timestamp * 1000)
         return decode_structured(signal, value, record.timestamp * 1000)
+    except AheadError as error:
+        return Refused(record, stamps.behind(record) if record.timestamp_type == stamps.CREATE_TIME else str(error))
     except InvalidEventError as error:
         return Refused(record, str(error))
+
+
+def as_decided(record: ConsumerRecord, result: Decoded | Refused, decided: stamps.Decided) -> Decoded | Refused:
+    """What was decided when the log was read before, where that hung on the clock; else `result`."""
+    if isinstance(result, Refused) or not stamps.was_refused(record, decided):
+        return result
+    return Refused(record, stamps.fault(record), stamped=False)
 
 
 def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
@@ -66,7 +82,7 @@ def dead_letter(refused: Refused) -> DeadLetterRow:
         key=record.key,
         value=record.value,
         headers=msgspec.json.encode(headers).decode().replace("\\u0000", "\\\\u0000"),
-        recorded_at=datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC),
+        recorded_at=stamps.moment(record.timestamp),
     )
 
 

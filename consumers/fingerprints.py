@@ -9,5 +9,6 @@ HALF, WHOLE = 2**63, 2**64
 def fingerprint(record: ConsumerRecord) -> int:
     """A hash of what a record holds and of when the broker took it; a signed 64-bit integer, as Postgres has them."""
     key, value = record.key or b"", record.value or b""
-    digest = xxh3_64_intdigest(b"%d:%d:%d:" % (record.timestamp, len(key), len(value)) + key + value)
+    timestamp = -1 if record.timestamp is None else record.timestamp
+    digest = xxh3_64_intdigest(b"%d:%d:%d:" % (timestamp, len(key), len(value)) + key + value)
     return digest - WHOLE if digest >= HALF else digest

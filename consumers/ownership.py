@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import structlog
@@ -26,7 +27,7 @@ from service import metrics
 from service.kafka_contact import Contact
 from service.probes import POSTGRES_AWAY, Pulse
 from service.settings import Settings, Signal
-from service.storage import dead_letters, progress, seen_events
+from service.storage import dead_letters, progress, refused_stamps, seen_events
 from service.storage.progress import OPERATOR, Claim, Owner, Partition
 from service.storage.transient import persistently
 
@@ -36,6 +37,15 @@ DRAIN_SECONDS = 20.0
 """How long a rebalance waits for the batch under way; then that is given up, and folded by whoever comes next."""
 LOOK_SECONDS = 3.0
 """How often is looked whether an operator has set a partition."""
+
+
+class _Claimed(NamedTuple):
+    """What is known of partitions that were claimed."""
+
+    claims: dict[Partition, Claim]
+    seen: dict[Partition, Seen]
+    refused: dict[Partition, list[int]]
+    decided: dict[Partition, set[tuple[int, int]]]
 
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
@@ -131,15 +141,17 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
     async def _claim(self, partitions: Sequence[Partition]) -> None:
         bounds = await self._log_bounds(partitions)
 
-        async def claim() -> tuple[dict[Partition, Claim], dict[Partition, Seen], dict[Partition, list[int]]]:
+        async def claim() -> _Claimed:
             async with self._engine.begin() as connection:
                 starts = {partition: start for partition, (start, _) in bounds.items()}
                 claims = await progress.claim(connection, starts, self._name)
                 seen = await _load_seen(connection, partitions)
                 ends = {partition: claimed.next_offset for partition, claimed in claims.items()}
-                return claims, seen, await dead_letters.recent(connection, ends, refusals.WINDOW)
+                refused = await dead_letters.recent(connection, ends, refusals.WINDOW)
+                await refused_stamps.forget(connection, starts)
+                return _Claimed(claims, seen, refused, await refused_stamps.load(connection, ends))
 
-        claims, seen, refused = await persistently(claim, "claiming partitions", self._postgres_away)
+        claims, seen, refused, decided = await persistently(claim, "claiming partitions", self._postgres_away)
         halted = {partition: why for partition, why in self.halted.items() if partition not in claims}
         for partition, claimed in claims.items():
             start, end = bounds[partition]
@@ -147,6 +159,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
             self._unclaimed.discard(partition)
             if start <= claimed.next_offset <= end:
                 mine = Owned(self._signals[partition[0]], claimed, seen[partition], refused[partition])
+                mine.decided = decided[partition]
                 self._begin(partition, mine, start)
             else:
                 self.halted_at[partition] = claimed.next_offset

@@ -13,8 +13,8 @@ from aiokafka.errors import (
     RecordTooLargeError,
 )
 
-from consumers import traces
-from consumers.decode import decode
+from consumers import stamps, traces
+from consumers.decode import as_decided, decode
 from consumers.idling import rest
 from consumers.ownership import Ownership
 from consumers.taken import Waiting
@@ -123,7 +123,10 @@ class Poller:
         if records:
             most = self._settings.max_record_bytes
             started = time.perf_counter()
-            decoded = [decode(mine.signal, record, most) for record in records]
+            latest = stamps.latest(time.time())
+            decoded = [decode(mine.signal, record, most, latest) for record in records]
+            if mine.decided:
+                decoded = [as_decided(*each, mine.decided) for each in zip(records, decoded, strict=True)]
             self._decoding_seconds += time.perf_counter() - started
             self._waiting.add(partition, records, decoded)
             if tracing.is_on() and (found := traces.contexts(records)):

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from consumers.decode import Refused
 from consumers.fingerprints import fingerprint
+from consumers.stamps import NO_TIME
 from scoring.events import Event
 from service import metrics
 from service.cloudevents import Decoded
@@ -25,7 +26,7 @@ class Stretch(Struct):
 
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
     taken_ms: "array[int]" = field(default_factory=lambda: array("q"))
-    """When the broker took each, in milliseconds."""
+    """When the broker took each, in milliseconds; `NO_TIME` where the timestamp is refused."""
     events: list[Event | None] = field(default_factory=list)
     """None where the record is refused, and zeros below."""
     identities: "array[int]" = field(default_factory=lambda: array("Q"))
@@ -43,13 +44,18 @@ class Stretch(Struct):
     def add(self, records: Sequence[ConsumerRecord], results: Sequence[Decoded | Refused]) -> None:
         """Put records, and what they were decoded to, behind the others."""
         events = [result.event for result in results]
+        taken_ms = [record.timestamp for record in records]
+        for place, each in enumerate(results):
+            if isinstance(each, Refused):
+                self.refused[each.record.offset] = each
+                if not each.stamped:
+                    taken_ms[place] = NO_TIME
         self.offsets.extend([record.offset for record in records])
-        self.taken_ms.extend([record.timestamp for record in records])
+        self.taken_ms.extend(taken_ms)
         self.events += events
         self.identities.extend([result.identity for result in results])
         self.happened.extend([0 if event is None else event.at for event in events])
         self.loaded.extend([result.backfill for result in results])
-        self.refused.update([(each.record.offset, each) for each in results if each.__class__ is Refused])
         self.fingerprint = fingerprint(records[-1])
 
     def cut(self, start: int, stop: int) -> "Stretch":

@@ -44,6 +44,10 @@ class InvalidEventError(ValueError):
         self.message = message
 
 
+class AheadError(InvalidEventError):
+    """An event that is dated ahead of when it was taken."""
+
+
 class UsageData(Struct, gc=False, forbid_unknown_fields=True):
     """`data` of usage.recorded."""
 
@@ -201,7 +205,7 @@ def _finish(signal: Signal, envelope: Envelope[Any], taken_at: int) -> Decoded:
         raise InvalidEventError("datacontenttype", "data must be application/json")
     at, day = _instant("time", envelope.time)
     if at > taken_at + MAX_AHEAD:
-        raise InvalidEventError("time", "lies more than 5 minutes in the future")
+        raise AheadError("time", "lies more than 5 minutes in the future")
     source = envelope.source
     identity = xxh3_64_intdigest(f"{len(source)}:{source}{envelope.id}".encode())
     return Decoded(form.build(envelope, at, day, day_of(taken_at)), identity, envelope.backfill)

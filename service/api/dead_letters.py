@@ -48,7 +48,7 @@ class RefusedRecord(BaseModel):
     key: Bytes | None
     value: Bytes | None
     headers: Sequence[Header]
-    recorded_at: datetime = Field(description="When the broker took the record.")
+    recorded_at: datetime = Field(description="The record's timestamp; the beginning of 1970 where that is no time.")
     created_at: datetime = Field(description="When it was refused.")
     replayed_at: datetime | None = Field(description="When it was last published again.")
     relayed_at: datetime | None = Field(description="When it was published to the topic's dead-letter topic.")

@@ -77,6 +77,16 @@ seen_events = Table(
     Column("hashes", LargeBinary, nullable=False, comment="8 bytes an event: xxh3-64 of source and id"),
 )
 
+refused_stamps = Table(
+    "refused_stamps",
+    metadata,
+    # With the timestamp: where a topic was made anew, offsets come again.
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("stamp_ms", BigInteger, primary_key=True, comment="the record's timestamp"),
+)
+
 dead_letters = Table(
     "dead_letters",
     metadata,

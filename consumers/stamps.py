@@ -1,0 +1,77 @@
+"""Records' timestamps. A broker's are to be relied on; where a topic takes those of producers, they may be anything.
+
+A record stamped ahead of time would move its account to that day for good, and all that came later would count for
+nothing. So it is refused, and that it was is kept: a later clock would decide otherwise when the log is read again.
+"""
+
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime, timedelta
+
+from aiokafka import ConsumerRecord
+
+from service.cloudevents import MAX_AHEAD
+
+CREATE_TIME = 0
+"""The timestamp type of a record that its producer stamped; 1 is that of one which the broker did."""
+MAX_AHEAD_MS = MAX_AHEAD // 1000
+"""How far, in milliseconds, a record may be stamped ahead of the consumer's clock."""
+NO_TIME = -1
+"""Stands for a timestamp that isn't to be gone by."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_MS = (datetime(9999, 12, 30, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+"""The last timestamp that is a time, in every time zone."""
+_FINER = ((1_000, "microseconds"), (1_000_000, "nanoseconds"))
+
+Decided = AbstractSet[tuple[int, int]]
+"""Records of a partition that were refused for being ahead, by offset and timestamp."""
+
+
+def latest(now: float) -> int:
+    """The last timestamp that is taken at `now`, in seconds since 1970."""
+    return min(int(now * 1000) + MAX_AHEAD_MS, LAST_MS)
+
+
+def moment(timestamp: int | None) -> datetime:
+    """The time that a record is stamped with; the beginning of 1970 where that is none."""
+    return _EPOCH + timedelta(milliseconds=timestamp) if is_time(timestamp) and timestamp else _EPOCH
+
+
+def is_time(timestamp: int | None) -> bool:
+    """Whether a timestamp is one of the years 1970 to 9999."""
+    return timestamp is not None and 0 <= timestamp <= LAST_MS
+
+
+def fault(record: ConsumerRecord) -> str:
+    """The reason to refuse a record for its timestamp, which is no time or too far ahead."""
+    timestamp: int | None = record.timestamp
+    if timestamp is None or timestamp < 0:
+        return "timestamp: the record has none"
+    if is_time(timestamp):
+        return f"timestamp: {_text(timestamp)} lies more than 5 minutes ahead of the consumer's clock; {_blame(record)}"
+    for finer, unit in _FINER:
+        if is_time(timestamp // finer):
+            return (
+                f"timestamp: {timestamp} is no time in milliseconds since 1970; {_blame(record)}"
+                f" (in {unit} it would be {_text(timestamp // finer)})"
+            )
+    return f"timestamp: {timestamp} is no time in milliseconds since 1970; {_blame(record)}"
+
+
+def behind(record: ConsumerRecord) -> str:
+    """The reason to refuse a record for being stamped well before its event's time, if its producer stamped it."""
+    return f"timestamp: {_text(record.timestamp)} lies more than 5 minutes before the event's time; {_blame(record)}"
+
+
+def was_refused(record: ConsumerRecord, decided: Decided) -> bool:
+    """Whether this very record was refused before, for being ahead of the clock of that time."""
+    return (record.offset, record.timestamp) in decided
+
+
+def _blame(record: ConsumerRecord) -> str:
+    if record.timestamp_type == CREATE_TIME:
+        return "its producer set it, as the topic has message.timestamp.type=CreateTime"
+    return "its broker set it, so look at that one's clock and at the consumer's"
+
+
+def _text(timestamp: int) -> str:
+    return moment(timestamp).isoformat(timespec="seconds").replace("+00:00", "Z")

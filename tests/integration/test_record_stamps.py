@@ -1,0 +1,112 @@
+"""Topics on which producers stamp records: what they are stamped with harms nobody but the record."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from consumers import stamps
+from scoring.state import decode
+from service.settings import Settings
+from service.storage import progress
+from tests.support.cloud_events import encode, usage
+from tests.support.service import consuming, eventually, folded_up_to, query, settings_for
+from tests.support.topics import create_topics
+
+pytestmark = pytest.mark.anyio
+
+# Brokers from 4.0 on refuse by default what is stamped more than an hour ahead; those before don't.
+CONFIG = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**63 - 1)}
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+@pytest.fixture
+async def foreign(database_settings: Settings, bootstrap: str, topic_prefix: str) -> Settings:
+    """Settings with topics that somebody else has created."""
+    settings = settings_for(database_settings.database_url.get_secret_value(), bootstrap, topic_prefix)
+    await create_topics(bootstrap, *settings.topics.values(), configs=CONFIG)
+    return settings
+
+
+def now_ms() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)
+
+
+async def produce(settings: Settings, *stamped: tuple[str, int]) -> None:
+    """Somebody of each account uses a feature now, with such a timestamp on the record."""
+    async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers) as producer:
+        for number, (account, timestamp) in enumerate(stamped):
+            event = usage(account, time=datetime.now(UTC).isoformat())
+            event["data"]["user_id"] = f"user-{account}-{number}-{timestamp}"
+            await producer.send_and_wait(settings.topic_usage, encode(event), account.encode(), timestamp_ms=timestamp)
+
+
+async def users(engine: AsyncEngine) -> dict[str, int]:
+    rows = await query(engine, "SELECT account_id, state FROM usage_states")
+    return {row.account_id: len(decode(row.state, None, None, None).usage.users) for row in rows}
+
+
+async def test_records_that_are_stamped_ahead_or_with_no_time_spoil_nothing(
+    foreign: Settings, engine: AsyncEngine
+) -> None:
+    now = now_ms()
+    good = [("acme", now - number) for number in range(5)]
+    bad = [("acme", now + 400 * DAY_MS), ("acme", now * 1_000), ("acme", now // 1_000), ("acme", 2**63 - 1)]
+    async with consuming(foreign):
+        await produce(foreign, *good[:3], *bad, *good[3:])
+        await folded_up_to(engine, 9)
+    assert await users(engine) == {"acme": 5}
+    letters = await query(engine, "SELECT reason, recorded_at FROM dead_letters ORDER BY id")
+    assert len(letters) == 4
+    assert all(letter.reason.startswith("timestamp: ") for letter in letters)
+    assert "in microseconds it would be" in letters[1].reason
+    (scored,) = await query(engine, "SELECT day FROM scores")
+    assert abs(scored.day - datetime.now(UTC).date()) <= timedelta(days=1)
+
+
+async def test_what_was_refused_stays_refused_when_the_log_is_read_again_by_a_later_clock(
+    foreign: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = now_ms()
+    async with consuming(foreign):
+        await produce(foreign, ("acme", now), ("early", now + HOUR_MS), ("acme", now))
+        await folded_up_to(engine, 3)
+    assert await users(engine) == {"acme": 2}
+    soon = stamps.latest
+    monkeypatch.setattr(stamps, "latest", lambda now: soon(now + 2 * HOUR_MS / 1000))
+    async with engine.begin() as connection:
+        await progress.reset(connection, {(foreign.topic_usage, 0): 0})
+    async with consuming(foreign):
+        await produce(foreign, ("late", now + HOUR_MS))
+        await folded_up_to(engine, 4)
+    assert await users(engine) == {"acme": 2, "late": 1}, "a record that wasn't decided yet goes by the clock of now"
+    assert len(await query(engine, "SELECT 1 FROM dead_letters")) == 1
+
+
+async def test_what_the_log_no_longer_holds_is_forgotten(foreign: Settings, engine: AsyncEngine) -> None:
+    partition = (foreign.topic_usage, 0)
+    kept = "SELECT 1 FROM refused_stamps"
+    async with consuming(foreign):
+        await produce(foreign, ("early", now_ms() + DAY_MS), ("acme", now_ms()))
+        await folded_up_to(engine, 2)
+    assert len(await query(engine, kept)) == 1
+    await _cut(foreign, partition, 1)
+    async with consuming(foreign):
+
+        async def forgotten() -> bool:
+            return not await query(engine, kept)
+
+        await eventually(forgotten, "what the log doesn't hold is forgotten")
+
+
+async def _cut(settings: Settings, partition: tuple[str, int], offset: int) -> None:
+    """Have Kafka delete the records before an offset."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_records({TopicPartition(*partition): RecordsToDelete(before_offset=offset)})
+    finally:
+        await admin.close()
