@@ -5,7 +5,7 @@ record, by which retention is judged so that a replay decides the same. `source`
 respondents are 64-bit hashes: a state holds no personal data, and every entry has the same size.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -28,6 +28,10 @@ ATTRIBUTES = (
 """What is known of an account beside its events; dates and amounts are kept as text, seats as an integer."""
 
 AttributeValue = str | int | None
+
+
+LOWEST: Final = 1_000_000
+"""Where the scale of an answer begins unless it says so, in millionths."""
 
 
 class UsageEvent(Struct, frozen=True, gc=False):
@@ -62,7 +66,7 @@ class TicketEvent(Struct, frozen=True, gc=False):
 
 
 class SurveyEvent(Struct, frozen=True, gc=False):
-    """An answer to a survey; `score` and `scale_max` are millionths, so that the state holds no floats."""
+    """An answer to a survey; `score` and the ends of its scale are millionths, so that the state holds no floats."""
 
     account_id: str
     at: int
@@ -72,6 +76,7 @@ class SurveyEvent(Struct, frozen=True, gc=False):
     respondent: int
     score: int
     scale_max: int
+    scale_min: int = LOWEST
     source: str = ""
 
 

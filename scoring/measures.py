@@ -272,7 +272,7 @@ def _mean_answer(survey: str) -> Callable[[Parameters], Measure]:
             answers = _answers(state, survey, day, p.window)
             if not answers:
                 return Missing.NO_ANSWERS
-            shares = [(answer.score - 1_000_000) / (answer.scale_max - 1_000_000) for answer in answers]
+            shares = [(each.score - each.scale_min) / (each.scale_max - each.scale_min) for each in answers]
             return 100.0 * sum(sorted(shares)) / len(shares)
 
         return measure

@@ -4,19 +4,23 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from scoring.events import SurveyEvent
+from scoring.events import LOWEST, SurveyEvent
 from scoring.ordered import sort_keys
 from scoring.sampling import ALL, shrink
 from scoring.windows import day_of
 
 
 class Answer(Struct, frozen=True, order=True, array_like=True, gc=False):
-    """One answer; `score` and `scale_max` are millionths. The order of the fields is "last writer wins"."""
+    """One answer; `score` and the ends of its scale are millionths. The order of the fields is "last writer wins".
+
+    Answers that were stored before scales had a lower end are read with the usual one.
+    """
 
     at: int
     id: str
     score: int
     scale_max: int
+    scale_min: int = LOWEST
 
 
 class Answers(Struct, array_like=True):
@@ -46,7 +50,7 @@ def fold_surveys(state: SurveyState, events: Sequence[SurveyEvent], retention: i
         if day <= event.broker_day - retention:
             late += 1
             continue
-        answer = Answer(event.at, event.id, event.score, event.scale_max)
+        answer = Answer(event.at, event.id, event.score, event.scale_max, event.scale_min)
         if day > state.newest:
             _keep_newer(state.pending.setdefault(event.survey, {}), event.respondent, answer)
         else:

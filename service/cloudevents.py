@@ -16,7 +16,16 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from xxhash import xxh3_64_intdigest
 
-from scoring.events import AttributesEvent, AttributeValue, Event, SurveyEvent, SurveyKind, TicketEvent, UsageEvent
+from scoring.events import (
+    LOWEST,
+    AttributesEvent,
+    AttributeValue,
+    Event,
+    SurveyEvent,
+    SurveyKind,
+    TicketEvent,
+    UsageEvent,
+)
 from scoring.faults import fault_of
 from scoring.windows import day_of, to_micros, to_micros_and_day
 from service import printable
@@ -30,6 +39,7 @@ Word = Annotated[str, Meta(min_length=1, max_length=200)]
 # The schemas of what is checked once an event is typed: `service.event_schemas` tells senders.
 _PrintableId = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=printable.SCHEMA)]
 _PrintableWord = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=printable.SCHEMA)]
+_ON_A_SCALE: dict[str, Any] = {"minimum": -1000, "maximum": 1000}
 _JsonType = Annotated[str, Meta(extra_json_schema={"pattern": "json"})]
 MOST_MONEY = 10_000_000_000_000
 """What an account may bring in a year, at most."""
@@ -73,9 +83,24 @@ class SurveyData(Struct, gc=False, forbid_unknown_fields=True):
 
     survey: SurveyKind
     response_id: Identifier
-    score: Annotated[float, Meta(extra_json_schema={"minimum": 0, "maximum": 1000})]
+    score: Annotated[
+        float, Meta(description="From scale_min to scale_max; of nps a whole number.", extra_json_schema=_ON_A_SCALE)
+    ]
     respondent_id: Identifier | None = None
-    scale_max: Annotated[float, Meta(gt=1, le=1000)] | None = None
+    scale_min: (
+        Annotated[float, Meta(ge=-1000, le=1000, description="The worst score; by default 0 for nps, else 1.")] | None
+    ) = None
+    scale_max: (
+        Annotated[
+            float,
+            Meta(
+                ge=-1000,
+                le=1000,
+                description="The best score, above scale_min; by default 10 for nps, 5, or 7 for ces.",
+            ),
+        ]
+        | None
+    ) = None
     comment: str | None = None
 
 
@@ -254,18 +279,40 @@ def _ticket(envelope: Envelope[TicketData], at: int, _: int, broker_day: int) ->
     )
 
 
-_SCALES = {"nps": (0.0, 10.0), "csat": (1.0, 5.0), "ces": (1.0, 7.0)}
 _MILLION = 1_000_000
+_SCALES = {
+    "nps": (0, 10 * _MILLION),
+    "csat": (LOWEST, 5 * _MILLION),
+    "ces": (LOWEST, 7 * _MILLION),
+}
+"""The ends that scales have unless an answer says so, in millionths."""
+
+
+def _scale(data: SurveyData) -> tuple[int, int]:
+    """Both ends of an answer's scale, in millionths: two that are one as the state keeps them are no scale."""
+    usual = _SCALES[data.survey]
+    lowest = usual[0] if data.scale_min is None else round(data.scale_min * _MILLION)
+    highest = usual[1] if data.scale_max is None else round(data.scale_max * _MILLION)
+    at_fault = "data.scale_min" if data.scale_max is None else "data.scale_max"
+    if data.survey == "nps" and (lowest, highest) != usual:
+        at_fault = "data.scale_min" if lowest != usual[0] else "data.scale_max"
+        raise InvalidEventError(at_fault, "nps is asked on a scale of 0 to 10")
+    if lowest >= highest:
+        ends = f"is {lowest / _MILLION:g} to {highest / _MILLION:g}"
+        raise InvalidEventError(at_fault, f"scale_max must be above scale_min; the scale {ends}")
+    return lowest, highest
 
 
 def _survey(envelope: Envelope[SurveyData], at: int, _: int, broker_day: int) -> Event:
     data = envelope.data
-    lowest, usual_highest = _SCALES[data.survey]
-    highest = usual_highest if data.scale_max is None else data.scale_max
-    if data.survey == "nps" and highest != usual_highest:
-        raise InvalidEventError("data.scale_max", "nps is asked on a scale of 0 to 10")
-    if not (math.isfinite(data.score) and lowest <= data.score <= highest):
-        raise InvalidEventError("data.score", f"must be {lowest:g} to {highest:g} for {data.survey}")
+    lowest, highest = _scale(data)
+    # Whoever is none, or infinite, is on no scale.
+    score = round(data.score * _MILLION) if math.isfinite(data.score) else highest + 1
+    is_whole = data.survey != "nps" or score % _MILLION == 0
+    if not (lowest <= score <= highest and is_whole):
+        kind = "a whole number, " if data.survey == "nps" else ""
+        span = f"{lowest / _MILLION:g} to {highest / _MILLION:g}"
+        raise InvalidEventError("data.score", f"must be {kind}{span} for {data.survey}")
     known = data.respondent_id is not None
     respondent = f"respondent:{data.respondent_id}" if known else f"response:{data.response_id}"
     return SurveyEvent(
@@ -275,8 +322,9 @@ def _survey(envelope: Envelope[SurveyData], at: int, _: int, broker_day: int) ->
         id=envelope.id,
         survey=data.survey,
         respondent=xxh3_64_intdigest(respondent.encode()),
-        score=round(data.score * _MILLION),
-        scale_max=round(highest * _MILLION),
+        score=score,
+        scale_max=highest,
+        scale_min=lowest,
         source=envelope.source,
     )
 

@@ -32,7 +32,18 @@ values: st.SearchStrategy[Any] = st.one_of(
 FIELDS = [
     *["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "backfill", "extension"],
     *["feature", "user_id", "quantity", "ticket_id", "status", "priority", "created_at", "solved_at", "reopens"],
-    *["satisfaction", "survey", "response_id", "score", "respondent_id", "scale_max", "comment", "name", "segment"],
+    *[
+        "satisfaction",
+        "survey",
+        "response_id",
+        "score",
+        "respondent_id",
+        "scale_min",
+        "scale_max",
+        "comment",
+        "name",
+        "segment",
+    ],
     *["stage", "owner", "seats", "arr", "started_on", "renews_on", "churned_on", "parent_id", "unknown"],
 ]
 changes = st.lists(st.tuples(st.sampled_from(FIELDS), st.booleans(), st.booleans(), values), max_size=3)
@@ -88,7 +99,14 @@ KEEPS: dict[Signal, list[tuple[str, Any]]] = {
         ("satisfaction", "bad"),
         ("solved_at", None),
     ],
-    "survey": [("scale_max", None), ("comment", "x" * 5000), ("score", 0.5), ("respondent_id", None)],
+    "survey": [
+        ("scale_max", None),
+        ("scale_min", None),
+        ("scale_min", 0),
+        ("comment", "x" * 5000),
+        ("score", 1),
+        ("respondent_id", None),
+    ],
     "account": [("arr", "1200.50"), ("arr", 0.125), ("arr", None), ("parent_id", "a/b"), ("renews_on", None)],
 }
 
@@ -111,9 +129,10 @@ def test_every_bound_is_told() -> None:
         ("usage", "unknown", 1),
         ("ticket", "status", "lost"),
         ("ticket", "reopens", -1),
-        ("survey", "score", -1),
+        ("survey", "score", -1001),
         ("survey", "score", 1001),
-        ("survey", "scale_max", 1),
+        ("survey", "scale_max", 1001),
+        ("survey", "scale_min", -1001),
         ("account", "arr", -1),
         ("account", "arr", 10**14),
         ("account", "arr", "much"),

@@ -46,3 +46,18 @@ def test_a_state_written_and_read_is_the_same(data: st.DataObject) -> None:
     state = folded(data.draw(batches(data.draw(histories(30)))), 30)
     assert decode(*encoded(state)) == state
     assert decode(None, None, None, None) == folded([], 30)
+
+
+def test_answers_that_were_stored_before_scales_had_a_lower_end_are_read() -> None:
+    """Their scale began at 1, and a version that knows of no lower end passes over it."""
+    before = msgspec.msgpack.encode([20_500, 7, {"csat": [{5: [3, "e", 4_000_000, 5_000_000]}, 2**64 - 1]}, {}])
+    answer = decode(None, None, before, None).surveys.surveys["csat"].last[5]
+    assert (answer.score, answer.scale_min, answer.scale_max) == (4_000_000, 1_000_000, 5_000_000)
+
+    class Before(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
+        at: int
+        id: str
+        score: int
+        scale_max: int
+
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=Before) == Before(3, "e", 4_000_000, 5_000_000)

@@ -217,7 +217,7 @@ def nps(asked: Question) -> Value:
 def _mean_answer(survey: str) -> Callable[[Question], Value]:
     def mean(asked: Question) -> Value:
         shares = [
-            100 * (Fraction(answer.score, 1_000_000) - 1) / (Fraction(answer.scale_max, 1_000_000) - 1)
+            100 * Fraction(answer.score - answer.scale_min, answer.scale_max - answer.scale_min)
             for answer in asked.answers_to(survey)
         ]
         return sum(shares, Fraction(0)) / len(shares) if shares else "no_answers"

@@ -33,8 +33,8 @@ UNTOLD = {
     "a whole number, written 1.0": (r".*", r"Expected `int( \| null)?`, got `float`|valid integer"),
     "settings of the installation": (r"days", r"HEALTH_FORECAST_DAYS"),
     "the scale depends on the survey": (
-        r"(\[\d+\]\.)?data\.(score|scale_max)",
-        r"must be .* for (nps|csat|ces)|nps is asked on",
+        r"(\[\d+\]\.)?data\.(score|scale_min|scale_max)",
+        r"must be .* for (nps|csat|ces)|nps is asked on|must be above scale_min",
     ),
     "calendars: some days aren't, in some years": (r".*", r"Invalid (RFC3339|date)|day is out of range|year|input is"),
     "money, written as text": (r"(\[\d+\]\.data\.)?arr", r"decimal|must be 0 to"),

@@ -75,9 +75,9 @@ def ticket_histories(draw: st.DrawFn, stamp: st.SearchStrategy[Stamp], ticket_id
 def survey_events(stamp: st.SearchStrategy[Stamp]) -> st.SearchStrategy[Event]:
     """Answers of all kinds, whole and fractional, on the usual scale or another."""
 
-    def event(stamp: Stamp, answer: tuple[SurveyKind, int, int], respondent: int) -> Event:
-        survey, score, scale_max = answer
-        return SurveyEvent(ACCOUNT, stamp.at, stamp.broker_day, "", survey, respondent, score, scale_max)
+    def event(stamp: Stamp, answer: tuple[SurveyKind, int, int, int], respondent: int) -> Event:
+        survey, *on_scale = answer
+        return SurveyEvent(ACCOUNT, stamp.at, stamp.broker_day, "", survey, respondent, *on_scale)
 
     return st.builds(event, stamp, st.sampled_from(_ANSWERS), st.sampled_from(HASHES))
 
@@ -117,13 +117,17 @@ _SURVEYS: list[tuple[SurveyKind, int, int]] = [
     ("nps", 0, 10),
     ("csat", 1, 5),
     ("csat", 1, 10),
+    ("csat", 0, 1),
+    ("csat", 0, 10),
+    ("ces", -3, 3),
     ("ces", 1, 7),
     ("ces", 1, 5),
 ]
-_ANSWERS: list[tuple[SurveyKind, int, int]] = [
-    (survey, halves * 500_000, scale * 1_000_000)
+_ANSWERS: list[tuple[SurveyKind, int, int, int]] = [
+    (survey, halves * 500_000, scale * 1_000_000, lowest * 1_000_000)
     for survey, lowest, scale in _SURVEYS
     for halves in range(2 * lowest, 2 * scale + 1)
+    if survey != "nps" or halves % 2 == 0
 ]
 
 

@@ -67,7 +67,9 @@ def ticket(
     )
 
 
-def answered(survey: SurveyKind, score: float, ago: int, who: str = "ann", scale_max: int = 10) -> SurveyEvent:
+def answered(
+    survey: SurveyKind, score: float, ago: int, who: str = "ann", scale_max: int = 10, scale_min: int = 1
+) -> SurveyEvent:
     """Somebody answered a survey."""
     return SurveyEvent(
         ACCOUNT,
@@ -78,6 +80,7 @@ def answered(survey: SurveyKind, score: float, ago: int, who: str = "ann", scale
         _hash(who),
         round(score * MILLION),
         scale_max * MILLION,
+        scale_min * MILLION,
     )
 
 

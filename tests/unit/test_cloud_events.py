@@ -64,7 +64,11 @@ def test_survey_scores_are_millionths_on_the_surveys_own_scale() -> None:
     assert isinstance(found, SurveyEvent)
     assert (found.score, found.scale_max) == (4_500_000, 5_000_000)
     ces = decoded("survey", data={"survey": "ces", "response_id": "r", "score": 9, "scale_max": 10})
-    assert (ces.score, ces.scale_max) == (9_000_000, 10_000_000)
+    assert (ces.score, ces.scale_min, ces.scale_max) == (9_000_000, 1_000_000, 10_000_000)
+    thumb = decoded("survey", data={"survey": "csat", "response_id": "r", "score": 0, "scale_min": 0, "scale_max": 1})
+    assert (thumb.score, thumb.scale_min, thumb.scale_max) == (0, 0, 1_000_000)
+    nps = decoded("survey", data={"survey": "nps", "response_id": "r", "score": 9.0, "scale_min": 0})
+    assert (nps.score, nps.scale_min, nps.scale_max) == (9_000_000, 0, 10_000_000)
 
 
 def test_a_respondent_is_known_by_name_or_else_by_the_response() -> None:
@@ -143,6 +147,13 @@ REFUSED = [
     ("survey", {"data": {"survey": "csat", "response_id": "r", "score": float("nan")}}, "score"),
     ("survey", {"data": {"survey": "nps", "response_id": "r", "score": 5, "scale_max": 5}}, "data.scale_max"),
     ("survey", {"data": {"survey": "ces", "response_id": "r", "score": 1, "scale_max": 1}}, "data.scale_max"),
+    ("survey", {"data": {"survey": "ces", "response_id": "r", "score": 1, "scale_max": 1.0000001}}, "data.scale_max"),
+    ("survey", {"data": {"survey": "csat", "response_id": "r", "score": 5, "scale_min": 5}}, "data.scale_min"),
+    ("survey", {"data": {"survey": "csat", "response_id": "r", "score": -1, "scale_min": 0}}, "data.score"),
+    ("survey", {"data": {"survey": "csat", "response_id": "r", "score": 1, "scale_min": -1001}}, "data.scale_min"),
+    ("survey", {"data": {"survey": "nps", "response_id": "r", "score": 5, "scale_min": 1}}, "data.scale_min"),
+    ("survey", {"data": {"survey": "nps", "response_id": "r", "score": 8.5}}, "data.score"),
+    ("survey", {"data": {"survey": "nps", "response_id": "r", "score": -1}}, "data.score"),
     ("account", {"data": {"seats": -1}}, "data.seats"),
     ("account", {"data": {"arr": -0.01}}, "data.arr"),
     ("account", {"data": {"arr": "NaN"}}, "data.arr"),

@@ -38,7 +38,7 @@ def test_kinds_follow_from_the_contract() -> None:
     }
     assert fields_of("account")["arr"].kind == "money"
     assert fields_of("account")["renews_on"].kind == "day"
-    assert fields_of("survey")["scale_max"].kind == "number"
+    assert fields_of("survey")["scale_max"].kind == fields_of("survey")["scale_min"].kind == "number"
 
 
 def test_a_mapping_is_read_from_the_options() -> None:
