@@ -76,8 +76,8 @@ def survey_events(stamp: st.SearchStrategy[Stamp]) -> st.SearchStrategy[Event]:
     """Answers of all kinds, whole and fractional, on the usual scale or another."""
 
     def event(stamp: Stamp, answer: tuple[SurveyKind, int, int, int], respondent: int) -> Event:
-        survey, *on_scale = answer
-        return SurveyEvent(ACCOUNT, stamp.at, stamp.broker_day, "", survey, respondent, *on_scale)
+        survey, score, scale_max, scale_min = answer
+        return SurveyEvent(ACCOUNT, stamp.at, stamp.broker_day, "", survey, respondent, score, scale_max, scale_min)
 
     return st.builds(event, stamp, st.sampled_from(_ANSWERS), st.sampled_from(HASHES))
 
