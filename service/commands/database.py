@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
+import structlog
 import typer
 from sqlalchemy.exc import DBAPIError
 
@@ -13,6 +14,8 @@ from service.settings import Settings, load_settings
 from service.storage import migrate as schema
 from service.storage.explaining import explain
 from service.storage.migrate import BASE, Step
+
+log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
@@ -42,14 +45,20 @@ def migrate(
     elif to:
         _go_to(settings, to, yes)
     else:
-        prepare_database(settings)
-        typer.echo("The database is up to date.")
+        later = prepare_database(settings)
+        typer.echo(f"{_later_version(later)}. Nothing was changed." if later else "The database is up to date.")
 
 
-def prepare_database(settings: Settings) -> None:
-    """Migrate and publish the default scorecard; does nothing where both are done. Raises `HealthError`."""
-    _with_database(settings, schema.upgrade)
+def prepare_database(settings: Settings) -> str | None:
+    """Migrate and publish the default scorecard; does nothing where both are done. Raises `HealthError`.
+
+    The schema of a later version stays as it is, with a line in the log; its revision is returned, else None.
+    """
+    later = _with_database(settings, schema.upgrade)
+    if later:
+        log.warning("schema_of_a_later_version", revision=later, newest_known=schema.steps()[-1].revision)
     in_transaction(settings, lambda connection: publish_default(connection, settings.retention_days))
+    return later
 
 
 def _show(settings: Settings) -> None:
@@ -58,6 +67,12 @@ def _show(settings: Settings) -> None:
         typer.echo(f"{'>' if step.revision == now else ' '} {step.revision}  {step.purpose}")
     if now == BASE:
         typer.echo("The database has no tables yet. Run: account-health migrate")
+    elif not schema.is_known(now):
+        typer.echo(f"{_later_version(now)}.")
+
+
+def _later_version(revision: str) -> str:
+    return f"The database has revision {revision}, of a later version; this version works on it"
 
 
 def _go_to(settings: Settings, to: str, yes: bool) -> None:
@@ -65,7 +80,7 @@ def _go_to(settings: Settings, to: str, yes: bool) -> None:
     now = _with_database(settings, schema.current)
     if to not in revisions:
         raise HealthError(f"There is no revision {to}", f"Take one of {', '.join(revisions)}")
-    if now not in revisions:
+    if not schema.is_known(now):
         raise HealthError(
             f"The database has revision {now}, which is of a later version than this one", "Go back with that version"
         )

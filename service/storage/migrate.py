@@ -56,19 +56,32 @@ def _step(script: Script) -> Step:
     return Step(script.revision, " ".join(purpose.split()), " ".join(loss.split()))
 
 
-def upgrade(database_url: str, revision: str = "head") -> None:
-    """Migrate to `revision`. Safe to run from several processes at once; does nothing when already there."""
-    _on(database_url, lambda connection: _locked(connection, command.upgrade, revision))
+def upgrade(database_url: str, revision: str = "head") -> str | None:
+    """Migrate to `revision`. Safe to run from several processes at once; does nothing when already there.
+
+    A schema of a later version stays as it is, as an earlier version works on it: its revision is returned, else None.
+    """
+    return _on(database_url, lambda connection: _upgrade(connection, revision))
 
 
 def downgrade(database_url: str, revision: str) -> None:
     """Take all revisions after `revision` back, and with them what they hold."""
-    _on(database_url, lambda connection: _locked(connection, command.downgrade, revision))
+
+    def go(connection: Connection) -> None:
+        _lock(connection)
+        command.downgrade(alembic_config(connection), revision)
+
+    _on(database_url, go)
 
 
 def current(database_url: str) -> str:
     """The revision that the database has; `base` where it has no tables."""
-    return _on(database_url, lambda connection: MigrationContext.configure(connection).get_current_revision() or BASE)
+    return _on(database_url, _revision)
+
+
+def is_known(revision: str) -> bool:
+    """Whether this version of the service has the revision; a later version may have gone further."""
+    return revision == BASE or revision in {step.revision for step in steps()}
 
 
 def running(database_url: str) -> list[str]:
@@ -76,9 +89,21 @@ def running(database_url: str) -> list[str]:
     return _on(database_url, lambda connection: list(connection.execute(_RUNNING).scalars()))
 
 
-def _locked(connection: Connection, migrate: Callable[[Config, str], None], revision: str) -> None:
+def _upgrade(connection: Connection, revision: str) -> str | None:
+    _lock(connection)
+    found = _revision(connection)
+    if not is_known(found):
+        return found
+    command.upgrade(alembic_config(connection), revision)
+    return None
+
+
+def _lock(connection: Connection) -> None:
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
-    migrate(alembic_config(connection), revision)
+
+
+def _revision(connection: Connection) -> str:
+    return MigrationContext.configure(connection).get_current_revision() or BASE
 
 
 def _on(database_url: str, work: Callable[[Connection], Found]) -> Found:

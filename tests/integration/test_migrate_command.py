@@ -73,6 +73,25 @@ def test_nothing_is_taken_back_under_a_running_process(say: Say, database_url: s
     assert schema.current(database_url) == schema.steps()[-1].revision
 
 
+def test_the_schema_of_a_later_version_stays_as_it_is(say: Say, database_url: str) -> None:
+    """Going back to an earlier version leaves it on a schema that it doesn't know, and has to work on."""
+
+    async def migrated_by_a_later_version() -> None:
+        connection = await asyncpg.connect(database_url)
+        await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        await connection.close()
+
+    asyncio.run(migrated_by_a_later_version())
+    result = say()
+    assert (result.exit_code, result.exception) == (0, None)
+    assert "revision 9999, of a later version; this version works on it. Nothing was changed." in result.output
+    assert "schema_of_a_later_version" in result.output
+    assert "revision 9999, of a later version" in say("--show").stdout
+    assert schema.current(database_url) == "9999"
+    with pytest.raises(HealthError, match="revision 9999, which is of a later version"):
+        say("--to", "0007", "--yes")
+
+
 def test_a_revision_that_is_not_known_is_told_with_those_that_are(say: Say) -> None:
     with pytest.raises(HealthError, match=r"There is no revision 7\. Take one of base, 0001, "):
         say("--to", "7")
