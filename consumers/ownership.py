@@ -21,6 +21,7 @@ from consumers import refusals
 from consumers.batch import Owned
 from consumers.fingerprints import fingerprint
 from consumers.kafka_waiting import until_answered
+from consumers.placement import PlacementWatch
 from consumers.seen import Run, Seen
 from consumers.taken import Waiting
 from service import metrics
@@ -28,7 +29,7 @@ from service.kafka_contact import Contact
 from service.probes import POSTGRES_AWAY, Pulse
 from service.settings import Settings, Signal
 from service.storage import dead_letters, progress, refused_stamps, seen_events
-from service.storage.progress import OPERATOR, Claim, Owner, Partition
+from service.storage.progress import OPERATOR, Claim, Growth, Owner, Partition
 from service.storage.transient import persistently
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ class _Claimed(NamedTuple):
     seen: dict[Partition, Seen]
     refused: dict[Partition, list[int]]
     decided: dict[Partition, set[tuple[int, int]]]
+    grown: dict[str, Growth]
 
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
@@ -59,8 +61,9 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         waiting: Waiting,
         pulse: Pulse,
         contact: Contact,
+        placement: PlacementWatch,
     ) -> None:
-        """`waiting` loses what was polled of partitions that cease to be ours."""
+        """`waiting` loses what was polled of partitions that cease to be ours. `placement` hears of those added."""
         self.owned: dict[Partition, Owned] = {}
         self.halted: dict[Partition, str] = {}
         self.halted_at: dict[Partition, int] = {}
@@ -73,6 +76,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._waiting = waiting
         self._pulse = pulse
         self._contact = contact
+        self._placement = placement
         self._signals: dict[str, Signal] = {topic: signal for signal, topic in settings.topics.items()}
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._assigned: set[Partition] = set()
@@ -140,18 +144,20 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
 
     async def _claim(self, partitions: Sequence[Partition]) -> None:
         bounds = await self._log_bounds(partitions)
+        counts = {topic: len(self._consumer.partitions_for_topic(topic) or ()) for topic, _ in partitions}
 
         async def claim() -> _Claimed:
             async with self._engine.begin() as connection:
                 starts = {partition: start for partition, (start, _) in bounds.items()}
                 claims = await progress.claim(connection, starts, self._name)
+                grown = await progress.count_partitions(connection, partitions, counts)
                 seen = await _load_seen(connection, partitions)
                 ends = {partition: claimed.next_offset for partition, claimed in claims.items()}
                 refused = await dead_letters.recent(connection, ends, refusals.WINDOW)
                 await refused_stamps.forget(connection, starts)
-                return _Claimed(claims, seen, refused, await refused_stamps.load(connection, ends))
+                return _Claimed(claims, seen, refused, await refused_stamps.load(connection, ends), grown)
 
-        claims, seen, refused, decided = await persistently(claim, "claiming partitions", self._postgres_away)
+        claims, seen, refused, decided, grown = await persistently(claim, "claiming partitions", self._postgres_away)
         halted = {partition: why for partition, why in self.halted.items() if partition not in claims}
         for partition, claimed in claims.items():
             start, end = bounds[partition]
@@ -165,6 +171,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
                 self.halted_at[partition] = claimed.next_offset
                 halted[partition] = f"next offset {claimed.next_offset} is outside of the log, {start} to {end}"
         self._set_halted(halted)
+        self._placement.note_growth(grown)
         log.info("partitions_claimed", partitions=len(self.owned), halted=len(halted))
 
     def _begin(self, partition: Partition, mine: Owned, log_start: int) -> None:

@@ -17,6 +17,7 @@ from consumers import stamps, traces
 from consumers.decode import as_decided, decode
 from consumers.idling import rest
 from consumers.ownership import Ownership
+from consumers.placement import PlacementWatch
 from consumers.taken import Waiting
 from service import metrics, tracing
 from service.kafka_contact import Contact
@@ -40,14 +41,21 @@ class Poller:
     """Polls for ever, as long as there is room for what comes."""
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, ownership: Ownership, waiting: Waiting, settings: Settings, pulse: Pulse
+        self,
+        consumer: AIOKafkaConsumer,
+        ownership: Ownership,
+        waiting: Waiting,
+        settings: Settings,
+        pulse: Pulse,
+        placement: PlacementWatch,
     ) -> None:
-        """What is polled goes to `waiting`."""
+        """What is polled goes to `waiting`; `placement` looks at where it lies."""
         self._consumer = consumer
         self._ownership = ownership
         self._waiting = waiting
         self._settings = settings
         self._pulse = pulse
+        self._placement = placement
         self._contact = Contact(settings)
         self._decoding_seconds = 0.0
         self._refused_at = 0.0
@@ -57,7 +65,7 @@ class Poller:
         idle_seconds = self._settings.kafka_idle_seconds
         milliseconds = SHORT_POLL_MILLISECONDS if idle_seconds else POLL_MILLISECONDS
         while True:
-            self._pulse.beat(self._contact.trouble)
+            self._pulse.beat(self._contact.trouble, remark=self._placement.remark())
             if await self._waiting.room(ROOM_SECONDS) and not await self._poll(milliseconds) and idle_seconds:
                 await rest(self._consumer, self._ownership.owned, idle_seconds)
 
@@ -85,6 +93,9 @@ class Poller:
         if polled:
             metrics.BATCH_PHASE_SECONDS.labels("decode").observe(self._decoding_seconds)
         return sum(map(len, polled.values()))
+
+    def _partitions_of(self, topic: str) -> int:
+        return len(self._consumer.partitions_for_topic(topic) or ())
 
     async def _heed_refusal(self, error: KafkaError) -> None:
         """Have the log and probes say that rights are missing. Raises `HealthError` where only a new start helps."""
@@ -127,6 +138,7 @@ class Poller:
             decoded = [decode(mine.signal, record, most, latest) for record in records]
             if mine.decided:
                 decoded = [as_decided(*each, mine.decided) for each in zip(records, decoded, strict=True)]
+            self._placement.look(partition, self._partitions_of(partition[0]), [record.key for record in records])
             self._decoding_seconds += time.perf_counter() - started
             self._waiting.add(partition, records, decoded)
             if tracing.is_on() and (found := traces.contexts(records)):

@@ -16,6 +16,7 @@ from consumers.lag import LagWatch
 from consumers.memory import collect, collecting_by_hand
 from consumers.mirror import Mirror
 from consumers.ownership import Ownership
+from consumers.placement import PlacementWatch
 from consumers.polling import Poller
 from consumers.taken import Waiting
 from service.errors import HealthError
@@ -52,14 +53,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _connect(consumer, settings, (folding, polling), contact, stop)
             await _require_topics(consumer, settings, folding, contact)
             waiting = Waiting(settings.batch_max_records)
-            ownership = Ownership(consumer, engine, settings, waiting, folding, contact)
+            placement = PlacementWatch(time.time)
+            ownership = Ownership(consumer, engine, settings, waiting, folding, contact, placement)
             mirror, lag = Mirror(consumer, contact), LagWatch(consumer, ownership)
             folder = Folder(engine, ownership, settings, folding, mirror.add)
             consumer.subscribe(list(settings.topics.values()), listener=ownership)
             with collecting_by_hand():
                 await until_first(
                     _Worker(ownership, folder, waiting, contact, folding).run(stop),
-                    Poller(consumer, ownership, waiting, settings, polling).run(),
+                    Poller(consumer, ownership, waiting, settings, polling, placement).run(),
                     mirror.run(),
                     lag.run(),
                     kafka_background.watch(consumer),

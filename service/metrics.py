@@ -63,6 +63,19 @@ BATCH_PHASE_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 HALTED_PARTITIONS = Gauge("health_halted_partitions", "Partitions of this process that wait for an operator")
+PLACEMENT_CHECKED = Counter(
+    "health_placement_checked_records", "Records, a sample, whose partition was compared with their key's", ["topic"]
+)
+MISPLACED = Counter(
+    "health_misplaced_records",
+    "Records, of that sample, that have no_key or lie in an other_partition than their key's; copies may count twice",
+    ["topic", "reason"],
+)
+PARTITIONS_ADDED = Gauge(
+    "health_partitions_added_timestamp_seconds",
+    "When a consumer found that a topic had got more partitions; copies of earlier events may count twice",
+    ["topic"],
+)
 RELAYED = Counter("health_relayed_dead_letters", "Dead letters published to their topic's dead-letter topic", ["topic"])
 
 # --- Scores and time: by sweepers, and alerts by whoever judges ---------------------------------------------------

@@ -1,8 +1,9 @@
 """What machines ask of a process without an API: is it alive, is it ready, what does it measure."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 import msgspec
 import structlog
@@ -42,11 +43,16 @@ class Pulse:
         self._clock = clock
         self._beaten_at = clock()
         self._waiting_for = BEGINNING
+        self.remark = ""
 
-    def beat(self, waiting_for: str = "") -> None:
-        """Say that the loop goes round; and what it waits for, if it can't do its work until that is there."""
+    def beat(self, waiting_for: str = "", *, remark: str = "") -> None:
+        """Say that the loop goes round; and what it waits for, if it can't do its work until that is there.
+
+        A `remark` is for people who look: the loop does its work all the same.
+        """
         self._beaten_at = self._clock()
         self._waiting_for = waiting_for
+        self.remark = remark
 
     def live(self) -> str | None:
         """Why the process should be started again; None if it shouldn't."""
@@ -99,7 +105,9 @@ async def _livez(request: web.Request) -> web.Response:
 
 
 async def _readyz(request: web.Request) -> web.Response:
-    return _answer("ready", {pulse.name: pulse.ready() for pulse in request.app[_PULSES]})
+    pulses = request.app[_PULSES]
+    remarks = {pulse.name: pulse.remark for pulse in pulses if pulse.remark}
+    return _answer("ready", {pulse.name: pulse.ready() for pulse in pulses}, remarks)
 
 
 async def _metrics(request: web.Request) -> web.Response:
@@ -107,9 +115,13 @@ async def _metrics(request: web.Request) -> web.Response:
     return web.Response(body=encode(REGISTRY), headers={"Content-Type": content_type})
 
 
-def _answer(status: str, checks: dict[str, str | None]) -> web.Response:
+_NO_REMARKS: Mapping[str, str] = MappingProxyType({})
+
+
+def _answer(status: str, checks: dict[str, str | None], remarks: Mapping[str, str] = _NO_REMARKS) -> web.Response:
     """200, or a problem as the API answers with one; both with what was found, loop by loop."""
-    found = {name: why or "ok" for name, why in checks.items()}
+    fine = {name: f"ok, but {remarks[name]}" if name in remarks else "ok" for name in checks}
+    found = {name: why or fine[name] for name, why in checks.items()}
     if faults := [f"{name}: {why}" for name, why in checks.items() if why]:
         problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": "; ".join(faults)}
         return _json(503, {**problem, "checks": found}, "application/problem+json")

@@ -16,6 +16,7 @@ from service.kafka_clients import connection
 from service.kafka_contact import why_refused
 from service.settings import Settings, load_settings
 from service.storage import progress
+from service.storage.progress import Partition
 from service.topics import partitions_of
 
 
@@ -42,50 +43,74 @@ def show() -> None:
         updated = f"{row.updated_at:%Y-%m-%d %H:%M:%S}"
         table.add_row(row.topic, str(row.partition), f"{row.next_offset:,}", behind, row.owner, updated)
     Console().print(table)
+    added = {row.topic: row.partitions_added_at for row in rows if row.partitions_added_at}
+    for topic, added_at in added.items():
+        typer.echo(
+            f"{topic} had got more partitions by {added_at:%Y-%m-%d %H:%M:%S}: events of before that are sent again"
+            " may count twice"
+        )
 
 
 def set_offset(
     topic: str,
-    partition: int,
+    partition: Annotated[str, typer.Argument(help="its number, or all of the topic's")],
     offset: Annotated[str, typer.Argument(help="earliest, latest or a number")],
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
-    """Set the next offset of a partition. Skipped records are never folded; repeated ones may count twice."""
+    """Set the next offset of a partition, or of all. Skipped records are never folded; repeated ones may count twice.
+
+    With `all`, an offset in numbers must lie in the log of each.
+    """
     settings = load_settings()
-    asyncio.run(_check_partition(settings, topic, partition))
-    first, end = asyncio.run(_log_bounds(settings, [(topic, partition)]))[topic, partition]
-    wanted = {"earliest": first, "latest": end}.get(offset)
-    if wanted is None:
-        if not offset.isdecimal() or not first <= int(offset) <= end:
-            raise HealthError(f"OFFSET {offset!r} can't be used", f"Give earliest, latest or {first} to {end}")
-        wanted = int(offset)
+    partitions = asyncio.run(_partitions(settings, topic, partition))
+    bounds = asyncio.run(_log_bounds(settings, partitions))
+    wanted = {each: _offset(offset, each, *bounds[each]) for each in partitions}
     if not yes:
-        typer.confirm(
-            f"Go on with {topic} partition {partition} at offset {wanted}? The log holds {first} to {end}", abort=True
-        )
+        for (_, number), chosen in wanted.items():
+            first, end = bounds[topic, number]
+            typer.echo(f"{topic} partition {number}: at offset {chosen}; the log holds {first} to {end}", err=True)
+        typer.confirm("Go on there?", abort=True, err=True)
 
     async def reset(connection: AsyncConnection) -> None:
-        await progress.reset(connection, {(topic, partition): wanted})
+        await progress.reset(connection, wanted)
 
     in_transaction(settings, reset)
     typer.echo("Done. Consumers that run take it up within seconds.")
 
 
-async def _check_partition(settings: Settings, topic: str, partition: int) -> None:
-    """Asking for its offsets would create a topic that is mistyped, and wait for a partition for ever."""
+def _offset(offset: str, partition: Partition, first: int, end: int) -> int:
+    """The offset that is meant, of a partition whose log holds `first` to `end`. Raises `HealthError`."""
+    if offset in ("earliest", "latest"):
+        return first if offset == "earliest" else end
+    if not offset.isdecimal() or not first <= int(offset) <= end:
+        raise HealthError(
+            f"OFFSET {offset!r} can't be used for partition {partition[1]}",
+            f"Give earliest, latest or {first} to {end}",
+        )
+    return int(offset)
+
+
+async def _partitions(settings: Settings, topic: str, partition: str) -> list[Partition]:
+    """The partitions that are meant. Raises `HealthError` where there are none such.
+
+    Asking for their offsets would create a topic that is mistyped, and wait for a partition for ever.
+    """
     names = settings.topics.values()
     if topic not in names:
         raise HealthError(f"There is no topic {topic}", f"Give {', '.join(names)}")
     count = await partitions_of(settings, topic)
     if not count:
         raise HealthError(f"Kafka has no topic {topic} yet", "Run: account-health topics create")
-    if not 0 <= partition < count:
-        raise HealthError(f"PARTITION {partition} can't be used", f"{topic} has partitions 0 to {count - 1}")
+    if partition == "all":
+        return [(topic, number) for number in range(count)]
+    if not partition.isdecimal() or int(partition) >= count:
+        raise HealthError(
+            f"PARTITION {partition} can't be used", f"{topic} has partitions 0 to {count - 1}; all sets them all"
+        )
+    return [(topic, int(partition))]
 
 
-async def _log_bounds(
-    settings: Settings, partitions: list[progress.Partition]
-) -> dict[progress.Partition, tuple[int, int]]:
+async def _log_bounds(settings: Settings, partitions: list[Partition]) -> dict[Partition, tuple[int, int]]:
     if not partitions:
         return {}  # aiokafka can't stop a consumer that was asked nothing
     wanted = [TopicPartition(*partition) for partition in partitions]

@@ -1,6 +1,7 @@
 """Progress: per topic-partition the next offset to fold and the epoch of its owner. The truth about what was folded."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -65,6 +66,48 @@ async def claim(connection: AsyncConnection, log_starts: Mapping[Partition, int]
         _CLAIM, {**_keys(log_starts), "log_starts": list(log_starts.values()), "owner": owner}
     )
     return {(row.topic, row.partition): Claim(row.next_offset, row.epoch, row.fingerprint) for row in rows}
+
+
+class Growth(NamedTuple):
+    """A topic that has got more partitions: how many it had at the last claim and has now, and when they were found."""
+
+    before: int
+    now: int
+    found_at: datetime
+
+    @property
+    def is_news(self) -> bool:
+        """Whether this claim found them, not an earlier one."""
+        return self.before < self.now
+
+
+_COUNT_PARTITIONS = text("""
+    WITH old AS (
+        SELECT topic, partition, topic_partitions FROM progress
+        JOIN unnest(CAST(:topics AS text[]), CAST(:partitions AS int[])) AS mine (topic, partition)
+          USING (topic, partition)
+    )
+    UPDATE progress p SET topic_partitions = new.count,
+        partitions_added_at = CASE WHEN old.topic_partitions < new.count THEN now() ELSE p.partitions_added_at END
+    FROM old JOIN unnest(CAST(:counted AS text[]), CAST(:counts AS int[])) AS new (topic, count) USING (topic)
+    WHERE p.topic = old.topic AND p.partition = old.partition
+    RETURNING p.topic, old.topic_partitions AS before, new.count AS has_now, p.partitions_added_at
+""")
+
+
+async def count_partitions(
+    connection: AsyncConnection, claimed: Collection[Partition], counts: Mapping[str, int]
+) -> dict[str, Growth]:
+    """Note how many partitions the topics of claimed ones have; returns the topics that have ever got more."""
+    rows = await connection.execute(
+        _COUNT_PARTITIONS,
+        {**_keys(claimed), "counted": list(counts), "counts": list(counts.values())},
+    )
+    found = [row for row in rows if row.partitions_added_at is not None]
+    return {
+        row.topic: Growth(row.before, row.has_now, row.partitions_added_at)
+        for row in sorted(found, key=lambda row: (row.partitions_added_at, -row.before))
+    }
 
 
 async def advance(connection: AsyncConnection, moves: Mapping[Partition, Move]) -> set[Partition]:
@@ -151,10 +194,13 @@ def _keys(partitions: Collection[Partition]) -> dict[str, Any]:
 
 
 async def show(connection: AsyncConnection) -> Sequence[Row[Any]]:
-    """Every row: topic, partition, next_offset, epoch, owner, halted, updated_at."""
+    """Every row: topic, partition, next_offset, epoch, owner, halted, updated_at, partitions_added_at."""
     return (
         await connection.execute(
-            text("SELECT topic, partition, next_offset, epoch, owner, halted, updated_at FROM progress ORDER BY 1, 2")
+            text("""
+                SELECT topic, partition, next_offset, epoch, owner, halted, updated_at, partitions_added_at
+                FROM progress ORDER BY 1, 2
+            """)
         )
     ).all()
 

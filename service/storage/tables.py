@@ -65,6 +65,12 @@ progress = Table(
     Column("fingerprint", BigInteger, comment="of the last folded record, to know it again; null if there is none"),
     Column("halted", Text, comment="why it is not folded until an operator decides; null while it is"),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    Column("topic_partitions", Integer, comment="how many its topic had when it was claimed last"),
+    Column(
+        "partitions_added_at",
+        Instant,
+        comment="when a consumer found that its topic had got more; null if it never has",
+    ),
 )
 
 seen_events = Table(

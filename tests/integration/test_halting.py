@@ -98,6 +98,20 @@ async def test_a_topic_made_anew_halts_until_an_operator_says_where_to_go_on(
         assert (await query(engine, "SELECT halted FROM progress WHERE halted IS NOT NULL")) == []
 
 
+async def test_all_partitions_of_a_topic_are_set_by_one_command(settings: Settings, engine: AsyncEngine) -> None:
+    topic, accounts = settings.topic_usage, [f"account-{number}" for number in range(12)]
+    await produce(settings.kafka_bootstrap_servers, [record(topic, usage(account)) for account in accounts])
+    await asyncio.to_thread(command, "progress", "set", topic, "all", "latest", "--yes", env=environment(settings))
+    rows = await query(engine, "SELECT partition, next_offset, owner FROM progress ORDER BY partition")
+    assert [row.partition for row in rows] == [0, 1, 2]
+    assert sum(row.next_offset for row in rows) == len(accounts)
+    async with consuming(settings):  # which takes them up there: none of the earlier events is folded
+        await produce(settings.kafka_bootstrap_servers, [record(topic, usage("acme", "fresh"))])
+        await folded_up_to(engine, len(accounts) + 1)
+    assert await counted(engine) == {"fresh": 1}
+    assert len(await query(engine, "SELECT 1 FROM usage_states")) == 1
+
+
 async def test_a_log_that_was_cut_beyond_what_was_folded_halts(
     narrow: Settings, engine: AsyncEngine, admin: AIOKafkaAdminClient
 ) -> None:
@@ -150,7 +164,7 @@ async def test_a_running_consumer_takes_up_where_an_operator_sets_it(narrow: Set
             ("{prefix}account-events", "0", "0"),
             "no topic {prefix}account-events yet. Run: account-health topics create",
         ),
-        (("{prefix}narrow", "0", "1"), "OFFSET '1' can't be used. Give earliest, latest or 0 to 0"),
+        (("{prefix}narrow", "0", "1"), "OFFSET '1' can't be used for partition 0. Give earliest, latest or 0 to 0"),
     ],
 )
 async def test_a_partition_that_there_is_not_is_refused_at_once(

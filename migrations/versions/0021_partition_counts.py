@@ -1,0 +1,31 @@
+"""Progress knows how many partitions its topic had: where some were added, copies of earlier events may count twice."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0021"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Two columns without a default: nothing is written anew."""
+    op.add_column(
+        "progress",
+        sa.Column("topic_partitions", sa.Integer(), comment="how many its topic had when it was claimed last"),
+    )
+    op.add_column(
+        "progress",
+        sa.Column(
+            "partitions_added_at",
+            sa.DateTime(timezone=True),
+            comment="when a consumer found that its topic had got more; null if it never has",
+        ),
+    )
+
+
+def downgrade() -> None:
+    """Partitions that were added are no longer noticed, and no longer remarked on."""
+    op.drop_column("progress", "partitions_added_at")
+    op.drop_column("progress", "topic_partitions")
