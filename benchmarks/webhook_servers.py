@@ -22,7 +22,7 @@ from service.embedded.ports import free_port, listens
 from service.ids import new_id
 from service.secrets import Vault, new_webhook_secret
 from service.settings import Settings
-from service.storage import alerts, deliveries, endpoints
+from service.storage import alerts, endpoints, routing
 from service.storage.alerts import AlertRow
 from service.storage.endpoints import NewEndpoint
 from service.storage.engine import create_engine
@@ -89,7 +89,7 @@ async def fill(settings: Settings, url: str, messages: int, count: int) -> None:
             rows = [_alert(number) for number in range(start, min(start + CHUNK, messages))]
             async with engine.begin() as connection:
                 await alerts.insert(connection, rows, now)
-                await deliveries.enqueue(connection, [row.id for row in rows], now)
+                await routing.enqueue(connection, [row.id for row in rows], now)
     finally:
         await engine.dispose()
 

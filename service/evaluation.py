@@ -20,10 +20,11 @@ from scoring.windows import to_micros
 from service.alert_counting import count_when_committed
 from service.alerting import crossing_alerts
 from service.changes import Changes, Crossed
+from service.delivery.targets import ROUTED
 from service.digests import band_moves, digests_of
 from service.seeding import seed_drops
 from service.stopwatch import Stopwatch
-from service.storage import accounts, alerts, deliveries, digests, history, scores, states
+from service.storage import accounts, alerts, digests, history, routing, scores, states
 from service.storage.alerts import AlertRow
 from service.storage.states import StoredAccount
 
@@ -193,7 +194,7 @@ async def _alert(
     if traces:
         told = [alert._replace(traceparent=traces.get(alert.account_id or "")) for alert in told]
     await alerts.insert(connection, told, now)
-    loud = [alert.id for alert in told if not alert.quiet]
     outcome.alerts = len(told)
     count_when_committed(connection, (alert.state for alert in told))
-    outcome.deliveries = await deliveries.enqueue(connection, loud, now) if loud else 0
+    written = [alert.id for alert in told]
+    outcome.deliveries = await routing.enqueue(connection, written, now, targets=ROUTED) if written else 0

@@ -8,9 +8,9 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.alert_counting import count_when_committed
-from service.delivery.targets import ACCOUNTS_ONLY
+from service.delivery.targets import ROUTED
 from service.ids import new_id
-from service.storage import alerts, deliveries
+from service.storage import alerts, routing
 from service.storage.alerts import AlertRow
 
 TYPE = "health.digest"
@@ -50,4 +50,4 @@ async def tell(
     )
     await alerts.insert(connection, [row], now)
     count_when_committed(connection, [row.state])
-    await deliveries.enqueue(connection, [row.id], now, accounts_only=ACCOUNTS_ONLY, but=but)
+    await routing.enqueue(connection, [row.id], now, targets=ROUTED, but=but)

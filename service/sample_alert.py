@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.ids import new_id
-from service.storage import alerts, deliveries
+from service.storage import alerts, routing
 from service.storage.alerts import AlertRow
 
 RULE = "test"
@@ -19,7 +19,7 @@ async def send(connection: AsyncConnection, endpoint_id: UUID, now: datetime, ba
     """Write it for this endpoint alone, whatever its filters say; the delivery's id."""
     row = _alert(f"{base_url}/v1/webhook-endpoints/{endpoint_id}")
     await alerts.insert(connection, [row], now)
-    return await deliveries.enqueue_for(connection, row.id, endpoint_id, now)
+    return await routing.enqueue_for(connection, row.id, endpoint_id, now)
 
 
 def _alert(url: str) -> AlertRow:

@@ -1,8 +1,8 @@
-"""The outbox: which alert goes to which endpoint, and who is sending it.
+"""The outbox: who is sending which delivery, and what came of it.
 
-A delivery is written in the transaction that writes its alert, is claimed for a time (a lease), sent with no
-transaction open, and its result recorded if the lease still holds. A sender that dies leaves a lease to lapse, and
-the delivery is claimed again: at least once. Times come from the callers' clocks.
+A delivery is written in the transaction that writes its alert (`service.storage.routing`), is claimed for a time (a
+lease), sent with no transaction open, and its result recorded if the lease still holds. A sender that dies leaves a
+lease to lapse, and the delivery is claimed again: at least once. Times come from the callers' clocks.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,29 +11,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import (
-    ColumnElement,
-    Text,
-    TextClause,
-    Uuid,
-    and_,
-    cast,
-    func,
-    insert,
-    literal,
-    null,
-    or_,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy import TextClause, insert, null, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.coalescing import COALESCING, times
-from service.storage.tables import Instant, accounts, alerts, deliveries, delivery_attempts
-from service.storage.tables import webhook_endpoints as endpoints
+from service.storage.tables import deliveries, delivery_attempts
 
 State = Literal["pending", "succeeded", "failed", "superseded"]
 
@@ -77,71 +59,11 @@ class Attempt:
     response: str | None = field(repr=False)
 
 
-async def enqueue(
-    conn: AsyncConnection,
-    alert_ids: Sequence[UUID],
-    now: datetime,
-    *,
-    accounts_only: Collection[str] = (),
-    but: UUID | None = None,
-) -> int:
-    """Write one delivery for each of the alerts and each enabled endpoint whose filters it passes; how many are new.
-
-    Quiet alerts go to nobody, those about no single account to no endpoint whose target is in `accounts_only`, and none
-    to the endpoint `but`. Call it in the alerts' own transaction. Repeating it adds nothing.
-    """
-    source = (
-        select(func.gen_random_uuid(), alerts.c.id, endpoints.c.id, literal(now, Instant), literal(now, Instant))
-        .select_from(
-            alerts.outerjoin(accounts, accounts.c.account_id == alerts.c.account_id).join(
-                endpoints, _passes(accounts_only)
-            )
-        )
-        .where(alerts.c.id == func.any(literal(list(alert_ids), ARRAY(Uuid))))
-        # An endpoint that is being deleted is waited for and left out; else the foreign key would fail the caller.
-        .with_for_update(read=True, key_share=True, of=endpoints)
-    )
-    if but is not None:
-        source = source.where(endpoints.c.id != but)
-    columns = ["id", "alert_id", "endpoint_id", "due_at", "created_at"]
-    statement = postgres_insert(deliveries).from_select(columns, source).on_conflict_do_nothing()
-    return (await conn.execute(statement)).rowcount
-
-
-async def enqueue_for(conn: AsyncConnection, alert_id: UUID, endpoint_id: UUID, now: datetime) -> UUID:
-    """Write the delivery of an alert to one endpoint, whatever its filters say; the delivery's id."""
-    delivery_id = uuid4()
-    row = {"id": delivery_id, "alert_id": alert_id, "endpoint_id": endpoint_id, "due_at": now, "created_at": now}
-    await conn.execute(insert(deliveries).values(row))
-    return delivery_id
-
-
-def _passes(accounts_only: Collection[str]) -> ColumnElement[bool]:
-    rule_id = cast(alerts.c.rule_id, Text)
-    rule_matches = or_(rule_id == func.any(endpoints.c.rules), alerts.c.rule == func.any(endpoints.c.rules))
-    takes_accounts_only = endpoints.c.target == func.any(literal(list(accounts_only), ARRAY(Text)))
-    return and_(
-        endpoints.c.enabled,
-        ~alerts.c.quiet,
-        or_(alerts.c.account_id.is_not(None), ~takes_accounts_only),
-        _one_of(alerts.c.type, endpoints.c.event_types),
-        or_(endpoints.c.rules.is_(None), rule_matches),
-        _one_of(alerts.c.data.op("->>")("band"), endpoints.c.bands),
-        _one_of(accounts.c.segment, endpoints.c.segments),
-        _one_of(accounts.c.stage, endpoints.c.stages),
-        _one_of(accounts.c.owner, endpoints.c.owners),
-    )
-
-
-def _one_of(value: ColumnElement[str], wanted: ColumnElement[Sequence[str]]) -> ColumnElement[bool]:
-    return or_(wanted.is_(None), value == func.any(wanted))
-
-
 _SENDABLE = """
 SELECT claimed.id, claimed.lease, claimed.leased_until, claimed.attempts + 1 AS attempt, claimed.endpoint_id,
        claimed.tries + 1 AS tries, endpoint.failing_since, endpoint.warned_at,
        endpoint.url, endpoint.target, endpoint.secret, endpoint.headers, endpoint.options,
-       claimed.alert_id, alert.type, alert.created_at, CAST(alert.data AS text) AS data,
+       claimed.alert_id, alert.type, alert.created_at, CAST(coalesce(claimed.data, alert.data) AS text) AS data,
        alert.traceparent
 FROM claimed
 JOIN webhook_endpoints AS endpoint ON endpoint.id = claimed.endpoint_id

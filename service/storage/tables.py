@@ -273,12 +273,12 @@ digests = Table(
     "digests",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("cause", Text, nullable=False, comment="scorecard, backfill or dwell"),
+    Column("cause", Text, nullable=False, comment="scorecard, backfill, dwell or rule"),
     Column("subject", Text, nullable=False, comment="what was published; empty for a backfill"),
     Column("opened_at", Instant, nullable=False),
     Column("touched_at", Instant, nullable=False, comment="when an alert was last added to it"),
     Column("closed_at", Instant, comment="when it was told"),
-    CheckConstraint("cause IN ('scorecard', 'backfill', 'dwell')", name="cause"),
+    CheckConstraint("cause IN ('scorecard', 'backfill', 'dwell', 'rule')", name="cause"),
     Index(
         "digests_open_idx",
         "cause",
@@ -296,6 +296,9 @@ digest_moves = Table(
     Column("band_before", Text, nullable=False),
     Column("band_after", Text, nullable=False),
     Column("accounts", BigInteger, nullable=False),
+    Column("segment", Text, comment="of the accounts"),
+    Column("stage", Text, comment="of the accounts"),
+    Column("owner", Text, comment="of the accounts"),
 )
 """How many accounts went from band to band, to be summed: rows are only added, so that writers don't meet."""
 
@@ -311,6 +314,7 @@ reevaluations = Table(
     Column("cursor", Text, nullable=False, server_default="", comment="the last account that was judged anew"),
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
+    Column("rules", ARRAY(Uuid), nullable=False, server_default="{}", comment="that have changed, by id"),
     CheckConstraint("cause IN ('scorecard', 'rule')", name="cause"),
     Index("reevaluations_open_idx", "started_at", postgresql_where=text("finished_at IS NULL")),
 )
@@ -343,6 +347,8 @@ alerts = Table(
         comment="the one that wrote it; pollers go by it, as it tells what may still be written",
     ),
     Column("traceparent", Text, comment="W3C context of the event that it came of, if that was traced"),
+    Column("ends_for", ARRAY(Uuid), comment="endpoints that are told when what begins here is over"),
+    Column("digest_for", ARRAY(Uuid), comment="endpoints that hear of it in its digest"),
     CheckConstraint("state IN ('firing', 'resolved', 'digest')", name="state"),
     UniqueConstraint("account_id", "sequence"),
     Index(None, "digest_id", postgresql_where=text("digest_id IS NOT NULL")),
@@ -397,6 +403,7 @@ deliveries = Table(
     Column("leased_until", Instant),
     _created_at(),
     Column("finished_at", Instant),
+    Column("data", JSON, comment="what is sent in place of the alert's data: the endpoint's part of a digest"),
     CheckConstraint("state IN ('pending', 'succeeded', 'failed', 'superseded')", name="state"),
     UniqueConstraint("alert_id", "endpoint_id"),
     Index("deliveries_due_idx", "endpoint_id", "due_at", postgresql_where=text("state = 'pending'")),

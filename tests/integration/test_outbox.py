@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.ids import new_id
-from service.storage import deliveries, delivery_log, endpoints
+from service.storage import deliveries, delivery_log, endpoints, routing
 from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery
 from service.storage.tables import deliveries as table
 from tests.support.webhooks import add_account, add_alert, add_endpoint, record, states
@@ -79,15 +79,15 @@ async def test_enqueueing_is_for_the_given_alerts_not_quiet_ones_and_repeating_a
     for n in range(3):
         await add_endpoint(engine, f"https://{n}.example/")
     async with engine.begin() as conn:
-        assert await deliveries.enqueue(conn, [], NOW) == 0
-        assert await deliveries.enqueue(conn, [early[0], quiet], NOW) == 3
-        assert await deliveries.enqueue(conn, [early[0], quiet], NOW) == 0
-        assert await deliveries.enqueue(conn, early, NOW) == 3
+        assert await routing.enqueue(conn, [], NOW) == 0
+        assert await routing.enqueue(conn, [early[0], quiet], NOW) == 3
+        assert await routing.enqueue(conn, [early[0], quiet], NOW) == 0
+        assert await routing.enqueue(conn, early, NOW) == 3
 
 
 async def test_more_alerts_than_a_statement_has_parameters(engine: AsyncEngine) -> None:
     async with engine.begin() as conn:
-        assert await deliveries.enqueue(conn, [new_id() for _ in range(40_000)], NOW) == 0
+        assert await routing.enqueue(conn, [new_id() for _ in range(40_000)], NOW) == 0
 
 
 async def test_an_endpoint_deleted_meanwhile_does_not_fail_the_transaction_of_the_alert(engine: AsyncEngine) -> None:
@@ -96,7 +96,7 @@ async def test_an_endpoint_deleted_meanwhile_does_not_fail_the_transaction_of_th
     await add_endpoint(engine, "https://stays.example/")
     async with engine.connect() as deleting, engine.begin() as conn:
         await endpoints.remove(deleting, gone)
-        enqueueing = asyncio.create_task(deliveries.enqueue(conn, [alert_id], NOW))
+        enqueueing = asyncio.create_task(routing.enqueue(conn, [alert_id], NOW))
         await asyncio.sleep(0.2)
         await deleting.commit()
         assert await enqueueing == 1

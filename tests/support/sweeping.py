@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep import reevaluate_once, sweep_once, tell_once
 from scoring.documents import ScorecardDocument
-from scoring.events import Event, UsageEvent
+from scoring.events import AttributesEvent, Event, UsageEvent
 from scoring.windows import day_of, to_micros
 from service.evaluation import advance_accounts
 from service.ids import new_id
@@ -27,6 +27,12 @@ def used(account_id: str, at: datetime, feature: str = "login") -> Event:
     """One use of a feature, told as it happened."""
     micros = to_micros(at)
     return UsageEvent(account_id, micros, day_of(micros), day_of(micros), feature, 1, 1)
+
+
+def described(account_id: str, at: datetime, **values: str | int | None) -> Event:
+    """Attributes of an account that were set, told as it happened."""
+    micros = to_micros(at)
+    return AttributesEvent(account_id, micros, day_of(micros), f"described-{micros}", dict(values))
 
 
 def by_active_days(most: int, name: str = "default", **more: Any) -> ScorecardDocument:
@@ -82,6 +88,15 @@ class Clock:
             rule = {"id": new_id(), "name": name, "kind": kind, "enabled": True, "document": document}
             created: UUID = (await rules.create(connection, rule))["id"]
             return created
+
+    async def change_rule(self, rule_id: UUID, now: datetime, **changes: Any) -> UUID:
+        """Change the columns of a rule that are given; gives the re-evaluation that this begins."""
+        async with self.engine.begin() as connection:
+            stored = await rules.get(connection, rule_id)
+            assert stored
+            kept = {name: stored[name] for name in ("name", "kind", "enabled", "document")}
+            assert await rules.replace(connection, rule_id, {**kept, **changes})
+            return await begin_for_rule(connection, kept["name"], now)
 
     async def remove_rule(self, rule_id: UUID, now: datetime) -> UUID:
         """Delete a rule; gives the re-evaluation that this begins."""

@@ -16,12 +16,12 @@ from standardwebhooks.webhooks import Webhook
 
 from service.delivery.attempt import AttemptOutcome
 from service.delivery.retry import RetryPolicy
-from service.delivery.targets import ACCOUNTS_ONLY
+from service.delivery.targets import ROUTED
 from service.delivery.worker import run
 from service.ids import new_id
 from service.secrets import Vault, new_webhook_secret
 from service.settings import Settings
-from service.storage import deliveries, endpoints
+from service.storage import deliveries, endpoints, routing
 from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery, State
 from service.storage.endpoints import NewEndpoint
 from service.storage.tables import accounts, alerts
@@ -130,7 +130,7 @@ async def add_alert(engine: AsyncEngine, account_id: str | None, sequence: int |
     }
     async with engine.begin() as conn:
         await conn.execute(insert(alerts).values(id=alert_id, account_id=account_id, sequence=sequence, **row))
-        await deliveries.enqueue(conn, [alert_id], datetime.now(UTC), accounts_only=ACCOUNTS_ONLY)
+        await routing.enqueue(conn, [alert_id], datetime.now(UTC), targets=ROUTED)
     return alert_id
 
 

@@ -31,6 +31,7 @@ class Target:
     `credentials`, made from the options, fetch the bearer token that requests carry, if the target wants one.
     `coalesced` messages are a state, not a story: of several of an account, only the newest has to arrive.
     `accounts_only` targets are not sent what is about no single account: digests and notices.
+    `for_people` targets are read by people: what ends for many accounts at once they hear of in the digest alone.
     `transport` is what carries the messages, and so what the URL of an endpoint has to look like.
     """
 
@@ -40,4 +41,5 @@ class Target:
     credentials: Callable[[Any], Credentials] | None = None
     coalesced: bool = False
     accounts_only: bool = False
+    for_people: bool = False
     transport: Literal["http", "kafka"] = "http"

@@ -1,0 +1,53 @@
+"""Who hears of an episode's end, which part of a digest is an endpoint's own, and which rules a digest is of."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0016"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+CAUSES = "cause IN ('scorecard', 'backfill', 'dwell', 'rule')"
+EARLIER_CAUSES = "cause IN ('scorecard', 'backfill', 'dwell')"
+
+
+def upgrade() -> None:
+    """No row is written anew. Of alerts so far, whoever has a delivery of the beginning is told of the end."""
+    _add("alerts", "ends_for", sa.ARRAY(sa.Uuid()), "endpoints that are told when what begins here is over")
+    _add("alerts", "digest_for", sa.ARRAY(sa.Uuid()), "endpoints that hear of it in its digest")
+    _add("deliveries", "data", sa.JSON(), "what is sent in place of the alert's data: the endpoint's part of a digest")
+    for name in ("segment", "stage", "owner"):
+        _add("digest_moves", name, sa.Text(), "of the accounts")
+    op.add_column(
+        "reevaluations",
+        sa.Column(
+            "rules", sa.ARRAY(sa.Uuid()), nullable=False, server_default="{}", comment="that have changed, by id"
+        ),
+    )
+    op.alter_column("digests", "cause", comment="scorecard, backfill, dwell or rule")
+    _allow(CAUSES)
+
+
+def _add(table: str, name: str, type_: sa.types.TypeEngine[Any], comment: str) -> None:
+    op.add_column(table, sa.Column(name, type_, comment=comment))
+
+
+def _allow(causes: str) -> None:
+    op.drop_constraint("digests_cause_check", "digests")
+    op.create_check_constraint(op.f("digests_cause_check"), "digests", causes)
+
+
+def downgrade() -> None:
+    """Ends go by filters again. Digests of rules count as those of scorecards; parts that wait are sent as wholes."""
+    op.execute("UPDATE digests SET cause = 'scorecard' WHERE cause = 'rule'")
+    _allow(EARLIER_CAUSES)
+    op.alter_column("digests", "cause", comment="scorecard, backfill or dwell")
+    op.drop_column("reevaluations", "rules")
+    for name in ("segment", "stage", "owner"):
+        op.drop_column("digest_moves", name)
+    op.drop_column("deliveries", "data")
+    op.drop_column("alerts", "digest_for")
+    op.drop_column("alerts", "ends_for")

@@ -1,0 +1,205 @@
+"""Who was told that a rule fires is told that it is over: however that ends, and whatever their filters say by then."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from scoring.standing import Override
+from scoring.windows import to_micros
+from service.evaluation import advance_accounts
+from service.settings import Settings
+from service.storage import endpoints
+from tests.support.service import query
+from tests.support.sweeping import START, Clock, by_active_days, described, used
+from tests.support.webhooks import add_endpoint
+
+pytestmark = pytest.mark.anyio
+
+LATER = START + timedelta(minutes=5)
+AT_RISK: dict[str, Any] = {"direction": "below", "level": 40.0}
+FILTERS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "band": {"bands": ["red"]},
+    "segment": {"segments": ["enterprise"]},
+    "stage": {"stages": ["onboarding"]},
+    "owner": {"owners": ["ann"]},
+    "rule": {"rules": ["At risk"]},
+    "all": {"bands": ["red"], "segments": ["enterprise"], "stages": ["onboarding"], "owners": ["ann"]},
+}
+
+
+@pytest.fixture
+async def clock(engine: AsyncEngine, database_settings: Settings) -> Clock:
+    clock = Clock(engine, database_settings)
+    await clock.publish(by_active_days(20), START)
+    await clock.reevaluate(START)
+    return clock
+
+
+class Episode:
+    """An account that a rule fires for, and endpoints that were told so."""
+
+    def __init__(self, clock: Clock, rule: UUID, told: dict[str, UUID]) -> None:
+        self.clock = clock
+        self.rule = rule
+        self.told = told
+
+    async def recover(self) -> None:
+        await self.clock.fold({"acme": [used("acme", START - timedelta(days=day)) for day in range(1, 16)]}, LATER)
+
+    async def describe(self, **values: str) -> None:
+        await self.clock.fold({"acme": [described("acme", LATER, **values)]}, LATER)
+
+    async def change(self, **changes: Any) -> None:
+        await self.clock.change_rule(self.rule, LATER, **changes)
+        await self.clock.reevaluate(LATER)
+
+    async def heard(self, state: str) -> set[str]:
+        rows = await query(
+            self.clock.engine,
+            "SELECT endpoint_id FROM deliveries JOIN alerts ON alerts.id = alert_id WHERE alerts.state = :state",
+            state=state,
+        )
+        names = {endpoint: name for name, endpoint in self.told.items()}
+        assert len(rows) == len({row.endpoint_id for row in rows})
+        return {names[row.endpoint_id] for row in rows if row.endpoint_id in names}
+
+
+async def begin(clock: Clock, **more: Any) -> Episode:
+    rule = await clock.add_rule("At risk", "score", **AT_RISK, **more)
+    told = {name: await add_endpoint(clock.engine, f"https://{name}.test/", **each) for name, each in FILTERS.items()}
+    told["rule id"] = await add_endpoint(clock.engine, "https://id.test/", rules=[str(rule)])
+    told["hubspot"] = await add_endpoint(clock.engine, "https://hubspot.test/", target="hubspot", bands=["red"])
+    told["slack"] = await add_endpoint(clock.engine, "https://slack.test/", target="slack", bands=["red"])
+    about = described("acme", START, segment="enterprise", stage="onboarding", owner="ann")
+    await clock.fold({"acme": [about, used("acme", START)]}, START)
+    episode = Episode(clock, rule, told)
+    assert await episode.heard("firing") == told.keys()
+    return episode
+
+
+async def recovery(episode: Episode) -> None:
+    await episode.recover()
+
+
+async def move(episode: Episode) -> None:
+    await episode.describe(segment="smb", stage="live", owner="bob")
+    await episode.recover()
+
+
+async def move_out_of_the_rule(episode: Episode) -> None:
+    await episode.change(document={**AT_RISK, "stages": ["onboarding"]})
+    assert await episode.heard("resolved") == set()
+    await episode.describe(segment="smb", stage="live", owner="bob")
+
+
+async def renamed(episode: Episode) -> None:
+    await episode.change(name="In danger")
+    assert await episode.heard("resolved") == set()
+    await episode.recover()
+
+
+async def override(episode: Episode) -> None:
+    by_hand = Override("a call", "Dana", to_micros(LATER), score=90)
+    async with episode.clock.engine.begin() as connection:
+        policy = await episode.clock.policies.in_force(connection)
+        nothing: dict[str, list[Any]] = {"acme": []}
+        await advance_accounts(
+            connection, nothing, policy, LATER, base_url="https://health.test", overrides={"acme": by_hand}
+        )
+
+
+async def endpoint_edited(episode: Episode) -> None:
+    edited = {"url": "https://new.test/", "bands": ["green"], "segments": ["x"], "stages": ["x"], "owners": ["x"]}
+    async with episode.clock.engine.begin() as connection:
+        for endpoint in episode.told.values():
+            changes = {**edited, "rules": ["x"], "event_types": ["health.threshold.crossed"]}
+            assert await endpoints.change(connection, endpoint, changes, LATER)  # type: ignore[arg-type] # a dict
+    await episode.recover()
+
+
+ENDINGS: list[Callable[[Episode], Awaitable[None]]] = [
+    recovery,
+    move,
+    move_out_of_the_rule,
+    renamed,
+    override,
+    endpoint_edited,
+]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_who_was_told_that_it_fires_is_told_that_it_is_over(
+    clock: Clock, ending: Callable[[Episode], Awaitable[None]]
+) -> None:
+    episode = await begin(clock)
+    await ending(episode)
+    assert await episode.heard("resolved") == episode.told.keys()
+    (end,) = await query(clock.engine, "SELECT rule_id, quiet FROM alerts WHERE state = 'resolved'")
+    assert end == (episode.rule, False)
+
+
+async def test_who_takes_no_ends_gets_none_until_it_does(clock: Clock, engine: AsyncEngine) -> None:
+    episode = await begin(clock)
+    crossed = {"event_types": ["health.threshold.crossed"], "bands": ["red"]}
+    beginnings, edited = [await add_endpoint(engine, f"https://{name}.test/", **crossed) for name in ("a", "b")]
+    await clock.fold({"zeta": [used("zeta", START)]}, START)
+    async with engine.begin() as connection:
+        types = ["health.threshold.crossed", "health.threshold.resolved"]
+        await endpoints.change(connection, edited, {"event_types": types}, LATER)
+    await clock.fold({"zeta": [used("zeta", START - timedelta(days=day)) for day in range(1, 16)]}, LATER)
+    episode.told = {"beginnings": beginnings, "edited": edited}
+    assert await episode.heard("resolved") == {"edited"}
+
+
+async def test_an_end_waits_for_an_endpoint_that_is_disabled_meanwhile(clock: Clock, engine: AsyncEngine) -> None:
+    """With it waits what had not gone out: enabled again, it would else be left with what fires for ever."""
+    episode = await begin(clock)
+    async with engine.begin() as connection:
+        await endpoints.change(connection, episode.told["band"], {"enabled": False}, LATER)
+    await episode.recover()
+    assert await episode.heard("resolved") == episode.told.keys()
+
+
+async def test_an_episode_from_before_the_upgrade_ends_for_whoever_has_its_beginning(
+    clock: Clock, engine: AsyncEngine
+) -> None:
+    episode = await begin(clock)
+    await query(engine, "UPDATE alerts SET ends_for = NULL RETURNING 1")
+    await move(episode)
+    assert await episode.heard("resolved") == episode.told.keys()
+
+
+async def test_what_begins_later_is_routed_by_filters(clock: Clock, engine: AsyncEngine) -> None:
+    await begin(clock)
+    await clock.fold({"beta": [described("beta", START, segment="smb"), used("beta", START)]}, LATER)
+    told = "SELECT url FROM webhook_endpoints WHERE id IN (SELECT endpoint_id FROM deliveries WHERE alert_id = :id)"
+    (alert,) = await query(engine, "SELECT id FROM alerts WHERE account_id = 'beta'")
+    urls = {row.url for row in await query(engine, told, id=alert.id)}
+    assert urls == {f"https://{name}.test/" for name in ("none", "band", "rule", "id", "hubspot", "slack")}
+
+
+async def test_a_crm_that_knows_an_account_hears_all_that_is_told_of_it(clock: Clock, engine: AsyncEngine) -> None:
+    """It keeps a state: what its filters leave out would leave the last bad score standing."""
+    hubspot, slack = [
+        await add_endpoint(engine, f"https://{target}.test/", target=target, bands=["red"], rules=["Red"])
+        for target in ("hubspot", "slack")
+    ]
+    await clock.add_rule("Red", "band", to=["red"])
+    await clock.add_rule("Green", "band", to=["green"], for_seconds=60)
+    await clock.fold({each: [used(each, START)] for each in ("acme",)}, START)
+    recovered = {each: [used(each, START - timedelta(days=day)) for day in range(1, 16)] for each in ("acme", "zeta")}
+    await clock.fold(recovered, LATER)
+    await clock.sweep(LATER + timedelta(minutes=2))
+    told = await query(
+        engine,
+        "SELECT endpoint_id, account_id, rule, alerts.state FROM deliveries JOIN alerts ON alerts.id = alert_id",
+    )
+    beginning_and_end = {("acme", "Red", "firing"), ("acme", "Red", "resolved")}
+    heard = {endpoint: {tuple(row)[1:] for row in told if row.endpoint_id == endpoint} for endpoint in (slack, hubspot)}
+    assert heard[slack] == beginning_and_end
+    assert heard[hubspot] == beginning_and_end | {("acme", "Green", "firing")}
