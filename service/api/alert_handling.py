@@ -5,13 +5,14 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from service import alert_handling
 from service.alert_handling import NotFiringError, NotOneRuleError
 from service.api.alerts import Alert
 from service.api.auth import READ, WRITE
 from service.api.bodies import StrictModel, body_of
+from service.api.days import BodyInstant
 from service.api.deps import Api
 from service.api.openapi import takes
 from service.api.paths import Printable
@@ -34,7 +35,7 @@ class Acknowledgement(StrictModel):
 class Snooze(StrictModel):
     """Until when a rule is not to begin to fire again for an account."""
 
-    until: AwareDatetime = Field(description="At most a year ahead.")
+    until: BodyInstant = Field(description="At most a year ahead.")
     by: Person | None = Field(None, description="Who asks for it; an alert that fires is acknowledged by them.")
 
 

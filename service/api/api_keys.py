@@ -6,10 +6,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.auth import ADMIN
 from service.api.bodies import StrictModel, body_of
+from service.api.days import BodyInstant
 from service.api.deps import Api
 from service.api.openapi import takes
 from service.api.pages import PageQuery
@@ -27,7 +28,7 @@ class ApiKeyBody(StrictModel):
 
     name: Annotated[str, Field(min_length=1, max_length=200), Printable()]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(SCOPES))]
-    expires_at: AwareDatetime | None = None
+    expires_at: BodyInstant | None = None
 
 
 class ApiKey(BaseModel):

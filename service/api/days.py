@@ -1,10 +1,11 @@
 """Days in queries: ranges of them, and what to say where there is nothing to tell."""
 
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from scoring.past import Past
 from scoring.windows import from_day, to_day, to_day_text
@@ -12,6 +13,8 @@ from service.api.problems import FieldError, ProblemError, invalid
 
 MOST_DAYS = 400
 _BEGINS_WITH_A_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_LOST_PLUS = re.compile(r"\d\d:\d\d\S* \d\d:?\d\d$")
+"""A plus in a query stands for a space."""
 
 
 def _calendar_day(written: object) -> object:
@@ -22,13 +25,26 @@ CalendarDay = Annotated[date, BeforeValidator(_calendar_day)]
 """A day, written as YYYY-MM-DD. Alone, pydantic would take a count of seconds for one, too."""
 
 
+def in_utc(moment: datetime) -> datetime:
+    """A moment as UTC has it, for clocks and databases to compute with; one that no year of UTC holds is a 422."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("instant", "must lie in the years 1 to 9999 of UTC") from None
+
+
 def _written_instant(written: object) -> object:
+    if isinstance(written, str) and _LOST_PLUS.search(written):
+        raise PydanticCustomError("plus", "has a space where its offset begins: write + as %2B in a query")
     if isinstance(written, str) and not _BEGINS_WITH_A_DAY.match(written):
         raise ValueError("must be a date and a time with an offset, as 2026-01-31T09:00:00Z")
     return written
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_written_instant)]
+BodyInstant = Annotated[AwareDatetime, AfterValidator(in_utc)]
+"""A moment in a body."""
+
+Instant = Annotated[BodyInstant, BeforeValidator(_written_instant)]
 """A moment in a query, written as RFC 3339 has it: pydantic would take a count of seconds for one, too."""
 
 
@@ -55,7 +71,8 @@ class DayRange(BaseModel):
         """Both day numbers; without `from`, that of `usual` days before the last. 422 names what is wrong."""
         last = self.last or today
         not_after("to", last, today, "for the days to come see /health/forecast")
-        first = self.first or last - timedelta(days=usual)
+        known = (last - date.min).days  # no calendar goes further back
+        first = self.first or last - timedelta(days=min(usual, known))
         if first > last:
             raise invalid(FieldError("from", f"must be on or before to, {last}"))
         if (last - first).days >= MOST_DAYS:

@@ -5,11 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from service import sample_alert
 from service.api.auth import WRITE
 from service.api.bodies import StrictModel, body_of
+from service.api.days import BodyInstant
 from service.api.deps import Api
 from service.api.openapi import takes
 from service.api.problems import FieldError, ProblemError, invalid, not_found
@@ -47,8 +48,8 @@ class TestDelivery(BaseModel):
 class Recovery(StrictModel):
     """Which deliveries: those that failed, and were written at `since` or later and before `until`."""
 
-    since: AwareDatetime
-    until: AwareDatetime | None = None
+    since: BodyInstant
+    until: BodyInstant | None = None
     dry_run: bool = Field(False, description="Only count them.")
 
 

@@ -1,10 +1,10 @@
 """/v1/accounts/{id}/health/override: a score or a band set by hand."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.events import Event
@@ -14,6 +14,7 @@ from scoring.standing import Override
 from scoring.windows import to_micros
 from service.api.auth import WRITE
 from service.api.bodies import StrictModel, body_of
+from service.api.days import BodyInstant
 from service.api.deps import Api, Context
 from service.api.openapi import takes
 from service.api.paths import AccountId, Printable
@@ -33,13 +34,6 @@ EXAMPLE = {
 }
 
 
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must be in a year up to 9999") from None
-
-
 class OverrideBody(StrictModel):
     """A score, a band, or both, to count in place of what is computed."""
 
@@ -47,9 +41,7 @@ class OverrideBody(StrictModel):
     band: KnownBand | None = Field(None, description="By default that of the score, by the account's scorecard.")
     reason: Annotated[str, Field(min_length=1, max_length=1000), Printable()]
     author: Annotated[str, Field(min_length=1, max_length=200), Printable()]
-    expires_at: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = Field(
-        None, description="When it ends; without, it stays until it is deleted."
-    )
+    expires_at: BodyInstant | None = Field(None, description="When it ends; without, it stays until it is deleted.")
 
 
 class StoredOverride(BaseModel):

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -52,9 +53,15 @@ def decode_token(field: str, token: str, form: Any) -> Any:
     """The key in a token; 422 that names `field` if it isn't one that `encode_token` made of such a key."""
     try:
         text = base64.b64decode(token.encode() + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(text, type=form)
-    except (binascii.Error, ValueError, RecursionError):
+        key = msgspec.json.decode(text, type=form)
+        return tuple(map(_in_utc, key)) if isinstance(key, tuple) else key
+    except (binascii.Error, ValueError, RecursionError, OverflowError):
         raise invalid(FieldError(field, "is none that this list gave; start at the first page")) from None
+
+
+def _in_utc(part: object) -> object:
+    """A part of a key as the database can compare it; raises OverflowError for a moment that no year of UTC holds."""
+    return part.astimezone(UTC) if isinstance(part, datetime) else part
 
 
 def no_more(items: Sequence[Any]) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def _check_folder(folder: Path, output: Path) -> None:
 
 def _days(first: datetime | None, last: datetime | None) -> dict[str, date]:
     end = last.date() if last else datetime.now(UTC).date()
-    begin = first.date() if first else end - timedelta(days=USUAL_DAYS - 1)
+    usual = min(USUAL_DAYS - 1, (end - date.min).days)  # no calendar goes further back
+    begin = first.date() if first else end - timedelta(days=usual)
     if begin > end:
         raise HealthError(f"--from {begin} is after --to {end}", "Give days in order")
     return {"first": begin, "last": end}

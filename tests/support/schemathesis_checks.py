@@ -20,7 +20,7 @@ UNTOLD = {
     "ranges that depend on today": (r"from|to|day", r"must be .* or (later|before)|on or before to"),
     "moments that depend on now": (
         r"until|since|expires_at|(\[\d+\]\.)?time",
-        r"in the future|before until|a year up to 9999|outside the years",
+        r"in the future|before until|years 1 to 9999|outside the years",
     ),
     "a line feed at the end, which `$` of some pattern languages allows": (r".*", r"^holds U\+000A"),
     "one of two fields is enough": (r"score", r"must be given, or band, or both"),
