@@ -14,14 +14,18 @@ class Driver(Struct, frozen=True):
     delta: float
 
 
-def drivers(before: Mapping[str, MeasureResult] | None, after: Evaluation, most: int = 3) -> list[Driver]:
+def drivers(before: Evaluation | None, after: Evaluation, most: int = 3) -> list[Driver]:
     """The measures that moved the score most between two evaluations; the largest move comes first.
 
-    Without an earlier evaluation they are the measures that keep the score furthest below 100.
+    Without an earlier score they are the measures that keep the score furthest below 100. A score that isn't known
+    has none.
     """
-    if before is None:
+    if after.score is None:
+        return []
+    # An account may have been judged before it had a score: to have come by a measure is no move of it.
+    if before is None or before.score is None:
         return shortfalls(after.measures, after.card, most)
-    return _largest(_moves(before, after.measures), most)
+    return _largest(_moves(before.measures, after.measures), most)
 
 
 def shortfalls(results: Mapping[str, MeasureResult], card: Scorecard, most: int = 3) -> list[Driver]:

@@ -158,7 +158,7 @@ def _rank(moves: list[Move], change: Change, before: float, after: float) -> Non
     """Keep the change among the largest if it is one of them; among equal ones the first account id wins."""
     if len(moves) == MOST_MOVES and _order_of(moves[-1]) <= (-abs(after - before), change.account_id):
         return
-    moved = drivers(change.before.measures, change.after)
+    moved = drivers(change.before, change.after)
     bands = change.before.band, change.after.band
     insort(moves, Move(change.account_id, change.name, before, after, *bands, moved), key=_order_of)
     del moves[MOST_MOVES:]

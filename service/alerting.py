@@ -7,8 +7,9 @@ from uuid import UUID
 
 import msgspec
 
+from scoring.advance import Step
 from scoring.crossings import Crossing
-from scoring.drivers import drivers
+from scoring.drivers import Driver, drivers
 from scoring.policy import Policy
 from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
 from scoring.scorecards import Band, Evaluation
@@ -38,7 +39,8 @@ def crossing_alerts(
         "previous_score": previous_score,
         "band": band,
         "previous_band": previous_band,
-        "drivers": drivers(before.measures if before else None, step.evaluation),
+        "drivers": _drivers(crossed.before, before, step),
+        "override": _override(crossed.before, step.standing),
         "url": f"{base_url}/v1/accounts/{quote(account_id, safe='')}/health",
     }
     return [
@@ -57,6 +59,32 @@ def _counting(standing: Standing | None, evaluation: Evaluation | None) -> tuple
     if standing is None or evaluation is None:
         return None, "unknown"
     return standing.override.over(evaluation) if standing.override else (evaluation.score, evaluation.band)
+
+
+def _drivers(standing: Standing | None, before: Evaluation | None, step: Step) -> list[Driver]:
+    """No measure makes a score that was set by hand, and none moved it from there."""
+    if _is_by_hand(step.standing):
+        return []
+    return drivers(None if _is_by_hand(standing) else before, step.evaluation)
+
+
+def _is_by_hand(standing: Standing | None) -> bool:
+    return standing is not None and standing.override is not None and standing.override.score is not None
+
+
+def _override(before: Standing | None, standing: Standing) -> dict[str, Any] | None:
+    """What is set by hand, or was until now: the score and band that are told come of it, or of its end."""
+    earlier = before.override if before else None
+    shown = standing.override or earlier
+    if shown is None:
+        return None
+    return {
+        "author": shown.author,
+        "reason": shown.reason,
+        "score": shown.score,
+        "band": shown.band,
+        "ended": standing.override is None,
+    }
 
 
 def _alert(crossing: Crossing, data: dict[str, Any], digest: UUID | None) -> AlertRow:

@@ -129,6 +129,7 @@ _ALERT = {
         "previous_band": "yellow",
         "threshold": 40.0,
         "drivers": _MOVES,
+        "override": None,
         "sequence": 7,
         "url": "https://health.example.com/v1/accounts/acme/health",
     },

@@ -60,6 +60,8 @@ async def test_it_counts_at_once_beside_what_is_computed(clock: Clock, engine: A
     assert await crossings(engine) == [("Red", "firing")]
     (alert,) = await told(engine)
     assert (alert["score"], alert["band"], alert["previous_band"]) == (75, "red", "green")
+    by_hand = {"author": "ann", "reason": RED["reason"], "score": None, "band": "red"}
+    assert alert["override"] == {**by_hand, "ended": False}
     row = await stored(engine)
     assert (row.score, row.band, row.override["band"]) == (75, "green", "red")
     assert notes(row.journal) == ["set by ann: Their champion has left."]
@@ -68,10 +70,29 @@ async def test_it_counts_at_once_beside_what_is_computed(clock: Clock, engine: A
     assert await crossings(engine) == [("Red", "firing"), ("Red", "resolved")]
     resolved = (await told(engine))[-1]
     assert (resolved["band"], resolved["previous_band"]) == ("green", "red")
+    assert resolved["override"] == {**by_hand, "ended": True}
     row = await stored(engine)
     assert (row.score, row.override) == (75, None)
     assert notes(row.journal)[-1] == "taken back"
     assert (await api.delete(PATH)).status == 404
+
+
+async def test_no_measure_is_named_for_having_moved_a_score_that_was_set_by_hand(
+    clock: Clock, engine: AsyncEngine, api: Api
+) -> None:
+    await api.put(PATH, {"score": 20, "reason": "r", "author": "ann"})
+    # The account loses points of its own meanwhile, unseen behind what was set.
+    api.clock.now = START + timedelta(days=20)
+    await clock.sweep(api.clock.now)
+    assert [(each["rule"], each["drivers"]) for each in await told(engine)] == [("At risk", []), ("Red", [])]
+    assert (await api.delete(PATH)).status == 204
+    missing = [{"measure": "active_days", "delta": -50}]
+    assert [(each["state"], each["drivers"]) for each in (await told(engine))[2:]] == [("resolved", missing)] * 2
+    api.clock.now += timedelta(days=5)
+    await clock.sweep(api.clock.now)
+    fell = (await told(engine))[4]
+    assert (fell["state"], fell["override"]) == ("firing", None)
+    assert fell["drivers"] == [{"measure": "active_days", "delta": -25}]
 
 
 async def test_a_score_brings_its_band_and_another_override_takes_its_place(

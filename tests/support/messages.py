@@ -105,6 +105,9 @@ MESSAGES: dict[str, Message] = {
     "unknown": message(score=None, band="unknown"),
     "never known": message(**NEVER_KNOWN),
     "known at last": message(previous_score=None, previous_band="unknown"),
+    "by hand": message(
+        override={"author": "Ann", "reason": "Champion left", "score": 20, "band": None, "ended": False}
+    ),
     "without a name": message(account_name=None),
     "scorecard": digest("scorecard", "default v3, onboarding v1", bands=MOVES),
     "backfill": digest("backfill"),
@@ -119,6 +122,7 @@ MESSAGES: dict[str, Message] = {
         account_name=HOSTILE,
         rule=HOSTILE[:200],
         drivers=[{"measure": HOSTILE, "delta": -1e300}] * 3,
+        override={"author": HOSTILE[:200], "reason": HOSTILE * 2, "score": None, "band": "red", "ended": True},
         url=f"{BASE}/v1/accounts/{'%F0%9F%9A%80' * 256}/health?a|b&c<d>",
     ),
     "blank": endpoint("endpoint failing", description=" \x00", reason="\n"),

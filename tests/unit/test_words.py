@@ -42,6 +42,9 @@ def test_headlines(name: str, headline: str) -> None:
     assert words_of(MESSAGES[name]).headline == headline
 
 
+BY_HAND = {"author": "Ann", "reason": "Their champion has left.", "score": 12.5, "band": None, "ended": False}
+
+
 @pytest.mark.parametrize(
     ("told", "details"),
     [
@@ -115,12 +118,26 @@ def test_a_digest_in_which_nothing_crossed_says_so() -> None:
     [
         ({}, "active users worsened: \N{MINUS SIGN}12.4 points"),
         ({"previous_score": None}, "active users: \N{MINUS SIGN}12.4 points"),
+        ({"override": BY_HAND}, "active users: \N{MINUS SIGN}12.4 points"),
+        ({"override": {**BY_HAND, "score": None, "band": "red"}}, "active users worsened: \N{MINUS SIGN}12.4 points"),
         ({"drivers": [{"measure": "nps", "delta": 3}]}, "nps improved: +3 points"),
         ({"drivers": [{"measure": "nps", "delta": 0.01}]}, "nps improved: under 0.1 points"),
     ],
 )
 def test_drivers(changes: dict[str, Any], line: str) -> None:
     assert words_of(message(**changes)).lines[0] == line
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ("Set by hand", "12.5 by Ann: Their champion has left.")),
+        ({"score": None, "band": "red"}, ("Set by hand", "red by Ann: Their champion has left.")),
+        ({"ended": True}, ("Was set by hand until now", "12.5 by Ann: Their champion has left.")),
+    ],
+)
+def test_what_was_set_by_hand_is_told_with_who_did_it_and_why(changes: dict[str, Any], told: tuple[str, str]) -> None:
+    assert told in words_of(message(override={**BY_HAND, **changes})).details
 
 
 def test_no_more_than_three_drivers() -> None:

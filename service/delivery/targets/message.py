@@ -16,6 +16,16 @@ class Driver(Struct, frozen=True):
     delta: float
 
 
+class Override(Struct, frozen=True):
+    """A score or a band set by hand: by whom and why, and whether that is over."""
+
+    author: str
+    reason: str
+    score: float | None = None
+    band: str | None = None
+    ended: bool = False
+
+
 class Facts(Struct, frozen=True):
     """An alert's `data`, read. Where it is about many accounts, or none, most of it is None; `digest`, `source` or
     `endpoint` says more.
@@ -31,6 +41,7 @@ class Facts(Struct, frozen=True):
     previous_band: str | None = None
     threshold: float | None = None
     drivers: list[Driver] = []
+    override: Override | None = None
     sequence: int | None = None
     url: str = ""
     digest: dict[str, Any] | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from service.delivery.targets.message import Driver, Facts, Message
+from service.delivery.targets.message import Driver, Facts, Message, Override
 
 LONGEST = 250
 """Characters of any one detail or line; a name that is longer ends in an ellipsis."""
@@ -77,10 +77,19 @@ def _of_account(type_: str, facts: Facts) -> _Said:
         ("Account id", (facts.account_id or "") if named else ""),
         ("Score", _change(_score(facts.score), _score(facts.previous_score))),
         ("Band", _change(facts.band or "unknown", facts.previous_band or "unknown")),
+        _by_hand(facts.override),
         ("Rule", facts.rule),
     ]
     happened = _happened(type_, facts, shortened(account, LONGEST_NAME))
     return f"{happened}: {_standing(facts)}", details, [_driver(each, facts) for each in facts.drivers[:3]]
+
+
+def _by_hand(override: Override | None) -> tuple[str, str]:
+    if override is None:
+        return "Set by hand", ""
+    set_to = override.band or "" if override.score is None else _number(override.score)
+    told = f"{set_to} by {shortened(override.author, LONGEST_NAME)}: {override.reason}"
+    return "Was set by hand until now" if override.ended else "Set by hand", told
 
 
 def _happened(type_: str, facts: Facts, account: str) -> str:
@@ -124,13 +133,16 @@ def _number(value: float) -> str:
 def _driver(driver: Driver, facts: Facts) -> str:
     """`active users worsened: -12.4 points`. Not "fell": of open tickets, it is more of them that costs points.
 
-    Without an earlier score nothing has changed: the points are what the measure keeps the score below 100 by.
+    Without an earlier score, or with one set by hand, no measure has moved it: the points are what it lacks to 100.
     """
     measure = shortened(driver.measure.replace("_", " "), LONGEST - 40)
     sign, moved = (MINUS, "worsened") if driver.delta < 0 else ("+", "improved")
     size = _number(abs(driver.delta))
     points = f"{sign}{size} points" if size != "0" else "under 0.1 points"
-    return f"{measure}: {points}" if facts.previous_score is None else f"{measure} {moved}: {points}"
+    is_by_hand = facts.override is not None and facts.override.score is not None
+    if facts.previous_score is None or is_by_hand:
+        return f"{measure}: {points}"
+    return f"{measure} {moved}: {points}"
 
 
 # --- many or none -----------------------------------------------------------------------------------------------
