@@ -114,6 +114,11 @@ REQUEST_SECONDS = Histogram(
 DELIVERY_ATTEMPTS = Counter(
     "health_delivery_attempts", "Webhook attempts: succeeded, gave_up, or why another follows", ["target", "outcome"]
 )
+DELIVERY_LIMITED = Counter(
+    "health_delivery_limited",
+    "Webhook attempts whose receiver asked to be left alone for a while: they cost none of a message's attempts",
+    ["target"],
+)
 DELIVERY_SECONDS = Histogram("health_delivery_attempt_seconds", "Time of one webhook attempt", ["target"])
 DELIVERY_LATENCY_SECONDS = Histogram(
     "health_delivery_latency_seconds",

@@ -56,7 +56,11 @@ class _Settings(StrictModel):
     owners: Words | None = None
     ordered: bool = Field(False, description="Send an account's alerts strictly one after the other.")
     rate_limit: float | None = Field(
-        None, ge=SLOWEST, le=1000, description="How many messages a second it is sent at most; null is no limit."
+        None,
+        ge=SLOWEST,
+        le=1000,
+        description="How many messages a second it is sent at most. Null is what its target takes, which is one of "
+        "`slack` and `teams`, and no limit elsewhere.",
     )
 
 
@@ -77,6 +81,7 @@ def all_columns(body: EndpointBody, settings: Settings, vault: Vault) -> Any:
     columns = _sealed_headers(body.model_dump(), vault)
     columns["url"] = _checked_url(body.url, body.target, settings)
     columns["options"] = _sealed_options(body.target, body.options, vault)
+    columns["rate_limit"] = _rate(body.target, body.rate_limit)
     return columns
 
 
@@ -89,7 +94,14 @@ def changed_columns(patch: EndpointPatch, stored: Endpoint, settings: Settings, 
     if columns.keys() & {"target", "options"}:
         options = columns["options"] if "options" in columns else _stored_options(stored, vault)
         columns["options"] = _sealed_options(target, options, vault)
+    if columns.keys() & {"target", "rate_limit"}:
+        columns["rate_limit"] = _rate(target, columns.get("rate_limit", stored.rate_limit))
     return columns
+
+
+def _rate(target: str, given: float | None) -> float | None:
+    # Chat takes about one message a second, and answers the others with 429.
+    return target_of(target).rate if given is None else given
 
 
 def _stored_options(stored: Endpoint, vault: Vault) -> Any:

@@ -52,6 +52,7 @@ _ENDPOINT = {
     "owners": None,
     "ordered": False,
     "rate_limit": None,
+    "paused_until": None,
     "disabled_reason": None,
     "failing_since": None,
     "created_at": _BEFORE,

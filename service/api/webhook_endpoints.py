@@ -51,6 +51,9 @@ class WebhookEndpoint(BaseModel):
     owners: Sequence[str] | None
     ordered: bool
     rate_limit: float | None
+    paused_until: datetime | None = Field(
+        description="By its own answer (429, or 503 with `Retry-After`) it takes no message before that."
+    )
     disabled_reason: DisabledReason | None = Field(
         description="`gone`: it answered 410. `failing`: nothing reached it for five days. Null if somebody did it."
     )

@@ -3,18 +3,18 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 from aiohttp import ClientSession
 
 from service.delivery.authorized import send_authorized
+from service.delivery.judging import follow, judge
 from service.delivery.prepare import prepare
 from service.delivery.recording import Ended, Recorder
 from service.delivery.records import publish
-from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded, decide, is_success
-from service.delivery.targets import target_of
+from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded
 from service.delivery.tokens import Tokens
 from service.delivery.traces import carrying, end, sending
 from service.delivery.transport import Failure, Reply, send
@@ -25,6 +25,9 @@ from service.settings import Settings
 from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery, State
 
 log = structlog.get_logger(__name__)
+
+Sent = Callable[[Outcome, int | None, float], None]
+"""Told what follows from an attempt, its status if there is one, and the seconds that it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ class AttemptOutcome:
             case RetryAt():
                 return self.failure or "refused"
 
+    @property
+    def limited(self) -> bool:
+        """Whether the receiver takes nothing at the moment: the attempt counts for nothing, and the endpoint pauses."""
+        return isinstance(self.outcome, RetryAt) and self.outcome.paused_until is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
@@ -63,26 +71,25 @@ class Carrier:
     policy: RetryPolicy
     observe: Callable[[AttemptOutcome], None]
 
-    async def carry(self, delivery: ClaimedDelivery, sent: Callable[[int | None, float], None]) -> AttemptOutcome:
+    async def carry(self, delivery: ClaimedDelivery, sent: Sent) -> AttemptOutcome:
         """Attempt a delivery once and record how it went; waits while the database is away and the lease holds.
 
-        `sent` is told the status and the seconds once the answer is there, before it is recorded.
+        `sent` is told what follows, the status and the seconds once the answer is there, before it is recorded.
         """
         ids = {"delivery": str(delivery.id), "endpoint": str(delivery.endpoint_id)}
         with structlog.contextvars.bound_contextvars(**ids):
             return await self._carry(delivery, sent)
 
-    async def _carry(self, delivery: ClaimedDelivery, sent: Callable[[int | None, float], None]) -> AttemptOutcome:
+    async def _carry(self, delivery: ClaimedDelivery, sent: Sent) -> AttemptOutcome:
         started_at, clock = datetime.now(UTC), time.perf_counter()
         with sending(delivery) as span:
-            reply = _judged(await self._send(delivery, started_at, span.traceparent), delivery.target)
+            reply, verdict = judge(await self._send(delivery, started_at, span.traceparent), delivery.target)
             end(span, reply)
         duration = time.perf_counter() - clock
-        sent(reply.status, duration)
         now = datetime.now(UTC)
         spread = random.random()  # noqa: S311 - spreads retries, guards nothing
-        status = None if reply.failure else reply.status
-        outcome = decide(self.policy, delivery.tries, status, reply.retry_after, now, spread)
+        outcome = follow(self.policy, delivery, reply, verdict, now, spread)
+        sent(outcome, reply.status, duration)
         attempt = Attempt(
             started_at=started_at,
             duration_seconds=duration,
@@ -91,7 +98,8 @@ class Carrier:
             response=_storable(reply.excerpt.decode("utf-8", "replace")),
         )
         state, due_at = _state(outcome, now)
-        attempted = Attempted(delivery=delivery, attempt=attempt, state=state, due_at=due_at)
+        free = isinstance(outcome, RetryAt) and outcome.paused_until is not None
+        attempted = Attempted(delivery=delivery, attempt=attempt, state=state, due_at=due_at, costs=not free)
         recorded = await self.recorder.record(Ended(attempted, outcome, reply.failure))
         result = AttemptOutcome(delivery, reply.status, reply.failure, outcome, duration, recorded)
         _log(result)
@@ -115,21 +123,13 @@ class Carrier:
         )
 
 
-def _judged(reply: Reply, target: str) -> Reply:
-    """The reply; a failure if it is a 2xx in which the target reads that the message was refused."""
-    if reply.status is None or not is_success(reply.status):
-        return reply
-    refusal = target_of(target).refusal(reply.status, reply.excerpt)
-    return replace(reply, failure="refused", error=refusal) if refusal else reply
-
-
 def _state(outcome: Outcome, now: datetime) -> tuple[State, datetime]:
     match outcome:
         case Succeeded():
             return "succeeded", now
         case GaveUp():
             return "failed", now
-        case RetryAt(when):
+        case RetryAt(when=when):
             return "pending", when
 
 
@@ -147,6 +147,7 @@ def _log(result: AttemptOutcome) -> None:
         status=result.status,
         failure=result.failure,
         outcome=result.label,
+        limited=result.limited,
         seconds=round(result.duration_seconds, 3),
         recorded=result.recorded,
     )

@@ -1,10 +1,11 @@
 """What follows an attempt: done, again later, or given up. Pure: the time and the randomness are arguments."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Literal
+
+from service.delivery.waits import asked_wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,16 +15,22 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """The attempt failed, and the next is due at `when`."""
+    """The attempt failed, and the next is due at `when`.
+
+    With `paused_until` it counts for nothing: the receiver takes no message of anybody before that.
+    """
 
     when: datetime
+    paused_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GaveUp:
-    """There will be no further attempt: the schedule is `exhausted`, or the receiver said it is `gone` (410)."""
+    """There will be no further attempt: the schedule is `exhausted`, the receiver said that it is `gone` (410), or it
+    `refused` the message in a way that no attempt would change.
+    """
 
-    reason: Literal["exhausted", "gone"]
+    reason: Literal["exhausted", "gone", "refused"]
 
 
 Outcome = Succeeded | RetryAt | GaveUp
@@ -34,12 +41,14 @@ class RetryPolicy:
     """How long to wait after each failed attempt; one attempt more than there are delays.
 
     `jitter` lengthens every wait by up to that share of it, never shortens it: deliveries that failed together
-    come back spread out. `longest_asked` bounds what a receiver may ask for with `Retry-After`.
+    come back spread out. `longest_asked` bounds what a receiver may ask for with `Retry-After`. For its `lifetime` a
+    message is put off at no cost by a receiver that takes nothing at the moment; after that each time is an attempt.
     """
 
     delays: tuple[timedelta, ...]
     jitter: float = 0.2
     longest_asked: timedelta = timedelta(hours=24)
+    lifetime: timedelta = timedelta(days=4)
 
 
 STANDARD = RetryPolicy(
@@ -56,6 +65,13 @@ STANDARD = RetryPolicy(
     )
 )
 """Ten attempts over a little more than three days: a receiver may be down from Friday night to Monday morning."""
+
+LEAST_PAUSE = timedelta(seconds=1)
+"""For a receiver that limits and does not say for how long, or says `Retry-After: 0`."""
+FREELY_PUT_OFF = 30
+"""How often a message is put off for no longer than it was asked for; after that for twice as long each time."""
+LONGEST_PUT_OFF = timedelta(minutes=5)
+"""As far as the doubling goes."""
 
 
 def decide(
@@ -88,15 +104,18 @@ def is_success(status: int | None) -> bool:
     return status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def asked_wait(retry_after: str | None, now: datetime) -> timedelta:
-    """The wait a `Retry-After` header asks for, as seconds or as a date; nothing if it is absent, past or nonsense."""
-    text = (retry_after or "").strip()
-    try:
-        if text.isascii() and text.isdecimal():
-            return timedelta(seconds=int(text[:12]))
-        asked_for = parsedate_to_datetime(text)
-        # RFC 9110 dates are in GMT; the parser leaves the zone off for "-0000".
-        asked_for = asked_for if asked_for.tzinfo else asked_for.replace(tzinfo=UTC)
-        return max(asked_for - now, timedelta())
-    except (ValueError, OverflowError):
-        return timedelta()
+def put_off(
+    policy: RetryPolicy, began_at: datetime, times: int, asked: timedelta | None, now: datetime, randomness: float
+) -> RetryAt | None:
+    """What follows an attempt at a receiver that takes nothing at `now`; None where the message's lifetime is over.
+
+    `began_at` is when its lifetime began, `times` how often it was put off before, and `asked` for how long the
+    receiver wants to be left alone, if it says so. A single message that is put off again and again, while the
+    receiver takes others, comes back ever more rarely.
+    """
+    if now - began_at >= policy.lifetime:
+        return None
+    pause = min(max(asked or LEAST_PAUSE, LEAST_PAUSE), policy.longest_asked)
+    doubled = LEAST_PAUSE * 2 ** min(max(times - FREELY_PUT_OFF, 0), 10)
+    wait = max(pause, min(doubled, LONGEST_PUT_OFF))
+    return RetryAt(now + wait * (1 + policy.jitter * randomness), now + pause)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from service.delivery.breaker import CLOSED, Breaker
+from service.delivery.throttle import Throttle
 
 SHARE = 8  # an endpoint holds at most an eighth of all slots
 UNPROVEN = 1  # slots of an endpoint that hasn't answered quickly yet, or not the last time
@@ -26,10 +27,11 @@ class Slots:
         self._under_way: Counter[UUID] = Counter()
         self._quick: set[UUID] = set()
         self._breakers: dict[UUID, Breaker] = {}
+        self._throttles: dict[UUID, Throttle] = {}
 
     def room(self, now: float) -> dict[UUID, int]:
         """How many attempts may begin now at each endpoint; at one that is absent, `UNPROVEN`."""
-        known = self._quick | self._under_way.keys() | self._breakers.keys()
+        known = self._quick | self._under_way.keys() | self._breakers.keys() | self._throttles.keys()
         return {endpoint: self._room(endpoint, now) for endpoint in known}
 
     @property
@@ -52,20 +54,50 @@ class Slots:
 
     def answered(self, endpoint: UUID, status: int | None, now: float) -> None:
         """What an attempt came to: a status, or None where there was no answer."""
+        self._failed(endpoint, status, now)
+
+    def _failed(self, endpoint: UUID, status: int | None, now: float) -> None:
         breaker = self._breakers.get(endpoint, CLOSED).after(status, now)
         if breaker == CLOSED:
             self._breakers.pop(endpoint, None)
         else:
             self._breakers[endpoint] = breaker
 
+    def limited(self, endpoint: UUID, status: int | None, until: float, now: float) -> None:
+        """An attempt came to an answer that asks for nothing more before `until`.
+
+        Of answers to messages that were under way together the first one counts towards its breaker: it trips for a
+        receiver that never takes anything, and not for one that takes a few of many.
+        """
+        throttle = self._throttles.get(endpoint, Throttle())
+        if not throttle.paused_at(now):
+            self._failed(endpoint, status, now)
+        self._throttles[endpoint] = throttle.limited(until)
+
+    def took(self, endpoint: UUID) -> None:
+        """A message was taken: one that was limited is sent a little more at a time."""
+        if throttle := self._throttles.pop(endpoint, None):
+            grown = throttle.took()
+            if grown.most < self._share:
+                self._throttles[endpoint] = grown
+
+    def next_pause_ends(self, now: float) -> float | None:
+        """In how many seconds the first of the pauses ends, None if there is none."""
+        left = [each.paused_until - now for each in self._throttles.values() if each.paused_at(now)]
+        return min(left, default=None)
+
     def forget_all_but(self, endpoints: Collection[UUID]) -> None:
         """Know nothing any more of endpoints that aren't among these, as they are disabled or deleted."""
         self._quick &= set(endpoints)
         self._breakers = {endpoint: breaker for endpoint, breaker in self._breakers.items() if endpoint in endpoints}
+        self._throttles = {endpoint: each for endpoint, each in self._throttles.items() if endpoint in endpoints}
 
     def _room(self, endpoint: UUID, now: float) -> int:
         breaker = self._breakers.get(endpoint, CLOSED)
-        if breaker.open_at(now):
+        throttle = self._throttles.get(endpoint)
+        if breaker.open_at(now) or (throttle and throttle.paused_at(now)):
             return 0
         most = self._share if endpoint in self._quick and not breaker.tripped else UNPROVEN
+        if throttle:
+            most = min(most, int(throttle.most))
         return max(0, most - self._under_way[endpoint])

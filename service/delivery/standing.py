@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import endpoint_notices
 from service.delivery import endurance
 from service.delivery.endurance import Disable, Warn
-from service.delivery.retry import GaveUp, Outcome, Succeeded
+from service.delivery.retry import GaveUp, Outcome, RetryAt, Succeeded
 from service.delivery.transport import Failure
 from service.endpoint_notices import DISABLED, FAILING, Notice, notice_of
-from service.storage import endpoint_failures, endpoints
+from service.storage import endpoint_failures, endpoints, paces
 from service.storage.deliveries import ClaimedDelivery
 from service.storage.endpoints import DisabledReason
 
@@ -41,6 +41,8 @@ async def note(conn: AsyncConnection, some: Sequence[Ended], now: datetime, base
     Call it in the transaction that records them and before that locks the deliveries: in this order deleting an
     endpoint locks them.
     """
+    # First of all, and in order: this waits for who holds an endpoint, and `end` doesn't.
+    await paces.pause(conn, _pauses(some))
     well = {each.delivery.endpoint_id for each in some if isinstance(each.outcome, Succeeded)}
     if well:
         await endpoint_failures.end(conn, well)
@@ -50,6 +52,20 @@ async def note(conn: AsyncConnection, some: Sequence[Ended], now: datetime, base
     return [notice for notice in notices if notice]
 
 
+def _pauses(some: Sequence[Ended]) -> list[tuple[UUID, datetime]]:
+    outcomes = ((each.delivery.endpoint_id, each.outcome) for each in some)
+    return [
+        (endpoint, outcome.paused_until)
+        for endpoint, outcome in outcomes
+        if isinstance(outcome, RetryAt) and outcome.paused_until
+    ]
+
+
+def _speaks_against(outcome: Outcome) -> bool:
+    """Whether an attempt says that the endpoint fails. One that only asked for time says nothing of it."""
+    return not isinstance(outcome, Succeeded) and not (isinstance(outcome, RetryAt) and outcome.paused_until)
+
+
 def _telling(some: Sequence[Ended], well: AbstractSet[UUID]) -> list[Ended]:
     """For each endpoint one attempt that speaks against it: that it is gone, or else, if none was well, that it fails.
 
@@ -57,7 +73,7 @@ def _telling(some: Sequence[Ended], well: AbstractSet[UUID]) -> list[Ended]:
     """
     found: dict[UUID, Ended] = {}
     for each in sorted(some, key=lambda ended: (ended.outcome == _GONE, ended.delivery.attempt)):
-        if not isinstance(each.outcome, Succeeded) and (each.outcome == _GONE or each.delivery.endpoint_id not in well):
+        if _speaks_against(each.outcome) and (each.outcome == _GONE or each.delivery.endpoint_id not in well):
             found[each.delivery.endpoint_id] = each
     return [found[endpoint_id] for endpoint_id in sorted(found)]
 

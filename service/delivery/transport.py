@@ -38,7 +38,9 @@ class Request:
 class Reply:
     """What came back: a `status`, or a `failure` with `error` for people, which reveals no address or secret.
 
-    Both if a 2xx was no success: its body says that the message was `refused`.
+    Both if a 2xx was no success: its body says that the message was `refused`. `excerpt` is what is shown of the
+    body, `body` what targets read of it. `limited` is a failure for being told to come later, and
+    `cut` an answer of which no more than the status can be relied upon.
     """
 
     status: int | None = None
@@ -46,6 +48,10 @@ class Reply:
     excerpt: bytes = field(default=b"", repr=False)
     failure: Failure | None = None
     error: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    body: bytes = field(default=b"", repr=False, compare=False)
+    limited: bool = False
+    cut: bool = field(default=False, compare=False)
 
 
 class RefusedAddressError(OSError):
@@ -98,7 +104,7 @@ async def send(
     not followed. Once there is a status it stands, whatever becomes of the body, whose first `keep_bytes` are kept.
     """
     reply: Reply | None = None
-    excerpt = bytearray()
+    body = bytearray()
     try:
         async with (
             asyncio.timeout(timeout_seconds),
@@ -106,24 +112,28 @@ async def send(
                 request.method, URL(request.url), data=request.content, headers=request.headers, allow_redirects=False
             ) as response,
         ):
-            reply = Reply(response.status, response.headers.get("Retry-After"))
-            await _read_start(response, excerpt, keep_bytes)
+            headers = _plain_headers(response)
+            reply = Reply(response.status, headers.get("retry-after"), headers=headers)
+            await _read_start(response, body)
     except TimeoutError:
         reply = reply or Reply(failure="timeout", error=f"no answer within {timeout_seconds:g} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:
         reply = reply or _failed(error)
-    return replace(reply, excerpt=bytes(excerpt))
+    return replace(reply, excerpt=bytes(body[:keep_bytes]), body=bytes(body))
 
 
-async def _read_start(response: aiohttp.ClientResponse, excerpt: bytearray, keep_bytes: int) -> None:
+def _plain_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """By name in lower case; of several of one name the first."""
+    return {name.lower(): value for name, value in reversed(list(response.headers.items()))}
+
+
+async def _read_start(response: aiohttp.ClientResponse, body: bytearray) -> None:
     """Collect the body's start. Reading to its end leaves the connection usable; a long body is cut by closing it."""
-    seen = 0
-    while seen < READ_BYTES:
-        chunk = await response.content.read(READ_BYTES - seen)
+    while len(body) < READ_BYTES:
+        chunk = await response.content.read(READ_BYTES - len(body))
         if not chunk:
             return
-        seen += len(chunk)
-        excerpt += chunk[: keep_bytes - len(excerpt)]
+        body += chunk
     response.close()
 
 

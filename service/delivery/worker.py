@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from http import HTTPStatus
+from uuid import UUID
 
 import structlog
 from aiohttp.abc import AbstractResolver
@@ -16,12 +16,12 @@ from service.delivery.claiming import claim
 from service.delivery.gauges import look, show_breakers
 from service.delivery.recording import Recorder
 from service.delivery.resolver import Resolver
-from service.delivery.retry import STANDARD, RetryPolicy, Succeeded
+from service.delivery.retry import STANDARD, GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded
 from service.delivery.slots import UNPROVEN, Slots
 from service.delivery.targets import COALESCED
 from service.delivery.tokens import Tokens
 from service.delivery.transport import open_session
-from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_LATENCY_SECONDS, DELIVERY_SECONDS
+from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_LATENCY_SECONDS, DELIVERY_LIMITED, DELIVERY_SECONDS
 from service.probes import POSTGRES_AWAY, Pulse, serve_probes
 from service.publishing import Publisher
 from service.secrets import Vault
@@ -62,6 +62,8 @@ def _measure(result: AttemptOutcome) -> None:
         waited = (datetime.now(UTC) - result.delivery.created_at).total_seconds()
         DELIVERY_LATENCY_SECONDS.labels(result.delivery.target).observe(max(waited, 0.0))
     DELIVERY_ATTEMPTS.labels(result.delivery.target, result.label).inc()
+    if result.limited:
+        DELIVERY_LIMITED.labels(result.delivery.target).inc()
     DELIVERY_SECONDS.labels(result.delivery.target).observe(result.duration_seconds)
 
 
@@ -177,13 +179,13 @@ class _Worker:
     async def _attempt(self, delivery: ClaimedDelivery) -> None:
         endpoint, holds = delivery.endpoint_id, True
 
-        def give_back(status: int | None, seconds: float) -> None:
+        def give_back(outcome: Outcome, status: int | None, seconds: float) -> None:
             nonlocal holds
-            if status == HTTPStatus.GONE:
+            if outcome == GaveUp("gone"):
                 return  # it is disabled when this is recorded, and until then it must get nothing else
             holds = False
             self._slots.give_back(endpoint, quick=seconds < self._quick_seconds)
-            self._slots.answered(endpoint, status, time.monotonic())
+            self._note(endpoint, outcome, status)
             self._woken.set()
 
         try:
@@ -194,6 +196,19 @@ class _Worker:
             if holds:
                 self._slots.give_back(endpoint, quick=False)
             self._woken.set()
+
+    def _note(self, endpoint: UUID, outcome: Outcome, status: int | None) -> None:
+        now = time.monotonic()
+        match outcome:
+            case RetryAt(paused_until=datetime() as until):
+                # The pause proper is in the database, where whoever changes the endpoint can end it.
+                pause = min((until - datetime.now(UTC)).total_seconds(), LOOK_SECONDS)
+                self._slots.limited(endpoint, status, now + pause, now)
+            case Succeeded():
+                self._slots.took(endpoint)
+                self._slots.answered(endpoint, status, now)
+            case _:
+                self._slots.answered(endpoint, status, now)
 
     async def _look(self) -> None:
         """See how endpoints are doing, now and then, and forget those that are sent nothing any more."""
@@ -212,9 +227,12 @@ class _Worker:
         show_breakers(enabled[endpoint] for endpoint in self._slots.open_breakers)
 
     async def _sleep(self) -> None:
-        """Until a slot comes free, it is time to look again, or the worker is to stop."""
+        """Until a slot comes free, it is time to look again, a pause ends, or the worker is to stop."""
+        seconds = max(self._poll_seconds, self._outage_pause)
+        if not self._outage_pause:
+            seconds = min(seconds, self._slots.next_pause_ends(time.monotonic()) or seconds)
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(self._poll_seconds, self._outage_pause)):
+            async with asyncio.timeout(seconds):
                 await self._woken.wait()
 
     async def _wake_at(self, stop: asyncio.Event) -> None:

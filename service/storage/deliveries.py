@@ -25,7 +25,8 @@ class ClaimedDelivery:
     """All that is needed to send one message.
 
     `attempt` is the number that this attempt will have, from 1, and `tries` its place in the retry schedule, which
-    begins anew when a delivery is sent again. `failing_since` and `warned_at` are the endpoint's, when it was claimed.
+    begins anew when a delivery is sent again: at `began_at`. `failing_since` and `warned_at` are the endpoint's, when
+    it was claimed.
     """
 
     id: UUID
@@ -46,6 +47,7 @@ class ClaimedDelivery:
     created_at: datetime
     data: str = field(repr=False)
     traceparent: str | None = None
+    began_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ SELECT claimed.id, claimed.lease, claimed.leased_until, claimed.attempts + 1 AS 
        claimed.tries + 1 AS tries, endpoint.failing_since, endpoint.warned_at,
        endpoint.url, endpoint.target, endpoint.secret, endpoint.headers, endpoint.options,
        claimed.alert_id, alert.type, alert.created_at, CAST(coalesce(claimed.data, alert.data) AS text) AS data,
-       alert.traceparent
+       alert.traceparent, coalesce(claimed.resent_at, claimed.created_at) AS began_at
 FROM claimed
 JOIN webhook_endpoints AS endpoint ON endpoint.id = claimed.endpoint_id
 JOIN alerts AS alert ON alert.id = claimed.alert_id
@@ -76,6 +78,7 @@ WITH room AS (
     FROM webhook_endpoints AS endpoint
     LEFT JOIN unnest(CAST(:ids AS uuid[]), CAST(:rooms AS integer[])) AS given (id, room) USING (id)
     WHERE endpoint.enabled AND (:limited_too OR endpoint.rate_limit IS NULL)
+      AND (endpoint.paused_until IS NULL OR endpoint.paused_until <= :now)
 ),
 picked AS MATERIALIZED (
     SELECT due.id
@@ -123,7 +126,8 @@ async def claim(
     endpoint gets its first before any gets its second. Deliveries that another claims at this moment are passed
     over, not waited for. For an `ordered` endpoint only an account's earliest unfinished delivery is due; for one
     whose target is in `coalesced` only its newest, as `service.storage.coalescing` says, and the older are superseded.
-    Endpoints with a rate limit are left out unless `limited_too`: who claims for them has to hold their limits.
+    Endpoints that asked to be left alone for a while get nothing. Those with a rate limit are left out unless
+    `limited_too`: who claims for them has to hold their limits.
     """
     lease = {"lease": uuid4(), "leased_until": now + timedelta(seconds=lease_seconds)}
     given = {
@@ -148,21 +152,25 @@ async def _sendable(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempted:
-    """A delivery that was attempted, how that went, and what follows: `due_at` is when it is to be tried again."""
+    """A delivery that was attempted, how that went, and what follows: `due_at` is when it is to be tried again.
+
+    An attempt that `costs` nothing leaves its place in the retry schedule as it is.
+    """
 
     delivery: ClaimedDelivery
     attempt: Attempt
     state: State
     due_at: datetime
+    costs: bool = True
 
 
 _RECORD = text("""
     UPDATE deliveries SET
-        state = new.state, due_at = new.due_at, attempts = deliveries.attempts + 1, tries = deliveries.tries + 1,
+        state = new.state, due_at = new.due_at, attempts = deliveries.attempts + 1, tries = deliveries.tries + new.cost,
         lease = NULL, leased_until = NULL,
         finished_at = CASE WHEN new.state <> 'pending' THEN CAST(:now AS timestamptz) END
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:leases AS uuid[]), CAST(:states AS text[]), CAST(:due_at AS timestamptz[]))
-         AS new (id, lease, state, due_at)
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:leases AS uuid[]), CAST(:states AS text[]), CAST(:due_at AS timestamptz[]),
+                CAST(:costs AS integer[])) AS new (id, lease, state, due_at, cost)
     WHERE deliveries.id = new.id AND deliveries.lease = new.lease
     RETURNING deliveries.id, deliveries.attempts
 """)
@@ -195,6 +203,7 @@ async def record(conn: AsyncConnection, some: Sequence[Attempted], now: datetime
         "leases": [each.delivery.lease for each in some],
         "states": [each.state for each in some],
         "due_at": [each.due_at for each in some],
+        "costs": [int(each.costs) for each in some],
         "now": now,
     }
     numbers = {row.id: row.attempts for row in await conn.execute(_RECORD, values)}

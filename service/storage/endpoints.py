@@ -35,6 +35,7 @@ class Endpoint:
     ordered: bool
     rate_limit: float | None
     paid_until: datetime | None
+    paused_until: datetime | None
     disabled_reason: DisabledReason | None
     failing_since: datetime | None
     warned_at: datetime | None
@@ -104,7 +105,8 @@ async def page(conn: AsyncConnection, *, after: UUID | None, limit: int) -> list
 async def change(conn: AsyncConnection, endpoint_id: UUID, changes: EndpointChanges, now: datetime) -> Endpoint | None:
     """The endpoint with `changes`, or None if there is none. Attempts already under way go by the old values.
 
-    One that is enabled again begins as if it had never failed.
+    One that is enabled again begins as if it had never failed. A pause that it asked for is over where it is enabled,
+    or has another URL.
     """
     values: dict[str, Any] = {**changes, "updated_at": now}
     if "enabled" in changes:
@@ -112,6 +114,8 @@ async def change(conn: AsyncConnection, endpoint_id: UUID, changes: EndpointChan
     if changes.get("enabled"):
         for name in ("failing_since", "warned_at"):
             values[name] = case((table.c.enabled, table.c[name]))
+    if changes.get("enabled") or "url" in changes:
+        values["paused_until"] = null()
     result = await conn.execute(update(table).where(table.c.id == endpoint_id).values(values).returning(table))
     row = result.one_or_none()
     return Endpoint(**row._mapping) if row else None

@@ -1,6 +1,6 @@
-"""Rate limits of endpoints, which all delivery processes keep to together."""
+"""Rate limits of endpoints, and pauses they asked for, which all delivery processes keep to together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -43,3 +43,26 @@ async def keep(connection: AsyncConnection, paid: Mapping[UUID, datetime]) -> No
     """By when endpoints that are held have paid for what they were sent."""
     if paid:
         await connection.execute(_KEEP, {"ids": list(paid), "paid": list(paid.values())})
+
+
+# In order, so that two that pause the same endpoints at once don't lock each other out.
+_PAUSE = text("""
+    WITH asked AS (
+        SELECT id, max(until) AS until
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:until AS timestamptz[])) AS asked (id, until) GROUP BY id
+    ),
+    held AS MATERIALIZED (
+        SELECT endpoint.id, asked.until FROM webhook_endpoints AS endpoint JOIN asked USING (id)
+        ORDER BY endpoint.id FOR NO KEY UPDATE OF endpoint
+    )
+    UPDATE webhook_endpoints SET paused_until = held.until
+    FROM held
+    WHERE webhook_endpoints.id = held.id
+      AND (webhook_endpoints.paused_until IS NULL OR webhook_endpoints.paused_until < held.until)
+""")
+
+
+async def pause(connection: AsyncConnection, until: Sequence[tuple[UUID, datetime]]) -> None:
+    """Have endpoints left alone until they asked to be; a longer pause that one has already stays."""
+    if until:
+        await connection.execute(_PAUSE, {"ids": [each for each, _ in until], "until": [when for _, when in until]})

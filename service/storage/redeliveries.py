@@ -32,7 +32,15 @@ async def resend(conn: AsyncConnection, delivery_id: UUID, now: datetime) -> boo
         update(table)
         .where(table.c.id == delivery_id, table.c.state != "pending", idle)
         # Without the lease, a sender that comes too late can't end what begins now.
-        .values(state="pending", due_at=now, tries=0, lease=null(), leased_until=null(), finished_at=null())
+        .values(
+            state="pending",
+            due_at=now,
+            resent_at=now,
+            tries=0,
+            lease=null(),
+            leased_until=null(),
+            finished_at=null(),
+        )
     )
     return result.rowcount == 1
 
@@ -58,7 +66,7 @@ placed AS (
     FROM found JOIN webhook_endpoints AS endpoint ON endpoint.id = :endpoint_id
 )
 UPDATE deliveries
-SET state = 'pending', due_at = CAST(:now AS timestamptz) + seconds * interval '1 second', tries = 0,
+SET state = 'pending', due_at = CAST(:now AS timestamptz) + seconds * interval '1 second', tries = 0, resent_at = :now,
     finished_at = NULL, lease = NULL, leased_until = NULL
 FROM placed WHERE deliveries.id = placed.id
 """)

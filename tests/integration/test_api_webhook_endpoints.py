@@ -215,3 +215,16 @@ async def test_deliveries_newest_first_with_their_last_attempt(engine: AsyncEngi
     assert (await api.get(f"{path}?state=lost")).fields == ["state"]
     assert (await api.get(f"/v1/webhook-endpoints/{other_id}/deliveries")).items == []
     assert (await api.get(f"/v1/webhook-endpoints/{uuid4()}/deliveries")).status == 404
+
+
+@pytest.mark.parametrize("target", ["slack", "teams"])
+async def test_chat_has_the_rate_that_chat_takes_unless_it_is_given_another(api: Api, target: str) -> None:
+    created = (await api.post("/v1/webhook-endpoints", {"url": URL, "target": target})).json
+    assert (created["rate_limit"], created["paused_until"]) == (1.0, None)
+    path = f"/v1/webhook-endpoints/{created['id']}"
+    assert (await api.patch(path, {"rate_limit": 3})).json["rate_limit"] == 3.0
+    assert (await api.patch(path, {"description": "The channel"})).json["rate_limit"] == 3.0
+    assert (await api.patch(path, {"rate_limit": None})).json["rate_limit"] == 1.0
+    plain = (await api.post("/v1/webhook-endpoints", {"url": URL})).json
+    assert plain["rate_limit"] is None
+    assert (await api.patch(f"/v1/webhook-endpoints/{plain['id']}", {"target": target})).json["rate_limit"] == 1.0

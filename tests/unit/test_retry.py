@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.delivery.retry import STANDARD, GaveUp, Outcome, RetryAt, Succeeded, asked_wait, decide
+from service.delivery.retry import (
+    FREELY_PUT_OFF,
+    LONGEST_PUT_OFF,
+    STANDARD,
+    GaveUp,
+    Outcome,
+    RetryAt,
+    Succeeded,
+    decide,
+    put_off,
+)
+from service.delivery.waits import asked_wait
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LAST = len(STANDARD.delays) + 1
@@ -85,3 +96,41 @@ def test_jitter_only_ever_lengthens_and_no_header_breaks_the_decision(
 
 def test_deliveries_that_failed_together_come_back_apart() -> None:
     assert wait(after(3, randomness=0.0)) < wait(after(3, randomness=0.5)) < wait(after(3, randomness=0.99))
+
+
+def put(times: int = 0, asked: float | None = None, age: timedelta = timedelta(), spread: float = 0.0) -> RetryAt:
+    wanted = None if asked is None else timedelta(seconds=asked)
+    found = put_off(STANDARD, NOW - age, times, wanted, NOW, spread)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"), [(None, 1), (0, 1), (0.2, 1), (30, 30), (3600, 3600), (90_000, 86_400), (10**9, 86_400)]
+)
+def test_a_receiver_that_takes_nothing_now_is_left_alone_for_as_long_as_it_asks(
+    asked: float | None, seconds: float
+) -> None:
+    found = put(asked=asked)
+    assert found.paused_until == found.when == NOW + timedelta(seconds=seconds)
+
+
+def test_a_message_that_is_put_off_again_and_again_comes_back_ever_more_rarely() -> None:
+    waits = [(put(times, asked=1).when - NOW).total_seconds() for times in range(FREELY_PUT_OFF + 20)]
+    assert waits[: FREELY_PUT_OFF + 1] == [1] * (FREELY_PUT_OFF + 1)
+    assert waits[FREELY_PUT_OFF + 1 : FREELY_PUT_OFF + 4] == [2, 4, 8]
+    assert waits[-1] == LONGEST_PUT_OFF.total_seconds()
+    # The receiver's own pause stays as it was: it takes the others.
+    assert put(FREELY_PUT_OFF + 20, asked=1).paused_until == NOW + timedelta(seconds=1)
+
+
+def test_a_message_is_put_off_for_its_lifetime_and_no_longer() -> None:
+    assert put(age=STANDARD.lifetime - timedelta(seconds=1)).when > NOW
+    assert put_off(STANDARD, NOW - STANDARD.lifetime, 0, None, NOW, 0.0) is None
+
+
+@given(times=st.integers(0, 10**6), asked=st.none() | st.floats(0, 10**8), spread=st.floats(0, 1, exclude_max=True))
+def test_however_often_a_message_is_put_off_its_wait_is_bounded(times: int, asked: float | None, spread: float) -> None:
+    found = put(times, asked, spread=spread)
+    assert found.paused_until is not None
+    assert found.paused_until <= found.when <= NOW + STANDARD.longest_asked * (1 + STANDARD.jitter)

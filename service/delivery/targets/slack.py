@@ -77,4 +77,4 @@ def _units(text: str) -> int:
     return len(text) + sum([1 for character in text if character > "\uffff"])
 
 
-SLACK = Target(build, refusal=refusal, for_people=True)
+SLACK = Target(build, refusal=refusal, for_people=True, rate=1.0)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from service.delivery.targets.answer import Answer, Verdict
 from service.delivery.targets.message import Body, Message, NoOptions
 
 
@@ -23,11 +24,18 @@ def received(_status: int, _excerpt: bytes) -> str | None:
     return None
 
 
+def as_usual(_answer: Answer) -> Verdict | None:
+    """No answer means anything of its own."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One form in which messages are sent. `build` gets the message and an instance of `options`.
 
-    `refusal` reads the start of a 2xx answer, and says why the message was refused all the same, or None.
+    `refusal` reads the body of a 2xx answer, and says why the message was refused all the same, or None.
+    `verdict` reads an answer other than 2xx, and says what it means there, or None if that is what it means elsewhere.
+    `rate` is how many messages a second the receiver takes, for endpoints that are given no limit of their own.
     `credentials`, made from the options, fetch the bearer token that requests carry, if the target wants one.
     `coalesced` messages are a state, not a story: of several of an account, only the newest has to arrive.
     `accounts_only` targets are not sent what is about no single account: digests and notices.
@@ -38,7 +46,9 @@ class Target:
     build: Callable[[Message, Any], Body]
     options: type[Struct] = NoOptions
     refusal: Callable[[int, bytes], str | None] = received
+    verdict: Callable[[Answer], Verdict | None] = as_usual
     credentials: Callable[[Any], Credentials] | None = None
+    rate: float | None = None
     coalesced: bool = False
     accounts_only: bool = False
     for_people: bool = False

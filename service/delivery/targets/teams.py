@@ -48,4 +48,4 @@ def _run(text: str, **style: Any) -> dict[str, Any]:
     return {"type": "TextRun", "text": text, **style}
 
 
-TEAMS = Target(build, for_people=True)
+TEAMS = Target(build, for_people=True, rate=1.0)

@@ -1,0 +1,62 @@
+"""From what came back to what it means to the target, in words for people where a status leaves them guessing."""
+
+from dataclasses import replace
+from datetime import datetime
+from http import HTTPStatus
+
+from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, decide, is_success, put_off
+from service.delivery.targets import target_of
+from service.delivery.targets.answer import AGAIN, LIMITED, TAKEN, Answer, Verdict, plain
+from service.delivery.transport import Failure, Reply
+from service.delivery.waits import wait_of
+from service.storage.deliveries import ClaimedDelivery
+
+LONGEST_REASON = 500
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+def judge(reply: Reply, target: str) -> tuple[Reply, Verdict]:
+    """What a reply means to a target, and the reply with the reason in words; `refused` if it is a 2xx all the same."""
+    if reply.status is None or reply.failure is not None:
+        return reply, LIMITED if reply.limited else AGAIN
+    verdict = _verdict(Answer(reply.status, reply.headers, reply.body), target, cut=reply.cut)
+    failure: Failure | None = "refused" if verdict.kind != "taken" and is_success(reply.status) else None
+    reason = verdict.reason or _redirect(reply)
+    return replace(reply, failure=failure, error=reason[:LONGEST_REASON] if reason else reply.error), verdict
+
+
+def _verdict(answer: Answer, target: str, *, cut: bool) -> Verdict:
+    kind = target_of(target)
+    if not is_success(answer.status):
+        return kind.verdict(answer) or plain(answer)
+    if cut:
+        return TAKEN  # its status was read, and no more: the message was taken, as far as anybody can tell
+    refusal = kind.refusal(answer.status, answer.body)
+    return Verdict("again", refusal) if refusal else kind.verdict(answer) or TAKEN
+
+
+def _redirect(reply: Reply) -> str | None:
+    if reply.status not in _REDIRECTS:
+        return None
+    place = reply.headers.get("location", "").strip()
+    if not place:
+        return "the answer is a redirect, and redirects are not followed"
+    # Whoever reads it may paste it: nothing in it may be invisible.
+    shown = "".join(character if character.isprintable() else "\ufffd" for character in place)
+    return f"the answer is a redirect to {shown[:400]}, and redirects are not followed: give the endpoint that URL"
+
+
+def follow(
+    policy: RetryPolicy, delivery: ClaimedDelivery, reply: Reply, verdict: Verdict, now: datetime, randomness: float
+) -> Outcome:
+    """What follows an attempt that ended at `now` with a reply that means `verdict`."""
+    if verdict.kind == "limited":
+        asked = wait_of(reply.headers, reply.body, now)
+        began_at = delivery.began_at or delivery.created_at
+        outcome: RetryAt | None = put_off(policy, began_at, delivery.attempt - delivery.tries, asked, now, randomness)
+        if outcome is not None:
+            return outcome
+    if verdict.kind == "never":
+        return GaveUp("refused")
+    status = {"taken": HTTPStatus.OK, "gone": HTTPStatus.GONE}.get(verdict.kind)
+    return decide(policy, delivery.tries, status, reply.retry_after, now, randomness)
