@@ -2,9 +2,12 @@
 
 A measure's value is a float, or `Missing` with a reason. Zero is not missing: an account that used the product once
 and doesn't now has 0 active users; one that never did has none to count.
+
+Times come from other systems, and may contradict each other or lie after the day. No measure gives an impossible value
+for that: what would have taken less than no time, took none.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -72,7 +75,7 @@ def _active_days(p: Parameters) -> Measure:
         if state.usage.last_day < 0:
             return Missing.NO_USAGE
         days = list(state.usage.days)
-        return float(len(days) - bisect_left(days, first_day(day, p.window)))
+        return float(bisect_right(days, day) - bisect_left(days, first_day(day, p.window)))
 
     return measure
 
@@ -146,7 +149,7 @@ def _used_since(first: int, features: Iterable[dict[int, int]]) -> int:
 def _days_since_last_use(_: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         last = state.usage.last_day
-        return Missing.NO_USAGE if last < 0 else float(day - last)
+        return Missing.NO_USAGE if last < 0 else float(max(day - last, 0))
 
     return measure
 
@@ -160,7 +163,7 @@ def _silence_ratio(_: Parameters) -> Measure:
         first = first_day(day, RHYTHM_DAYS)
         if len(days) < 3 or days[-3] < first:
             return Missing.TOO_FEW_DAYS
-        if usage.last_day == day:
+        if usage.last_day >= day:
             return 0.0
         active = days[bisect_left(days, first) :]
         gaps = sorted(map(sub, active[1:], active))
@@ -201,7 +204,7 @@ def _oldest_open_ticket_days(_: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
         if not state.tickets.tickets:
             return 0.0
-        return float(max((day - day_of(ticket.created_at) for ticket in _open(state)), default=0))
+        return float(max(0, max((day - day_of(ticket.created_at) for ticket in _open(state)), default=0)))
 
     return measure
 
@@ -220,7 +223,8 @@ def _resolution_hours(p: Parameters) -> Measure:
         solved = _solved(state, day, p.window)
         if not solved:
             return Missing.NOTHING_SOLVED
-        return median(ticket.solved_at - ticket.created_at for ticket in solved) / MICROSECONDS_PER_HOUR
+        took = [max(ticket.solved_at - ticket.created_at, 0) for ticket in solved]
+        return median(took) / MICROSECONDS_PER_HOUR
 
     return measure
 
@@ -282,7 +286,7 @@ def _mean_answer(survey: str) -> Callable[[Parameters], Measure]:
 
 def _days_since_survey(_: Parameters) -> Measure:
     def measure(state: AccountState, day: int) -> Value:
-        return float(day - day_of(state.surveys.newest_at)) if state.surveys.surveys else Missing.NO_SURVEY
+        return float(max(day - day_of(state.surveys.newest_at), 0)) if state.surveys.surveys else Missing.NO_SURVEY
 
     return measure
 

@@ -181,7 +181,7 @@ def open_tickets(asked: Question) -> Value:
 
 def oldest_open_ticket_days(asked: Question) -> Value:
     opened = [day_number(ticket.created_at) for ticket in asked.open_tickets()]
-    return Fraction(asked.day - min(opened)) if opened else Fraction(0)
+    return Fraction(max(asked.day - min(opened), 0)) if opened else Fraction(0)
 
 
 def tickets_created(asked: Question) -> Value:
@@ -189,7 +189,7 @@ def tickets_created(asked: Question) -> Value:
 
 
 def resolution_hours(asked: Question) -> Value:
-    took = [Fraction(ticket.solved_at - ticket.created_at, HOUR) for ticket in asked.solved_tickets()]
+    took = [Fraction(max(ticket.solved_at - ticket.created_at, 0), HOUR) for ticket in asked.solved_tickets()]
     return median(took) if took else "no_tickets_solved"
 
 

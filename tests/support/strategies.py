@@ -51,18 +51,24 @@ def usage_events(stamp: st.SearchStrategy[Stamp]) -> st.SearchStrategy[Event]:
 
 @st.composite
 def ticket_histories(draw: st.DrawFn, stamp: st.SearchStrategy[Stamp], ticket_id: str) -> list[Event]:
-    """Snapshots of one ticket that is opened, worked on, solved and reopened, in any turn."""
+    """Snapshots of one ticket that is opened, worked on, solved and reopened, in any turn.
+
+    Other systems say when: some that it was created in days to come, or solved before.
+    """
     taken = sorted(draw(st.lists(stamp, max_size=4)))
     if not taken:
         return []
-    created_at = taken[0].at - draw(st.sampled_from([0, HOUR, DAY, 40 * DAY]))
+    created_at = taken[0].at - draw(st.sampled_from([0, HOUR, DAY, 40 * DAY, -HOUR, -3 * DAY]))
     solved_at = reopens = 0
     history: list[Event] = []
     for at, broker_day in taken:
         status, when, forgets, priority, satisfaction = draw(_SNAPSHOTS)
         if status in ("solved", "closed"):
             # Some senders never say when.
-            solved_at = solved_at or {"now": at, "earlier": at - 1, "later": at + DAY, "unsaid": 0}[when]
+            solved_at = (
+                solved_at
+                or {"now": at, "earlier": at - 1, "before": at - 3 * DAY, "later": at + DAY, "unsaid": 0}[when]
+            )
         else:
             reopens += bool(solved_at)
             # Some forget the solution of a ticket that is open again, others go on sending it.
@@ -108,7 +114,7 @@ def _anyhow(*choices: Iterable[Any]) -> st.SearchStrategy[Any]:
 _UNSAID = "(unsaid)"
 _SNAPSHOTS = _anyhow(
     ["open", "solved", "closed", "new", "pending", "hold"],
-    ["now", "earlier", "later", "unsaid"],
+    ["now", "earlier", "before", "later", "unsaid"],
     [True, False],
     PRIORITIES,
     ["", "good", "bad"],
