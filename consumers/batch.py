@@ -55,9 +55,9 @@ class Batch(Struct):
     """Those of the dead letters that a later clock would take."""
     records: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many records of a topic are folded, duplicate, late or dead letters: each is one of these."""
+    """How many records of a topic are folded, duplicate, late, dead letters or tombstones: each is one of these."""
     taken_ms: dict[Partition, Moments] = field(default_factory=dict)
-    """When the broker took the records, in milliseconds; but for those whose timestamps are refused."""
+    """When the broker took the records, in milliseconds; but for tombstones and those whose timestamps are refused."""
     happened: dict[Partition, Moments] = field(default_factory=dict)
     """When the events happened that are folded, in microseconds; but for loaded history."""
 
@@ -81,13 +81,15 @@ def prepare(taken: Taken, owned: Mapping[Partition, Owned], retention: int) -> B
 def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, start: int, retention: int) -> None:
     offsets = stretch.offsets[start:]
     refused = [stretch.refused[offset] for offset in offsets if offset in stretch.refused] if stretch.refused else []
+    tombstones = len(stretch.tombstones.intersection(offsets)) if stretch.tombstones else 0
     batch.moves[partition] = Move(mine.claim, offsets[-1] + 1, stretch.fingerprint)
     batch.records += len(offsets)
     batch.dead_letters += map(dead_letter, refused)
     batch.outcomes[partition[0], "dead_letter"] += len(refused)
+    batch.outcomes[partition[0], "tombstone"] += tombstones
     columns = _columns(stretch, start)
     batch.taken_ms[partition] = columns.taken_ms
-    if refused:
+    if refused or tombstones:
         batch.taken_ms[partition] = columns.taken_ms[columns.taken_ms != stamps.NO_TIME]
         batch.ahead += [
             RefusedStamp(*partition, each.record.offset, each.record.timestamp)

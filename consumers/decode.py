@@ -1,6 +1,5 @@
 """From a record to an event, or to a dead letter that says why not."""
 
-import base64
 from typing import ClassVar
 
 import msgspec
@@ -9,10 +8,13 @@ from aiokafka import ConsumerRecord
 from consumers import stamps
 from service import printable
 from service.cloudevents import AheadError, Decoded, InvalidEventError, decode_binary, decode_structured
+from service.header_values import as_text
 from service.settings import Signal
 from service.storage.dead_letters import DeadLetterRow
 
 STRUCTURED = "application/cloudevents+json"
+LONGEST_REASON = 1_000
+"""In characters. A message may repeat what a sender wrote, such as the name of a field."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -27,16 +29,29 @@ class Refused(msgspec.Struct, frozen=True):
     backfill: ClassVar[bool] = False
 
 
-def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int = stamps.LAST_MS) -> Decoded | Refused:
-    """Decode a record of a signal's topic; whatever is wrong with it becomes the reason of a refusal.
+class Tombstone(msgspec.Struct, frozen=True):
+    """A record without a value, as compacted topics have them: it holds nothing, and is passed over."""
+
+    stamped: ClassVar[bool] = False
+    event: ClassVar[None] = None
+    identity: ClassVar[int] = 0
+    backfill: ClassVar[bool] = False
+
+
+Result = Decoded | Refused | Tombstone
+_TOMBSTONE = Tombstone()
+
+
+def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int = stamps.LAST_MS) -> Result:
+    """Decode a record of a signal's topic. Whatever is wrong with it becomes a refusal's reason: nothing raises.
 
     `latest` is the last timestamp that is taken, in milliseconds.
     """
     value = record.value
+    if value is None:
+        return _TOMBSTONE
     if record.timestamp is None or not 0 <= record.timestamp <= latest:
         return Refused(record, stamps.fault(record), stamped=False)
-    if value is None:
-        return Refused(record, "value: the record has none")
     if len(value) > max_bytes:
         return Refused(record, f"value: {len(value):,} bytes; at most {max_bytes:,} are taken")
     try:
@@ -49,16 +64,19 @@ def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int =
         return Refused(record, str(error))
 
 
-def as_decided(record: ConsumerRecord, result: Decoded | Refused, decided: stamps.Decided) -> Decoded | Refused:
+def as_decided(record: ConsumerRecord, result: Result, decided: stamps.Decided) -> Result:
     """What was decided when the log was read before, where that hung on the clock; else `result`."""
-    if isinstance(result, Refused) or not stamps.was_refused(record, decided):
+    if not isinstance(result, Decoded) or not stamps.was_refused(record, decided):
         return result
     return Refused(record, stamps.fault(record), stamped=False)
 
 
 def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
-    """The headers of a binary-mode event; None if the record is in structured mode."""
-    headers = {name.lower(): value for name, value in record.headers}
+    """The headers of a binary-mode event; None if the record is in structured mode.
+
+    A header without a value is as good as none. Of several with one name the last counts, as in Kafka's own clients.
+    """
+    headers: dict[str, bytes] = {name.lower(): value for name, value in record.headers if value is not None}
     if "ce_specversion" not in headers or headers.get("content-type", b"").startswith(STRUCTURED.encode()):
         return None
     try:
@@ -72,18 +90,23 @@ def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
 def dead_letter(refused: Refused) -> DeadLetterRow:
     """The row that keeps a refused record."""
     record = refused.record
-    headers = [[name, base64.b64encode(value or b"").decode()] for name, value in record.headers]
+    headers = [[_storable(name), as_text(value)] for name, value in record.headers]
     return DeadLetterRow(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
         account_id=_readable(record.key),
-        reason=refused.reason.replace("\x00", "\\x00"),
+        reason=_storable(refused.reason[:LONGEST_REASON]),
         key=record.key,
         value=record.value,
-        headers=msgspec.json.encode(headers).decode().replace("\\u0000", "\\\\u0000"),
+        headers=msgspec.json.encode(headers).decode(),
         recorded_at=stamps.moment(record.timestamp),
     )
+
+
+def _storable(text: str) -> str:
+    """The text with an escape for each NUL, which Postgres has no place for in texts."""
+    return text.replace("\x00", "\\u0000")
 
 
 def _readable(key: bytes | None) -> str | None:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from aiokafka import ConsumerRecord
 from msgspec import Struct, field
 
-from consumers.decode import Refused
+from consumers.decode import Refused, Result
 from consumers.fingerprints import fingerprint
 from consumers.stamps import NO_TIME
 from scoring.events import Event
 from service import metrics
-from service.cloudevents import Decoded
 from service.storage.progress import Partition
 
 
@@ -26,9 +25,9 @@ class Stretch(Struct):
 
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
     taken_ms: "array[int]" = field(default_factory=lambda: array("q"))
-    """When the broker took each, in milliseconds; `NO_TIME` where the timestamp is refused."""
+    """When the broker took each, in milliseconds; `NO_TIME` where the timestamp is refused or of a tombstone."""
     events: list[Event | None] = field(default_factory=list)
-    """None where the record is refused, and zeros below."""
+    """None where the record is refused or a tombstone, and zeros below."""
     identities: "array[int]" = field(default_factory=lambda: array("Q"))
     happened: "array[int]" = field(default_factory=lambda: array("q"))
     """When the events did, in microseconds."""
@@ -36,20 +35,26 @@ class Stretch(Struct):
     """1 where the event is loaded history."""
     refused: dict[int, Refused] = field(default_factory=dict)
     """By offset."""
+    tombstones: set[int] = field(default_factory=set)
+    """Their offsets."""
     fingerprint: int | None = None
     """Of the last; None if it isn't known any more."""
     traces: dict[int, str] = field(default_factory=dict)
     """By offset the contexts of those that are traced."""
 
-    def add(self, records: Sequence[ConsumerRecord], results: Sequence[Decoded | Refused]) -> None:
+    def add(self, records: Sequence[ConsumerRecord], results: Sequence[Result]) -> None:
         """Put records, and what they were decoded to, behind the others."""
         events = [result.event for result in results]
         taken_ms = [record.timestamp for record in records]
         for place, each in enumerate(results):
+            if each.event is not None:
+                continue
             if isinstance(each, Refused):
                 self.refused[each.record.offset] = each
-                if not each.stamped:
-                    taken_ms[place] = NO_TIME
+            else:
+                self.tombstones.add(records[place].offset)
+            if not each.stamped:
+                taken_ms[place] = NO_TIME
         self.offsets.extend([record.offset for record in records])
         self.taken_ms.extend(taken_ms)
         self.events += events
@@ -68,6 +73,7 @@ class Stretch(Struct):
             self.happened[start:stop],
             self.loaded[start:stop],
             self.refused,
+            self.tombstones,
             self.fingerprint if stop == len(self.offsets) else None,
             self.traces,
         )
@@ -104,9 +110,7 @@ class Waiting:
         self._since = 0.0
         self._changed = asyncio.Event()
 
-    def add(
-        self, partition: Partition, records: Sequence[ConsumerRecord], results: Sequence[Decoded | Refused]
-    ) -> None:
+    def add(self, partition: Partition, records: Sequence[ConsumerRecord], results: Sequence[Result]) -> None:
         """Put records, and what they were decoded to, behind those of the partition that wait."""
         if not self._count:
             self._since = time.perf_counter()

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator
 from datetime import datetime
 
+from service.header_values import from_text
 from service.storage.dead_letter_lists import DeadLetter
 
 
@@ -30,7 +31,7 @@ def lines(letter: DeadLetter) -> Iterator[str]:
     for name, value in facts.items():
         yield f"{name + ':':<11}{line(value)}"
     for name, value in letter.headers:
-        yield f"header:    {line(name)}: {line(_readable(base64.b64decode(value)))}"
+        yield f"header:    {line(name)}: {line(_readable(from_text(value)))}"
     size = "" if letter.value is None else f" ({len(letter.value):,} bytes)"
     yield f"value{size}:"
     for part in _readable(letter.value).split("\n"):

@@ -1,11 +1,11 @@
 """Dead letters on their way back into Kafka: replayed where they came from, or relayed to a topic of their own."""
 
-import base64
 from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.header_values import from_text
 from service.publishing import Publisher, RawRecord
 from service.storage import dead_letters
 from service.storage.dead_letter_lists import DeadLetter
@@ -52,8 +52,8 @@ def _as_it_came(letter: DeadLetter) -> RawRecord:
     return RawRecord(letter.topic, letter.key, letter.value, _headers(letter), letter.partition)
 
 
-def _headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
-    return [(name, base64.b64decode(value)) for name, value in letter.headers]
+def _headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
+    return [(name, from_text(value)) for name, value in letter.headers]
 
 
 def _story(letter: DeadLetter) -> list[tuple[str, bytes]]:

@@ -28,7 +28,7 @@ POOL = PoolGauges("health_pool_size_connections", "health_pool_connections")
 
 EVENTS = Counter(
     "health_events",
-    "Records by what became of them: folded, duplicate, late or dead_letter; together all that were read",
+    "Records by what became of them: folded, duplicate, late, dead_letter or tombstone; together all that were read",
     ["topic", "outcome"],
 )
 LAG_RECORDS = Gauge(

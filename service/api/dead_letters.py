@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
@@ -16,6 +16,7 @@ from service.api.pages import PageQuery, TokenNumber
 from service.api.paths import LONGEST_ACCOUNT_ID, Printable
 from service.api.problems import RETRY_AFTER, ProblemError, not_found
 from service.dead_letters import replay, why_not
+from service.header_values import from_text
 from service.publishing import NotPublishedError, RecordTooLargeError
 from service.storage import dead_letter_lists
 from service.storage.dead_letter_lists import DeadLetter, Filter
@@ -30,10 +31,12 @@ class Bytes(BaseModel):
     text: str
 
 
-class Header(Bytes):
-    """A record's header."""
+class Header(BaseModel):
+    """A record's header. Its text is null where it has no value."""
 
     name: str
+    encoding: Literal["utf-8", "base64"]
+    text: str | None
 
 
 class RefusedRecord(BaseModel):
@@ -138,11 +141,15 @@ def _shown(letter: DeadLetter) -> RefusedRecord:
         **{name: getattr(letter, name) for name in _SAME},
         key=None if letter.key is None else Bytes(**_readable(letter.key)),
         value=None if letter.value is None else Bytes(**_readable(letter.value)),
-        headers=[Header(name=name, **_readable(base64.b64decode(value))) for name, value in letter.headers],
+        headers=[_header(name, from_text(value)) for name, value in letter.headers],
     )
 
 
-def _readable(raw: bytes) -> dict[str, str]:
+def _header(name: str, value: bytes | None) -> Header:
+    return Header(name=name, encoding="utf-8", text=None) if value is None else Header(name=name, **_readable(value))
+
+
+def _readable(raw: bytes) -> dict[str, Any]:
     try:
         return {"encoding": "utf-8", "text": raw.decode()}
     except UnicodeDecodeError:

@@ -14,7 +14,7 @@ from service.storage.tables import dead_letters as table
 
 
 class DeadLetterRow(NamedTuple):
-    """A row to write; `headers` is JSON text: [[name, base64 value], …]."""
+    """A row to write; `headers` is JSON text: [[name, value as text], …]; see `service.header_values`."""
 
     topic: str
     partition: int

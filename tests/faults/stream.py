@@ -164,6 +164,6 @@ _SPOILED: dict[str, Callable[[Body, datetime], bytes | None]] = {
     "wrong type": lambda event, _: _with(event, data={**event["data"], "quantity": "three", "seats": "many"}),
     "ahead": lambda event, start: _with(event, time=(start + timedelta(days=30)).isoformat()),
     "too long": lambda event, _: _with(event, comment="x" * MAX_RECORD_BYTES),
-    "no value": lambda _, __: None,
+    "empty": lambda _, __: b"",
 }
 POISONS = frozenset(_SPOILED)

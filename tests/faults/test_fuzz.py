@@ -3,7 +3,6 @@
 `make fuzz SEED=… RECORDS=…` brings others, and more.
 """
 
-import base64
 import json
 import os
 import re
@@ -22,10 +21,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumers.decode import decode
+from consumers.decode import Tombstone, decode
 from scoring.events import Event
 from service.cloudevents import Decoded, type_of
 from service.embedded.ports import free_port
+from service.header_values import as_text
 from service.settings import Settings, Signal
 from tests.faults import checks, log
 from tests.faults.feed import Feed
@@ -53,6 +53,7 @@ class Held:
     events: dict[str, list[Event]] = field(default_factory=dict)
     """Each event that was taken, once, by account."""
     copies: int = 0
+    tombstones: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
@@ -79,6 +80,7 @@ async def test_every_damaged_record_is_folded_or_kept_with_a_reason(server_folde
     assert {topic: sum(found.values()) for topic, found in counted.items()} == held.by_topic
     assert {topic: found["dead_letter"] for topic, found in counted.items()} == Counter(topic for topic, *_ in letters)
     assert sum(found["duplicate"] for found in counted.values()) == held.copies
+    assert sum(found["tombstone"] for found in counted.values()) == held.tombstones
     # A run in which nearly all was taken, or nearly nothing, shows little.
     assert 0.3 < len(letters) / feed.sent < 0.9
     assert len({letter.reason for letter in letters.values()}) > 100
@@ -133,9 +135,12 @@ async def hold_against(settings: Settings, letters: dict[Position, Any]) -> Held
             if letter is not None:
                 held.wrong += _differences(record, letter)
                 continue
-            held.wrong += _doubts(signals[record.topic], record)
+            if record.value is not None:
+                held.wrong += _doubts(signals[record.topic], record)
             decoded = decode(signals[record.topic], record, settings.max_record_bytes)
-            if not isinstance(decoded, Decoded):
+            if isinstance(decoded, Tombstone):
+                held.tombstones += 1
+            elif not isinstance(decoded, Decoded):
                 held.wrong.append(f"{_where(record)}: neither folded nor kept: {decoded.reason}")
             elif (identity := (record.topic, record.partition, decoded.identity)) in known:
                 held.copies += 1
@@ -147,9 +152,7 @@ async def hold_against(settings: Settings, letters: dict[Position, Any]) -> Held
 
 def _differences(record: ConsumerRecord, letter: Any) -> Iterator[str]:
     # Postgres has no NUL in its texts, so one in a header's name is kept as it is written in JSON.
-    headers = [
-        [name.replace("\x00", r"\u0000"), base64.b64encode(value or b"").decode()] for name, value in record.headers
-    ]
+    headers = [[name.replace("\x00", r"\u0000"), as_text(value)] for name, value in record.headers]
     for what, kept, sent in (
         ("key", letter.key, record.key),
         ("value", letter.value, record.value),
@@ -157,6 +160,8 @@ def _differences(record: ConsumerRecord, letter: Any) -> Iterator[str]:
     ):
         if kept != sent:
             yield f"{_where(record)}: the dead letter's {what} is {kept!r}, what was sent {sent!r}"
+    if record.value is None:
+        yield f"{_where(record)}: a tombstone is a dead letter"
     if not letter.reason:
         yield f"{_where(record)}: no reason"
 

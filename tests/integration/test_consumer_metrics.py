@@ -39,16 +39,17 @@ async def test_every_record_is_counted_by_what_became_of_it(settings: Settings, 
     loaded = usage("acme", time=(now - timedelta(days=50)).isoformat(), backfill=True)
     too_late_loaded = usage("acme", time=(now - timedelta(days=200)).isoformat(), backfill=True)
     events = [once, usage("other"), once, too_late, loaded, too_late_loaded]
-    refused = (topic, b"acme", b"not JSON")
+    rest = [(topic, b"acme", b"not JSON"), (topic, b"acme", None), (topic, b"", None)]
     async with consuming(settings):
-        await produce(settings.kafka_bootstrap_servers, [*(record(topic, each) for each in events), refused])
-        await folded_up_to(engine, 7)
+        await produce(settings.kafka_bootstrap_servers, [*(record(topic, each) for each in events), *rest])
+        await folded_up_to(engine, 9)
         await shows("health_lag_records", 0, topic=topic)
 
     def counted(outcome: str) -> float:
         return since.of("health_events_total", topic=topic, outcome=outcome)
 
     assert [counted(outcome) for outcome in ("folded", "duplicate", "late", "dead_letter")] == [3, 1, 2, 1]
+    assert counted("tombstone") == 2
     assert since.of("health_record_lag_seconds_count", topic=topic) == 7
     assert since.of("health_record_lag_seconds_sum", topic=topic) < 7 * 60
     # Two events that happened now, or two hours ago; what was loaded, came again or came too late isn't timed.

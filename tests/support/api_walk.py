@@ -93,9 +93,9 @@ def _refused(api: Api) -> DeadLetterRow:
         partition=0,
         offset=1,
         account_id=None,
-        reason="value: the record has none",
+        reason="event: is not JSON",
         key=None,
-        value=None,
+        value=b"",
         headers="[]",
         recorded_at=api.clock.now,
     )

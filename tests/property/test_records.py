@@ -1,0 +1,116 @@
+"""Whole records, whatever is in them: each is an event, a dead letter that Postgres can hold, or a tombstone."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import ConsumerRecord
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from consumers import traces
+from consumers.batch import Batch, Owned, prepare
+from consumers.decode import LONGEST_REASON, Refused, Tombstone, decode
+from consumers.fingerprints import fingerprint
+from consumers.seen import Seen
+from consumers.taken import Stretch
+from service.api.dead_letters import _shown
+from service.cloudevents import Decoded
+from service.dead_letter_text import lines
+from service.dead_letters import relayed_forms
+from service.header_values import from_text
+from service.settings import Signal
+from service.storage.dead_letter_lists import DeadLetter
+from service.storage.dead_letters import DeadLetterRow
+from service.storage.progress import Claim
+from tests.support.cloud_events import TYPES
+from tests.support.whole_records import binary, record, whole_records
+
+MOST_BYTES = 2_000
+PARTITION = ("t", 0)
+SIGNALS: st.SearchStrategy[Signal] = st.sampled_from(["usage", "ticket", "survey", "account"])
+
+
+def prepared(signal: Signal, records: Sequence[ConsumerRecord]) -> Batch:
+    stretch = Stretch()
+    stretch.add(records, [decode(signal, each, MOST_BYTES) for each in records])
+    return prepare({PARTITION: stretch}, {PARTITION: Owned(signal, Claim(0, 1), Seen())}, 92)
+
+
+def letter(row: DeadLetterRow) -> DeadLetter:
+    """As Postgres gives it back."""
+    kept: dict[str, Any] = row._asdict() | {"headers": json.loads(row.headers)}
+    return DeadLetter(id=1, **kept, created_at=datetime.now(UTC), replayed_at=None, relayed_at=None)
+
+
+@given(SIGNALS, whole_records())
+@example("usage", record(headers=[("ce_traceparent", None)]))
+@example("usage", record(headers=[*binary(TYPES["usage"]), ("ce_traceparent", None)]))
+@example("usage", record(headers=[*binary(TYPES["usage"]), ("ce_id", None), ("content-type", None)]))
+@example("usage", record(headers=[("ce_specversion", None)]))
+def test_decoding_is_total(signal: Signal, record: ConsumerRecord) -> None:
+    result = decode(signal, record, MOST_BYTES)
+    assert isinstance(result, Decoded | Refused | Tombstone)
+    assert isinstance(result, Tombstone) == (record.value is None)
+    assert -(2**63) <= fingerprint(record) < 2**63
+    assert traces.contexts([record]).keys() <= {record.offset}
+
+
+@given(SIGNALS, st.lists(whole_records(), min_size=1, max_size=6))
+def test_every_record_of_a_batch_is_accounted_for(signal: Signal, records: list[ConsumerRecord]) -> None:
+    numbered = [_at(each, offset) for offset, each in enumerate(records)]
+    batch = prepared(signal, numbered)
+    counted = {outcome: count for (_, outcome), count in batch.outcomes.items()}
+    assert sum(counted.values()) == batch.records == len(records)
+    assert batch.moves[PARTITION].next_offset == len(records)
+    assert counted["tombstone"] == sum(each.value is None for each in records)
+    assert counted["dead_letter"] == len(batch.dead_letters)
+    assert sum(map(len, batch.events.values())) == counted.get("folded", 0) + counted.get("late", 0)
+
+
+@given(SIGNALS, whole_records())
+@example("usage", record(value=b"", headers=[("\x00", b""), ("\\u0000", None), ("a\\\x00", b"\x00")]))
+@example("usage", record(value=b'{"' + b"x" * 1_900 + b'": 1}'))
+@example("usage", record(value=b"{}", key=b"\x00"))
+def test_a_dead_letter_can_be_kept_read_relayed_and_replayed(signal: Signal, record: ConsumerRecord) -> None:
+    for row in prepared(signal, [record]).dead_letters:
+        assert (row.key, row.value) == (record.key, record.value)
+        assert 0 < len(row.reason) <= LONGEST_REASON
+        kept = json.loads(row.headers)
+        assert [from_text(value) for _, value in kept] == [value for _, value in record.headers]
+        for text in (row.reason, row.account_id or "", *[name for name, _ in kept]):
+            assert "\x00" not in text
+            text.encode()
+        assert row.recorded_at.tzinfo is UTC
+        found = letter(row)
+        for form in relayed_forms(found):
+            assert all(isinstance(name, str) for name, _ in form.headers)
+        assert "".join(lines(found)).isprintable()
+        assert _shown(found).model_dump_json()
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=300))
+def test_a_log_of_mostly_tombstones_moves_on(good: list[bool]) -> None:
+    records = [record(offset, value=record().value if is_good else None) for offset, is_good in enumerate(good)]
+    batch = prepared("usage", records)
+    assert batch.moves[PARTITION].next_offset == len(good)
+    assert batch.dead_letters == []
+    assert batch.outcomes["t", "tombstone"] == good.count(False)
+    assert batch.outcomes["t", "folded"] == (1 if any(good) else 0)
+
+
+def _at(record: ConsumerRecord, offset: int) -> ConsumerRecord:
+    return ConsumerRecord(
+        record.topic,
+        record.partition,
+        offset,
+        record.timestamp,
+        record.timestamp_type,
+        record.key,
+        record.value,
+        None,
+        0,
+        0,
+        record.headers,
+    )
