@@ -28,14 +28,14 @@ from scoring.events import (
 )
 from scoring.faults import fault_of
 from scoring.windows import day_of, to_micros, to_micros_and_day
-from service import printable
+from service import printable, storable
 from service.settings import Signal
 
 MAX_AHEAD = 5 * 60 * 1_000_000
 """How far, in microseconds, an event may be dated ahead of the broker's clock."""
 
-Identifier = Annotated[str, Meta(min_length=1, max_length=256)]
-Word = Annotated[str, Meta(min_length=1, max_length=200)]
+Identifier = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=storable.SCHEMA)]
+Word = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=storable.SCHEMA)]
 # The schemas of what is checked once an event is typed: `service.event_schemas` tells senders.
 _PrintableId = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=printable.SCHEMA)]
 _PrintableWord = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=printable.SCHEMA)]
@@ -101,7 +101,7 @@ class SurveyData(Struct, gc=False, forbid_unknown_fields=True):
         ]
         | None
     ) = None
-    comment: str | None = None
+    comment: Annotated[str, Meta(extra_json_schema=storable.SCHEMA)] | None = None
 
 
 class AttributesData(Struct, gc=False, forbid_unknown_fields=True):
@@ -130,7 +130,7 @@ class Envelope(Struct, Generic[Data], gc=False):
 
     specversion: Literal["1.0"]
     id: Identifier
-    source: Annotated[str, Meta(min_length=1, max_length=1024)]
+    source: Annotated[str, Meta(min_length=1, max_length=1024, extra_json_schema=storable.SCHEMA)]
     type: str
     subject: _PrintableId
     time: Annotated[datetime, Meta(tz=True)]
@@ -154,8 +154,11 @@ def decode_structured(signal: Signal, value: bytes, taken_at: int) -> Decoded:
     """
     try:
         envelope = _FORMS[signal].decoder.decode(value)
+        unstorable = storable.fault_in_json(value)
     except UNDECODABLE as error:
         raise _explain(error, value) from None
+    if unstorable:
+        raise InvalidEventError(unstorable.path or "event", unstorable.problem)
     return _finish(signal, envelope, taken_at)
 
 
@@ -170,8 +173,14 @@ def decode_binary(signal: Signal, headers: Mapping[str, str], value: bytes, take
     try:
         attributes["data"] = msgspec.json.decode(value)
         envelope = msgspec.convert(attributes, _FORMS[signal].envelope)
+        unstorable = storable.fault_in_json(value)
     except UNDECODABLE as error:
         raise _explain(error, value) from None
+    if unstorable:
+        raise InvalidEventError(f"data.{unstorable.path}".rstrip("."), unstorable.problem)
+    for name, text in attributes.items():
+        if isinstance(text, str) and (problem := storable.fault_in(text)):
+            raise InvalidEventError(name, problem)
     return _finish(signal, envelope, taken_at)
 
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import FieldError, ProblemError, invalid, path_of
 from service.cloudevents import UNDECODABLE
+from service.storable import fault_in_json
 
 Model = TypeVar("Model", bound="StrictModel")
 JSON = "application/json"
@@ -60,11 +61,18 @@ async def read(request: Request, *accepted: str) -> tuple[str, bytes]:
 
 
 def parse(raw: bytes) -> Any:
-    """The value that JSON text stands for; 422 if it isn't JSON. NaN and Infinity are not JSON."""
+    """The value that JSON text stands for; 422 if it isn't JSON, or can't be stored. NaN and Infinity are not JSON."""
     try:
-        return msgspec.json.decode(raw)
+        value = msgspec.json.decode(raw)
     except UNDECODABLE as error:
         raise invalid(FieldError("body", f"is not JSON: {error}")) from None
+    _require_storable(raw)
+    return value
+
+
+def _require_storable(raw: bytes) -> None:
+    if found := fault_in_json(raw):
+        raise invalid(FieldError(found.path or "body", found.problem))
 
 
 async def _json(request: Request) -> dict[str, Any]:
@@ -92,7 +100,9 @@ def body_of(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
 def validated(model: type[Model], raw: bytes) -> Model:
     """JSON text as `model`; 422 names the fields at fault."""
     try:
-        return model.model_validate_json(raw)
+        body = model.model_validate_json(raw)
     except ValidationError as error:
         fields = [FieldError(path_of(each["loc"]), each["msg"]) for each in error.errors()]
         raise invalid(*fields) from None
+    _require_storable(raw)
+    return body

@@ -20,6 +20,8 @@ from service.storage.transient import is_transient
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "5"}
 _NO_TABLES = "42P01"
+_UNSTORABLE = ("22021", "22P05")
+"""Of text that the database's encoding can't hold. What is foreseen is refused with its field; this is the net."""
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 """As RFC 9110 has them; Python says so only from 3.13 on."""
 
@@ -138,6 +140,9 @@ async def _not_operable(_: Request, error: Any) -> Response:
 async def _database_error(_: Request, error: Any) -> Response:
     if is_transient(error):
         return answer(503, "The database can't be reached. Try again.", headers=RETRY_AFTER)
-    if getattr(getattr(error, "orig", None), "sqlstate", None) == _NO_TABLES:
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if state in _UNSTORABLE:
+        return answer(422, "The request holds text that can't be stored: NUL, or half of a surrogate pair.")
+    if state == _NO_TABLES:
         return answer(503, "The database has no tables yet. Run: account-health migrate")
     raise error

@@ -92,7 +92,7 @@ def test_what_the_schema_refuses_the_decoder_refuses(signal: Signal, edits: list
 
 
 KEEPS: dict[Signal, list[tuple[str, Any]]] = {
-    "usage": [("user_id", None), ("quantity", 1_000_000_000), ("feature", "\x00 anything"), ("user_id", "a\n")],
+    "usage": [("user_id", None), ("quantity", 1_000_000_000), ("feature", "\x01 anything"), ("user_id", "a\n")],
     "ticket": [
         ("solved_at", "2026-01-31T10:00:00+02:00"),
         ("reopens", 3),

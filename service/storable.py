@@ -1,0 +1,50 @@
+"""Text that can't be stored: Postgres takes no NUL, in no column and at no depth of a document.
+
+So it is refused where it comes in, with the field at fault. Further in it would fail a whole transaction, and other
+people's text with it. Lone surrogates can't be stored either; JSON in UTF-8 has no form for them that is decoded.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+SCHEMA: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
+"""The same, for those who read JSON Schema."""
+
+_ESCAPED = b"\\u0000"
+"""The one form of NUL in JSON: a raw one is no JSON."""
+
+
+class Unstorable(NamedTuple):
+    """The path of a field, as `data.topics[0]`, empty for the whole; and what is wrong with it."""
+
+    path: str
+    problem: str
+
+
+def fault_in_json(raw: bytes) -> Unstorable | None:
+    """The first text in JSON that can't be stored; None if all can be. The JSON must be one that can be decoded."""
+    # An escaped backslash before `u0000` looks the same, so what is found is only worth a closer look.
+    return next(_faults("", msgspec.json.decode(raw)), None) if _ESCAPED in raw else None
+
+
+def fault_in(text: str) -> str | None:
+    """What makes a text unstorable, in the words of `printable.fault`; None if nothing does."""
+    at = text.find("\x00")
+    return None if at < 0 else f"holds U+0000, a control character, at position {at + 1}"
+
+
+def _faults(path: str, value: Any) -> Iterator[Unstorable]:
+    if isinstance(value, str):
+        if problem := fault_in(value):
+            yield Unstorable(path, problem)
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            if problem := fault_in(name):
+                yield Unstorable(path, f"has a name that {problem}")
+            else:
+                yield from _faults(f"{path}.{name}" if path else name, inner)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _faults(f"{path}[{index}]", inner)
