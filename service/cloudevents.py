@@ -4,6 +4,7 @@ Whoever sends an event that can't be used learns which field is at fault and wha
 of the envelope are extensions, which the specification allows; unknown fields of `data` are mistakes.
 """
 
+import base64
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -135,6 +136,8 @@ class Envelope(Struct, Generic[Data], gc=False):
     subject: _PrintableId
     time: Annotated[datetime, Meta(tz=True)]
     data: Data
+    data_base64: str | UnsetType | None = UNSET
+    """In place of `data`: the same JSON as base64, as some producers write what they hold as bytes."""
     datacontenttype: _JsonType | None = None
     backfill: bool = False
 
@@ -156,6 +159,8 @@ def decode_structured(signal: Signal, value: bytes, taken_at: int) -> Decoded:
         envelope = _FORMS[signal].decoder.decode(value)
         unstorable = storable.fault_in_json(value)
     except UNDECODABLE as error:
+        if str(error) == _NO_DATA:
+            return _finish(signal, _from_base64(signal, value), taken_at)
         raise _explain(error, value) from None
     if unstorable:
         raise InvalidEventError(unstorable.path or "event", unstorable.problem)
@@ -184,6 +189,29 @@ def decode_binary(signal: Signal, headers: Mapping[str, str], value: bytes, take
     return _finish(signal, envelope, taken_at)
 
 
+def _from_base64(signal: Signal, value: bytes) -> Envelope[Any]:
+    """The envelope of an event without `data`, whose `data_base64` has to hold it as JSON."""
+    attributes: dict[str, Any] = msgspec.json.decode(value)
+    encoded = attributes.pop("data_base64", None)
+    if encoded is None:
+        raise InvalidEventError("data", _NO_DATA)
+    if not isinstance(encoded, str):
+        raise InvalidEventError("data_base64", "must be text")
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        raise InvalidEventError("data_base64", "is not base64") from None
+    try:
+        attributes["data"] = msgspec.json.decode(data)
+    except UNDECODABLE as error:
+        raise InvalidEventError("data_base64", f"must decode to JSON: {error}") from None
+    try:
+        envelope: Envelope[Any] = msgspec.convert(attributes, _FORMS[signal].envelope)
+    except msgspec.ValidationError as error:
+        raise _explain(error, value) from None
+    return envelope
+
+
 def signal_of(event_type: object) -> Signal:
     """The signal that an event type belongs to. Raises `InvalidEventError`."""
     for signal, form in _FORMS.items():
@@ -208,6 +236,9 @@ def data_of(signal: Signal) -> type[Struct]:
     data: type[Struct] = get_args(_FORMS[signal].envelope)[0]
     return data
 
+
+_NO_DATA = "Object missing required field `data`"
+"""What msgspec says, of all that is at fault, where nothing else is."""
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises at JSON that can't be used: text that isn't UTF-8, and deep nesting, have errors of their own."""
@@ -237,6 +268,8 @@ def _finish(signal: Signal, envelope: Envelope[Any], taken_at: int) -> Decoded:
     content_type = envelope.datacontenttype
     if content_type is not None and "json" not in content_type:
         raise InvalidEventError("datacontenttype", "data must be application/json")
+    if envelope.data_base64 is not UNSET and envelope.data_base64 is not None:
+        raise InvalidEventError("data_base64", "goes without data: give one of the two")
     at, day = _instant("time", envelope.time)
     if at > taken_at + MAX_AHEAD:
         raise AheadError("time", "lies more than 5 minutes in the future")

@@ -32,6 +32,14 @@ _MONEY = {
 """Decimals are read from either; of themselves they would be described as text alone."""
 
 
+_BASE64 = {
+    "type": ["string", "null"],
+    "contentEncoding": "base64",
+    "contentMediaType": "application/json",
+    "description": "In place of `data`: the same JSON as base64.",
+}
+
+
 def event_name(signal: Signal) -> str:
     """What the schema of a signal's events is called."""
     return f"{signal.capitalize()}Event"
@@ -67,5 +75,11 @@ def components(ref_template: str, more: Sequence[type[Struct]] = ()) -> dict[str
 
 
 def _described(signal: Signal, envelope: dict[str, Any]) -> dict[str, Any]:
-    properties = {**envelope["properties"], "type": {"const": cloudevents.type_of(signal)}}
-    return {**envelope, "title": event_name(signal), "properties": properties}
+    properties = {**envelope["properties"], "type": {"const": cloudevents.type_of(signal)}, "data_base64": _BASE64}
+    required = [name for name in envelope["required"] if name != "data"]
+    either = [
+        {"required": ["data"], "properties": {"data_base64": {"type": "null"}}},
+        {"required": ["data_base64"], "properties": {"data_base64": {"type": "string"}}},
+    ]
+    schema = {**envelope, "title": event_name(signal), "properties": properties, "required": required}
+    return {**schema, "anyOf": either}

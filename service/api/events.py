@@ -1,29 +1,25 @@
 """POST /v1/events: facts about accounts, over HTTP instead of Kafka."""
 
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query, Request
-from msgspec import Raw, Struct
-from pydantic import BaseModel
+from msgspec import Struct
+from pydantic import BaseModel, Field
 
-from scoring.windows import to_micros
+from scoring.events import Event
+from scoring.windows import day_of, to_micros
 from service import event_schemas
 from service.api.auth import WRITE
-from service.api.bodies import JSON, read
 from service.api.deps import Api, Context
+from service.api.event_modes import BATCH, MOST_EVENTS, ONE, Sent, read_events
 from service.api.openapi import ref, takes
 from service.api.problems import FieldError, ProblemError, invalid
 from service.api.traced import brings_context, publish
-from service.cloudevents import UNDECODABLE, InvalidEventError, decode_structured, signal_of
+from service.cloudevents import UNDECODABLE, Decoded, InvalidEventError, decode_structured, signal_of
 from service.publishing import Record
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
-
-ONE = "application/cloudevents+json"
-BATCH = "application/cloudevents-batch+json"
-MOST_EVENTS = 1_000
 
 _EXAMPLE = event_schemas.example("usage")
 _BODY = takes(ref("Event"), _EXAMPLE, ONE)
@@ -34,9 +30,14 @@ _BODY["requestBody"]["content"][BATCH] = {
 
 
 class Accepted(BaseModel):
-    """How many events are in Kafka now."""
+    """How many events are in Kafka now, and what will become of some of them."""
 
     accepted: int
+    late: int = Field(
+        description="Of these, how many happened longer ago than events are kept (HEALTH_RETENTION_DAYS): they are "
+        "counted as late and move nothing."
+    )
+    backfill: int = Field(description="Of these, how many are loaded history: what they set off is told in a digest.")
 
 
 class _Peek(Struct):
@@ -46,7 +47,6 @@ class _Peek(Struct):
 
 
 _peek = msgspec.json.Decoder(_Peek)
-_batch = msgspec.json.Decoder(list[Raw])
 
 
 @router.post("", status_code=202, summary="Send events", dependencies=WRITE, openapi_extra=_BODY)
@@ -55,48 +55,41 @@ async def send_events(
     api: Api,
     backfill: Annotated[bool, Query(description="Loaded history: only retention as of today applies.")] = False,
 ) -> Accepted:
-    """One CloudEvent or a batch, in structured mode. 202 means that every one is in Kafka, on all in-sync replicas.
+    """One CloudEvent or a batch, in structured mode; or one in binary mode, with its attributes in headers
+    (`ce-specversion`, `ce-id`, `ce-source`, `ce-type`, `ce-subject`, `ce-time`) and its data, as JSON, in the body.
+    202 means that every one is in Kafka, on all in-sync replicas.
 
+    Look at `late`: these events came, and were too old to count.
     One event that can't be used refuses the whole batch; `errors` names it by its index. After a 503 send all of them
     again: an event counts once, by `source` and `id`.
     """
-    media_type, raw = await read(request, ONE, BATCH, JSON)
-    records = _records(media_type, raw, api, backfill)
-    await publish(api.publisher, records, over_events=brings_context(request.scope))
-    return Accepted(accepted=len(records))
-
-
-def _records(media_type: str, raw: bytes, api: Context, backfill: bool) -> list[Record]:
-    is_batch = media_type == BATCH or (media_type == JSON and raw.lstrip()[:1] == b"[")
-    events: Iterable[tuple[str, bytes]] = [("", raw)]
-    if is_batch:
-        events = ((f"[{index}]", bytes(event)) for index, event in enumerate(_split(raw)))
     taken_at = to_micros(api.clock())
-    return [_record(at, event, taken_at, api, backfill) for at, event in events]
+    read = [_record(sent, taken_at, api, backfill) for sent in await read_events(request)]
+    await publish(api.publisher, [record for record, _ in read], over_events=brings_context(request.scope))
+    return Accepted(
+        accepted=len(read),
+        late=sum(_is_late(decoded.event, api.settings.retention_days) for _, decoded in read),
+        backfill=sum(backfill or decoded.backfill for _, decoded in read),
+    )
 
 
-def _split(raw: bytes) -> list[Raw]:
-    try:
-        events = _batch.decode(raw)
-    except UNDECODABLE as error:
-        raise invalid(FieldError("body", f"is not a JSON array: {error}")) from None
-    if len(events) > MOST_EVENTS:
-        raise invalid(FieldError("body", f"holds {len(events):,} events; send at most {MOST_EVENTS:,} at once"))
-    return events
-
-
-def _record(at: str, event: bytes, taken_at: int, api: Context, backfill: bool) -> Record:
-    longest = api.settings.max_record_bytes
+def _record(sent: Sent, taken_at: int, api: Context, backfill: bool) -> tuple[Record, Decoded]:
+    event, longest = sent.value, api.settings.max_record_bytes
     try:
         signal = signal_of(_peek.decode(event).type)
-        subject = decode_structured(signal, event, taken_at).event.account_id
+        decoded = decode_structured(signal, event, taken_at)
         if backfill:
             event = msgspec.json.encode({**msgspec.json.decode(event), "backfill": True})
     except InvalidEventError as error:
-        raise invalid(FieldError(f"{at}.{error.field}".lstrip("."), error.message)) from None
+        raise invalid(FieldError(sent.field(error.field), error.message)) from None
     except UNDECODABLE as error:
-        raise invalid(FieldError(at or "body", f"is not a JSON object: {error}")) from None
+        raise invalid(FieldError(sent.at or "body", f"is not a JSON object: {error}")) from None
     if len(event) > longest:
-        fields = [FieldError(at or "body", f"is {len(event):,} bytes long; at most {longest:,} are taken")]
+        fields = [FieldError(sent.at or "body", f"is {len(event):,} bytes long; at most {longest:,} are taken")]
         raise ProblemError(413, "An event is too long.", errors=fields)
-    return api.settings.topics[signal], subject, event
+    return (api.settings.topics[signal], decoded.event.account_id, event), decoded
+
+
+def _is_late(event: Event, retention: int) -> bool:
+    """Whether the fold will leave an event out, if Kafka takes it today."""
+    return day_of(event.at) <= event.broker_day - retention

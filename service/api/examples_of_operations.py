@@ -144,7 +144,7 @@ def _page(item: dict[str, Any]) -> dict[str, Any]:
 
 
 OPERATIONS: dict[str, dict[str, Any]] = {
-    "Accepted": {"accepted": 1},
+    "Accepted": {"accepted": 1, "late": 0, "backfill": 0},
     "AlertDelivery": _DELIVERY,
     "AlertRule": _RULE,
     "AlertRulePage": _page(_RULE),

@@ -17,7 +17,9 @@ TAKEN_AT = 1_772_712_000_000_000
 SCHEMAS = event_schemas.components("#/schemas/{name}")
 
 signals = st.sampled_from(event_schemas.SIGNALS)
-texts = st.sampled_from(["", " ", "a", "x" * 201, "x" * 257, "a\x00", "a\n", "\u00a0", "\ue000", "ü", "json", "1.0"])
+texts = st.sampled_from(
+    ["", " ", "a", "x" * 201, "x" * 257, "a\x00", "a\n", "\u00a0", "\ue000", "ü", "json", "1.0", "e30="]
+)
 amounts = st.sampled_from(["12", "-0", " 1_0 ", "1e3", "+.5", ".", "1e", "NaN", "1e99", "٣", "0x1", "-5", "1.5.5"])
 moments = st.sampled_from(
     ["2026-01-31T09:00:00Z", "2026-01-31T09:00:00", "2026-02-30T00:00:00Z", "2026-01-31", "today"]
@@ -30,7 +32,8 @@ values: st.SearchStrategy[Any] = st.one_of(
     st.none(), st.booleans(), numbers, texts, amounts, moments, words, st.just([]), st.just({}), st.just(["a"])
 )
 FIELDS = [
-    *["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "backfill", "extension"],
+    *["specversion", "id", "source", "type", "subject", "time", "data", "data_base64", "datacontenttype", "backfill"],
+    "extension",
     *["feature", "user_id", "quantity", "ticket_id", "status", "priority", "created_at", "solved_at", "reopens"],
     *[
         "satisfaction",
@@ -70,9 +73,9 @@ def changed(event: dict[str, Any], edits: list[tuple[str, bool, bool, Any]]) -> 
     """An event with some fields set or taken away, in the envelope or in its data."""
     event = copy.deepcopy(event)
     for name, is_removed, is_everywhere, value in edits:
-        in_envelope = name in FIELDS[:9]
-        place = event if in_envelope else event["data"]
-        if not is_everywhere and not in_envelope and name not in place:
+        in_envelope = name in FIELDS[:11]
+        place = event if in_envelope else event.get("data")
+        if not isinstance(place, dict) or (not is_everywhere and not in_envelope and name not in place):
             continue
         if is_removed:
             place.pop(name, None)

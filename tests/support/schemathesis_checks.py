@@ -37,6 +37,10 @@ UNTOLD = {
         r"must be .* for (nps|csat|ces)|nps is asked on|must be above scale_min",
     ),
     "calendars: some days aren't, in some years": (r".*", r"Invalid (RFC3339|date)|day is out of range|year|input is"),
+    "base64 in which there is JSON": (
+        r"(\[\d+\]\.)?data(_base64|\..*)?",
+        r"is not base64|must decode to JSON|goes without data|Expected `object`|[Mm]issing required|unknown field",
+    ),
     "money, written as text": (r"(\[\d+\]\.data\.)?arr", r"decimal|must be 0 to"),
     "a measure takes a window, or features, or none, and curves rise": (
         r"(measures|bands|applies_to).*",

@@ -1,6 +1,8 @@
 """Strict decoding: what is taken, and what is refused with which field named."""
 
 import json
+import re
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -212,3 +214,44 @@ def test_a_refused_character_is_named_with_its_position() -> None:
         decoded("account", data={"owner": "an\x07n"})
     with pytest.raises(InvalidEventError, match=r"^subject: holds U\+0000, a control character, at position 1$"):
         decoded("usage", subject="\x00acme")
+
+
+def base64_of(data: object) -> str:
+    return b64encode(json.dumps(data).encode()).decode()
+
+
+@pytest.mark.parametrize("signal", TYPES)
+def test_data_as_base64_is_taken_as_it_is(signal: Signal) -> None:
+    whole = event(signal, data_base64=base64_of(DATA[signal]))
+    del whole["data"]
+    found = decode_structured(signal, json.dumps(whole).encode(), TAKEN_AT)
+    assert found == decode_structured(signal, json.dumps(event(signal)).encode(), TAKEN_AT)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "field", "message"),
+    [
+        ("nonsense!", "data_base64", "is not base64"),
+        ("e30", "data_base64", "is not base64"),
+        ("ü", "data_base64", "is not base64"),
+        (b64encode(b"\x89PNG").decode(), "data_base64", "must decode to JSON"),
+        (b64encode(b"[" * 100_000).decode(), "data_base64", "must decode to JSON"),
+        ("", "data_base64", "must decode to JSON"),
+        (7, "data_base64", "Expected `str"),
+        (None, "data", "missing required field"),
+        (base64_of({"feature": ""}), "data.feature", "Expected `str` of length >= 1"),
+        (base64_of([]), "data", "Expected `object`"),
+    ],
+)
+def test_data_as_base64_that_is_no_data_is_refused_by_its_name(encoded: object, field: str, message: str) -> None:
+    whole = event("usage", data_base64=encoded)
+    del whole["data"]
+    with pytest.raises(InvalidEventError, match=re.escape(message)) as refused:
+        decode_structured("usage", json.dumps(whole).encode(), TAKEN_AT)
+    assert refused.value.field == field
+
+
+def test_data_comes_once() -> None:
+    assert decoded("usage", data_base64=None) == decoded("usage")
+    with pytest.raises(InvalidEventError, match="data_base64: goes without data"):
+        decoded("usage", data_base64=base64_of(DATA["usage"]))
