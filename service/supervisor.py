@@ -18,7 +18,7 @@ LONGEST_WAIT = 30.0
 STEADY_SECONDS = 60.0
 """A process that has lasted this long has overcome what it died of before."""
 STARTED_SECONDS = 30.0
-"""A process that fails before it has lasted this long even once can't be started."""
+"""A process that ends by itself before it has lasted this long even once refuses to start."""
 STAGE_SECONDS = 10.0
 """How long one stage is waited for before the next is asked to stop too."""
 BUDGET_SECONDS = 30.0
@@ -39,7 +39,12 @@ def service_roles(consumers: int, *, alone: bool = False, probes_port: int = 0) 
         Role(name, "consume", 1, (("HEALTH_KAFKA_INSTANCE_ID", name),) if alone else ())
         for name in (f"consume-{number}" for number in range(1, consumers + 1))
     ]
-    probed = [*folding, Role("sweep", "sweep", 1), Role("deliver", "deliver", 2), Role("api", "api", 0)]
+    probed = [
+        *folding,
+        Role("sweep", "sweep", 1),
+        Role("deliver", "deliver", 2),
+        Role("api", "api", 0, is_essential=True),
+    ]
     if probes_port + len(probed) - 1 > LAST_PORT:
         raise HealthError(
             f"From HEALTH_PROBES_PORT {probes_port} on there are no {len(probed)} ports", "Set a lower one"
@@ -56,7 +61,7 @@ def _with_probes(role: Role, first_port: int, place: int) -> Role:
 
 
 class StartError(HealthError):
-    """A process ended by itself before it had begun its work. `log` holds what it said, if it went to a file."""
+    """An essential process, or the last of all, refuses to start. `log` holds what it said, if it went to a file."""
 
     def __init__(self, role: Role, status: int, log: Path | None) -> None:
         """`status` is its exit status."""
@@ -66,7 +71,11 @@ class StartError(HealthError):
 
 
 class Supervisor:
-    """Runs one process per role until it is told to stop."""
+    """Runs one process per role until it is told to stop.
+
+    One that dies, or refuses to start, is started again, after waits that grow: it may have been refused for what
+    passes, and the others do their work without it. The log says so each time.
+    """
 
     def __init__(
         self,
@@ -86,6 +95,7 @@ class Supervisor:
         self._on_restart = on_restart
         self._starting: set[asyncio.Task[Worker]] = set()
         self._running: dict[Role, Worker] = {}
+        self._refusing: set[Role] = set()
 
     @property
     def pids(self) -> dict[str, int]:
@@ -95,7 +105,8 @@ class Supervisor:
     async def run(self, stop: asyncio.Event) -> None:
         """Keep all processes running until `stop` is set, then end them; they are gone when this returns.
 
-        Raises `StartError` if one can't be started. Cancelling this ends them too.
+        Raises `StartError` if an essential one refuses to start, or if all do: then there is nothing to keep running,
+        and whoever called us should know. Cancelling this ends them too.
         """
         if stop.is_set():
             return
@@ -120,14 +131,28 @@ class Supervisor:
             del self._running[role]
             lasted = time.monotonic() - began
             has_started = has_started or lasted >= STARTED_SECONDS or status <= 0
-            if not has_started:
-                raise StartError(role, status, self._log_of(role))
             if lasted >= STEADY_SECONDS:
                 wait = FIRST_WAIT
-            log.warning("process_died", name=role.name, status=status, restart_in=wait)
+            if has_started:
+                self._refusing.discard(role)
+                log.warning("process_died", name=role.name, status=status, restart_in=wait)
+            else:
+                self._note_refusal(role, status, wait)
             self._on_restart(role, status, wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
+
+    def _note_refusal(self, role: Role, status: int, wait: float) -> None:
+        self._refusing.add(role)
+        if role.is_essential or len(self._refusing) == len(self._roles):
+            raise StartError(role, status, self._log_of(role))
+        log.error(
+            "process_refuses",
+            name=role.name,
+            status=status,
+            restart_in=wait,
+            remedy="its own last words say why; the others go on without it",
+        )
 
     async def _start(self, role: Role) -> Worker:
         """A running worker; `_end` gets to know it even if the keeper that started it is cancelled meanwhile."""

@@ -20,13 +20,15 @@ PATIENCE_SECONDS = 30
 class Role:
     """What a process does: the subcommand it runs, a name of its own, and the stage in which it is ended.
 
-    `environment` goes over what all processes are given.
+    `environment` goes over what all processes are given. Without one that is essential the others are of no use: all
+    are ended where it can't be started.
     """
 
     name: str
     command: str
     stage: int
     environment: tuple[tuple[str, str], ...] = ()
+    is_essential: bool = False
 
 
 class Worker:

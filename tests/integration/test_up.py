@@ -81,6 +81,20 @@ async def test_a_port_in_use_is_said_once_and_ends_it(settings: Settings) -> Non
     assert "Traceback" not in ended.stderr
 
 
+async def test_one_process_that_refuses_takes_nobody_along(settings: Settings, tmp_path: Path) -> None:
+    first = free_port()
+    env = environment(settings, HEALTH_PROBES_PORT=str(first))
+    with socket.create_server(("127.0.0.1", first)):  # where consume-1 wants to listen
+        async with service_up(env, tmp_path / "log") as url:
+
+            async def is_tried_again() -> bool:
+                return (tmp_path / "log").read_text().count("process_refuses") >= 2
+
+            await eventually(is_tried_again, "the consumer is tried again")
+            assert (await call(f"{url}/readyz", ""))["status"] == "ready"
+            assert {"api", "sweep", "deliver"} <= workers(the_one_up()).keys()
+
+
 async def test_killed_it_takes_its_processes_along(settings: Settings, tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,12 +133,40 @@ async def test_who_does_not_listen_is_killed_when_the_time_is_up(tmp_path: Path)
     assert not runs(pids["deaf"])
 
 
-async def test_one_that_cannot_start_ends_all(tmp_path: Path) -> None:
-    running = Supervisor([role("good"), role("bad", 1, "fail")], {}, logs=tmp_path)
+async def test_one_that_refuses_is_tried_again_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LONGEST_WAIT", 0.2)
+    waits: list[float] = []
+    running = Supervisor(
+        [role("good"), role("bad", 1, "fail")], {}, logs=tmp_path, on_restart=lambda *told: waits.append(told[2])
+    )
+    stop = asyncio.Event()
+    task = asyncio.create_task(running.run(stop))
+    await until(lambda: len(waits) >= 3)
+    assert waits[:3] == [0.1, 0.2, 0.2]
+    assert said(tmp_path).count("began good") == 1
+    assert "good" in running.pids
+    stop.set()
+    await task
+    assert running.pids == {}
+
+
+async def test_all_are_ended_where_the_essential_one_refuses(tmp_path: Path) -> None:
+    essential = replace(role("bad", 1, "fail"), is_essential=True)
+    running = Supervisor([role("good"), essential], {}, logs=tmp_path)
     with pytest.raises(StartError, match=r"bad can't be started \(exit status 1\)") as raised:
         await running.run(asyncio.Event())
     assert raised.value.log == tmp_path / "bad.log"
     assert "it can't be" in said(tmp_path)
+    assert running.pids == {}
+
+
+async def test_it_ends_where_every_one_refuses(tmp_path: Path) -> None:
+    running = Supervisor([role("one", 0, "fail"), role("two", 1, "fail")], {}, logs=tmp_path)
+    with pytest.raises(StartError):
+        await running.run(asyncio.Event())
+    assert {"began one", "began two"} <= set(said(tmp_path))
     assert running.pids == {}
 
 
@@ -173,6 +202,7 @@ def test_consumers_have_names_of_their_own() -> None:
     roles = service_roles(2)
     assert [role.name for role in roles] == ["api", "consume-1", "consume-2", "sweep", "deliver"]
     assert len({role.stage for role in roles}) == 3
+    assert [role.name for role in roles if role.is_essential] == ["api"]
     assert {dict(role.environment).get("HEALTH_KAFKA_INSTANCE_ID") for role in roles} == {None}
     alone = {dict(role.environment).get("HEALTH_KAFKA_INSTANCE_ID") for role in service_roles(2, alone=True)}
     assert alone == {None, "consume-1", "consume-2"}
