@@ -22,7 +22,7 @@ from consumers.taken import Stretch, Taken, halves
 from service.errors import HealthError
 from service.evaluation import Outcome
 from service.policy import PolicyCache
-from service.probes import POSTGRES_AWAY, Pulse
+from service.probes import Pulse
 from service.settings import Settings
 from service.storage.progress import Move, Partition
 from service.storage.transient import persistently
@@ -71,7 +71,7 @@ class Folder:
                     outcome = await persistently(
                         partial(self._apply, batch, contexts),
                         "folding a batch",
-                        partial(self._pulse.beat, POSTGRES_AWAY),
+                        self._pulse.beat,
                     )
             except FencedError as fenced:
                 self._ownership.give_up(fenced.partitions)

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -12,7 +11,7 @@ from scoring.windows import to_micros
 from service import metrics
 from service.forecasting import foresee
 from service.policy import PolicyCache
-from service.probes import POSTGRES_AWAY, Pulse
+from service.probes import Pulse
 from service.resting import rest
 from service.settings import Settings
 from service.storage import forecasts
@@ -33,7 +32,7 @@ async def run(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: async
     However many forecasters there are, one of them works at a time, and they keep to that share together.
     """
     policies = PolicyCache(settings.retention_days, time.monotonic)
-    waiting = partial(pulse.beat, POSTGRES_AWAY)
+    waiting = pulse.beat
     while not stop.is_set():
         pause = await persistently(
             lambda: forecast_once(engine, policies, settings, datetime.now(UTC)), "forecasting", waiting

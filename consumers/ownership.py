@@ -9,7 +9,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +25,7 @@ from consumers.seen import Run, Seen
 from consumers.taken import Waiting
 from service import metrics
 from service.kafka_contact import Contact
-from service.probes import POSTGRES_AWAY, Pulse
+from service.probes import Pulse
 from service.settings import Settings, Signal
 from service.storage import dead_letters, progress, refused_stamps, seen_events
 from service.storage.progress import OPERATOR, Claim, Growth, Owner, Partition
@@ -119,7 +118,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         if wanted:
             await self._claim(wanted)
         if self.halted != self._noted:
-            await persistently(self._note_halted, "noting what is halted", self._postgres_away)
+            await persistently(self._note_halted, "noting what is halted", self._pulse.beat)
 
     async def _handed_back(self) -> set[Partition]:
         """Those that an operator has set. One that we fold would else only be noticed with its next record."""
@@ -131,7 +130,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
             async with self._engine.connect() as connection:
                 return await progress.owners(connection, self._assigned)
 
-        found = await persistently(owners, "looking for partitions that were set", self._postgres_away)
+        found = await persistently(owners, "looking for partitions that were set", self._pulse.beat)
         self.give_up(
             [
                 partition
@@ -157,7 +156,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
                 await refused_stamps.forget(connection, starts)
                 return _Claimed(claims, seen, refused, await refused_stamps.load(connection, ends), grown)
 
-        claims, seen, refused, decided, grown = await persistently(claim, "claiming partitions", self._postgres_away)
+        claims, seen, refused, decided, grown = await persistently(claim, "claiming partitions", self._pulse.beat)
         halted = {partition: why for partition, why in self.halted.items() if partition not in claims}
         for partition, claimed in claims.items():
             start, end = bounds[partition]
@@ -249,10 +248,6 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         async with self._engine.begin() as connection:
             await progress.keep_halted(connection, self._epochs, self.halted)
         self._noted = dict(self.halted)
-
-    @property
-    def _postgres_away(self) -> Callable[[], None]:
-        return partial(self._pulse.beat, POSTGRES_AWAY)
 
 
 async def _load_seen(connection: AsyncConnection, partitions: Sequence[Partition]) -> dict[Partition, Seen]:

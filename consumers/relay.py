@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import metrics
 from service.dead_letters import relayed_forms
-from service.probes import POSTGRES_AWAY, Pulse
+from service.probes import Pulse
 from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
 from service.resting import rest
 from service.settings import Settings
@@ -65,7 +65,7 @@ async def _turn(engine: AsyncEngine, publisher: Publisher, topic: str, pulse: Pu
         return await persistently(
             partial(relay_once, engine, publisher, topic),
             "relaying dead letters",
-            waiting=partial(pulse.beat, POSTGRES_AWAY),
+            waiting=pulse.beat,
         )
     except NotPublishedError as error:
         log.warning(

@@ -15,7 +15,7 @@ from service import metrics
 from service.digests import tell_paused
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
-from service.probes import POSTGRES_AWAY, Pulse, serve_probes
+from service.probes import Pulse, serve_probes
 from service.reevaluation import carry_on
 from service.resting import rest
 from service.settings import Settings
@@ -54,7 +54,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: as
     """Sweep until `stop` is set. Several sweepers share the work: each passes over what another holds."""
     policies = PolicyCache(settings.retention_days, time.monotonic)
     sources = SourceWatch(engine, settings.base_url)
-    waiting = partial(pulse.beat, POSTGRES_AWAY)
+    waiting = pulse.beat
     counted_at = -BACKLOG_SECONDS
     while not stop.is_set():
         # One moment for all three: no account is judged at a day before its sources have been looked at.

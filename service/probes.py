@@ -17,7 +17,6 @@ from service.settings import Settings
 log = structlog.get_logger(__name__)
 
 BEGINNING = "it has not begun its work yet"
-POSTGRES_AWAY = "Postgres can't be reached"
 KAFKA_AWAY = "Kafka can't be reached"
 """Reasons say no more than that: anybody may ask, and an error's text can name hosts and users."""
 

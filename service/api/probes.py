@@ -13,6 +13,7 @@ from service.api.auth import READ
 from service.api.deps import Api
 from service.api.problems import ProblemError
 from service.storage.readiness import what_is_missing
+from service.storage.transient import trouble
 
 router = APIRouter(tags=["operations"])
 
@@ -45,9 +46,9 @@ async def readyz(api: Api) -> Ready:
         async with api.reads.connect() as connection:
             missing = await what_is_missing(connection)
     except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
-        # The kind alone: anybody may ask, and the text can name hosts and users.
+        # No more than that: anybody may ask, and the text can name hosts and users.
         kind = type(getattr(error, "orig", None) or error).__name__
-        raise ProblemError(503, f"Postgres can't be reached ({kind}).") from None
+        raise ProblemError(503, f"{trouble(error)} ({kind}).") from None
     if missing:
         raise ProblemError(503, missing)
     return Ready()

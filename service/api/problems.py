@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from scoring.documents import InvalidDocumentError
 from service.errors import HealthError
 from service.publishing import NotPublishedError
-from service.storage.transient import is_transient
+from service.storage.transient import is_transient, sqlstate, trouble
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "5"}
@@ -139,8 +139,9 @@ async def _not_operable(_: Request, error: Any) -> Response:
 
 async def _database_error(_: Request, error: Any) -> Response:
     if is_transient(error):
-        return answer(503, "The database can't be reached. Try again.", headers=RETRY_AFTER)
-    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+        why = trouble(error)
+        return answer(503, f"{why[0].upper()}{why[1:]}. Try again.", headers=RETRY_AFTER)
+    state = sqlstate(error)
     if state in _UNSTORABLE:
         return answer(422, "The request holds text that can't be stored: NUL, or half of a surrogate pair.")
     if state == _NO_TABLES:

@@ -1,6 +1,7 @@
 """`account-health up`: the whole service from one command."""
 
 import asyncio
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_urlsafe
@@ -12,7 +13,7 @@ import typer
 from service.blocking import in_thread
 from service.commands.database import prepare_database
 from service.embedded.stack import EmbeddedStack
-from service.kept import kept
+from service.kept import keep, kept
 from service.process import run_process
 from service.settings import Settings, load_settings
 from service.supervisor import BUDGET_SECONDS, Supervisor, service_roles
@@ -23,6 +24,8 @@ from service.worker import Role
 
 log = structlog.get_logger(__name__)
 DATA_DIR = Path(".account-health")
+ENVIRONMENT = "environment"
+"""The file in the data folder that holds the variables of `up --embedded`, for shells."""
 SERVERS_SECONDS = 30.0
 """How long our own servers may take to stop, after the processes."""
 
@@ -51,7 +54,9 @@ def up(
             if settings.encryption_key is None:
                 environment["HEALTH_ENCRYPTION_KEY"] = kept(data_dir / "encryption-key", token_urlsafe)
             roles = service_roles(consumers, alone=True, probes_port=settings.probes_port)
-            running = _run(load_settings(environment), environment, roles, _where(environment), stop)
+            running = _run(
+                load_settings(environment), environment, roles, _where(environment, data_dir.resolve()), stop
+            )
             await until_first(running, servers.watch(lambda what: log.warning("server_died", what=what)))
         finally:
             await in_thread(servers.stop)
@@ -72,10 +77,13 @@ async def _run(
         announcing.cancel()
 
 
-def _where(environment: Mapping[str, str]) -> str:
-    """The variables that lead other commands to our own servers."""
-    names = ("HEALTH_DATABASE_URL", "HEALTH_KAFKA_BOOTSTRAP_SERVERS")
-    return " ".join(f"{name}={environment[name]}" for name in names) + " "
+def _where(environment: Mapping[str, str], data_dir: Path) -> str:
+    """The words before another command that lead it to our own servers. The password in them stays in a file of ours:
+    terminals are recorded, and command lines are seen by all users of a machine.
+    """
+    path = data_dir / ENVIRONMENT
+    keep(path, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()))
+    return f". {shlex.quote(str(path))}; "
 
 
 async def _announce(settings: Settings, where: str) -> None:

@@ -22,14 +22,14 @@ from service.delivery.targets import COALESCED
 from service.delivery.tokens import Tokens
 from service.delivery.transport import open_session
 from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_LATENCY_SECONDS, DELIVERY_LIMITED, DELIVERY_SECONDS
-from service.probes import POSTGRES_AWAY, Pulse, serve_probes
+from service.probes import Pulse, serve_probes
 from service.publishing import Publisher
 from service.secrets import Vault
 from service.settings import Settings
 from service.storage import deliveries
 from service.storage.deliveries import ClaimedDelivery
 from service.storage.engine import create_engine
-from service.storage.transient import is_transient
+from service.storage.transient import is_transient, trouble
 
 log = structlog.get_logger(__name__)
 
@@ -164,7 +164,7 @@ class _Worker:
             self._outage_pause = min(self._outage_pause * 2 or self._poll_seconds, LONGEST_OUTAGE_PAUSE_SECONDS)
             # Not the error's text: SQLAlchemy puts a statement's parameters into it.
             log.warning("deliveries_not_claimed", error=type(error).__name__, retry_seconds=self._outage_pause)
-            self._pulse.beat(POSTGRES_AWAY)
+            self._pulse.beat(trouble(error))
             return []
         self._pulse.beat()
         self._outage_pause = 0.0

@@ -4,9 +4,14 @@ from asyncpg.exceptions import ClientConfigurationError
 from sqlalchemy.exc import DBAPIError
 
 from service.errors import HealthError
-from service.storage.transient import is_transient
+from service.storage.transient import is_transient, sqlstate, trouble
 
 _NO_TABLE, _FORBIDDEN, _NEEDED, _UNKNOWN_PARAMETER = "42P01", "42501", "2BP01", "42704"
+_EXHAUSTED = {
+    "53100": "Make room on the disk of its data folder, or of its write-ahead log, then run this again",
+    "53200": "Give it memory, or lower work_mem and shared_buffers, then run this again",
+    "53300": "Raise max_connections or the role's limit, or lower HEALTH_DATABASE_POOL_SIZE (deploy/sizing.md)",
+}
 _REFUSED_CLASSES = ("28", "3D")
 """SQLSTATE classes: the user or its password is refused; there is no such database."""
 
@@ -14,10 +19,12 @@ _REFUSED_CLASSES = ("28", "3D")
 def explain(error: DBAPIError | OSError) -> Exception:
     """The error as an operator can act on it; itself where it is none of theirs."""
     origin = getattr(error, "orig", error)
-    state = str(getattr(origin, "sqlstate", None) or getattr(origin.__cause__, "sqlstate", None) or "")
+    state = sqlstate(error) or ""
     reason = (str(origin).splitlines() or [type(origin).__name__])[0]
     if state == _NO_TABLE:
         return HealthError("The database has no tables yet", "Run: account-health migrate")
+    if state in _EXHAUSTED:
+        return HealthError(f"{trouble(error)}: {reason}", _EXHAUSTED[state])
     if state == _FORBIDDEN:
         return HealthError(
             f"The database user of HEALTH_DATABASE_URL may not do that: {reason}",

@@ -14,6 +14,16 @@ log = structlog.get_logger(__name__)
 _PASSING_CLASSES = ("08", "40", "53", "57", "58")
 """SQLSTATE classes: connection, transaction rollback (deadlock), resources, operator intervention, system error."""
 _PASSING_STATES = ("55P03", "25P03")
+POSTGRES_AWAY = "Postgres can't be reached"
+_TROUBLES = {
+    "53100": "Postgres has no room left on its disk",
+    "53200": "Postgres has no memory left",
+    "53300": "Postgres has no connection left",
+    "57P03": "Postgres is starting, or recovers",
+    "40P01": "Postgres broke off a deadlock",
+    "55P03": "rows in Postgres are locked by another session",
+}
+"""What an SQLSTATE says; reasons name no hosts, users or values, as anybody may ask for them."""
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 10.0
 
@@ -24,19 +34,32 @@ def is_transient(error: BaseException) -> bool:
         return True
     if not isinstance(error, DBAPIError):
         return False
-    origin: Any = error.orig
-    state = getattr(origin, "sqlstate", None) or getattr(origin.__cause__, "sqlstate", None)
+    state, origin = sqlstate(error), error.orig
     if state is None:
         return error.connection_invalidated or isinstance(origin, OSError) or "connection" in str(origin).lower()
-    return str(state).startswith(_PASSING_CLASSES) or state in _PASSING_STATES
+    return state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The code by which Postgres tells what is wrong (its appendix A); None where it didn't come to that."""
+    origin: Any = getattr(error, "orig", None) or error
+    state = getattr(origin, "sqlstate", None) or getattr(origin.__cause__, "sqlstate", None)
+    return None if state is None else str(state)
+
+
+def trouble(error: BaseException) -> str:
+    """Why Postgres doesn't do its work, of a transient error, in words that give nothing away."""
+    if isinstance(error, PoolTimeoutError):
+        return "all of this process's connections to Postgres are in use"
+    return _TROUBLES.get(sqlstate(error) or "", POSTGRES_AWAY)
 
 
 async def persistently(
-    action: Callable[[], Awaitable[Result]], doing: str, waiting: Callable[[], None] = lambda: None
+    action: Callable[[], Awaitable[Result]], doing: str, waiting: Callable[[str], None] = lambda _: None
 ) -> Result:
     """Do `action` until the database lets it through, waiting 0.1 s, 0.2 s … 10 s between tries.
 
-    `waiting` is called before each wait. Raises what isn't transient at once.
+    `waiting` is called before each wait, with the `trouble`. Raises what isn't transient at once.
     """
     wait = FIRST_WAIT
     while True:
@@ -45,10 +68,11 @@ async def persistently(
         except Exception as error:
             if not is_transient(error):
                 raise
+            why = trouble(error)
             reason = str(getattr(error, "orig", None) or error).splitlines()[:1]
             log.warning(
                 "database_unavailable", doing=doing, reason=reason[0] if reason else type(error).__name__, retry_in=wait
             )
-        waiting()
+        waiting(why)
         await asyncio.sleep(wait)
         wait = min(wait * 2, LONGEST_WAIT)

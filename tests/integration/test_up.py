@@ -14,7 +14,7 @@ from psutil import STATUS_ZOMBIE, NoSuchProcess, Process  # type: ignore[import-
 
 from service.embedded.ports import free_port
 from service.settings import Settings
-from tests.support.commands import call, command, environment, service_up
+from tests.support.commands import call, environment, service_up
 from tests.support.service import eventually
 
 pytestmark = pytest.mark.anyio
@@ -142,10 +142,12 @@ async def embedded(folder: Path) -> AsyncIterator[tuple[str, str]]:
 async def test_embedded_it_needs_nothing_and_tells_the_way_to_a_key(embedded: tuple[str, str], folder: Path) -> None:
     url, said = embedded
     assert f"{url}/docs" in said
-    database_url = re.search(r"HEALTH_DATABASE_URL=(\S+) \S+ account-health api-key create NAME", said)
-    assert database_url
-    env = {**os.environ, "HEALTH_DATABASE_URL": database_url[1]}
-    key = command("api-key", "create", "test", "--scope", "admin", env=env).stdout
+    told = re.search(r"To make an API key: \. (\S+); account-health api-key create NAME", said)
+    assert told
+    words = f". {told[1]}; exec {sys.executable} -m service api-key create test --scope admin"
+    key = subprocess.run(["sh", "-c", words], check=True, capture_output=True, text=True).stdout
     assert re.fullmatch(r"hk_\S+\n", key)
     assert (await call(f"{url}/v1/accounts", key.strip()))["items"] == []
-    assert (folder / "data" / "encryption-key").stat().st_mode & 0o077 == 0
+    for secret in ("encryption-key", "environment"):
+        assert (folder / "data" / secret).stat().st_mode & 0o077 == 0
+    assert "postgresql://" not in said

@@ -1,6 +1,7 @@
 """The heartbeat of a loop: who is stuck isn't alive; who waits is alive, but not ready."""
 
-from service.probes import KAFKA_AWAY, POSTGRES_AWAY, Pulse
+from service.probes import KAFKA_AWAY, Pulse
+from service.storage.transient import POSTGRES_AWAY
 
 
 class Clock:
