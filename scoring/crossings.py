@@ -27,6 +27,8 @@ class Crossing(Struct, frozen=True):
     state: str
     """`firing` or `resolved`."""
     bulk: bool = False
+    began_at: int = 0
+    """When it began to fire, in microseconds."""
 
 
 class Verdicts(Struct, frozen=True):
@@ -72,13 +74,22 @@ def apply_rules(
         if worth_keeping(condition, after, now):
             kept[rule.id] = after
         if (before.state == "firing") != (after.state == "firing"):
-            crossings.append(Crossing(rule, "firing" if after.state == "firing" else "resolved", after.bulk))
+            crossings.append(_crossing(rule, before, after))
         if after.state == "pending":
             waiting.append(ready_at(condition, after))
     return Verdicts(kept, [*crossings, *_retire(memory, policy)], min(waiting, default=0))
 
 
+def _crossing(rule: Rule, before: Memory, after: Memory) -> Crossing:
+    if after.state == "firing":
+        return Crossing(rule, "firing", after.bulk, after.since)
+    return Crossing(rule, "resolved", after.bulk, before.since)
+
+
 def _retire(memory: Memories, policy: Policy) -> list[Crossing]:
     """What rules that are no longer in force had fired is over."""
-    gone = [policy.retired[rule] for rule, last in memory.items() if rule in policy.retired and last.state == "firing"]
-    return [Crossing(rule, "resolved") for rule in gone]
+    return [
+        Crossing(policy.retired[rule], "resolved", began_at=last.since)
+        for rule, last in memory.items()
+        if rule in policy.retired and last.state == "firing"
+    ]

@@ -1,6 +1,6 @@
 """From a crossing to the alert that tells it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -14,17 +14,23 @@ from scoring.policy import Policy
 from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
 from scoring.scorecards import Band, Evaluation
 from scoring.standing import Standing
+from scoring.windows import from_micros
 from service.changes import Crossed
 from service.ids import new_id
-from service.storage.alerts import AlertRow
+from service.storage.alerts import AlertRow, Begun, Incident
 
 
 def crossing_alerts(
-    crossed: Crossed, policy: Policy, *, base_url: str, digest: Callable[[Crossing], UUID | None]
+    crossed: Crossed,
+    policy: Policy,
+    *,
+    base_url: str,
+    digest: Callable[[Crossing], UUID | None],
+    begun: Mapping[Incident, Begun],
 ) -> list[AlertRow]:
     """One alert for each crossing of a step, numbered on from the account's last.
 
-    Those that have a digest are quiet: it tells them all at once.
+    Those that have a digest are quiet: it tells them all at once. `begun` has how the episodes began that end.
     """
     step, account_id = crossed.step, crossed.account_id
     if not step.crossings:
@@ -44,8 +50,18 @@ def crossing_alerts(
         "url": f"{base_url}/v1/accounts/{quote(account_id, safe='')}/health",
     }
     return [
-        _alert(crossing, {**common, "sequence": sequence}, digest(crossing))
+        _alert(crossing, {**common, "sequence": sequence}, digest(crossing), begun)
         for sequence, crossing in enumerate(step.crossings, start=crossed.sequence + 1)
+    ]
+
+
+def ending(crossed: Sequence[Crossed]) -> list[Incident]:
+    """What is over."""
+    return [
+        (each.account_id, UUID(crossing.rule.id))
+        for each in crossed
+        for crossing in each.step.crossings
+        if crossing.state == "resolved"
     ]
 
 
@@ -87,11 +103,18 @@ def _override(before: Standing | None, standing: Standing) -> dict[str, Any] | N
     }
 
 
-def _alert(crossing: Crossing, data: dict[str, Any], digest: UUID | None) -> AlertRow:
-    rule = crossing.rule
-    told = {**data, "rule": rule.name, "rule_id": rule.id, "state": crossing.state, "threshold": _threshold(crossing)}
+def _alert(crossing: Crossing, data: dict[str, Any], digest: UUID | None, begun: Mapping[Incident, Begun]) -> AlertRow:
+    rule, alert_id = crossing.rule, new_id()
+    told = {
+        **data,
+        "rule": rule.name,
+        "rule_id": rule.id,
+        "state": crossing.state,
+        "threshold": _threshold(crossing),
+        "episode": _episode(crossing, data, alert_id, begun),
+    }
     return AlertRow(
-        id=new_id(),
+        id=alert_id,
         account_id=data["account_id"],
         sequence=data["sequence"],
         rule_id=UUID(rule.id),
@@ -102,6 +125,23 @@ def _alert(crossing: Crossing, data: dict[str, Any], digest: UUID | None) -> Ale
         data=msgspec.json.encode(told).decode(),
         digest_id=digest,
     )
+
+
+def _episode(
+    crossing: Crossing, data: dict[str, Any], alert_id: UUID, begun: Mapping[Incident, Begun]
+) -> dict[str, Any]:
+    """What stays the same from the firing to the end, whatever becomes of rule and account meanwhile.
+
+    An episode that an earlier version began is known elsewhere without the rule's id.
+    """
+    rule = crossing.rule
+    episode = {"id": alert_id, "began_at": from_micros(crossing.began_at), "rule": rule.name, "rule_id": rule.id}
+    episode["band"] = data["band"]
+    first = begun.get((data["account_id"], UUID(rule.id))) if crossing.state == "resolved" else None
+    if first is None:
+        return episode
+    rule_id = rule.id if first.has_episode else None
+    return {"id": first.id, "began_at": first.created_at, "rule": first.rule, "rule_id": rule_id, "band": first.band}
 
 
 def _threshold(crossing: Crossing) -> float | None:

@@ -18,7 +18,7 @@ from scoring.rules import Memory
 from scoring.standing import Override
 from scoring.windows import to_micros
 from service.alert_counting import count_when_committed
-from service.alerting import crossing_alerts
+from service.alerting import crossing_alerts, ending
 from service.changes import Changes, Crossed
 from service.delivery.targets import ROUTED
 from service.digests import band_moves, digests_of
@@ -187,8 +187,10 @@ async def _alert(
     """Write the alerts of all crossings, and a delivery of each for those who want it."""
     told: list[AlertRow] = []
     together = await digests_of(connection, crossed, policy, now, quiet)
+    begun = await alerts.begun(connection, ending(crossed))
     for each in crossed:
-        told += crossing_alerts(each, policy, base_url=base_url, digest=partial(together.of, each.account_id))
+        digest = partial(together.of, each.account_id)
+        told += crossing_alerts(each, policy, base_url=base_url, digest=digest, begun=begun)
     if policy.digest is not None:
         await digests.add_moves(connection, UUID(policy.digest), band_moves(crossed))
     if traces:

@@ -130,6 +130,13 @@ _ALERT = {
         "threshold": 40.0,
         "drivers": _MOVES,
         "override": None,
+        "episode": {
+            "id": _ALERT_ID,
+            "began_at": _MORNING,
+            "rule": "At risk",
+            "rule_id": _RULE_ID,
+            "band": "red",
+        },
         "sequence": 7,
         "url": "https://health.example.com/v1/accounts/acme/health",
     },

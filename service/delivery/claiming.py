@@ -1,7 +1,7 @@
 """Claiming what may be sent now: due, where there is room, and within the rate limits."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.delivery.pacing import Pace
 from service.storage import deliveries, paces
+from service.storage.coalescing import NO_SCOPES, Scope
 from service.storage.deliveries import ClaimedDelivery
 
 
@@ -20,7 +21,7 @@ async def claim(
     *,
     room: Mapping[UUID, int],
     room_otherwise: int,
-    coalesced: Collection[str] = (),
+    coalesced: Mapping[str, Scope] = NO_SCOPES,
     limited_too: bool = True,
 ) -> list[ClaimedDelivery]:
     """As `deliveries.claim`, and no more than each endpoint's rate limit allows, over all who claim.

@@ -50,6 +50,43 @@ async def insert(connection: AsyncConnection, rows: Sequence[AlertRow], now: dat
         await connection.execute(_INSERT, {**columns(rows), "now": now})
 
 
+class Begun(NamedTuple):
+    """How an episode began: the alert that told it, with the rule's name and the account's band then.
+
+    `has_episode` says whether that alert named its episode, as those of earlier versions didn't.
+    """
+
+    id: UUID
+    rule: str
+    band: str | None
+    created_at: datetime
+    has_episode: bool
+
+
+Incident = tuple[str, UUID]
+"""An account, and a rule that fires for it."""
+
+_BEGUN = text("""
+    SELECT asked.account_id, asked.rule_id, begun.id, begun.rule, begun.data ->> 'band' AS band, begun.created_at,
+           begun.data -> 'episode' IS NOT NULL AS has_episode
+    FROM unnest(CAST(:account_id AS text[]), CAST(:rule_id AS uuid[])) AS asked (account_id, rule_id)
+    CROSS JOIN LATERAL (
+        SELECT id, rule, data, created_at FROM alerts
+        WHERE account_id = asked.account_id AND rule_id = asked.rule_id AND state = 'firing'
+        ORDER BY sequence DESC LIMIT 1
+    ) AS begun
+""")
+
+
+async def begun(connection: AsyncConnection, incidents: Sequence[Incident]) -> dict[Incident, Begun]:
+    """How the last episode of each incident began; those that have none are left out."""
+    if not incidents:
+        return {}
+    values = {"account_id": [account for account, _ in incidents], "rule_id": [rule for _, rule in incidents]}
+    found = await connection.execute(_BEGUN, values)
+    return {(account_id, rule_id): Begun(*rest) for account_id, rule_id, *rest in found}
+
+
 def firing_of(account_id: str) -> str:
     """SQL for the alerts that fire now of the account that an SQL expression gives: the last of each rule that is in
     force, where that isn't its end.

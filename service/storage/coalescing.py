@@ -1,11 +1,20 @@
-"""Where an endpoint holds a state and not a story: of an account's deliveries only the newest goes out, once a minute.
+"""Where an endpoint holds a state and not a story: only the newest of what concerns one thing goes out.
 
-The newest is the one with the highest `sequence`. What is older than one that is pending or has succeeded is
-superseded. The newest waits while another of its account is being sent, or else the older might arrive last, and
-until a minute has passed since its account's last success there.
+That thing is an account, which is told once a minute, or an incident, which is a rule and an account, and is told at
+once. The newest is the one with the highest `sequence`. What is older than another is superseded, whatever became of
+that: an attempt that seemed to fail may have arrived. The newest waits while another is being sent, or else the older
+might arrive last, and that of an account until a minute has passed since the last success there.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Literal
+
+Scope = Literal["account", "incident"]
+"""What is told as a state."""
+
+NO_SCOPES: Mapping[str, Scope] = MappingProxyType({})
 
 PAUSE = timedelta(seconds=60)
 """Between two updates of an account at one endpoint."""
@@ -14,17 +23,21 @@ LOOK_AGAIN = timedelta(seconds=1)
 """When to look again after somebody who is sending for the account."""
 
 COALESCING = """
-WITH account AS (
-    SELECT DISTINCT delivery.endpoint_id, alert.account_id
+WITH thing AS (
+    SELECT DISTINCT delivery.endpoint_id, alert.account_id,
+           CASE WHEN endpoint.target = ANY(CAST(:by_rule AS text[])) THEN alert.rule_id END AS rule_id
     FROM deliveries AS delivery JOIN alerts AS alert ON alert.id = delivery.alert_id
+    JOIN webhook_endpoints AS endpoint ON endpoint.id = delivery.endpoint_id
     WHERE delivery.id = ANY(CAST(:ids AS uuid[]))
 ),
 known AS MATERIALIZED (
-    SELECT delivery.id, account.endpoint_id, account.account_id, alert.sequence, delivery.state, delivery.finished_at
-    FROM account
-    JOIN alerts AS alert ON alert.account_id = account.account_id
-    JOIN deliveries AS delivery ON delivery.alert_id = alert.id AND delivery.endpoint_id = account.endpoint_id
-    WHERE delivery.state IN ('pending', 'succeeded')
+    SELECT delivery.id, thing.endpoint_id, thing.account_id, thing.rule_id, alert.sequence, delivery.state,
+           delivery.finished_at
+    FROM thing
+    JOIN alerts AS alert ON alert.account_id = thing.account_id
+     AND (thing.rule_id IS NULL OR alert.rule_id = thing.rule_id)
+    JOIN deliveries AS delivery ON delivery.alert_id = alert.id AND delivery.endpoint_id = thing.endpoint_id
+    WHERE delivery.state IN ('pending', 'succeeded', 'failed')
 ),
 ours AS MATERIALIZED (
     SELECT delivery.id
@@ -34,18 +47,20 @@ ours AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ),
 standing AS (
-    SELECT endpoint_id, account_id, max(sequence) AS newest,
+    SELECT endpoint_id, account_id, rule_id, max(sequence) AS newest,
            bool_or(state = 'pending' AND ours.id IS NULL) AS sending,
-           max(finished_at) FILTER (WHERE state = 'succeeded') AS last_success
+           max(finished_at) FILTER (WHERE state = 'succeeded' AND rule_id IS NULL) AS last_success
     FROM known LEFT JOIN ours USING (id)
-    GROUP BY endpoint_id, account_id
+    GROUP BY endpoint_id, account_id, rule_id
 ),
 decided AS (
-    SELECT id, sequence < newest AS superseded,
+    SELECT ours.id, known.sequence < standing.newest AS superseded,
            CASE WHEN sending THEN CAST(:look_again_at AS timestamptz)
                 WHEN last_success > :quiet_since THEN last_success + CAST(:pause AS interval)
                 ELSE :now END AS free_at
-    FROM ours JOIN known USING (id) JOIN standing USING (endpoint_id, account_id)
+    FROM ours JOIN known USING (id)
+    JOIN standing ON standing.endpoint_id = known.endpoint_id AND standing.account_id = known.account_id
+     AND standing.rule_id IS NOT DISTINCT FROM known.rule_id
 ),
 changed AS (
     UPDATE deliveries SET
@@ -68,12 +83,14 @@ claimed AS (
 """
 """The start of a statement: from deliveries `:ids` that were just claimed with `:lease` to those that are to be sent.
 
-`ours` are the pending ones of their accounts that nobody else is sending or claiming at this moment, and they are
-locked; nobody is waited for. If an account's newest has not been claimed with the older ones, it is claimed in their
+`ours` are the pending ones of their accounts, or incidents, that nobody else is sending or claiming at this moment, and
+they are locked; nobody is waited for. If the newest has not been claimed with the older ones, it is claimed in their
 place, so that no more are sent than were claimed. A newest that was due but has to wait is given back.
 """
 
 
-def times(now: datetime) -> dict[str, datetime | timedelta]:
-    """The parameters of `COALESCING` that follow from `now`."""
-    return {"now": now, "look_again_at": now + LOOK_AGAIN, "quiet_since": now - PAUSE, "pause": PAUSE}
+def parameters(scopes: Mapping[str, Scope], now: datetime) -> dict[str, Any]:
+    """The parameters of `COALESCING` that follow from `now`, and from what each target holds the state of."""
+    by_rule = [target for target, scope in scopes.items() if scope == "incident"]
+    times = {"now": now, "look_again_at": now + LOOK_AGAIN, "quiet_since": now - PAUSE, "pause": PAUSE}
+    return {"by_rule": by_rule, **times}

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import TextClause, insert, null, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.coalescing import COALESCING, times
+from service.storage.coalescing import COALESCING, NO_SCOPES, Scope, parameters
 from service.storage.tables import deliveries, delivery_attempts
 
 State = Literal["pending", "succeeded", "failed", "superseded"]
@@ -117,7 +117,7 @@ async def claim(
     *,
     room: Mapping[UUID, int],
     room_otherwise: int,
-    coalesced: Collection[str] = (),
+    coalesced: Mapping[str, Scope] = NO_SCOPES,
     limited_too: bool = True,
 ) -> list[ClaimedDelivery]:
     """Up to `limit` due deliveries, for this caller alone until the lease lapses.
@@ -125,9 +125,9 @@ async def claim(
     Fair: an endpoint gets no more than there is `room` for, or `room_otherwise` if that doesn't name it; and every
     endpoint gets its first before any gets its second. Deliveries that another claims at this moment are passed
     over, not waited for. For an `ordered` endpoint only an account's earliest unfinished delivery is due; for one
-    whose target is in `coalesced` only its newest, as `service.storage.coalescing` says, and the older are superseded.
-    Endpoints that asked to be left alone for a while get nothing. Those with a rate limit are left out unless
-    `limited_too`: who claims for them has to hold their limits.
+    whose target is in `coalesced` only its newest, or that of each rule, and the older are superseded
+    (`service.storage.coalescing`). Endpoints that asked to be left alone for a while get nothing. Those with a rate
+    limit are left out unless `limited_too`: who claims for them has to hold their limits.
     """
     lease = {"lease": uuid4(), "leased_until": now + timedelta(seconds=lease_seconds)}
     given = {
@@ -140,7 +140,7 @@ async def claim(
     ids = [each.id for each in claimed if each.target in coalesced]
     if not ids:
         return claimed
-    newest = await _sendable(conn, _COALESCE, {"ids": ids, **lease, **times(now)})
+    newest = await _sendable(conn, _COALESCE, {"ids": ids, **lease, **parameters(coalesced, now)})
     return [each for each in claimed if each.target not in coalesced] + newest
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.delivery.targets import COALESCED
-from service.storage import deliveries
+from service.ids import new_id
+from service.storage import deliveries, redeliveries
 from service.storage.deliveries import Attempt, ClaimedDelivery, State
 from service.storage.tables import alerts, webhook_endpoints
 from service.storage.tables import deliveries as table
@@ -184,6 +185,79 @@ async def test_what_is_older_than_a_success_is_not_sent_after_it(engine: AsyncEn
         await conn.execute(table.update().where(table.c.alert_id == older).values(again))
         assert await claim(conn, seconds_on=600) == []
         assert await state_of(conn, older) == "superseded"
+
+
+async def test_what_is_older_than_one_that_was_given_up_is_not_sent_after_it(engine: AsyncEngine) -> None:
+    """What seemed to fail may have arrived."""
+    await add_endpoint(engine, URL, target="hubspot")
+    older, _ = [await add_alert(engine, "acme", sequence) for sequence in (1, 2)]
+    async with engine.begin() as conn:
+        [sent] = await claim(conn)
+        await record(conn, sent, "failed")
+        again = {"state": "pending", "finished_at": None, "due_at": datetime.now(UTC)}
+        await conn.execute(table.update().where(table.c.alert_id == older).values(again))
+        assert await claim(conn, seconds_on=600) == []
+        assert await state_of(conn, older) == "superseded"
+
+
+# --- incidents --------------------------------------------------------------------------------------------------
+
+RULE, OTHER_RULE = new_id(), new_id()
+RESOLVED = {"type": "health.threshold.resolved", "state": "resolved"}
+
+
+async def test_a_firing_that_waits_to_be_tried_again_gives_way_to_its_end(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, "https://oncall.example.com", target="alertmanager")
+    firing = await add_alert(engine, "acme", 1, rule_id=RULE)
+    async with engine.begin() as conn:
+        [failed] = await claim(conn)
+        await record(conn, failed, "pending")
+    resolved = await add_alert(engine, "acme", 2, rule_id=RULE, **RESOLVED)
+    async with engine.begin() as conn:
+        [sent] = await claim(conn, seconds_on=2)
+        assert sent.alert_id == resolved
+        await record(conn, sent, "succeeded")
+        assert await state_of(conn, firing) == "superseded"
+        assert await claim(conn, seconds_on=100_000) == []
+
+
+async def test_the_end_waits_while_the_firing_is_being_sent_and_for_no_minute_after(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, "https://oncall.example.com", target="alertmanager")
+    firing = await add_alert(engine, "acme", 1, rule_id=RULE)
+    async with engine.begin() as conn:
+        [sending] = await claim(conn)
+    resolved = await add_alert(engine, "acme", 2, rule_id=RULE, **RESOLVED)
+    async with engine.begin() as conn:
+        assert await claim(conn, seconds_on=2) == []
+        await record(conn, sending, "succeeded", seconds_on=2.5)
+        assert alert_ids(await claim(conn, seconds_on=4)) == [resolved]
+        assert await state_of(conn, firing) == "succeeded"
+
+
+async def test_a_firing_sent_again_by_hand_after_its_end_stays_unsent(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, "https://oncall.example.com", target="alertmanager")
+    firing = await add_alert(engine, "acme", 1, rule_id=RULE)
+    async with engine.begin() as conn:
+        [failed] = await claim(conn)
+        await record(conn, failed, "failed")
+    resolved = await add_alert(engine, "acme", 2, rule_id=RULE, **RESOLVED)
+    async with engine.begin() as conn:
+        [sent] = await claim(conn)
+        assert sent.alert_id == resolved
+        await record(conn, sent, "succeeded")
+        assert await redeliveries.resend(conn, failed.id, datetime.now(UTC))
+        assert await claim(conn, seconds_on=5) == []
+        assert await state_of(conn, firing) == "superseded"
+
+
+async def test_incidents_of_an_account_are_told_each_for_itself(engine: AsyncEngine) -> None:
+    await add_endpoint(engine, "https://oncall.example.com", target="alertmanager")
+    first = await add_alert(engine, "acme", 1, rule_id=RULE)
+    second = await add_alert(engine, "acme", 2, rule_id=OTHER_RULE)
+    other = await add_alert(engine, "beta", 1, rule_id=RULE)
+    digest = await add_alert(engine, None, None, type="health.digest", state="digest", data={"account_id": None})
+    async with engine.begin() as conn:
+        assert set(alert_ids(await claim(conn))) == {first, second, other, digest}
 
 
 async def test_two_that_claim_at_once_never_send_two_of_an_account(engine: AsyncEngine) -> None:

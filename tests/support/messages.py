@@ -12,6 +12,13 @@ ID = UUID("019ca000-0000-7000-8000-000000000001")
 BASE = "https://health.example.com"
 HOSTILE = ("<!channel> & <script>*[x](https://evil.example)*`_~|\x00\x1b\n\t\u202e\U0001f680" * 12)[:500]
 
+EPISODE = {
+    "id": str(ID),
+    "began_at": AT.isoformat(),
+    "rule": "At risk",
+    "rule_id": "019c9000-0000-7000-8000-000000000001",
+    "band": "red",
+}
 ACCOUNT: dict[str, Any] = {
     "account_id": "acme",
     "account_name": "Sørensen 株式会社",
@@ -28,6 +35,7 @@ ACCOUNT: dict[str, Any] = {
         {"measure": "open_tickets", "delta": -9.0},
         {"measure": "nps", "delta": 1.25},
     ],
+    "episode": EPISODE,
     "sequence": 7,
     "url": f"{BASE}/v1/accounts/acme/health",
 }
@@ -102,7 +110,7 @@ MESSAGES: dict[str, Message] = {
     "resolved": message("health.threshold.resolved", state="resolved", score=71.0, band="green", previous_score=38),
     "band changed": message("health.band.changed", threshold=None, rule="Band watch"),
     "score dropped": message("health.score.dropped", threshold=10.0, previous_score=39.0, previous_band="red"),
-    "unknown": message(score=None, band="unknown"),
+    "unknown": message(score=None, band="unknown", episode={**EPISODE, "band": "unknown"}),
     "never known": message(**NEVER_KNOWN),
     "known at last": message(previous_score=None, previous_band="unknown"),
     "by hand": message(
@@ -122,6 +130,7 @@ MESSAGES: dict[str, Message] = {
         account_name=HOSTILE,
         rule=HOSTILE[:200],
         drivers=[{"measure": HOSTILE, "delta": -1e300}] * 3,
+        episode={**EPISODE, "rule": HOSTILE[:200]},
         override={"author": HOSTILE[:200], "reason": HOSTILE * 2, "score": None, "band": "red", "ended": True},
         url=f"{BASE}/v1/accounts/{'%F0%9F%9A%80' * 256}/health?a|b&c<d>",
     ),

@@ -146,4 +146,4 @@ def test_salesforce_takes_an_upsert_with_these_answers_alone() -> None:
 def test_what_is_about_no_single_account_is_not_for_crms(build: Any, options: object) -> None:
     with pytest.raises(HealthError, match="no single account"):
         build(message(account_id=None), options)
-    assert {"hubspot", "salesforce"} <= ACCOUNTS_ONLY & COALESCED
+    assert {"hubspot", "salesforce"} <= ACCOUNTS_ONLY & COALESCED.keys()

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.delivery.targets import TARGETS, target_of
 from service.delivery.targets.message import Body, Message
 from service.errors import HealthError
-from tests.support.messages import ACCOUNT, AT, HOSTILE, ID, MESSAGES, message
+from tests.support.messages import ACCOUNT, AT, EPISODE, HOSTILE, ID, MESSAGES, message
 from tests.support.receiver_schemas import check_alertmanager, check_slack, check_teams
 
 every_message = pytest.mark.parametrize("name", MESSAGES)
@@ -161,12 +163,18 @@ def test_whatever_reads_alertmanager_takes_it(name: str) -> None:
 def test_an_alert_as_alertmanager_would_send_it() -> None:
     body = read("alertmanager", message())
     (alert,) = body["alerts"]
-    assert alert["labels"] == {"alertname": "At risk", "account_id": "acme", "band": "red", "severity": "critical"}
+    assert alert["labels"] == {
+        "alertname": "At risk",
+        "account_id": "acme",
+        "rule_id": ACCOUNT["rule_id"],
+        "band": "red",
+        "severity": "critical",
+    }
     assert (alert["startsAt"], alert["generatorURL"]) == ("2026-03-01T12:00:00Z", ACCOUNT["url"])
     assert alert["annotations"]["summary"].startswith("Sørensen 株式会社 set off “At risk”")
     assert "active users worsened" in alert["annotations"]["description"]
     assert body["externalURL"] == "https://health.example.com"
-    assert body["groupKey"] == '{}:{alertname="At risk", account_id="acme"}'
+    assert body["groupKey"] == f'{{}}:{{alertname="At risk", account_id="acme", rule_id="{ACCOUNT["rule_id"]}"}}'
 
 
 def test_resolved_ends_what_firing_began() -> None:
@@ -174,6 +182,10 @@ def test_resolved_ends_what_firing_began() -> None:
     assert (firing["status"], resolved["status"]) == ("firing", "resolved")
     assert firing["groupKey"] == resolved["groupKey"]
     assert firing["alerts"][0]["fingerprint"] == resolved["alerts"][0]["fingerprint"]
+    assert firing["alerts"][0]["labels"] == resolved["alerts"][0]["labels"]
+    assert firing["alerts"][0]["startsAt"] == resolved["alerts"][0]["startsAt"] == "2026-03-01T12:00:00Z"
+    assert resolved["alerts"][0]["endsAt"] == "2026-03-01T12:00:00Z"
+    assert resolved["alerts"][0]["annotations"]["band"] == "green"
     other = read("alertmanager", message(account_id="beta"))
     assert other["groupKey"] != firing["groupKey"]
     assert other["alerts"][0]["fingerprint"] != firing["alerts"][0]["fingerprint"]
@@ -183,7 +195,7 @@ def test_resolved_ends_what_firing_began() -> None:
     ("name", "severity"),
     [
         ("crossed", "critical"),
-        ("resolved", "info"),
+        ("resolved", "critical"),
         ("unknown", "info"),
         ("backfill", "info"),
         ("source quiet", "warning"),
@@ -196,6 +208,39 @@ def test_severity(name: str, severity: str) -> None:
     assert read("alertmanager", MESSAGES[name])["commonLabels"]["severity"] == severity
 
 
+texts = st.text(max_size=20)
+told = st.fixed_dictionaries(
+    {
+        "rule": texts.filter(bool),
+        "score": st.none() | st.floats(0, 100),
+        "band": st.sampled_from(["red", "yellow", "green", "unknown"]),
+        "account_name": texts,
+        "override": st.none() | st.just({"author": "Ann", "reason": "r", "score": 3, "band": None, "ended": False}),
+    }
+)
+
+
+@given(told, told)
+def test_nothing_that_identifies_an_incident_changes_within_an_episode(
+    first: dict[str, Any], last: dict[str, Any]
+) -> None:
+    episode = {**EPISODE, "rule": first["rule"], "band": first["band"]}
+    fired = read("alertmanager", message(**first, episode=episode))
+    over = read("alertmanager", message("health.threshold.resolved", **last, state="resolved", episode=episode))
+    assert fired["groupKey"] == over["groupKey"]
+    assert fired["groupLabels"] == over["groupLabels"]
+    for name in ("labels", "fingerprint", "startsAt"):
+        assert fired["alerts"][0][name] == over["alerts"][0][name]
+
+
+def test_what_an_earlier_version_began_ends_by_the_names_that_it_was_given() -> None:
+    fired = read("alertmanager", message(episode=None))
+    episode = {**EPISODE, "rule_id": None}
+    over = read("alertmanager", message("health.threshold.resolved", rule="Renamed", state="resolved", episode=episode))
+    assert fired["groupKey"] == over["groupKey"]
+    assert fired["alerts"][0]["labels"] == over["alerts"][0]["labels"]
+
+
 def test_what_is_about_many_is_its_own_alert_that_fires() -> None:
     body = read("alertmanager", MESSAGES["source back"])
     assert body["status"] == "firing"
@@ -204,5 +249,5 @@ def test_what_is_about_many_is_its_own_alert_that_fires() -> None:
 
 def test_a_hostile_name_stays_one_value() -> None:
     body = read("alertmanager", message(account_id='a"}, b="c\\'))
-    assert body["groupKey"] == '{}:{alertname="At risk", account_id="a\\"}, b=\\"c\\\\"}'
+    assert body["groupKey"].startswith('{}:{alertname="At risk", account_id="a\\"}, b=\\"c\\\\", rule_id=')
     assert read("alertmanager", message(account_name=HOSTILE))["commonAnnotations"]["account_name"] == HOSTILE

@@ -13,6 +13,7 @@ from service.delivery.targets.standard import STANDARD
 from service.delivery.targets.target import Target
 from service.delivery.targets.teams import TEAMS
 from service.errors import HealthError
+from service.storage.coalescing import Scope
 from service.storage.routing import Targets
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
@@ -29,7 +30,9 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
 )
 ACCOUNTS_ONLY = frozenset(name for name, target in TARGETS.items() if target.accounts_only)
 ROUTED = Targets(states=ACCOUNTS_ONLY, people=frozenset(name for name, target in TARGETS.items() if target.for_people))
-COALESCED = frozenset(name for name, target in TARGETS.items() if target.coalesced)
+COALESCED: Mapping[str, Scope] = MappingProxyType(
+    {name: target.coalesced for name, target in TARGETS.items() if target.coalesced}
+)
 
 
 def target_of(name: str) -> Target:

@@ -1,11 +1,12 @@
 """The target `alertmanager`: what Prometheus' Alertmanager sends to webhooks (version 4), for all that takes that.
 
-An alert there is identified by labels: here by rule and account, so that `resolved` ends what `firing` began. What is
-about many accounts never ends, and is identified by its own id.
+An alert there is identified by labels: here by rule and account, so that `resolved` ends what `firing` began. They are
+those of the episode's beginning until its end, as other programs match on them; what changes is in annotations. What
+is about many accounts never ends, and is identified by its own id.
 """
 
 import hashlib
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -34,7 +35,7 @@ def build(message: Message, _options: NoOptions) -> Body:
         "status": status,
         "labels": labels,
         "annotations": annotations,
-        "startsAt": at,
+        "startsAt": _began_at(facts, at),
         "endsAt": at if resolved else NOT_ENDED,
         "generatorURL": facts.url,
         "fingerprint": _fingerprint(identity),
@@ -55,20 +56,27 @@ def build(message: Message, _options: NoOptions) -> Body:
 
 
 def _identity(message: Message, facts: Facts) -> Labels:
-    if facts.account_id:
-        return {"alertname": facts.rule, "account_id": facts.account_id}
-    return {"alertname": facts.rule, "alert_id": str(message.id)}
+    if not facts.account_id:
+        return {"alertname": facts.rule, "alert_id": str(message.id)}
+    episode = facts.episode
+    identity = {"alertname": episode.rule if episode else facts.rule, "account_id": facts.account_id}
+    # Names can be given to other rules meanwhile.
+    return {**identity, "rule_id": episode.rule_id} if episode and episode.rule_id else identity
 
 
 def _labels(identity: Labels, facts: Facts) -> Labels:
-    band = {"band": facts.band} if facts.band else {}
-    return {**identity, **band, "severity": _severity(facts)}
+    band = facts.episode.band if facts.episode else facts.band
+    return {**identity, **({"band": band} if band else {}), "severity": _severity(facts, band)}
 
 
-def _severity(facts: Facts) -> str:
+def _severity(facts: Facts, band: str | None) -> str:
     if facts.endpoint or (facts.source and not facts.source.get("ended_at")):
         return "warning"
-    return SEVERITIES.get(facts.band or "", "info")
+    return SEVERITIES.get(band or "", "info")
+
+
+def _began_at(facts: Facts, at: datetime) -> datetime:
+    return min(facts.episode.began_at.astimezone(UTC), at) if facts.episode else at
 
 
 def _annotations(words: Words, facts: Facts) -> Labels:
@@ -77,6 +85,7 @@ def _annotations(words: Words, facts: Facts) -> Labels:
         "summary": words.headline,
         "description": "\n".join([*told, *words.lines]),
         "account_name": facts.account_name or "",
+        "band": facts.band or "",
     }
     return {name: text for name, text in annotations.items() if text}
 
@@ -91,4 +100,4 @@ def _group_key(identity: Labels) -> str:
     return f"{{}}:{{{pairs}}}"
 
 
-ALERTMANAGER = Target(build)
+ALERTMANAGER = Target(build, coalesced="incident")

@@ -66,4 +66,4 @@ def refusal(status: int, excerpt: bytes) -> str | None:
     return reason[:LONGEST_REASON] or "HubSpot answered 207 with an error that it does not explain"
 
 
-HUBSPOT = Target(build, options=HubSpotOptions, refusal=refusal, coalesced=True, accounts_only=True)
+HUBSPOT = Target(build, options=HubSpotOptions, refusal=refusal, coalesced="account", accounts_only=True)

@@ -26,6 +26,16 @@ class Override(Struct, frozen=True):
     ended: bool = False
 
 
+class Episode(Struct, frozen=True):
+    """How it began, which stays the same until it is over. `id` is that of the alert that told it."""
+
+    id: str
+    began_at: datetime
+    rule: str
+    rule_id: str | None = None
+    band: str | None = None
+
+
 class Facts(Struct, frozen=True):
     """An alert's `data`, read. Where it is about many accounts, or none, most of it is None; `digest`, `source` or
     `endpoint` says more.
@@ -42,6 +52,7 @@ class Facts(Struct, frozen=True):
     threshold: float | None = None
     drivers: list[Driver] = []
     override: Override | None = None
+    episode: Episode | None = None
     sequence: int | None = None
     url: str = ""
     digest: dict[str, Any] | None = None

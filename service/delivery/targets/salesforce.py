@@ -72,6 +72,6 @@ SALESFORCE = Target(
     options=SalesforceOptions,
     refusal=refusal,
     credentials=credentials,
-    coalesced=True,
+    coalesced="account",
     accounts_only=True,
 )

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from service.delivery.targets.answer import Answer, Verdict
 from service.delivery.targets.message import Body, Message, NoOptions
+from service.storage.coalescing import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Target:
     `verdict` reads an answer other than 2xx, and says what it means there, or None if that is what it means elsewhere.
     `rate` is how many messages a second the receiver takes, for endpoints that are given no limit of their own.
     `credentials`, made from the options, fetch the bearer token that requests carry, if the target wants one.
-    `coalesced` messages are a state, not a story: of several of an account, only the newest has to arrive.
+    `coalesced` messages are a state, not a story: of several of an account, or of an incident, which is a rule and an
+    account, only the newest has to arrive, and none that is older may arrive after it.
     `accounts_only` targets are not sent what is about no single account: digests and notices.
     `for_people` targets are read by people: what ends for many accounts at once they hear of in the digest alone.
     `transport` is what carries the messages, and so what the URL of an endpoint has to look like.
@@ -49,7 +51,7 @@ class Target:
     verdict: Callable[[Answer], Verdict | None] = as_usual
     credentials: Callable[[Any], Credentials] | None = None
     rate: float | None = None
-    coalesced: bool = False
+    coalesced: Scope | None = None
     accounts_only: bool = False
     for_people: bool = False
     transport: Literal["http", "kafka"] = "http"
