@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     encryption_key: SecretStr | None = None
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     webhook_allow_http: bool = False
+    webhook_ca_file: str = Field("", description="authorities to trust beside the system's, in PEM form")
     webhook_timeout_seconds: float = Field(15.0, gt=0, le=60)
     webhook_concurrency: int = Field(256, ge=1, le=10_000)
 

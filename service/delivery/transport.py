@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import functools
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -13,8 +15,11 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from service.delivery import tls
 from service.delivery.addresses import Network, permitted
+from service.delivery.heads import Watched, arriving, read_head
 from service.delivery.targets.target import Credentials
+from service.delivery.unpacking import unpacked
 
 KEEP_BYTES = 4_096
 READ_BYTES = 65_536
@@ -63,8 +68,12 @@ class RefusedAddressError(OSError):
 
 
 @asynccontextmanager
-async def open_session(allow: Sequence[Network], resolver: AbstractResolver) -> AsyncIterator[aiohttp.ClientSession]:
+async def open_session(
+    allow: Sequence[Network], resolver: AbstractResolver, ca_file: str = ""
+) -> AsyncIterator[aiohttp.ClientSession]:
     """A client that connects to no address but permitted ones, and takes no proxy, cookie or netrc.
+
+    It trusts the system's authorities and those in `ca_file`; raises `HealthError` if that can't be read.
 
     aiohttp calls `socket_factory` once for each address it is about to connect to, host names and literals alike,
     and connects that very address; so a name that resolves differently from one moment to the next gains nothing.
@@ -74,7 +83,11 @@ async def open_session(allow: Sequence[Network], resolver: AbstractResolver) -> 
         socket_factory=_guard(allow),
         limit=0,  # the worker bounds what is under way; a second bound here would let endpoints wait for each other
         keepalive_timeout=IDLE_SECONDS,
+        ssl=tls.trusting(ca_file),
     )
+    # There is no public way to see the bytes of an answer that can't be parsed.
+    loop = asyncio.get_running_loop()
+    connector._factory = functools.partial(Watched, loop=loop)  # type: ignore[assignment] # a kind of ResponseHandler
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -101,10 +114,11 @@ async def send(
     """Send the request; what goes wrong is in the reply, nothing is raised but cancellation.
 
     It takes no longer than `timeout_seconds`, name look-up and slow answers included. A redirect is an answer and
-    not followed. Once there is a status it stands, whatever becomes of the body, whose first `keep_bytes` are kept.
+    not followed. Once there is a status it stands, whatever becomes of headers and body: `keep_bytes` of that are kept.
     """
     reply: Reply | None = None
-    body = bytearray()
+    body, start = bytearray(), bytearray()
+    watching = arriving.set(start)
     try:
         async with (
             asyncio.timeout(timeout_seconds),
@@ -118,8 +132,20 @@ async def send(
     except TimeoutError:
         reply = reply or Reply(failure="timeout", error=f"no answer within {timeout_seconds:g} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        reply = reply or _failed(error)
-    return replace(reply, excerpt=bytes(body[:keep_bytes]), body=bytes(body))
+        reply = reply or _as_far_as_it_was_read(start, body) or _failed(error)
+    finally:
+        arriving.reset(watching)
+    shown = unpacked(bytes(body), reply.headers.get("content-encoding", ""), READ_BYTES)
+    return replace(reply, excerpt=shown[:keep_bytes], body=shown)
+
+
+def _as_far_as_it_was_read(start: bytearray, body: bytearray) -> Reply | None:
+    head = read_head(bytes(start))
+    if head is None:
+        return None
+    body += head.rest
+    problem = "the status was read, and what follows it is not valid HTTP"
+    return Reply(head.status, head.headers.get("retry-after"), error=problem, headers=head.headers, cut=True)
 
 
 def _plain_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
@@ -138,11 +164,11 @@ async def _read_start(response: aiohttp.ClientResponse, body: bytearray) -> None
 
 
 def _failed(error: Exception) -> Reply:
+    if (cause := _of_tls(error)) is not None:
+        return Reply(failure="tls", error=tls.why(cause))
     match error:
         case aiohttp.ClientConnectorDNSError():
             return Reply(failure="name", error="the host name can't be resolved")
-        case aiohttp.ClientSSLError():
-            return Reply(failure="tls", error="no TLS connection: the certificate or protocol was not acceptable")
         case aiohttp.ClientConnectorError(os_error=RefusedAddressError() as refused):
             return Reply(failure="address", error=refused.strerror)
         case OSError(errno=int(number)):
@@ -151,3 +177,9 @@ def _failed(error: Exception) -> Reply:
             return Reply(failure="connection", error="connection failed or closed before an answer")
         case _:
             return Reply(failure="protocol", error="the URL or the answer was not valid HTTP")
+
+
+def _of_tls(error: Exception) -> ssl.SSLError | None:
+    """The error of TLS in one of aiohttp's, which keep it in different places."""
+    kept = (getattr(error, name, None) for name in ("certificate_error", "os_error", "__cause__"))
+    return next((each for each in (*kept, error) if isinstance(each, ssl.SSLError)), None)

@@ -88,7 +88,7 @@ async def run(
     vault = Vault(settings.encryption_key)
     publisher = Publisher(settings)
     try:
-        async with open_session(settings.webhook_allow_networks, resolver) as session:
+        async with open_session(settings.webhook_allow_networks, resolver, settings.webhook_ca_file) as session:
             carrier = Carrier(
                 Recorder(engine, settings.base_url),
                 session,

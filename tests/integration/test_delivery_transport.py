@@ -210,7 +210,7 @@ async def test_a_name_server_that_hangs_is_cut_at_the_timeout() -> None:
         (b"", "connection"),
         (b"HTTP/1.1 two hundred\r\n\r\n", "protocol"),
         (b"SSH-2.0-OpenSSH\r\n", "protocol"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", "protocol"),
+        (b"HTTP/1.1 20\r\n\r\n", "protocol"),
     ],
 )
 async def test_answers_that_are_none(answer: bytes, failure: str) -> None:

@@ -1,0 +1,68 @@
+"""Why there is no TLS connection, in words that lead to a remedy; and which authorities are trusted."""
+
+import ssl
+
+from service.errors import HealthError
+
+CA_SETTING = "HEALTH_WEBHOOK_CA_FILE"
+
+_OWN_AUTHORITY = f"have the operator add it, or its authority, to {CA_SETTING}"
+_CERTIFICATES = {
+    9: "its certificate is not valid yet",
+    10: "its certificate has expired",
+    18: f"its certificate is self-signed: {_OWN_AUTHORITY}",
+    19: f"the authority that signed its certificate is not trusted (self-signed in its chain): {_OWN_AUTHORITY}",
+    20: f"the authority that signed its certificate is not known, or it leaves out an intermediate: {_OWN_AUTHORITY}",
+    21: f"the authority that signed its certificate is not known, or it leaves out an intermediate: {_OWN_AUTHORITY}",
+    23: "its certificate was revoked",
+    62: "its certificate is for another name than the URL's host",
+    64: "its certificate is for another address than the URL's",
+}
+"""By OpenSSL's codes: https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/"""
+
+_OLD = "it speaks no version of TLS that is accepted: it has to be 1.2 or later"
+_REASONS = {
+    "UNSUPPORTED_PROTOCOL": _OLD,
+    "TLSV1_ALERT_PROTOCOL_VERSION": _OLD,
+    "NO_PROTOCOLS_AVAILABLE": _OLD,
+    "WRONG_VERSION_NUMBER": "what answers there does not speak TLS: it may be plain HTTP",
+    "HTTP_REQUEST": "what answers there does not speak TLS: it may be plain HTTP",
+    "PACKET_LENGTH_TOO_LONG": "what answers there does not speak TLS: it may be plain HTTP",
+    "RECORD_LAYER_FAILURE": "what answers there does not speak TLS: it may be plain HTTP",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it accepts none of our ciphers, or wants a certificate of ours",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of ours, and webhooks are sent without one",
+    "TLSV1_UNRECOGNIZED_NAME": "it serves no such host name",
+    "UNEXPECTED_EOF_WHILE_READING": "it closed the connection during the handshake",
+    "DH_KEY_TOO_SMALL": "its keys are too short to be accepted",
+    "EE_KEY_TOO_SMALL": "its keys are too short to be accepted",
+}
+
+
+def why(error: ssl.SSLError) -> str:
+    """Why a connection failed, without anything that the other side could have chosen the words of."""
+    return f"no TLS connection: {_cause(error)}"
+
+
+def _cause(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _CERTIFICATES.get(
+            error.verify_code, f"its certificate is not acceptable (OpenSSL's code {error.verify_code})"
+        )
+    reason: str = getattr(error, "reason", None) or type(error).__name__
+    return _REASONS.get(reason, f"the handshake failed ({reason.lower().replace('_', ' ')})")
+
+
+def trusting(ca_file: str) -> ssl.SSLContext | bool:
+    """For aiohttp: the system's authorities, and those in `ca_file` (PEM) if it is given.
+
+    Raises `HealthError` that names the setting if that can't be read.
+    """
+    if not ca_file:
+        return True
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file)
+    except (OSError, ssl.SSLError) as error:
+        problem = f"{CA_SETTING}: certificates can't be read from {ca_file} ({type(error).__name__})"
+        raise HealthError(problem, "Give a file of certificates in PEM form that the process may read") from None
+    return context
