@@ -13,13 +13,13 @@ from consumers import traces
 from consumers.apply import FencedError, apply, refused_by, settle
 from consumers.batch import Batch, prepare
 from consumers.decode import Refused
-from consumers.fetching import fetch
+from consumers.fetching import GoneError, fetch
 from consumers.observing import observe
 from consumers.ownership import Ownership
 from consumers.poison import blame, is_poison
 from consumers.refusals import Limits, too_many
 from consumers.taken import Stretch, Taken, halves
-from service.errors import HealthError
+from consumers.trial import Trial
 from service.evaluation import Outcome
 from service.policy import PolicyCache
 from service.probes import Pulse
@@ -48,12 +48,13 @@ class Folder:
         self._pulse = pulse
         self._on_fold = on_fold
         self._policies = PolicyCache(settings.retention_days, time.monotonic)
+        self._trial = Trial(engine, settings, self._policies, pulse)
         self._limits = Limits(settings.dead_letter_max_run, settings.dead_letter_max_share)
 
     async def fold(self, taken: Taken) -> None:
         """Write all of it that is ours; the caller holds `ownership.writing`.
 
-        Raises `HealthError` if too much is refused, before anything of that is written.
+        A partition of which too much is refused halts before anything of that is written, if this version is to blame.
         """
         with structlog.contextvars.bound_contextvars(batch_id=token_hex(4)):
             await self._fold(taken)
@@ -65,7 +66,8 @@ class Folder:
             prepared = time.perf_counter() - started
             if not batch.moves:
                 return
-            self._refuse_too_many(batch)
+            if await self._halt_refusing(batch):
+                continue
             try:
                 with traces.folding(taken, batch) as contexts:
                     outcome = await persistently(
@@ -98,22 +100,38 @@ class Folder:
             for half in halves(taken):
                 await self.fold(half)
             return
-        if batch.dead_letters:
-            raise error  # it is refused already, and that can't be written either
         [(partition, move)] = batch.moves.items()
-        record = await fetch(self._settings, partition, move.next_offset - 1, self._pulse)
+        offset = move.next_offset - 1
+        if batch.dead_letters:
+            self._ownership.halt(partition, f"the record at offset {offset} can't be kept as a dead letter: {error}")
+            return
+        try:
+            record = await fetch(self._settings, partition, offset, self._pulse)
+        except GoneError:
+            why = f"the record at offset {offset} can't be folded, and is no longer in the log: {blame(error)}"
+            self._ownership.halt(partition, why)
+            return
         refused = Stretch()
         refused.add([record], [Refused(record, blame(error))])
         await self.fold({partition: refused})
 
-    def _refuse_too_many(self, batch: Batch) -> None:
+    async def _halt_refusing(self, batch: Batch) -> bool:
+        """Halt the partitions of a batch of which this version refuses too much; says whether there were any."""
         if not batch.dead_letters:
-            return
-        for (topic, partition), refused in refused_by(batch, self._ownership.owned).items():
-            if why := too_many(refused, self._limits):
-                raise HealthError(
-                    f"Stopped at {topic} partition {partition}: {why}. Last reason: {batch.dead_letters[-1].reason}",
-                    "See account-health dead-letters list. If a new version is to blame, roll back; if the records are,"
-                    " go past them with account-health progress set, or raise HEALTH_DEAD_LETTER_MAX_RUN and"
-                    " HEALTH_DEAD_LETTER_MAX_SHARE",
-                )
+            return False
+        halted = False
+        for partition, refused in refused_by(batch, self._ownership.owned).items():
+            if not (why := too_many(refused, self._limits)):
+                continue
+            why += f"; last reason: {_last_reason(batch, partition)}"
+            signal, before = self._ownership.owned[partition].signal, self._ownership.taken_before[partition]
+            if guilt := await self._trial.guilt(partition, signal, before, why):
+                self._ownership.halt(partition, f"{guilt}: roll it back; {why}")
+                halted = True
+        return halted
+
+
+def _last_reason(batch: Batch, partition: Partition) -> str:
+    return next(
+        (each.reason for each in reversed(batch.dead_letters) if (each.topic, each.partition) == partition), "none"
+    )

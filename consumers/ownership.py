@@ -67,6 +67,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self.halted: dict[Partition, str] = {}
         self.halted_at: dict[Partition, int] = {}
         """The next offsets of those."""
+        self.taken_before: dict[Partition, int] = {}
+        """The offsets up to which partitions had been folded when this process first had them."""
         self.writing = asyncio.Lock()
         self.give_up_writing: Callable[[], object] = lambda: None
         """Called when a rebalance has waited long enough for the lock."""
@@ -175,6 +177,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
 
     def _begin(self, partition: Partition, mine: Owned, log_start: int) -> None:
         """Go on with a partition; first with the record before, if it is still there, to see that it is the same."""
+        self.taken_before.setdefault(partition, min(mine.claim.next_offset, mine.seen.end))
         mine.position = mine.claim.next_offset
         if mine.claim.fingerprint is not None and mine.position > log_start:
             mine.unverified = mine.claim.fingerprint

@@ -1,4 +1,7 @@
-"""When so much is refused that the fault must be ours: a bad deploy must not drain a topic into dead letters."""
+"""When so much is refused that the fault may be ours: a bad deploy must not drain a topic into dead letters.
+
+`consumers.trial` finds out whether it is.
+"""
 
 from collections.abc import Sequence
 

@@ -47,6 +47,11 @@ class Seen:
     def __len__(self) -> int:
         return sum(len(run.hashes) for run in self._runs)
 
+    @property
+    def end(self) -> int:
+        """The offset after the last batch of which an event was folded; 0 if none was."""
+        return self._runs[-1].last_offset + 1 if self._runs else 0
+
     def fresh(self, hashes: Hashes) -> NDArray[np.bool_]:
         """For each hash whether it is new: in no run, and not earlier in `hashes` itself."""
         fresh = np.zeros(len(hashes), dtype=np.bool_)

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     max_record_bytes: int = Field(262_144, ge=1024, le=16_777_216)
     batch_max_records: int = Field(150_000, ge=1, le=1_000_000)
     dead_letter_max_run: int = Field(
-        200, ge=0, le=1_000_000, description="more refused in a row stop it; 0: any number"
+        200, ge=0, le=1_000_000, description="more refused in a row make it ask why; 0: any number"
     )
     dead_letter_max_share: float = Field(0.5, gt=0, le=1, description="of a partition's last 1,000 records; 1: all may")
     sweep_interval_seconds: float = Field(1.0, gt=0, le=3600)

@@ -61,7 +61,7 @@ def _check_topic(text: str, settings: Settings) -> str:
     topic = topic_of(text)
     if not text.startswith(KAFKA_SCHEME) or not _TOPIC.fullmatch(topic):
         raise HealthError("url must be kafka: and the name of a topic", "Write it as kafka:health-alerts")
-    # Alerts there would be refused as events, and many refused records stop the consumers.
+    # Alerts there would be refused as events, each one a dead letter.
     ours = [*settings.topics.values(), *(dead_letter_topic(topic) for topic in settings.topics.values())]
     if topic in ours:
         raise HealthError("url must not name a topic that the service reads or keeps itself", "Use another topic")

@@ -72,6 +72,31 @@ async def recent(connection: AsyncConnection, ends: Mapping[Partition, int], win
     return found
 
 
+_RUN = text("""
+    SELECT d."offset" FROM dead_letters d
+    WHERE d.topic = :topic AND d.partition = :partition AND d."offset" < :before
+      AND NOT EXISTS (SELECT 1 FROM dead_letters e WHERE e.topic = d.topic AND e.partition = d.partition
+                                                     AND e."offset" = d."offset" - 1)
+    ORDER BY d."offset" DESC LIMIT 1
+""")
+_WITHIN = text("""
+    SELECT "offset" FROM dead_letters
+    WHERE topic = :topic AND partition = :partition AND "offset" >= :first AND "offset" < :before
+""")
+
+
+async def before(connection: AsyncConnection, partition: Partition, end: int, count: int) -> tuple[int, set[int]]:
+    """Where the last record before `end` is that wasn't refused, as the offset after it, and which of the `count`
+    offsets before that were.
+    """
+    keys = {"topic": partition[0], "partition": partition[1]}
+    refused = {row.offset for row in await connection.execute(_WITHIN, {**keys, "first": end - 1, "before": end})}
+    if refused:
+        end = (await connection.execute(_RUN, {**keys, "before": end})).scalar_one()
+    rows = await connection.execute(_WITHIN, {**keys, "first": end - count, "before": end})
+    return end, {row.offset for row in rows}
+
+
 async def mark_replayed(connection: AsyncConnection, ids: Sequence[int], now: datetime) -> None:
     """Note when dead letters were published again to the topics that they came from."""
     await connection.execute(update(table).where(table.c.id.in_(ids)).values(replayed_at=now))

@@ -1,5 +1,7 @@
 """Records that can't be folded, and records that are refused by the hundred."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -10,8 +12,8 @@ from scoring import state
 from scoring.arrivals import Arrivals
 from scoring.state import decode
 from scoring.usage import UsageState, fold_usage
-from service.errors import HealthError
 from service.settings import Settings
+from tests.support.api_data import ticket as changed
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, eventually, folded_up_to, query
 
@@ -40,27 +42,106 @@ async def test_a_record_that_cannot_be_folded_is_found_in_its_batch_and_refused(
     assert sum(sum(decode(row.state, None, None, None).usage.days.values()) for row in stored) == 297
 
 
-async def test_too_many_refused_in_a_row_stop_the_consumer_before_they_are_written(
+FEW = {"dead_letter_max_run": 5}
+
+
+async def test_no_content_stops_a_partition(settings: Settings, engine: AsyncEngine) -> None:
+    """However much is refused, it is kept, and what comes behind is folded: by one who took what was there before."""
+    strict = settings.model_copy(update=FEW)
+    topic, key = settings.topic_usage, b"acme"
+    good = record(topic, usage("acme"))
+    await produce(settings.kafka_bootstrap_servers, [good] * 3)
+    async with consuming(strict):
+        await folded_up_to(engine, 3)
+    bad = usage("acme", source="/s\x00")
+    await produce(settings.kafka_bootstrap_servers, [(topic, key, b"no event")] * 20)
+    async with consuming(strict):
+        await produce(settings.kafka_bootstrap_servers, [record(topic, bad)] * 20)
+        await produce(settings.kafka_bootstrap_servers, [record(topic, usage("acme"))])
+        await folded_up_to(engine, 44)
+    async with consuming(strict):  # all that was taken lies behind a long run of what was refused
+        await produce(settings.kafka_bootstrap_servers, [(topic, key, b"no event")] * 20)
+        await produce(settings.kafka_bootstrap_servers, [record(topic, usage("acme"))])
+        await folded_up_to(engine, 65)
+    assert len(await query(engine, "SELECT 1 FROM dead_letters")) == 60
+    assert not await query(engine, "SELECT 1 FROM progress WHERE halted IS NOT NULL")
+    assert await counted(engine) == {"acme": 3}
+
+
+async def test_nor_does_content_that_was_never_taken(settings: Settings, engine: AsyncEngine) -> None:
+    strict = settings.model_copy(update=FEW)
+    topic, key = settings.topic_usage, b"acme"
+    await produce(settings.kafka_bootstrap_servers, [(topic, key, b"no event")] * 20)
+    async with consuming(strict):
+        await folded_up_to(engine, 20)
+    async with consuming(strict):
+        await produce(settings.kafka_bootstrap_servers, [(topic, key, b"no event")] * 20)
+        await folded_up_to(engine, 40)
+    assert len(await query(engine, "SELECT 1 FROM dead_letters")) == 40
+
+
+async def halts(engine: AsyncEngine, settings: Settings) -> tuple[int, str]:
+    """Wait until a partition of usage is halted; its number, and why."""
+    found: list[Any] = []
+
+    async def is_halted() -> bool:
+        statement = "SELECT partition, halted FROM progress WHERE topic = :topic AND halted IS NOT NULL"
+        found[:] = await query(engine, statement, topic=settings.topic_usage)
+        return bool(found)
+
+    await eventually(is_halted, "the partition halts")
+    return found[0].partition, found[0].halted
+
+
+async def test_a_deploy_that_refuses_what_the_last_one_took_halts_that_partition_and_no_other(
     settings: Settings, engine: AsyncEngine
 ) -> None:
-    strict = settings.model_copy(update={"dead_letter_max_run": 5})
-    topic, key = settings.topic_usage, b"acme"
-    await produce(settings.kafka_bootstrap_servers, [(topic, key, b"no event")] * 5)
-    async with consuming(strict):
-        await folded_up_to(engine, 5)
-    await produce(settings.kafka_bootstrap_servers, [(topic, key, b"no event either")])
-    with pytest.raises(HealthError, match=r"more than 5 records in a row .*event: is not JSON.*dead-letters list"):
-        async with consuming(strict):
-            # Those before the restart count too.
-            await eventually(never, "it stops", 5)
-    assert len(await query(engine, "SELECT 1 FROM dead_letters")) == 5
+    topic = settings.topic_usage
+    long, short = usage("acme", extension="x" * 5_000), usage("globex")
+    await produce(settings.kafka_bootstrap_servers, [record(topic, {**long, "id": str(n)}) for n in range(10)])
     async with consuming(settings):
-        await folded_up_to(engine, 6)
-    assert len(await query(engine, "SELECT 1 FROM dead_letters")) == 6
+        await folded_up_to(engine, 10)
+    bad_deploy = settings.model_copy(update={**FEW, "max_record_bytes": 2_000})
+    await produce(settings.kafka_bootstrap_servers, [record(topic, {**long, "id": f"b{n}"}) for n in range(10)])
+    async with consuming(bad_deploy):
+        _, why = await halts(engine, settings)
+        assert "this version refuses 10 of 10 records that were taken before it" in why
+        assert "more than 5 records in a row were refused" in why
+        assert "at most 2,000 are taken" in why
+        await produce(settings.kafka_bootstrap_servers, [record(settings.topic_ticket, changed("globex", "new"))])
+        await folded_up_to(engine, 11)  # its neighbours go on
+        await produce(settings.kafka_bootstrap_servers, [record(topic, short)])
+    assert not await query(engine, "SELECT 1 FROM dead_letters")
+    async with consuming(settings.model_copy(update=FEW)):  # rolled back
+        await folded_up_to(engine, 22)
+    assert (await counted(engine))["acme"] == 20
 
 
-async def never() -> bool:
-    return False
+async def test_so_does_one_that_cannot_fold_what_the_last_one_folded(
+    settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = settings.topic_usage
+    await produce(settings.kafka_bootstrap_servers, [record(topic, usage("acme")) for _ in range(10)])
+    async with consuming(settings):
+        await folded_up_to(engine, 10)
+
+    def failing(*_: object) -> None:
+        raise ZeroDivisionError("of all things")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(state, "fold_usage", failing)
+        await produce(settings.kafka_bootstrap_servers, [record(topic, usage("acme")) for _ in range(10)])
+        async with consuming(settings.model_copy(update=FEW)):
+            _, why = await halts(engine, settings)
+            assert "this version refuses 10 of 10 records that were taken before it" in why
+            assert "ZeroDivisionError" in why
+    assert len(await query(engine, "SELECT 1 FROM dead_letters")) <= 5
+    assert await counted(engine) == {"acme": 10}
+
+
+async def counted(engine: AsyncEngine) -> dict[str, int]:
+    rows = await query(engine, "SELECT account_id, state FROM usage_states")
+    return {row.account_id: sum(decode(row.state, None, None, None).usage.days.values()) for row in rows}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""Whether this version is to blame for what it refuses: it is tried on records that were taken before it came.
+
+Who may write events decides what is in them, and must not be able to stop a partition by it. A bad deploy is something
+else: it refuses what the version before took. So that is what is asked, of the records themselves.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from consumers import stamps
+from consumers.decode import Refused, Tombstone, decode
+from consumers.fetching import fetch_range
+from consumers.poison import is_poison
+from scoring.events import Event
+from service.evaluation import advance_accounts
+from service.policy import PolicyCache
+from service.probes import POSTGRES_AWAY, Pulse
+from service.settings import Settings, Signal
+from service.storage import dead_letters
+from service.storage.progress import Partition
+from service.storage.transient import persistently
+
+log = structlog.get_logger(__name__)
+Result = TypeVar("Result")
+
+SAMPLE = 200
+"""Records that are tried: the last that were taken before this process had their partition."""
+GOOD_FOR_SECONDS = 300.0
+"""How long a verdict holds. Code doesn't change while it runs, but scorecards and what is stored do."""
+
+
+class Trial:
+    """Tries partitions, each at most every few minutes."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        settings: Settings,
+        policies: PolicyCache,
+        pulse: Pulse,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` never goes back."""
+        self._engine = engine
+        self._settings = settings
+        self._policies = policies
+        self._pulse = pulse
+        self._clock = clock
+        self._acquitted_at: dict[Partition, float] = {}
+
+    async def guilt(self, partition: Partition, signal: Signal, taken_before: int, why: str) -> str | None:
+        """What shows that this version is to blame; None if nothing does, and then the log says `why` it was tried.
+
+        `taken_before` is the offset up to which others have folded the partition. Where nothing is left of that,
+        nothing was taken that could be refused now.
+        """
+        now = self._clock()
+        if now - self._acquitted_at.get(partition, -GOOD_FOR_SECONDS) < GOOD_FOR_SECONDS:
+            return None
+        found = await self._try(partition, signal, taken_before)
+        if found is None:
+            self._acquitted_at[partition] = now
+            topic, number = partition
+            log.warning(
+                "many_refused", topic=topic, partition=number, why=why, remedy="account-health dead-letters list"
+            )
+        return found
+
+    async def _try(self, partition: Partition, signal: Signal, taken_before: int) -> str | None:
+        stop, refused_before = await self._persistently(
+            lambda connection: dead_letters.before(connection, partition, taken_before, SAMPLE), "looking for a sample"
+        )
+        records = await fetch_range(self._settings, partition, stop - SAMPLE, stop, self._pulse)
+        latest = stamps.latest(time.time())  # a clock that is far behind is as bad as a version
+        decoded = [
+            decode(signal, record, self._settings.max_record_bytes, latest)
+            for record in records
+            if record.offset not in refused_before
+        ]
+        tried = [each for each in decoded if not isinstance(each, Tombstone)]
+        events = [each.event for each in tried if not isinstance(each, Refused)]
+        lost = len(tried) - len(events) + await self._unfoldable(events)
+        if lost <= self._settings.dead_letter_max_share * len(tried):
+            return None
+        return f"this version refuses {lost} of {len(tried)} records that were taken before it, up to offset {stop - 1}"
+
+    async def _unfoldable(self, events: Sequence[Event]) -> int:
+        """How many can't be folded and written, one by one if all together can't; nothing of it stays."""
+        self._pulse.beat()
+        try:
+            await self._persistently(partial(self._fold, events), "folding what was taken before")
+        except Exception as error:
+            if not is_poison(error):
+                raise
+            if len(events) == 1:
+                return 1
+            middle = len(events) // 2
+            return await self._unfoldable(events[:middle]) + await self._unfoldable(events[middle:])
+        return 0
+
+    async def _fold(self, events: Sequence[Event], connection: AsyncConnection) -> None:
+        by_account: dict[str, list[Event]] = {}
+        for event in events:
+            by_account.setdefault(event.account_id, []).append(event)
+        policy = await self._policies.in_force(connection)
+        await advance_accounts(connection, by_account, policy, datetime.now(UTC), base_url=self._settings.base_url)
+
+    async def _persistently(self, work: Callable[[AsyncConnection], Awaitable[Result]], doing: str) -> Result:
+        """Do `work` in a transaction that is rolled back, as soon as Postgres is there."""
+
+        async def attempt() -> Result:
+            async with self._engine.connect() as connection:
+                try:
+                    return await work(connection)
+                finally:
+                    await connection.rollback()
+
+        return await persistently(attempt, doing, partial(self._pulse.beat, POSTGRES_AWAY))
