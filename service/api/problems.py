@@ -17,6 +17,10 @@ from service.errors import HealthError
 from service.publishing import NotPublishedError
 from service.storage.transient import is_transient, sqlstate, trouble
 
+MOST_ERRORS = 50
+"""That one answer tells of."""
+_LONGEST = 1_000
+"""In characters, what an answer says in one place."""
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "5"}
 _NO_TABLES = "42P01"
@@ -82,8 +86,16 @@ def answer(
 
 
 def problem_bytes(status: int, detail: str, errors: Sequence[FieldError] = (), request_id: str = "") -> bytes:
-    """A problem as JSON text."""
-    return msgspec.json.encode(Problem("about:blank", title_of(status), status, detail, list(errors), request_id))
+    """A problem as JSON text. What it repeats of a request is bounded, in number and in length."""
+    shown = [FieldError(_cut(each.field), _cut(each.message)) for each in errors[:MOST_ERRORS]]
+    detail = _cut(detail)
+    if len(errors) > MOST_ERRORS:
+        detail = f"{detail} {len(errors) - MOST_ERRORS:,} more errors are not shown."
+    return msgspec.json.encode(Problem("about:blank", title_of(status), status, detail, shown, request_id))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def title_of(status: int) -> str:

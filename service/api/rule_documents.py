@@ -1,5 +1,6 @@
 """An alert rule as people write it, and as it is stored."""
 
+from heapq import nsmallest
 from typing import Any, get_args
 
 import msgspec
@@ -10,7 +11,7 @@ from scoring.faults import fault_of
 from scoring.rules import KINDS, Condition
 from service import printable
 from service.api.openapi import RULES, ref
-from service.api.problems import FieldError, invalid
+from service.api.problems import MOST_ERRORS, FieldError, invalid
 
 BODY: dict[str, Any] = {"oneOf": [ref(rule) for rule in RULES]}
 PATCH_BODY: dict[str, Any] = ref("RulePatch")
@@ -54,7 +55,8 @@ def parse_rule(body: dict[str, Any]) -> dict[str, Any]:
 def patched(stored: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     """A rule as people write it, changed; null stands for the default. 422 names fields that no rule has."""
     if unknown := patch.keys() - _FIELDS:
-        raise invalid(*(FieldError(name[:100], "is no field of a rule") for name in sorted(unknown)))
+        some = nsmallest(MOST_ERRORS, unknown)
+        raise invalid(*(FieldError(name, "is no field of a rule") for name in some))
     return {name: value for name, value in {**stored, **patch}.items() if value is not None}
 
 
