@@ -9,6 +9,7 @@ from scoring.course import Course, settled
 from scoring.crossings import Crossing, Memories, apply_rules, see
 from scoring.events import Event
 from scoring.policy import Policy
+from scoring.rule_changes import moved_by_change
 from scoring.rules import Memory
 from scoring.scorecards import Evaluation, evaluate
 from scoring.shortcut import shortcut
@@ -51,6 +52,7 @@ def advance(
     broker's day on, whenever it is folded. `source` sent the newest usage before. `override` is set by hand, or taken
     back if it is None. `history` says that all events were loaded, long after they happened.
     """
+    moved = moved_by_change(state, standing, memory, policy, now)
     if override is UNSET and (short := shortcut(state, standing, events, policy, now)):
         stands, evaluation, late = short
         closed, closings, switched = [], [], False
@@ -69,7 +71,7 @@ def advance(
     held = not events and override is UNSET and source in policy.quiet_sources
     bulk = history or (switched and policy.digest is not None)
     seen = see(settled(state, evaluation.day), evaluation, stands.override, policy, held=held, bulk=bulk)
-    verdicts = apply_rules(state, memory, closings, seen, policy, now)
+    verdicts = apply_rules(state, memory, closings, seen, policy, now, moved)
     return Step(
         evaluation,
         stands,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scoring.measures import CATALOGUE, Missing, Parameters, Value
 from scoring.policy import Policy
@@ -14,6 +15,9 @@ from scoring.state import AccountState
 Closing = tuple[int, float | None]
 """A day that is over, and its last score."""
 
+About = tuple[object, object, object]
+"""An account's segment, stage and owner."""
+
 Memories = Mapping[str, Memory]
 """By rule id; a rule that isn't there is plain ok."""
 
@@ -21,7 +25,9 @@ silence_ratio = CATALOGUE["silence_ratio"].build(Parameters())
 
 
 class Crossing(Struct, frozen=True):
-    """A rule began or ceased to fire. `bulk` says that it fires as did, or will, those of many accounts at once."""
+    """A rule began or ceased to fire. `bulk` says that it fires as did, or will, those of many accounts at once;
+    `by_change` that somebody's change of the rule did it, and nothing that the account did.
+    """
 
     rule: Rule
     state: str
@@ -29,6 +35,7 @@ class Crossing(Struct, frozen=True):
     bulk: bool = False
     began_at: int = 0
     """When it began to fire, in microseconds."""
+    by_change: bool = False
 
 
 class Verdicts(Struct, frozen=True):
@@ -56,11 +63,16 @@ def see(
 
 
 def apply_rules(
-    state: AccountState, memory: Memories, closings: Sequence[Closing], seen: Seen, policy: Policy, now: int
+    state: AccountState,
+    memory: Memories,
+    closings: Sequence[Closing],
+    seen: Seen,
+    policy: Policy,
+    now: int,
+    moved: frozenset[str] = frozenset(),
 ) -> Verdicts:
-    """Step every rule once, after the days that closed since."""
-    value = state.attributes.value
-    segment, stage, owner = value("segment"), value("stage"), value("owner")
+    """Step every rule once, after the days that closed since. The change of those in `moved` moves the account."""
+    account = about(state)
     kept: dict[str, Memory] = {}
     crossings: list[Crossing] = []
     waiting: list[int] = []
@@ -69,27 +81,38 @@ def apply_rules(
         before = memory.get(rule.id, OK)
         for day, score in closings:
             before = close_day(condition, before, day, score)
-        applies = condition.applies(segment, stage, owner)
-        after = step(rule, before, seen, now) if applies else end(before, now)
+        by_change = rule.id in moved
+        after = stepped(rule, before, account, replace(seen, bulk=True) if by_change else seen, now)
         if worth_keeping(condition, after, now):
             kept[rule.id] = after
         if (before.state == "firing") != (after.state == "firing"):
-            crossings.append(_crossing(rule, before, after))
+            crossings.append(_crossing(rule, before, after, by_change=by_change))
         if after.state == "pending":
             waiting.append(ready_at(condition, after))
     return Verdicts(kept, [*crossings, *_retire(memory, policy)], min(waiting, default=0))
 
 
-def _crossing(rule: Rule, before: Memory, after: Memory) -> Crossing:
+def _crossing(rule: Rule, before: Memory, after: Memory, *, by_change: bool) -> Crossing:
     if after.state == "firing":
-        return Crossing(rule, "firing", after.bulk, after.since)
-    return Crossing(rule, "resolved", after.bulk, before.since)
+        return Crossing(rule, "firing", after.bulk, after.since, by_change)
+    return Crossing(rule, "resolved", after.bulk, before.since, by_change)
+
+
+def stepped(rule: Rule, memory: Memory, about: About, seen: Seen, now: int) -> Memory:
+    """The next memory of a rule, whether it is for the account or not."""
+    return step(rule, memory, seen, now) if rule.condition.applies(*about) else end(memory, now)
+
+
+def about(state: AccountState) -> About:
+    """What says whether a rule is for an account."""
+    value = state.attributes.value
+    return value("segment"), value("stage"), value("owner")
 
 
 def _retire(memory: Memories, policy: Policy) -> list[Crossing]:
     """What rules that are no longer in force had fired is over."""
     return [
-        Crossing(policy.retired[rule], "resolved", began_at=last.since)
+        Crossing(policy.retired[rule], "resolved", began_at=last.since, by_change=rule in policy.changed)
         for rule, last in memory.items()
         if rule in policy.retired and last.state == "firing"
     ]

@@ -14,7 +14,7 @@ class Policy(Struct, frozen=True):
 
     `published` has every scorecard that was ever in force, by name and version; `retired` the rules that no longer are,
     by id. `quiet_sources` send nothing at the moment. While `digest` is set, what a new scorecard sets off is summed up
-    there.
+    there; while `rule_digest` is, what the change of a rule does, of one of those in `changed`, by id.
     """
 
     scorecards: tuple[Scorecard, ...]
@@ -24,6 +24,8 @@ class Policy(Struct, frozen=True):
     retired: Mapping[str, Rule] = field(default_factory=dict)
     quiet_sources: frozenset[str] = frozenset()
     digest: str | None = None
+    rule_digest: str | None = None
+    changed: frozenset[str] = frozenset()
 
     def scorecard(self, name: str | None, version: int | None) -> Scorecard | None:
         """That very version, if it is in force."""

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from scoring.advance import Step, advance
 from scoring.attributes import AttributeState
+from scoring.crossings import about
 from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from scoring.policy import Policy
 from scoring.rules import Memory
@@ -23,13 +24,17 @@ from service.storage.states import StateRow, StoredAccount, UsageRow
 
 @dataclass(slots=True)
 class Crossed:
-    """An account that crossed a threshold, or was switched to a scorecard: as it was, its name, and the step."""
+    """An account that crossed a threshold, or was switched to a scorecard: as it was, its name, and the step.
+
+    `about` is what endpoints filter by beside the band: its segment, stage and owner.
+    """
 
     account_id: str
     sequence: int
     before: Standing | None
     name: object
     step: Step
+    about: tuple[object, object, object] = (None, None, None)
 
 
 @dataclass(slots=True)
@@ -84,7 +89,7 @@ class Changes:
             self.memories.append(MemoryRow(stored.account_id, encode_memories(step.memory), sequence, step.due))
         if step.crossings or step.switched:
             name = state.attributes.value("name")
-            self.crossed.append(Crossed(stored.account_id, stored.sequence, standing, name, step))
+            self.crossed.append(Crossed(stored.account_id, stored.sequence, standing, name, step, about(state)))
 
     def _keep_score(self, account_id: str, before: Standing | None, step: Step) -> None:
         stands = step.standing

@@ -1,12 +1,12 @@
-"""Digests: what a backfill or a published scorecard sets off is summed up in one alert, instead of a storm.
+"""Digests: what a backfill, a published scorecard or a changed rule sets off is summed up in one alert, not a storm.
 
 A rule with a dwell fires later, when that digest has been told: such alerts are summed up in one of their own.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,10 @@ from scoring.crossings import Crossing
 from scoring.policy import Policy
 from service import notices
 from service.changes import Crossed
-from service.storage import digests
+from service.delivery.targets import ROUTED
+from service.storage import digest_parts, digests
+from service.storage.digest_parts import Crossings, Moves
+from service.storage.digests import Move
 
 PAUSE = timedelta(seconds=60)
 """A backfill, or a dwell, that has set off nothing for so long is told."""
@@ -25,14 +28,21 @@ PAUSE = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Which digests crossings belong into: that of their account, or `dwelt` if they have waited in bulk."""
+    """Which digests crossings belong into: that of their account, `changed` if the change of their rule caused them, or
+    `dwelt` if they have waited in bulk.
+    """
 
     by_account: Mapping[str, UUID]
+    changed: UUID | None
     dwelt: UUID | None
 
     def of(self, account_id: str, crossing: Crossing) -> UUID | None:
         """The digest that a crossing is summed up in; None if it is told for itself."""
-        return self.by_account.get(account_id) or (self.dwelt if crossing.bulk else None)
+        if own := self.by_account.get(account_id):
+            return own
+        if crossing.by_change and self.changed:
+            return self.changed
+        return self.dwelt if crossing.bulk else None
 
 
 async def digests_of(
@@ -48,16 +58,19 @@ async def digests_of(
         elif each.step.crossings and each.account_id in history:
             loaded.append(each.account_id)
         else:
-            dwelt = dwelt or any(crossing.bulk for crossing in each.step.crossings)
+            dwelt = dwelt or any(crossing.bulk and not crossing.by_change for crossing in each.step.crossings)
     if loaded:
         found |= dict.fromkeys(loaded, await digests.open_one(connection, "backfill", "", now))
-    return Together(found, await digests.open_one(connection, "dwell", "", now) if dwelt else None)
+    changed = UUID(policy.rule_digest) if policy.rule_digest is not None else None
+    return Together(found, changed, await digests.open_one(connection, "dwell", "", now) if dwelt else None)
 
 
-def band_moves(crossed: Sequence[Crossed]) -> Counter[tuple[str, str]]:
+def band_moves(crossed: Sequence[Crossed]) -> Counter[Move]:
     """How many of the accounts went from band to band when another scorecard began to judge them."""
     return Counter(
-        (each.before.band, each.step.evaluation.band) for each in crossed if each.step.switched and each.before
+        Move(each.before.band, each.step.evaluation.band, *each.about)
+        for each in crossed
+        if each.step.switched and each.before
     )
 
 
@@ -78,13 +91,39 @@ async def tell(connection: AsyncConnection, digest: UUID, now: datetime, base_ur
     bands = [dict(row._mapping) for row in await digests.moves(connection, digest)]
     if not rules and not bands:
         return
-    about: dict[str, Any] = {
-        "id": digest,
-        "cause": closed.cause,
-        "subject": closed.subject,
-        "since": closed.opened_at,
-        "rules": rules,
-        "bands": bands,
-    }
-    url = f"{base_url}/v1/alerts?digest={digest}"
-    await notices.tell(connection, f"digest of a {closed.cause}", {"digest": about}, url=url, now=now)
+    about = {"id": digest, "cause": closed.cause, "subject": closed.subject, "since": closed.opened_at}
+    what, url = f"digest of a {closed.cause}", f"{base_url}/v1/alerts?digest={digest}"
+
+    def data(part: Part) -> str:
+        summed_up = {**about, "rules": part.rules, "bands": part.bands}
+        return notices.notice_data(what, {"digest": summed_up}, url=url)
+
+    whole = data(Part(rules, bands))
+    heard = parts(
+        await digest_parts.crossings(connection, digest), await digest_parts.moves(connection, digest, ROUTED.states)
+    )
+    alert = await notices.write(connection, what, whole, now)
+    texts = {endpoint: data(part) for endpoint, part in heard.items()}
+    sent = {endpoint: None if text == whole else text for endpoint, text in texts.items()}
+    await digest_parts.enqueue(connection, alert, sent, now)
+
+
+@dataclass(slots=True)
+class Part:
+    """What is told of rules and of bands, as messages have it."""
+
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    bands: list[dict[str, Any]] = field(default_factory=list)
+
+
+def parts(crossings: Sequence[Crossings], moves: Sequence[Moves]) -> dict[UUID, Part]:
+    """What each endpoint hears. One with filters hears nothing where nothing of its own has changed."""
+    found: defaultdict[UUID, Part] = defaultdict(Part)
+    for rule in crossings:
+        found[rule.endpoint_id].rules.append({"rule": rule.rule, "firing": rule.firing, "resolved": rule.resolved})
+    concerned = {*found, *(move.endpoint_id for move in moves if move.of_all or move.band_before != move.band_after)}
+    for move in moves:
+        if move.endpoint_id in concerned:
+            band = {"band_before": move.band_before, "band_after": move.band_after, "accounts": move.accounts}
+            found[move.endpoint_id].bands.append(band)
+    return dict(found)

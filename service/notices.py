@@ -34,8 +34,19 @@ async def tell(
     `what` stands in place of a rule's name; `about` is added to the data that every alert has. The endpoint `but` gets
     none.
     """
+    written = await write(connection, what, notice_data(what, about, url=url), now)
+    await routing.enqueue(connection, [written], now, targets=ROUTED, but=but)
+
+
+def notice_data(what: str, about: dict[str, Any], *, url: str) -> str:
+    """The data of a notice as JSON text: what every alert has, most of it null, and what it is about."""
     nothing: dict[str, Any] = dict.fromkeys(_OF_ACCOUNTS)
     data = {**nothing, "rule": what, "state": "digest", "drivers": [], "url": url, **about}
+    return msgspec.json.encode(data).decode()
+
+
+async def write(connection: AsyncConnection, what: str, data: str, now: datetime) -> UUID:
+    """Write the alert of a notice, without deliveries; its id."""
     row = AlertRow(
         id=new_id(),
         account_id=None,
@@ -45,9 +56,9 @@ async def tell(
         type=TYPE,
         state="digest",
         quiet=False,
-        data=msgspec.json.encode(data).decode(),
+        data=data,
         digest_id=None,
     )
     await alerts.insert(connection, [row], now)
     count_when_committed(connection, [row.state])
-    await routing.enqueue(connection, [row.id], now, targets=ROUTED, but=but)
+    return row.id

@@ -46,7 +46,8 @@ async def load_policy(connection: AsyncConnection, retention: int) -> Policy:
     except ValueError:
         raise HealthError("No default scorecard is published", "Run: account-health migrate") from None
     stored = [(each["enabled"], _rule(each)) for each in await rules.ever(connection)]
-    digest = await reevaluations.open_digest(connection)
+    summed_up = await reevaluations.summed_up(connection)
+    digest = str(summed_up.digest) if summed_up else None
     return Policy(
         scorecards=cards,
         rules=tuple(rule for enabled, rule in stored if enabled),
@@ -54,7 +55,9 @@ async def load_policy(connection: AsyncConnection, retention: int) -> Policy:
         published=published,
         retired={rule.id: rule for enabled, rule in stored if not enabled},
         quiet_sources=frozenset(await policies.quiet_sources(connection)),
-        digest=None if digest is None else str(digest),
+        digest=digest if summed_up and summed_up.of_scorecard else None,
+        rule_digest=digest,
+        changed=frozenset(map(str, summed_up.rules)) if summed_up else frozenset(),
     )
 
 

@@ -1,5 +1,6 @@
 """All accounts are judged anew, in the background: who changes a scorecard or a rule begins it, sweepers go on."""
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -19,24 +20,27 @@ async def begin_for_scorecard(connection: AsyncConnection, subject: str, now: da
 
     In the transaction that publishes; whoever is judging by what was in force before is waited for.
     """
-    digest = await reevaluations.break_off(connection, now)
-    if digest is None:
-        digest = await stored_digests.open_one(connection, "scorecard", subject, now)
-    else:
-        await stored_digests.also(connection, digest, subject)
-    return await _begin(connection, "scorecard", subject, digest, now)
+    return await _begin(connection, "scorecard", subject, (), now)
 
 
-async def begin_for_rule(connection: AsyncConnection, subject: str, now: datetime) -> UUID:
-    """Have all accounts judged anew because a rule has changed, in the transaction that changes it."""
-    digest = await reevaluations.break_off(connection, now)
-    return await _begin(connection, "rule", subject, digest, now)
+async def begin_for_rule(connection: AsyncConnection, rule_id: UUID, name: str, now: datetime) -> UUID:
+    """Have all accounts judged anew because a rule has changed, and one digest told of what that sets off.
+
+    In the transaction that changes it.
+    """
+    return await _begin(connection, "rule", name, [rule_id], now)
 
 
 async def _begin(
-    connection: AsyncConnection, cause: reevaluations.Cause, subject: str, digest: UUID | None, now: datetime
+    connection: AsyncConnection, cause: reevaluations.Cause, subject: str, rules: Collection[UUID], now: datetime
 ) -> UUID:
-    begun = await reevaluations.begin(connection, cause, subject, digest, now)
+    left = await reevaluations.break_off(connection, now)
+    if left.digest is None:
+        digest = await stored_digests.open_one(connection, cause, subject, now)
+    else:
+        digest = left.digest
+        await stored_digests.also(connection, digest, cause, subject)
+    begun = await reevaluations.begin(connection, cause, subject, digest, now, rules={*left.rules, *rules})
     # Last, and held only until the commit: nobody may judge by what was in force before once the walk has begun.
     await policies.hold_alone(connection)
     return begun

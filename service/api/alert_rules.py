@@ -63,7 +63,7 @@ async def create_rule(body: JsonObject, api: Api) -> ChangedAlertRule:
     """A rule of kind `score` fires beyond a level, one of kind `drop` after a fall of so many points in so many days,
     one of kind `band` when the band becomes one of some, one of kind `silence` after so many times its rhythm.
 
-    Accounts that are there already fire within moments. Names are unique: 409.
+    Accounts that are there already fire within moments, which is told in one `health.digest`. Names are unique: 409.
     """
     return await _save(api, new_id(), body, is_new=True)
 
@@ -97,12 +97,14 @@ async def change_rule(rule_id: UUID, body: JsonObject, api: Api) -> ChangedAlert
 
 @router.delete("/{rule_id}", status_code=204, summary="Delete an alert rule", dependencies=WRITE)
 async def delete_rule(rule_id: UUID, api: Api) -> None:
-    """Its alerts stay; those that fire are resolved within moments."""
+    """Its alerts stay; those that fire are resolved within moments. Who was told of each is told of the end of each,
+    people and who was told in a digest in one `health.digest`.
+    """
     async with api.engine.begin() as connection:
         rule = _found(await rules.get(connection, rule_id))
         if not await rules.remove(connection, rule_id):
             raise not_found("alert rule")
-        await begin_for_rule(connection, rule["name"], api.clock())
+        await begin_for_rule(connection, rule_id, rule["name"], api.clock())
     api.policies.forget()
 
 
@@ -114,7 +116,7 @@ async def _save(api: Context, rule_id: UUID, body: dict[str, Any], *, is_new: bo
                 stored = await rules.create(connection, {"id": rule_id, **rule})
             else:
                 stored = _found(await rules.replace(connection, rule_id, rule))
-            begun = await begin_for_rule(connection, rule["name"], api.clock())
+            begun = await begin_for_rule(connection, rule_id, rule["name"], api.clock())
     except IntegrityError:
         raise ProblemError(409, f"There is an alert rule named {rule['name']!r} already.") from None
     api.policies.forget()

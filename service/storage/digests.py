@@ -1,23 +1,39 @@
-"""Digests: alerts that are told together. A published scorecard has one of its own, a backfill, or what fires after
-having waited in bulk, one until it pauses.
+"""Digests: alerts that are told together. A published scorecard or a changed rule has one of its own, a backfill, or
+what fires after having waited in bulk, one until it pauses.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.ids import new_id
+from service.storage.columns import columns
 
-Cause = Literal["scorecard", "backfill", "dwell"]
-Moves = Mapping[tuple[str, str], int]
-"""How many accounts went from one band to another."""
+Cause = Literal["scorecard", "rule", "backfill", "dwell"]
 
+
+class Move(NamedTuple):
+    """From one band to another, in a segment, a stage and of an owner."""
+
+    before: str
+    after: str
+    segment: object
+    stage: object
+    owner: object
+
+
+Moves = Mapping[Move, int]
+"""How many accounts went so."""
+
+# A rule's never counts as paused, for versions that know of none: it is told when all accounts are judged.
 _OPEN = text("""
-    INSERT INTO digests (id, cause, subject, opened_at, touched_at) VALUES (:id, :cause, :subject, :now, :now)
+    INSERT INTO digests (id, cause, subject, opened_at, touched_at)
+    VALUES (:id, CAST(:cause AS text), :subject, CAST(:now AS timestamptz),
+            CASE WHEN CAST(:cause AS text) = 'rule' THEN timestamptz 'infinity' ELSE CAST(:now AS timestamptz) END)
     ON CONFLICT (cause) WHERE closed_at IS NULL AND cause <> 'scorecard' DO UPDATE SET touched_at = excluded.touched_at
     RETURNING id
 """)
@@ -29,12 +45,22 @@ async def open_one(connection: AsyncConnection, cause: Cause, subject: str, now:
     return UUID(str((await connection.execute(_OPEN, values)).scalar_one()))
 
 
-async def also(connection: AsyncConnection, digest: UUID, subject: str) -> None:
-    """Note that a digest is about another subject too."""
-    await connection.execute(
-        text("UPDATE digests SET subject = subject || ', ' || :subject WHERE id = :id"),
-        {"id": digest, "subject": subject},
-    )
+# Scorecards come first, as the whole is called after them.
+_ALSO = text("""
+    UPDATE digests SET
+        subject = CASE
+            WHEN cause = 'scorecard' AND :cause = 'rule' THEN subject || ', rule ' || CAST(:subject AS text)
+            WHEN cause = 'rule' AND :cause = 'scorecard' THEN CAST(:subject AS text) || ', rule ' || subject
+            ELSE subject || ', ' || CAST(:subject AS text)
+        END,
+        cause = CASE WHEN :cause = 'scorecard' THEN 'scorecard' ELSE cause END
+    WHERE id = :id AND NOT (cause = :cause AND :subject = ANY(string_to_array(subject, ', ')))
+""").bindparams(bindparam("cause", type_=Text), bindparam("subject", type_=Text))
+
+
+async def also(connection: AsyncConnection, digest: UUID, cause: Cause, subject: str) -> None:
+    """Note that a digest of a scorecard or a rule is about another one too."""
+    await connection.execute(_ALSO, {"id": digest, "cause": cause, "subject": subject})
 
 
 async def add_moves(connection: AsyncConnection, digest: UUID, moves: Moves) -> None:
@@ -42,22 +68,17 @@ async def add_moves(connection: AsyncConnection, digest: UUID, moves: Moves) -> 
     if moves:
         await connection.execute(
             text("""
-                INSERT INTO digest_moves (digest_id, band_before, band_after, accounts)
-                SELECT :digest, before, after, accounts
-                FROM unnest(CAST(:before AS text[]), CAST(:after AS text[]), CAST(:accounts AS bigint[]))
-                     AS new (before, after, accounts)
+                INSERT INTO digest_moves (digest_id, band_before, band_after, segment, stage, owner, accounts)
+                SELECT :digest, new.*
+                FROM unnest(CAST(:before AS text[]), CAST(:after AS text[]), CAST(:segment AS text[]),
+                            CAST(:stage AS text[]), CAST(:owner AS text[]), CAST(:accounts AS bigint[])) AS new
             """),
-            {
-                "digest": digest,
-                "before": [before for before, _ in moves],
-                "after": [after for _, after in moves],
-                "accounts": list(moves.values()),
-            },
+            {"digest": digest, "accounts": list(moves.values()), **columns(list(moves))},
         )
 
 
 _PAUSED = text("""
-    SELECT id FROM digests WHERE cause <> 'scorecard' AND closed_at IS NULL AND touched_at <= :before
+    SELECT id FROM digests WHERE cause IN ('backfill', 'dwell') AND closed_at IS NULL AND touched_at <= :before
     FOR UPDATE SKIP LOCKED
 """)
 

@@ -1,11 +1,12 @@
 """Re-evaluations: what accounts are judged by has changed, so all are judged anew, in the order of their ids."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import Row, text
+from sqlalchemy import ARRAY, Row, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.ids import new_id
@@ -22,34 +23,59 @@ class Reevaluation(Struct, frozen=True):
 
 
 _BEGIN = text("""
-    INSERT INTO reevaluations (id, cause, subject, digest_id, total, started_at)
-    SELECT :id, :cause, :subject, :digest, (SELECT count(*) FROM scores), :now
+    INSERT INTO reevaluations (id, cause, subject, digest_id, rules, total, started_at)
+    SELECT :id, :cause, :subject, :digest, :rules, (SELECT count(*) FROM scores), :now
     RETURNING id
+""").bindparams(bindparam("rules", type_=ARRAY(Uuid)))
+
+_BREAK_OFF = text("UPDATE reevaluations SET finished_at = :now WHERE finished_at IS NULL RETURNING digest_id, rules")
+
+_SUMMED_UP = text("""
+    SELECT digest.id AS digest, digest.cause = 'scorecard' AS of_scorecard, under_way.rules
+    FROM reevaluations AS under_way JOIN digests AS digest ON digest.id = under_way.digest_id
+    WHERE under_way.finished_at IS NULL LIMIT 1
 """)
 
-_BREAK_OFF = text("UPDATE reevaluations SET finished_at = :now WHERE finished_at IS NULL RETURNING digest_id")
+
+class SummedUp(NamedTuple):
+    """What the re-evaluation under way sums up, and where: of a scorecard or not, and of the rules that changed."""
+
+    digest: UUID
+    of_scorecard: bool
+    rules: Sequence[UUID]
 
 
-async def open_digest(connection: AsyncConnection) -> UUID | None:
-    """The digest of the re-evaluation under way."""
-    found = await connection.execute(
-        text("SELECT digest_id FROM reevaluations WHERE finished_at IS NULL AND digest_id IS NOT NULL LIMIT 1")
-    )
-    return found.scalar_one_or_none()
+async def summed_up(connection: AsyncConnection) -> SummedUp | None:
+    """The digest of the re-evaluation under way, and what belongs into it."""
+    row = (await connection.execute(_SUMMED_UP)).one_or_none()
+    return SummedUp(*row) if row else None
 
 
-async def break_off(connection: AsyncConnection, now: datetime) -> UUID | None:
-    """End the one under way, after a step of it that somebody is at, because another takes its place.
+class BrokenOff(NamedTuple):
+    """What a re-evaluation leaves to the one that takes its place: its digest, and the rules that had changed."""
 
-    Returns its digest, if it has one, for the other to go on with.
-    """
-    digests = (await connection.execute(_BREAK_OFF, {"now": now})).scalars()
-    return next((digest for digest in digests if digest is not None), None)
+    digest: UUID | None
+    rules: Sequence[UUID]
 
 
-async def begin(connection: AsyncConnection, cause: Cause, subject: str, digest: UUID | None, now: datetime) -> UUID:
-    """Begin one, in the transaction of the change."""
-    values = {"id": new_id(), "cause": cause, "subject": subject, "digest": digest, "now": now}
+async def break_off(connection: AsyncConnection, now: datetime) -> BrokenOff:
+    """End the one under way, after a step of it that somebody is at, because another takes its place."""
+    ended = (await connection.execute(_BREAK_OFF, {"now": now})).all()
+    digest = next((row.digest_id for row in ended if row.digest_id is not None), None)
+    return BrokenOff(digest, [rule for row in ended for rule in row.rules])
+
+
+async def begin(
+    connection: AsyncConnection,
+    cause: Cause,
+    subject: str,
+    digest: UUID | None,
+    now: datetime,
+    *,
+    rules: Collection[UUID] = (),
+) -> UUID:
+    """Begin one, in the transaction of the change; `rules` are those that have changed."""
+    values = {"id": new_id(), "cause": cause, "subject": subject, "digest": digest, "rules": list(rules), "now": now}
     return UUID(str((await connection.execute(_BEGIN, values)).scalar_one()))
 
 

@@ -42,7 +42,7 @@ def passes(alert: str) -> str:
     )"""
 
 
-def _takes(type_: str) -> str:
+def takes(type_: str) -> str:
     """SQL for whether an endpoint takes messages of a type, which is an SQL expression."""
     return f"(endpoint.event_types IS NULL OR {type_} = ANY(endpoint.event_types))"
 
@@ -69,8 +69,8 @@ WITH told AS MATERIALIZED (
 met AS MATERIALIZED (
     SELECT told.*, endpoint.id AS endpoint_id, endpoint.enabled,
            endpoint.target = ANY(:states) AS keeps_state, endpoint.target = ANY(:people) AS is_read_by_people,
-           {passes("told")} AS passes, {_takes("told.type")} AS takes_it, {_takes(DIGEST)} AS takes_digests,
-           {_takes(RESOLVED)} AS takes_ends,
+           {passes("told")} AS passes, {takes("told.type")} AS takes_it, {takes(DIGEST)} AS takes_digests,
+           {takes(RESOLVED)} AS takes_ends,
            EXISTS (
                SELECT FROM deliveries AS first WHERE first.alert_id = told.begun AND first.endpoint_id = endpoint.id
            ) AS began_singly

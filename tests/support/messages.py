@@ -120,6 +120,7 @@ MESSAGES: dict[str, Message] = {
     "scorecard": digest("scorecard", "default v3, onboarding v1", bands=MOVES),
     "backfill": digest("backfill"),
     "dwell": digest("dwell"),
+    "rule": digest("rule", "At risk, Silent"),
     "source quiet": source("source quiet"),
     "source back": source("source outage ended", ended_at="2026-02-28T06:30:00Z", accounts=None, usual=None),
     "endpoint failing": endpoint("endpoint failing", will_be_disabled_at="2026-03-04T09:00:00Z"),

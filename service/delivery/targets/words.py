@@ -159,7 +159,7 @@ def _of_digest(digest: dict[str, Any]) -> _Said:
         f"{_many(resolved, 'alert')} ended" if resolved else "",
     ]
     details = [
-        ("Scorecard", digest["subject"]),
+        ("Rule" if digest["cause"] == "rule" else "Scorecard", digest["subject"]),
         ("Since", _moment(digest["since"])),
         ("Alerts that began", str(firing)),
         ("Alerts that ended", str(resolved)),
@@ -176,6 +176,8 @@ def _cause(digest: dict[str, Any]) -> str:
     match digest["cause"]:
         case "scorecard":
             return f"Accounts are judged by {shortened(digest['subject'], LONGEST_NAME) or 'another scorecard'}"
+        case "rule":
+            return f"Rule “{shortened(digest['subject'], LONGEST_NAME)}” was changed"
         case "backfill":
             return "History was loaded"
         case "dwell":
