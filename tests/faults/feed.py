@@ -1,17 +1,30 @@
-"""Sending the stream while the broker comes and goes."""
+"""Sending the stream while the broker comes and goes, in every manner that producers have."""
 
 import asyncio
+from collections import Counter
+from contextlib import suppress
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import KafkaError
 
 from service.settings import Settings
+from service.topics import partitions_of
 from tests.faults.mutations import Mutations
 from tests.faults.stream import Sent, Stream
 
 _CHUNK = 500
 _REST_SECONDS = 0.03
 """After a chunk, so that a piece of the stream takes about as long to send as to fold."""
+COMMITTED, ABORTED = "committed transaction", "aborted transaction"
+_TURNS = ("none", "gzip", "snappy", "lz4", "zstd", COMMITTED, "none", "zstd", ABORTED)
+"""How chunks are sent, in turn: compressed or not, in a transaction, or in one that is aborted before they are sent."""
+MANNERS = frozenset(_TURNS)
+_TRANSACTION_SECONDS = 10
+"""Consumers wait behind a transaction that a lost producer has left open; the broker ends it after this time."""
+_PATIENCE_SECONDS = 5.0
+_MOST_PARTITIONS = 8
 
 
 class Feed:
@@ -26,8 +39,13 @@ class Feed:
         self._settings = settings
         self._released = 0
         self._more = asyncio.Event()
-        self._producer: AIOKafkaProducer | None = None
+        self._sending = asyncio.Lock()
+        self._producers: dict[str, AIOKafkaProducer] = {}
         self.sent = 0
+        self.aborted = 0
+        """Records of transactions that were aborted, which consumers go past."""
+        self.manners: Counter[str] = Counter()
+        """How many chunks were sent in which manner."""
 
     def release(self, up_to: int) -> None:
         """Let the stream go on until so many records were sent."""
@@ -40,7 +58,8 @@ class Feed:
             while self.sent < total:
                 await self._more.wait()
                 if count := min(_CHUNK, min(self._released, total) - self.sent):
-                    await self._deliver(self._stream.take(count))
+                    async with self._sending:
+                        await self._deliver(self._stream.take(count))
                     self.sent += count
                     await asyncio.sleep(_REST_SECONDS)
                 else:
@@ -48,39 +67,96 @@ class Feed:
         finally:
             await self._hang_up()
 
+    async def add_partition(self) -> None:
+        """Give the topic of usage one partition more, as operators are told to: with nothing under way that might come
+        again, and nothing of before sent again.
+        """
+        topic = self._settings.topic_usage
+        async with self._sending:
+            await self._hang_up()  # producers learn of partitions late
+            if isinstance(self._stream, Stream):
+                self._stream.forget()
+            count = await partitions_of(self._settings, topic)
+            if count < _MOST_PARTITIONS:
+                admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka_bootstrap_servers)
+                await admin.start()
+                try:
+                    await admin.create_partitions({topic: NewPartitions(total_count=count + 1)})
+                finally:
+                    await admin.close()
+
     async def _deliver(self, records: list[Sent]) -> None:
+        manner = _TURNS[self.manners.total() % len(_TURNS)]
+        self.manners[manner] += 1
         while records:
             try:
-                records = await self._try(records)
+                if manner == ABORTED:
+                    await self._in_transaction(records, commit=False)
+                    records = await self._try(records, "none")
+                elif manner == COMMITTED:
+                    await self._in_transaction(records, commit=True)
+                    return
+                else:
+                    records = await self._try(records, manner)
             except KafkaError:
                 await self._hang_up()
                 await asyncio.sleep(0.5)
 
-    async def _try(self, records: list[Sent]) -> list[Sent]:
+    async def _in_transaction(self, records: list[Sent], *, commit: bool) -> None:
+        """Send records in a transaction, and end it. After a failure it isn't known whether it was committed."""
+        producer = await self._connected(COMMITTED)
+        await producer.begin_transaction()
+        await asyncio.gather(*await self._send(producer, records))
+        if commit:
+            await producer.commit_transaction()
+        else:
+            await producer.abort_transaction()
+            self.aborted += len(records)
+
+    async def _try(self, records: list[Sent], compression: str) -> list[Sent]:
         """Send records; returns those that the broker has not acknowledged."""
-        producer = await self._connected()
-        topics = self._settings.topics
-        sending = [
-            await producer.send(topics[record.signal], key=record.key, value=record.value, headers=list(record.headers))
-            for record in records
-        ]
+        sending = await self._send(await self._connected(compression), records)
         answers = await asyncio.gather(*sending, return_exceptions=True)
         return [record for record, answer in zip(records, answers, strict=True) if isinstance(answer, BaseException)]
 
-    async def _connected(self) -> AIOKafkaProducer:
-        if self._producer is None:
+    async def _send(self, producer: AIOKafkaProducer, records: list[Sent]) -> list["asyncio.Future[object]"]:
+        topics = self._settings.topics
+        return [
+            await producer.send(
+                topics[record.signal],
+                key=record.key,
+                value=record.value,
+                headers=list(record.headers),
+                timestamp_ms=record.timestamp_ms,
+            )
+            for record in records
+        ]
+
+    async def _connected(self, manner: str) -> AIOKafkaProducer:
+        """The producer of a compression, or of transactions, whose earlier one, if it was lost, it fences."""
+        if manner not in self._producers:
+            ways: dict[str, Any] = (
+                {
+                    "transactional_id": "faults",
+                    "transaction_timeout_ms": _TRANSACTION_SECONDS * 1000,
+                    "compression_type": "lz4",
+                }
+                if manner == COMMITTED
+                else {"compression_type": None if manner == "none" else manner}
+            )
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._settings.kafka_bootstrap_servers, acks="all", enable_idempotence=True
+                bootstrap_servers=self._settings.kafka_bootstrap_servers, acks="all", enable_idempotence=True, **ways
             )
             try:
                 await producer.start()
             except KafkaError:
                 await producer.stop()
                 raise
-            self._producer = producer
-        return self._producer
+            self._producers[manner] = producer
+        return self._producers[manner]
 
     async def _hang_up(self) -> None:
-        if self._producer is not None:
-            producer, self._producer = self._producer, None
-            await producer.stop()
+        producers, self._producers = self._producers, {}
+        for producer in producers.values():
+            with suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(producer.stop(), _PATIENCE_SECONDS)

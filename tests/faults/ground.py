@@ -21,13 +21,16 @@ from service.storage.endpoints import NewEndpoint
 from service.storage.engine import create_engine
 from service.storage.migrate import upgrade
 from service.topics import create_topics
-from tests.faults.stream import MAX_RECORD_BYTES
+from tests.faults.stream import CREATE_TIME, MAX_RECORD_BYTES
 from tests.support.kafka import ApacheKafka
 from tests.support.kafka_choice import is_required
 from tests.support.kafka_jars import jars, what_is_missing
 from tests.support.service import settings_for
+from tests.support.topics import create_topics as create_foreign_topic
 
 PARTITIONS = 4
+FOREIGN = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**63 - 1)}
+"""Topics that others have made: the broker believes whatever the senders' clocks say."""
 
 SCORECARDS: list[dict[str, Any]] = [
     {
@@ -105,6 +108,8 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
         engine = create_engine(settings, "test")
         async with engine.begin() as connection:
             await _prepare(connection, settings.retention_days)
+        for signal in CREATE_TIME:
+            await create_foreign_topic(bootstrap, settings.topics[signal], partitions=PARTITIONS, configs=FOREIGN)
         await create_topics(settings)
         yield Ground(postgres, kafka, settings, engine)
     finally:

@@ -1,30 +1,38 @@
 """What the topics hold in the end."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from service.settings import Settings
 from service.storage.progress import Partition
+from service.topics import partitions_of
 
 
 class Log:
     """All topics, from beginning to end."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, ends: dict[Partition, int]) -> None:
-        """`ends` are the next offsets by partition."""
-        self.ends = ends
+    def __init__(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
+        """`ends` are where the committed part of each partition ends."""
         self._consumer = consumer
+        self._ends = ends
+
+    @property
+    def partitions(self) -> Sequence[Partition]:
+        """All there are."""
+        return [(each.topic, each.partition) for each in self._ends]
 
     async def records(self) -> AsyncIterator[ConsumerRecord]:
-        """Every record, those of a partition in their order."""
-        left = sum(self.ends.values())
-        while left:
-            for records in (await self._consumer.getmany(timeout_ms=500)).values():
+        """Every record that is committed, those of a partition in their order."""
+        while await self._has_more():
+            for records in (await self._consumer.getmany(timeout_ms=200)).values():
                 for record in records:
                     yield record
-                left -= len(records)
+
+    async def _has_more(self) -> bool:
+        """Whether some partition isn't read to its end. A position goes past marks of transactions, too."""
+        return any([await self._consumer.position(each) < end for each, end in self._ends.items()])
 
 
 @asynccontextmanager
@@ -38,11 +46,10 @@ async def reading(settings: Settings) -> AsyncIterator[Log]:
     )
     await consumer.start()
     try:
-        topics = settings.topics.values()
-        partitions = [TopicPartition(topic, n) for topic in topics for n in range(settings.kafka_partitions)]
+        counts = {topic: await partitions_of(settings, topic) for topic in settings.topics.values()}
+        partitions = [TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        yield Log(consumer, {(partition.topic, partition.partition): end for partition, end in ends.items()})
+        yield Log(consumer, await consumer.end_offsets(partitions))
     finally:
         await consumer.stop()

@@ -3,7 +3,9 @@
 from random import Random
 from typing import Literal, NamedTuple
 
-Kind = Literal["kill", "pause", "scale up", "scale down", "restart Postgres", "restart the broker"]
+Kind = Literal[
+    "kill", "pause", "slow down", "scale up", "scale down", "restart Postgres", "restart the broker", "add a partition"
+]
 
 BAG: tuple[Kind, ...] = (
     "kill",
@@ -14,6 +16,8 @@ BAG: tuple[Kind, ...] = (
     "scale down",
     "restart Postgres",
     "restart the broker",
+    "slow down",
+    "add a partition",
 )
 """Faults are drawn from here without putting back, so that every kind comes in any run of this length."""
 FIRST, FEWEST, MOST = 3, 3, 4

@@ -24,7 +24,11 @@ _SIGNALS: dict[str, dict[Signal, int]] = {
     "steady": {"ticket": 90, "account": 10},
     "mixed": {"usage": 84, "ticket": 8, "survey": 5, "account": 3},
 }
-_COPIES, _POISONED, _LATE = 0.05, 0.006, 0.02
+CREATE_TIME: frozenset[Signal] = frozenset({"survey", "account"})
+"""Signals whose topics keep the timestamps of senders."""
+_COPIES, _POISONED, _TOMBSTONES, _LATE = 0.05, 0.006, 0.004, 0.02
+STAMPED_AHEAD = "stamped ahead"
+_AHEAD = timedelta(days=400)
 _SPAN, _LATE_SPAN = timedelta(days=60), (timedelta(days=95), timedelta(days=300))
 _STATUSES = ("new", "open", "pending", "hold", "solved", "solved", "solved", "closed")
 _TICKETS = 12
@@ -41,6 +45,8 @@ class Sent(NamedTuple):
     key: bytes
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_ms: int | None = None
+    """As the sender stamps it; None is now. Only topics with CreateTime heed it."""
 
 
 class Stream:
@@ -58,6 +64,10 @@ class Stream:
         """The next records."""
         return [self._next() for _ in range(count)]
 
+    def forget(self) -> None:
+        """Send nothing of before again."""
+        self._earlier.clear()
+
     def _next(self) -> Sent:
         drawn = self._chance.random()
         if drawn < _COPIES and self._earlier:
@@ -70,6 +80,8 @@ class Stream:
         signal = self._chance.choices(list(signals), list(signals.values()))[0]
         if drawn > 1 - _POISONED:
             return self._poisoned(signal, account, group)
+        if drawn > 1 - _POISONED - _TOMBSTONES:
+            return Sent(signal, account.encode(), None)
         sent = Sent(signal, account.encode(), msgspec.json.encode(self._event(signal, account, group)))
         self._earlier.append(sent)
         return sent
@@ -144,9 +156,13 @@ class Stream:
         return {name: changes[name] for name in chance.sample(list(changes), 2)}
 
     def _poisoned(self, signal: Signal, account: str, group: str) -> Sent:
-        kind = self._chance.choice(list(_SPOILED))
+        kind = self._chance.choice([*_SPOILED, *([STAMPED_AHEAD] if signal in CREATE_TIME else [])])
+        marks = ((POISON, kind.encode()),)
+        if kind == STAMPED_AHEAD:
+            good = msgspec.json.encode(self._event(signal, account, group))
+            return Sent(signal, account.encode(), good, marks, round((self._start + _AHEAD).timestamp() * 1000))
         value = _SPOILED[kind](self._event(signal, account, group), self._start)
-        return Sent(signal, account.encode(), value, ((POISON, kind.encode()),))
+        return Sent(signal, account.encode(), value, marks)
 
 
 def _without(event: Body, name: str) -> bytes:
@@ -166,4 +182,4 @@ _SPOILED: dict[str, Callable[[Body, datetime], bytes | None]] = {
     "too long": lambda event, _: _with(event, comment="x" * MAX_RECORD_BYTES),
     "empty": lambda _, __: b"",
 }
-POISONS = frozenset(_SPOILED)
+POISONS = frozenset({*_SPOILED, STAMPED_AHEAD})

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from tests.faults.ground import Ground
 from tests.faults.script import Fault
 
 SESSION_SECONDS = 2
+SLOW_SECONDS, TURN_SECONDS, REST_SECONDS = 6.0, 0.05, 0.2
+"""A slow machine: for so long a consumer gets one such turn of the processor after each such rest."""
 LONGEST_PAUSE = 10.0
 """A consumer that was paused in a transaction keeps its partitions' rows locked, and nobody else can claim them."""
 
@@ -64,7 +67,9 @@ class Strikes:
 
     async def _strike(self, number: int, fault: Fault) -> None:
         owners = await self._owners()
-        behind = self._feed.sent - sum(row.next_offset for row in owners) if owners is not None else 0
+        behind = (
+            self._feed.sent + self._feed.aborted - sum(row.next_offset for row in owners) if owners is not None else 0
+        )
         self.struck_at_work += behind > 0
         self.note(f"fault {number}: {fault.kind} ({len(self._fleet.running)} consumers, {behind:,} records behind)")
         match fault.kind:
@@ -72,6 +77,10 @@ class Strikes:
                 await self._kill(fault)
             case "pause":
                 await self._pause(fault)
+            case "slow down":
+                self._do_later(self._slow(self._pick(self._fleet.running, fault)))
+            case "add a partition":
+                await self._feed.add_partition()
             case "scale up":
                 await self._fleet.start()
             case "scale down":
@@ -90,6 +99,16 @@ class Strikes:
             await self._fleet.start()
 
         self._do_later(replace())
+
+    async def _slow(self, victim: Member) -> None:
+        """Let a consumer have a fifth of the processor, heartbeats and all, unless something else befalls it."""
+        ends_at = time.monotonic() + SLOW_SECONDS
+        while time.monotonic() < ends_at and victim.fate == "runs":
+            victim.send(signal.SIGSTOP)
+            await asyncio.sleep(REST_SECONDS)
+            if victim.fate != "paused":
+                victim.send(signal.SIGCONT)
+            await asyncio.sleep(TURN_SECONDS)
 
     async def _pause(self, fault: Fault) -> None:
         owning = {pid for row in await self._owners() or [] if (pid := _pid(row.owner))}

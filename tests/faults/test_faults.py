@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from service.storage.progress import Partition
 from tests.faults import alerts, checks, log, script, truth
-from tests.faults.feed import Feed
+from tests.faults.feed import MANNERS, Feed
 from tests.faults.fleet import Fleet, tail
 from tests.faults.ground import Ground, ground, require_apache_kafka
 from tests.faults.script import BAG, FIRST
@@ -50,7 +51,10 @@ async def test_nothing_is_lost_and_nothing_counts_twice(
         # A run that had it easy shows nothing.
         assert held.records >= 300_000
         assert min(held.copies, held.late, held.out_of_order) > held.records // 100
+        assert held.tombstones > held.records // 1_000
         assert set(held.poison.values()) == POISONS
+        assert feed.manners.keys() == MANNERS
+        assert len(held.ends) > len(place.settings.topics) * place.settings.kafka_partitions, "no partition was added"
         assert strikes.struck_at_work > ROUNDS / 2, "most faults came when all was folded: send more, or faster"
         assert strikes.taken_over, "no paused consumer lost its partitions to another one"
 
@@ -59,7 +63,7 @@ async def put_to_the_test(place: Ground, fleet: Fleet, feed: Feed, strikes: Stri
     """A run and what came of it."""
     await run(place, fleet, feed, strikes)
     held = await truth.read(place.settings)
-    strikes.note(f"read back: {describe(held)}")
+    strikes.note(f"read back: {describe(held)}; chunks sent: {dict(feed.manners)}")
     await compare(place, held, strikes)
     return held
 
@@ -120,9 +124,12 @@ async def strike(place: Ground, fleet: Fleet, feed: Feed, strikes: Strikes) -> N
 
 
 async def log_end(place: Ground) -> int:
-    """How many records there are."""
+    """The sum of the next offsets once all is folded."""
+    ends: dict[Partition, int] = {}
     async with log.reading(place.settings) as held:
-        return sum(held.ends.values())
+        async for record in held.records():
+            ends[record.topic, record.partition] = record.offset + 1
+    return sum(ends.values())
 
 
 async def compare(place: Ground, held: Truth, strikes: Strikes) -> None:
@@ -159,7 +166,7 @@ async def differences(place: Ground, held: Truth) -> list[str]:
 def describe(held: Truth) -> str:
     """What the log holds, in numbers."""
     return (
-        f"{held.records:,} records, {held.copies:,} copies, {held.late:,} late, "
+        f"{held.records:,} records, {held.copies:,} copies, {held.tombstones:,} tombstones, {held.late:,} late, "
         f"{held.out_of_order:,} out of order, {len(held.poison):,} poison"
     )
 

@@ -60,7 +60,7 @@ class Truth:
     """What the log holds."""
 
     ends: dict[Partition, int]
-    """Next offset by partition."""
+    """By partition the offset after its last record; what comes behind are marks of transactions."""
     poison: dict[tuple[str, int, int], str] = field(default_factory=dict)
     """What is wrong, by position."""
     events: dict[str, list[Event]] = field(default_factory=dict)
@@ -68,6 +68,7 @@ class Truth:
     tallies: dict[str, Tally] = field(default_factory=dict)
     records: int = 0
     copies: int = 0
+    tombstones: int = 0
     late: int = 0
     out_of_order: int = 0
 
@@ -76,21 +77,28 @@ async def read(settings: Settings) -> Truth:
     """Read all topics from beginning to end."""
     signals: dict[str, Signal] = {topic: signal for signal, topic in settings.topics.items()}
     async with log.reading(settings) as held:
-        truth = Truth(held.ends)
-        readers = {partition: _Reader(truth, signals[partition[0]], settings) for partition in held.ends}
+        truth = Truth(dict.fromkeys(held.partitions, 0))
+        known: dict[str, set[tuple[str, str]]] = {topic: set() for topic in signals}
+        readers = {
+            (topic, number): _Reader(truth, signals[topic], settings, known[topic]) for topic, number in held.partitions
+        }
         async for record in held.records():
+            truth.ends[record.topic, record.partition] = record.offset + 1
             readers[record.topic, record.partition].take(record)
     return truth
 
 
 class _Reader:
-    """Takes the records of one partition in their order: of copies, the first counts."""
+    """Takes the records of one partition in their order: of copies, the first counts.
 
-    def __init__(self, truth: Truth, signal: Signal, settings: Settings) -> None:
+    What is `known` is of the whole topic: no copy may count in another partition either.
+    """
+
+    def __init__(self, truth: Truth, signal: Signal, settings: Settings, known: set[tuple[str, str]]) -> None:
         self._truth = truth
         self._signal = signal
         self._settings = settings
-        self._known: set[tuple[str, str]] = set()
+        self._known = known
         self._newest = datetime.min.replace(tzinfo=UTC)
 
     def take(self, record: ConsumerRecord) -> None:
@@ -99,6 +107,9 @@ class _Reader:
         marks = dict(record.headers)
         if POISON in marks:
             truth.poison[record.topic, record.partition, record.offset] = marks[POISON].decode()
+            return
+        if record.value is None:
+            truth.tombstones += 1
             return
         event = json.loads(record.value)
         identity = (event["source"], event["id"])
