@@ -20,7 +20,7 @@ from consumers.poison import is_poison
 from scoring.events import Event
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
-from service.probes import POSTGRES_AWAY, Pulse
+from service.probes import Pulse
 from service.settings import Settings, Signal
 from service.storage import dead_letters
 from service.storage.progress import Partition
@@ -121,4 +121,4 @@ class Trial:
                 finally:
                     await connection.rollback()
 
-        return await persistently(attempt, doing, partial(self._pulse.beat, POSTGRES_AWAY))
+        return await persistently(attempt, doing, self._pulse.beat)

@@ -1,0 +1,29 @@
+"""How many records a batch may have: as many as are folded well before a rebalance would have them given up.
+
+A batch that was given up, and came again as it was, would be given up again, for ever: on a machine that is slow or busy.
+"""
+
+FIRST = 2_000
+"""What a process begins with, before it knows how fast it is: one that has just taken over may be as slow as the last."""
+GOAL_SECONDS = 10.0
+"""How long a batch should take at most: half of what a rebalance waits for it."""
+
+
+class BatchSize:
+    """The bound, which follows what batches took: doubled after quick ones, cut after slow ones and those given up."""
+
+    def __init__(self, most: int) -> None:
+        """It never exceeds `most`, and is never less than one record."""
+        self._most = most
+        self.limit = min(FIRST, most)
+
+    def folded(self, records: int, seconds: float) -> None:
+        """A batch was folded."""
+        if seconds > GOAL_SECONDS:
+            self.limit = max(1, min(self.limit, int(records * GOAL_SECONDS / seconds)))
+        elif 2 * records >= self.limit and 2 * seconds <= GOAL_SECONDS:
+            self.limit = min(self._most, 2 * self.limit)
+
+    def given_up(self, records: int) -> None:
+        """A batch was given up before it was folded."""
+        self.limit = max(1, min(self.limit, records // 2))
