@@ -80,6 +80,11 @@ class Fleet:
             member.fate = "runs"
             member.send(signal.SIGCONT)
 
+    def wake(self, member: Member) -> None:
+        """SIGCONT for one that was stopped for a moment, unless it was paused meanwhile: that has its own end."""
+        if member.fate != "paused":
+            member.send(signal.SIGCONT)
+
     async def stop(self, member: Member) -> None:
         """SIGTERM; it has to end well, and in time."""
         member.fate = "asked to stop"

@@ -106,8 +106,7 @@ class Strikes:
         while time.monotonic() < ends_at and victim.fate == "runs":
             victim.send(signal.SIGSTOP)
             await asyncio.sleep(REST_SECONDS)
-            if victim.fate != "paused":
-                victim.send(signal.SIGCONT)
+            self._fleet.wake(victim)
             await asyncio.sleep(TURN_SECONDS)
 
     async def _pause(self, fault: Fault) -> None:

@@ -29,7 +29,7 @@ from tests.support.commands import environment
 SEED = int(os.environ.get("FAULTS_SEED") or 1)
 ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or 3 * len(BAG))
 RECORDS = max(320_000, ROUNDS * 12_500)
-LIMIT = 100 + 8 * ROUNDS
+LIMIT = 200 + 8 * ROUNDS
 MOST_SHOWN, LONGEST_SHOWN = 30, 300
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(LIMIT + 60)]
