@@ -74,8 +74,7 @@ async def send_events(
 
 
 def _record(sent: Sent, taken_at: int, api: Context, backfill: bool) -> tuple[Record, Decoded]:
-    event = sent.value
-    _require_short(sent, len(event), api)
+    event, longest = sent.value, api.settings.max_record_bytes
     try:
         signal = signal_of(_peek.decode(event).type)
         decoded = decode_structured(signal, event, taken_at)
@@ -85,14 +84,10 @@ def _record(sent: Sent, taken_at: int, api: Context, backfill: bool) -> tuple[Re
         raise invalid(FieldError(sent.field(error.field), error.message)) from None
     except UNDECODABLE as error:
         raise invalid(FieldError(sent.at or "body", f"is not a JSON object: {error}")) from None
-    _require_short(sent, len(event), api)
-    return (api.settings.topics[signal], decoded.event.account_id, event), decoded
-
-
-def _require_short(sent: Sent, size: int, api: Context) -> None:
-    if size > (longest := api.settings.max_record_bytes):
-        fields = [FieldError(sent.at or "body", f"is {size:,} bytes long; at most {longest:,} are taken")]
+    if len(event) > longest:
+        fields = [FieldError(sent.at or "body", f"is {len(event):,} bytes long; at most {longest:,} are taken")]
         raise ProblemError(413, "An event is too long.", errors=fields)
+    return (api.settings.topics[signal], decoded.event.account_id, event), decoded
 
 
 def _is_late(event: Event, retention: int) -> bool:
