@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from secrets import token_hex
 
@@ -20,6 +19,7 @@ from consumers.poison import blame, is_poison
 from consumers.refusals import Limits, too_many
 from consumers.taken import Stretch, Taken, halves
 from consumers.trial import Trial
+from service.clocks import OneClock
 from service.evaluation import Outcome
 from service.policy import PolicyCache
 from service.probes import Pulse
@@ -39,6 +39,7 @@ class Folder:
         ownership: Ownership,
         settings: Settings,
         pulse: Pulse,
+        clock: OneClock,
         on_fold: Callable[[dict[Partition, Move]], None],
     ) -> None:
         """`on_fold` is told how far partitions were folded."""
@@ -46,6 +47,7 @@ class Folder:
         self._ownership = ownership
         self._settings = settings
         self._pulse = pulse
+        self._clock = clock
         self._on_fold = on_fold
         self._policies = PolicyCache(settings.retention_days, time.monotonic)
         self._trial = Trial(engine, settings, self._policies, pulse)
@@ -90,7 +92,7 @@ class Folder:
                 return
 
     async def _apply(self, batch: Batch, contexts: traces.Contexts) -> Outcome:
-        return await apply(self._engine, batch, self._policies, datetime.now(UTC), self._settings.base_url, contexts)
+        return await apply(self._engine, batch, self._policies, self._clock.now(), self._settings.base_url, contexts)
 
     async def _isolate(self, taken: Taken, batch: Batch, error: Exception) -> None:
         """Fold the two halves of a batch that can't be folded; if it is a single record, that is refused."""

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.policy import Policy
 from scoring.windows import to_micros
-from service import metrics
+from service import clocks, metrics
+from service.clocks import OneClock
 from service.forecasting import foresee
 from service.policy import PolicyCache
 from service.probes import Pulse
@@ -26,7 +28,7 @@ IDLE_SECONDS = 1.0
 """How often it is looked whether the cycle is to go on."""
 
 
-async def run(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: asyncio.Event) -> None:
+async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse: Pulse, stop: asyncio.Event) -> None:
     """Forecast until `stop` is set, at most the share of the time that is set.
 
     However many forecasters there are, one of them works at a time, and they keep to that share together.
@@ -34,8 +36,12 @@ async def run(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: async
     policies = PolicyCache(settings.retention_days, time.monotonic)
     waiting = pulse.beat
     while not stop.is_set():
+        if trouble := await persistently(partial(clocks.compare, engine, clock), clocks.COMPARING, waiting):
+            pulse.beat(trouble)
+            await rest(stop, IDLE_SECONDS)
+            continue
         pause = await persistently(
-            lambda: forecast_once(engine, policies, settings, datetime.now(UTC)), "forecasting", waiting
+            lambda: forecast_once(engine, policies, settings, clock.now()), "forecasting", waiting
         )
         pulse.beat()
         await rest(stop, min(pause, IDLE_SECONDS))

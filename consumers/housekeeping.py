@@ -1,10 +1,12 @@
 """Housekeeping beside the sweeper: the partitions of history."""
 
 import asyncio
-from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service import clocks
+from service.clocks import OneClock
 from service.housekeeping import keep_history
 from service.resting import rest
 from service.settings import Settings
@@ -15,11 +17,17 @@ AGAIN_SECONDS = 5.0
 """How soon a partition is tried for again when folding held it: far longer than it is waited for."""
 
 
-async def run(engine: AsyncEngine, settings: Settings, stop: asyncio.Event) -> None:
-    """Keep the partitions of history until `stop` is set, through outages of Postgres."""
+async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, stop: asyncio.Event) -> None:
+    """Keep the partitions of history until `stop` is set, through outages of Postgres.
+
+    Not while the clock is wrong: months would leave that are still to be kept.
+    """
     while not stop.is_set():
+        if await persistently(partial(clocks.compare, engine, clock), clocks.COMPARING):
+            await rest(stop, AGAIN_SECONDS)
+            continue
         done = await persistently(
-            lambda: keep_history(engine, datetime.now(UTC).date(), settings.history_retention_days),
+            lambda: keep_history(engine, clock.now().date(), settings.history_retention_days),
             "keeping the partitions of history",
         )
         await rest(stop, ROUND_SECONDS if done else AGAIN_SECONDS)

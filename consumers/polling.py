@@ -20,6 +20,7 @@ from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch
 from consumers.taken import Waiting
 from service import metrics, tracing
+from service.clocks import OneClock
 from service.kafka_contact import Contact
 from service.kafka_refusals import refusal_in
 from service.probes import Pulse
@@ -35,6 +36,7 @@ SHORT_POLL_MILLISECONDS = 10
 ROOM_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 LET_IN_SECONDS = 10.0
+CLOCK_SECONDS = 0.1
 
 
 class Poller:
@@ -48,14 +50,16 @@ class Poller:
         settings: Settings,
         pulse: Pulse,
         placement: PlacementWatch,
+        clock: OneClock,
     ) -> None:
-        """What is polled goes to `waiting`; `placement` looks at where it lies."""
+        """What is polled goes to `waiting`; `placement` looks at where it lies, `clock` says what is ahead."""
         self._consumer = consumer
         self._ownership = ownership
         self._waiting = waiting
         self._settings = settings
         self._pulse = pulse
         self._placement = placement
+        self._clock = clock
         self._contact = Contact(settings)
         self._decoding_seconds = 0.0
         self._refused_at = 0.0
@@ -65,8 +69,11 @@ class Poller:
         idle_seconds = self._settings.kafka_idle_seconds
         milliseconds = SHORT_POLL_MILLISECONDS if idle_seconds else POLL_MILLISECONDS
         while True:
-            self._pulse.beat(self._contact.trouble, remark=self._placement.remark())
-            if await self._waiting.room(ROOM_SECONDS) and not await self._poll(milliseconds) and idle_seconds:
+            wrong = self._clock.trouble
+            self._pulse.beat(self._contact.trouble or wrong, remark=self._clock.remark or self._placement.remark())
+            if wrong:
+                await asyncio.sleep(CLOCK_SECONDS)  # what is polled is judged by it
+            elif await self._waiting.room(ROOM_SECONDS) and not await self._poll(milliseconds) and idle_seconds:
                 await rest(self._consumer, self._ownership.owned, idle_seconds)
 
     async def _poll(self, milliseconds: int) -> int:
@@ -134,7 +141,7 @@ class Poller:
         if records:
             most = self._settings.max_record_bytes
             started = time.perf_counter()
-            latest = stamps.latest(time.time())
+            latest = stamps.latest(self._clock.now().timestamp())
             decoded = [decode(mine.signal, record, most, latest) for record in records]
             if mine.decided:
                 decoded = [as_decided(*each, mine.decided) for each in zip(records, decoded, strict=True)]

@@ -19,6 +19,8 @@ from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch
 from consumers.polling import Poller
 from consumers.taken import Waiting
+from service import clocks
+from service.clocks import OneClock
 from service.errors import HealthError
 from service.kafka_clients import CLIENT_ID, connection
 from service.kafka_contact import Contact, unreachable
@@ -46,6 +48,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Consume until `stop` is set; the batch under way is finished first. Raises `HealthError` with a remedy."""
     folding, polling = (Pulse(name, settings.watchdog_seconds) for name in ("fold", "poll"))
     engine = create_engine(settings, "consume", by_key=True)
+    clock = OneClock()
     consumer = _consumer(settings)
     try:
         async with serve_probes(settings, folding, polling):
@@ -56,12 +59,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             placement = PlacementWatch(time.time)
             ownership = Ownership(consumer, engine, settings, waiting, folding, contact, placement)
             mirror, lag = Mirror(consumer, contact), LagWatch(consumer, ownership)
-            folder = Folder(engine, ownership, settings, folding, mirror.add)
+            folder = Folder(engine, ownership, settings, folding, clock, mirror.add)
             consumer.subscribe(list(settings.topics.values()), listener=ownership)
             with collecting_by_hand():
                 await until_first(
-                    _Worker(ownership, folder, waiting, contact, folding).run(stop),
-                    Poller(consumer, ownership, waiting, settings, polling, placement).run(),
+                    _Worker(ownership, folder, waiting, contact, clock, folding).run(stop),
+                    Poller(consumer, ownership, waiting, settings, polling, placement, clock).run(),
+                    clocks.watch(engine, clock),
                     mirror.run(),
                     lag.run(),
                     kafka_background.watch(consumer),
@@ -136,11 +140,20 @@ async def _in_time(leaving: Awaitable[None]) -> None:
 class _Worker:
     """Step by step: claim what there is to claim, take what waits, fold it."""
 
-    def __init__(self, ownership: Ownership, folder: Folder, waiting: Waiting, contact: Contact, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        ownership: Ownership,
+        folder: Folder,
+        waiting: Waiting,
+        contact: Contact,
+        clock: OneClock,
+        pulse: Pulse,
+    ) -> None:
         self._ownership = ownership
         self._folder = folder
         self._waiting = waiting
         self._contact = contact
+        self._clock = clock
         self._pulse = pulse
         self._collected_at = time.monotonic()
 
@@ -159,8 +172,11 @@ class _Worker:
     async def _step(self) -> None:
         async with self._ownership.writing:
             await self._ownership.tend()
-        self._pulse.beat(self._ownership.trouble or self._contact.trouble)
-        if taken := await self._waiting.take(TAKE_SECONDS):
+        wrong = self._clock.trouble
+        self._pulse.beat(self._ownership.trouble or self._contact.trouble or wrong, remark=self._clock.remark)
+        if wrong:
+            await asyncio.sleep(TAKE_SECONDS)  # nothing is folded into a day that isn't today
+        elif taken := await self._waiting.take(TAKE_SECONDS):
             async with self._ownership.writing:
                 await self._folder.fold(taken)
         if time.monotonic() - self._collected_at >= COLLECT_SECONDS:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from secrets import token_hex
 
@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import census, forecaster, housekeeping, relay
 from scoring.events import Event
-from service import metrics
+from service import clocks, metrics
+from service.clocks import OneClock
 from service.digests import tell_paused
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
@@ -34,31 +35,39 @@ BACKLOG_SECONDS = 15.0
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Sweep until `stop` is set; beside it keep house, and relay dead letters and forecast if that is wanted."""
     engine = create_engine(settings, "sweep", by_key=True)
+    clock = OneClock()
     pulse = Pulse("sweep", settings.watchdog_seconds + settings.sweep_interval_seconds)
     relay_pulses = [Pulse("relay", settings.watchdog_seconds)] if settings.dead_letter_topics else []
     forecast_pulses = [Pulse("forecast", settings.watchdog_seconds)] if settings.forecast_share else []
     try:
         async with serve_probes(settings, pulse, *relay_pulses, *forecast_pulses):
             await until_all(
-                _sweep(engine, settings, pulse, stop),
-                housekeeping.run(engine, settings, stop),
+                _sweep(engine, settings, clock, pulse, stop),
+                housekeeping.run(engine, settings, clock, stop),
                 census.run(engine, stop),
                 *(relay.run(engine, settings, each, stop) for each in relay_pulses),
-                *(forecaster.run(engine, settings, each, stop) for each in forecast_pulses),
+                *(forecaster.run(engine, settings, clock, each, stop) for each in forecast_pulses),
             )
     finally:
         await engine.dispose()
 
 
-async def _sweep(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: asyncio.Event) -> None:
-    """Sweep until `stop` is set. Several sweepers share the work: each passes over what another holds."""
+async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse: Pulse, stop: asyncio.Event) -> None:
+    """Sweep until `stop` is set. Several sweepers share the work: each passes over what another holds.
+
+    While the clock is wrong there is nothing but waiting.
+    """
     policies = PolicyCache(settings.retention_days, time.monotonic)
     sources = SourceWatch(engine, settings.base_url)
     waiting = pulse.beat
     counted_at = -BACKLOG_SECONDS
     while not stop.is_set():
+        if trouble := await persistently(partial(clocks.compare, engine, clock), clocks.COMPARING, waiting):
+            pulse.beat(trouble)
+            await rest(stop, settings.sweep_interval_seconds)
+            continue
         # One moment for all three: no account is judged at a day before its sources have been looked at.
-        now = datetime.now(UTC)
+        now = clock.now()
         structlog.contextvars.bind_contextvars(sweep_id=token_hex(4))
         await persistently(partial(sources.look, now), "looking at sources", waiting)
         judged_anew = await persistently(
@@ -66,10 +75,10 @@ async def _sweep(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: as
         )
         swept = await persistently(partial(sweep_once, engine, policies, settings, now), "sweeping", waiting)
         if time.monotonic() - counted_at >= BACKLOG_SECONDS:
-            await persistently(lambda: _count_backlog(engine, datetime.now(UTC)), "counting what is due", waiting)
-            await persistently(lambda: tell_once(engine, settings, datetime.now(UTC)), "telling digests", waiting)
+            await persistently(lambda: _count_backlog(engine, clock.now()), "counting what is due", waiting)
+            await persistently(lambda: tell_once(engine, settings, clock.now()), "telling digests", waiting)
             counted_at = time.monotonic()
-        pulse.beat()
+        pulse.beat(remark=clock.remark)
         if swept < settings.sweep_batch and not judged_anew:
             await rest(stop, settings.sweep_interval_seconds)
 

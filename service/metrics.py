@@ -22,6 +22,10 @@ BUILD.info({"version": version("account-health")})
 DEPENDENCY_UP = Gauge(
     "health_dependency_up", "Whether postgres or kafka answered the last time that this process asked", ["dependency"]
 )
+CLOCK_AHEAD_SECONDS = Gauge(
+    "health_clock_ahead_seconds",
+    "Seconds that this process's clock is ahead of the database's, below zero where it is behind; from 300 on it waits",
+)
 POOL = PoolGauges("health_pool_size_connections", "health_pool_connections")
 
 # --- Folding: by consumers ----------------------------------------------------------------------------------------

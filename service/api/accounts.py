@@ -17,7 +17,7 @@ from service import cloudevents
 from service.api.auth import READ, WRITE
 from service.api.bodies import JsonObject
 from service.api.days import Instant
-from service.api.deps import Api
+from service.api.deps import RIGHT_CLOCK, Api
 from service.api.openapi import ref, takes
 from service.api.pages import PageQuery, TokenText
 from service.api.paths import AccountId, Printable
@@ -135,7 +135,7 @@ async def read_account(account_id: AccountId, api: Api) -> Account:
 @router.put(
     "/{account_id:account}",
     summary="Change an account's attributes",
-    dependencies=WRITE,
+    dependencies=[*WRITE, *RIGHT_CLOCK],
     openapi_extra=takes(ref("AttributesData"), {"name": "Acme", "segment": "enterprise", "seats": 40}),
 )
 async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> Account:

@@ -1,7 +1,7 @@
 """The application: routers, layers and what they share."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
@@ -79,8 +79,16 @@ ROUTERS = (
 """In the order in which paths are tried, the busiest first."""
 
 
-def create_app(settings: Settings, engine: AsyncEngine, publisher: Publisher, clock: Clock) -> FastAPI:
+def create_app(
+    settings: Settings,
+    engine: AsyncEngine,
+    publisher: Publisher,
+    clock: Clock,
+    clock_trouble: Callable[[], str] = lambda: "",
+) -> FastAPI:
     """The API over an engine and a publisher. It starts and stops the publisher; the engine stays the caller's.
+
+    `clock_trouble` says why nothing may be written of a day now; by default nothing is ever wrong with the clock.
 
     Raises `HealthError` if the encryption key can't be used.
     """
@@ -95,7 +103,7 @@ def create_app(settings: Settings, engine: AsyncEngine, publisher: Publisher, cl
         generate_unique_id_function=lambda route: route.name,
         lifespan=_lifespan,
     )
-    app.state.context = _context(settings, engine, publisher, clock)
+    app.state.context = _context(settings, engine, publisher, clock, clock_trouble)
     problems.install(app)
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _method_not_allowed)
     for router in ROUTERS:
@@ -112,7 +120,9 @@ def create_app(settings: Settings, engine: AsyncEngine, publisher: Publisher, cl
     return app
 
 
-def _context(settings: Settings, engine: AsyncEngine, publisher: Publisher, clock: Clock) -> Context:
+def _context(
+    settings: Settings, engine: AsyncEngine, publisher: Publisher, clock: Clock, clock_trouble: Callable[[], str]
+) -> Context:
     return Context(
         settings=settings,
         engine=engine,
@@ -120,6 +130,7 @@ def _context(settings: Settings, engine: AsyncEngine, publisher: Publisher, cloc
         scores=ScoreReader(engine, clock),
         publisher=publisher,
         clock=clock,
+        clock_trouble=clock_trouble,
         policies=PolicyCache(settings.retention_days, time.monotonic),
         keys=KnownKeys(engine, clock),
         rates=KeyRates(settings.http_rate_limit),

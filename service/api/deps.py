@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api.known_keys import KnownKeys
 from service.api.rates import KeyRates, WrongKeys
+from service.clocks import REMEDY
+from service.errors import HealthError
 from service.policy import PolicyCache
 from service.publishing import Publisher
 from service.secrets import Vault
@@ -31,6 +33,7 @@ class Context:
     scores: ScoreReader
     publisher: Publisher
     clock: Clock
+    clock_trouble: Callable[[], str]
     policies: PolicyCache
     keys: KnownKeys
     rates: KeyRates
@@ -44,3 +47,12 @@ async def _context(request: Request) -> Context:
 
 
 Api = Annotated[Context, Depends(_context)]
+
+
+async def _require_clock(api: Api) -> None:
+    if trouble := api.clock_trouble():
+        raise HealthError(f"Nothing can be written of a day now: {trouble}", REMEDY)
+
+
+RIGHT_CLOCK = [Depends(_require_clock)]
+"""Of routes that write a day: 503 while this process's clock and the database's are too far apart."""

@@ -22,8 +22,10 @@ from service.api.openapi import answers
 from service.api.paths import AccountId
 from service.api.problems import not_found
 from service.api.stored_health import firing, freshness, stored_moment
-from service.past import read_past
+from service.past import judge_today, read_past
+from service.standings import decode_override
 from service.storage import score_reads
+from service.storage.score_reads import StoredScore
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 _encoder = msgspec.json.Encoder()
@@ -58,12 +60,21 @@ async def read_health(
         if stored is None:
             raise not_found("account")
         if asked == today:
-            moment = stored_moment(stored, policy) or await _then(connection, account_id, policy, now, None)
+            moment = stored_moment(stored, policy) or await _now(connection, stored, policy, now)
             health = document(account_id, moment, freshness(stored), firing(stored))
         else:
             moment = await _then(connection, account_id, policy, now, to_day(asked))
             health = document(account_id, moment, freshness(stored))
     return Response(_encoder.encode(health), media_type="application/json")
+
+
+async def _now(connection: AsyncConnection, stored: StoredScore, policy: Policy, now: datetime) -> Moment:
+    """How the account is now, as the sweeper would find it; even if one whose clock was wrong judged it at tomorrow."""
+    evaluation = await judge_today(connection, stored.account_id, policy, now) if stored.is_ahead else None
+    if evaluation is None:
+        return await _then(connection, stored.account_id, policy, now, None)
+    before = trend(evaluation.score, stored.week_ago, stored.month_ago)
+    return Moment(evaluation, evaluation.day, now, before, decode_override(stored.override))
 
 
 async def _then(connection: AsyncConnection, account_id: str, policy: Policy, now: datetime, day: int | None) -> Moment:

@@ -15,7 +15,7 @@ from scoring.windows import to_micros
 from service.api.auth import WRITE
 from service.api.bodies import StrictModel, body_of
 from service.api.days import BodyInstant
-from service.api.deps import Api, Context
+from service.api.deps import RIGHT_CLOCK, Api, Context
 from service.api.openapi import takes
 from service.api.paths import AccountId, Printable
 from service.api.problems import FieldError, invalid, not_found
@@ -58,7 +58,7 @@ class StoredOverride(BaseModel):
 @router.put(
     "/{account_id:account}/health/override",
     summary="Override a score or a band",
-    dependencies=WRITE,
+    dependencies=[*WRITE, *RIGHT_CLOCK],
     openapi_extra=takes(OverrideBody, EXAMPLE),
 )
 async def set_override(
@@ -87,7 +87,10 @@ async def set_override(
 
 
 @router.delete(
-    "/{account_id:account}/health/override", status_code=204, summary="Take an override back", dependencies=WRITE
+    "/{account_id:account}/health/override",
+    status_code=204,
+    summary="Take an override back",
+    dependencies=[*WRITE, *RIGHT_CLOCK],
 )
 async def end_override(account_id: AccountId, api: Api) -> None:
     """The computed score counts again, at once."""

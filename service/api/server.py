@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import structlog
 import uvicorn
@@ -12,12 +11,14 @@ from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.api.protocol import BoundedProtocol
+from service.clocks import OneClock, look, watch
 from service.garbage import passing_over_what_stays
 from service.listening import listen_on
 from service.probes import serve_probes
 from service.publishing import Publisher
 from service.settings import Settings
 from service.storage.engine import create_engine
+from service.together import until_first
 
 log = structlog.get_logger(__name__)
 
@@ -29,14 +30,16 @@ _BACKLOG = 2048
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, then let requests under way end. Raises `HealthError` if the port can't be had."""
     listening = listen(settings)
+    clock = OneClock()
     engine = create_engine(settings, "api", longest_statement=settings.http_timeout_seconds + 1)
     try:
-        app = create_app(settings, engine, Publisher(settings), lambda: datetime.now(UTC))
+        app = create_app(settings, engine, Publisher(settings), clock.now, lambda: clock.trouble)
         host, port = listening.getsockname()[:2]
         log.info("listening", host=host, port=port)
         async with serve_probes(settings):  # for Prometheus, without a key, and for health checks
+            await look(engine, clock)
             with passing_over_what_stays():
-                await run(app, listening, stop)
+                await until_first(run(app, listening, stop), watch(engine, clock))
     finally:
         listening.close()
         await engine.dispose()

@@ -28,8 +28,9 @@ def stored_moment(stored: StoredScore, policy: Policy) -> Moment | None:
 
 
 def _still_good(stored: StoredScore, policy: Policy) -> Evaluation | None:
-    """The stored evaluation, unless another scorecard is, or may be, in force, or it is due: its day has ended."""
-    if stored.is_due or stored.day is None or stored.readings is None or policy.digest is not None:
+    """The stored evaluation, unless another scorecard is, or may be, in force, or it is due: its day has
+    ended. Or it is of a day to come."""
+    if stored.is_due or stored.is_ahead or stored.day is None or stored.readings is None or policy.digest is not None:
         return None
     card = policy.scorecard(stored.scorecard, stored.scorecard_version)
     if card is None:

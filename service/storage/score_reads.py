@@ -18,6 +18,7 @@ class StoredScore(Struct, frozen=True, gc=False):
     """An account's row. `readings` and `override` are as encoded; what is of the score is null until first evaluated.
 
     `is_due` says that the account has yet to be looked at again: its day has ended, or a rule waits for this instant.
+    `is_ahead` says that it was judged at a day that is yet to come, by a clock that was wrong.
     `week_ago` and `month_ago` are its scores 7 and 30 days before the day it is read on. `firing` are the alerts that
     fire, as a JSON array; null if none does.
     """
@@ -36,6 +37,7 @@ class StoredScore(Struct, frozen=True, gc=False):
     ticket_at: datetime | None
     survey_at: datetime | None
     is_due: bool
+    is_ahead: bool
     week_ago: float | None
     month_ago: float | None
     firing: str | None
@@ -76,6 +78,7 @@ _FIRING = f"""
 STATEMENT = f"""
     SELECT s.account_id, s.score, s.band, s.coverage, s.day, s.evaluated_at, s.scorecard, s.scorecard_version,
            s.readings::text, s.override::text, u.newest_at, t.newest_at, v.newest_at, s.due_at <= $2,
+           s.day > CAST(($2::timestamptz + interval '5 minutes') AT TIME ZONE 'UTC' AS date),
            {_scored(_WEEK_AGO, "week")}, {_scored(_MONTH_AGO, "month")}, firing.alerts
     FROM unnest($1::text[]) AS ids (account_id)
     JOIN scores s ON s.account_id = ids.account_id

@@ -12,6 +12,7 @@ from consumers import forecaster
 from consumers.forecaster import IDLE_SECONDS, SHORTEST_CYCLE, forecast_once
 from scoring.events import AttributesEvent, Event
 from scoring.windows import day_of, to_micros
+from service.clocks import OneClock
 from service.policy import PolicyCache
 from service.probes import Pulse
 from service.settings import Settings
@@ -321,7 +322,9 @@ async def test_several_forecasters_do_no_work_twice(foresight: Foresight, engine
     before = REGISTRY.get_sample_value("health_forecast_accounts_total") or 0.0
     stop = asyncio.Event()
     pulses = [Pulse(f"forecast {number}", 60) for number in range(3)]
-    running = [asyncio.create_task(forecaster.run(engine, foresight.settings, pulse, stop)) for pulse in pulses]
+    running = [
+        asyncio.create_task(forecaster.run(engine, foresight.settings, OneClock(), pulse, stop)) for pulse in pulses
+    ]
 
     async def is_done() -> bool:
         return len(await query(engine, "SELECT 1 FROM forecast_cycle WHERE cursor = '' AND due_at > began_at")) == 1

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers import housekeeping
 from scoring.windows import to_day
+from service.clocks import OneClock
 from service.housekeeping import LOCK_TIMEOUT_MS, keep_history
 from service.settings import Settings
 from service.storage import accounts, history, partitions
@@ -247,7 +248,7 @@ async def test_what_would_take_long_to_move_stays_where_it_is(
 
 async def test_the_sweeper_keeps_them(engine: AsyncEngine, database_settings: Settings) -> None:
     stop = asyncio.Event()
-    running = asyncio.create_task(housekeeping.run(engine, database_settings, stop))
+    running = asyncio.create_task(housekeeping.run(engine, database_settings, OneClock(), stop))
 
     async def made() -> bool:
         return len(await months(engine)) >= 15
