@@ -102,7 +102,7 @@ def parse(document: Any, retention: int) -> ScorecardDocument:
     try:
         parsed = msgspec.convert(document, ScorecardDocument)
     except msgspec.ValidationError as error:
-        raise InvalidDocumentError([Problem(*fault_of(error, "document"))]) from None
+        raise InvalidDocumentError([Problem(*fault_of(error, "document", ScorecardDocument))]) from None
     problems = list(_check(parsed, retention))
     if problems:
         raise InvalidDocumentError(problems)

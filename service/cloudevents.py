@@ -161,7 +161,7 @@ def decode_structured(signal: Signal, value: bytes, taken_at: int) -> Decoded:
     except UNDECODABLE as error:
         if str(error) == _NO_DATA:
             return _finish(signal, _from_base64(signal, value), taken_at)
-        raise _explain(error, value) from None
+        raise _explain(error, value, signal) from None
     if unstorable:
         raise InvalidEventError(unstorable.path or "event", unstorable.problem)
     return _finish(signal, envelope, taken_at)
@@ -180,7 +180,7 @@ def decode_binary(signal: Signal, headers: Mapping[str, str], value: bytes, take
         envelope = msgspec.convert(attributes, _FORMS[signal].envelope)
         unstorable = storable.fault_in_json(value)
     except UNDECODABLE as error:
-        raise _explain(error, value) from None
+        raise _explain(error, value, signal) from None
     if unstorable:
         raise InvalidEventError(f"data.{unstorable.path}".rstrip("."), unstorable.problem)
     for name, text in attributes.items():
@@ -208,7 +208,7 @@ def _from_base64(signal: Signal, value: bytes) -> Envelope[Any]:
     try:
         envelope: Envelope[Any] = msgspec.convert(attributes, _FORMS[signal].envelope)
     except msgspec.ValidationError as error:
-        raise _explain(error, value) from None
+        raise _explain(error, value, signal) from None
     return envelope
 
 
@@ -218,7 +218,7 @@ def signal_of(event_type: object) -> Signal:
         if form.type == event_type:
             return signal
     known = ", ".join(form.type for form in _FORMS.values())
-    raise InvalidEventError("type", f"{event_type!r} is not known; send one of {known}")
+    raise InvalidEventError("type", f"{repr(event_type)[:100]} is not known; send one of {known}")
 
 
 def type_of(signal: Signal) -> str:
@@ -247,10 +247,10 @@ _BAD_BYTE = re.compile(r"\(byte (\d+)\)")
 _JSON_KEY = re.compile(rb'"([^"\\]{1,64})"\s*:')
 
 
-def _explain(error: Exception, value: bytes) -> InvalidEventError:
+def _explain(error: Exception, value: bytes, signal: Signal) -> InvalidEventError:
     """What msgspec says, with the field that it is about: where the value isn't JSON, the key before the bad byte."""
     if isinstance(error, msgspec.ValidationError):
-        return InvalidEventError(*fault_of(error, "event"))
+        return InvalidEventError(*fault_of(error, "event", _FORMS[signal].envelope))
     if isinstance(error, RecursionError):
         return InvalidEventError("event", "is not JSON that can be read: it is nested too deeply")
     message = str(error)

@@ -64,4 +64,4 @@ def _convert(value: dict[str, Any], form: Any) -> Any:
     try:
         return msgspec.convert(value, form)
     except msgspec.ValidationError as error:
-        raise invalid(FieldError(*fault_of(error, "body"))) from None
+        raise invalid(FieldError(*fault_of(error, "body", form))) from None

@@ -22,10 +22,10 @@ def load_command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="CloudEvents, one a line (.ndjson, .jsonl, also .gz), or any table (.parquet).",
+            help="CloudEvents, one a line (.ndjson, .jsonl, .json) or an array (.json), also .gz; any table (.parquet);"
+            " or a folder of such files.",
             metavar="FILE",
             exists=True,
-            dir_okay=False,
             readable=True,
         ),
     ],
@@ -41,6 +41,12 @@ def load_command(
     ] = None,
     constant: Annotated[
         list[str] | None, typer.Option(help="A field that is the same in all rows. Repeat it.", metavar="FIELD=VALUE")
+    ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            help="Of times that don't say theirs, for example Europe/Berlin. [default: UTC in tables]", metavar="ZONE"
+        ),
     ] = None,
     shift_to_now: Annotated[
         bool, typer.Option("--shift-to-now", help="Move all times by whole days, so that the newest is of today.")
@@ -63,19 +69,24 @@ def load_command(
 
     A load that was stopped goes on where it was when the same command is run again.
     """
-    # Not at the top: Arrow takes half a second to import, and no other command needs it.
+    # Not at the top: no other command needs these.
     from service.loading.checkpoint import default_folder
     from service.loading.event_log import mapping_of, signal_of_topic
     from service.loading.files import Order
     from service.loading.load import load, rehearse
+    from service.loading.parts import part_files
+    from service.loading.zones import zone_of
 
     settings = load_settings()
     signal = signal_of_topic(topic, settings)
+    zone_of(timezone)
+    parts = part_files(files)
     order = Order(
-        files=files,
+        files=parts,
         signal=signal,
-        mapping=mapping_of(files, signal, column or [], constant or []),
+        mapping=mapping_of(parts, signal, column or [], constant or [], timezone),
         state_dir=state_dir or default_folder(),
+        timezone=timezone,
         shift_to_now=shift_to_now,
         skip_invalid=skip_invalid,
         again=again,

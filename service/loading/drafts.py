@@ -1,16 +1,20 @@
 """Rows of a log on their way to being events, and the check that they have to pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
 
 from service.cloudevents import InvalidEventError, decode_structured
+from service.loading.readable import readable
 from service.settings import Signal
 
 CHUNK_ROWS = 20_000
 """Rows that are read, checked and sent together."""
+
+_NAIVE = "timezone component"
+"""What msgspec says where a time has no offset."""
 
 
 class Draft(Struct, frozen=True, gc=False):
@@ -35,6 +39,8 @@ class Drafts(Struct):
     next_row: int
     drafts: list[Draft]
     refused: list[Refused]
+    columns: dict[str, str] = {}
+    """Which column of a table each field comes from, by its path in the event."""
 
 
 class EventLog(Protocol):
@@ -45,6 +51,10 @@ class EventLog(Protocol):
     @property
     def rows(self) -> int | None:
         """How many rows there are, if the file says so before it is read."""
+
+    @property
+    def naive(self) -> Sequence[str]:
+        """Columns whose times don't say of which time zone they are, and are taken for UTC."""
 
     def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[Drafts]:
         """The rows from `first_row` on, in order, marked as backfill.
@@ -73,9 +83,15 @@ def check(drafts: Drafts, max_bytes: int, taken_at: int) -> Verdict:
         try:
             event = decode_structured(draft.signal, draft.value, taken_at).event
         except InvalidEventError as error:
-            verdict.refused.append(Refused(draft.row, str(error)))
+            verdict.refused.append(Refused(draft.row, _reason(error, drafts)))
         else:
             verdict.passed.append(draft)
             verdict.times.append(event.at)
     verdict.refused.sort(key=lambda refused: refused.row)
     return verdict
+
+
+def _reason(error: InvalidEventError, drafts: Drafts) -> str:
+    column = drafts.columns.get(error.field)
+    hint = "; for local times add --timezone ZONE" if _NAIVE in error.message else ""
+    return readable(f"{error}{hint}") + (f" (column {column})" if column is not None else "")

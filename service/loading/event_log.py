@@ -6,17 +6,19 @@ from pathlib import Path
 from service.errors import HealthError
 from service.loading.drafts import EventLog
 from service.loading.mapping import Mapping, parse_mapping
-from service.loading.ndjson import NdjsonLog
-from service.loading.parquet import ParquetLog
+from service.loading.ndjson import ARRAY, NdjsonLog
+from service.loading.sniffing import form_named
+from service.loading.zones import zone_of
 from service.settings import Settings, Signal
 
-LINES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
+LINES = (".ndjson", ".jsonl", ARRAY)
 TABLE = ".parquet"
+_FORMS = ", ".join((*LINES, *(f"{ending}.gz" for ending in LINES)))
 
 
 def is_table(file: Path) -> bool:
     """Whether the file holds rows that a mapping makes events, and not events."""
-    return file.name.endswith(TABLE)
+    return file.name.lower().endswith(TABLE)
 
 
 def signal_of_topic(topic: str | None, settings: Settings) -> Signal | None:
@@ -32,14 +34,15 @@ def signal_of_topic(topic: str | None, settings: Settings) -> Signal | None:
 
 
 def mapping_of(
-    files: Sequence[Path], signal: Signal | None, columns: Sequence[str], constants: Sequence[str]
+    files: Sequence[Path],
+    signal: Signal | None,
+    columns: Sequence[str],
+    constants: Sequence[str],
+    timezone: str | None = None,
 ) -> Mapping | None:
     """The mapping for the Parquet files among `files`; None where all hold events already. Raises `HealthError`."""
     for file in files:
-        if not file.name.endswith((*LINES, TABLE)):
-            raise HealthError(
-                f"{file} has a name that says nothing of its form", f"End it in {', '.join(LINES)} or {TABLE}"
-            )
+        _require_form(file)
     table = next((file for file in files if is_table(file)), None)
     if table is None:
         if columns or constants:
@@ -47,12 +50,28 @@ def mapping_of(
         return None
     if signal is None:
         raise HealthError(f"{table} doesn't say which events it holds", "Add --topic, for example --topic usage-events")
-    return parse_mapping(signal, columns, constants)
+    return parse_mapping(signal, columns, constants, timezone)
 
 
-def open_log(file: Path, signal: Signal | None, mapping: Mapping | None) -> EventLog:
+def open_log(file: Path, signal: Signal | None, mapping: Mapping | None, timezone: str | None = None) -> EventLog:
     """Open a file that `mapping_of` has passed. Raises `HealthError` if it can't be used."""
     if is_table(file):
         assert mapping is not None
+        # Arrow takes half a second to import, and events that are JSON don't need it.
+        from service.loading.parquet import ParquetLog
+
         return ParquetLog(file, mapping)
-    return NdjsonLog(file, signal)
+    return NdjsonLog(file, signal, zone_of(timezone))
+
+
+def _require_form(file: Path) -> None:
+    name = file.name.lower()
+    if name.endswith(TABLE) or name.removesuffix(".gz").endswith(LINES):
+        return
+    endings = f"End it in {_FORMS} or {TABLE}"
+    if name.endswith(f"{TABLE}.gz"):
+        raise HealthError(f"{file} is Parquet packed once more", f"Unpack it: gzip -d {file}")
+    form = form_named(Path(name.removesuffix(".gz")).suffix)
+    if form is None:
+        raise HealthError(f"{file} has a name that says nothing of its form", endings)
+    raise HealthError(f"{file} is {form.name} by its name, which isn't read", form.remedy)

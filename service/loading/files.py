@@ -26,6 +26,8 @@ class Order(Struct, frozen=True):
     """Of all events; None where each event says so itself."""
     mapping: Mapping | None
     state_dir: Path
+    timezone: str | None = None
+    """Of times that don't say theirs; None: UTC in a table, and refused in events."""
     shift_to_now: bool = False
     skip_invalid: bool = False
     again: bool = False
@@ -49,13 +51,17 @@ def open_files(order: Order) -> list[LogFile]:
     """Open and fingerprint every file. Raises `HealthError` if one can't be used, or comes twice."""
     files: list[LogFile] = []
     for path in order.files:
-        log = open_log(path, order.signal, order.mapping)
-        identity = identify(path, order.mapping if is_table(path) else None)
+        log = open_log(path, order.signal, order.mapping, order.timezone)
+        identity = _identify(path, order)
         for other in files:
             if other.identity == identity:
                 raise HealthError(f"{path} is the same as {other.log.path}", "Give it once")
         files.append(LogFile(log, identity))
     return files
+
+
+def _identify(path: Path, order: Order) -> Identity:
+    return identify(path, order.mapping) if is_table(path) else identify(path, None, order.timezone)
 
 
 async def examine_files(files: Sequence[LogFile], order: Order, max_bytes: int, stop: asyncio.Event) -> list[Examined]:

@@ -18,12 +18,14 @@ from service.loading.mapping import Mapping
 _BLOCK = 1 << 20
 
 
-class Identity(Struct, frozen=True):
+class Identity(Struct, frozen=True, omit_defaults=True):
     """A file's name and content, and how it is read."""
 
     name: str
     content: str
     mapping: Mapping | None
+    timezone: str | None = None
+    """Of the times in a file of events that don't say theirs."""
 
     @property
     def source(self) -> str:
@@ -36,7 +38,7 @@ class Identity(Struct, frozen=True):
         return xxh3_64_hexdigest(msgspec.json.encode([self, *where], order="deterministic"))
 
 
-def identify(file: Path, mapping: Mapping | None) -> Identity:
+def identify(file: Path, mapping: Mapping | None, timezone: str | None = None) -> Identity:
     """Read the file for its fingerprint. Raises `HealthError`."""
     fingerprint = xxh3_128()
     try:
@@ -45,4 +47,4 @@ def identify(file: Path, mapping: Mapping | None) -> Identity:
                 fingerprint.update(block)
     except OSError as error:
         raise HealthError(f"{file} can't be read: {error.strerror}") from None
-    return Identity(file.name, fingerprint.hexdigest(), mapping)
+    return Identity(file.name, fingerprint.hexdigest(), mapping, timezone)

@@ -27,7 +27,7 @@ class _Begun(Struct):
 
 async def load(order: Order, settings: Settings, stop: asyncio.Event) -> None:
     """Send what isn't in Kafka yet, and say what was done. Raises `HealthError` and `StoppedError`."""
-    files = open_files(order)
+    files = _open(order)
     async with connect(settings) as publisher:
         if order.signal is not None:
             await publisher.require([settings.topics[order.signal]])
@@ -41,7 +41,7 @@ async def load(order: Order, settings: Settings, stop: asyncio.Event) -> None:
 
 async def rehearse(order: Order, settings: Settings, stop: asyncio.Event) -> None:
     """Check all files and say what `load` would send, without Kafka. Raises `HealthError` and `StoppedError`."""
-    examined = await examine_files(open_files(order), order, settings.max_record_bytes, stop)
+    examined = await examine_files(_open(order), order, settings.max_record_bytes, stop)
     shift_days = shift_for(examined, order)
     for each in examined:
         _tell(each, shift_days, settings)
@@ -49,6 +49,13 @@ async def rehearse(order: Order, settings: Settings, stop: asyncio.Event) -> Non
             again = each.file.log.drafts(sample.row, each.file.identity.source, shift_days)
             say(f"  The first: {next(again).drafts[0].value.decode()}")
     say("Nothing was sent.")
+
+
+def _open(order: Order) -> list[LogFile]:
+    files = open_files(order)
+    if naive := {column for file in files for column in file.log.naive}:
+        say(report.taken_for_utc(naive))
+    return files
 
 
 async def _begin(

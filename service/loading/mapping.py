@@ -5,19 +5,23 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
+from scoring.faults import told
 from service.cloudevents import type_of
 from service.errors import HealthError
-from service.loading.columns import plain_constant
 from service.loading.fields import fields_of
+from service.loading.values import plain_constant
+from service.loading.zones import zone_of
 from service.settings import Signal
 
 
-class Mapping(Struct, frozen=True):
+class Mapping(Struct, frozen=True, omit_defaults=True):  # what isn't given leaves the identity of loads as it was
     """Where each field of a signal's events comes from: a column's name, or a value that is the same for all rows."""
 
     signal: Signal
     columns: dict[str, str]
     constants: dict[str, str]
+    timezone: str | None = None
+    """Of times that don't say theirs."""
 
     @property
     def data_fields(self) -> list[str]:
@@ -26,20 +30,27 @@ class Mapping(Struct, frozen=True):
         return [name for name in [*self.columns, *self.constants] if fields[name].in_data]
 
 
-def parse_mapping(signal: Signal, columns: Sequence[str], constants: Sequence[str]) -> Mapping:
+def parse_mapping(
+    signal: Signal, columns: Sequence[str], constants: Sequence[str], timezone: str | None = None
+) -> Mapping:
     """Read `ours=theirs` of `--column` and `field=value` of `--constant`. Raises `HealthError` naming the option."""
+    zone = zone_of(timezone)
     mapping = Mapping(
         signal,
         _pairs("--column", columns, "OURS=THEIRS", signal),
         _pairs("--constant", constants, "FIELD=VALUE", signal),
+        timezone,
     )
     if twice := mapping.columns.keys() & mapping.constants.keys():
         raise HealthError(f"{min(twice)} has both a --column and a --constant", "Give one of the two")
     for name, text in mapping.constants.items():
         field = fields_of(signal)[name]
         try:
-            msgspec.convert(plain_constant(text, field.kind), field.declared)
+            msgspec.convert(plain_constant(text, field.kind, zone=zone), field.declared)
         except msgspec.ValidationError as error:
+            problem = told(error, field.declared)
+            raise HealthError(f"--constant {name}={text} can't be used: {problem}") from None
+        except ValueError as error:
             raise HealthError(f"--constant {name}={text} can't be used: {error}") from None
     given = {**mapping.columns, **mapping.constants}
     for name, field in fields_of(signal).items():

@@ -1,24 +1,33 @@
-"""Event logs as lines: one CloudEvent in JSON on each, gzipped or not."""
+"""Event logs in JSON: one CloudEvent on each line, or an array of them; gzipped or not."""
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Raw
 
-from service.cloudevents import InvalidEventError, signal_of, type_of
+from service.cloudevents import UNDECODABLE, InvalidEventError, signal_of, type_of
 from service.errors import HealthError
 from service.loading.drafts import CHUNK_ROWS, Draft, Drafts, Refused
 from service.loading.fields import Kind, fields_of
+from service.loading.readable import readable
+from service.loading.rows import MOST_ROW_BYTES, ArrayError, elements, lines
 from service.loading.shifting import moved_source, shift_day, shift_moment
+from service.loading.sniffing import HEAD_BYTES, form_of
+from service.loading.zones import localised
 from service.settings import Signal
 
+ARRAY = ".json"
+"""How the name of a file ends that may hold an array."""
+
+_CHUNK_BYTES = 64 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _TRUE = Raw(b"true")
 _NULL = Raw(b"null")
@@ -27,24 +36,40 @@ _encode = msgspec.json.Encoder().encode
 
 
 class NdjsonLog:
-    """A file of CloudEvents, one a line. A row's number is its line's; blank lines are passed over."""
+    """A file of CloudEvents: one a line, where a row's number is its line's and blank lines are passed over.
+
+    A file named `.json` may hold one array of them instead, where a row's number is its element's.
+    """
 
     rows = None
+    naive: Sequence[str] = ()
 
-    def __init__(self, path: Path, signal: Signal | None = None) -> None:
-        """All events must be of `signal`, if one is given. Raises `HealthError` if the file can't be read."""
+    def __init__(self, path: Path, signal: Signal | None = None, zone: ZoneInfo | None = None) -> None:
+        """All events must be of `signal`, if one is given; times without an offset are of `zone`, if one is given.
+
+        Raises `HealthError` if the file can't be read, or is in another form.
+        """
         self.path = path
         self._signal = signal
+        self._zone = zone
+        self._packed = path.name.lower().endswith(".gz")
         with self._reading() as file:
-            file.read(1)  # a file that can't be read shows here
+            head = file.read(HEAD_BYTES)
+        if (form := form_of(head)) is not None:
+            raise HealthError(f"{path} holds {form.name}, and not one event a line", form.remedy)
+        named = path.name.lower().removesuffix(".gz")
+        start = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
+        self._array = named.endswith(ARRAY) and start.startswith(b"[")
+        if start.partition(b"\n")[0].rstrip() == b"{":
+            raise HealthError(f"{path} holds events over several lines", f"Write one a line: jq -c . {path}")
 
     def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[Drafts]:
         """See `EventLog`. Events name their source themselves."""
         row = first_row
-        for lines in self._chunks(first_row - 1):
-            chunk = Drafts(row + len(lines), [], [])
-            for line in lines:
-                if not line.isspace():
+        for rows in self._chunks(first_row - 1):
+            chunk = Drafts(row + len(rows), [], [])
+            for line in rows:
+                if line.strip():
                     self._add(chunk, row, line, shift_days)
                 row += 1
             yield chunk
@@ -53,72 +78,120 @@ class NdjsonLog:
         try:
             chunk.drafts.append(self._draft(row, line, shift_days))
         except InvalidEventError as error:
-            chunk.refused.append(Refused(row, str(error)))
+            chunk.refused.append(Refused(row, readable(str(error))))
 
     def _draft(self, row: int, line: bytes, shift_days: int) -> Draft:
+        if len(line) > MOST_ROW_BYTES:
+            raise InvalidEventError("event", f"more than {MOST_ROW_BYTES:,} bytes; that long no record may be")
         try:
             event = _object.decode(line)
-        except msgspec.DecodeError as error:
-            raise InvalidEventError("event", f"one CloudEvent in JSON is needed on each line: {error}") from None
+        except UNDECODABLE as error:
+            raise InvalidEventError("event", f"one CloudEvent in JSON is needed {self._place}: {_why(error)}") from None
         for name in ("type", "subject"):
             if name not in event:
                 raise InvalidEventError(name, "is missing")
-        signal = signal_of(msgspec.json.decode(event["type"]))
+        signal = signal_of(_plain(event, "type"))
         if self._signal not in (None, signal):
             raise InvalidEventError(
                 "type", f"{type_of(signal)} is not for this topic; without --topic it finds its own"
             )
-        if shift_days:
-            _shift(event, signal, shift_days)
+        if shift_days or self._zone is not None:
+            _move(event, signal, shift_days, self._zone)
         event["backfill"] = _TRUE
-        return Draft(row, signal, msgspec.json.decode(event["subject"]), _encode(event))
+        return Draft(row, signal, _plain(event, "subject"), _encode(event))
+
+    @property
+    def _place(self) -> str:
+        return "as each element" if self._array else "on each line"
 
     def _chunks(self, skip: int) -> Iterator[list[bytes]]:
         with self._reading() as file:
             if file.read(len(_BYTE_ORDER_MARK)) != _BYTE_ORDER_MARK:
                 file.seek(0)
-            lines = iter(file)
-            next(islice(lines, skip, skip), None)
-            while chunk := list(islice(lines, CHUNK_ROWS)):
-                yield chunk
+            try:
+                rows = elements(file) if self._array else lines(file)
+                next(islice(rows, skip, skip), None)
+                yield from _chunked(rows)
+            except ArrayError as error:
+                raise HealthError(f"{self.path} is no whole JSON array: {error}", "Check that it is complete") from None
 
     @contextmanager
     def _reading(self) -> Iterator[BinaryIO]:
         try:
-            opened: Any = gzip.open if self.path.suffix == ".gz" else open
+            opened: Any = gzip.open if self._packed else open
             with opened(self.path, "rb") as file:
                 yield file
         except (OSError, EOFError, zlib.error) as error:
             raise HealthError(f"{self.path} can't be read: {error}", "Check that it is complete") from None
 
 
-_MOVES: dict[Kind, Callable[[str, int], str]] = {"moment": shift_moment, "day": shift_day}
+def _chunked(rows: Iterator[bytes]) -> Iterator[list[bytes]]:
+    chunk: list[bytes] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += len(row)
+        if len(chunk) == CHUNK_ROWS or size > _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _plain(event: dict[str, Raw], name: str) -> Any:
+    try:
+        return msgspec.json.decode(event[name])
+    except UNDECODABLE as error:
+        raise InvalidEventError(name, f"is not JSON: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte 0x{error.object[error.start]:02x} is no UTF-8; write the file as UTF-8"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+_Move = Callable[[str, int, ZoneInfo | None], str]
+
+
+def _move_moment(text: str, days: int, zone: ZoneInfo | None) -> str:
+    return shift_moment(localised(text, zone), days)
+
+
+def _move_day(text: str, days: int, _: ZoneInfo | None) -> str:
+    return shift_day(text, days)
+
+
+_MOVES: dict[Kind, _Move] = {"moment": _move_moment, "day": _move_day}
 
 
 @cache
-def _moves(signal: Signal) -> dict[str, Callable[[str, int], str]]:
+def _moves(signal: Signal) -> dict[str, _Move]:
     """How each field of `data` that holds a moment or a day is moved."""
     fields = fields_of(signal).items()
     return {name: _MOVES[field.kind] for name, field in fields if field.in_data and field.kind in _MOVES}
 
 
-def _shift(event: dict[str, Raw], signal: Signal, days: int) -> None:
+def _move(event: dict[str, Raw], signal: Signal, days: int, zone: ZoneInfo | None) -> None:
     """Move the event's time, and every moment and day in its data; its source says so."""
-    _replace(event, "source", moved_source, days)
-    _replace(event, "time", shift_moment, days)
+    _replace(event, "source", lambda text, days, _: moved_source(text, days), days, zone)
+    _replace(event, "time", _move_moment, days, zone)
     if not (moves := _moves(signal)):
         return
     try:
         data = _object.decode(event["data"])
-    except (KeyError, msgspec.DecodeError):
+    except (KeyError, *UNDECODABLE):
         return  # the check will name it
     for name in data.keys() & moves.keys():
-        _replace(data, name, moves[name], days)
+        _replace(data, name, moves[name], days, zone)
     event["data"] = Raw(_encode(data))
 
 
-def _replace(values: dict[str, Raw], name: str, move: Callable[[str, int], str], days: int) -> None:
+def _replace(values: dict[str, Raw], name: str, move: _Move, days: int, zone: ZoneInfo | None) -> None:
     """Move a text; what is no text stays for the check to name."""
-    text = msgspec.json.decode(values.get(name, _NULL))
+    try:
+        text = msgspec.json.decode(values.get(name, _NULL))
+    except UNDECODABLE:
+        return
     if isinstance(text, str):
-        values[name] = Raw(_encode(move(text, days)))
+        values[name] = Raw(_encode(move(text, days, zone)))

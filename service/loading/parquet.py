@@ -1,6 +1,7 @@
 """Event logs in Parquet: any table, whose columns are mapped to the fields of events."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +13,15 @@ from msgspec import Struct
 
 from service.cloudevents import type_of
 from service.errors import HealthError
-from service.loading.columns import plain_constant, plain_values, why_unusable
-from service.loading.drafts import CHUNK_ROWS, Draft, Drafts
+from service.loading.columns import FAULTS, is_naive, values_and_faults, why_unusable
+from service.loading.drafts import CHUNK_ROWS, Draft, Drafts, Refused
 from service.loading.fields import fields_of
 from service.loading.mapping import Mapping
+from service.loading.readable import readable
 from service.loading.shifting import moved_source
+from service.loading.sniffing import HEAD_BYTES, form_of
+from service.loading.values import plain_constant
+from service.loading.zones import zone_of
 
 _encode = msgspec.json.Encoder().encode
 
@@ -35,70 +40,76 @@ class _Event(Struct, gc=False):
 
 
 class ParquetLog:
-    """A Parquet file read through a mapping."""
+    """A Parquet file read through a mapping. It is open only while it is read, for a folder may hold thousands."""
 
     def __init__(self, path: Path, mapping: Mapping) -> None:
-        """Open the file. Raises `HealthError` if it isn't Parquet, or if the mapping doesn't fit its columns."""
+        """Look at the file. Raises `HealthError` if it isn't Parquet, or if the mapping doesn't fit its columns."""
         self.path = path
         self._mapping = mapping
-        try:
-            self._file = pq.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(path, error) from None
-        _require_columns(path, self._file.schema_arrow, mapping)
+        self._zone = zone_of(mapping.timezone)
+        with self._reading() as file:
+            schema = file.schema_arrow
+            self.rows: int | None = file.metadata.num_rows
+            _require_columns(path, schema, mapping)
+        fields = fields_of(mapping.signal)
+        self.naive = [
+            column
+            for name, column in mapping.columns.items()
+            if self._zone is None and is_naive(schema.field(column).type, fields[name].kind)
+        ]
+        self._paths = {name: f"data.{name}" if fields[name].in_data else name for name in mapping.columns}
         # Without defaults a null stays out of the event.
         self._data = msgspec.defstruct(
             "Data", [(name, Any, None) for name in mapping.data_fields], omit_defaults=True, gc=False
         )
 
-    @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        rows: int = self._file.metadata.num_rows
-        return rows
-
     def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[Drafts]:
         """See `EventLog`."""
         row = first_row
+        columns = {self._paths[name]: readable(column) for name, column in self._mapping.columns.items()}
         for batch in self._batches(first_row):
-            try:
-                drafts = self._drafts(batch, row, source, shift_days)
-            except pa.ArrowException as error:
-                raise _unreadable(self.path, error) from None
+            drafts, faults = self._drafts(batch, row, source, shift_days)
+            refused = [Refused(at, reason) for at, reason in sorted(faults.items())]
             row += len(batch)
-            yield Drafts(row, drafts, [])
+            yield Drafts(row, [draft for draft in drafts if draft.row not in faults], refused, columns)
+
+    @contextmanager
+    def _reading(self) -> Iterator[pq.ParquetFile]:
+        try:
+            with self.path.open("rb") as file:
+                form = form_of(file.read(HEAD_BYTES))
+            if form is not None and form.name != "Parquet":
+                raise HealthError(f"{self.path} can't be read as Parquet: it holds {form.name}", form.remedy)
+            with pq.ParquetFile(self.path) as opened:
+                yield opened
+        except (*FAULTS, MemoryError) as error:
+            raise _unreadable(self.path, error) from None
 
     def _batches(self, first_row: int) -> Iterator[pa.RecordBatch]:
-        groups, skip = self._from_row(first_row)
         columns = sorted(set(self._mapping.columns.values()))
-        try:
-            for batch in self._file.iter_batches(CHUNK_ROWS, row_groups=groups, columns=columns):
+        with self._reading() as file:
+            groups, skip = _from_row(file.metadata, first_row)
+            for batch in file.iter_batches(CHUNK_ROWS, row_groups=groups, columns=columns):
                 if skip < len(batch):
                     yield batch.slice(skip)
                 skip = max(skip - len(batch), 0)
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(self.path, error) from None
 
-    def _from_row(self, first_row: int) -> tuple[list[int], int]:
-        """The row groups from that of `first_row` on, and how many rows of the first one come before it."""
-        skip = first_row - 1
-        metadata = self._file.metadata
-        for group in range(metadata.num_row_groups):
-            rows = metadata.row_group(group).num_rows
-            if skip < rows:
-                return list(range(group, metadata.num_row_groups)), skip
-            skip -= rows
-        return [], 0
-
-    def _drafts(self, batch: pa.RecordBatch, first_row: int, source: str, shift_days: int) -> list[Draft]:
+    def _drafts(
+        self, batch: pa.RecordBatch, first_row: int, source: str, shift_days: int
+    ) -> tuple[list[Draft], dict[int, str]]:
+        """A draft of every row, and what is wrong with those that can't be events."""
         signal = self._mapping.signal
         fields = fields_of(signal)
         rows = range(first_row, first_row + len(batch))
+        faults: dict[int, str] = {}
         filled: dict[str, Iterable[Any]] = {"id": map(str, rows), "source": [source] * len(batch)}
         for name, column in self._mapping.columns.items():
-            filled[name] = plain_values(batch.column(column), fields[name].kind, shift_days)
+            filled[name], bad = values_and_faults(batch.column(column), fields[name].kind, shift_days, self._zone)
+            for position, reason in bad.items():
+                fault = f"{self._paths[name]}: {readable(reason)} (column {readable(column)})"
+                faults.setdefault(first_row + position, fault)
         for name, text in self._mapping.constants.items():
-            filled[name] = [plain_constant(text, fields[name].kind, shift_days)] * len(batch)
+            filled[name] = [plain_constant(text, fields[name].kind, shift_days, self._zone)] * len(batch)
         if shift_days:
             filled["source"] = [text and moved_source(text, shift_days) for text in filled["source"]]
         in_data = [filled[name] for name in self._mapping.data_fields]
@@ -107,7 +118,18 @@ class ParquetLog:
         events = map(
             _Event, filled["id"], filled["source"], repeat(type_of(signal)), filled["subject"], filled["time"], data
         )
-        return list(map(Draft, rows, repeat(signal), filled["subject"], map(_encode, events)))
+        return list(map(Draft, rows, repeat(signal), filled["subject"], map(_encode, events))), faults
+
+
+def _from_row(metadata: pq.FileMetaData, first_row: int) -> tuple[list[int], int]:
+    """The row groups from that of `first_row` on, and how many rows of the first one come before it."""
+    skip = first_row - 1
+    for group in range(metadata.num_row_groups):
+        rows = metadata.row_group(group).num_rows
+        if skip < rows:
+            return list(range(group, metadata.num_row_groups)), skip
+        skip -= rows
+    return [], 0
 
 
 def _require_columns(path: Path, schema: pa.Schema, mapping: Mapping) -> None:
@@ -115,7 +137,8 @@ def _require_columns(path: Path, schema: pa.Schema, mapping: Mapping) -> None:
         found = schema.get_all_field_indices(column)
         if not found:
             raise HealthError(
-                f"--column {name}={column}: {path} has no column {column}", f"It has {', '.join(schema.names)}"
+                f"--column {name}={column}: {path} has no column {column}",
+                readable(f"It has {', '.join(schema.names)}"),
             )
         if len(found) > 1:
             raise HealthError(f"--column {name}={column}: {path} has {len(found)} columns of that name", "Rename them")
@@ -124,5 +147,5 @@ def _require_columns(path: Path, schema: pa.Schema, mapping: Mapping) -> None:
 
 
 def _unreadable(path: Path, error: Exception) -> HealthError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    reason = readable((str(error).splitlines() or [type(error).__name__])[0].rstrip("."))
     return HealthError(f"{path} can't be read as Parquet: {reason}", "Check that it is complete, and a Parquet file")

@@ -1,10 +1,11 @@
 """What a load tells its user."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from scoring.windows import from_day
 from service.loading.checkpoint import Checkpoint
 from service.loading.findings import Findings
+from service.loading.readable import readable
 from service.settings import Settings
 
 NEXT = (
@@ -31,6 +32,15 @@ def found(name: str, findings: Findings, shift_days: int, settings: Settings, no
                 f" and will be skipped as late.{remedy}"
             )
     yield from _skipped(findings)
+
+
+def taken_for_utc(columns: Collection[str]) -> str:
+    """That times have no time zone, and what can be done if they aren't of UTC."""
+    names = readable(", ".join(sorted(columns)))
+    return (
+        f"Times of {names} don't say of which time zone they are, and are taken for UTC;"
+        " for local times add --timezone ZONE, for example --timezone Europe/Berlin."
+    )
 
 
 def _skipped(findings: Findings) -> Iterator[str]:

@@ -28,6 +28,7 @@ from service.loading.drafts import CHUNK_ROWS
 from service.loading.event_log import is_table, mapping_of
 from service.loading.files import Order
 from service.loading.load import load, rehearse
+from service.loading.parts import part_files
 from service.loading.sending import IN_FLIGHT
 from service.settings import Settings, Signal
 from service.topics import create_topics
@@ -82,7 +83,7 @@ class Loader:
         """In this process; `wishes` are those of `Order`."""
         constants = wishes.pop("constants", [])
         signal: Signal | None = "usage" if is_table(files[0]) else None
-        mapping = mapping_of(files, signal, columns if signal else [], constants)
+        mapping = mapping_of(files, signal, columns if signal else [], constants, wishes.get("timezone"))
         order = Order(files, signal, mapping, self.state, **wishes)
         await (rehearse if dry_run else load)(order, self.settings, asyncio.Event())
 
@@ -389,6 +390,41 @@ async def test_a_state_folder_that_cannot_be_written_is_noticed_before_anything_
     assert (await loader.received()).ids.total() == 0
 
 
+async def test_a_folder_of_part_files_goes_on_where_it_was(loader: Loader, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = loader.folder / "log"
+    folder.mkdir()
+    table(folder / "part-00000.parquet", 10)
+    table(folder / "part-00001.parquet", 20)
+    (folder / "_SUCCESS").touch()
+    await loader.load(*part_files([folder]))
+    first = next(path for path in loader.state.glob("*.json") if "part-00001" in path.read_text())
+    first.write_text(json.dumps(json.loads(first.read_text()) | {"next_row": 16, "sent": 15}))
+    capsys.readouterr()
+    table(folder / "part-00002.parquet", 30)
+    await loader.load(*part_files([folder]))
+    told = capsys.readouterr().out
+    assert "part-00000.parquet: 10 events were loaded before" in told
+    assert "part-00001.parquet: going on at row 16 of 20" in told
+    assert "part-00002.parquet: 30 events sent" in told
+    received = await loader.received()
+    assert (len(received.ids), received.ids.total()) == (60, 65)
+
+
+async def test_times_without_a_zone_are_said_once_to_be_utc(loader: Loader, capsys: pytest.CaptureFixture[str]) -> None:
+    local = pa.array([datetime(2020, 7, 1, 12)], pa.timestamp("us"))  # noqa: DTZ001 - which the load is to find
+    files = [loader.folder / "a.parquet", loader.folder / "b.parquet"]
+    for number, file in enumerate(files):
+        pq.write_table(pa.table({"account": [f"{number}"], "at": local, "what": ["login"]}), file)
+    await loader.load(*files)
+    assert (
+        capsys.readouterr().out.count("Times of at don't say of which time zone they are, and are taken for UTC") == 1
+    )
+    await loader.load(*files, timezone="Europe/Berlin")
+    assert "are taken for UTC" not in capsys.readouterr().out
+    times = Counter(event.time for event in (await loader.received()).events)
+    assert times == {"2020-07-01T12:00:00.000000Z": 2, "2020-07-01T10:00:00.000000Z": 2}
+
+
 async def test_the_same_file_twice_is_a_mistake(loader: Loader) -> None:
     log = table(loader.folder / "log.parquet", 10)
     with pytest.raises(HealthError, match="Give it once"):
@@ -406,11 +442,16 @@ async def test_mistakes_get_one_line_each(loader: Loader) -> None:
     (loader.folder / "text.parquet").write_text("no table")
     unknown = loader.start("--topic", "other", log)
     unreadable = loader.start_table(loader.folder / "text.parquet")
+    (loader.folder / "wide.ndjson").write_text("{}", "utf-16")
+    wide = loader.start(loader.folder / "wide.ndjson")
+    elsewhere = loader.start("--timezone", "Mars/Phobos", loader.folder / "wide.ndjson")
     loader.settings = loader.settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
     away = loader.start_table(log)
     for process, message in {
         unknown: "account-health: --topic other is none of this service's. Give one of ",
         unreadable: "text.parquet can't be read as Parquet: ",
+        wide: "holds UTF-16, and not one event a line. Write it as UTF-8: iconv -f UTF-16",
+        elsewhere: "--timezone Mars/Phobos is no time zone that this machine knows",
         away: "Kafka at 127.0.0.1:1 can't be reached. Check HEALTH_KAFKA_BOOTSTRAP_SERVERS",
     }.items():
         _, err = process.communicate(timeout=60)

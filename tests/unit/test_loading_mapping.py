@@ -91,5 +91,34 @@ def test_a_table_needs_a_topic_and_lines_take_no_mapping() -> None:
         mapping_of([lines, TABLE], None, [], [])
     with pytest.raises(HealthError, match=r"for Parquet, and events\.ndjson.gz holds events already"):
         mapping_of([lines], "usage", ["subject=a"], [])
-    with pytest.raises(HealthError, match=r"events\.csv has a name that says nothing of its form\. End it in \.ndjson"):
-        mapping_of([Path("events.csv")], None, [], [])
+    with pytest.raises(HealthError, match=r"events\.txt has a name that says nothing of its form\. End it in \.ndjson"):
+        mapping_of([Path("events.txt")], None, [], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("events.csv", r"is CSV by its name.* becomes Parquet with: python -c"),
+        ("events.CSV.gz", "is CSV by its name"),
+        ("events.xlsx", r"Excel's \.xlsx .* becomes Parquet"),
+        ("events.ndjson.zst", "is zstd by its name.* zstd -d"),
+        ("events.parquet.gz", "is Parquet packed once more. Unpack it: gzip -d events.parquet.gz"),
+        ("part-00000", "says nothing of its form"),
+    ],
+)
+def test_a_form_that_is_not_read_is_named_with_what_to_do(name: str, message: str) -> None:
+    with pytest.raises(HealthError, match=message):
+        mapping_of([Path(name)], "usage", ["subject=a", "time=b", "feature=c"], [])
+
+
+def test_case_of_endings_does_not_matter() -> None:
+    assert mapping_of([Path("A.NDJSON"), Path("b.Json.GZ")], None, [], []) is None
+    assert mapping_of([Path("A.PARQUET")], "usage", ["subject=a", "time=b", "feature=c"], []) is not None
+
+
+def test_local_constants_take_a_time_zone_and_one_that_is_unknown_is_named() -> None:
+    constants = ["time=2020-07-01T00:00:00"]
+    parse_mapping("usage", ["subject=a", "feature=c"], constants, "Europe/Berlin")
+    for zone in ("Mars/Phobos", "Europe", "../etc/passwd", "", "a\0b", "x" * 5000):
+        with pytest.raises(HealthError, match="is no time zone that this machine knows"):
+            parse_mapping("usage", ["subject=a", "feature=c"], constants, zone)

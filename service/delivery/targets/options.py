@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from scoring.faults import told
 from service.delivery.targets import target_of
 
 LARGEST_OPTIONS = 16_384
@@ -34,19 +35,20 @@ def options_text(target: str, options: Mapping[str, Any] | None) -> bytes | None
         text = msgspec.json.encode(options or {})
         msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), target, msgspec.structs.fields(kind)) from None
+        raise _explained(error, target, kind) from None
     if len(text) > LARGEST_OPTIONS:
         raise InvalidOptionsError("options", f"must not exceed {LARGEST_OPTIONS:,} bytes")
     return text if options else None
 
 
-def _explained(said: str, target: str, fields: tuple[msgspec.structs.FieldInfo, ...]) -> InvalidOptionsError:
-    match = _AT.fullmatch(said)
+def _explained(error: msgspec.ValidationError, target: str, kind: type[msgspec.Struct]) -> InvalidOptionsError:
+    match = _AT.fullmatch(str(error))
     assert match
     field, problem = f"options{match['path'] or ''}", match["problem"]
     named = _NAMED.fullmatch(problem)
     if named is None:
+        problem = told(error, kind)
         return InvalidOptionsError(field, f"{problem[:1].lower()}{problem[1:]}")
-    allowed = f"{target} takes {', '.join(each.encode_name for each in fields) or 'no options'}"
+    allowed = f"{target} takes {', '.join(each.encode_name for each in msgspec.structs.fields(kind)) or 'no options'}"
     what = "is required" if named["problem"].startswith("missing") else "is unknown"
     return InvalidOptionsError(f"{field}.{named['name']}", f"{what}: {allowed}" if not match["path"] else what)
