@@ -21,7 +21,7 @@ from service.reevaluation import carry_on
 from service.resting import rest
 from service.settings import Settings
 from service.sources import SourceWatch
-from service.storage import reevaluations, scores
+from service.storage import farewells, reevaluations, scores
 from service.storage.engine import create_engine
 from service.storage.transient import persistently
 from service.together import until_all
@@ -112,8 +112,12 @@ async def reevaluate_once(engine: AsyncEngine, policies: PolicyCache, settings: 
 
 
 async def tell_once(engine: AsyncEngine, settings: Settings, now: datetime) -> int:
-    """Tell the digests of backfills and dwells that have paused, in one transaction; returns how many there were."""
+    """Tell the digests of backfills and dwells that have paused, in one transaction; returns how many there were.
+
+    What was told of accounts that were erased, and has arrived, is deleted.
+    """
     async with engine.begin() as connection:
+        await farewells.forget(connection, now)
         return await tell_paused(connection, now, settings.base_url)
 
 

@@ -130,17 +130,20 @@ def _alert(crossing: Crossing, data: dict[str, Any], digest: UUID | None, begun:
 def _episode(
     crossing: Crossing, data: dict[str, Any], alert_id: UUID, begun: Mapping[Incident, Begun]
 ) -> dict[str, Any]:
-    """What stays the same from the firing to the end, whatever becomes of rule and account meanwhile.
-
-    An episode that an earlier version began is known elsewhere without the rule's id.
-    """
+    """What stays the same from the firing to the end, whatever becomes of rule and account meanwhile."""
     rule = crossing.rule
     episode = {"id": alert_id, "began_at": from_micros(crossing.began_at), "rule": rule.name, "rule_id": rule.id}
     episode["band"] = data["band"]
     first = begun.get((data["account_id"], UUID(rule.id))) if crossing.state == "resolved" else None
-    if first is None:
-        return episode
-    rule_id = rule.id if first.has_episode else None
+    return episode if first is None else episode_of(first, UUID(rule.id))
+
+
+def episode_of(first: Begun, rule: UUID) -> dict[str, Any]:
+    """An episode of a rule, as the alert that began it has it.
+
+    One that an earlier version began is known elsewhere without the rule's id.
+    """
+    rule_id = rule if first.has_episode else None
     return {"id": first.id, "began_at": first.created_at, "rule": first.rule, "rule_id": rule_id, "band": first.band}
 
 

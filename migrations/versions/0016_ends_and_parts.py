@@ -15,7 +15,9 @@ EARLIER_CAUSES = "cause IN ('scorecard', 'backfill', 'dwell')"
 
 
 def upgrade() -> None:
-    """No row is written anew. Of alerts so far, whoever has a delivery of the beginning is told of the end."""
+    """No row is written anew; alerts wait while an index of theirs is made, some seconds for millions. Of alerts so
+    far, whoever has a delivery of the beginning is told of the end.
+    """
     _add("alerts", "ends_for", sa.ARRAY(sa.Uuid()), "endpoints that are told when what begins here is over")
     _add("alerts", "digest_for", sa.ARRAY(sa.Uuid()), "endpoints that hear of it in its digest")
     _add("deliveries", "data", sa.JSON(), "what is sent in place of the alert's data: the endpoint's part of a digest")
@@ -26,6 +28,12 @@ def upgrade() -> None:
         sa.Column(
             "rules", sa.ARRAY(sa.Uuid()), nullable=False, server_default="{}", comment="that have changed, by id"
         ),
+    )
+    op.create_index(
+        "alerts_farewells_idx",
+        "alerts",
+        ["created_at"],
+        postgresql_where=sa.text("account_id IS NULL AND state = 'resolved'"),
     )
     op.alter_column("digests", "cause", comment="scorecard, backfill, dwell or rule")
     _allow(CAUSES)
@@ -49,5 +57,7 @@ def downgrade() -> None:
     for name in ("segment", "stage", "owner"):
         op.drop_column("digest_moves", name)
     op.drop_column("deliveries", "data")
+    op.execute("DELETE FROM alerts WHERE account_id IS NULL AND state = 'resolved'")
+    op.drop_index("alerts_farewells_idx", "alerts")
     op.drop_column("alerts", "digest_for")
     op.drop_column("alerts", "ends_for")

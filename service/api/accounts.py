@@ -24,8 +24,9 @@ from service.api.paths import AccountId, Printable
 from service.api.problems import FieldError, invalid, not_found
 from service.api.traced import publish, traces
 from service.cloudevents import Decoded, InvalidEventError
+from service.erasing import erase
 from service.evaluation import advance_accounts
-from service.storage import account_lists, accounts
+from service.storage import account_lists
 from service.storage.account_filters import Filter
 from service.storage.account_lists import Sort
 
@@ -180,8 +181,9 @@ def _event(account_id: str, attributes: dict[str, Any], now: datetime) -> tuple[
 async def erase_account(account_id: AccountId, api: Api) -> None:
     """Delete everything about an account: attributes, state, score, alerts, deliveries and dead letters.
 
-    Events about it that come later, or are replayed, make it anew.
+    Whoever was told that a rule fires for it is told that this is over. Events about it that come later, or are
+    replayed, make it anew.
     """
     async with api.engine.begin() as connection:
-        if not await accounts.erase(connection, account_id):
+        if not await erase(connection, account_id, api.clock()):
             raise not_found("account")

@@ -354,6 +354,7 @@ alerts = Table(
     Index(None, "digest_id", postgresql_where=text("digest_id IS NOT NULL")),
     Index(None, "created_at", "id"),
     Index(None, "transaction", "id"),
+    Index("alerts_farewells_idx", "created_at", postgresql_where=text("account_id IS NULL AND state = 'resolved'")),
 )
 
 webhook_endpoints = Table(

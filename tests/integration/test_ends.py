@@ -1,5 +1,6 @@
 """Who was told that a rule fires is told that it is over: however that ends, and whatever their filters say by then."""
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -10,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.standing import Override
 from scoring.windows import to_micros
+from service.erasing import erase
 from service.evaluation import advance_accounts
 from service.settings import Settings
 from service.storage import endpoints
 from tests.support.service import query
 from tests.support.sweeping import START, Clock, by_active_days, described, used
-from tests.support.webhooks import add_endpoint
+from tests.support.webhooks import add_endpoint, local_settings, receiver, until, working
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +124,11 @@ async def endpoint_edited(episode: Episode) -> None:
     await episode.recover()
 
 
+async def erased(episode: Episode) -> None:
+    async with episode.clock.engine.begin() as connection:
+        assert await erase(connection, "acme", LATER)
+
+
 ENDINGS: list[Callable[[Episode], Awaitable[None]]] = [
     recovery,
     move,
@@ -129,6 +136,7 @@ ENDINGS: list[Callable[[Episode], Awaitable[None]]] = [
     renamed,
     override,
     endpoint_edited,
+    erased,
 ]
 
 
@@ -203,3 +211,48 @@ async def test_a_crm_that_knows_an_account_hears_all_that_is_told_of_it(clock: C
     heard = {endpoint: {tuple(row)[1:] for row in told if row.endpoint_id == endpoint} for endpoint in (slack, hubspot)}
     assert heard[slack] == beginning_and_end
     assert heard[hubspot] == beginning_and_end | {("acme", "Green", "firing")}
+
+
+async def test_the_last_message_about_an_erased_account_goes_out_and_then_nothing_is_left(
+    clock: Clock, engine: AsyncEngine
+) -> None:
+    """What was told in a digest alone ends too; what is over already, or nobody was told of, doesn't end again."""
+    await clock.add_rule("Low", "score", direction="below", level=50.0)
+    at_risk = await clock.add_rule("At risk", "score", **AT_RISK)
+    await clock.fold({"acme": [used("acme", START)]}, START, quiet={"acme"})
+    async with receiver() as crm, receiver() as chat:
+        await add_endpoint(engine, crm.url, rules=["At risk"])
+        await add_endpoint(engine, chat.url, target="alertmanager", bands=["red"])
+        await clock.fold({"acme": [used("acme", START - timedelta(days=day)) for day in range(1, 9)]}, LATER)
+        await clock.fold({"zeta": [used("zeta", START)]}, LATER)
+        async with engine.begin() as connection:
+            for each in ("acme", "zeta"):
+                assert await erase(connection, each, LATER)
+            assert not await erase(connection, "acme", LATER)
+        assert await query(engine, "SELECT 1 FROM alerts WHERE account_id IS NOT NULL") == []
+        await clock.tell(LATER)
+        async with working(engine, local_settings()):
+            await until(lambda: crm.bodies and len(chat.bodies) >= 2)
+        (message,) = crm.messages()
+        closed = [json.loads(body) for body in chat.bodies]
+    assert message["type"] == "health.threshold.resolved"
+    data = message["data"]
+    assert (data["account_id"], data["account_name"], data["rule_id"]) == ("zeta", None, str(at_risk))
+    assert (data["state"], data["score"], data["band"], data["sequence"]) == ("resolved", None, "unknown", 3)
+    assert {(each["status"], each["groupLabels"]["account_id"]) for each in closed} == {("resolved", "zeta")}
+    assert {each["groupLabels"]["alertname"] for each in closed} == {"Low", "At risk"}
+    await clock.tell(LATER + timedelta(seconds=5))
+    assert await query(engine, "SELECT 1 FROM alerts WHERE data::text LIKE '%zeta%'") == []
+
+
+async def test_what_cannot_arrive_about_an_erased_account_is_forgotten_within_a_week(
+    clock: Clock, engine: AsyncEngine
+) -> None:
+    await begin(clock)
+    async with engine.begin() as connection:
+        await erase(connection, "acme", LATER)
+    kept = "SELECT 1 FROM deliveries"
+    await clock.tell(LATER + timedelta(days=6))
+    assert await query(engine, kept)
+    await clock.tell(LATER + timedelta(days=8))
+    assert await query(engine, kept) == []

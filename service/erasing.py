@@ -1,0 +1,70 @@
+"""Erasing an account: whoever was told that a rule fires for it is told that this is over, and then nothing is left."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.alert_counting import count_when_committed
+from service.alerting import episode_of
+from service.delivery.targets import ROUTED
+from service.ids import new_id
+from service.storage import accounts, alerts, farewells, one_account
+from service.storage.alerts import AlertRow
+from service.storage.farewells import Open
+
+
+async def erase(connection: AsyncConnection, account_id: str, now: datetime) -> bool:
+    """Delete everything about an account, in a transaction; False if there was nothing.
+
+    The messages of what ends by it keep the account's id until they have arrived: a week at most.
+    """
+    await one_account.hold(connection, account_id)
+    episodes = await farewells.open_episodes(connection, account_id)
+    begun = [episode.begun.id for episode in episodes]
+    owed = await farewells.owed(connection, begun, ROUTED.states, now) if begun else []
+    if not await accounts.erase(connection, account_id):
+        return False
+    told = {
+        episode.begun.id: _end(account_id, episode, episode.last + number)
+        for number, episode in enumerate(episodes, start=1)
+        if any(each.alert_id == episode.begun.id for each in owed)
+    }
+    await alerts.insert(connection, list(told.values()), now)
+    count_when_committed(connection, [row.state for row in told.values()])
+    await farewells.enqueue(connection, [each._replace(alert_id=told[each.alert_id].id) for each in owed], now)
+    return True
+
+
+def _end(account_id: str, episode: Open, sequence: int) -> AlertRow:
+    """What tells the end of an episode: nothing is known of the account any more but its id."""
+    data: dict[str, Any] = {
+        "account_id": account_id,
+        "account_name": None,
+        "rule": episode.rule,
+        "rule_id": str(episode.rule_id),
+        "state": "resolved",
+        "score": None,
+        "previous_score": None,
+        "band": "unknown",
+        "previous_band": "unknown",
+        "threshold": None,
+        "drivers": [],
+        "override": None,
+        "episode": episode_of(episode.begun, episode.rule_id),
+        "sequence": sequence,
+        "url": "",
+    }
+    return AlertRow(
+        id=new_id(),
+        account_id=None,
+        sequence=None,
+        rule_id=episode.rule_id,
+        rule=episode.rule,
+        type="health.threshold.resolved",
+        state="resolved",
+        quiet=False,
+        data=msgspec.json.encode(data).decode(),
+        digest_id=None,
+    )
