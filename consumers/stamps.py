@@ -4,6 +4,7 @@ A record stamped ahead of time would move its account to that day for good, and 
 nothing. So it is refused, and that it was is kept: a later clock would decide otherwise when the log is read again.
 """
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 
@@ -55,6 +56,22 @@ def fault(record: ConsumerRecord) -> str:
                 f" (in {unit} it would be {_text(timestamp // finer)})"
             )
     return f"timestamp: {timestamp} is no time in milliseconds since 1970; {_blame(record)}"
+
+
+def broker_ahead(records: Sequence[ConsumerRecord], latest: int) -> int | None:
+    """The place of the first record that a broker, and not its producer, has stamped with a time ahead."""
+    for place, record in enumerate(records):
+        if record.timestamp_type != CREATE_TIME and latest < (record.timestamp or 0) <= LAST_MS:
+            return place
+    return None
+
+
+def blame_broker(record: ConsumerRecord) -> str:
+    """Why a partition halts before a record that its broker stamped ahead."""
+    return (
+        f"the broker stamped the record at offset {record.offset} {_text(record.timestamp)}, more than 5 minutes ahead of"
+        " the consumer's clock: see to that broker's, then go on from this offset"
+    )
 
 
 def behind(record: ConsumerRecord) -> str:

@@ -1,5 +1,6 @@
 """Topics on which producers stamp records: what they are stamped with harms nobody but the record."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,8 @@ from consumers import stamps
 from scoring.state import decode
 from service.settings import Settings
 from service.storage import progress
-from tests.support.cloud_events import encode, usage
+from tests.support.cloud_events import encode, record, usage
+from tests.support.cloud_events import produce as publish
 from tests.support.service import consuming, eventually, folded_up_to, query, settings_for
 from tests.support.topics import create_topics
 
@@ -110,3 +112,27 @@ async def _cut(settings: Settings, partition: tuple[str, int], offset: int) -> N
         await admin.delete_records({TopicPartition(*partition): RecordsToDelete(before_offset=offset)})
     finally:
         await admin.close()
+
+
+async def test_where_the_broker_is_ahead_its_partition_halts_and_nothing_is_refused(
+    settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Topics of our own: the broker stamps. What it took before its clock went wrong is folded first."""
+    await publish(settings.kafka_bootstrap_servers, [record(settings.topic_usage, usage("acme")) for _ in range(3)])
+    await asyncio.sleep(0.2)
+    wrong_since = now_ms()
+    await asyncio.sleep(0.2)
+    await publish(settings.kafka_bootstrap_servers, [record(settings.topic_usage, usage("acme"))])
+    with monkeypatch.context() as patched:
+        patched.setattr(stamps, "latest", lambda _: wrong_since)
+        async with consuming(settings):
+
+            async def halted() -> bool:
+                rows = await query(engine, "SELECT next_offset FROM progress WHERE halted LIKE 'the broker stamped %'")
+                return [row.next_offset for row in rows] == [3]
+
+            await eventually(halted, "it halts behind the three")
+    assert not await query(engine, "SELECT 1 FROM dead_letters")
+    async with consuming(settings):
+        await folded_up_to(engine, 4)
+    assert not await query(engine, "SELECT 1 FROM progress WHERE halted IS NOT NULL")

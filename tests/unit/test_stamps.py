@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiokafka import ConsumerRecord
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -148,3 +149,17 @@ def test_any_timestamps_make_a_batch_of_which_none_is_ahead(found: list[tuple[in
         later = as_decided(record, decode("usage", record, 262_144), decided)
         assert isinstance(later, Refused) == isinstance(result, Refused)
         assert -(2**63) <= fingerprint(record) < 2**63
+
+
+def test_a_broker_that_is_ahead_is_found_and_producers_are_not() -> None:
+    def records(*found: tuple[int | None, int]) -> list[ConsumerRecord]:
+        return [
+            kafka_record("t", offset, EVENT, timestamp=timestamp, timestamp_type=kind)
+            for offset, (timestamp, kind) in enumerate(found)
+        ]
+
+    fine, ahead = (NOW_MS, APPEND), (LATEST + 1, APPEND)
+    assert stamps.broker_ahead(records(fine, fine, ahead, fine), LATEST) == 2
+    assert stamps.broker_ahead(records(ahead), LATEST) == 0
+    assert stamps.broker_ahead(records(fine, (LATEST + 1, CREATE), (None, APPEND), (2**62, APPEND)), LATEST) is None
+    assert stamps.broker_ahead([], LATEST) is None
