@@ -70,8 +70,9 @@ def advance(
         return Step(evaluation, stands, {}, [], closed, switched, late, due)
     held = not events and override is UNSET and source in policy.quiet_sources
     bulk = history or (switched and policy.digest is not None)
-    seen = see(settled(state, evaluation.day), evaluation, stands.override, policy, held=held, bulk=bulk)
-    verdicts = apply_rules(state, memory, closings, seen, policy, now, moved)
+    today = settled(state, evaluation.day)
+    seen = see(today, evaluation, stands.override, policy, held=held, bulk=bulk)
+    verdicts = apply_rules(today, memory, closings, seen, policy, now, moved)
     return Step(
         evaluation,
         stands,

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from scoring.events import AttributesEvent, AttributeValue
 from scoring.ordered import sort_keys
-from scoring.windows import day_of
+from scoring.windows import day_of, to_day_text
 
 
 class Register(Struct, frozen=True, array_like=True, gc=False):
@@ -35,6 +35,12 @@ class AttributeState(Struct, array_like=True):
         """The attribute's value; None if it was never given or was cleared."""
         register = self.registers.get(name)
         return None if register is None else register.value
+
+
+def churned_on(state: AttributeState, day: int) -> str | None:
+    """The day on which the account left, if that is `day` or an earlier one."""
+    left = state.value("churned_on")
+    return left if isinstance(left, str) and to_day_text(left) <= day else None
 
 
 def fold_attributes(state: AttributeState, events: Sequence[AttributesEvent], retention: int) -> int:

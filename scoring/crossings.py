@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from scoring.attributes import churned_on
 from scoring.measures import CATALOGUE, Missing, Parameters, Value
 from scoring.policy import Policy
 from scoring.rules import OK, Memory, Rule, Seen, SilenceRule, close_day, end, ready_at, step, worth_keeping
@@ -36,6 +37,8 @@ class Crossing(Struct, frozen=True):
     began_at: int = 0
     """When it began to fire, in microseconds."""
     by_change: bool = False
+    churned_on: str | None = None
+    """The day on which the account left, if it has: all that fired for it is over."""
 
 
 class Verdicts(Struct, frozen=True):
@@ -71,8 +74,11 @@ def apply_rules(
     now: int,
     moved: frozenset[str] = frozenset(),
 ) -> Verdicts:
-    """Step every rule once, after the days that closed since. The change of those in `moved` moves the account."""
-    account = about(state)
+    """Step every rule once, after the days that closed since; no rule is for an account that has churned.
+
+    `state` has been settled up to the day that is seen. The change of the rules in `moved` moves the account.
+    """
+    account, left = about(state), churned_on(state.attributes, seen.day)
     kept: dict[str, Memory] = {}
     crossings: list[Crossing] = []
     waiting: list[int] = []
@@ -82,25 +88,26 @@ def apply_rules(
         for day, score in closings:
             before = close_day(condition, before, day, score)
         by_change = rule.id in moved
-        after = stepped(rule, before, account, replace(seen, bulk=True) if by_change else seen, now)
+        after = stepped(rule, before, account, replace(seen, bulk=True) if by_change else seen, now, left)
         if worth_keeping(condition, after, now):
             kept[rule.id] = after
         if (before.state == "firing") != (after.state == "firing"):
-            crossings.append(_crossing(rule, before, after, by_change=by_change))
+            crossings.append(_crossing(rule, before, after, left, by_change=by_change))
         if after.state == "pending":
             waiting.append(ready_at(condition, after))
-    return Verdicts(kept, [*crossings, *_retire(memory, policy)], min(waiting, default=0))
+    return Verdicts(kept, [*crossings, *_retire(memory, policy, left)], min(waiting, default=0))
 
 
-def _crossing(rule: Rule, before: Memory, after: Memory, *, by_change: bool) -> Crossing:
+def _crossing(rule: Rule, before: Memory, after: Memory, left: str | None, *, by_change: bool) -> Crossing:
     if after.state == "firing":
         return Crossing(rule, "firing", after.bulk, after.since, by_change)
-    return Crossing(rule, "resolved", after.bulk, before.since, by_change)
+    return Crossing(rule, "resolved", after.bulk, before.since, by_change, left)
 
 
-def stepped(rule: Rule, memory: Memory, about: About, seen: Seen, now: int) -> Memory:
-    """The next memory of a rule, whether it is for the account or not."""
-    return step(rule, memory, seen, now) if rule.condition.applies(*about) else end(memory, now)
+def stepped(rule: Rule, memory: Memory, about: About, seen: Seen, now: int, left: str | None) -> Memory:
+    """The next memory of a rule, whether it is for the account or not; it isn't if the account has `left`."""
+    applies = left is None and rule.condition.applies(*about)
+    return step(rule, memory, seen, now) if applies else end(memory, now)
 
 
 def about(state: AccountState) -> About:
@@ -109,10 +116,16 @@ def about(state: AccountState) -> About:
     return value("segment"), value("stage"), value("owner")
 
 
-def _retire(memory: Memories, policy: Policy) -> list[Crossing]:
+def _retire(memory: Memories, policy: Policy, left: str | None) -> list[Crossing]:
     """What rules that are no longer in force had fired is over."""
     return [
-        Crossing(policy.retired[rule], "resolved", began_at=last.since, by_change=rule in policy.changed)
+        Crossing(
+            policy.retired[rule],
+            "resolved",
+            began_at=last.since,
+            by_change=rule in policy.changed,
+            churned_on=left,
+        )
         for rule, last in memory.items()
         if rule in policy.retired and last.state == "firing"
     ]

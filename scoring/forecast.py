@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from scoring.attributes import churned_on
 from scoring.choice import choose
 from scoring.course import LONGEST_GAP, settled
 from scoring.crossings import Closing, Memories, apply_rules, see
@@ -78,9 +79,8 @@ class _Silence:
         standing = situation.standing
         today = max(day_of(now), situation.state.newest, standing.day if standing else 0)
         self.crossings: dict[str, Foreseen] = {}
-        self.awaited = _awaited(situation, policy)
+        self.awaited = _awaited(situation, policy, today)
         self._policy = policy
-        self._stored = situation.state
         self._memory = situation.memory
         self._override = standing.override if standing else None
         self._held = situation.source in policy.quiet_sources
@@ -108,7 +108,7 @@ class _Silence:
         while at < end:
             override = self._in_force(at)
             seen = see(self._state, self.evaluation, override, self._policy, held=self._held)
-            verdicts = apply_rules(self._stored, self._memory, closings, seen, self._policy, at)
+            verdicts = apply_rules(self._state, self._memory, closings, seen, self._policy, at)
             self._memory, closings = verdicts.memory, ()
             for crossing in verdicts.crossings:
                 self.crossings.setdefault(
@@ -123,9 +123,11 @@ class _Silence:
         return None if override and override.expires_at is not None and override.expires_at <= at else override
 
 
-def _awaited(situation: Situation, policy: Policy) -> set[str]:
+def _awaited(situation: Situation, policy: Policy, today: int) -> set[str]:
     attributes, memory = situation.state.attributes, situation.memory
     value = attributes.value
+    if not attributes.pending and churned_on(attributes, today) is not None:
+        return set()
     about = value("segment"), value("stage"), value("owner")
     return {
         rule.id

@@ -1,5 +1,6 @@
 """Whether the change of a rule moves an account, or its own doing: the one is told in sum, the other by itself."""
 
+from scoring.attributes import churned_on
 from scoring.course import settled
 from scoring.crossings import Memories, about, see, stepped
 from scoring.policy import Policy
@@ -23,6 +24,9 @@ def moved_by_change(
     if card is None:
         return NONE
     evaluation, account = standing.evaluation(card), about(state)
+    left = churned_on(state.attributes, evaluation.day)
     seen = see(settled(state, evaluation.day), evaluation, standing.override, policy, held=False)
     changed = [(rule, memory.get(rule.id, OK)) for rule in policy.rules if rule.id in policy.changed]
-    return frozenset(rule.id for rule, last in changed if stepped(rule, last, account, seen, now).state != last.state)
+    return frozenset(
+        rule.id for rule, last in changed if stepped(rule, last, account, seen, now, left).state != last.state
+    )

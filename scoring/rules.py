@@ -59,11 +59,17 @@ _SECOND = 1_000_000
 
 
 class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """What every kind of rule has: whom it is for, how long a breach must last, how long to rest after firing."""
+    """What every kind of rule has: whom it is for, how long a breach must last, how long to rest after firing.
+
+    It is for no account that has churned, whatever it says.
+    """
 
     segments: list[Word] | None = None
     stages: list[Word] | None = None
     owners: list[Word] | None = None
+    exclude_segments: list[Word] | None = None
+    exclude_stages: list[Word] | None = None
+    exclude_owners: list[Word] | None = None
     for_seconds: Seconds = 0
     cooldown_seconds: Seconds = 0
 
@@ -73,11 +79,24 @@ class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
             (self.segments is None or segment in self.segments)
             and (self.stages is None or stage in self.stages)
             and (self.owners is None or owner in self.owners)
+            and segment not in (self.exclude_segments or ())
+            and stage not in (self.exclude_stages or ())
+            and owner not in (self.exclude_owners or ())
         )
 
     def problems(self) -> list[Problem]:
-        """What can't be, beyond what the form says."""
-        return []
+        """What can't be, beyond what the form says: a value that is wanted and left out."""
+        lists = {
+            "segments": (self.segments, self.exclude_segments),
+            "stages": (self.stages, self.exclude_stages),
+            "owners": (self.owners, self.exclude_owners),
+        }
+        return [
+            Problem(f"exclude_{name}", f"must not have {value!r}, which {name} has too; leave it out of one of them")
+            for name, (wanted, excluded) in lists.items()
+            for value in wanted or ()
+            if value in (excluded or ())
+        ]
 
 
 class ScoreRule(RuleFilter, frozen=True, tag="score", tag_field="kind", kw_only=True):
@@ -100,14 +119,17 @@ class ScoreRule(RuleFilter, frozen=True, tag="score", tag_field="kind", kw_only=
         return "breach" if breach else "clear" if cleared else "between"
 
     def problems(self) -> list[Problem]:
-        """What can't be: a clear level on the wrong side."""
+        """What can't be: a clear level on the wrong side, too."""
+        problems = super().problems()
         if self.clear_level is None:
-            return []
+            return problems
         if self.direction == "below" and self.clear_level < self.level:
-            return [Problem("clear_level", f"must be at or above level ({self.level:g}) when direction is below")]
+            said = f"must be at or above level ({self.level:g}) when direction is below"
+            return [*problems, Problem("clear_level", said)]
         if self.direction == "above" and self.clear_level > self.level:
-            return [Problem("clear_level", f"must be at or below level ({self.level:g}) when direction is above")]
-        return []
+            said = f"must be at or below level ({self.level:g}) when direction is above"
+            return [*problems, Problem("clear_level", said)]
+        return problems
 
 
 class BandRule(RuleFilter, frozen=True, tag="band", tag_field="kind", kw_only=True):

@@ -112,6 +112,7 @@ def _alert(crossing: Crossing, data: dict[str, Any], digest: UUID | None, begun:
         "state": crossing.state,
         "threshold": _threshold(crossing),
         "episode": _episode(crossing, data, alert_id, begun),
+        "churned_on": crossing.churned_on,
     }
     return AlertRow(
         id=alert_id,

@@ -76,6 +76,12 @@ class AccountQuery(PageQuery):
     segment: Words | None = None
     stage: Words | None = None
     owner: Words | None = None
+    exclude_segments: Words | None = Field(None, description="Accounts of none of these; may be repeated.")
+    exclude_stages: Words | None = None
+    exclude_owners: Words | None = None
+    churned: bool | None = Field(
+        None, description="`true`: those whose `churned_on` is today (UTC) or earlier; `false`: the others."
+    )
     min_score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     max_score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     changed_since: Instant | None = Field(
@@ -90,13 +96,18 @@ class AccountQuery(PageQuery):
         "in lists by `evaluated_at`.",
     )
 
-    def filter(self) -> Filter:
+    def filter(self, today: date) -> Filter:
         """What storage is asked for."""
         return Filter(
             bands=self.band,
             segments=self.segment,
             stages=self.stage,
             owners=self.owner,
+            exclude_segments=self.exclude_segments,
+            exclude_stages=self.exclude_stages,
+            exclude_owners=self.exclude_owners,
+            churned=self.churned,
+            today=today,
             min_score=self.min_score,
             max_score=self.max_score,
             evaluated_since=self.changed_since,
@@ -117,8 +128,11 @@ async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> Re
     midnight UTC.
     """
     after = query.start(_KEYS[query.sort.removeprefix("-")])
+    today = api.clock().astimezone(UTC).date()
     async with api.engine.connect() as connection:
-        page = await account_lists.page(connection, query.filter(), sort=query.sort, after=after, limit=query.limit)
+        page = await account_lists.page(
+            connection, query.filter(today), sort=query.sort, after=after, limit=query.limit
+        )
     items, token = query.cut(page.accounts, page.key_of)
     return Response(_encoder.encode({"items": items, "next_page_token": token}), media_type="application/json")
 

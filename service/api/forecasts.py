@@ -62,12 +62,25 @@ class ForecastQuery(PageQuery):
     segment: Words | None = None
     stage: Words | None = None
     owner: Words | None = None
+    exclude_segments: Words | None = Field(None, description="Accounts of none of these; may be repeated.")
+    exclude_stages: Words | None = None
+    exclude_owners: Words | None = None
     band: list[Band] | None = None
 
     def wanted(self, policy: Policy, today: date) -> Wanted:
         """What storage is asked for."""
         rules = [UUID(rule.id) for rule in policy.rules if self.rule in (None, rule.id, rule.name)]
-        accounts = Filter(bands=self.band, segments=self.segment, stages=self.stage, owners=self.owner)
+        accounts = Filter(
+            bands=self.band,
+            segments=self.segment,
+            stages=self.stage,
+            owners=self.owner,
+            exclude_segments=self.exclude_segments,
+            exclude_stages=self.exclude_stages,
+            exclude_owners=self.exclude_owners,
+            churned=False,
+            today=today,
+        )
         return Wanted(rules=rules, first=today, last=today + timedelta(days=self.days), accounts=accounts)
 
 

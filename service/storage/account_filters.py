@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from service.storage.account_orders import quarter_of, slot_of
@@ -12,12 +12,20 @@ BANDS = ("red", "yellow", "green", "unknown")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which accounts; None takes all. Of several values, one has to match. Scores include both ends."""
+    """Which accounts; None takes all. Of several values, one has to match, and none of those that are excluded.
+
+    Scores include both ends. `churned` asks for those that have left by `today`, or for the others.
+    """
 
     bands: Sequence[str] | None = None
     segments: Sequence[str] | None = None
     stages: Sequence[str] | None = None
     owners: Sequence[str] | None = None
+    exclude_segments: Sequence[str] | None = None
+    exclude_stages: Sequence[str] | None = None
+    exclude_owners: Sequence[str] | None = None
+    churned: bool | None = None
+    today: date | None = None
     min_score: float | None = None
     max_score: float | None = None
     evaluated_since: datetime | None = None
@@ -26,11 +34,26 @@ class Filter:
         """Conditions on the attributes, which both tables have: `a` is for its indexes, `s` for rows at hand."""
         columns = {"segment": self.segments, "stage": self.stages, "owner": self.owners}
         # An index is read in order for one value, but not for an array that happens to have one.
-        return [
+        wanted = [
             f"{table}.{name} = (CAST(:{name}s AS text[]))[1]" if len(values) == 1 else f"{table}.{name} = ANY(:{name}s)"
             for name, values in columns.items()
             if values is not None
         ]
+        excluded = {"segment": self.exclude_segments, "stage": self.exclude_stages, "owner": self.exclude_owners}
+        left_out = [
+            f"({table}.{name} IS NULL OR {table}.{name} <> ALL(CAST(:exclude_{name}s AS text[])))"
+            for name, values in excluded.items()
+            if values is not None
+        ]
+        return [*wanted, *left_out, *self._of_churn(table)]
+
+    def _of_churn(self, table: str) -> list[str]:
+        if self.churned is None:
+            return []
+        # Only accounts have the day: an event rewrites the row of scores, which is to stay small.
+        left = f"(SELECT them.churned_on FROM accounts them WHERE them.account_id = {table}.account_id)"  # noqa: S608 - own text
+        has_left = f"coalesce({'a.churned_on' if table == 'a' else left} <= CAST(:today AS date), false)"
+        return [has_left if self.churned else f"NOT {has_left}"]
 
     def of_scores(self) -> list[str]:
         """Conditions on `scores`."""
@@ -69,6 +92,10 @@ class Filter:
             "segments": self.segments,
             "stages": self.stages,
             "owners": self.owners,
+            "exclude_segments": self.exclude_segments,
+            "exclude_stages": self.exclude_stages,
+            "exclude_owners": self.exclude_owners,
+            "today": self.today,
             "min_score": self.min_score,
             "max_score": self.max_score,
             "since": since,

@@ -1,12 +1,16 @@
 """Alert rules."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import RowMapping, func, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.tables import alert_rules
+
+ADDED = frozenset({"exclude_segments", "exclude_stages", "exclude_owners", "playbook_url"})
+"""Fields that came later. They have a column of their own: the version before takes no document that has them."""
 
 _COLUMNS = [column for column in alert_rules.c if column.name != "deleted_at"]
 _KEPT = alert_rules.c.deleted_at.is_(None)
@@ -15,8 +19,8 @@ _SHOWN = select(*_COLUMNS).where(_KEPT)
 
 async def create(connection: AsyncConnection, rule: dict[str, Any]) -> dict[str, Any]:
     """Insert a rule (id, name, kind, enabled, document); raises IntegrityError if the name is taken."""
-    row = await connection.execute(insert(alert_rules).values(**rule).returning(*_COLUMNS))
-    return dict(row.mappings().one())
+    row = await connection.execute(insert(alert_rules).values(**_apart(rule)).returning(*_COLUMNS))
+    return _whole(row.mappings().one())
 
 
 async def replace(connection: AsyncConnection, rule_id: UUID, rule: dict[str, Any]) -> dict[str, Any] | None:
@@ -24,11 +28,11 @@ async def replace(connection: AsyncConnection, rule_id: UUID, rule: dict[str, An
     row = await connection.execute(
         update(alert_rules)
         .where(alert_rules.c.id == rule_id, _KEPT)
-        .values(**rule, updated_at=func.now())
+        .values(**_apart(rule), updated_at=func.now())
         .returning(*_COLUMNS)
     )
     found = row.mappings().one_or_none()
-    return dict(found) if found else None
+    return _whole(found) if found else None
 
 
 async def remove(connection: AsyncConnection, rule_id: UUID) -> bool:
@@ -42,15 +46,30 @@ async def get(connection: AsyncConnection, rule_id: UUID) -> dict[str, Any] | No
     """One rule, or None."""
     row = await connection.execute(_SHOWN.where(alert_rules.c.id == rule_id))
     found = row.mappings().one_or_none()
-    return dict(found) if found else None
+    return _whole(found) if found else None
 
 
 async def all_rules(connection: AsyncConnection) -> list[dict[str, Any]]:
     """The rules by name. There are few: they are configuration."""
-    return [dict(row) for row in (await connection.execute(_SHOWN.order_by(alert_rules.c.name))).mappings()]
+    return [_whole(row) for row in (await connection.execute(_SHOWN.order_by(alert_rules.c.name))).mappings()]
 
 
 async def ever(connection: AsyncConnection) -> list[dict[str, Any]]:
     """The rules by name, and those that were deleted: these aren't enabled."""
     query = select(*_COLUMNS).order_by(alert_rules.c.name, alert_rules.c.id)
-    return [dict(row) for row in (await connection.execute(query)).mappings()]
+    return [_whole(row) for row in (await connection.execute(query)).mappings()]
+
+
+def _apart(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a rule."""
+    document: dict[str, Any] = rule["document"]
+    added = {name: value for name, value in document.items() if name in ADDED}
+    known = {name: value for name, value in document.items() if name not in ADDED}
+    return {**rule, "document": known, "added": added or null()}
+
+
+def _whole(row: RowMapping) -> dict[str, Any]:
+    """A rule, whose document is all that was given."""
+    rule = dict(row)
+    added = rule.pop("added")
+    return {**rule, "document": {**rule["document"], **(added or {})}}

@@ -263,6 +263,7 @@ alert_rules = Table(
     Column("kind", Text, nullable=False),
     Column("enabled", Boolean, nullable=False, server_default=text("true")),
     Column("document", JSONB, nullable=False, comment="the rule as it was given, less name, kind and enabled"),
+    Column("added", JSONB, comment="those fields of it that the version before this column doesn't know"),
     _created_at(),
     Column("updated_at", Instant, nullable=False, server_default=func.now()),
     Column("deleted_at", Instant, comment="deleted rules stay, so that what they fired can be resolved by name"),

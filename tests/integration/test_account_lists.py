@@ -74,6 +74,7 @@ async def filled(postgres_server: PostgresServer) -> AsyncIterator[AsyncEngine]:
             "segment": random.choice([None, *SEGMENTS]),
             "stage": random.choice(STAGES),
             "owner": f"owner-{min(int(random.paretovariate(0.5)), 40)}",
+            "churned_on": random.choice([None, None, TODAY, TODAY + timedelta(days=1), TODAY - timedelta(days=400)]),
         }
         for name in names
     ]
@@ -83,6 +84,9 @@ async def filled(postgres_server: PostgresServer) -> AsyncIterator[AsyncEngine]:
     yield engine
     await engine.dispose()
     await asyncio.to_thread(postgres_server.drop, url)
+
+
+TODAY = date(2026, 3, 2)
 
 
 def beside(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -149,6 +153,16 @@ def matches(account: Account, wanted: Filter) -> bool:
     )
     if any(values is not None and word not in values for values, word in of_words):
         return False
+    excluded = (
+        (wanted.exclude_segments, account.segment),
+        (wanted.exclude_stages, account.stage),
+        (wanted.exclude_owners, account.owner),
+    )
+    if any(values is not None and word in values for values, word in excluded):
+        return False
+    has_churned = account.churned_on is not None and account.churned_on <= TODAY
+    if wanted.churned is not None and has_churned != wanted.churned:
+        return False
     if wanted.min_score is not None and (account.score is None or account.score < wanted.min_score):
         return False
     if wanted.max_score is not None and (account.score is None or account.score > wanted.max_score):
@@ -172,6 +186,11 @@ def a_filter(random: Random) -> Filter:
         ),
         stages=maybe([random.choice(STAGES)]),
         owners=maybe([f"owner-{random.choice([1, 2, 30, 40, 41])}" for _ in range(random.choice([1, 3]))]),
+        exclude_segments=maybe(random.choices(["self-serve", "smb", "none"], k=random.choice([1, 2]))),
+        exclude_stages=maybe([random.choice(STAGES)]),
+        exclude_owners=maybe(["owner-1"]),
+        churned=maybe(random.random() < 0.5),
+        today=TODAY,
         min_score=maybe(low),
         max_score=maybe(high),
         evaluated_since=maybe(MIDNIGHT + timedelta(seconds=random.choice([-1, 60, 200, 20_000, 35_000, 50_000]))),

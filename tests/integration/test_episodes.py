@@ -23,7 +23,9 @@ async def clock(engine: AsyncEngine, database_settings: Settings) -> Clock:
 
 
 async def alerts(engine: AsyncEngine) -> list[Any]:
-    return list(await query(engine, "SELECT id, rule, state, data, created_at FROM alerts ORDER BY sequence"))
+    return list(
+        await query(engine, "SELECT id, rule, state, data FROM alerts WHERE account_id IS NOT NULL ORDER BY sequence")
+    )
 
 
 async def recover(clock: Clock) -> datetime:

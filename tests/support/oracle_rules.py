@@ -8,6 +8,7 @@ design and README say of rules and days, one rule after the other over the whole
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -152,7 +153,7 @@ class _Watch:
 
     def _see(self, at: int, day: int) -> None:
         asked = Question(self.heard, day, self.retention, {})
-        who = {name: asked.attribute(name) for name in ("segment", "stage", "owner")}
+        who = {name: asked.attribute(name) for name in ("segment", "stage", "owner", "churned_on")}
         self.past.sights.append(Sight(day, self._stands(), silence_ratio(asked), who, [at]))
 
     def _stands(self) -> Standing:
@@ -199,10 +200,22 @@ _KINDS: dict[str, Callable[[Document, Past, Sight], str]] = {
     "drop": _drop,
     "silence": _silence,
 }
+
+
+def _has_left(sight: Sight) -> bool:
+    left = sight.who["churned_on"]
+    return isinstance(left, str) and date.fromisoformat(left).toordinal() - EPOCH <= sight.day
+
+
+EPOCH = date(1970, 1, 1).toordinal()
 _FILTERS = {"segments": "segment", "stages": "stage", "owners": "owner"}
 
 
 def _sees(rule: Mapping[str, Any], past: Past, sight: Sight) -> str:
+    if _has_left(sight):
+        return "not for it"
+    if any(f"exclude_{name}" in rule and sight.who[each] in rule[f"exclude_{name}"] for name, each in _FILTERS.items()):
+        return "not for it"
     if any(name in rule and sight.who[each] not in rule[name] for name, each in _FILTERS.items()):
         return "not for it"
     return _KINDS[rule["kind"]](rule, past, sight)

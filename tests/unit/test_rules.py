@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 
 from scoring.measures import Missing
 from scoring.rules import (
@@ -108,6 +109,25 @@ def test_a_rule_that_is_no_longer_for_the_account_is_over() -> None:
     assert end(Memory("firing", 1, 1), 5) == Memory("ok", 5, 1)
     assert end(Memory("pending", 1), 5).state == "ok"
     assert end(OK, 5) is OK
+
+
+def test_a_rule_leaves_out_whom_it_excludes_and_nobody_of_whom_nothing_is_known() -> None:
+    rule = ScoreRule(
+        direction="below", level=40, stages=["live", "renewal"], exclude_segments=["smb"], exclude_owners=["ann"]
+    )
+    assert rule.applies(None, "live", None)
+    assert rule.applies("enterprise", "renewal", "bob")
+    assert not rule.applies("smb", "live", "bob")
+    assert not rule.applies("enterprise", "live", "ann")
+    assert not rule.applies("enterprise", "onboarding", "bob")
+    assert not ScoreRule(direction="below", level=40, exclude_stages=["live"]).applies("smb", "live", None)
+
+
+@pytest.mark.parametrize("kind", [ScoreRule(direction="below", level=40), BandRule(to=["red"]), SilenceRule(level=2)])
+def test_what_is_wanted_and_excluded_is_a_mistake(kind: Condition) -> None:
+    rule = replace(kind, stages=["live", "trial"], exclude_stages=["trial"])
+    (problem,) = rule.problems()
+    assert (problem.field, "'trial'" in problem.message) == ("exclude_stages", True)
 
 
 def test_a_band_rule_fires_in_its_bands() -> None:

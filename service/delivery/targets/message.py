@@ -53,6 +53,7 @@ class Facts(Struct, frozen=True):
     drivers: list[Driver] = []
     override: Override | None = None
     episode: Episode | None = None
+    churned_on: str | None = None
     sequence: int | None = None
     url: str = ""
     digest: dict[str, Any] | None = None

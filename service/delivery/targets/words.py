@@ -79,6 +79,7 @@ def _of_account(type_: str, facts: Facts) -> _Said:
         ("Band", _change(facts.band or "unknown", facts.previous_band or "unknown")),
         _by_hand(facts.override),
         ("Rule", facts.rule),
+        ("Left on", facts.churned_on or ""),
     ]
     happened = _happened(type_, facts, shortened(account, LONGEST_NAME))
     return f"{happened}: {_standing(facts)}", details, [_driver(each, facts) for each in facts.drivers[:3]]
@@ -95,6 +96,8 @@ def _by_hand(override: Override | None) -> tuple[str, str]:
 def _happened(type_: str, facts: Facts, account: str) -> str:
     rule = f"“{shortened(facts.rule, LONGEST_RULE)}”"
     match type_:
+        case "health.threshold.resolved" if facts.churned_on:
+            return f"{account} has left, and {rule} is over"
         case "health.threshold.resolved":
             return f"{account}: {rule} is over"
         case "health.band.changed" if facts.band != facts.previous_band:
