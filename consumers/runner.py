@@ -19,7 +19,7 @@ from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch
 from consumers.polling import Poller
 from consumers.taken import Waiting
-from service import clocks
+from service import clocks, foreign_topics
 from service.clocks import OneClock
 from service.errors import HealthError
 from service.kafka_clients import CLIENT_ID, connection
@@ -55,6 +55,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             contact = Contact(settings)
             await _connect(consumer, settings, (folding, polling), contact, stop)
             await _require_topics(consumer, settings, folding, contact)
+            await foreign_topics.warn(settings)
             waiting = Waiting(settings.batch_max_records)
             placement = PlacementWatch(time.time)
             ownership = Ownership(consumer, engine, settings, waiting, folding, contact, placement)

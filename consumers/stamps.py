@@ -69,8 +69,8 @@ def broker_ahead(records: Sequence[ConsumerRecord], latest: int) -> int | None:
 def blame_broker(record: ConsumerRecord) -> str:
     """Why a partition halts before a record that its broker stamped ahead."""
     return (
-        f"the broker stamped the record at offset {record.offset} {_text(record.timestamp)}, more than 5 minutes ahead of"
-        " the consumer's clock: see to that broker's, then go on from this offset"
+        f"the broker stamped the record at offset {record.offset} {_text(record.timestamp)}, more than 5 minutes ahead"
+        " of the consumer's clock: see to that broker's, then go on from this offset"
     )
 
 

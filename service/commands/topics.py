@@ -4,6 +4,7 @@ import asyncio
 
 import typer
 
+from service.foreign_topics import inspect
 from service.settings import load_settings
 from service.topics import create_topics
 
@@ -17,6 +18,12 @@ def register(app: typer.Typer) -> None:
 
 
 def create() -> None:
-    """Create the topics that are missing (HEALTH_KAFKA_PARTITIONS partitions each, 12 by default)."""
-    for name, created in asyncio.run(create_topics(load_settings())).items():
+    """Create the topics that are missing (HEALTH_KAFKA_PARTITIONS partitions each, 12 by default).
+
+    Topics that are there stay as they are; what they lack is said, with the command that mends it.
+    """
+    settings = load_settings()
+    for name, created in asyncio.run(create_topics(settings)).items():
         typer.echo(f"{name}: {'created' if created else 'is there already'}")
+    for topic in asyncio.run(inspect(settings)):
+        typer.echo(f"{topic.name}: {topic.problems}. To mend it: {topic.remedy}", err=True)

@@ -7,9 +7,11 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from consumers import stamps
 from scoring.state import decode
+from service import foreign_topics
 from service.settings import Settings
 from service.storage import progress
 from tests.support.cloud_events import encode, record, usage
@@ -136,3 +138,23 @@ async def test_where_the_broker_is_ahead_its_partition_halts_and_nothing_is_refu
     async with consuming(settings):
         await folded_up_to(engine, 4)
     assert not await query(engine, "SELECT 1 FROM progress WHERE halted IS NOT NULL")
+
+
+async def test_a_consumer_says_what_a_foreign_topic_lacks(foreign: Settings, engine: AsyncEngine) -> None:
+    with capture_logs() as logs:
+        async with consuming(foreign):
+            await produce(foreign, ("acme", now_ms()))
+            await folded_up_to(engine, 1)
+    said = {each["topic"]: each for each in logs if each["event"] == "topic_lacks"}
+    assert said.keys() == set(foreign.topics.values())
+    usage_topic = said[foreign.topic_usage]
+    assert "message.timestamp.type=CreateTime" in usage_topic["why"]
+    assert usage_topic["remedy"].endswith(
+        f"--entity-name {foreign.topic_usage} --add-config message.timestamp.type=LogAppendTime"
+    )
+
+
+async def test_topics_of_our_own_lack_nothing(settings: Settings) -> None:
+    assert await foreign_topics.inspect(settings) == []
+    away = settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
+    assert await foreign_topics.inspect(away) == []

@@ -1,0 +1,137 @@
+"""Topics that somebody else created: what they lack for this service, and the command that mends it.
+
+A topic that lacks something works all the same, so nothing here fails.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from service.kafka_clients import CLIENT_ID, connection
+from service.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_SECONDS = 5.0
+SHORTEST_RETENTION_MS = 24 * 3_600_000
+"""What a topic should keep at least: so long consumers may be away without losing anything."""
+LOOKED_AT = ("message.timestamp.type", "cleanup.policy", "max.message.bytes", "retention.ms")
+
+
+class Lack(NamedTuple):
+    """What is wrong with a topic's configuration, and the settings that mend it."""
+
+    problem: str
+    mended_by: str
+
+
+class ForeignTopic(NamedTuple):
+    """A topic that lacks something."""
+
+    name: str
+    problems: str
+    remedy: str
+
+
+def lacks(config: Mapping[str, str | None], max_record_bytes: int) -> list[Lack]:
+    """What a topic with this configuration lacks; what isn't known of it is taken to be right."""
+    found = []
+    if config.get("message.timestamp.type") == "CreateTime":
+        found.append(
+            Lack(
+                "producers stamp its records (message.timestamp.type=CreateTime), and what they stamp ahead is refused",
+                "message.timestamp.type=LogAppendTime",
+            )
+        )
+    if "compact" in (config.get("cleanup.policy") or ""):
+        found.append(
+            Lack(
+                "compaction deletes all but the newest event of an account (cleanup.policy=compact), folded or not",
+                "cleanup.policy=delete",
+            )
+        )
+    largest = _number(config.get("max.message.bytes"))
+    if largest is not None and largest < max_record_bytes:
+        found.append(
+            Lack(
+                f"it takes records of {largest:,} bytes at most, and HEALTH_MAX_RECORD_BYTES is {max_record_bytes:,}",
+                f"max.message.bytes={max_record_bytes + _OVERHEAD}",
+            )
+        )
+    kept = _number(config.get("retention.ms"))
+    if kept is not None and 0 <= kept < SHORTEST_RETENTION_MS:
+        found.append(
+            Lack(
+                f"it keeps records for {kept / 3_600_000:,.1f} h, and what isn't folded by then is lost",
+                f"retention.ms={7 * SHORTEST_RETENTION_MS}",
+            )
+        )
+    return found
+
+
+_OVERHEAD = 4_096
+"""What a batch of one record takes beside its value: its key, its headers and its own head."""
+
+
+def _number(text: str | None) -> int | None:
+    try:
+        return int(text or "")
+    except ValueError:
+        return None
+
+
+def described(name: str, found: Collection[Lack], bootstrap_servers: str) -> ForeignTopic:
+    """The topic with what it lacks, which is something, and the one command that mends all of it."""
+    mended = ",".join(f"[{each.mended_by}]" if "," in each.mended_by else each.mended_by for each in found)
+    return ForeignTopic(
+        name,
+        "; ".join(each.problem for each in found),
+        f"kafka-configs --bootstrap-server {bootstrap_servers} --alter --entity-type topics --entity-name {name}"
+        f" --add-config {mended}",
+    )
+
+
+async def inspect(settings: Settings) -> list[ForeignTopic]:
+    """The topics of the settings that lack something.
+
+    None where Kafka doesn't tell: it is away, or we lack the right DescribeConfigs, and brokers exist that don't know
+    the question.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            configs = await _configs(settings)
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.debug("topics_not_looked_at", reason=str(error) or type(error).__name__)
+        return []
+    return [
+        described(name, found, settings.kafka_bootstrap_servers)
+        for name, config in configs.items()
+        if (found := lacks(config, settings.max_record_bytes))
+    ]
+
+
+async def warn(settings: Settings) -> None:
+    """Have the log say what topics lack."""
+    for topic in await inspect(settings):
+        log.warning("topic_lacks", topic=topic.name, why=topic.problems, remedy=topic.remedy)
+
+
+async def _configs(settings: Settings) -> dict[str, dict[str, str | None]]:
+    admin = AIOKafkaAdminClient(**connection(settings), client_id=CLIENT_ID)
+    try:
+        await admin.start()
+        wanted = dict.fromkeys(LOOKED_AT)
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in settings.topics.values()]
+        found: dict[str, dict[str, str | None]] = {}
+        for answer in await admin.describe_configs(asked):
+            for code, _, _, name, entries in answer.resources:
+                if code == 0:
+                    found[name] = {entry[0]: entry[1] for entry in entries}
+        return found
+    finally:
+        await admin.close()

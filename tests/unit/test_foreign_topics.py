@@ -1,0 +1,44 @@
+"""What topics lack that somebody else created."""
+
+import pytest
+
+from service.foreign_topics import described, lacks
+
+GOOD = {
+    "message.timestamp.type": "LogAppendTime",
+    "cleanup.policy": "delete",
+    "max.message.bytes": "1048588",
+    "retention.ms": "604800000",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "mended_by"),
+    [
+        ({}, []),
+        ({"message.timestamp.type": "CreateTime"}, ["message.timestamp.type=LogAppendTime"]),
+        ({"cleanup.policy": "compact"}, ["cleanup.policy=delete"]),
+        ({"cleanup.policy": "compact,delete"}, ["cleanup.policy=delete"]),
+        ({"max.message.bytes": "262143"}, ["max.message.bytes=266240"]),
+        ({"max.message.bytes": "262144"}, []),
+        ({"retention.ms": "3600000"}, ["retention.ms=604800000"]),
+        ({"retention.ms": "-1"}, []),
+        ({"retention.ms": None, "max.message.bytes": "", "cleanup.policy": None}, []),
+    ],
+)
+def test_what_a_topic_lacks(changed: dict[str, str | None], mended_by: list[str]) -> None:
+    assert [each.mended_by for each in lacks({**GOOD, **changed}, 262_144)] == mended_by
+
+
+def test_what_is_not_known_is_taken_to_be_right() -> None:
+    assert lacks({}, 262_144) == []
+
+
+def test_one_command_mends_all() -> None:
+    found = lacks({**GOOD, "message.timestamp.type": "CreateTime", "cleanup.policy": "compact"}, 262_144)
+    topic = described("usage-events", found, "kafka:9092")
+    assert topic.remedy == (
+        "kafka-configs --bootstrap-server kafka:9092 --alter --entity-type topics --entity-name usage-events"
+        " --add-config message.timestamp.type=LogAppendTime,cleanup.policy=delete"
+    )
+    assert topic.problems.count("; ") == 1
