@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from consumers.batches import is_unreadable
 from consumers.kafka_waiting import until_answered
+from consumers.rereading import reread
 from service.kafka_clients import connection
 from service.kafka_contact import Contact
 from service.probes import Pulse
@@ -33,7 +35,7 @@ async def fetch(settings: Settings, partition: Partition, offset: int, pulse: Pu
 async def fetch_range(
     settings: Settings, partition: Partition, start: int, stop: int, pulse: Pulse
 ) -> list[ConsumerRecord]:
-    """The records from one offset to before another, those that are left; waits until Kafka is there."""
+    """The records from one offset to before another, as far as they can be read; waits until Kafka is there."""
     return await until_answered(
         lambda: _fetch(settings, TopicPartition(*partition), start, stop), pulse, Contact(settings)
     )
@@ -47,11 +49,19 @@ async def _fetch(settings: Settings, partition: TopicPartition, start: int, stop
         consumer.seek(partition, max(start, first))
         deadline = time.monotonic() + PATIENCE_SECONDS
         # Offsets have gaps: what was compacted away, and the marks of transactions, which only the position tells of.
-        while first < stop and await consumer.position(partition) < stop and time.monotonic() < deadline:
+        while first < stop and (at := await consumer.position(partition)) < stop and time.monotonic() < deadline:
             try:
                 polled = await consumer.getmany(partition, timeout_ms=POLL_MILLISECONDS, max_records=stop - start)
             except OffsetOutOfRangeError:
                 break
+            except Exception as error:
+                if not is_unreadable(error):
+                    raise
+                mine = (partition.topic, partition.partition)
+                if (reading := (await reread(settings, {mine: at})).get(mine)) is None or reading.next_offset == at:
+                    break
+                polled = {partition: reading.records}
+                consumer.seek(partition, reading.next_offset)
             found += [record for record in polled.get(partition, ()) if record.offset < stop]
     return found
 

@@ -83,6 +83,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._assigned: set[Partition] = set()
         self._unclaimed: set[Partition] = set()
         self._epochs: dict[Partition, int] = {}
+        self._ending: dict[Partition, str] = {}
         self._noted: dict[Partition, str] = {}
         self._looked_at = 0.0
 
@@ -109,13 +110,22 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._unclaimed = set(self._assigned)
 
     def _forget(self) -> None:
-        for held in (self.owned, self.halted_at, self._assigned, self._unclaimed, self._epochs, self._noted):
+        for held in (
+            self.owned,
+            self.halted_at,
+            self._ending,
+            self._assigned,
+            self._unclaimed,
+            self._epochs,
+            self._noted,
+        ):
             held.clear()
         self._waiting.clear()
         self._set_halted({})
 
     async def tend(self) -> None:
         """Claim what was assigned, or set by an operator since, and note what is halted. The caller holds `writing`."""
+        self._halt_ended()
         wanted = sorted(self._unclaimed or await self._handed_back())
         if wanted:
             await self._claim(wanted)
@@ -217,6 +227,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         """Forget partitions that somebody else has claimed."""
         for partition in partitions:
             self.owned.pop(partition, None)
+            self._ending.pop(partition, None)
             self._waiting.drop(partition)
             self._consumer.pause(TopicPartition(*partition))
             log.warning("partition_lost", topic=partition[0], partition=partition[1])
@@ -224,10 +235,27 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
     def halt(self, partition: Partition, why: str) -> None:
         """Stop folding a partition until an operator decides."""
         self._consumer.pause(TopicPartition(*partition))
+        self._ending.pop(partition, None)
         if mine := self.owned.pop(partition, None):
             self.halted_at[partition] = mine.claim.next_offset
         self._waiting.drop(partition)
         self._set_halted({**self.halted, partition: why})
+
+    def halt_once_folded(self, partition: Partition, why: str) -> None:
+        """Take no more of a partition, and halt it when what was taken is folded: an operator goes on behind that."""
+        if partition in self.owned:
+            self._consumer.pause(TopicPartition(*partition))
+            self._ending[partition] = why
+
+    def _halt_ended(self) -> None:
+        for partition, why in list(self._ending.items()):
+            mine = self.owned[partition]
+            if mine.claim.next_offset >= mine.position:
+                self.halt(partition, why)
+
+    def positions(self) -> dict[Partition, int]:
+        """The next offsets that are to be polled, of partitions of which more is taken."""
+        return {partition: mine.position for partition, mine in self.owned.items() if partition not in self._ending}
 
     @property
     def trouble(self) -> str:

@@ -6,7 +6,6 @@ import time
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import (
-    CorruptRecordException,
     GroupAuthorizationFailedError,
     KafkaError,
     OffsetOutOfRangeError,
@@ -15,10 +14,12 @@ from aiokafka.errors import (
 
 from consumers import stamps, traces
 from consumers.batch import Owned
+from consumers.batches import is_unreadable
 from consumers.decode import as_decided, decode
 from consumers.idling import rest
 from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch
+from consumers.rereading import reread
 from consumers.taken import Waiting
 from service import metrics, tracing
 from service.clocks import OneClock
@@ -88,13 +89,8 @@ class Poller:
         most = min(POLL_RECORDS, self._waiting.left)
         try:
             polled = await self._consumer.getmany(timeout_ms=milliseconds, max_records=most)
-        except KafkaError as error:
-            self._halt_culprits(error)
-            self._ownership.rewind()
-            await self._heed_refusal(error)
-            log.warning("poll_failed", reason=str(error) or type(error).__name__, retry_in=RETRY_SECONDS)
-            await asyncio.sleep(RETRY_SECONDS)
-            return 0
+        except Exception as error:  # noqa: BLE001 - at bytes that can't be read any part of aiokafka raises its own
+            return await self._after(error)
         self._decoding_seconds = 0.0
         for partition, records in polled.items():
             self._take((partition.topic, partition.partition), records)
@@ -110,6 +106,47 @@ class Poller:
     def _partitions_of(self, topic: str) -> int:
         return len(self._consumer.partitions_for_topic(topic) or ())
 
+    async def _after(self, error: Exception) -> int:
+        """Go on after a poll that failed, with all partitions but those to blame; returns how many records it gave."""
+        reason = str(error) or type(error).__name__
+        self._halt_culprits(error)
+        self._ownership.rewind()
+        if isinstance(error, KafkaError):
+            await self._heed_refusal(error)
+        if is_unreadable(error) and (count := await self._read_singly(error)):
+            log.warning("poll_read_singly", reason=reason, records=count)
+            return count
+        log.warning("poll_failed", reason=reason, retry_in=RETRY_SECONDS)
+        await asyncio.sleep(RETRY_SECONDS)
+        return 0
+
+    async def _read_singly(self, error: Exception) -> int:
+        """Take what can be read of each partition: a poll of all ended at bytes that can't be, and doesn't say whose.
+
+        Raises `error` if all can be read: then something else is to blame.
+        """
+        positions = self._ownership.positions()
+        try:
+            found = await reread(self._settings, positions)
+        except KafkaError as unanswered:
+            log.warning("poll_failed", reason=str(unanswered) or type(unanswered).__name__, retry_in=RETRY_SECONDS)
+            return 0
+        # Others may have had a turn meanwhile: what was set anew is left alone.
+        still = self._ownership.positions()
+        found = {partition: each for partition, each in found.items() if still.get(partition) == positions[partition]}
+        for partition, reading in found.items():
+            if reading.records:
+                self._take(partition, reading.records)
+            if partition in self._ownership.owned:
+                self._consumer.seek(TopicPartition(*partition), reading.next_offset)
+                if reading.broken:
+                    self._ownership.halt_once_folded(partition, reading.broken)
+        if not isinstance(error, KafkaError) and not any(
+            each.records or each.broken or each.mended for each in found.values()
+        ):
+            raise error
+        return sum(len(each.records) for each in found.values())
+
     async def _heed_refusal(self, error: KafkaError) -> None:
         """Have the log and probes say that rights are missing. Raises `HealthError` where only a new start helps."""
         if refused := refusal_in(error):
@@ -124,7 +161,7 @@ class Poller:
         """
         return bool(self._contact.trouble) and time.monotonic() - self._refused_at > LET_IN_SECONDS
 
-    def _halt_culprits(self, error: KafkaError) -> None:
+    def _halt_culprits(self, error: Exception) -> None:
         """Halt partitions that would fail again: what is wrong there doesn't pass, and aiokafka may skip over it."""
         found: dict[TopicPartition, str] = {}
         if isinstance(error, OffsetOutOfRangeError):
@@ -132,10 +169,8 @@ class Poller:
         elif isinstance(error, RecordTooLargeError):
             _, partition, offset, most = error.args
             found = {partition: f"the record at offset {offset} is larger than can be fetched, {most:,} bytes"}
-        elif isinstance(error, CorruptRecordException):
-            found = {each: "the log is damaged" for each in self._consumer.assignment() if str(each) in str(error)}
         for partition, why in found.items():
-            self._ownership.halt((partition.topic, partition.partition), why)
+            self._ownership.halt_once_folded((partition.topic, partition.partition), why)
 
     def _take(self, partition: Partition, records: list[ConsumerRecord]) -> None:
         mine = self._ownership.owned.get(partition)

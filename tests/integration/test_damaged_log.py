@@ -1,73 +1,131 @@
-"""A log that is damaged on the broker's disk: its partition halts, and nothing of the others is lost by it."""
+"""Batches that can't be read: their partitions halt one by one and say where, and no neighbour waits for anything."""
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
+from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state import decode
+from service.embedded.ports import free_port
 from service.settings import Settings
 from service.topics import create_topics
-from tests.support.cloud_events import encode, usage
+from tests.support.cloud_events import encode, produce, usage
+from tests.support.commands import command, environment
 from tests.support.kafka import ApacheKafka
 from tests.support.kafka_jars import what_is_missing
+from tests.support.log_files import (
+    Damage,
+    change_batch,
+    flip_a_bit,
+    rename_headers,
+    sealed,
+    spoil_records,
+    use_no_known_codec,
+)
 from tests.support.service import consuming, eventually, query, settings_for
 
 pytestmark = pytest.mark.anyio
-EVENTS = 200
+BATCHES, EACH = 20, 10
+EVENTS = BATCHES * EACH
+AT = 15
+"""The batch that is damaged, of those before and after it."""
+CODECS = (None, None, None, "gzip", "snappy", "lz4", "zstd", None)
+"""By partition. Producers compress a batch or don't."""
+DAMAGES: Mapping[int, tuple[Damage, str]] = {
+    1: (flip_a_bit, "Invalid CRC"),
+    2: (sealed(use_no_known_codec), "Unknown compression codec 0x07"),
+    **{number: (sealed(spoil_records), "") for number in (3, 4, 5, 6)},
+}
+ODDLY_NAMED = 7
+"""The partition one batch of which has headers whose names aren't UTF-8: it can be read with patience."""
 
 
 @pytest.mark.skipif(bool(what_is_missing()), reason=f"Apache Kafka can't run here: {what_is_missing()}")
-async def test_its_partition_halts_and_the_others_lose_nothing(
+async def test_each_partition_halts_alone_and_goes_on_behind_what_cannot_be_read(
     database_settings: Settings, engine: AsyncEngine, server_folder: Path
 ) -> None:
     with ApacheKafka(server_folder) as kafka:
         url = database_settings.database_url.get_secret_value()
-        settings = settings_for(url, kafka.address, "damaged-", kafka_partitions=2)
+        settings = settings_for(url, kafka.address, "damaged-", kafka_partitions=len(CODECS), probes_port=free_port())
         await create_topics(settings)
         await fill(settings)
         kafka.stop()
-        damage(server_folder / "data" / f"{settings.topic_usage}-1")
+        for number, (damage, _) in DAMAGES.items():
+            change_batch(server_folder / "data" / f"{settings.topic_usage}-{number}", AT, damage)
+        change_batch(server_folder / "data" / f"{settings.topic_usage}-{ODDLY_NAMED}", AT, sealed(rename_headers))
         kafka.start()
         async with consuming(settings):
-
-            async def settled() -> bool:
-                rows = await query(
-                    engine,
-                    "SELECT partition, next_offset, halted FROM progress WHERE topic = :topic ORDER BY partition",
-                    topic=settings.topic_usage,
-                )
-                return len(rows) == 2 and rows[0].next_offset == EVENTS and rows[1].halted == "the log is damaged"
-
-            await eventually(settled, "one partition is folded, the other halted")
+            await stands(engine, {number: AT * EACH if number in DAMAGES else EVENTS for number in range(len(CODECS))})
+            await all_halt(engine, settings)
+            assert REGISTRY.get_sample_value("health_halted_partitions") == len(DAMAGES)
+            # Those that can be read go on meanwhile.
+            await produce(
+                kafka.address, [(settings.topic_ticket, b"k", b"no event"), (settings.topic_ticket, b"k", None)]
+            )
+            await tickets_are_passed(engine, settings)
+            for number in DAMAGES:
+                words = ("progress", "set", settings.topic_usage, str(number), str((AT + 1) * EACH), "--yes")
+                await asyncio.to_thread(command, *words, env=environment(settings))
+            await stands(engine, dict.fromkeys(range(len(CODECS)), EVENTS))
     rows = await query(engine, "SELECT account_id, state FROM usage_states")
     counts = {row.account_id: sum(decode(row.state, None, None, None).usage.days.values()) for row in rows}
-    progress = await query(engine, "SELECT next_offset FROM progress WHERE halted IS NOT NULL")
-    assert counts["account-0"] == EVENTS
-    assert counts.get("account-1", 0) == progress[0].next_offset < EVENTS
-    assert await query(engine, "SELECT 1 FROM dead_letters") == []
+    assert counts == {f"account-{n}": EVENTS - EACH * (n in DAMAGES) for n in range(len(CODECS))}
+    assert [row.topic for row in await query(engine, "SELECT topic FROM dead_letters")] == [settings.topic_ticket]
+
+
+async def stands(engine: AsyncEngine, expected: Mapping[int, int]) -> None:
+    async def reached() -> bool:
+        rows = await query(engine, "SELECT partition, next_offset FROM progress WHERE topic LIKE '%usage%'")
+        return {row.partition: row.next_offset for row in rows} == expected
+
+    await eventually(reached, f"partitions are folded up to {expected}")
+
+
+async def all_halt(engine: AsyncEngine, settings: Settings) -> None:
+    """Each damaged partition says where it can't be read and where the log goes on; /readyz as well."""
+
+    async def noted() -> bool:
+        return len(await query(engine, "SELECT 1 FROM progress WHERE halted IS NOT NULL")) == len(DAMAGES)
+
+    await eventually(noted, "all that are damaged are halted")
+    rows = await query(engine, "SELECT partition, halted FROM progress WHERE halted IS NOT NULL")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{settings.probes_port}/readyz") as answer,
+    ):
+        assert answer.status == 503
+        ready = (await answer.json(content_type=None))["detail"]
+    for row in rows:
+        assert row.halted.startswith(f"offsets {AT * EACH} to {(AT + 1) * EACH - 1} can't be read (")
+        assert DAMAGES[row.partition][1] in row.halted
+        assert row.halted.endswith(f"what follows begins at offset {(AT + 1) * EACH}")
+        assert row.halted in ready
+
+
+async def tickets_are_passed(engine: AsyncEngine, settings: Settings) -> None:
+    async def passed() -> bool:
+        statement = "SELECT sum(next_offset) FROM progress WHERE topic = :topic"
+        return bool((await query(engine, statement, topic=settings.topic_ticket))[0][0] == 2)
+
+    await eventually(passed, "tickets are folded")
 
 
 async def fill(settings: Settings) -> None:
-    """Events in both partitions, ten to a batch of the log."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await producer.start()
-    try:
-        for number in range(2):
-            for _ in range(EVENTS // 10):
+    """As many events in every partition, ten to a batch of the log."""
+    for number, codec in enumerate(CODECS):
+        producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers, compression_type=codec)
+        await producer.start()
+        try:
+            for _ in range(BATCHES):
                 batch = producer.create_batch()
-                for _ in range(10):
-                    batch.append(key=None, value=encode(usage(f"account-{number}")), timestamp=None)
+                for _ in range(EACH):
+                    value = encode(usage(f"account-{number}"))
+                    batch.append(key=None, value=value, timestamp=None, headers=[("name", b"v")])
                 await (await producer.send_batch(batch, settings.topic_usage, partition=number))
-    finally:
-        await producer.stop()
-
-
-def damage(folder: Path) -> None:
-    """Flip a bit within the log's last batch."""
-    log = folder / f"{0:020}.log"
-    data = bytearray(log.read_bytes().rstrip(b"\0"))
-    data[-40] ^= 1
-    with log.open("r+b") as file:
-        file.write(data)
+        finally:
+            await producer.stop()
