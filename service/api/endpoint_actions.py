@@ -15,7 +15,6 @@ from service.api.deps import Api
 from service.api.openapi import takes
 from service.api.problems import FieldError, ProblemError, invalid, not_found
 from service.delivery import keyring
-from service.delivery.targets import ACCOUNTS_ONLY
 from service.secrets import new_webhook_secret
 from service.storage import endpoints, redeliveries
 from service.storage.endpoints import Endpoint
@@ -80,14 +79,13 @@ async def rotate_secret(endpoint_id: UUID, api: Api, response: Response) -> Rota
 async def send_test(endpoint_id: UUID, api: Api) -> TestDelivery:
     """A message that looks like an alert, of rule `test` and about no account, to this endpoint alone.
 
-    It is signed, sent and tried again like any other, whatever the endpoint's filters are.
+    It is signed, sent and tried again like any other, whatever the endpoint's filters are. A CRM is written a record of
+    its own by it, named `account-health test`, which may be deleted.
     """
     async with api.engine.begin() as connection:
         endpoint = _found(await endpoints.lock(connection, endpoint_id))
         if not endpoint.enabled:
             raise ProblemError(409, f"{_why(endpoint)} Enable it first: PATCH it with enabled true.")
-        if endpoint.target in ACCOUNTS_ONLY:
-            raise ProblemError(409, f"Target {endpoint.target} writes accounts, and a test message is about none.")
         delivery_id = await sample_alert.send(connection, endpoint_id, api.clock(), api.settings.base_url)
     return TestDelivery(delivery_id=delivery_id)
 

@@ -27,12 +27,14 @@ def judge(reply: Reply, target: str) -> tuple[Reply, Verdict]:
 
 def _verdict(answer: Answer, target: str, *, cut: bool) -> Verdict:
     kind = target_of(target)
-    if not is_success(answer.status):
-        return kind.verdict(answer) or plain(answer)
-    if cut:
+    if cut and is_success(answer.status):
         return TAKEN  # its status was read, and no more: the message was taken, as far as anybody can tell
+    if verdict := kind.verdict(answer):
+        return verdict
+    if not is_success(answer.status):
+        return plain(answer)
     refusal = kind.refusal(answer.status, answer.body)
-    return Verdict("again", refusal) if refusal else kind.verdict(answer) or TAKEN
+    return Verdict("again", refusal) if refusal else TAKEN
 
 
 def _redirect(reply: Reply) -> str | None:

@@ -40,15 +40,16 @@ def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: da
         **sign(secrets, str(delivery.alert_id), now, body.content),
     }
     credentials = target.credentials(options) if target.credentials else None
-    return Request(_joined(url, body.path), headers, body.content, body.method, credentials)
+    return Request(_joined(url, body.path, body.query), headers, body.content, body.method, credentials)
 
 
-def _joined(url: str, path: str) -> str:
-    """`path` below the URL's own; a query stays behind it."""
+def _joined(url: str, path: str, query: str) -> str:
+    """`path` below the URL's own; a query stays behind it, and `query` follows that."""
     if not path:
         return url
     base = URL(url)
-    return str(base.with_path(base.raw_path.rstrip("/") + path, encoded=True, keep_query=True))
+    joined = str(base.with_path(base.raw_path.rstrip("/") + path, encoded=True, keep_query=True))
+    return f"{joined}{'&' if base.raw_query_string else '?'}{query}" if query else joined
 
 
 def _additional(opened: bytes) -> dict[str, str]:

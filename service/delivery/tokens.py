@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import urlencode
@@ -15,6 +15,7 @@ from aiohttp import ClientSession
 from msgspec import Meta, Struct
 
 from service.delivery.destinations import check_url
+from service.delivery.targets.answer import LIMITED, Answer, plain
 from service.delivery.targets.target import Credentials
 from service.delivery.transport import Reply, Request, send
 from service.errors import HealthError
@@ -119,12 +120,19 @@ def _read(reply: Reply, credentials: Credentials) -> _Answer | Reply:
     if reply.error is not None:
         return _no_token(reply.error)
     if reply.status != HTTPStatus.OK:
-        return _no_token(f"token_url answered {reply.status}{_code(reply.excerpt, credentials)}", reply.retry_after)
+        return _refused(reply, credentials)
     try:
         # Some send `expires_in` as text.
         return msgspec.json.decode(reply.excerpt, type=_Answer, strict=False)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return _no_token("the answer of token_url holds no access_token that can be used")
+
+
+def _refused(reply: Reply, credentials: Credentials) -> Reply:
+    why = f"token_url answered {reply.status}{_code(reply.excerpt, credentials)}"
+    limited = plain(Answer(reply.status or 0, reply.headers, b"")) == LIMITED
+    # Headers and body go no further than to where a wait is read from them.
+    return replace(_no_token(why, reply.retry_after), headers=reply.headers, body=reply.body, limited=limited)
 
 
 def _code(excerpt: bytes, credentials: Credentials) -> str:

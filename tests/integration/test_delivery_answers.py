@@ -18,11 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.attempt import AttemptOutcome
 from service.delivery.resolver import Resolver
-from service.delivery.retry import GaveUp, Succeeded
+from service.delivery.retry import GaveUp, RetryPolicy, Succeeded
 from service.delivery.tls import trusting
 from service.delivery.transport import KEEP_BYTES, READ_BYTES, Reply, Request, open_session, send
 from service.errors import HealthError
-from service.storage import delivery_log
+from service.storage import delivery_log, endpoints
 from service.storage.delivery_log import PastAttempt
 from tests.integration.test_delivery_transport import FakeResolver, post, raw_server
 from tests.support.certificates import Authority, Signed
@@ -290,3 +290,66 @@ def test_a_file_of_authorities_that_cannot_be_read_is_named_with_its_setting(tmp
     for file in (broken, tmp_path / "absent.pem"):
         with pytest.raises(HealthError, match="HEALTH_WEBHOOK_CA_FILE"):
             trusting(str(file))
+
+
+# --- Chat ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "given_up"),
+    [
+        (400, "invalid_payload", True),
+        (403, "action_prohibited", True),
+        (404, "channel_not_found", True),
+        (404, "no_service", True),
+        (410, "channel_is_archived", False),
+        (500, "rollup_error", False),
+        (404, "<html>", False),
+    ],
+)
+async def test_slack_is_understood(engine: AsyncEngine, status: int, word: str, given_up: bool) -> None:
+    async def say(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text=word)
+
+    async with receiver(say) as slack:
+        endpoint = await add_endpoint(engine, slack.url, target="slack")
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings(), policy=RetryPolicy((timedelta(hours=1),))) as outcomes:
+            await until(lambda: outcomes)
+    assert (outcomes[0].outcome == GaveUp("refused")) is given_up
+    assert await states(engine) == ["failed" if given_up else "pending"]
+    async with engine.connect() as conn:
+        found = await endpoints.get(conn, endpoint)
+    assert found is not None
+    assert found.enabled
+    assert found.failing_since is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "limited", "failure"),
+    [
+        ("1", False, None),
+        ("", False, None),
+        (
+            "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429",
+            True,
+            "refused",
+        ),
+        (
+            "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 403",
+            False,
+            "refused",
+        ),
+        ("<html>Sign in</html>", False, "refused"),
+    ],
+)
+async def test_teams_is_understood(engine: AsyncEngine, body: str, limited: bool, failure: str | None) -> None:
+    async def say(_: web.Request) -> web.StreamResponse:
+        return web.Response(text=body)
+
+    async with receiver(say) as teams:
+        await add_endpoint(engine, teams.url, target="teams")
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings(), policy=RetryPolicy((timedelta(hours=1),))) as outcomes:
+            await until(lambda: outcomes)
+    assert (outcomes[0].limited, outcomes[0].failure) == (limited, failure)

@@ -6,7 +6,8 @@ import pytest
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.delivery.retry import RetryAt
+from service import sample_alert
+from service.delivery.retry import RetryAt, RetryPolicy
 from service.storage import delivery_log
 from tests.support.crm import Asked, crm, hubspot_done, reply, sealed
 from tests.support.webhooks import add_alert, add_endpoint, local_settings, states, until, working
@@ -104,3 +105,59 @@ async def test_a_207_with_errors_is_told_and_tried_again(engine: AsyncEngine) ->
     assert (delivery.state, second.status, second.error) == ("succeeded", 200, None)
     assert first.status == 207
     assert "Property account_health_band is unknown" in str(first.error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status":"COMPLETE","results":[],"numErrors":1,"errors":[{"message":"not valid"}]}',
+        b"<!DOCTYPE html><html><title>Sign in</title></html>",
+        b"",
+        b"ok",
+    ],
+)
+async def test_a_200_that_hubspot_would_not_answer_is_no_success(engine: AsyncEngine, body: bytes) -> None:
+    async def answer(_: Asked) -> web.Response:
+        return web.Response(status=200, body=body)
+
+    async with crm(answer) as hubspot:
+        await add_endpoint(engine, hubspot.url, target="hubspot")
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings(), policy=RetryPolicy((timedelta(hours=1),))) as outcomes:
+            await until(lambda: outcomes)
+    assert (outcomes[0].status, outcomes[0].failure) == (200, "refused")
+    assert isinstance(outcomes[0].outcome, RetryAt)
+
+
+async def test_a_company_with_more_properties_than_are_read_is_written_all_the_same(engine: AsyncEngine) -> None:
+    async def long(asked: Asked) -> web.Response:
+        answer = await hubspot_done(asked)
+        return web.Response(text=(answer.text or "").replace('"512"', '"512", "about": "' + "x" * 100_000 + '"'))
+
+    async with crm(long) as hubspot:
+        await add_endpoint(engine, hubspot.url, target="hubspot")
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings()) as outcomes:
+            await until(lambda: outcomes)
+    assert await states(engine) == ["succeeded"]
+
+
+async def test_the_version_of_the_api_is_an_option(engine: AsyncEngine) -> None:
+    async with crm(hubspot_done) as hubspot:
+        await add_endpoint(engine, hubspot.url, target="hubspot", options=sealed({"api_version": "2026-09"}))
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings()) as outcomes:
+            await until(lambda: outcomes)
+    assert hubspot.asked[0].path == "/crm/objects/2026-09/companies/batch/upsert"
+
+
+async def test_a_test_message_goes_the_way_of_all_and_writes_a_company_of_its_own(engine: AsyncEngine) -> None:
+    async with crm(hubspot_done) as hubspot:
+        endpoint = await add_endpoint(engine, hubspot.url, target="hubspot")
+        async with engine.begin() as conn:
+            await sample_alert.send(conn, endpoint, datetime.now(UTC), "http://localhost")
+        async with working(engine, local_settings()) as outcomes:
+            await until(lambda: outcomes)
+    [company] = hubspot.asked[0].json["inputs"]
+    assert (company["id"], company["properties"]["name"]) == ("account-health-test", "account-health test")
+    assert await states(engine) == ["succeeded"]

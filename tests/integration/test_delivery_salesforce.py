@@ -1,14 +1,17 @@
 """Delivery to Salesforce, or to what answers as it does: signing in, and the upsert."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
+from service import sample_alert
 from service.delivery.attempt import AttemptOutcome
-from service.delivery.retry import Succeeded
+from service.delivery.retry import GaveUp, RetryAt, RetryPolicy, Succeeded
 from service.storage import delivery_log
 from service.storage.delivery_log import PastAttempt
 from tests.support.crm import CLIENT_SECRET, Asked, Crm, Salesforce, crm, reply, sealed
@@ -19,10 +22,11 @@ TOKEN_PATH = "/services/oauth2/token"
 RECORD = "/services/data/v62.0/sobjects/Account/Health_Account_Id__c/"
 
 
-async def add_salesforce(engine: AsyncEngine, salesforce: Crm, **options: str) -> None:
+async def add_salesforce(engine: AsyncEngine, salesforce: Crm, **options: object) -> UUID:
     app = {"token_url": f"{salesforce.url}{TOKEN_PATH}", "client_id": "3MVG", "client_secret": CLIENT_SECRET}
     headers = sealed({"authorization": "Bearer of-somebody-else"})
-    await add_endpoint(engine, salesforce.url, target="salesforce", options=sealed({**app, **options}), headers=headers)
+    given = sealed({**app, **options})
+    return await add_endpoint(engine, salesforce.url, target="salesforce", options=given, headers=headers)
 
 
 async def attempts(engine: AsyncEngine, outcome: AttemptOutcome) -> list[PastAttempt]:
@@ -139,3 +143,93 @@ async def test_a_token_that_never_comes_fails_the_attempt_in_time(engine: AsyncE
             await until(lambda: outcomes)
     assert outcomes[0].failure == "token"
     assert outcomes[0].duration_seconds < 1
+
+
+DOTTED = ["acme.json", "acme.com", "a.b.xml", "株.inc", "it's.csv", "back\\slash.js"]
+
+
+@pytest.mark.parametrize("update_only", [False, True])
+async def test_ids_that_end_like_a_file_are_written_all_the_same(engine: AsyncEngine, update_only: bool) -> None:
+    org = Salesforce(accounts={account: {} for account in DOTTED})
+    async with crm(org) as salesforce:
+        await add_salesforce(engine, salesforce, update_only=update_only)
+        for account_id in DOTTED:
+            await add_alert(engine, account_id)
+        async with working(engine, local_settings(webhook_concurrency=64)) as outcomes:
+            await until(lambda: len(outcomes) == len(DOTTED))
+    assert [outcome.outcome for outcome in outcomes] == [Succeeded()] * len(DOTTED)
+    assert {account: org.accounts[account]["Health_Band__c"] for account in DOTTED} == dict.fromkeys(DOTTED, "red")
+
+
+@pytest.mark.parametrize("account_id", ["acme", "acme.json"])
+async def test_with_update_only_an_account_that_is_not_known_is_not_created_and_not_asked_for_again(
+    engine: AsyncEngine, account_id: str
+) -> None:
+    org = Salesforce()
+    async with crm(org) as salesforce:
+        await add_salesforce(engine, salesforce, update_only=True)
+        await add_alert(engine, account_id)
+        async with working(engine, local_settings()) as outcomes:
+            await until(lambda: outcomes)
+    assert outcomes[0].outcome == GaveUp("refused")
+    assert org.accounts == {}
+    assert "update_only" in ((await attempts(engine, outcomes[0]))[0].error or "")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "said"),
+    [
+        (400, [{"errorCode": "REQUIRED_FIELD_MISSING", "message": "[Name]"}], "never", "REQUIRED_FIELD_MISSING"),
+        (400, [{"errorCode": "INVALID_FIELD", "message": "No such column"}], "again", "No such column"),
+        (403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests"}], "limited", "TotalRequests"),
+        (300, ["/services/data/v62.0/sobjects/Account/001"], "never", "several accounts"),
+        (200, [{"success": False, "errors": [{"statusCode": "STRING_TOO_LONG", "message": "x"}]}], "never", "TOO_LONG"),
+        (200, [{"success": False, "errors": [{"statusCode": "UNABLE_TO_LOCK_ROW", "message": "x"}]}], "again", "LOCK"),
+        (200, "<!doctype html><title>Sign in</title>", "again", "page"),
+        (503, None, "again", None),
+    ],
+)
+async def test_what_salesforce_answers_is_read(
+    engine: AsyncEngine, status: int, body: object, kind: str, said: str | None
+) -> None:
+    async def answer(asked: Asked) -> web.Response:
+        if asked.path == TOKEN_PATH:
+            return reply(200, {"access_token": "t"})
+        return web.Response(status=status, text=body) if isinstance(body, str) else reply(status, body)
+
+    async with crm(answer) as salesforce:
+        await add_salesforce(engine, salesforce)
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings(), policy=RetryPolicy((timedelta(hours=1),))) as outcomes:
+            await until(lambda: outcomes)
+    [outcome] = outcomes
+    assert outcome.limited is (kind == "limited")
+    assert (outcome.outcome == GaveUp("refused")) is (kind == "never")
+    assert isinstance(outcome.outcome, RetryAt) is (kind in {"again", "limited"})
+    assert (said or "") in ((await attempts(engine, outcome))[0].error or "")
+
+
+async def test_a_token_that_is_asked_for_too_often_pauses_the_endpoint(engine: AsyncEngine) -> None:
+    async def busy(_: Asked) -> web.Response:
+        return reply(429, {"error": "slow_down"}, **{"Retry-After": "77"})
+
+    async with crm(busy) as salesforce:
+        await add_salesforce(engine, salesforce)
+        await add_alert(engine, "acme")
+        async with working(engine, local_settings()) as outcomes:
+            await until(lambda: outcomes)
+    assert outcomes[0].limited
+    assert (await attempts(engine, outcomes[0]))[0].error == "no token: token_url answered 429 (slow_down)"
+
+
+@pytest.mark.parametrize("update_only", [False, True])
+async def test_a_test_message_goes_the_way_of_all_and_writes_no_account(engine: AsyncEngine, update_only: bool) -> None:
+    org = Salesforce()
+    async with crm(org) as salesforce:
+        endpoint = await add_salesforce(engine, salesforce, update_only=update_only)
+        async with engine.begin() as conn:
+            await sample_alert.send(conn, endpoint, datetime.now(UTC), "http://localhost")
+        async with working(engine, local_settings()) as outcomes:
+            await until(lambda: outcomes)
+    assert outcomes[0].outcome == Succeeded()
+    assert [account["Name"] for account in org.accounts.values()] == ([] if update_only else ["account-health test"])

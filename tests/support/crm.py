@@ -1,11 +1,12 @@
 """Stand-ins for CRMs on this machine: they answer as HubSpot and Salesforce do, and keep what they were asked."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from aiohttp import web
 
@@ -99,9 +100,40 @@ class Salesforce:
         if not self.field_is_there:
             problem = {"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}
             return reply(404, [problem])
+        if "/composite" in asked.path:
+            return self._composite(asked)
+        path = asked.path.partition("?")[0]
+        if re.search(r"\.[A-Za-z0-9]{1,8}$", unquote(path)):
+            return reply(404, [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}])
+        if asked.method == "GET":
+            return reply(200, {"totalSize": 0, "done": True, "records": []})
         known = asked.path in self.accounts
+        if not known and asked.path.endswith("?updateOnly=true"):
+            return reply(404, [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}])
         self.accounts[asked.path] = asked.json
         return reply(204) if known else reply(201, {"id": "001D000000IqhSLIAZ", "success": True, "errors": []})
+
+    def _composite(self, asked: Asked) -> web.Response:
+        if "records" in asked.json:
+            [record] = asked.json["records"]
+            account_id = record[asked.path.rpartition("/")[2]]
+            created = account_id not in self.accounts
+            self.accounts[account_id] = {name: record[name] for name in record.keys() - {"attributes"}}
+            return reply(200, [{"id": "001D000000IqhSLIAZ", "success": True, "created": created, "errors": []}])
+        found, updated = asked.json["compositeRequest"]
+        query = parse_qs(found["url"].partition("?")[2])["q"][0]
+        asked_for = re.search(r"= '(.*)' LIMIT", query)
+        assert asked_for
+        account_id = re.sub(r"\\(.)", r"\1", asked_for[1])
+        records = [{"Id": "001D000000IqhSLIAZ"}] if account_id in self.accounts else []
+        parts = [{"body": {"records": records}, "httpStatusCode": 200, "referenceId": "found"}]
+        if records:
+            self.accounts[account_id] = updated["body"]
+            parts.append({"body": None, "httpStatusCode": 204, "referenceId": "updated"})
+        else:
+            problem = {"errorCode": "PROCESSING_HALTED", "message": "Invalid reference specified."}
+            parts.append({"body": [problem], "httpStatusCode": 400, "referenceId": "updated"})
+        return reply(200, {"compositeResponse": parts})
 
     def _token(self, asked: Asked) -> web.Response:
         form = parse_qs(asked.body.decode())

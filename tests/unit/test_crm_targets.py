@@ -7,8 +7,11 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from service.delivery.targets import ACCOUNTS_ONLY, COALESCED, hubspot, salesforce
+from service.delivery.targets import ACCOUNTS_ONLY, COALESCED, TARGETS, hubspot, salesforce
+from service.delivery.targets.answer import Answer
 from service.delivery.targets.hubspot import HUBSPOT, HubSpotOptions
 from service.delivery.targets.message import Message
 from service.delivery.targets.salesforce import SALESFORCE, SalesforceOptions
@@ -147,3 +150,24 @@ def test_what_is_about_no_single_account_is_not_for_crms(build: Any, options: ob
     with pytest.raises(HealthError, match="no single account"):
         build(message(account_id=None), options)
     assert {"hubspot", "salesforce"} <= ACCOUNTS_ONLY & COALESCED.keys()
+
+
+@pytest.mark.parametrize("version", ["v4", "2026-13", "2026", "../x", ""])
+def test_versions_that_hubspot_does_not_have_are_refused(version: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"api_version": version}, HubSpotOptions)
+
+
+def test_an_update_alone_needs_a_version_that_knows_it() -> None:
+    options = {**APP, "update_only": True}
+    body = salesforce.build(message(account_id="a/b"), msgspec.convert(options, SalesforceOptions))
+    assert (body.path.rpartition("/")[2], body.query) == ("a%2Fb", "updateOnly=true")
+    with pytest.raises(msgspec.ValidationError, match=r"update_only needs api_version v61\.0 or later"):
+        msgspec.convert({**options, "api_version": "v60.0"}, SalesforceOptions)
+
+
+@given(st.binary(max_size=300), st.integers(200, 599))
+def test_whatever_a_crm_answers_it_is_read(body: bytes, status: int) -> None:
+    for target in (HUBSPOT, SALESFORCE, TARGETS["slack"], TARGETS["teams"]):
+        target.verdict(Answer(status, {}, body))
+        target.refusal(status, body)

@@ -7,23 +7,39 @@ import msgspec
 from msgspec import Meta, Struct
 
 from service.delivery.targets.account_update import account_update
+from service.delivery.targets.answer import Answer
 from service.delivery.targets.message import Body, Message
 from service.delivery.targets.target import Target
 
-PATH = "/crm/v3/objects/companies/batch/upsert"
+UNDATED = "v3"
 LONGEST_REASON = 500
 DECIMALS = 4
+LONGEST_ANSWER = 65_536
+"""Bytes of an answer that are read at all."""
 
 Property = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=100)]
 
 
+Version = Annotated[str, Meta(pattern=r"^(v3|20[0-9]{2}-(0[1-9]|1[0-2]))$")]
+
+
 class HubSpotOptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """The internal names of the company properties. The values of `id_property` have to be unique in HubSpot."""
+    """The internal names of the company properties. The values of `id_property` have to be unique in HubSpot.
+
+    `api_version` is `v3`, or that of a dated API, such as `2026-09`.
+    """
 
     id_property: Property = "account_health_id"
     score_property: Property = "account_health_score"
     band_property: Property = "account_health_band"
     changed_at_property: Property = "account_health_changed_at"
+    api_version: Version = UNDATED
+
+    @property
+    def path(self) -> str:
+        """Where companies are upserted."""
+        place = "/crm/v3/objects" if self.api_version == UNDATED else f"/crm/objects/{self.api_version}"
+        return f"{place}/companies/batch/upsert"
 
 
 class _Problem(Struct):
@@ -36,15 +52,19 @@ class _Answer(Struct, rename="camel"):
 
 
 def build(message: Message, options: HubSpotOptions) -> Body:
-    """An upsert of one company. What is missing is written as an empty string, which clears a property."""
+    """An upsert of one company. What is missing is written as an empty string, which clears a property.
+
+    A test writes a company of its own, with a name to tell it by.
+    """
     update = account_update(message)
     properties = {
         options.score_property: _number(update.score),
         options.band_property: update.band or "",
         options.changed_at_property: update.changed_at,
+        **({"name": update.name} if update.name else {}),
     }
     company = {"idProperty": options.id_property, "id": update.account_id, "properties": properties}
-    return Body(msgspec.json.encode({"inputs": [company]}), path=PATH)
+    return Body(msgspec.json.encode({"inputs": [company]}), path=options.path)
 
 
 def _number(score: float | None) -> str:
@@ -53,17 +73,24 @@ def _number(score: float | None) -> str:
 
 
 def refusal(status: int, excerpt: bytes) -> str | None:
-    """The first error of a 207, which says that a batch was done in part: ours is of one, so it was not done."""
-    if status != HTTPStatus.MULTI_STATUS:
+    """The first error of a batch that was done in part: ours is of one, so it was not done.
+
+    Some versions of the API say so with 207, others with 200. What is no JSON is of something that isn't HubSpot.
+    """
+    if status not in (HTTPStatus.OK, HTTPStatus.MULTI_STATUS):
         return None
     try:
         answer = msgspec.json.decode(excerpt, type=_Answer)
-    except msgspec.MsgspecError:
-        return "HubSpot answered 207, and its answer can't be read"
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        if Answer(status, {}, excerpt).is_page:
+            return f"HubSpot does not answer {status} with a page: look at the endpoint's URL"
+        # A long answer is cut. It can't be read to its end, and errors would stand at its beginning.
+        cut = status == HTTPStatus.OK and len(excerpt) >= LONGEST_ANSWER
+        return None if cut else f"HubSpot answered {status}, and its answer can't be read"
     if not answer.errors and answer.num_errors <= 0:
         return None
     reason = answer.errors[0].message if answer.errors else ""
-    return reason[:LONGEST_REASON] or "HubSpot answered 207 with an error that it does not explain"
+    return reason[:LONGEST_REASON] or f"HubSpot answered {status} with an error that it does not explain"
 
 
 HUBSPOT = Target(build, options=HubSpotOptions, refusal=refusal, coalesced="account", accounts_only=True)

@@ -8,6 +8,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+TEST = "test"
+"""What stands in place of a rule's name in a test message."""
+
 
 class Driver(Struct, frozen=True):
     """A measure that moved the score, by so many points."""
@@ -60,6 +63,11 @@ class Facts(Struct, frozen=True):
     source: dict[str, Any] | None = None
     endpoint: dict[str, Any] | None = None
 
+    @property
+    def is_test(self) -> bool:
+        """Whether it is a message to try an endpoint with; a rule of that name has alerts with a sequence."""
+        return self.rule == TEST and self.sequence is None and self.account_id is None
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -78,12 +86,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What goes over the wire, and is signed byte for byte. `path` is appended to the endpoint's own."""
+    """What goes over the wire, and is signed byte for byte. `path` and `query` are appended to the endpoint's own."""
 
     content: bytes
     content_type: str = "application/json"
-    method: Literal["POST", "PATCH"] = "POST"
+    method: Literal["GET", "POST", "PATCH"] = "POST"
     path: str = ""
+    query: str = ""
 
 
 class NoOptions(Struct, frozen=True, forbid_unknown_fields=True):

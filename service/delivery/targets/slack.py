@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from service.delivery.targets.answer import AGAIN, Answer, Verdict
 from service.delivery.targets.message import Body, Message, NoOptions
 from service.delivery.targets.target import Target
 from service.delivery.targets.words import Words, words_of
@@ -16,6 +17,30 @@ LONGEST_HEADER = 150
 LONGEST_SECTION = 3000
 LONGEST_FIELD = 2000
 MOST_FIELDS = 10
+
+NEVER = frozenset(
+    {
+        "action_prohibited",
+        "channel_not_found",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "invalid_payload",
+        "invalid_token",
+        "missing_text_or_fallback_or_attachments",
+        "msg_too_long",
+        "no_active_hooks",
+        "no_service",
+        "no_service_id",
+        "no_team",
+        "no_text",
+        "posting_to_general_channel_denied",
+        "team_disabled",
+        "too_many_attachments",
+        "user_not_found",
+    }
+)
+"""Refusals that no attempt would change: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks"""
+_ARCHIVED = "channel_is_archived"
 
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _IN_LINKS = str.maketrans({**_ESCAPES, "|": "%7C"})
@@ -33,6 +58,18 @@ def refusal(status: int, excerpt: bytes) -> str | None:
     if status == HTTPStatus.OK and said == "ok":
         return None
     return f"Slack did not take the message, it says: {said[:100] or 'nothing'}"
+
+
+def verdict(answer: Answer) -> Verdict | None:
+    """By the word in the body of a refusal. A 410 for an archived channel isn't the webhook's end."""
+    said = answer.text[:100]
+    if answer.status < HTTPStatus.BAD_REQUEST:
+        return None  # what takes the same as Slack, and says so with another status, may mean less by it
+    if said in NEVER:
+        return Verdict("never", f"Slack refused the message for good, it says: {said}")
+    if said == _ARCHIVED:
+        return Verdict(AGAIN.kind, "the channel is archived: have it opened again, or disable the endpoint")
+    return None
 
 
 def _blocks(words: Words) -> list[dict[str, Any]]:
@@ -77,4 +114,4 @@ def _units(text: str) -> int:
     return len(text) + sum([1 for character in text if character > "\uffff"])
 
 
-SLACK = Target(build, refusal=refusal, for_people=True, rate=1.0)
+SLACK = Target(build, refusal=refusal, verdict=verdict, for_people=True, rate=1.0)

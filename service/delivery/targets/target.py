@@ -35,7 +35,7 @@ class Target:
     """One form in which messages are sent. `build` gets the message and an instance of `options`.
 
     `refusal` reads the body of a 2xx answer, and says why the message was refused all the same, or None.
-    `verdict` reads an answer other than 2xx, and says what it means there, or None if that is what it means elsewhere.
+    `verdict` reads any answer before that, and says what it means there, or None if that is what it means elsewhere.
     `rate` is how many messages a second the receiver takes, for endpoints that are given no limit of their own.
     `credentials`, made from the options, fetch the bearer token that requests carry, if the target wants one.
     `coalesced` messages are a state, not a story: of several of an account, or of an incident, which is a rule and an

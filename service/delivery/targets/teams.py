@@ -3,16 +3,19 @@
 Teams refuses messages of more than 28 KB; what `words` gives is bounded far below that.
 """
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
+from service.delivery.targets.answer import LIMITED, Answer, Verdict
 from service.delivery.targets.message import Body, Message, NoOptions
 from service.delivery.targets.target import Target
 from service.delivery.targets.words import Words, words_of
 
 CARD = "application/vnd.microsoft.card.adaptive"
 LONGEST_LINK = 4_000
+_NOT_POSTED = "Webhook message delivery failed"
 
 
 def build(message: Message, _options: NoOptions) -> Body:
@@ -48,4 +51,14 @@ def _run(text: str, **style: Any) -> dict[str, Any]:
     return {"type": "TextRun", "text": text, **style}
 
 
-TEAMS = Target(build, for_people=True, rate=1.0)
+def verdict(answer: Answer) -> Verdict | None:
+    """Teams' own webhooks answer 200 for what they could not post, and say in words why; a flow answers no page."""
+    if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+        return None
+    said = answer.text[:300]
+    if _NOT_POSTED in said:
+        return LIMITED if "429" in said else Verdict("again", f"Teams did not post the message, it says: {said}")
+    return Verdict("again", "Teams does not answer with a page: look at the endpoint's URL") if answer.is_page else None
+
+
+TEAMS = Target(build, verdict=verdict, for_people=True, rate=1.0)

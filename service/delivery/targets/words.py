@@ -16,8 +16,8 @@ LONGEST_NAME, LONGEST_RULE = 60, 40  # in the headline, which has to hold both
 MOST_LINES = 10
 NO_SCORE = "no score"
 MINUS = "\N{MINUS SIGN}"
-TEST, DISABLED = "test", "endpoint disabled"
-"""What stands in place of a rule's name in a test message, and in a notice that an endpoint was disabled."""
+DISABLED = "endpoint disabled"
+"""What stands in place of a rule's name in a notice that an endpoint was disabled."""
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
 
 
@@ -61,7 +61,7 @@ def _said(type_: str, facts: Facts) -> _Said:
         return _of_source(facts.source)
     if facts.endpoint is not None:
         return _of_endpoint(facts.endpoint, facts.rule)
-    if facts.rule == TEST and facts.sequence is None:  # a rule of that name has alerts with a sequence
+    if facts.is_test:
         return "Test message from account-health: it has arrived", [], []
     return _of_account(type_, facts)
 

@@ -1,0 +1,82 @@
+"""What Salesforce's answers mean: errors come with a status of their own, or in the body of a 200."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from service.delivery.targets.answer import LIMITED, Answer, Verdict
+
+SUCCESS = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT})
+LIMITS = frozenset({"REQUEST_LIMIT_EXCEEDED", "SERVER_UNAVAILABLE"})
+NEVER = frozenset(
+    {
+        "DUPLICATE_EXTERNAL_ID",
+        "DUPLICATE_VALUE",
+        "DUPLICATES_DETECTED",
+        "ENTITY_IS_DELETED",
+        "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        "FIELD_INTEGRITY_EXCEPTION",
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+        "JSON_PARSER_ERROR",
+        "MALFORMED_ID",
+        "NOT_FOUND",
+        "NUMBER_OUTSIDE_VALID_RANGE",
+        "PROCESSING_HALTED",
+        "REQUIRED_FIELD_MISSING",
+        "STRING_TOO_LONG",
+    }
+)
+"""Codes of refusals of this record, which no further attempt would change."""
+LONGEST_MESSAGE = 200
+
+
+def verdict(answer: Answer) -> Verdict | None:
+    """By the first error in the answer, if there is one."""
+    if answer.status == HTTPStatus.MULTIPLE_CHOICES:
+        return Verdict("never", "Salesforce knows several accounts by this id: make the field of external ids unique")
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return None
+    error = next(_errors(answer.body), None)
+    if error is None:
+        return None
+    code, message = error
+    reason = f"Salesforce says: {code} ({message})"
+    if code in LIMITS:
+        return Verdict(LIMITED.kind, reason)
+    if code == "PROCESSING_HALTED":
+        reason = "Salesforce knows no account by this id, and with update_only none is created"
+    if code == "NOT_FOUND":
+        reason = "Salesforce finds no such field of external ids, or, with update_only, no account by this id"
+    return Verdict("never" if code in NEVER else "again", reason)
+
+
+def refusal(status: int, excerpt: bytes) -> str | None:
+    """An upsert is done with 200, 201 or 204; any other 2xx, and a page, is of something that is no upsert."""
+    if status not in SUCCESS:
+        return f"Salesforce does not answer an upsert with {status}"
+    if Answer(status, {}, excerpt).is_page:
+        return f"Salesforce does not answer {status} with a page: look at the endpoint's URL"
+    return None
+
+
+def _errors(body: bytes) -> Iterator[tuple[str, str]]:
+    """Code and message of each error: a list of errors, of records that were not written, or of parts that failed."""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return
+    yield from _within(document, 0)
+
+
+def _within(value: Any, depth: int) -> Iterator[tuple[str, str]]:
+    if isinstance(value, list):
+        for each in value[:100]:
+            yield from _within(each, depth)
+    elif isinstance(value, dict) and depth < 4:
+        code = value.get("errorCode", value.get("statusCode"))
+        if isinstance(code, str):
+            yield code[:LONGEST_MESSAGE], str(value.get("message", ""))[:LONGEST_MESSAGE]
+        for name in ("errors", "compositeResponse", "body"):
+            yield from _within(value.get(name), depth + 1)
