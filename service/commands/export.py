@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.commands.running import with_engine
 from service.errors import HealthError
+from service.extras import require_files
 from service.settings import load_settings
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def export_command(
 
     Writes DATASET.parquet for each, all as of one moment. Files are there when they are whole, or not at all.
     """
-    # Not at the top: Arrow takes half a second to import, and only one other command needs it.
+    # Not at the top: Arrow takes half a second to import, and the base install doesn't have it.
+    require_files("Writing Parquet")
     from service.exporting.export import DATASETS, Order
 
     wanted = list(dict.fromkeys(datasets or ["health"]))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from service.errors import HealthError
+from service.extras import require_files
 from service.loading.drafts import EventLog
 from service.loading.mapping import Mapping, parse_mapping
 from service.loading.ndjson import ARRAY, NdjsonLog
@@ -57,7 +58,7 @@ def open_log(file: Path, signal: Signal | None, mapping: Mapping | None, timezon
     """Open a file that `mapping_of` has passed. Raises `HealthError` if it can't be used."""
     if is_table(file):
         assert mapping is not None
-        # Arrow takes half a second to import, and events that are JSON don't need it.
+        require_files(f"Reading {file}")
         from service.loading.parquet import ParquetLog
 
         return ParquetLog(file, mapping)

