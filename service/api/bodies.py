@@ -41,17 +41,22 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        declared, expects = headers.get("content-length", ""), "expect" in headers
         received = int(declared) if declared.isdecimal() and int(declared) > self._limit else 0
+
+        too_long = ProblemError(
+            413, f"The body must not exceed {self._limit:,} bytes.", headers={"Connection": "close"}
+        )
 
         async def receive_within_limit() -> Message:
             nonlocal received
+            if received > self._limit and expects:
+                raise too_long  # to receive would be to ask for it
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
-                raise ProblemError(
-                    413, f"The body must not exceed {self._limit:,} bytes.", headers={"Connection": "close"}
-                )
+                raise too_long
             return message
 
         await self._app(scope, receive_within_limit, send)

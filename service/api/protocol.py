@@ -3,6 +3,7 @@ bodies that nobody waits for, and answers that nobody takes.
 """
 
 import asyncio
+import re
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -14,6 +15,9 @@ HEAD_SECONDS = 10.0
 TAKE_SECONDS = 30.0
 """How long a caller may leave an answer, or the end of a connection, untaken."""
 
+STOP_SECONDS = 3.0
+"""How long a process that stops waits for answers to be taken; less than requests under way may take to end."""
+
 LINGER_SECONDS = 1.0
 """How long a refused caller is still listened to: a connection that is closed on them takes the refusal with it."""
 
@@ -21,10 +25,26 @@ MOST_HEAD_BYTES = 65_536
 """Of a request's line and headers, and of what may follow a chunked body."""
 
 _DETAILS = {
-    400: "This isn't HTTP/1.1.",
+    400: "This isn't HTTP/1.1, or its body isn't as its headers say.",
     408: "The request didn't come in time.",
+    501: "A body comes with its length, or chunked; no other transfer encoding is taken.",
     431: f"The request's line and headers must not exceed {MOST_HEAD_BYTES:,} bytes.",
 }
+
+
+_UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
+_HEAD_ENDS = b"\r\n\r\n"
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """A head that asks for no other protocol: it is answered in this one, with its body, as RFC 9110 has it.
+
+    The parser leaves a body unread behind an upgrade. Java's HTTP client asks for HTTP/2 with each first POST.
+    """
+    if not _UPGRADE.search(data):
+        return data
+    head, end, rest = data.partition(_HEAD_ENDS)
+    return _UPGRADE.sub(b"x-upgrade", head) + end + rest
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -57,7 +77,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_refused:
             return
         was_in_head = self._is_in_head
-        super().data_received(data)
+        super().data_received(data if self._is_in_body else _without_upgrade(data))
         if self._is_in_head and was_in_head:
             # The parser holds an unfinished line back, and would for as long as it grows.
             self._unfinished += len(data)
@@ -85,9 +105,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A request has come, but for its body."""
-        self._is_in_head, self._is_in_body = False, True
+        self._check_transfer_encoding()
+        self._is_in_head = False
         self._stop_waiting()
         super().on_headers_complete()
+        self._is_in_body = True
 
     def on_message_complete(self) -> None:
         """A request has come, whole."""
@@ -119,6 +141,24 @@ class BoundedProtocol(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """No other request has come."""
         self._end()
+
+    def shutdown(self) -> None:
+        """The process stops: requests under way are answered, and answers that nobody takes aren't waited for."""
+        super().shutdown()
+        self.loop.call_later(STOP_SECONDS, self._cut_untaken)
+
+    def _cut_untaken(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing is amiss: who asks for another protocol is answered in this one, and needs no library for it."""
+
+    def _check_transfer_encoding(self) -> None:
+        told = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if told and [part.strip().lower() for part in b",".join(told).split(b",")] != [b"chunked"]:
+            self._status = 501
+            raise ValueError("another transfer encoding")  # the parser stops at it
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what can't be parsed, or wasn't parsed to its end."""
@@ -154,7 +194,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int) -> None:
         if self._is_refused or self.transport.is_closing():
             return
-        if self._is_answered():
+        if self._is_answered() and not self._is_in_body:
+            self._tell(status)
+        elif self._is_in_body and not (self.cycle.response_started or self.pipeline):
+            # What is under way learns that no more of its body will come, and its answer goes nowhere.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
             self._tell(status)
         elif self.cycle.more_body:
             self._end()

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Response
 
 from service.api import protocol
 from tests.support.api import Api, serving
+from tests.support.cloud_events import usage
 from tests.support.service import settings_for
 
 pytestmark = pytest.mark.anyio
@@ -145,7 +146,7 @@ async def test_a_body_shorter_or_longer_than_it_says(api: Api) -> None:
     assert answer.startswith(b"HTTP/1.1 422 ")
     assert answer.count(b"HTTP/1.1") == 1
     chunked = head.replace("Content-Length: 2", "Transfer-Encoding: chunked").encode()
-    assert await exchange(api, chunked + b"2\r\n{}\r\nno length\r\n") == b""
+    assert_refused(await exchange(api, chunked + b"2\r\n{}\r\nno length\r\n"), 400)
 
 
 async def test_an_upgrade_is_not_made(api: Api) -> None:
@@ -154,6 +155,120 @@ async def test_an_upgrade_is_not_made(api: Api) -> None:
     writer.write(head)
     assert (await asyncio.wait_for(reader.readuntil(b"}"), 5)).startswith(b"HTTP/1.1 200")
     writer.close()
+
+
+def head_of(api: Api, *headers: str, path: str = "/v1/events") -> bytes:
+    """A POST up to its body."""
+    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {api.key}", "Content-Type: application/json"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode()
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the server itself had to say; that a request was no HTTP may be said."""
+    texts = [record.getMessage() for record in caplog.records if record.name in ("uvicorn.error", "asyncio")]
+    return [text for text in texts if text != "Invalid HTTP request received."]
+
+
+@pytest.mark.parametrize("asks_for", ["websocket", "h2c", "TLS/1.0", "foo/2"])
+async def test_who_asks_for_another_protocol_is_answered_in_this_one(
+    api: Api, caplog: pytest.LogCaptureFixture, asks_for: str
+) -> None:
+    """With the body; nothing is logged, and least of all that a library is missing."""
+    event = json.dumps(usage("acme")).encode()
+    upgrade = ("Connection: Upgrade, HTTP2-Settings", f"UPGRADE: {asks_for}", "HTTP2-Settings: AAMAAABk")
+    head = head_of(api, *upgrade, f"Content-Length: {len(event)}")
+    for parts in ((head + event,), (head, event[:7], event[7:])):
+        api.publisher.records.clear()
+        streams = await connect(api)
+        for part in parts:
+            streams[1].write(part)
+            await asyncio.sleep(0.05)
+        assert (await asyncio.wait_for(streams[0].readuntil(b"}"), 5)).startswith(b"HTTP/1.1 202 ")
+        assert [value for _, _, value in api.publisher.records] == [event]
+        streams[1].write(GET.replace(b"Host", b"Connection: upgrade\r\nUpgrade: websocket\r\nHost") + GET)
+        for _ in range(2):
+            assert (await asyncio.wait_for(streams[0].readuntil(b"}"), 5)).startswith(b"HTTP/1.1 200")
+        streams[1].close()
+    assert logged(caplog) == []
+
+
+async def test_connect_is_refused_without_advice(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    assert_refused(await exchange(api, b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"), 400)
+    reader, writer = await connect(api)
+    writer.write(b"CONNECT /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b" 405 " in await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+    assert logged(caplog) == []
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity", "gzip, chunked", "chunked, chunked", "x", "GZIP,Chunked", ""])
+async def test_another_transfer_encoding_is_not_taken(api: Api, coding: str) -> None:
+    for rest in (b"", b"2\r\n{}\r\n0\r\n\r\n"):
+        answer = await exchange(api, head_of(api, f"Transfer-Encoding: {coding}") + rest)
+        assert_refused(answer, 501 if b" 501 " in answer[:20] else 400)
+    twice = head_of(api, "Transfer-Encoding: gzip", "Transfer-Encoding: chunked")
+    assert_refused(await exchange(api, twice + b"2\r\n{}\r\n0\r\n\r\n"), 501)
+    assert api.publisher.records == []
+
+
+@pytest.mark.parametrize(
+    "chunks", [b"zz\r\n", b"2\r\n{}\r\nno length\r\n", b"2\r\n{}x\r\n", b"f" * 40 + b"\r\n", b"-1\r\n{"]
+)
+async def test_a_broken_chunk_is_told(api: Api, caplog: pytest.LogCaptureFixture, chunks: bytes) -> None:
+    head = head_of(api, "Transfer-Encoding: chunked")
+    streams = await connect(api)
+    streams[1].write(head)
+    await asyncio.sleep(0.1)  # the request is under way when it breaks
+    streams[1].write(chunks)
+    assert_refused(await all_of(streams), 400)
+    assert_refused(await exchange(api, head + chunks), 400)
+    assert logged(caplog) == []
+    assert api.publisher.records == []
+
+
+async def test_a_broken_chunk_after_an_early_answer_is_no_second_answer(api: Api) -> None:
+    streams = await connect(api)
+    streams[1].write(head_of(api, "Transfer-Encoding: chunked").replace(b"Bearer ", b"Bearer x"))
+    assert b" 401 " in await streams[0].readline()
+    await streams[0].readuntil(b"}")
+    streams[1].write(b"zz\r\n")
+    assert await all_of(streams) == b""
+
+
+async def test_a_body_beyond_the_limit_is_not_asked_for(api: Api) -> None:
+    """A caller that waits for 100 is told 413, and sends nothing."""
+    expects = head_of(api, "Expect: 100-continue", "Content-Length: 99999999")
+    answer = await exchange(api, expects)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"100 Continue" not in answer
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == 413
+    streams = await connect(api)
+    streams[1].write(head_of(api, "Expect: 100-continue", "Content-Length: 2"))
+    assert (await streams[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+    streams[1].write(b"{}")
+    assert (await streams[0].readline()).startswith(b"HTTP/1.1 422 ")
+    streams[1].close()
+
+
+async def test_a_process_that_stops_does_not_wait_for_who_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does it leave a traceback of what it cut."""
+    monkeypatch.setattr(protocol, "STOP_SECONDS", 0.3)
+    app = FastAPI()
+    app.add_api_route("/long", lambda: Response(b"x" * 20_000_000))
+    began = 0.0
+    with socket.socket() as caller:
+        async with serving(app, settings_for("postgresql://unused", "127.0.0.1:1", "")) as url:
+            host, port = url.removeprefix("http://").split(":")
+            loop = asyncio.get_running_loop()
+            caller.setblocking(False)
+            await loop.sock_connect(caller, (host, int(port)))
+            await loop.sock_sendall(caller, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+            await asyncio.sleep(0.5)
+            began = time.monotonic()
+        assert time.monotonic() - began < 4
+    assert logged(caplog) == []
 
 
 async def test_a_body_that_was_answered_early_is_still_taken(api: Api) -> None:
