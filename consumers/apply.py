@@ -67,19 +67,22 @@ async def _remember(batch: Batch, connection: AsyncConnection) -> None:
 
 
 def refused_by(batch: Batch, owned: Mapping[Partition, Owned]) -> dict[Partition, list[int]]:
-    """Per partition of the batch the offsets of its last dead letters, with those of the batch."""
-    refused = {partition: list(owned[partition].refused) for partition in batch.moves}
+    """Per partition of the batch the offsets of its last dead letters, with those of the batch.
+
+    Partitions that have been halted since, as their next records can't be read, are left out.
+    """
+    refused = {partition: list(owned[partition].refused) for partition in batch.moves if partition in owned}
     for letter in batch.dead_letters:
-        refused[letter.topic, letter.partition].append(letter.offset)
+        if (found := refused.get((letter.topic, letter.partition))) is not None:
+            found.append(letter.offset)
     return refused
 
 
 def settle(batch: Batch, owned: Mapping[Partition, Owned]) -> None:
     """After the commit: bring claims and memories of the partitions to where the database is."""
-    refused = refused_by(batch, owned)
-    for partition, move in batch.moves.items():
-        mine = owned[partition]
+    for partition, refused in refused_by(batch, owned).items():
+        mine, move = owned[partition], batch.moves[partition]
         mine.claim = move.after
-        mine.refused = recent(refused[partition], move.next_offset)
+        mine.refused = recent(refused, move.next_offset)
         if partition in batch.changes:
             mine.seen.apply(batch.changes[partition])

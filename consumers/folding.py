@@ -17,8 +17,9 @@ from consumers.observing import observe
 from consumers.ownership import Ownership
 from consumers.poison import blame, is_poison
 from consumers.refusals import Limits, too_many
-from consumers.taken import Stretch, Taken, halves
+from consumers.taken import Stretch, Taken, halves, size
 from consumers.trial import Trial
+from service.blocking import in_thread
 from service.clocks import OneClock
 from service.evaluation import Outcome
 from service.policy import PolicyCache
@@ -28,6 +29,9 @@ from service.storage.progress import Move, Partition
 from service.storage.transient import persistently
 
 log = structlog.get_logger(__name__)
+
+INLINE_RECORDS = 2_000
+"""What is prepared within some milliseconds."""
 
 
 class Folder:
@@ -64,7 +68,7 @@ class Folder:
     async def _fold(self, taken: Taken) -> None:
         while True:
             started = time.perf_counter()
-            batch = prepare(taken, self._ownership.owned, self._settings.retention_days)
+            batch = await self._prepare(taken)
             prepared = time.perf_counter() - started
             if not batch.moves:
                 return
@@ -90,6 +94,11 @@ class Folder:
                 outcome.stopwatch.add("prepare", prepared)
                 observe(batch, outcome, time.perf_counter() - started, time.time())
                 return
+
+    async def _prepare(self, taken: Taken) -> Batch:
+        """A large one in a thread, as heartbeats are due meanwhile."""
+        work = partial(prepare, taken, self._ownership.owned, self._settings.retention_days)
+        return await in_thread(work) if size(taken) > INLINE_RECORDS else work()
 
     async def _apply(self, batch: Batch, contexts: traces.Contexts) -> Outcome:
         return await apply(self._engine, batch, self._policies, self._clock.now(), self._settings.base_url, contexts)

@@ -18,8 +18,9 @@ from consumers.mirror import Mirror
 from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch
 from consumers.polling import Poller
-from consumers.taken import Waiting
-from service import clocks, foreign_topics
+from consumers.sizing import BatchSize
+from consumers.taken import Taken, Waiting, halves, size
+from service import clocks, foreign_topics, metrics
 from service.clocks import OneClock
 from service.errors import HealthError
 from service.kafka_clients import CLIENT_ID, connection
@@ -56,7 +57,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _connect(consumer, settings, (folding, polling), contact, stop)
             await _require_topics(consumer, settings, folding, contact)
             await foreign_topics.warn(settings)
-            waiting = Waiting(settings.batch_max_records)
+            sizes = BatchSize(settings.batch_max_records)
+            waiting = Waiting(sizes.limit)
             placement = PlacementWatch(time.time)
             ownership = Ownership(consumer, engine, settings, waiting, folding, contact, placement)
             mirror, lag = Mirror(consumer, contact), LagWatch(consumer, ownership)
@@ -64,7 +66,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             consumer.subscribe(list(settings.topics.values()), listener=ownership)
             with collecting_by_hand():
                 await until_first(
-                    _Worker(ownership, folder, waiting, contact, clock, folding).run(stop),
+                    _Worker(ownership, folder, waiting, sizes, contact, clock, folding).run(stop),
                     Poller(consumer, ownership, waiting, settings, polling, placement, clock).run(),
                     clocks.watch(engine, clock),
                     mirror.run(),
@@ -146,6 +148,7 @@ class _Worker:
         ownership: Ownership,
         folder: Folder,
         waiting: Waiting,
+        sizes: BatchSize,
         contact: Contact,
         clock: OneClock,
         pulse: Pulse,
@@ -153,14 +156,16 @@ class _Worker:
         self._ownership = ownership
         self._folder = folder
         self._waiting = waiting
+        self._sizes = sizes
         self._contact = contact
         self._clock = clock
         self._pulse = pulse
+        self._under_way = 0
         self._collected_at = time.monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            step = asyncio.create_task(self._step())
+            step = asyncio.create_task(self._step(stop))
             self._ownership.give_up_writing = step.cancel
             try:
                 await asyncio.wait({step})
@@ -169,8 +174,17 @@ class _Worker:
                 await asyncio.wait({step})
             if not step.cancelled():
                 step.result()
+            elif self._under_way:
+                self._sizes.given_up(self._under_way)
+                log.warning("batch_size_cut", given_up=self._under_way, limit=self._sizes.limit)
+            self._under_way = 0
+            self._bound()
 
-    async def _step(self) -> None:
+    def _bound(self) -> None:
+        self._waiting.most = self._sizes.limit
+        metrics.BATCH_LIMIT.set(self._sizes.limit)
+
+    async def _step(self, stop: asyncio.Event) -> None:
         async with self._ownership.writing:
             await self._ownership.tend()
         wrong = self._clock.trouble
@@ -178,8 +192,29 @@ class _Worker:
         if wrong:
             await asyncio.sleep(TAKE_SECONDS)  # nothing is folded into a day that isn't today
         elif taken := await self._waiting.take(TAKE_SECONDS):
-            async with self._ownership.writing:
-                await self._folder.fold(taken)
+            await self._fold(taken, stop)
         if time.monotonic() - self._collected_at >= COLLECT_SECONDS:
             collect()
             self._collected_at = time.monotonic()
+
+    async def _fold(self, taken: Taken, stop: asyncio.Event) -> None:
+        """Fold what was taken, in parts that aren't too large; a rebalance may come between two of them.
+
+        What is left of partitions that are lost in it isn't ours any more, and left out by the next part: they are only
+        claimed again by the next step.
+        """
+        parts = [taken]
+        while parts and not stop.is_set():
+            part = parts.pop()
+            records = size(part)
+            if records > self._sizes.limit:
+                parts += reversed(list(halves(part)))
+                continue
+            self._under_way = records
+            async with self._ownership.writing:
+                started = time.monotonic()
+                await self._folder.fold(part)
+                self._sizes.folded(records, time.monotonic() - started)
+            self._under_way = 0
+            self._bound()
+            self._pulse.beat(self._ownership.trouble or self._contact.trouble, remark=self._clock.remark)

@@ -1,10 +1,10 @@
 """How many records a batch may have: as many as are folded well before a rebalance would have them given up.
 
-A batch that was given up, and came again as it was, would be given up again, for ever: on a slow or busy machine.
+On a slow or busy machine a batch that was given up, and came again as it was, would be given up again, for ever.
 """
 
 FIRST = 2_000
-"""What a process begins with, before it knows how fast it is: one that took over may be as slow as the last."""
+"""What a process begins with, before it knows how fast it is: it may be as slow as the one that it takes over from."""
 GOAL_SECONDS = 10.0
 """How long a batch should take at most: half of what a rebalance waits for it."""
 

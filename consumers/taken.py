@@ -96,6 +96,11 @@ def halves(taken: Taken) -> Iterator[Taken]:
     yield {partition: stretch.cut(end // 2, end)}
 
 
+def size(taken: Taken) -> int:
+    """How many records these are."""
+    return sum(len(stretch.offsets) for stretch in taken.values())
+
+
 class Waiting:
     """What waits to be folded: filled by polls while the last batch is written, taken whole by the next.
 
@@ -104,7 +109,7 @@ class Waiting:
 
     def __init__(self, most: int) -> None:
         """Once `most` records wait, `room` does."""
-        self._most = most
+        self.most = most
         self._taken: Taken = {}
         self._count = 0
         self._since = 0.0
@@ -145,13 +150,13 @@ class Waiting:
 
     async def room(self, seconds: float) -> bool:
         """Wait for room, no longer than `seconds`; says whether there is."""
-        await self._until(lambda: self._count < self._most, seconds)
-        return self._count < self._most
+        await self._until(lambda: self._count < self.most, seconds)
+        return self._count < self.most
 
     @property
     def left(self) -> int:
         """For how many more records there is room."""
-        return max(self._most - self._count, 0)
+        return max(self.most - self._count, 0)
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
         try:

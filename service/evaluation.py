@@ -1,6 +1,7 @@
 """Advance accounts in one transaction: lock, fold, judge, save, alert. Consumers, sweeper and API meet here."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from scoring.standing import Override
 from scoring.windows import to_micros
 from service.alert_counting import count_when_committed
 from service.alerting import crossing_alerts, ending
+from service.blocking import in_thread
 from service.changes import Changes, Crossed
 from service.delivery.targets import ROUTED
 from service.digests import band_moves, digests_of
@@ -34,6 +36,10 @@ CHUNK = 4_000
 """Accounts that are folded while Postgres saves those before them, and locks and reads those after."""
 YIELD_EVERY = 25
 """Accounts between two turns of the event loop, so that statements and heartbeats go out during the work."""
+SLOW_SECONDS = 0.1
+"""Where these take longer, on a slow or busy machine, heartbeats mustn't wait for them: a thread does the next."""
+INLINE_EVENTS = 5_000
+"""Nor where these have more events than this."""
 
 
 @dataclass(slots=True)
@@ -117,10 +123,26 @@ _NOTHING = _Read((), {})
 
 
 async def _fold(read: _Read, work: _Work) -> Changes:
+    """Fold in the event loop, a few accounts at a time; in a thread where these few take long, or have many events."""
     changes = Changes()
-    for index, account in enumerate(read.accounts):
-        if index % YIELD_EVERY == 0:
-            await asyncio.sleep(0)
+    is_slow = False
+    for start in range(0, len(read.accounts), YIELD_EVERY):
+        accounts = read.accounts[start : start + YIELD_EVERY]
+        fold = partial(_fold_some, changes, accounts, read.seeds, work)
+        await asyncio.sleep(0)
+        began = time.perf_counter()
+        if is_slow or sum(len(work.events[each.account_id]) for each in accounts) > INLINE_EVENTS:
+            await in_thread(fold)
+        else:
+            fold()
+        is_slow = time.perf_counter() - began > SLOW_SECONDS
+    return changes
+
+
+def _fold_some(
+    changes: Changes, accounts: Sequence[StoredAccount], seeds: Mapping[str, Mapping[str, Memory]], work: _Work
+) -> None:
+    for account in accounts:
         account_id = account.account_id
         changes.add(
             account,
@@ -128,10 +150,9 @@ async def _fold(read: _Read, work: _Work) -> Changes:
             work.policy,
             work.now,
             work.overrides.get(account_id, UNSET) if work.overrides else UNSET,
-            read.seeds.get(account_id),
+            seeds.get(account_id),
             history=account_id in work.quiet,
         )
-    return changes
 
 
 async def _save_and_take(

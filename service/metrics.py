@@ -55,6 +55,9 @@ BATCH_RECORDS = Histogram(
     "Records in one batch",
     buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000, 150_000),
 )
+BATCH_LIMIT = Gauge(
+    "health_batch_limit_records", "Records that one batch may have now: fewer after slow ones and those given up"
+)
 BATCH_SECONDS = Histogram(
     "health_batch_seconds",
     "Time of one batch, from its preparation to its commit",

@@ -10,8 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import ownership
 from consumers.memory import collecting_by_hand
+from scoring import state
+from scoring.arrivals import Arrivals
 from scoring.events import Event, UsageEvent
 from scoring.state import decode
+from scoring.usage import UsageState, fold_usage
 from scoring.windows import day_of, to_micros
 from service.evaluation import advance_accounts
 from service.policy import load_policy
@@ -88,3 +91,68 @@ async def test_heartbeats_go_out_during_a_long_batch(settings: Settings, engine:
         ticking.cancel()
     assert len(gaps) > 100
     assert max(gaps) < 0.3
+
+
+def slow_fold(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Each account takes so long to be folded, in which nothing else of its thread gets a turn."""
+
+    def slowly(usage: UsageState, arrived: Arrivals, retention: int) -> None:
+        time.sleep(seconds)
+        fold_usage(usage, arrived, retention)
+
+    monkeypatch.setattr(state, "fold_usage", slowly)
+
+
+async def test_heartbeats_go_out_during_a_slow_fold(
+    settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_fold(monkeypatch, 0.02)
+    now = datetime.now(UTC)
+    micros = to_micros(now)
+    today = day_of(micros)
+    events: dict[str, list[Event]] = {
+        name: [UsageEvent(name, micros, today, today, "login", None, 1)]
+        for name in (f"account-{number}" for number in range(300))
+    }
+    gaps: list[float] = []
+
+    async def tick() -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(0.001)
+            gaps.append(time.monotonic() - last)
+            last = time.monotonic()
+
+    ticking = asyncio.create_task(tick())
+    async with engine.begin() as connection:
+        policy = await load_policy(connection, settings.retention_days)
+        await advance_accounts(connection, events, policy, now, base_url="")
+    ticking.cancel()
+    assert sum(gap > 0.3 for gap in gaps) <= 1, "only the first few may be waited for: it is how they are found out"
+
+
+async def test_a_batch_that_is_given_up_again_and_again_comes_back_smaller(
+    settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All records at once would take 40 seconds, and every few seconds a rebalance comes that waits for one."""
+    monkeypatch.setattr(ownership, "DRAIN_SECONDS", 1.0)
+    slow_fold(monkeypatch, 0.02)
+    records = [record(settings.topic_usage, usage(f"account-{number}")) for number in range(2_000)]
+    await produce(settings.kafka_bootstrap_servers, records)
+
+    async def folded() -> bool:
+        return int((await query(engine, "SELECT coalesce(sum(next_offset), 0) FROM progress"))[0][0]) >= 100
+
+    async def others_come_and_go() -> None:
+        while True:
+            async with consuming(settings.model_copy(update={"batch_max_records": 1})):
+                await asyncio.sleep(2)
+            await asyncio.sleep(1)
+
+    async with consuming(settings):
+        coming = asyncio.create_task(others_come_and_go())
+        try:
+            await eventually(folded, "some are folded", 60)
+        finally:
+            coming.cancel()
+            await asyncio.wait({coming})
