@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import ownership
+from consumers import ownership, runner
 from consumers.memory import collecting_by_hand
 from scoring import state
 from scoring.arrivals import Arrivals
@@ -145,14 +145,18 @@ async def test_a_batch_that_is_given_up_again_and_again_comes_back_smaller(
 
     async def others_come_and_go() -> None:
         while True:
-            async with consuming(settings.model_copy(update={"batch_max_records": 1})):
+            other = asyncio.create_task(runner.run(settings, asyncio.Event()))
+            try:
                 await asyncio.sleep(2)
+            finally:
+                other.cancel()  # it isn't let end its batch
+                await asyncio.wait({other})
             await asyncio.sleep(1)
 
     async with consuming(settings):
         coming = asyncio.create_task(others_come_and_go())
         try:
-            await eventually(folded, "some are folded", 60)
+            await eventually(folded, "some are folded", 90)
         finally:
             coming.cancel()
             await asyncio.wait({coming})
