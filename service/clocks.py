@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service import metrics
 from service.errors import HealthError
@@ -131,10 +131,22 @@ def apart(ahead: float) -> str:
 async def compare(engine: AsyncEngine, clock: OneClock) -> str:
     """Compare with the database's clock; returns why nothing may be written of a day, empty if it may."""
     async with engine.connect() as connection:
-        began = clock.read_monotonic()
-        database = await database_clock.read(connection)
-        clock.compared(database, began, clock.read_monotonic())
+        await _compare(connection, clock)
     return clock.trouble
+
+
+async def agreed_now(connection: AsyncConnection) -> datetime:
+    """The time, for a command that writes by it. Raises `HealthError` where the clocks are too far apart."""
+    clock = OneClock()
+    await _compare(connection, clock)
+    clock.require()
+    return clock.now()
+
+
+async def _compare(connection: AsyncConnection, clock: OneClock) -> None:
+    began = clock.read_monotonic()
+    database = await database_clock.read(connection)
+    clock.compared(database, began, clock.read_monotonic())
 
 
 async def watch(engine: AsyncEngine, clock: OneClock) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import source_lists, sources
+from service.clocks import agreed_now
 from service.commands.running import in_transaction
 from service.errors import HealthError
 from service.settings import load_settings
@@ -48,7 +49,7 @@ def end(name: Annotated[str, typer.Argument(metavar="NAME", help="As `account-he
     settings = load_settings()
 
     async def work(connection: AsyncConnection) -> bool:
-        return await sources.end(connection, name, datetime.now(UTC), settings.base_url)
+        return await sources.end(connection, name, await agreed_now(connection), settings.base_url)
 
     if not in_transaction(settings, work):
         raise HealthError(f"{name!r} isn't a source that is quiet", "Run: account-health sources")

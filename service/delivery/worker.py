@@ -11,6 +11,8 @@ import structlog
 from aiohttp.abc import AbstractResolver
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service import clocks
+from service.clocks import OneClock
 from service.delivery.attempt import AttemptOutcome, Carrier
 from service.delivery.claiming import claim
 from service.delivery.gauges import look, show_breakers
@@ -30,6 +32,7 @@ from service.storage import deliveries
 from service.storage.deliveries import ClaimedDelivery
 from service.storage.engine import create_engine
 from service.storage.transient import is_transient, trouble
+from service.together import until_first
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +55,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     pulse = Pulse("deliver", settings.watchdog_seconds)
     try:
         async with serve_probes(settings, pulse):
-            await run(engine, settings, stop, observe=_measure, pulse=pulse)
+            # It writes no day, so it goes on; but receivers refuse what is signed at a time that is none to them.
+            await until_first(
+                run(engine, settings, stop, observe=_measure, pulse=pulse), clocks.watch(engine, OneClock())
+            )
     finally:
         await engine.dispose()
 

@@ -9,11 +9,15 @@ import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from consumers import runner, sweep
+from service import clocks
 from service.api import server
 from service.api.server import serve
-from service.clocks import OneClock
+from service.clocks import OneClock, agreed_now
+from service.delivery import worker
+from service.errors import HealthError
 from service.settings import Settings
 from tests.support.api import Api, make_key
 from tests.support.cloud_events import produce, record, usage
@@ -155,3 +159,32 @@ async def test_a_score_that_was_judged_at_tomorrow_is_read_as_of_today(
     assert after["measures"] == before["measures"]
     assert after["score"] == before["score"]
     assert after["trend"] == before["trend"]
+
+
+async def test_a_command_that_writes_by_the_time_says_that_it_is_wrong(
+    engine: AsyncEngine, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clocks, "OneClock", machine.clock)
+    async with engine.connect() as connection:
+        assert abs(await agreed_now(connection) - datetime.now(UTC)) < timedelta(seconds=60)
+        machine.ahead = -DAY.total_seconds()
+        with pytest.raises(HealthError, match="The clock is 86,400 s behind the database's"):
+            await agreed_now(connection)
+
+
+async def test_a_delivery_that_is_ahead_says_so_and_goes_on(
+    database_settings: Settings, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "OneClock", machine.clock)
+    machine.ahead = DAY.total_seconds()
+    stop = asyncio.Event()
+    with capture_logs() as logs:
+        running = asyncio.create_task(worker.serve(database_settings, stop))
+
+        async def said() -> bool:
+            return any(each["event"] == "clock_wrong" and each["ahead_seconds"] > 86_000 for each in logs)
+
+        await eventually(said, "that the clock is wrong")
+        assert not running.done()
+        stop.set()
+        await running
