@@ -10,12 +10,14 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from scoring.documents import Problem, Score, Word
+from scoring.links import is_web_address
 from scoring.measures import Missing, Value
 from scoring.scorecards import DECIMALS, Band
 
 State = Literal["ok", "pending", "firing"]
 Verdict = Literal["breach", "clear", "between", "unknown"]
 KnownBand = Literal["green", "yellow", "red"]
+Link = Annotated[str, Meta(max_length=2000, extra_json_schema={"format": "uri", "pattern": "^https://"})]
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000)]
 
 Peak = tuple[int, float]
@@ -59,7 +61,8 @@ _SECOND = 1_000_000
 
 
 class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """What every kind of rule has: whom it is for, how long a breach must last, how long to rest after firing.
+    """What every kind of rule has: whom it is for, how long a breach must last, how long to rest after firing,
+    and where it says what to do then.
 
     It is for no account that has churned, whatever it says.
     """
@@ -72,6 +75,7 @@ class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     exclude_owners: list[Word] | None = None
     for_seconds: Seconds = 0
     cooldown_seconds: Seconds = 0
+    playbook_url: Link | None = None
 
     def applies(self, segment: object, stage: object, owner: object) -> bool:
         """Whether the rule is for an account with these attributes."""
@@ -85,18 +89,22 @@ class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
         )
 
     def problems(self) -> list[Problem]:
-        """What can't be, beyond what the form says: a value that is wanted and left out."""
+        """What can't be, beyond what the form says: a value that is wanted and left out, a playbook that is no link."""
         lists = {
             "segments": (self.segments, self.exclude_segments),
             "stages": (self.stages, self.exclude_stages),
             "owners": (self.owners, self.exclude_owners),
         }
-        return [
+        contradictions = [
             Problem(f"exclude_{name}", f"must not have {value!r}, which {name} has too; leave it out of one of them")
             for name, (wanted, excluded) in lists.items()
             for value in wanted or ()
             if value in (excluded or ())
         ]
+        if self.playbook_url is None or is_web_address(self.playbook_url):
+            return contradictions
+        said = "must be a web address that begins with https://, such as https://wiki.example/at-risk"
+        return [*contradictions, Problem("playbook_url", said)]
 
 
 class ScoreRule(RuleFilter, frozen=True, tag="score", tag_field="kind", kw_only=True):

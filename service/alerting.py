@@ -113,6 +113,7 @@ def _alert(crossing: Crossing, data: dict[str, Any], digest: UUID | None, begun:
         "threshold": _threshold(crossing),
         "episode": _episode(crossing, data, alert_id, begun),
         "churned_on": crossing.churned_on,
+        "playbook_url": rule.condition.playbook_url,
     }
     return AlertRow(
         id=alert_id,

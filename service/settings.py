@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.account_links import check_template
 from service.errors import HealthError
 
 Signal = Literal["usage", "ticket", "survey", "account"]
@@ -69,6 +70,8 @@ class Settings(BaseSettings):
     http_trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     public_url: str = Field("", description="base of links in alerts; by default http://HOST:PORT")
 
+    account_url: str = Field("", description="where links in messages lead: {account_id} stands for the account's id")
+
     probes_host: str = "127.0.0.1"
     probes_port: int = Field(0, ge=0, le=65_535, description="of probes and metrics without a key; 0 is none")
     watchdog_seconds: float = Field(300.0, ge=60, le=86_400, description="a loop silent for so long isn't alive")
@@ -95,6 +98,11 @@ class Settings(BaseSettings):
         if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("must start with postgresql://")
         return value
+
+    @field_validator("account_url")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        return check_template(value) if value else value
 
     @property
     def topics(self) -> dict[Signal, str]:

@@ -28,7 +28,8 @@ State = Literal["firing", "resolved", "digest"]
 
 
 class Alert(BaseModel):
-    """A rule began or ceased to fire for an account, or a digest of such alerts. `data` is what webhooks send.
+    """A rule began or ceased to fire for an account, or a digest of such alerts. `data` is what webhooks send; where
+    HEALTH_ACCOUNT_URL says where links lead, those have it as `url`.
 
     Quiet ones were told to nobody but in the digest `digest_id`. Where it is about many accounts, `account_id` and
     `sequence` are null.

@@ -137,6 +137,8 @@ _ALERT = {
             "rule_id": _RULE_ID,
             "band": "red",
         },
+        "churned_on": None,
+        "playbook_url": "https://wiki.example.com/at-risk",
         "sequence": 7,
         "url": "https://health.example.com/v1/accounts/acme/health",
     },

@@ -23,6 +23,8 @@ EXAMPLE = {
     "clear_level": 45,
     "for_seconds": 3600,
     "segments": ["enterprise"],
+    "exclude_stages": ["trial"],
+    "playbook_url": "https://wiki.example.com/at-risk",
 }
 
 

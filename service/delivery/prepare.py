@@ -1,10 +1,12 @@
 """From a claimed delivery to a signed request, or a record. Pure but for the vault, which only computes."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
 from yarl import URL
 
+from service.account_links import account_link
 from service.delivery import keyring
 from service.delivery.destinations import check_destination, is_ours
 from service.delivery.records import record_of
@@ -27,7 +29,7 @@ def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: da
     target = target_of(delivery.target)
     url = check_destination(delivery.url, target, settings)
     options = msgspec.json.decode(vault.open(delivery.options) if delivery.options else b"{}", type=target.options)
-    message = Message(delivery.alert_id, delivery.type, delivery.created_at, delivery.data)
+    message = _message(delivery, settings)
     body = target.build(message, options)
     if target.transport == "kafka":
         return record_of(url, message, body)
@@ -41,6 +43,11 @@ def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: da
     }
     credentials = target.credentials(options) if target.credentials else None
     return Request(_joined(url, body.path, body.query), headers, body.content, body.method, credentials)
+
+
+def _message(delivery: ClaimedDelivery, settings: Settings) -> Message:
+    message = Message(delivery.alert_id, delivery.type, delivery.created_at, delivery.data)
+    return replace(message, link=account_link(settings.account_url, message.facts.account_id))
 
 
 def _joined(url: str, path: str, query: str) -> str:

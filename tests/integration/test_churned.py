@@ -84,6 +84,21 @@ async def test_a_rule_leaves_out_whom_it_excludes(clock: Clock, engine: AsyncEng
     assert "exclude_stages" not in changed.json
 
 
+async def test_a_rules_playbook_is_in_every_message_of_it(clock: Clock, engine: AsyncEngine, api: Api) -> None:
+    link = "https://wiki.example/others?x=1#now"
+    body = {"name": "Others", "kind": "score", "direction": "above", "level": 10, "playbook_url": link}
+    created = await api.post("/v1/alert-rules", body)
+    assert (created.status, created.json["playbook_url"]) == (201, link)
+    clock.policies.forget()
+    await active(clock, "acme", 15)
+    await clock.sweep(START + 40 * DAY)
+    rows = await query(engine, "SELECT data FROM alerts WHERE rule = 'Others' ORDER BY sequence")
+    assert [(row.data["state"], row.data["playbook_url"]) for row in rows] == [("firing", link), ("resolved", link)]
+    refused = await api.post("/v1/alert-rules", {**body, "name": "Wrong", "playbook_url": "http://wiki.example/"})
+    assert (refused.status, refused.fields) == (422, ["playbook_url"])
+    assert "https://" in refused.json["errors"][0]["message"]
+
+
 async def test_lists_ask_for_those_that_have_left_or_leave_them_and_others_out(clock: Clock, api: Api) -> None:
     await active(clock, "gone", 4, churned_on="2020-01-31", stage="live")
     await active(clock, "leaving", 4, churned_on=(START + DAY).date().isoformat(), stage="live")

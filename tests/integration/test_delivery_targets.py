@@ -91,6 +91,21 @@ async def test_the_receiver_takes_it(
     assert (made.status, made.error) == (status, None)
 
 
+@pytest.mark.parametrize("template", ["", "https://crm.example/accounts/{account_id}"])
+async def test_links_lead_where_the_operator_says_and_else_people_get_none(engine: AsyncEngine, template: str) -> None:
+    async with receiver(slack) as chat, receiver() as program:
+        await add_endpoint(engine, chat.url, target="slack")
+        await add_endpoint(engine, program.url)
+        await alert(engine)
+        async with working(engine, local_settings(account_url=template)) as outcomes:
+            await until(lambda: len(outcomes) == 2)
+        [shown], [told] = chat.messages(), program.messages()
+        assert ("<https://crm.example/accounts/acme|Open the account>" in json.dumps(shown)) is bool(template)
+        assert "/v1/" not in json.dumps(shown)
+        assert told["data"]["url"] == (template.replace("{account_id}", "acme") or ACCOUNT["url"])
+        assert told["data"]["playbook_url"] == ACCOUNT["playbook_url"]
+
+
 def one_after_the_other(*answers: tuple[int, str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     left = list(answers)
 

@@ -12,6 +12,8 @@ ID = UUID("019ca000-0000-7000-8000-000000000001")
 BASE = "https://health.example.com"
 HOSTILE = ("<!channel> & <script>*[x](https://evil.example)*`_~|\x00\x1b\n\t\u202e\U0001f680" * 12)[:500]
 
+PAGE = "https://crm.example/accounts/acme"
+PLAYBOOK = "https://wiki.example/at-risk"
 EPISODE = {
     "id": str(ID),
     "began_at": AT.isoformat(),
@@ -38,6 +40,7 @@ ACCOUNT: dict[str, Any] = {
     "episode": EPISODE,
     "sequence": 7,
     "url": f"{BASE}/v1/accounts/acme/health",
+    "playbook_url": PLAYBOOK,
 }
 NOBODY: dict[str, Any] = {
     **dict.fromkeys(
@@ -55,9 +58,9 @@ NEVER_KNOWN: dict[str, Any] = {
 }
 
 
-def message(type_: str = "health.threshold.crossed", **changes: Any) -> Message:
+def message(type_: str = "health.threshold.crossed", link: str = PAGE, **changes: Any) -> Message:
     """A message about an account, unless `changes` say otherwise."""
-    return Message(ID, type_, AT, json.dumps({**ACCOUNT, **changes}))
+    return Message(ID, type_, AT, json.dumps({**ACCOUNT, **changes}), link)
 
 
 def notice(rule: str, path: str, **about: Any) -> Message:
@@ -116,6 +119,7 @@ MESSAGES: dict[str, Message] = {
     "by hand": message(
         override={"author": "Ann", "reason": "Champion left", "score": 20, "band": None, "ended": False}
     ),
+    "without a page": message(link="", playbook_url=None),
     "without a name": message(account_name=None),
     "scorecard": digest("scorecard", "default v3, onboarding v1", bands=MOVES),
     "backfill": digest("backfill"),
@@ -133,7 +137,8 @@ MESSAGES: dict[str, Message] = {
         drivers=[{"measure": HOSTILE, "delta": -1e300}] * 3,
         episode={**EPISODE, "rule": HOSTILE[:200]},
         override={"author": HOSTILE[:200], "reason": HOSTILE * 2, "score": None, "band": "red", "ended": True},
-        url=f"{BASE}/v1/accounts/{'%F0%9F%9A%80' * 256}/health?a|b&c<d>",
+        link=f"https://crm.example/accounts/{'%F0%9F%9A%80' * 256}?a|b&c",
+        playbook_url="https://wiki.example/a|b&c" + "x" * 1900,
     ),
     "blank": endpoint("endpoint failing", description=" \x00", reason="\n"),
     "emoji": message(account_name="\U0001f680" * 500, rule="\U0001f680" * 200),

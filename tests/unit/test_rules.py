@@ -130,6 +130,24 @@ def test_what_is_wanted_and_excluded_is_a_mistake(kind: Condition) -> None:
     assert (problem.field, "'trial'" in problem.message) == ("exclude_stages", True)
 
 
+@pytest.mark.parametrize(
+    ("link", "is_taken"),
+    [
+        ("https://wiki.example/at-risk?x=1#do", True),
+        ("http://wiki.example/", False),
+        ("https://", False),
+        ("javascript:alert(1)", False),
+        ("https://ann:secret@wiki.example/", False),
+        ("https://wiki.example/ x", False),
+        ("https://wiki.example/\t", False),
+        ("https://wiki.example/<b>", False),
+    ],
+)
+def test_a_playbook_is_a_link_over_https(link: str, is_taken: bool) -> None:
+    problems = ScoreRule(direction="below", level=40, playbook_url=link).problems()
+    assert [problem.field for problem in problems] == ([] if is_taken else ["playbook_url"])
+
+
 def test_a_band_rule_fires_in_its_bands() -> None:
     rule = BandRule(to=["red", "yellow"])
     verdicts = [rule.verdict(OK, Seen(0, None, band)) for band in ("red", "yellow", "green", "unknown")]

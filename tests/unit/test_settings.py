@@ -13,6 +13,12 @@ from service.settings import load_settings
     [
         ("HEALTH_DATABASE_URL", "mysql://x", "HEALTH_DATABASE_URL can't be used: must start with postgresql://. Set"),
         ("HEALTH_TOPIC_USAGE", "", "HEALTH_TOPIC_USAGE can't be used: String should have at least 1 character"),
+        (
+            "HEALTH_ACCOUNT_URL",
+            "https://crm.example/",
+            "HEALTH_ACCOUNT_URL can't be used: must have {account_id} where",
+        ),
+        ("HEALTH_ACCOUNT_URL", "crm.example/{account_id}", "HEALTH_ACCOUNT_URL can't be used: must be a web address"),
         ("HEALTH_HTTP_PORT", "high", "HEALTH_HTTP_PORT can't be used: Input should be a valid integer"),
     ],
 )

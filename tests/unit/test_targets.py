@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.delivery.targets import TARGETS, target_of
 from service.delivery.targets.message import Body, Message
 from service.errors import HealthError
-from tests.support.messages import ACCOUNT, AT, EPISODE, HOSTILE, ID, MESSAGES, message
+from tests.support.messages import ACCOUNT, AT, EPISODE, HOSTILE, ID, MESSAGES, PAGE, PLAYBOOK, message
 from tests.support.receiver_schemas import check_alertmanager, check_slack, check_teams
 
 every_message = pytest.mark.parametrize("name", MESSAGES)
@@ -31,6 +31,18 @@ def read(target: str, told: Message) -> Any:
 @pytest.mark.parametrize("target", ["standard", "cloudevents", "slack", "teams", "alertmanager"])
 def test_the_same_message_always_gives_the_same_bytes(target: str, name: str) -> None:
     assert built(target, MESSAGES[name]) == built(target, MESSAGES[name])
+
+
+@every_message
+@pytest.mark.parametrize("target", ["slack", "teams", "alertmanager"])
+def test_people_are_shown_no_link_to_what_only_programs_can_read(target: str, name: str) -> None:
+    assert "/v1/" not in built(target, MESSAGES[name]).content.decode()
+
+
+@pytest.mark.parametrize("target", ["standard", "cloudevents", "kafka"])
+def test_programs_are_told_where_people_find_the_account_if_that_is_known(target: str) -> None:
+    assert read(target, message())["data"] == {**ACCOUNT, "url": PAGE}
+    assert read(target, message(link=""))["data"] == ACCOUNT
 
 
 def test_an_unknown_target_is_answered_with_those_there_are() -> None:
@@ -52,7 +64,7 @@ def test_the_sdk_reads_the_event(name: str) -> None:
     assert (event.get_id(), event.get_source(), event.get_type()) == (str(ID), "/account-health", told.type)
     assert (event.get_specversion(), event.get_datacontenttype()) == ("1.0", "application/json")
     assert event.get_time() == AT
-    assert event.get_data() == json.loads(told.data)
+    assert event.get_data() == told.told
     assert event.get_subject() == told.facts.account_id
     assert event.get_attributes().keys() <= {
         "id", "source", "type", "specversion", "datacontenttype", "subject", "time",
@@ -69,7 +81,7 @@ def test_slack_takes_it(name: str) -> None:
 
 def test_slack_shows_an_alert() -> None:
     body = read("slack", message(account_name="R&D <Labs>"))
-    header, section, context, link = body["blocks"]
+    header, section, context, *links = body["blocks"]
     assert header["text"]["text"] == "R&amp;D &lt;Labs&gt; set off “At risk”: score 38 (red), was 62.5 (yellow)"
     assert body["text"].startswith(header["text"]["text"])
     assert [field["text"] for field in section["fields"]] == [
@@ -84,20 +96,23 @@ def test_slack_shows_an_alert() -> None:
         "open tickets worsened: \N{MINUS SIGN}9 points",
         "nps improved: +1.2 points",
     ]
-    assert link["text"]["text"] == f"<{ACCOUNT['url']}|Open in account-health>"
+    assert [each["text"]["text"] for each in links] == [
+        f"<{PAGE}|Open the account>",
+        f"<{PLAYBOOK}|Open the playbook>",
+    ]
 
 
 def test_a_link_is_one_link_whatever_is_in_it() -> None:
-    body = read("slack", message(url="https://health.example.com/a|b?c&d<e>"))
+    body = read("slack", message(link="https://crm.example/a|b?c&d<e>", playbook_url=None))
     check_slack(body)
     link = body["blocks"][-1]["text"]["text"]
-    assert link == "<https://health.example.com/a%7Cb?c&amp;d&lt;e&gt;|Open in account-health>"
+    assert link == "<https://crm.example/a%7Cb?c&amp;d&lt;e&gt;|Open the account>"
 
 
 def test_slack_is_sent_no_link_that_is_too_long() -> None:
     for length, shown in ((2000, True), (2990, False)):
-        blocks = read("slack", message(url=f"https://{'x' * length}"))["blocks"]
-        assert ("Open in" in json.dumps(blocks)) is shown
+        blocks = read("slack", message(link=f"https://{'x' * length}"))["blocks"]
+        assert ("Open the account" in json.dumps(blocks)) is shown
 
 
 @pytest.mark.parametrize(
@@ -145,7 +160,10 @@ def test_teams_shows_an_alert() -> None:
         "open tickets worsened: \N{MINUS SIGN}9 points",
         "nps improved: +1.2 points",
     ]
-    assert card["actions"] == [{"type": "Action.OpenUrl", "title": "Open in account-health", "url": ACCOUNT["url"]}]
+    assert card["actions"] == [
+        {"type": "Action.OpenUrl", "title": "Open the account", "url": PAGE},
+        {"type": "Action.OpenUrl", "title": "Open the playbook", "url": PLAYBOOK},
+    ]
 
 
 def test_teams_says_yes_with_any_2xx() -> None:
@@ -170,10 +188,11 @@ def test_an_alert_as_alertmanager_would_send_it() -> None:
         "band": "red",
         "severity": "critical",
     }
-    assert (alert["startsAt"], alert["generatorURL"]) == ("2026-03-01T12:00:00Z", ACCOUNT["url"])
+    assert (alert["startsAt"], alert["generatorURL"]) == ("2026-03-01T12:00:00Z", PAGE)
+    assert alert["annotations"]["playbook_url"] == alert["annotations"]["runbook_url"] == PLAYBOOK
     assert alert["annotations"]["summary"].startswith("Sørensen 株式会社 set off “At risk”")
     assert "active users worsened" in alert["annotations"]["description"]
-    assert body["externalURL"] == "https://health.example.com"
+    assert body["externalURL"] == PAGE
     assert body["groupKey"] == f'{{}}:{{alertname="At risk", account_id="acme", rule_id="{ACCOUNT["rule_id"]}"}}'
 
 

@@ -37,7 +37,7 @@ def build(message: Message, _options: NoOptions) -> Body:
         "annotations": annotations,
         "startsAt": _began_at(facts, at),
         "endsAt": at if resolved else NOT_ENDED,
-        "generatorURL": facts.url,
+        "generatorURL": message.link,
         "fingerprint": _fingerprint(identity),
     }
     group = {
@@ -49,7 +49,7 @@ def build(message: Message, _options: NoOptions) -> Body:
         "groupLabels": identity,
         "commonLabels": labels,
         "commonAnnotations": annotations,
-        "externalURL": facts.url.rpartition("/v1/")[0],
+        "externalURL": message.link,
         "alerts": [alert],
     }
     return Body(msgspec.json.encode(group))
@@ -86,6 +86,8 @@ def _annotations(words: Words, facts: Facts) -> Labels:
         "description": "\n".join([*told, *words.lines]),
         "account_name": facts.account_name or "",
         "band": facts.band or "",
+        "playbook_url": facts.playbook_url or "",
+        "runbook_url": facts.playbook_url or "",  # as other programs know it
     }
     return {name: text for name, text in annotations.items() if text}
 

@@ -24,7 +24,7 @@ def build(message: Message, _options: NoOptions) -> Body:
         "type": message.type,
         "time": message.timestamp.astimezone(UTC),
         "datacontenttype": "application/json",
-        "data": msgspec.json.decode(message.data),
+        "data": message.told,
     }
     if account_id := message.facts.account_id:
         event["subject"] = account_id

@@ -57,6 +57,7 @@ class Facts(Struct, frozen=True):
     override: Override | None = None
     episode: Episode | None = None
     churned_on: str | None = None
+    playbook_url: str | None = None
     sequence: int | None = None
     url: str = ""
     digest: dict[str, Any] | None = None
@@ -71,17 +72,27 @@ class Facts(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An alert as it was stored: `data` is the JSON text of the object that webhooks send as `data`."""
+    """An alert as it was stored: `data` is the JSON text of the object that webhooks send as `data`.
+
+    `link` leads people to the account; it is empty where there is no page for that.
+    """
 
     id: UUID
     type: str
     timestamp: datetime
     data: str
+    link: str = ""
 
     @property
     def facts(self) -> Facts:
         """`data`, read."""
         return msgspec.json.decode(self.data, type=Facts)
+
+    @property
+    def told(self) -> Any:
+        """`data` as programs are sent it: its `url` is the link for people, if there is one."""
+        data = msgspec.json.decode(self.data)
+        return {**data, "url": self.link} if self.link else data
 
 
 @dataclass(frozen=True, slots=True)

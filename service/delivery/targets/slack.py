@@ -80,10 +80,12 @@ def _blocks(words: Words) -> list[dict[str, Any]]:
     if words.lines:
         blocks.append({"type": "context", "elements": [_marked("", line) for line in words.lines]})
     # A link and no button: a button's press is sent to the app too, and Slack warns people if nobody answers that.
-    link = f"<{words.link.translate(_IN_LINKS)}|Open in account-health>"
-    if words.link and len(link) <= LONGEST_SECTION:
-        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": link, "verbatim": True}})
-    return blocks
+    links = [f"<{link.translate(_IN_LINKS)}|{label}>" for label, link in words.links]
+    return blocks + [
+        {"type": "section", "text": {"type": "mrkdwn", "text": link, "verbatim": True}}
+        for link in links
+        if len(link) <= LONGEST_SECTION
+    ]
 
 
 def _plain(text: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ def build(message: Message, _options: NoOptions) -> Body:
     payload = {
         "type": message.type,
         "timestamp": message.timestamp.astimezone(UTC),
-        "data": msgspec.json.decode(message.data),
+        "data": message.told,
     }
     return Body(msgspec.json.encode(payload))
 

@@ -37,8 +37,8 @@ def _card(words: Words) -> dict[str, Any]:
             *(_text(_run(line, isSubtle=True)) for line in words.lines),
         ],
     }
-    if words.link and len(words.link) <= LONGEST_LINK:
-        card["actions"] = [{"type": "Action.OpenUrl", "title": "Open in account-health", "url": words.link}]
+    if links := [(label, link) for label, link in words.links if len(link) <= LONGEST_LINK]:
+        card["actions"] = [{"type": "Action.OpenUrl", "title": label, "url": link} for label, link in links]
     return card
 
 

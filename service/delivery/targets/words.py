@@ -23,16 +23,19 @@ _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A headline, up to ten details by label, up to ten lines (drivers, or what is summed up), and where to look."""
+    """A headline, up to ten details by label, up to ten lines (drivers, or what is summed up), and where to look.
+
+    `links` are at most two, by what they lead to.
+    """
 
     headline: str
     details: tuple[tuple[str, str], ...]
     lines: tuple[str, ...]
-    link: str
+    links: tuple[tuple[str, str], ...]
 
     @property
     def text(self) -> str:
-        """All but the link, one thing a line."""
+        """All but the links, one thing a line."""
         return "\n".join([self.headline, *(f"{label}: {value}" for label, value in self.details), *self.lines])
 
 
@@ -42,7 +45,9 @@ def words_of(message: Message) -> Words:
     headline, details, lines = _said(message.type, facts)
     shown = [(label, shortened(value, LONGEST)) for label, value in details]
     told = tuple((label, value) for label, value in shown if value)
-    return Words(shortened(headline, LONGEST), told, _bounded(lines), facts.url)
+    links = (("Open the account", message.link), ("Open the playbook", facts.playbook_url or ""))
+    shown_links = tuple((label, link) for label, link in links if link)
+    return Words(shortened(headline, LONGEST), told, _bounded(lines), shown_links)
 
 
 def shortened(text: str, most: int) -> str:
