@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from scoring.documents import ScorecardDocument
 from scoring.measures import CATALOGUE
 from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
-from service import event_schemas
+from service import event_schemas, printable
 from service.api.health_document import Health
 from service.api.history_documents import History, Why
 from service.api.openapi_answers import describe_answers
@@ -56,7 +56,7 @@ _STRUCTS = (
     SilenceRule,
 )
 _RULE_HEAD = {
-    "name": {"type": "string", "minLength": 1, "maxLength": 200},
+    "name": {"type": "string", "minLength": 1, "maxLength": 200, **printable.SCHEMA},
     "enabled": {"type": "boolean", "default": True},
 }
 """What a rule has beside its condition; `service.api.rule_documents` reads it."""

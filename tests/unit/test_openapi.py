@@ -124,3 +124,23 @@ def _values(node: Any, key: str) -> Iterator[Any]:
     elif isinstance(node, list):
         for each in node:
             yield from _values(each, key)
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"),
+    [
+        ("AttributesData", "name"),
+        ("AttributesData", "parent_id"),
+        ("UsageEvent", "subject"),
+        ("ScoreRule", "name"),
+        ("SilenceRule", "name"),
+    ],
+)
+def test_text_that_people_write_may_hold_all_but_control_characters(
+    document: dict[str, Any], schema: str, name: str
+) -> None:
+    told = document["components"]["schemas"][schema]["properties"][name]
+    patterns = {form.get("pattern") for form in told.get("anyOf", [told]) if form.get("type") == "string"}
+    assert patterns == {r"^[^\u0000-\u001f\u007f-\u009f]*$"}
+    assert not list(validator(document, told).iter_errors("株式会社\u3000日本\u200d\u00a0\u200f"))
+    assert list(validator(document, told).iter_errors("a\x07"))
