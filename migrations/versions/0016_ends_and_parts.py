@@ -20,6 +20,7 @@ def upgrade() -> None:
     """
     _add("alerts", "ends_for", sa.ARRAY(sa.Uuid()), "endpoints that are told when what begins here is over")
     _add("alerts", "digest_for", sa.ARRAY(sa.Uuid()), "endpoints that hear of it in its digest")
+    op.alter_column("alerts", "quiet", comment="summed up in a digest")
     _add("deliveries", "data", sa.JSON(), "what is sent in place of the alert's data: the endpoint's part of a digest")
     for name in ("segment", "stage", "owner"):
         _add("digest_moves", name, sa.Text(), "of the accounts")
@@ -57,6 +58,7 @@ def downgrade() -> None:
     for name in ("segment", "stage", "owner"):
         op.drop_column("digest_moves", name)
     op.drop_column("deliveries", "data")
+    op.alter_column("alerts", "quiet", comment="told to nobody, but for its digest")
     op.execute("DELETE FROM alerts WHERE account_id IS NULL AND state = 'resolved'")
     op.drop_index("alerts_farewells_idx", "alerts")
     op.drop_column("alerts", "digest_for")

@@ -31,8 +31,9 @@ class Alert(BaseModel):
     """A rule began or ceased to fire for an account, or a digest of such alerts. `data` is what webhooks send; where
     HEALTH_ACCOUNT_URL says where links lead, those have it as `url`.
 
-    Quiet ones were told to nobody but in the digest `digest_id`. Where it is about many accounts, `account_id` and
-    `sequence` are null.
+    Quiet ones are summed up in the digest `digest_id`: for themselves they are told to CRMs alone, and where they end
+    what somebody was told of for itself. Where it is about many accounts, `account_id` and `sequence` are null; so they
+    are in the end of what fired for an account that was erased.
     """
 
     model_config = ConfigDict(from_attributes=True)

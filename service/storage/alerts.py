@@ -17,7 +17,7 @@ ALERT_COLUMNS = (
 
 
 class AlertRow(NamedTuple):
-    """A row to write; `data` is the JSON text that webhooks send as data. A quiet alert is told to nobody."""
+    """A row to write; `data` is the JSON text that webhooks send as data. A quiet alert is summed up in a digest."""
 
     id: UUID
     account_id: str | None

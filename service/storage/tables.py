@@ -331,9 +331,7 @@ alerts = Table(
     Column("rule", Text, nullable=False, comment="the rule's name at the time"),
     Column("type", Text, nullable=False, comment="health.threshold.crossed and so on"),
     Column("state", Text, nullable=False),
-    Column(
-        "quiet", Boolean, nullable=False, server_default=text("false"), comment="told to nobody, but for its digest"
-    ),
+    Column("quiet", Boolean, nullable=False, server_default=text("false"), comment="summed up in a digest"),
     Column("data", JSON, nullable=False, comment="what webhooks send as data"),
     _created_at(),
     Column("digest_id", Uuid, comment="the digest that it is summed up in"),
