@@ -23,7 +23,7 @@ from deploy.grafana.parts import (
 
 CHOSEN = "coalesce(segment, 'none') IN (${segment:sqlstring}) AND coalesce(owner, 'nobody') IN (${owner:sqlstring})"
 """The accounts of the segments and owners that are chosen above; those that have left aren't shown."""
-HERE = f"churned_on IS NULL AND {CHOSEN}"
+HERE = f"(churned_on IS NULL OR churned_on > {TODAY}) AND {CHOSEN}"
 ALL = VariableOption(selected=True, text=["All"], value=["$__all"])
 RISKY = "band IN ('red', 'yellow')"
 UNITS = {"score": "none", "arr": MONEY, "change": "none"}
