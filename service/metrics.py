@@ -26,6 +26,10 @@ CLOCK_AHEAD_SECONDS = Gauge(
     "health_clock_ahead_seconds",
     "Seconds that this process's clock is ahead of the database's, below zero where it is behind; from 300 on it waits",
 )
+LOCK_WAIT_SECONDS = Gauge(
+    "health_postgres_lock_wait_seconds",
+    "For how long a statement of the service has waited for a lock, of all processes; as the delivery process sees it",
+)
 POOL = PoolGauges("health_pool_size_connections", "health_pool_connections")
 
 # --- Folding: by consumers ----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from service.delivery.retry import Outcome
 from service.delivery.transport import Failure
 from service.storage import deliveries
 from service.storage.deliveries import Attempted, ClaimedDelivery
-from service.storage.transient import is_transient
+from service.storage.transient import is_transient, sqlstate, trouble
 
 log = structlog.get_logger(__name__)
 
@@ -101,14 +101,14 @@ class Recorder:
 
     def _warn(self, some: Sequence[_Waiting], error: Exception) -> None:
         # Not the error's text, which may hold the values that were to be written.
-        sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
         first = some[0][0].delivery
         log.warning(
             "delivery_not_recorded",
             delivery=str(first.id),
             others=len(some) - 1,
+            reason=trouble(error) if is_transient(error) else "Postgres refuses what is to be written",
             error=type(error).__name__,
-            sqlstate=sqlstate,
+            sqlstate=sqlstate(error),
         )
 
 

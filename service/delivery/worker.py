@@ -23,6 +23,7 @@ from service.delivery.slots import UNPROVEN, Slots
 from service.delivery.targets import COALESCED
 from service.delivery.tokens import Tokens
 from service.delivery.transport import open_session
+from service.lock_watch import watch_locks
 from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_LATENCY_SECONDS, DELIVERY_LIMITED, DELIVERY_SECONDS
 from service.probes import Pulse, serve_probes
 from service.publishing import Publisher
@@ -31,7 +32,7 @@ from service.settings import Settings
 from service.storage import deliveries
 from service.storage.deliveries import ClaimedDelivery
 from service.storage.engine import create_engine
-from service.storage.transient import is_transient, trouble
+from service.storage.transient import is_transient, sqlstate, trouble
 from service.together import until_first
 
 log = structlog.get_logger(__name__)
@@ -93,6 +94,7 @@ async def run(
     resolver = resolver or Resolver(min(settings.webhook_concurrency, MOST_RESOLVER_THREADS))
     vault = Vault(settings.encryption_key)
     publisher = Publisher(settings)
+    locks = asyncio.create_task(watch_locks(engine))
     try:
         async with open_session(settings.webhook_allow_networks, resolver, settings.webhook_ca_file) as session:
             carrier = Carrier(
@@ -108,6 +110,8 @@ async def run(
             pulse = pulse or Pulse("deliver", settings.watchdog_seconds)
             await _Worker(engine, carrier, lease_seconds, poll_seconds, pulse).work(stop)
     finally:
+        locks.cancel()
+        await asyncio.wait([locks])
         await publisher.stop()
         await resolver.close()
 
@@ -169,7 +173,13 @@ class _Worker:
                 raise
             self._outage_pause = min(self._outage_pause * 2 or self._poll_seconds, LONGEST_OUTAGE_PAUSE_SECONDS)
             # Not the error's text: SQLAlchemy puts a statement's parameters into it.
-            log.warning("deliveries_not_claimed", error=type(error).__name__, retry_seconds=self._outage_pause)
+            log.warning(
+                "deliveries_not_claimed",
+                reason=trouble(error),
+                error=type(error).__name__,
+                sqlstate=sqlstate(error),
+                retry_seconds=self._outage_pause,
+            )
             self._pulse.beat(trouble(error))
             return []
         self._pulse.beat()

@@ -19,6 +19,7 @@ _TROUBLES = {
     "53100": "Postgres has no room left on its disk",
     "53200": "Postgres has no memory left",
     "53300": "Postgres has no connection left",
+    "57014": "Postgres gave up a statement that took too long",
     "57P03": "Postgres is starting, or recovers",
     "40P01": "Postgres broke off a deadlock",
     "55P03": "rows in Postgres are locked by another session",
