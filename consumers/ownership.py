@@ -27,7 +27,7 @@ from service import metrics
 from service.kafka_contact import Contact
 from service.probes import Pulse
 from service.settings import Settings, Signal
-from service.storage import dead_letters, progress, refused_stamps, seen_events
+from service.storage import dead_letters, progress, refused_stamps, seen_events, standstill
 from service.storage.progress import OPERATOR, Claim, Growth, Owner, Partition
 from service.storage.transient import persistently
 
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 20.0
 """How long a rebalance waits for the batch under way; then that is given up, and folded by whoever comes next."""
 LOOK_SECONDS = 3.0
-"""How often is looked whether an operator has set a partition."""
+"""How often is looked whether an operator has set a partition, and said that we are there."""
 
 
 class _Claimed(NamedTuple):
@@ -139,7 +139,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._looked_at = time.monotonic()
 
         async def owners() -> dict[Partition, Owner]:
-            async with self._engine.connect() as connection:
+            async with self._engine.begin() as connection:
+                await standstill.say_heard(connection, self._epochs)
                 return await progress.owners(connection, self._assigned)
 
         found = await persistently(owners, "looking for partitions that were set", self._pulse.beat)

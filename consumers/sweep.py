@@ -23,6 +23,7 @@ from service.settings import Settings
 from service.sources import SourceWatch
 from service.storage import farewells, reevaluations, scores
 from service.storage.engine import create_engine
+from service.storage.standstill import standstills
 from service.storage.transient import persistently
 from service.together import until_all
 
@@ -75,7 +76,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
         )
         swept = await persistently(partial(sweep_once, engine, policies, settings, now), "sweeping", waiting)
         if time.monotonic() - counted_at >= BACKLOG_SECONDS:
-            await persistently(lambda: _count_backlog(engine, clock.now()), "counting what is due", waiting)
+            await persistently(lambda: _count_backlog(engine, settings, clock.now()), "counting what is due", waiting)
             await persistently(lambda: tell_once(engine, settings, clock.now()), "telling digests", waiting)
             counted_at = time.monotonic()
         pulse.beat(remark=clock.remark)
@@ -121,8 +122,11 @@ async def tell_once(engine: AsyncEngine, settings: Settings, now: datetime) -> i
         return await tell_paused(connection, now, settings.base_url)
 
 
-async def _count_backlog(engine: AsyncEngine, now: datetime) -> None:
+async def _count_backlog(engine: AsyncEngine, settings: Settings, now: datetime) -> None:
     async with engine.begin() as connection:
         backlog = await scores.backlog(connection, now)
+        found = await standstills(connection, list(settings.topics.values()))
+    for each in found:
+        metrics.AWAY_PARTITIONS.labels(each.topic).set(each.away)
     metrics.SWEEP_BACKLOG.set(backlog.accounts)
     metrics.SWEEP_OLDEST_SECONDS.set(backlog.oldest)

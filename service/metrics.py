@@ -74,6 +74,9 @@ BATCH_PHASE_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 HALTED_PARTITIONS = Gauge("health_halted_partitions", "Partitions of this process that wait for an operator")
+AWAY_PARTITIONS = Gauge(
+    "health_away_partitions", "Partitions whose consumer hasn't been heard of for a minute; of all sweepers", ["topic"]
+)
 PLACEMENT_CHECKED = Counter(
     "health_placement_checked_records", "Records, a sample, whose partition was compared with their key's", ["topic"]
 )

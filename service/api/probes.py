@@ -5,7 +5,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -13,6 +13,7 @@ from service.api.auth import READ
 from service.api.deps import Api
 from service.api.problems import ProblemError
 from service.storage.readiness import what_is_missing
+from service.storage.standstill import standstills, told
 from service.storage.transient import trouble
 
 router = APIRouter(tags=["operations"])
@@ -28,6 +29,10 @@ class Ready(BaseModel):
     """The process can do its work."""
 
     status: Literal["ready"] = "ready"
+    folding: str | None = Field(
+        None,
+        description="Where folding stands still, so that scores can be read and don't change. Absent if it doesn't.",
+    )
 
 
 @router.get("/livez", summary="Is the process alive?")
@@ -36,22 +41,24 @@ async def livez() -> Alive:
     return Alive()
 
 
-@router.get("/readyz", summary="Can the process do its work?")
+@router.get("/readyz", summary="Can the process do its work?", response_model_exclude_none=True)
 async def readyz(api: Api) -> Ready:
     """Whether Postgres answers and has the schema. 503 says what is wrong. Needs no key.
 
-    Kafka is not asked about: without it everything can still be read.
+    Kafka is not asked about, and consumers that are away or halted are only told of in `folding`: without them
+    everything can still be read.
     """
     try:
         async with api.reads.connect() as connection:
             missing = await what_is_missing(connection)
+            found = [] if missing else await standstills(connection, list(api.settings.topics.values()))
     except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
         # No more than that: anybody may ask, and the text can name hosts and users.
         kind = type(getattr(error, "orig", None) or error).__name__
         raise ProblemError(503, f"{trouble(error)} ({kind}).") from None
     if missing:
         raise ProblemError(503, missing)
-    return Ready()
+    return Ready(folding=told(found))
 
 
 _TEXT: dict[int | str, dict[str, Any]] = {

@@ -71,6 +71,7 @@ progress = Table(
         Instant,
         comment="when a consumer found that its topic had got more; null if it never has",
     ),
+    Column("heard_at", Instant, comment="when its owner last said that it is there; null if none ever has"),
 )
 
 seen_events = Table(
