@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,9 +18,9 @@ from service.settings import Settings
 from service.storage import endpoints
 from tests.support.api import Api
 from tests.support.crm import crm, hubspot_done
-from tests.support.service import query
+from tests.support.service import eventually, query
 from tests.support.sweeping import START, Clock, by_active_days, used
-from tests.support.webhooks import Receiver, local_settings, receiver, until, working
+from tests.support.webhooks import Receiver, local_settings, receiver, states, until, working
 
 pytestmark = pytest.mark.anyio
 
@@ -160,10 +161,14 @@ async def hears(engine: AsyncEngine, heard: list[Receiver], step: int) -> None:
     """All has gone out, and each has heard what it should have, and nothing else."""
     expected = sum(len(steps[each]) for _, _, _, steps in EXAMPLES for each in range(step + 1))
     assert len(await query(engine, "SELECT 1 FROM deliveries")) == expected, step
-    await until(lambda: sum(len(each.bodies) for each in heard) == expected)
+    await until(lambda: sum(len(each.bodies) for each in heard) == expected, 30)
     for (_, _, read, steps), each in zip(EXAMPLES, heard, strict=True):
         before = sum(len(steps[earlier]) for earlier in range(step))
         assert sorted(read(json.loads(body)) for body in each.bodies[before:]) == sorted(steps[step])
+
+
+async def succeeded(engine: AsyncEngine, deliveries: int) -> bool:
+    return (await states(engine)).count("succeeded") == deliveries
 
 
 async def test_a_crm_is_told_of_every_account_and_of_its_recovery(clock: Clock, engine: AsyncEngine, api: Api) -> None:
@@ -175,10 +180,11 @@ async def test_a_crm_is_told_of_every_account_and_of_its_recovery(clock: Clock, 
             await api.post("/v1/alert-rules", {"name": f"Band {band}", "kind": "band", "to": [band]})
         await clock.reevaluate(START)
         async with working(engine, local_settings(encryption_key=KEY)):
-            await until(lambda: len(hubspot.asked) == 48)
-            await recover(clock, "account-00", 1)
+            await eventually(partial(succeeded, engine, 48), "all accounts written")
+            # An account is written once a minute: it was written longer ago than that.
             await query(engine, "UPDATE deliveries SET finished_at = now() - interval '5 minutes' RETURNING 1")
-            await until(lambda: len(hubspot.asked) == 49)
+            await recover(clock, "account-00", 1)
+            await eventually(partial(succeeded, engine, 49), "the account that has recovered written")
     written = [asked.json["inputs"][0] for asked in hubspot.asked]
     assert sorted(each["id"] for each in written[:48]) == FORTY_EIGHT
     properties = written[48]["properties"]
