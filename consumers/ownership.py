@@ -246,7 +246,11 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         """Take no more of a partition, and halt it when what was taken is folded: an operator goes on behind that."""
         if partition in self.owned:
             self._consumer.pause(TopicPartition(*partition))
-            self._ending[partition] = why
+            self._ending.setdefault(partition, why)
+
+    def is_ending(self, partition: Partition) -> bool:
+        """Whether no more is taken of a partition."""
+        return partition in self._ending
 
     def _halt_ended(self) -> None:
         for partition, why in list(self._ending.items()):

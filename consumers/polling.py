@@ -13,7 +13,6 @@ from aiokafka.errors import (
 )
 
 from consumers import stamps, traces
-from consumers.batch import Owned
 from consumers.batches import is_unreadable
 from consumers.decode import as_decided, decode
 from consumers.idling import rest
@@ -39,7 +38,7 @@ ROOM_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 LET_IN_SECONDS = 10.0
 CLOCK_SECONDS = 0.1
-"""How soon it is looked again whether a clock is right, or what comes before a record of a broker ahead is folded."""
+"""How soon it is looked again whether the clock is right."""
 
 
 class Poller:
@@ -66,7 +65,6 @@ class Poller:
         self._contact = Contact(settings)
         self._decoding_seconds = 0.0
         self._refused_at = 0.0
-        self._goes_back = False
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -94,9 +92,6 @@ class Poller:
         self._decoding_seconds = 0.0
         for partition, records in polled.items():
             self._take((partition.topic, partition.partition), records)
-        if self._goes_back:
-            self._goes_back = False
-            await asyncio.sleep(CLOCK_SECONDS)
         if polled or self._is_let_in_again():
             self._contact.found()
         if polled:
@@ -174,15 +169,17 @@ class Poller:
 
     def _take(self, partition: Partition, records: list[ConsumerRecord]) -> None:
         mine = self._ownership.owned.get(partition)
-        if mine is None:
+        if mine is None or self._ownership.is_ending(partition):
             return
         before, mine.position = mine.position, records[-1].offset + 1
         if mine.unverified is not None:
             records = self._ownership.verified(partition, records)
         latest = stamps.latest(self._clock.now().timestamp())
         if (place := stamps.broker_ahead(records, latest)) is not None:
+            # To refuse it would be to refuse all that follow, of a topic whose records have no fault.
             ahead, records = records[place], records[:place]
-            self._go_back(partition, mine, records[-1].offset + 1 if records else before, ahead)
+            mine.position = records[-1].offset + 1 if records else before
+            self._ownership.halt_once_folded(partition, stamps.blame_broker(ahead))
         if records:
             most = self._settings.max_record_bytes
             started = time.perf_counter()
@@ -194,15 +191,3 @@ class Poller:
             self._waiting.add(partition, records, decoded)
             if tracing.is_on() and (found := traces.contexts(records)):
                 self._waiting.trace(partition, found)
-
-    def _go_back(self, partition: Partition, mine: Owned, position: int, ahead: ConsumerRecord) -> None:
-        """Leave a record that its broker stamped ahead in the log. Once all before it is folded, the partition halts.
-
-        To refuse it would be to refuse all that follow, of a topic whose records have no fault.
-        """
-        mine.position = position
-        if mine.claim.next_offset < position:
-            self._consumer.seek(TopicPartition(*partition), position)
-            self._goes_back = True
-            return
-        self._ownership.halt(partition, stamps.blame_broker(ahead))
