@@ -62,6 +62,8 @@ _NESTED = "[" * 3000
 _ODD_TEXTS = ("NaN", "-Infinity", "1e999", "1e-999999999", "01", "-0", '"\\ud800"', '"\\u0000"', "tru", _NESTED)
 """What no JSON library would write, put in the place of a value."""
 _ODD_BYTES = (b"", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\x80", b"\xc0\xaf", b"\xed\xa0\x80", b'"', b"\\", b"}")
+_ODD_TIMESTAMPS = (0, 1, 10**12, 2 * 10**9, 25 * 10**11, 2 * 10**15, 2 * 10**18, 2**62)
+"""1970, 2001 and 2049 in milliseconds, and what others count in; none is near enough to now for a clock to matter."""
 _HOLE = "c0ffee-hole"
 
 
@@ -239,16 +241,33 @@ def _sendable(name: str) -> str:
 
 def _add_headers(chance: Random, record: Sent, _: deque[Sent]) -> Sent:
     names = ("ce_specversion", "content-type", "ce_backfill", "traceparent", "", "é", "x" * 300)
-    more = tuple((chance.choice(names), chance.choice(_ODD_BYTES)) for _n in range(chance.randrange(1, 4)))
+    more = tuple((chance.choice(names), chance.choice((*_ODD_BYTES, None))) for _n in range(chance.randrange(1, 4)))
     return record._replace(headers=record.headers + more)
 
 
+def _change_headers(chance: Random, record: Sent, _: deque[Sent]) -> Sent:
+    """Values that are null, other bytes or another header's, and names twice, in capitals or with NUL."""
+    headers = list(record.headers) or [("ce_specversion", b"1.0"), ("traceparent", None)]
+    for _n in range(chance.randrange(1, 4)):
+        at = chance.randrange(len(headers))
+        name, value = headers[at]
+        name = chance.choice((name, name, name.upper(), f"{name}\x00", "\\u0000"))
+        headers[at] = (name, chance.choice((None, None, value, chance.choice(headers)[1], chance.randbytes(9))))
+        if chance.random() < 0.3:
+            headers.insert(at, chance.choice(headers))
+    return record._replace(headers=tuple(headers))
+
+
 def _change_key(chance: Random, record: Sent, _: deque[Sent]) -> Sent:
-    return record._replace(key=chance.choice((b"", b"\xff\x00", b"somebody else", chance.randbytes(300))))
+    return record._replace(key=chance.choice((b"", b"\xff\x00", b"somebody else", chance.randbytes(300), None)))
 
 
 def _change_topic(chance: Random, record: Sent, _: deque[Sent]) -> Sent:
     return record._replace(signal=chance.choice(("usage", "ticket", "survey", "account")))
+
+
+def _change_timestamp(chance: Random, record: Sent, _: deque[Sent]) -> Sent:
+    return record._replace(timestamp_ms=chance.choice(_ODD_TIMESTAMPS))
 
 
 _WAYS: tuple[Way, ...] = (
@@ -265,7 +284,9 @@ _WAYS: tuple[Way, ...] = (
     _to_binary,
     _to_binary,
     _add_headers,
+    _change_headers,
     _change_key,
     _change_topic,
+    _change_timestamp,
 )
-_WAYS_WITHOUT_VALUE: tuple[Way, ...] = (_insert, _add_headers, _change_key, _change_topic)
+_WAYS_WITHOUT_VALUE: tuple[Way, ...] = (_insert, _add_headers, _change_headers, _change_topic)

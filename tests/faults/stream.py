@@ -42,9 +42,9 @@ class Sent(NamedTuple):
     """A record to send, and its topic's signal."""
 
     signal: Signal
-    key: bytes
+    key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
     timestamp_ms: int | None = None
     """As the sender stamps it; None is now. Only topics with CreateTime heed it."""
 
