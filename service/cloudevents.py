@@ -191,7 +191,13 @@ def decode_binary(signal: Signal, headers: Mapping[str, str], value: bytes, take
 
 def _from_base64(signal: Signal, value: bytes) -> Envelope[Any]:
     """The envelope of an event without `data`, whose `data_base64` has to hold it as JSON."""
-    attributes: dict[str, Any] = msgspec.json.decode(value)
+    try:
+        attributes: dict[str, Any] = msgspec.json.decode(value)
+        unstorable = storable.fault_in_json(value)
+    except UNDECODABLE as error:  # in what was passed over until here, such as an extension
+        raise _explain(error, value, signal) from None
+    if unstorable:
+        raise InvalidEventError(unstorable.path or "event", unstorable.problem)
     encoded = attributes.pop("data_base64", None)
     if encoded is None:
         raise InvalidEventError("data", _NO_DATA)
@@ -203,8 +209,11 @@ def _from_base64(signal: Signal, value: bytes) -> Envelope[Any]:
         raise InvalidEventError("data_base64", "is not base64") from None
     try:
         attributes["data"] = msgspec.json.decode(data)
+        unstorable = storable.fault_in_json(data)
     except UNDECODABLE as error:
         raise InvalidEventError("data_base64", f"must decode to JSON: {error}") from None
+    if unstorable:
+        raise InvalidEventError("data_base64", unstorable.problem)
     try:
         envelope: Envelope[Any] = msgspec.convert(attributes, _FORMS[signal].envelope)
     except msgspec.ValidationError as error:

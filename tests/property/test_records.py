@@ -1,5 +1,6 @@
 """Whole records, whatever is in them: each is an event, a dead letter that Postgres can hold, or a tombstone."""
 
+import base64
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,10 +26,12 @@ from service.storage.dead_letter_lists import DeadLetter
 from service.storage.dead_letters import DeadLetterRow
 from service.storage.progress import Claim
 from tests.support.cloud_events import TYPES
-from tests.support.whole_records import binary, record, whole_records
+from tests.support.whole_records import binary, envelope, record, structured, whole_records
 
 MOST_BYTES = 2_000
 PARTITION = ("t", 0)
+WITHOUT_DATA = structured("usage").replace(b'"data"', b'"extension": %s, "other"')
+"""What only is read as a whole where `data_base64` might be in it."""
 SIGNALS: st.SearchStrategy[Signal] = st.sampled_from(["usage", "ticket", "survey", "account"])
 
 
@@ -49,6 +52,8 @@ def letter(row: DeadLetterRow) -> DeadLetter:
 @example("usage", record(headers=[*binary(TYPES["usage"]), ("ce_traceparent", None)]))
 @example("usage", record(headers=[*binary(TYPES["usage"]), ("ce_id", None), ("content-type", None)]))
 @example("usage", record(headers=[("ce_specversion", None)]))
+@example("usage", record(value=WITHOUT_DATA % b'"\xc0"'))
+@example("usage", record(value=WITHOUT_DATA % (b"[" * 1_500)))
 def test_decoding_is_total(signal: Signal, record: ConsumerRecord) -> None:
     result = decode(signal, record, MOST_BYTES)
     assert isinstance(result, Decoded | Refused | Tombstone)
@@ -114,3 +119,15 @@ def _at(record: ConsumerRecord, offset: int) -> ConsumerRecord:
         0,
         record.headers,
     )
+
+
+def test_nul_is_found_in_base64_too() -> None:
+    def refusal(value: bytes) -> str:
+        result = decode("usage", record(value=value), MOST_BYTES)
+        assert isinstance(result, Refused)
+        return result.reason
+
+    data = base64.b64encode(b'{"feature": "log\\u0000in"}')
+    event = json.dumps(envelope(TYPES["usage"])).encode()[:-1] + b', "data_base64": "' + data + b'"}'
+    assert refusal(event).startswith("data_base64: ")
+    assert refusal(event.replace(b'"/s"', b'"/s\\u0000"')).startswith("source: ")
