@@ -12,7 +12,7 @@ RECORDS ?= 200000
 # Of `make fuzz-api`.
 EXAMPLES ?= 100
 
-.PHONY: help setup check test faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
+.PHONY: help setup check test image-test faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: $(STAMP)  ## lint, format, types, import contracts
 
 test: $(STAMP)   ## all tests, on a real PostgreSQL and a real Apache Kafka
 	$(BIN)/pytest
+
+image-test: $(STAMP) ## build the image, and run its processes against a real Postgres and Kafka (root; apt: buildah debootstrap)
+	$(BIN)/pytest tests/deploy/test_image_runs.py
 
 faults: $(STAMP) ## kill, pause and restart while events are folded, for as long as you like: SEED=1 ROUNDS=100
 	FAULTS_SEED=$(SEED) FAULTS_ROUNDS=$(ROUNDS) $(BIN)/pytest tests/faults/test_faults.py -o log_cli=true --log-cli-level=INFO
