@@ -79,16 +79,18 @@ class Image:
 def built_image(folder: Path) -> Iterator[Image]:
     """Build deploy/Dockerfile on a Debian with Python; `folder` holds images and containers until the end."""
     buildah = _Buildah(folder)
-    base = os.environ.get("HEALTH_TEST_PYTHON_IMAGE") or buildah.import_base(_base_files())
-    args = ["--build-arg", f"PYTHON_IMAGE={base}"]
-    buildah.do("build", "--network", "host", "--file", str(DOCKERFILE), *args, "--tag", "account-health", str(ROOT))
-    inspected = json.loads(buildah.do("inspect", "--type", "image", "account-health"))
-    container = buildah.do("from", "account-health").strip()
     try:
+        base = os.environ.get("HEALTH_TEST_PYTHON_IMAGE") or buildah.import_base(_base_files())
+        args = ["--build-arg", f"PYTHON_IMAGE={base}"]
+        buildah.do("build", "--network", "host", "--file", str(DOCKERFILE), *args, "--tag", "account-health", str(ROOT))
+        inspected = json.loads(buildah.do("inspect", "--type", "image", "account-health"))
+        container = buildah.do("from", "account-health").strip()
         yield Image(Path(buildah.do("mount", container).strip()), inspected["OCIv1"]["config"])
     finally:
         buildah.do("rm", "--all")
         buildah.do("rmi", "--all", "--force")
+        # Its overlay driver leaves its own folder mounted, which then can't be removed.
+        subprocess.run(["umount", folder / "store" / "overlay"], capture_output=True, check=False)
 
 
 class _Buildah:
