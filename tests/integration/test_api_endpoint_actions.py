@@ -226,9 +226,16 @@ async def test_bad_recoveries_are_refused_by_field(engine: AsyncEngine, api: Api
         answer = await api.post(path, body)
         assert (answer.status, answer.fields) == (422, [field]), body
     assert (await api.post(f"{PATH}/{uuid4()}/recover", {"since": past})).status == 404
+    # The first and the last moment that UTC has are answered; what lies beyond them isn't a moment in UTC.
     for body in (
-        {"since": "0001-01-01T00:00:00+14:00"},
-        {"since": past, "until": "9999-12-31T23:59:59-14:00"},
-        {"since": "0001-01-01T00:00:00+14:00", "until": "0001-01-02T00:00:00+14:00"},
+        {"since": "0001-01-01T00:00:00Z"},
+        {"since": past, "until": "9999-12-31T23:59:59Z"},
+        {"since": "0001-01-01T00:00:00Z", "until": "0001-01-02T00:00:00+14:00"},
     ):
         assert (await api.post(path, body)).json == {"deliveries": 0, "dry_run": False}, body
+    for body, field in (
+        ({"since": "0001-01-01T00:00:00+14:00"}, "since"),
+        ({"since": past, "until": "9999-12-31T23:59:59-14:00"}, "until"),
+    ):
+        answer = await api.post(path, body)
+        assert (answer.status, answer.fields) == (422, [field]), body
