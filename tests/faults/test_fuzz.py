@@ -183,7 +183,7 @@ def _doubts(signal: Signal, record: ConsumerRecord) -> Iterator[str]:
 
 
 def _plainly(record: ConsumerRecord) -> dict[str, Any]:
-    headers = {name.lower(): (value or b"").decode(errors="replace") for name, value in record.headers}
+    headers = {name.lower(): value.decode(errors="replace") for name, value in record.headers if value is not None}
     if "ce_specversion" in headers and not headers.get("content-type", "").startswith("application/cloudevents+json"):
         attributes = {name.removeprefix("ce_"): value for name, value in headers.items()}
         return {**attributes, "data": json.loads(record.value)}
