@@ -6,8 +6,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.errors import HealthError
 
-_OF_DATA = ("22", "23", "54")
-"""SQLSTATE classes: data exception, integrity constraint violation, program limit exceeded."""
+_OF_DATA = ("22", "23", "54", "P0")
+"""SQLSTATE classes: data exception, integrity constraint violation, program limit exceeded, raised by a trigger."""
 
 
 def is_poison(error: Exception) -> bool:

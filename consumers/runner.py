@@ -18,7 +18,6 @@ from consumers.mirror import Mirror
 from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch
 from consumers.polling import Poller
-from consumers.sizing import BatchSize
 from consumers.taken import Taken, Waiting, halves, size
 from service import clocks, foreign_topics, metrics
 from service.clocks import OneClock
@@ -27,6 +26,7 @@ from service.kafka_clients import CLIENT_ID, connection
 from service.kafka_contact import Contact, unreachable
 from service.probes import Pulse, serve_probes
 from service.settings import Settings
+from service.sizing import BatchSize
 from service.storage.engine import create_engine
 from service.together import until_first
 
@@ -214,7 +214,7 @@ class _Worker:
             async with self._ownership.writing:
                 started = time.monotonic()
                 await self._folder.fold(part)
-                self._sizes.folded(records, time.monotonic() - started)
+                self._sizes.done(records, time.monotonic() - started)
             self._under_way = 0
             self._bound()
             self._pulse.beat(self._ownership.trouble or self._contact.trouble, remark=self._clock.remark)

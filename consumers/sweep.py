@@ -10,18 +10,17 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import census, forecaster, housekeeping, relay
-from scoring.events import Event
+from consumers.judging import Batches
+from consumers.rounds import Anew, Due, reevaluating, sweeping
 from service import clocks, metrics
 from service.clocks import OneClock
 from service.digests import tell_paused
-from service.evaluation import advance_accounts
 from service.policy import PolicyCache
 from service.probes import Pulse, serve_probes
-from service.reevaluation import carry_on
 from service.resting import rest
 from service.settings import Settings
 from service.sources import SourceWatch
-from service.storage import farewells, reevaluations, scores
+from service.storage import farewells, scores
 from service.storage.engine import create_engine
 from service.storage.standstill import standstills
 from service.storage.transient import persistently
@@ -61,6 +60,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
     policies = PolicyCache(settings.retention_days, time.monotonic)
     sources = SourceWatch(engine, settings.base_url)
     waiting = pulse.beat
+    due, anew = sweeping(settings, waiting), reevaluating(settings, waiting)
     counted_at = -BACKLOG_SECONDS
     while not stop.is_set():
         if trouble := await persistently(partial(clocks.compare, engine, clock), clocks.COMPARING, waiting):
@@ -72,44 +72,33 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
         structlog.contextvars.bind_contextvars(sweep_id=token_hex(4))
         await persistently(partial(sources.look, now), "looking at sources", waiting)
         judged_anew = await persistently(
-            partial(reevaluate_once, engine, policies, settings, now), "judging all accounts anew", waiting
+            partial(reevaluate_once, engine, policies, settings, now, anew), "judging all accounts anew", waiting
         )
-        swept = await persistently(partial(sweep_once, engine, policies, settings, now), "sweeping", waiting)
+        await persistently(partial(sweep_once, engine, policies, settings, now, due), "sweeping", waiting)
         if time.monotonic() - counted_at >= BACKLOG_SECONDS:
             await persistently(lambda: _count_backlog(engine, settings, clock.now()), "counting what is due", waiting)
             await persistently(lambda: tell_once(engine, settings, clock.now()), "telling digests", waiting)
             counted_at = time.monotonic()
         pulse.beat(remark=clock.remark)
-        if swept < settings.sweep_batch and not judged_anew:
+        if not due.is_behind and not judged_anew:
             await rest(stop, settings.sweep_interval_seconds)
 
 
-async def sweep_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> int:
-    """Judge up to `sweep_batch` accounts that are due by `now`, in one transaction; returns how many there were."""
-    async with engine.begin() as connection:
-        policy = await policies.in_force(connection)
-        due = await scores.claim_due(connection, now, settings.sweep_batch)
-        if not due:
-            return 0
-        nothing: dict[str, list[Event]] = {account_id: [] for account_id in due}
-        outcome = await advance_accounts(connection, nothing, policy, now, base_url=settings.base_url)
-    metrics.SWEPT.inc(len(due))
-    log.debug("swept", accounts=len(due), alerts=outcome.alerts)
-    return len(due)
+async def sweep_once(
+    engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime, batches: Batches | None = None
+) -> int:
+    """Judge accounts that are due by `now`, as many as get done; returns how many were seen to, at most `sweep_batch`.
+
+    Several calls that share `batches` know how many that are. An account that can't be judged is put off.
+    """
+    return await (batches or sweeping(settings)).next(engine, Due(policies, settings.base_url, now), now)
 
 
-async def reevaluate_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> int:
-    """Judge the next `sweep_batch` accounts anew if scorecards or rules have changed; returns how many there were."""
-    async with engine.begin() as connection:
-        policy = await policies.in_force(connection)
-        under_way = await reevaluations.take(connection)
-        if under_way is None:
-            return 0
-        done = await carry_on(
-            connection, under_way, policy, now, limit=settings.sweep_batch, base_url=settings.base_url
-        )
-    metrics.REEVALUATED.inc(done)
-    return done
+async def reevaluate_once(
+    engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime, batches: Batches | None = None
+) -> int:
+    """Judge the next accounts anew if scorecards or rules have changed, as `sweep_once` does; returns how many."""
+    return await (batches or reevaluating(settings)).next(engine, Anew(policies, settings.base_url, now), now)
 
 
 async def tell_once(engine: AsyncEngine, settings: Settings, now: datetime) -> int:

@@ -97,6 +97,11 @@ RELAYED = Counter("health_relayed_dead_letters", "Dead letters published to thei
 ALERTS = Counter("health_alerts", "Alerts that were written, by state: firing, resolved or digest", ["state"])
 SWEPT = Counter("health_swept_accounts", "Accounts judged again because time has passed")
 REEVALUATED = Counter("health_reevaluated_accounts", "Accounts judged anew because a scorecard or rule has changed")
+PUT_OFF = Counter(
+    "health_put_off_accounts",
+    "Accounts that were put off, as judging one fails or is too slow",
+    ["reason"],
+)
 SWEEP_BACKLOG = Gauge("health_sweep_backlog_accounts", "Accounts that are due to be judged again; of all sweepers")
 SWEEP_OLDEST_SECONDS = Gauge(
     "health_sweep_oldest_due_seconds", "For how long the longest-waiting account has been due; of all sweepers"

@@ -47,14 +47,23 @@ async def _begin(
 
 
 async def carry_on(
-    connection: AsyncConnection, under_way: Reevaluation, policy: Policy, now: datetime, *, limit: int, base_url: str
+    connection: AsyncConnection,
+    under_way: Reevaluation,
+    policy: Policy,
+    now: datetime,
+    *,
+    limit: int,
+    base_url: str,
+    claimed: list[str] | None = None,
 ) -> int:
     """Judge up to `limit` more accounts, in the transaction that has taken it; returns how many there were.
 
-    After the last, the digest is told.
+    They are added to `claimed` before they are judged. After the last, the digest is told.
     """
     account_ids = await reevaluations.following(connection, under_way.cursor, limit)
     if account_ids:
+        if claimed is not None:
+            claimed += account_ids
         nothing: dict[str, list[Event]] = {account_id: [] for account_id in account_ids}
         await advance_accounts(connection, nothing, policy, now, base_url=base_url)
         await reevaluations.move_on(connection, under_way.id, account_ids[-1], len(account_ids))

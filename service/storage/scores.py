@@ -1,6 +1,6 @@
 """Scores: one row per account, with what its measures read. All else that a score is made of follows from these."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import NamedTuple
@@ -128,8 +128,12 @@ async def keep_overrides(connection: AsyncConnection, rows: Sequence[OverrideRow
 
 
 _CLAIM = text("""
-    SELECT account_id FROM scores WHERE due_at <= :now
+    SELECT account_id FROM scores WHERE due_at <= :now AND account_id <> ALL(CAST(:without AS text[]))
     ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+
+_PUT_OFF = text("""
+    UPDATE scores SET due_at = :until WHERE account_id = :account_id AND (due_at <= :now OR due_at > :until)
 """)
 
 _BACKLOG = text("""
@@ -146,9 +150,16 @@ class Backlog(NamedTuple):
     oldest: float
 
 
-async def claim_due(connection: AsyncConnection, now: datetime, limit: int) -> list[str]:
-    """Lock up to `limit` accounts that are due by `now`, passing over those that others hold."""
-    return list((await connection.execute(_CLAIM, {"now": now, "limit": limit})).scalars())
+async def claim_due(connection: AsyncConnection, now: datetime, limit: int, without: Collection[str] = ()) -> list[str]:
+    """Lock up to `limit` accounts that are due by `now`, passing over those that others hold, and `without`."""
+    values = {"now": now, "limit": limit, "without": list(without)}
+    return list((await connection.execute(_CLAIM, values)).scalars())
+
+
+async def put_off(connection: AsyncConnection, account_id: str, now: datetime, until: datetime) -> bool:
+    """Have an account be due at `until`, if it is due by `now` or only later; says whether that changed anything."""
+    result = await connection.execute(_PUT_OFF, {"account_id": account_id, "now": now, "until": until})
+    return bool(result.rowcount)
 
 
 async def backlog(connection: AsyncConnection, now: datetime) -> Backlog:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.sizing import FIRST, GOAL_SECONDS, BatchSize
+from service.sizing import FIRST, GOAL_SECONDS, BatchSize
 
 MOSTS = st.integers(1, 1_000_000)
 COURSES = st.lists(st.tuples(st.booleans(), st.integers(1, 1_000_000), st.floats(0, 1_000)), max_size=30)
@@ -14,7 +14,7 @@ def test_it_stays_within_its_bounds(most: int, course: list[tuple[bool, int, flo
     size = BatchSize(most)
     for was_folded, records, seconds in course:
         if was_folded:
-            size.folded(records, seconds)
+            size.done(records, seconds)
         else:
             size.given_up(records)
         assert 1 <= size.limit <= most
@@ -26,7 +26,7 @@ def test_what_was_given_up_comes_back_at_half_its_size_at_most(
 ) -> None:
     size = BatchSize(most)
     for _, folded, seconds in course:
-        size.folded(folded, seconds)
+        size.done(folded, seconds)
     size.given_up(records)
     assert size.limit <= max(1, records // 2)
 
@@ -40,7 +40,7 @@ def test_any_speed_ends_at_batches_that_can_be_folded(most: int, each: float, ov
         if seconds > 2 * GOAL_SECONDS:
             size.given_up(size.limit)
         else:
-            size.folded(size.limit, seconds)
+            size.done(size.limit, seconds)
     assert overhead + each * size.limit <= 2 * GOAL_SECONDS
 
 
@@ -48,7 +48,7 @@ def test_a_quick_machine_is_at_full_size_within_a_few_batches() -> None:
     size = BatchSize(150_000)
     assert size.limit == FIRST
     for _ in range(7):
-        size.folded(size.limit, 0.5)
+        size.done(size.limit, 0.5)
     assert size.limit == 150_000
-    size.folded(10, 0.01)
+    size.done(10, 0.01)
     assert size.limit == 150_000

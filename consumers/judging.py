@@ -1,0 +1,148 @@
+"""Accounts are judged in batches that get done: one that fails comes back smaller, and one account harms itself alone.
+
+A batch that took too long would take too long again; one that fails by an account in it would fail by it again.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+from prometheus_client import Counter
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from consumers.poison import blame, is_poison
+from service import metrics
+from service.sizing import BatchSize
+from service.storage.transient import is_transient, sqlstate, trouble
+
+log = structlog.get_logger(__name__)
+
+PUT_OFF = timedelta(hours=1)
+"""When an account is tried again that can't be judged: after a mend, as likely as not."""
+PUT_OFF_SLOW = timedelta(minutes=5)
+"""The same of one that takes too long by itself: it may be Postgres that is slow, and for a while only."""
+MOST_IN_A_ROW = 100
+"""So many accounts one after the other that can't be judged aren't to blame: the version or the schema is."""
+_TOO_LONG = ("57014", "55P03", "25P03")
+"""A statement's time, a lock's and a transaction's are up."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One transaction's try: at most `limit` accounts, without those in `without`; `claimed` says which they are."""
+
+    limit: int
+    without: Collection[str] = ()
+    claimed: list[str] = field(default_factory=list)
+
+
+class Work(Protocol):
+    """What is done to accounts, each in the caller's transaction."""
+
+    async def judge(self, connection: AsyncConnection, attempt: Attempt) -> int:
+        """Claim accounts, say so in `attempt.claimed`, and judge them; returns how many there were."""
+
+    async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
+        """Go on without an account that is to be judged by `until`; False if others have seen to it meanwhile."""
+
+    async def leave(self, connection: AsyncConnection, account_id: str) -> None:
+        """Go on without an account of which nothing can be written."""
+
+
+class Batches:
+    """Batches of one kind of work, in one process: how large they may be, and whom they go on without."""
+
+    def __init__(self, doing: str, most: int, judged: Counter, waiting: Callable[[str], None] = lambda _: None) -> None:
+        """`doing` names the work in the log, `judged` counts its accounts; `waiting` is told before each further try
+        why there is one.
+        """
+        self.is_behind = False
+        """Whether the last batch was a full one, so that there may be more to do."""
+        self._doing = doing
+        self._judged = judged
+        self._size = BatchSize(most)
+        self._waiting = waiting
+        self._left: dict[str, datetime] = {}
+        self._in_a_row = 0
+
+    async def next(self, engine: AsyncEngine, work: Work, now: datetime) -> int:
+        """Judge a batch, or put off the account at fault; returns how many accounts are seen to.
+
+        What took too long, or failed by an account, is tried again at half the size at once. Raises what has to be
+        waited for, and what would fail for all accounts alike.
+        """
+        self._left = {account_id: until for account_id, until in self._left.items() if until > now}
+        while True:
+            attempt = Attempt(self._size.limit, tuple(self._left))
+            started = time.monotonic()
+            try:
+                async with engine.begin() as connection:
+                    done = await work.judge(connection, attempt)
+            except Exception as error:
+                if not self._is_of_batch(error, attempt):
+                    raise
+                if len(attempt.claimed) == 1 and (is_poison(error) or _took_too_long(error)):
+                    await self._put_off(engine, work, attempt.claimed[0], now, error)
+                    self.is_behind = True
+                    return 1
+            else:
+                self.is_behind = done >= attempt.limit
+                if done:
+                    self._in_a_row = 0
+                    self._judged.inc(done)
+                    self._size.done(done, time.monotonic() - started)
+                return done
+
+    def _is_of_batch(self, error: Exception, attempt: Attempt) -> bool:
+        """Whether to go on at once, with a smaller batch; whatever is waited for comes back smaller too."""
+        accounts = len(attempt.claimed)
+        if not accounts or not (is_transient(error) or is_poison(error)):
+            return False
+        self._size.given_up(accounts)
+        reason = _reason(error)
+        self._waiting(reason if is_transient(error) else "")
+        if accounts > 1:
+            log.warning(
+                "accounts_batch_cut", doing=self._doing, given_up=accounts, limit=self._size.limit, reason=reason
+            )
+        return is_poison(error) or _took_too_long(error)
+
+    async def _put_off(self, engine: AsyncEngine, work: Work, account_id: str, now: datetime, error: Exception) -> None:
+        at_fault = is_poison(error)
+        self._in_a_row += at_fault
+        if self._in_a_row > MOST_IN_A_ROW:
+            raise error
+        until = now + (PUT_OFF if at_fault else PUT_OFF_SLOW)
+        try:
+            async with engine.begin() as connection:
+                is_ours = await work.put_off(connection, account_id, until)
+        except Exception as again:
+            if not is_poison(again) and not _took_too_long(again):
+                raise
+            # Its row can't be written either: it stays due, and this process passes it over.
+            self._left[account_id] = until
+            async with engine.begin() as connection:
+                await work.leave(connection, account_id)
+            is_ours = True
+        if is_ours:
+            metrics.PUT_OFF.labels("fails" if at_fault else "slow").inc()
+            log.error(
+                "account_put_off",
+                doing=self._doing,
+                account_id=account_id,
+                reason=_reason(error),
+                until=until.isoformat(),
+                remedy="Mend what the reason names; it is tried again by itself",
+                exc_info=error if at_fault else None,
+            )
+
+
+def _took_too_long(error: Exception) -> bool:
+    return is_transient(error) and (isinstance(error, TimeoutError) or sqlstate(error) in _TOO_LONG)
+
+
+def _reason(error: Exception) -> str:
+    return trouble(error) if is_transient(error) else blame(error).removeprefix("event: ")

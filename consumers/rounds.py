@@ -1,0 +1,103 @@
+"""What the sweeper judges: accounts that are due, and all of them anew after a change of scorecards or rules."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from consumers.judging import Attempt, Batches
+from scoring.events import Event
+from service import metrics
+from service.evaluation import advance_accounts
+from service.policy import PolicyCache
+from service.reevaluation import carry_on
+from service.settings import Settings
+from service.storage import reevaluations, scores
+from service.storage.reevaluations import Reevaluation
+
+log = structlog.get_logger(__name__)
+
+
+def sweeping(settings: Settings, waiting: Callable[[str], None] = lambda _: None) -> Batches:
+    """Batches of accounts that are due."""
+    return Batches("sweeping", settings.sweep_batch, metrics.SWEPT, waiting)
+
+
+def reevaluating(settings: Settings, waiting: Callable[[str], None] = lambda _: None) -> Batches:
+    """Batches of accounts that are judged anew."""
+    return Batches("judging all accounts anew", settings.sweep_batch, metrics.REEVALUATED, waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The accounts that are due by `now`."""
+
+    policies: PolicyCache
+    base_url: str
+    now: datetime
+
+    async def judge(self, connection: AsyncConnection, attempt: Attempt) -> int:
+        """Judge those that have been due for longest."""
+        policy = await self.policies.in_force(connection)
+        due = await scores.claim_due(connection, self.now, attempt.limit, attempt.without)
+        if not due:
+            return 0
+        attempt.claimed += due
+        nothing: dict[str, list[Event]] = {account_id: [] for account_id in due}
+        outcome = await advance_accounts(connection, nothing, policy, self.now, base_url=self.base_url)
+        log.debug("swept", accounts=len(due), alerts=outcome.alerts)
+        return len(due)
+
+    async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
+        """Have it be due later."""
+        return await scores.put_off(connection, account_id, self.now, until)
+
+    async def leave(self, connection: AsyncConnection, account_id: str) -> None:
+        """Nothing: it stays due, and is passed over."""
+
+
+@dataclass(slots=True)
+class Anew:
+    """All accounts, in the order of their ids, from where the re-evaluation under way has come to."""
+
+    policies: PolicyCache
+    base_url: str
+    now: datetime
+    _tried: Reevaluation | None = field(default=None, init=False)
+
+    async def judge(self, connection: AsyncConnection, attempt: Attempt) -> int:
+        """Judge those that follow, without looking at when they are due."""
+        policy = await self.policies.in_force(connection)
+        self._tried = await reevaluations.take(connection)
+        if self._tried is None:
+            return 0
+        return await carry_on(
+            connection,
+            self._tried,
+            policy,
+            self.now,
+            limit=attempt.limit,
+            base_url=self.base_url,
+            claimed=attempt.claimed,
+        )
+
+    async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
+        """Go on behind it; the sweep judges it by what is in force then."""
+        if not await self._go_past(connection, account_id):
+            return False
+        await scores.put_off(connection, account_id, self.now, until)
+        return True
+
+    async def leave(self, connection: AsyncConnection, account_id: str) -> None:
+        """Go on behind it: it is due by the next midnight anyway."""
+        await self._go_past(connection, account_id)
+
+    async def _go_past(self, connection: AsyncConnection, account_id: str) -> bool:
+        """Move the cursor on, unless others have moved it, or are about to."""
+        under_way = await reevaluations.take(connection)
+        if under_way is None or under_way != self._tried:
+            return False
+        await reevaluations.move_on(connection, under_way.id, account_id, 1)
+        return True
