@@ -17,11 +17,13 @@ class Succeeded:
 class RetryAt:
     """The attempt failed, and the next is due at `when`.
 
-    With `paused_until` it counts for nothing: the receiver takes no message of anybody before that.
+    With `paused_until` it counts for nothing: the receiver takes no message of anybody before that. `asked` says that
+    the receiver itself has named that time.
     """
 
     when: datetime
     paused_until: datetime | None = None
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +120,4 @@ def put_off(
     pause = min(max(asked or LEAST_PAUSE, LEAST_PAUSE), policy.longest_asked)
     doubled = LEAST_PAUSE * 2 ** min(max(times - FREELY_PUT_OFF, 0), 10)
     wait = max(pause, min(doubled, LONGEST_PUT_OFF))
-    return RetryAt(now + wait * (1 + policy.jitter * randomness), now + pause)
+    return RetryAt(now + wait * (1 + policy.jitter * randomness), now + pause, asked=asked is not None)

@@ -63,14 +63,15 @@ class Slots:
         else:
             self._breakers[endpoint] = breaker
 
-    def limited(self, endpoint: UUID, status: int | None, until: float, now: float) -> None:
-        """An attempt came to an answer that asks for nothing more before `until`.
+    def limited(self, endpoint: UUID, status: int | None, until: float, now: float, *, asked: bool) -> None:
+        """An attempt came to an answer that wants nothing more before `until`.
 
-        Of answers to messages that were under way together the first one counts towards its breaker: it trips for a
+        Where the receiver has `asked` for that time, it is tried then, however often it asks again. Otherwise, of
+        answers to messages that were under way together, the first one counts towards its breaker: it trips for a
         receiver that never takes anything, and not for one that takes a few of many.
         """
         throttle = self._throttles.get(endpoint, Throttle())
-        if not throttle.paused_at(now):
+        if not asked and not throttle.paused_at(now):
             self._failed(endpoint, status, now)
         self._throttles[endpoint] = throttle.limited(until)
 

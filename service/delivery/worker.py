@@ -216,10 +216,10 @@ class _Worker:
     def _note(self, endpoint: UUID, outcome: Outcome, status: int | None) -> None:
         now = time.monotonic()
         match outcome:
-            case RetryAt(paused_until=datetime() as until):
+            case RetryAt(paused_until=datetime() as until, asked=asked):
                 # The pause proper is in the database, where whoever changes the endpoint can end it.
                 pause = min((until - datetime.now(UTC)).total_seconds(), LOOK_SECONDS)
-                self._slots.limited(endpoint, status, now + pause, now)
+                self._slots.limited(endpoint, status, now + pause, now, asked=asked)
             case Succeeded():
                 self._slots.took(endpoint)
                 self._slots.answered(endpoint, status, now)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.embedded.ports import free_port
 from service.settings import Settings
-from tests.support.cloud_events import produce, record, usage
+from tests.support.cloud_events import encode, produce, record, usage
 from tests.support.commands import call, command, environment, service_up
 from tests.support.expressions import needed_by
 from tests.support.grafana import MADE_BY_PROMETHEUS, promql
@@ -51,7 +51,8 @@ async def exposed(settings: Settings, engine: AsyncEngine, tmp_path: Path) -> As
         for number in range(20):
             at = (datetime.now(UTC) - timedelta(hours=number)).isoformat()
             await call(f"{url}/v1/events", key, "POST", json=usage(f"account-{number % 5}", time=at))
-        await produce(settings.kafka_bootstrap_servers, [(settings.topic_usage, b"acme", b"not JSON")])
+        without_key = (settings.topic_usage, None, encode(usage("account-0")))
+        await produce(settings.kafka_bootstrap_servers, [(settings.topic_usage, b"acme", b"not JSON"), without_key])
 
         async def all_done() -> bool:
             texts = {name: await _scrape(port) for name, port in ports.items()}
@@ -59,6 +60,7 @@ async def exposed(settings: Settings, engine: AsyncEngine, tmp_path: Path) -> As
                 bool(there.ids)
                 and 'outcome="dead_letter"' in texts["consume"]
                 and "health_lag_records{" in texts["consume"]
+                and 'reason="no_key"' in texts["consume"]
                 and 'outcome="succeeded"' in texts["deliver"]
                 and "health_delivery_endpoints{" in texts["deliver"]
                 and 'health_accounts{band="' in texts["sweep"]

@@ -91,7 +91,7 @@ def test_one_that_takes_no_more_now_is_left_alone_and_then_sent_one_at_a_time() 
     slots = Slots(64)
     answered(slots, quick=True)
     for _ in range(20):  # all under way together
-        slots.limited(A, 429, NOW + 2, NOW)
+        slots.limited(A, 429, NOW + 2, NOW, asked=False)
     assert slots.room(NOW) == {A: 0}
     assert slots.next_pause_ends(NOW + 0.5) == 1.5
     assert slots.room(NOW + 2) == {A: 1}
@@ -101,14 +101,14 @@ def test_one_that_takes_no_more_now_is_left_alone_and_then_sent_one_at_a_time() 
         assert slots.room(NOW + 2)[A] <= 1 + taken // 9
         slots.took(A)
     assert slots.room(NOW + 2) == {A: 8}
-    slots.limited(A, 429, NOW + 9, NOW + 8)
+    slots.limited(A, 429, NOW + 9, NOW + 8, asked=False)
     assert slots.room(NOW + 9) == {A: 1}
 
 
 def test_one_that_never_takes_anything_is_left_alone_for_longer() -> None:
     slots, now = Slots(64), NOW
     for _ in range(TRIPS_AFTER):
-        slots.limited(A, 429, now + 1, now)
+        slots.limited(A, 429, now + 1, now, asked=False)
         now += 1
     assert slots.room(now) == {A: 0}
     assert slots.open_breakers == {A}
@@ -116,6 +116,16 @@ def test_one_that_never_takes_anything_is_left_alone_for_longer() -> None:
 
 def test_a_limit_of_one_that_is_disabled_or_deleted_is_forgotten() -> None:
     slots = Slots(64)
-    slots.limited(A, 429, NOW + 1, NOW)
+    slots.limited(A, 429, NOW + 1, NOW, asked=False)
     slots.forget_all_but({B})
     assert slots.next_pause_ends(NOW) is None
+
+
+def test_one_that_says_when_is_tried_then_however_often_it_says_so() -> None:
+    slots, now = Slots(64), NOW
+    for _ in range(3 * TRIPS_AFTER):
+        slots.limited(A, 429, now + 1, now, asked=True)
+        assert slots.room(now + 0.5)[A] == 0
+        now += 1
+        assert slots.room(now)[A] == 1
+    assert slots.open_breakers == set()
