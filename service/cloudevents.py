@@ -358,7 +358,8 @@ def _survey(envelope: Envelope[SurveyData], at: int, _: int, broker_day: int) ->
     data = envelope.data
     lowest, highest = _scale(data)
     # Whoever is none, or infinite, is on no scale.
-    score = round(data.score * _MILLION) if math.isfinite(data.score) else highest + 1
+    in_millionths = data.score * _MILLION  # which is infinite for numbers that are nearly so
+    score = round(in_millionths) if math.isfinite(in_millionths) else highest + 1
     is_whole = data.survey != "nps" or score % _MILLION == 0
     if not (lowest <= score <= highest and is_whole):
         kind = "a whole number, " if data.survey == "nps" else ""

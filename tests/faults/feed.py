@@ -19,6 +19,7 @@ _REST_SECONDS = 0.03
 """After a chunk, so that a piece of the stream takes about as long to send as to fold."""
 COMMITTED, ABORTED = "committed transaction", "aborted transaction"
 _TURNS = ("none", "gzip", "snappy", "lz4", "zstd", COMMITTED, "none", "zstd", ABORTED)
+COMPRESSIONS = 5
 """How chunks are sent, in turn: compressed or not, in a transaction, or in one that is aborted before they are sent."""
 MANNERS = frozenset(_TURNS)
 _TRANSACTION_SECONDS = 10
@@ -33,10 +34,11 @@ class Feed:
     What is sent again, because its answer was lost, is one duplicate more.
     """
 
-    def __init__(self, stream: Stream | Mutations, settings: Settings) -> None:
-        """Nothing is released yet."""
+    def __init__(self, stream: Stream | Mutations, settings: Settings, *, transactions: bool = False) -> None:
+        """Nothing is released yet. With `transactions`, offsets have gaps: their marks, and what was aborted."""
         self._stream = stream
         self._settings = settings
+        self._turns = _TURNS if transactions else _TURNS[:COMPRESSIONS]
         self._released = 0
         self._more = asyncio.Event()
         self._sending = asyncio.Lock()
@@ -86,7 +88,7 @@ class Feed:
                     await admin.close()
 
     async def _deliver(self, records: list[Sent]) -> None:
-        manner = _TURNS[self.manners.total() % len(_TURNS)]
+        manner = self._turns[self.manners.total() % len(self._turns)]
         self.manners[manner] += 1
         while records:
             try:
@@ -119,18 +121,20 @@ class Feed:
         answers = await asyncio.gather(*sending, return_exceptions=True)
         return [record for record, answer in zip(records, answers, strict=True) if isinstance(answer, BaseException)]
 
-    async def _send(self, producer: AIOKafkaProducer, records: list[Sent]) -> list["asyncio.Future[object]"]:
-        topics = self._settings.topics
-        return [
-            await producer.send(
-                topics[record.signal],
-                key=record.key,
-                value=record.value,
-                headers=list(record.headers),
-                timestamp_ms=record.timestamp_ms,
-            )
-            for record in records
-        ]
+    async def _send(self, producer: AIOKafkaProducer, records: list[Sent]) -> list[Any]:
+        return [await self._post(producer, record) for record in records]
+
+    async def _post(self, producer: AIOKafkaProducer, record: Sent) -> Any:
+        topic, headers = self._settings.topics[record.signal], list(record.headers)
+        if record.key is None and record.value is None:
+            # `send` takes no record with neither, but Kafka does.
+            batch = producer.create_batch()
+            batch.append(timestamp=record.timestamp_ms, key=None, value=None, headers=headers)
+            partition = min(await producer.partitions_for(topic))
+            return await producer.send_batch(batch, topic, partition=partition)
+        return await producer.send(
+            topic, key=record.key, value=record.value, headers=headers, timestamp_ms=record.timestamp_ms
+        )
 
     async def _connected(self, manner: str) -> AIOKafkaProducer:
         """The producer of a compression, or of transactions, whose earlier one, if it was lost, it fences."""

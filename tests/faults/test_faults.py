@@ -41,7 +41,7 @@ async def test_nothing_is_lost_and_nothing_counts_twice(
     caplog.set_level(logging.CRITICAL, "aiokafka")  # it reports every try to reach a broker that is away
     require_apache_kafka()
     async with ground(server_folder) as place, fleet_on(place, tmp_path) as fleet:
-        feed = Feed(Stream(SEED, datetime.now(UTC)), place.settings)
+        feed = Feed(Stream(SEED, datetime.now(UTC)), place.settings, transactions=True)
         strikes = Strikes(place, fleet, feed)
         try:
             held = await within_limit(put_to_the_test(place, fleet, feed, strikes))

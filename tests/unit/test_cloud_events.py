@@ -147,6 +147,7 @@ REFUSED = [
     ("survey", {"data": {"survey": "nps", "response_id": "r", "score": 11}}, "data.score"),
     ("survey", {"data": {"survey": "csat", "response_id": "r", "score": 0}}, "data.score"),
     ("survey", {"data": {"survey": "csat", "response_id": "r", "score": float("nan")}}, "score"),
+    ("survey", {"data": {"survey": "csat", "response_id": "r", "score": 1e305}}, "data.score"),
     ("survey", {"data": {"survey": "nps", "response_id": "r", "score": 5, "scale_max": 5}}, "data.scale_max"),
     ("survey", {"data": {"survey": "ces", "response_id": "r", "score": 1, "scale_max": 1}}, "data.scale_max"),
     ("survey", {"data": {"survey": "ces", "response_id": "r", "score": 1, "scale_max": 1.0000001}}, "data.scale_max"),
