@@ -55,9 +55,9 @@ class Batch(Struct):
     """Those of the dead letters that a later clock would take."""
     records: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many records of a topic are folded, duplicate, late, dead letters or tombstones: each is one of these."""
+    """Records of a topic by what became of them: folded, duplicate, late, dead letter or tombstone; each is one."""
     taken_ms: dict[Partition, Moments] = field(default_factory=dict)
-    """When the broker took the records, in milliseconds; but for tombstones and those whose timestamps are refused."""
+    """Broker timestamps in milliseconds, without those of tombstones and those that are refused."""
     happened: dict[Partition, Moments] = field(default_factory=dict)
     """When the events happened that are folded, in microseconds; but for loaded history."""
 

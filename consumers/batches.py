@@ -22,7 +22,7 @@ _MAGIC, _MAGIC_WITH_HEADERS = 16, 2
 
 
 class Fetched(NamedTuple):
-    """What a broker has answered of a partition."""
+    """The answer of a broker for one partition."""
 
     raw: bytes
     aborted: Sequence[tuple[int, int]]
@@ -32,7 +32,7 @@ class Fetched(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What could be read of it."""
+    """The part of it that could be read."""
 
     records: list[ConsumerRecord]
     next_offset: int
@@ -40,11 +40,11 @@ class Reading(NamedTuple):
     broken: str
     """Why that can't be read; empty if it can."""
     mended: bool
-    """Whether there are names that aiokafka doesn't read."""
+    """True if there are names that aiokafka can't read."""
 
 
 def is_unreadable(error: Exception) -> bool:
-    """Whether an error of a poll may come of what the log holds: such as aiokafka doesn't know as errors of Kafka's."""
+    """True for errors that the content of the log may have caused, of Kafka's own kind or not."""
     return isinstance(error, CorruptRecordException | UnsupportedCodecError) or not isinstance(error, KafkaError)
 
 
@@ -66,7 +66,7 @@ def read(partition: Partition, fetched: Fetched, offset: int) -> Reading:
 
 
 def _told(error: Exception, batch: Any, offset: int, end: int) -> str:
-    """What can't be read, why, and where an operator may go on."""
+    """The offsets that can't be read, the reason, and where an operator may go on."""
     text = str(error.args[0] if isinstance(error, KafkaError) and error.args else error)
     reason = f"{type(error).__name__}: {text.partition(' - TopicPartition')[0]}".removesuffix(": ")[:LONGEST_REASON]
     # What damaged bytes say of themselves may be wrong as well.

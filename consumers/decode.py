@@ -23,7 +23,7 @@ class Refused(msgspec.Struct, frozen=True):
     record: ConsumerRecord
     reason: str
     stamped: bool = True
-    """Whether its timestamp is one to go by."""
+    """False if its timestamp must not be used."""
     event: ClassVar[None] = None
     identity: ClassVar[int] = 0
     backfill: ClassVar[bool] = False
@@ -65,7 +65,7 @@ def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int =
 
 
 def as_decided(record: ConsumerRecord, result: Result, decided: stamps.Decided) -> Result:
-    """What was decided when the log was read before, where that hung on the clock; else `result`."""
+    """The earlier decision where it depended on the clock, so that a replay decides the same; else `result`."""
     if not isinstance(result, Decoded) or not stamps.was_refused(record, decided):
         return result
     return Refused(record, stamps.fault(record), stamped=False)

@@ -31,7 +31,7 @@ from service.storage.transient import persistently
 log = structlog.get_logger(__name__)
 
 INLINE_RECORDS = 2_000
-"""What is prepared within some milliseconds."""
+"""A number of records that is prepared within some milliseconds."""
 
 
 class Folder:

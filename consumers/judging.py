@@ -21,7 +21,7 @@ from service.storage.transient import is_transient, sqlstate, trouble
 log = structlog.get_logger(__name__)
 
 PUT_OFF = timedelta(hours=1)
-"""When an account is tried again that can't be judged: after a mend, as likely as not."""
+"""The wait before an account that can't be judged is tried again; a fix may have come by then."""
 PUT_OFF_SLOW = timedelta(minutes=5)
 """The same of one that takes too long by itself: it may be Postgres that is slow, and for a while only."""
 MOST_IN_A_ROW = 100
@@ -40,7 +40,7 @@ class Attempt:
 
 
 class Work(Protocol):
-    """What is done to accounts, each in the caller's transaction."""
+    """The work on accounts, in the caller's transaction."""
 
     async def judge(self, connection: AsyncConnection, attempt: Attempt) -> int:
         """Claim accounts, say so in `attempt.claimed`, and judge them; returns how many there were."""
