@@ -220,15 +220,31 @@ async def secure(signed: Signed, **options: Any) -> AsyncIterator[int]:
     listening = socket.create_server(("127.0.0.1", 0))
 
     def take() -> None:
-        with suppress(OSError), listening.accept()[0] as plain, context.wrap_socket(plain, server_side=True) as spoken:
-            spoken.recv(65_536)
-            spoken.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        with suppress(OSError):
+            plain = listening.accept()[0]
+            plain.settimeout(5)
+            with context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False) as spoken:
+                try:
+                    spoken.do_handshake()
+                except ssl.SSLError:
+                    hear_out(socket.socket(fileno=spoken.detach()))
+                    return
+                spoken.recv(65_536)
+                spoken.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     thread = threading.Thread(target=take, daemon=True)
     thread.start()
     with listening:
         yield listening.getsockname()[1]
         await asyncio.to_thread(thread.join, 5)
+
+
+def hear_out(plain: socket.socket) -> None:
+    """Read what a client still sends after a failed handshake, so that no reset overtakes the alert that says why."""
+    with plain:
+        plain.shutdown(socket.SHUT_WR)
+        while plain.recv(65_536):
+            pass
 
 
 async def reach(port: int, ca_file: Path | str = "", host: str = "crm.example") -> Reply:
