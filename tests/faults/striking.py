@@ -18,7 +18,7 @@ from tests.faults.script import Fault
 SESSION_SECONDS = 2
 SLOW_SECONDS, TURN_SECONDS, REST_SECONDS = 6.0, 0.05, 0.2
 """A slow machine: for so long a consumer gets one such turn of the processor after each such rest."""
-LONGEST_PAUSE = 10.0
+LONGEST_PAUSE, MOST_PAUSES = 10.0, 3
 """A consumer that was paused in a transaction keeps its partitions' rows locked, and nobody else can claim them."""
 
 log = logging.getLogger(__name__)
@@ -117,21 +117,38 @@ class Strikes:
         self._do_later(self._resume(victim, had_partitions=victim.worker.pid in owning))
 
     async def _resume(self, victim: Member, *, had_partitions: bool) -> None:
-        """Let a paused consumer go on once its session is over and others have what it had."""
+        """Let a paused consumer go on once its session is over and others have what it had.
+
+        One that was stopped in a transaction blocks those others by its locks; it gets a moment, and is paused again.
+        """
         paused_at = time.monotonic()
-        is_over = False
-        while not is_over and time.monotonic() - paused_at < LONGEST_PAUSE:
-            await asyncio.sleep(SESSION_SECONDS / 2)
-            owners = await self._owners()
-            is_over = (
-                time.monotonic() - paused_at > SESSION_SECONDS
-                and owners is not None
-                and victim.worker.pid not in {_pid(row.owner) for row in owners}
-            )
+        is_over = await self._until_taken_over(victim)
+        for _ in range(MOST_PAUSES - 1):
+            if is_over or victim.fate != "paused":
+                break
+            self._fleet.resume(victim)
+            await asyncio.sleep(TURN_SECONDS)
+            if victim.fate == "runs":
+                self._fleet.pause(victim)
+                is_over = await self._until_taken_over(victim)
         self.taken_over += had_partitions and is_over
         what = "others have its partitions" if is_over else "it still has partitions"
         self.note(f"{victim.name} goes on after {time.monotonic() - paused_at:.1f} s; {what}")
         self._fleet.resume(victim)
+
+    async def _until_taken_over(self, victim: Member) -> bool:
+        """Wait until no partition is the paused consumer's; False if `LONGEST_PAUSE` ends before."""
+        paused_at = time.monotonic()
+        while time.monotonic() - paused_at < LONGEST_PAUSE:
+            await asyncio.sleep(SESSION_SECONDS / 2)
+            owners = await self._owners()
+            if (
+                time.monotonic() - paused_at > SESSION_SECONDS
+                and owners is not None
+                and victim.worker.pid not in {_pid(row.owner) for row in owners}
+            ):
+                return True
+        return False
 
     def _pick(self, members: Sequence[Member], fault: Fault) -> Member:
         self._fleet.check()
