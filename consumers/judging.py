@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from consumers.poison import blame, is_poison
 from service import metrics
 from service.sizing import BatchSize
-from service.storage.transient import is_transient, sqlstate, trouble
+from service.storage.transient import is_transient, took_too_long, trouble
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +26,6 @@ PUT_OFF_SLOW = timedelta(minutes=5)
 """The same of one that takes too long by itself: it may be Postgres that is slow, and for a while only."""
 MOST_IN_A_ROW = 100
 """So many accounts one after the other that can't be judged aren't to blame: the version or the schema is."""
-_TOO_LONG = ("57014", "55P03", "25P03")
-"""A statement's time, a lock's and a transaction's are up."""
 
 
 @dataclass(slots=True)
@@ -84,7 +82,7 @@ class Batches:
             except Exception as error:
                 if not self._is_of_batch(error, attempt):
                     raise
-                if len(attempt.claimed) == 1 and (is_poison(error) or _took_too_long(error)):
+                if len(attempt.claimed) == 1 and (is_poison(error) or took_too_long(error)):
                     await self._put_off(engine, work, attempt.claimed[0], now, error)
                     self.is_behind = True
                     return 1
@@ -108,7 +106,7 @@ class Batches:
             log.warning(
                 "accounts_batch_cut", doing=self._doing, given_up=accounts, limit=self._size.limit, reason=reason
             )
-        return is_poison(error) or _took_too_long(error)
+        return is_poison(error) or took_too_long(error)
 
     async def _put_off(self, engine: AsyncEngine, work: Work, account_id: str, now: datetime, error: Exception) -> None:
         at_fault = is_poison(error)
@@ -120,7 +118,7 @@ class Batches:
             async with engine.begin() as connection:
                 is_ours = await work.put_off(connection, account_id, until)
         except Exception as again:
-            if not is_poison(again) and not _took_too_long(again):
+            if not is_poison(again) and not took_too_long(again):
                 raise
             # Its row can't be written either: it stays due, and this process passes it over.
             self._left[account_id] = until
@@ -140,9 +138,5 @@ class Batches:
             )
 
 
-def _took_too_long(error: Exception) -> bool:
-    return is_transient(error) and (isinstance(error, TimeoutError) or sqlstate(error) in _TOO_LONG)
-
-
 def _reason(error: Exception) -> str:
-    return trouble(error) if is_transient(error) else blame(error).removeprefix("event: ")
+    return trouble(error) if is_transient(error) else blame(error).removeprefix("event: can't be folded: ")

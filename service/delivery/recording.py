@@ -3,6 +3,7 @@ costs more than what is in it.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from service import endpoint_notices
 from service.delivery import standing
 from service.delivery.retry import Outcome
 from service.delivery.transport import Failure
+from service.sizing import BatchSize
 from service.storage import deliveries
 from service.storage.deliveries import Attempted, ClaimedDelivery
-from service.storage.transient import is_transient, sqlstate, trouble
+from service.storage.transient import is_transient, sqlstate, took_too_long, trouble
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +53,7 @@ class Recorder:
         self._engine = engine
         self._base_url = base_url
         self._waiting: list[_Waiting] = []
+        self._size = BatchSize(MOST_AT_ONCE)
         self._task: asyncio.Task[None] | None = None
 
     async def record(self, ended: Ended) -> bool:
@@ -63,23 +66,30 @@ class Recorder:
 
     async def _write_all(self) -> None:
         while self._waiting:
-            some, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+            most = self._size.limit
+            some, self._waiting = self._waiting[:most], self._waiting[most:]
             await self._write(some)
 
     async def _write(self, some: Sequence[_Waiting]) -> None:
         """Write some results; those that can't be written now wait with those that come meanwhile."""
+        started = time.monotonic()
         try:
             written = await self._record([ended for ended, _ in some], datetime.now(UTC))
         except Exception as error:  # noqa: BLE001 - results that can't be written must not stop the others
             self._warn(some, error)
-            if is_transient(error):
-                await self._try_again(some)
+            if took_too_long(error) and len(some) > 1:
+                self._size.given_up(len(some))
+                self._keep(some)
+            elif is_transient(error):
+                self._keep(some, behind=took_too_long(error))
+                await asyncio.sleep(AGAIN_SECONDS if self._waiting else 0)
             elif len(some) > 1:
                 for each in some:
                     await self._write([each])
             else:
                 _tell(some, set())
         else:
+            self._size.done(len(some), time.monotonic() - started)
             _tell(some, written)
 
     async def _record(self, some: Sequence[Ended], now: datetime) -> set[UUID]:
@@ -91,13 +101,12 @@ class Recorder:
             endpoint_notices.put_in_log(notice)
         return written
 
-    async def _try_again(self, some: Sequence[_Waiting]) -> None:
+    def _keep(self, some: Sequence[_Waiting], *, behind: bool = False) -> None:
+        """Have those whose lease still holds be written again, before what has come meanwhile or `behind` it."""
         now = datetime.now(UTC)
-        hopeless = [each for each in some if now >= each[0].delivery.leased_until]
-        _tell(hopeless, set())
-        self._waiting = [each for each in some if now < each[0].delivery.leased_until] + self._waiting
-        if self._waiting:
-            await asyncio.sleep(AGAIN_SECONDS)
+        _tell([each for each in some if now >= each[0].delivery.leased_until], set())
+        kept = [each for each in some if now < each[0].delivery.leased_until]
+        self._waiting = self._waiting + kept if behind else kept + self._waiting
 
     def _warn(self, some: Sequence[_Waiting], error: Exception) -> None:
         # Not the error's text, which may hold the values that were to be written.

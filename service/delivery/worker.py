@@ -29,10 +29,11 @@ from service.probes import Pulse, serve_probes
 from service.publishing import Publisher
 from service.secrets import Vault
 from service.settings import Settings
+from service.sizing import BatchSize
 from service.storage import deliveries
 from service.storage.deliveries import ClaimedDelivery
 from service.storage.engine import create_engine
-from service.storage.transient import is_transient, sqlstate, trouble
+from service.storage.transient import is_transient, sqlstate, took_too_long, trouble
 from service.together import until_first
 
 log = structlog.get_logger(__name__)
@@ -132,6 +133,7 @@ class _Worker:
         self._pulse = pulse
         self._outage_pause = 0.0
         self._under_way: dict[asyncio.Task[None], ClaimedDelivery] = {}
+        self._size = BatchSize(self._slots.total)
         self._any_limited = True
         """Whether there are rate limits; if one is new, its endpoint gets nothing before the next look."""
         self._looked_at = -LOOK_SECONDS
@@ -152,10 +154,11 @@ class _Worker:
             await self._abandon()
 
     async def _claim(self) -> list[ClaimedDelivery]:
-        limit = min(self._slots.free, MOST_TO_RECORD + self._slots.total - len(self._under_way))
+        limit = min(self._slots.free, self._size.limit, MOST_TO_RECORD + self._slots.total - len(self._under_way))
         if limit <= 0:
             self._pulse.beat()
             return []
+        started = time.monotonic()
         try:
             async with self._engine.begin() as conn:
                 claimed = await claim(
@@ -172,6 +175,9 @@ class _Worker:
             if not is_transient(error):
                 raise
             self._outage_pause = min(self._outage_pause * 2 or self._poll_seconds, LONGEST_OUTAGE_PAUSE_SECONDS)
+            if took_too_long(error) and limit > 1:
+                self._size.given_up(limit)
+                self._outage_pause = self._poll_seconds
             # Not the error's text: SQLAlchemy puts a statement's parameters into it.
             log.warning(
                 "deliveries_not_claimed",
@@ -184,6 +190,7 @@ class _Worker:
             return []
         self._pulse.beat()
         self._outage_pause = 0.0
+        self._size.done(len(claimed), time.monotonic() - started)
         return claimed
 
     def _start(self, delivery: ClaimedDelivery) -> None:

@@ -14,6 +14,8 @@ log = structlog.get_logger(__name__)
 _PASSING_CLASSES = ("08", "40", "53", "57", "58")
 """SQLSTATE classes: connection, transaction rollback (deadlock), resources, operator intervention, system error."""
 _PASSING_STATES = ("55P03", "25P03")
+_TOO_LONG = ("57014", "55P03", "25P03")
+"""A statement's time, a lock's and a transaction's are up."""
 POSTGRES_AWAY = "Postgres can't be reached"
 _TROUBLES = {
     "53100": "Postgres has no room left on its disk",
@@ -39,6 +41,11 @@ def is_transient(error: BaseException) -> bool:
     if state is None:
         return error.connection_invalidated or isinstance(origin, OSError) or "connection" in str(origin).lower()
     return state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES
+
+
+def took_too_long(error: BaseException) -> bool:
+    """Whether a transaction's time was up, so that a smaller one may succeed."""
+    return is_transient(error) and (isinstance(error, TimeoutError) or sqlstate(error) in _TOO_LONG)
 
 
 def sqlstate(error: BaseException) -> str | None:
