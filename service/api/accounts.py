@@ -1,6 +1,7 @@
 """/v1/accounts: the accounts, their attributes, and erasing one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -14,13 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from scoring.scorecards import Band
 from scoring.windows import to_micros
 from service import cloudevents
+from service.api.account_filters import AccountFilters
 from service.api.auth import READ, WRITE
 from service.api.bodies import JsonObject
 from service.api.days import Instant
 from service.api.deps import RIGHT_CLOCK, Api
 from service.api.openapi import ref, takes
-from service.api.pages import PageQuery, TokenText
-from service.api.paths import AccountId, Printable
+from service.api.pages import TokenText
+from service.api.paths import AccountId
 from service.api.problems import FieldError, invalid, not_found
 from service.api.traced import publish, traces
 from service.cloudevents import Decoded, InvalidEventError
@@ -34,8 +36,6 @@ router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
 SOURCE = "/v1/accounts"
 """The `source` of the events that changes by HTTP become."""
-
-Words = list[Annotated[str, Field(max_length=200), Printable()]]
 
 
 class Account(BaseModel):
@@ -69,16 +69,9 @@ class AccountPage(BaseModel):
     next_page_token: str | None
 
 
-class AccountQuery(PageQuery):
+class AccountQuery(AccountFilters):
     """Which accounts, and in which order. A filter may be repeated; one of its values has to match."""
 
-    band: list[Band] | None = None
-    segment: Words | None = None
-    stage: Words | None = None
-    owner: Words | None = None
-    exclude_segments: Words | None = Field(None, description="Accounts of none of these; may be repeated.")
-    exclude_stages: Words | None = None
-    exclude_owners: Words | None = None
     churned: bool | None = Field(
         None, description="`true`: those whose `churned_on` is today (UTC) or earlier; `false`: the others."
     )
@@ -98,16 +91,8 @@ class AccountQuery(PageQuery):
 
     def filter(self, today: date) -> Filter:
         """What storage is asked for."""
-        return Filter(
-            bands=self.band,
-            segments=self.segment,
-            stages=self.stage,
-            owners=self.owner,
-            exclude_segments=self.exclude_segments,
-            exclude_stages=self.exclude_stages,
-            exclude_owners=self.exclude_owners,
-            churned=self.churned,
-            today=today,
+        return replace(
+            self.of_accounts(today, churned=self.churned),
             min_score=self.min_score,
             max_score=self.max_score,
             evaluated_since=self.changed_since,

@@ -12,14 +12,13 @@ from scoring.policy import Policy
 from scoring.scorecards import Band
 from scoring.windows import from_day
 from service import forecast_lists
-from service.api.accounts import Words
+from service.api.account_filters import AccountFilters
 from service.api.auth import READ
 from service.api.deps import Api
-from service.api.pages import PageQuery, TokenText, encode_token
+from service.api.pages import TokenText, encode_token
 from service.api.paths import Printable
 from service.api.problems import FieldError, invalid
 from service.forecast_lists import Upcoming
-from service.storage.account_filters import Filter
 from service.storage.forecasts import Wanted
 
 router = APIRouter(prefix="/v1/forecasts", tags=["accounts"])
@@ -54,33 +53,16 @@ class ForecastPage(BaseModel):
     as_of: datetime | None
 
 
-class ForecastQuery(PageQuery):
+class ForecastQuery(AccountFilters):
     """Which forecasts. A filter of accounts may be repeated; one of its values has to match."""
 
     days: int = Field(14, ge=1, le=365, description="How many days to look ahead: HEALTH_FORECAST_DAYS at most.")
     rule: Annotated[str, Printable()] | None = Field(None, max_length=200, description="A rule's id, or its name.")
-    segment: Words | None = None
-    stage: Words | None = None
-    owner: Words | None = None
-    exclude_segments: Words | None = Field(None, description="Accounts of none of these; may be repeated.")
-    exclude_stages: Words | None = None
-    exclude_owners: Words | None = None
-    band: list[Band] | None = None
 
     def wanted(self, policy: Policy, today: date) -> Wanted:
         """What storage is asked for."""
         rules = [UUID(rule.id) for rule in policy.rules if self.rule in (None, rule.id, rule.name)]
-        accounts = Filter(
-            bands=self.band,
-            segments=self.segment,
-            stages=self.stage,
-            owners=self.owner,
-            exclude_segments=self.exclude_segments,
-            exclude_stages=self.exclude_stages,
-            exclude_owners=self.exclude_owners,
-            churned=False,
-            today=today,
-        )
+        accounts = self.of_accounts(today, churned=False)
         return Wanted(rules=rules, first=today, last=today + timedelta(days=self.days), accounts=accounts)
 
 
