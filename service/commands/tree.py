@@ -24,11 +24,18 @@ from service.commands import (
     up,
     webhooks,
 )
+from service.commands.arguments import require_text
 from service.settings import VALUE_ERROR
 
 
 class _Plain(TyperGroup):
-    """What is wrong with an option, without the words that pydantic begins it with."""
+    """Refuses words that no command can use; and says what is wrong with an option, without the words that pydantic
+    begins it with.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        require_text(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
