@@ -124,7 +124,7 @@ class Strikes:
         paused_at = time.monotonic()
         is_over = await self._until_taken_over(victim)
         for _ in range(MOST_PAUSES - 1):
-            if is_over or victim.fate != "paused":
+            if is_over:
                 break
             self._fleet.resume(victim)
             await asyncio.sleep(TURN_SECONDS)
