@@ -1,4 +1,7 @@
-"""The census: how many accounts there are in each band, segment and stage, and how their scores are spread."""
+"""The census: how many accounts there are in each band, segment and stage, and how their scores are spread.
+
+Those that have left are counted apart: nobody is to look after them, and lists can leave them out too.
+"""
 
 import asyncio
 import time
@@ -49,8 +52,10 @@ async def count_once(engine: AsyncEngine, timeout_ms: int = TIMEOUT_MS) -> float
             raise
         log.warning("accounts_not_counted", reason=str(error.orig))
     else:
-        _show(metrics.ACCOUNTS, by_kind(cells))
-        _show(metrics.ACCOUNTS_BY_SCORE, by_points(cells))
+        here = [cell for cell in cells if not cell.churned]
+        _show(metrics.ACCOUNTS, by_kind(here))
+        _show(metrics.ACCOUNTS_BY_SCORE, by_points(here))
+        metrics.CHURNED_ACCOUNTS.set(sum(cell.accounts for cell in cells if cell.churned))
         metrics.ACCOUNTS_COUNTED.set_to_current_time()
     return time.monotonic() - started
 

@@ -108,11 +108,16 @@ SWEEP_OLDEST_SECONDS = Gauge(
 )
 ACCOUNTS = Gauge(
     "health_accounts",
-    "Accounts by effective band, segment and stage, the rarer ones together as other; of all sweepers",
+    "Accounts by effective band, segment and stage, rarer ones as other, without churned ones; of all sweepers",
     ["band", "segment", "stage"],
 )
 ACCOUNTS_BY_SCORE = Gauge(
-    "health_accounts_by_score", "Accounts per ten points of their effective score; of all sweepers", ["points"]
+    "health_accounts_by_score",
+    "Accounts per ten points of their effective score, without churned ones; of all sweepers",
+    ["points"],
+)
+CHURNED_ACCOUNTS = Gauge(
+    "health_churned_accounts", "Accounts whose churned_on is today (UTC) or earlier; of all sweepers"
 )
 ACCOUNTS_COUNTED = Gauge("health_accounts_counted_timestamp_seconds", "When accounts were last counted")
 QUIET_SOURCES = Gauge("health_quiet_sources", "Sources of usage events that have gone quiet; of all sweepers")

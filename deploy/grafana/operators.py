@@ -293,7 +293,7 @@ def _webhooks() -> Panels:
 def _accounts() -> Panels:
     by_band = lines(
         "Accounts by band",
-        "The band that counts, overrides considered.",
+        "The band that counts, overrides considered; without accounts that have left.",
         [promql("sum by (band) (max by (band, segment, stage) (health_accounts))", "{{band}}")],
         unit="short",
         span=HALF,
@@ -303,7 +303,7 @@ def _accounts() -> Panels:
         in_colours_of_bands(by_band),
         bars(
             "Accounts by score",
-            "Per ten points.",
+            "Per ten points; without accounts that have left.",
             [promql("max by (points) (health_accounts_by_score)", "{{points}}")],
             unit="short",
             span=QUARTER,

@@ -10,6 +10,7 @@ class Cell(NamedTuple):
     """So many accounts are alike. Band and score are those that count, overrides considered; `tens` is 0 to 9.
 
     A score of 100 is in the last ten. Without a score `tens` is None; segment and stage may not be known either.
+    `churned` are those that have left, by the database's clock, as lists have it.
     """
 
     band: str
@@ -17,6 +18,7 @@ class Cell(NamedTuple):
     stage: str | None
     tens: int | None
     accounts: int
+    churned: bool = False
 
 
 # There is nothing to count by but the tables themselves, so they are read from end to end.
@@ -26,7 +28,7 @@ _LIMITS = text("""
 """)
 
 _COUNT = text("""
-    SELECT band, segment, stage, CASE tens WHEN 10 THEN 9 ELSE tens END AS tens, count(*) AS accounts
+    SELECT band, segment, stage, CASE tens WHEN 10 THEN 9 ELSE tens END AS tens, count(*) AS accounts, churned
     FROM (
         SELECT
             CASE WHEN s.override IS NULL THEN s.band ELSE coalesce((
@@ -36,10 +38,11 @@ _COUNT = text("""
             a.segment, a.stage,
             CASE WHEN s.override IS NULL THEN s.point / 10
                 ELSE CAST(floor(coalesce(CAST(s.override ->> 'score' AS float8), s.score) / 10) AS int)
-            END AS tens
+            END AS tens,
+            coalesce(a.churned_on <= CAST(now() AT TIME ZONE 'UTC' AS date), false) AS churned
         FROM scores s LEFT JOIN accounts a USING (account_id)
     ) AS one
-    GROUP BY 1, 2, 3, 4
+    GROUP BY 1, 2, 3, 4, 6
 """)
 
 

@@ -1,14 +1,16 @@
 """Accounts that have left: what fires for them is over on that day, nothing begins, and no list foretells them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumers.census import count_once
 from consumers.forecaster import forecast_once
 from service.settings import Settings
 from tests.support.api import Api
+from tests.support.scraped import value
 from tests.support.service import query
 from tests.support.sweeping import START, Clock, by_active_days, described, used
 
@@ -130,3 +132,24 @@ async def test_no_forecast_is_of_one_that_has_left_or_will_have_by_then(clock: C
     assert [each["account_id"] for each in listed] == ["staying"]
     assert await api.all_items("/v1/forecasts?days=40&exclude_stages=staying") == []
     assert (await api.get("/v1/accounts/gone/health/forecast")).json["crossings"] == []
+
+
+async def test_they_are_counted_apart_from_the_day_on_which_they_leave(clock: Clock, engine: AsyncEngine) -> None:
+    """By the database's clock: in metrics, and in the portfolio that dashboards show."""
+    today = datetime.now(UTC).date()
+    await active(clock, "acme", 1, segment="smb")
+    await active(clock, "left", 2, segment="smb", churned_on=today.isoformat())
+    await active(clock, "leaves", 3, segment="smb", churned_on=(today + DAY).isoformat())
+    await count_once(engine)
+    assert value("health_accounts", band="red", segment="smb", stage="none") == 2
+    assert value("health_accounts_by_score", points="10-19") == 1
+    assert value("health_accounts_by_score", points="00-09") == 1
+    assert value("health_churned_accounts") == 1
+    then = (START.date() - DAY, START.date(), START.date() + DAY)
+    await query(engine, "DELETE FROM history RETURNING 1")
+    await query(engine, "UPDATE scores SET since = :first, day = :last RETURNING 1", first=then[0], last=then[2])
+    counted = "SELECT day, sum(accounts) AS accounts FROM analytics.portfolio(:first, :last) GROUP BY day ORDER BY day"
+    for left, expected in ((then[0] + 2 * DAY, [3, 3, 2]), (then[1], [3, 2, 2]), (then[0], [2, 2, 2])):
+        await query(engine, "UPDATE accounts SET churned_on = :left WHERE account_id = 'left' RETURNING 1", left=left)
+        rows = await query(engine, counted, first=then[0], last=then[2])
+        assert [(row.day, row.accounts) for row in rows] == list(zip(then, expected, strict=True))

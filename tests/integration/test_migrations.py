@@ -251,3 +251,33 @@ def test_who_may_not_create_a_schema_is_told_what_to_run(modest_url: str, postgr
     _on(admin, lambda connection: connection.execute(text(remedy)))
     upgrade(modest_url)
     assert _on(modest_url, lambda c: c.execute(text("SELECT count(*) FROM analytics.account_health")).scalar()) == 0
+
+
+def test_what_the_views_say_of_themselves_is_up_to_date_and_taken_back(postgres_server: PostgresServer) -> None:
+    """Migration 0019: who is told of a quiet alert, and who counts in the portfolio."""
+    url = postgres_server.create_empty()
+    said = text("""
+        SELECT (SELECT col_description('analytics.alerts'::regclass, attnum) FROM pg_attribute
+                WHERE attrelid = 'analytics.alerts'::regclass AND attname = 'quiet'),
+               obj_description('analytics.portfolio(date, date)'::regprocedure),
+               (SELECT prosrc FROM pg_proc WHERE oid = 'analytics.portfolio(date, date)'::regprocedure)
+    """)
+
+    def read(connection: Connection) -> tuple[str, ...]:
+        return tuple(connection.execute(said).one())
+
+    def to(revision: str) -> Callable[[Connection], Any]:
+        return lambda connection: command.upgrade(alembic_config(connection), revision)
+
+    try:
+        _on(url, to("0018"))
+        before = _on(url, read)
+        upgrade(url)
+        quiet, portfolio, source = _on(url, read)
+        assert quiet == "Not told for itself: summed up in a digest, or a test of an endpoint."
+        assert portfolio.endswith("An account that has left isn't counted from the day churned_on on.")
+        assert "churned_on" in source
+        _on(url, lambda connection: command.downgrade(alembic_config(connection), "0018"))
+        assert _on(url, read) == before
+    finally:
+        postgres_server.drop(url)
