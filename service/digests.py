@@ -92,6 +92,8 @@ async def tell(connection: AsyncConnection, digest: UUID, now: datetime, base_ur
     if not rules and not bands:
         return
     about = {"id": digest, "cause": closed.cause, "subject": closed.subject, "since": closed.opened_at}
+    if closed.cause == "rule":
+        about["change"] = closed.change or "changed"  # a version that doesn't say began it
     what, url = f"digest of a {closed.cause}", f"{base_url}/v1/alerts?digest={digest}"
 
     def data(part: Part) -> str:

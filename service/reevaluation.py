@@ -12,6 +12,7 @@ from service import digests
 from service.evaluation import advance_accounts
 from service.storage import digests as stored_digests
 from service.storage import policies, reevaluations
+from service.storage.digests import Change
 from service.storage.reevaluations import Reevaluation
 
 
@@ -23,23 +24,28 @@ async def begin_for_scorecard(connection: AsyncConnection, subject: str, now: da
     return await _begin(connection, "scorecard", subject, (), now)
 
 
-async def begin_for_rule(connection: AsyncConnection, rule_id: UUID, name: str, now: datetime) -> UUID:
-    """Have all accounts judged anew because a rule has changed, and one digest told of what that sets off.
+async def begin_for_rule(connection: AsyncConnection, rule_id: UUID, name: str, now: datetime, change: Change) -> UUID:
+    """Have all accounts judged anew because of what happened to a rule, and one digest told of what that sets off.
 
     In the transaction that changes it.
     """
-    return await _begin(connection, "rule", name, [rule_id], now)
+    return await _begin(connection, "rule", name, [rule_id], now, change)
 
 
 async def _begin(
-    connection: AsyncConnection, cause: reevaluations.Cause, subject: str, rules: Collection[UUID], now: datetime
+    connection: AsyncConnection,
+    cause: reevaluations.Cause,
+    subject: str,
+    rules: Collection[UUID],
+    now: datetime,
+    change: Change | None = None,
 ) -> UUID:
     left = await reevaluations.break_off(connection, now)
     if left.digest is None:
-        digest = await stored_digests.open_one(connection, cause, subject, now)
+        digest = await stored_digests.open_one(connection, cause, subject, now, change)
     else:
         digest = left.digest
-        await stored_digests.also(connection, digest, cause, subject)
+        await stored_digests.also(connection, digest, cause, subject, change)
     begun = await reevaluations.begin(connection, cause, subject, digest, now, rules={*left.rules, *rules})
     # Last, and held only until the commit: nobody may judge by what was in force before once the walk has begun.
     await policies.hold_alone(connection)

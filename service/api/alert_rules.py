@@ -1,6 +1,6 @@
 """/v1/alert-rules: the conditions over scores that alerts come of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from service.api.rule_documents import BODY, EXAMPLE, PATCH_BODY, parse_rule, pa
 from service.ids import new_id
 from service.reevaluation import begin_for_rule
 from service.storage import rules
+from service.storage.digests import Change
 
 router = APIRouter(prefix="/v1/alert-rules", tags=["alerts"])
 
@@ -104,7 +105,7 @@ async def delete_rule(rule_id: UUID, api: Api) -> None:
         rule = _found(await rules.get(connection, rule_id))
         if not await rules.remove(connection, rule_id):
             raise not_found("alert rule")
-        await begin_for_rule(connection, rule_id, rule["name"], api.clock())
+        await begin_for_rule(connection, rule_id, rule["name"], api.clock(), "deleted")
     api.policies.forget()
 
 
@@ -112,15 +113,25 @@ async def _save(api: Context, rule_id: UUID, body: dict[str, Any], *, is_new: bo
     rule = parse_rule(body)
     try:
         async with api.engine.begin() as connection:
-            if is_new:
+            before = None if is_new else _found(await rules.get(connection, rule_id))
+            if before is None:
                 stored = await rules.create(connection, {"id": rule_id, **rule})
             else:
                 stored = _found(await rules.replace(connection, rule_id, rule))
-            begun = await begin_for_rule(connection, rule_id, rule["name"], api.clock())
+            begun = await begin_for_rule(connection, rule_id, rule["name"], api.clock(), _change(before, stored))
     except IntegrityError:
         raise ProblemError(409, f"There is an alert rule named {rule['name']!r} already.") from None
     api.policies.forget()
     return ChangedAlertRule(**_shown(stored).model_dump(), reevaluation=begun)
+
+
+def _change(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Change:
+    """What happened to a rule, in one word: whether it is on matters more than what it says."""
+    if before is None:
+        return "created"
+    if before["enabled"] == after["enabled"]:
+        return "changed"
+    return "enabled" if after["enabled"] else "disabled"
 
 
 def _found(rule: dict[str, Any] | None) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from service.ids import new_id
 from service.storage.columns import columns
 
 Cause = Literal["scorecard", "rule", "backfill", "dwell"]
+Change = Literal["created", "changed", "enabled", "disabled", "deleted"]
+"""What happened to a rule."""
 
 
 class Move(NamedTuple):
@@ -31,36 +33,52 @@ Moves = Mapping[Move, int]
 
 # A rule's never counts as paused, for versions that know of none: it is told when all accounts are judged.
 _OPEN = text("""
-    INSERT INTO digests (id, cause, subject, opened_at, touched_at)
-    VALUES (:id, CAST(:cause AS text), :subject, CAST(:now AS timestamptz),
+    INSERT INTO digests (id, cause, subject, change, opened_at, touched_at)
+    VALUES (:id, CAST(:cause AS text), :subject, :change, CAST(:now AS timestamptz),
             CASE WHEN CAST(:cause AS text) = 'rule' THEN timestamptz 'infinity' ELSE CAST(:now AS timestamptz) END)
     ON CONFLICT (cause) WHERE closed_at IS NULL AND cause <> 'scorecard' DO UPDATE SET touched_at = excluded.touched_at
     RETURNING id
 """)
 
 
-async def open_one(connection: AsyncConnection, cause: Cause, subject: str, now: datetime) -> UUID:
-    """The digest to put alerts into: a new one, or that of the backfill or dwell that goes on."""
-    values = {"id": new_id(), "cause": cause, "subject": subject, "now": now}
+async def open_one(
+    connection: AsyncConnection, cause: Cause, subject: str, now: datetime, change: Change | None = None
+) -> UUID:
+    """The digest to put alerts into: a new one, or that of the backfill or dwell that goes on.
+
+    `change` is what happened to the rule that it is about.
+    """
+    values = {"id": new_id(), "cause": cause, "subject": subject, "change": change, "now": now}
     return UUID(str((await connection.execute(_OPEN, values)).scalar_one()))
 
 
-# Scorecards come first, as the whole is called after them.
+# Scorecards come first, as the whole is called after them. Of one rule, what was made and then changed is still new.
 _ALSO = text("""
     UPDATE digests SET
+        change = CASE
+            WHEN cause <> 'rule' OR :cause <> 'rule' THEN NULL
+            WHEN change = CAST(:change AS text) THEN change
+            WHEN change = 'created' AND subject = CAST(:subject AS text) AND :change IN ('changed', 'enabled')
+            THEN 'created'
+            WHEN subject = CAST(:subject AS text) AND :change = 'deleted' THEN 'deleted'
+            ELSE 'changed'
+        END,
         subject = CASE
+            WHEN cause = :cause AND :subject = ANY(string_to_array(subject, ', ')) THEN subject
             WHEN cause = 'scorecard' AND :cause = 'rule' THEN subject || ', rule ' || CAST(:subject AS text)
             WHEN cause = 'rule' AND :cause = 'scorecard' THEN CAST(:subject AS text) || ', rule ' || subject
             ELSE subject || ', ' || CAST(:subject AS text)
         END,
         cause = CASE WHEN :cause = 'scorecard' THEN 'scorecard' ELSE cause END
-    WHERE id = :id AND NOT (cause = :cause AND :subject = ANY(string_to_array(subject, ', ')))
-""").bindparams(bindparam("cause", type_=Text), bindparam("subject", type_=Text))
+    WHERE id = :id
+""").bindparams(bindparam("cause", type_=Text), bindparam("subject", type_=Text), bindparam("change", type_=Text))
 
 
-async def also(connection: AsyncConnection, digest: UUID, cause: Cause, subject: str) -> None:
-    """Note that a digest of a scorecard or a rule is about another one too."""
-    await connection.execute(_ALSO, {"id": digest, "cause": cause, "subject": subject})
+async def also(
+    connection: AsyncConnection, digest: UUID, cause: Cause, subject: str, change: Change | None = None
+) -> None:
+    """Note that a digest of a scorecard or a rule is about another one too, or about one more change of the rule."""
+    await connection.execute(_ALSO, {"id": digest, "cause": cause, "subject": subject, "change": change})
 
 
 async def add_moves(connection: AsyncConnection, digest: UUID, moves: Moves) -> None:
@@ -89,12 +107,12 @@ async def paused(connection: AsyncConnection, before: datetime) -> list[UUID]:
 
 
 async def close(connection: AsyncConnection, digest: UUID, now: datetime) -> Row[Any] | None:
-    """Close a digest; its cause, subject and opened_at, or None if it was closed before."""
+    """Close a digest; its cause, subject, change and opened_at, or None if it was closed before."""
     return (
         await connection.execute(
             text("""
                 UPDATE digests SET closed_at = :now WHERE id = :id AND closed_at IS NULL
-                RETURNING cause, subject, opened_at
+                RETURNING cause, subject, change, opened_at
             """),
             {"id": digest, "now": now},
         )

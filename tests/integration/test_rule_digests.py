@@ -97,6 +97,49 @@ async def test_each_step_of_a_rules_life_is_one_digest(clock: Clock, engine: Asy
             assert await each.sums() == ([expected] if expected else []), change
 
 
+async def test_a_digest_says_what_happened_to_the_rule(clock: Clock, engine: AsyncEngine, api: Api) -> None:
+    told = Told(engine, await add_endpoint(engine, "https://crm.test/"))
+    path = f"/v1/alert-rules/{(await api.post('/v1/alert-rules', AT_RISK)).json['id']}"
+    steps: list[tuple[str, dict[str, Any] | None]] = [
+        ("created", {}),
+        ("changed", {"level": 60}),
+        ("disabled", {"enabled": False}),
+        ("enabled", {"enabled": True}),
+        ("disabled", {"enabled": False, "level": 40}),
+        ("enabled", {"enabled": True}),
+        ("deleted", None),
+    ]
+    for number, (change, body) in enumerate(steps):
+        if body is None:
+            assert (await api.delete(path)).status == 204
+        elif body:
+            assert (await api.patch(path, body)).status == 200
+        await clock.reevaluate(START + number * MINUTE)
+        (message,) = await told.read()
+        assert message.data["digest"]["change"] == change
+
+
+async def change_of(engine: AsyncEngine) -> tuple[str, str | None]:
+    (row,) = await query(engine, "SELECT subject, change FROM digests WHERE closed_at IS NULL")
+    return row.subject, row.change
+
+
+async def test_several_changes_while_accounts_are_judged_are_said_in_one_word(
+    clock: Clock, engine: AsyncEngine, api: Api
+) -> None:
+    path = f"/v1/alert-rules/{(await api.post('/v1/alert-rules', AT_RISK)).json['id']}"
+    await api.patch(path, {"level": 50})
+    assert await change_of(engine) == ("At risk", "created"), "it is still new"
+    await api.patch(path, {"enabled": False})
+    assert await change_of(engine) == ("At risk", "changed")
+    await api.delete(path)
+    assert await change_of(engine) == ("At risk", "deleted")
+    await api.post("/v1/alert-rules", {**AT_RISK, "name": "Slipping"})
+    assert await change_of(engine) == ("At risk, Slipping", "changed")
+    await clock.publish(by_active_days(21), START)
+    assert await change_of(engine) == ("default version 3, rule At risk, Slipping", None)
+
+
 async def test_a_dwell_that_ends_for_all_at_once_is_one_digest(clock: Clock, engine: AsyncEngine, api: Api) -> None:
     told = Told(engine, await add_endpoint(engine, "https://crm.test/"))
     await api.post("/v1/alert-rules", {**AT_RISK, "for_seconds": 600})

@@ -94,13 +94,13 @@ def alertmanager(body: Any) -> str:
 
 
 PEOPLE = [
-    ["Rule “At risk” was changed: 48 alerts began"],
+    ["Rule “At risk” was created: 48 alerts began"],
     ["account-00: “At risk” is over: score 80 (green), was 5 (red)"],
     ["newcomer set off “At risk”: score 5 (red), had no score before"],
     [],
     ["newcomer: “In danger” is over: score 80 (green), was 5 (red)"],
     ["second set off “In danger”: score 5 (red), had no score before"],
-    ["Rule “In danger” was changed: 48 alerts ended"],
+    ["Rule “In danger” was deleted: 48 alerts ended"],
 ]
 PROGRAMS = [
     ["health.digest: At risk +48 -0"],

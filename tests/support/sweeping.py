@@ -96,10 +96,10 @@ class Clock:
             assert stored
             kept = {name: stored[name] for name in ("name", "kind", "enabled", "document")}
             assert await rules.replace(connection, rule_id, {**kept, **changes})
-            return await begin_for_rule(connection, rule_id, changes.get("name", kept["name"]), now)
+            return await begin_for_rule(connection, rule_id, changes.get("name", kept["name"]), now, "changed")
 
     async def remove_rule(self, rule_id: UUID, now: datetime) -> UUID:
         """Delete a rule; gives the re-evaluation that this begins."""
         async with self.engine.begin() as connection:
             assert await rules.remove(connection, rule_id)
-            return await begin_for_rule(connection, rule_id, "a rule", now)
+            return await begin_for_rule(connection, rule_id, "a rule", now, "deleted")

@@ -106,6 +106,13 @@ def test_lines_of_a_scorecards_digest() -> None:
     )
 
 
+def test_a_digest_of_a_rule_says_what_happened_to_it() -> None:
+    """One that was written before it said so: that it was changed."""
+    for change in ("created", "changed", "enabled", "disabled", "deleted"):
+        assert words_of(digest("rule", "At risk", change=change)).headline.startswith(f"Rule “At risk” was {change}: ")
+    assert words_of(digest("rule", "At risk")).headline.startswith("Rule “At risk” was changed: ")
+
+
 def test_a_digest_in_which_nothing_crossed_says_so() -> None:
     same = [{"band_before": "red", "band_after": "red", "accounts": 3}]
     assert words_of(digest("scorecard", "default v2", rules=[], bands=same)).headline == (

@@ -185,7 +185,7 @@ def _cause(digest: dict[str, Any]) -> str:
         case "scorecard":
             return f"Accounts are judged by {shortened(digest['subject'], LONGEST_NAME) or 'another scorecard'}"
         case "rule":
-            return f"Rule “{shortened(digest['subject'], LONGEST_NAME)}” was changed"
+            return f"Rule “{shortened(digest['subject'], LONGEST_NAME)}” was {digest.get('change') or 'changed'}"
         case "backfill":
             return "History was loaded"
         case "dwell":
