@@ -77,7 +77,7 @@ def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
     A header without a value is as good as none. Of several with one name the last counts, as in Kafka's own clients.
     """
     headers: dict[str, bytes] = {name.lower(): value for name, value in record.headers if value is not None}
-    if "ce_specversion" not in headers or headers.get("content-type", b"").startswith(STRUCTURED.encode()):
+    if "ce_specversion" not in headers or headers.get("content-type", b"").lower().startswith(STRUCTURED.encode()):
         return None
     try:
         return {

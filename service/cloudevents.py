@@ -28,7 +28,7 @@ from scoring.events import (
     UsageEvent,
 )
 from scoring.faults import fault_of
-from scoring.windows import day_of, to_micros, to_micros_and_day
+from scoring.windows import day_of, to_day, to_micros, to_micros_and_day
 from service import printable, storable
 from service.settings import Signal
 
@@ -41,9 +41,10 @@ Word = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=stora
 _PrintableId = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=printable.SCHEMA)]
 _PrintableWord = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=printable.SCHEMA)]
 _ON_A_SCALE: dict[str, Any] = {"minimum": -1000, "maximum": 1000}
-_JsonType = Annotated[str, Meta(extra_json_schema={"pattern": "json"})]
+_JsonType = Annotated[str, Meta(extra_json_schema={"pattern": "[Jj][Ss][Oo][Nn]"})]
 MOST_MONEY = 10_000_000_000_000
 """What an account may bring in a year, at most."""
+_FIRST_DAY, _LAST_DAY = to_day(date.min), to_day(date.max)
 
 
 class InvalidEventError(ValueError):
@@ -180,7 +181,7 @@ def decode_binary(signal: Signal, headers: Mapping[str, str], value: bytes, take
         envelope = msgspec.convert(attributes, _FORMS[signal].envelope)
         unstorable = storable.fault_in_json(value)
     except UNDECODABLE as error:
-        raise _explain(error, value, signal) from None
+        raise _explain(error, value, signal, "data") from None
     if unstorable:
         raise InvalidEventError(f"data.{unstorable.path}".rstrip("."), unstorable.problem)
     for name, text in attributes.items():
@@ -256,12 +257,17 @@ _BAD_BYTE = re.compile(r"\(byte (\d+)\)")
 _JSON_KEY = re.compile(rb'"([^"\\]{1,64})"\s*:')
 
 
-def _explain(error: Exception, value: bytes, signal: Signal) -> InvalidEventError:
-    """What msgspec says, with the field that it is about: where the value isn't JSON, the key before the bad byte."""
+def _explain(error: Exception, value: bytes, signal: Signal, at: str = "") -> InvalidEventError:
+    """What msgspec says, with the field that it is about: where the value isn't JSON, the key before the bad byte.
+
+    `at` is where in the event the value stands.
+    """
     if isinstance(error, msgspec.ValidationError):
         return InvalidEventError(*fault_of(error, "event", _FORMS[signal].envelope))
     if isinstance(error, RecursionError):
         return InvalidEventError("event", "is not JSON that can be read: it is nested too deeply")
+    if half := storable.half_in_json(value):
+        return InvalidEventError(f"{at}.{half.path}".strip(".") or "event", half.problem)
     message = str(error)
     position = _BAD_BYTE.search(message)
     keys = _JSON_KEY.findall(value[: int(position.group(1))]) if position else []
@@ -275,7 +281,7 @@ def _finish(signal: Signal, envelope: Envelope[Any], taken_at: int) -> Decoded:
     if (problem := printable.fault(envelope.subject)) is not None:
         raise InvalidEventError("subject", problem)
     content_type = envelope.datacontenttype
-    if content_type is not None and "json" not in content_type:
+    if content_type is not None and "json" not in content_type.lower():
         raise InvalidEventError("datacontenttype", "data must be application/json")
     if envelope.data_base64 is not UNSET and envelope.data_base64 is not None:
         raise InvalidEventError("data_base64", "goes without data: give one of the two")
@@ -288,11 +294,11 @@ def _finish(signal: Signal, envelope: Envelope[Any], taken_at: int) -> Decoded:
 
 
 def _instant(field: str, moment: datetime) -> tuple[int, int]:
-    """In microseconds, and the day."""
-    try:
-        return to_micros_and_day(moment)
-    except OverflowError:
-        raise InvalidEventError(field, "lies outside the years 1 to 9999") from None
+    """In microseconds, and the day. An offset may put a time that can be written out of the calendar."""
+    instant = to_micros_and_day(moment)
+    if not _FIRST_DAY <= instant[1] <= _LAST_DAY:
+        raise InvalidEventError(field, "lies outside the years 1 to 9999 of UTC")
+    return instant
 
 
 def _usage(envelope: Envelope[UsageData], at: int, day: int, broker_day: int) -> Event:
@@ -357,10 +363,9 @@ def _scale(data: SurveyData) -> tuple[int, int]:
 def _survey(envelope: Envelope[SurveyData], at: int, _: int, broker_day: int) -> Event:
     data = envelope.data
     lowest, highest = _scale(data)
-    # Whoever is none, or infinite, is on no scale.
     in_millionths = data.score * _MILLION  # which is infinite for numbers that are nearly so
     score = round(in_millionths) if math.isfinite(in_millionths) else highest + 1
-    is_whole = data.survey != "nps" or score % _MILLION == 0
+    is_whole = data.survey != "nps" or data.score.is_integer()
     if not (lowest <= score <= highest and is_whole):
         kind = "a whole number, " if data.survey == "nps" else ""
         span = f"{lowest / _MILLION:g} to {highest / _MILLION:g}"
@@ -382,6 +387,7 @@ def _survey(envelope: Envelope[SurveyData], at: int, _: int, broker_day: int) ->
 
 
 _CENT = Decimal("0.01")
+_ZERO = Decimal(0)
 
 
 def _attributes(envelope: Envelope[AttributesData], at: int, _: int, broker_day: int) -> Event:
@@ -400,7 +406,7 @@ def _attributes(envelope: Envelope[AttributesData], at: int, _: int, broker_day:
 
 def _canonical(value: str | int | Decimal | date | None) -> AttributeValue:
     if isinstance(value, Decimal):
-        return str(value.quantize(_CENT))
+        return str(value.quantize(_CENT) + _ZERO)  # which has no sign of its own, and takes it from -0
     return value.isoformat() if isinstance(value, date) else value
 
 

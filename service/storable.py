@@ -1,10 +1,12 @@
 """Text that can't be stored: Postgres takes no NUL, in no column and at no depth of a document.
 
 So it is refused where it comes in, with the field at fault. Further in it would fail a whole transaction, and other
-people's text with it. Lone surrogates can't be stored either; JSON in UTF-8 has no form for them that is decoded.
+people's text with it. Lone surrogates can't be stored either: JSON that escapes one isn't decoded, and told why.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +16,8 @@ SCHEMA: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
 
 _ESCAPED = b"\\u0000"
 """The one form of NUL in JSON: a raw one is no JSON."""
+_ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 class Unstorable(NamedTuple):
@@ -26,7 +30,20 @@ class Unstorable(NamedTuple):
 def fault_in_json(raw: bytes) -> Unstorable | None:
     """The first text in JSON that can't be stored; None if all can be. The JSON must be one that can be decoded."""
     # An escaped backslash before `u0000` looks the same, so what is found is only worth a closer look.
-    return next(_faults("", msgspec.json.decode(raw)), None) if _ESCAPED in raw else None
+    return next(_faults("", msgspec.json.decode(raw), fault_in), None) if _ESCAPED in raw else None
+
+
+def half_in_json(raw: bytes) -> Unstorable | None:
+    """The first half of a surrogate pair in JSON that can't be decoded; None if that isn't what is wrong with it.
+
+    The decoder calls it truncated or malformed, which sends people looking for what isn't there.
+    """
+    if not _ESCAPED_HALF.search(raw):
+        return None
+    try:
+        return next(_faults("", json.loads(raw), _half_in), None)
+    except (ValueError, RecursionError):
+        return None
 
 
 def fault_in(text: str) -> str | None:
@@ -35,16 +52,21 @@ def fault_in(text: str) -> str | None:
     return None if at < 0 else f"holds U+0000, a control character, at position {at + 1}"
 
 
-def _faults(path: str, value: Any) -> Iterator[Unstorable]:
+def _half_in(text: str) -> str | None:
+    found = _HALF.search(text)
+    return found and f"holds U+{ord(found.group()):04X}, a lone surrogate, at position {found.start() + 1}"
+
+
+def _faults(path: str, value: Any, fault: Callable[[str], str | None]) -> Iterator[Unstorable]:
     if isinstance(value, str):
-        if problem := fault_in(value):
+        if problem := fault(value):
             yield Unstorable(path, problem)
     elif isinstance(value, Mapping):
         for name, inner in value.items():
-            if problem := fault_in(name):
+            if problem := fault(name):
                 yield Unstorable(path, f"has a name that {problem}")
             else:
-                yield from _faults(f"{path}.{name}" if path else name, inner)
+                yield from _faults(f"{path}.{name}" if path else name, inner, fault)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _faults(f"{path}[{index}]", inner)
+            yield from _faults(f"{path}[{index}]", inner, fault)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api import problems
 from service.api.problems import FieldError, ProblemError, invalid, path_of
 from service.cloudevents import UNDECODABLE
-from service.storable import fault_in_json
+from service.storable import fault_in_json, half_in_json
 
 Model = TypeVar("Model", bound="StrictModel")
 JSON = "application/json"
@@ -81,6 +81,8 @@ def _decoded(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
     except UNDECODABLE as error:
+        if half := half_in_json(raw):
+            raise invalid(FieldError(half.path or "body", half.problem)) from None
         raise invalid(FieldError("body", f"is not JSON: {error}")) from None
 
 

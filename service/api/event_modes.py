@@ -13,6 +13,7 @@ from msgspec import Raw
 from service.api.bodies import JSON
 from service.api.problems import FieldError, ProblemError, invalid
 from service.cloudevents import UNDECODABLE
+from service.storable import half_in_json
 
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -84,6 +85,8 @@ def _structured(headers: list[tuple[bytes, bytes]], raw: bytes, media_type: str)
     try:
         msgspec.json.decode(raw)  # else it would be part of another text
     except UNDECODABLE as error:
+        if half := half_in_json(raw):
+            raise invalid(FieldError(f"data.{half.path}".rstrip("."), half.problem)) from None
         raise invalid(FieldError("data", f"is not JSON: {error}")) from None
     return msgspec.json.encode({**event, "data": Raw(raw)})
 

@@ -18,6 +18,7 @@ from service.api.problems import FieldError, ProblemError, invalid
 from service.api.traced import brings_context, publish
 from service.cloudevents import UNDECODABLE, Decoded, InvalidEventError, decode_structured, signal_of
 from service.publishing import Record
+from service.storable import half_in_json
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
@@ -83,6 +84,8 @@ def _record(sent: Sent, taken_at: int, api: Context, backfill: bool) -> tuple[Re
     except InvalidEventError as error:
         raise invalid(FieldError(sent.field(error.field), error.message)) from None
     except UNDECODABLE as error:
+        if half := half_in_json(event):
+            raise invalid(FieldError(sent.field(half.path or "event"), half.problem)) from None
         raise invalid(FieldError(sent.at or "body", f"is not a JSON object: {error}")) from None
     if len(event) > longest:
         fields = [FieldError(sent.at or "body", f"is {len(event):,} bytes long; at most {longest:,} are taken")]

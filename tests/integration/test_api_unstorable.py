@@ -97,4 +97,9 @@ async def test_half_a_surrogate_pair_is_refused(api: Api) -> None:
     assert (await api.call("PUT", "/v1/accounts/acme", raw=HALF, headers=json)).status == 422
     assert (await api.call("POST", "/v1/api-keys", raw=HALF, headers=json)).status == 422
     assert (await api.call("POST", "/v1/alert-rules", raw=HALF, headers=json)).status == 422
+    event = cloud_event("usage", "acme", {"feature": "a\ud83d"})
+    for sent in (api.put("/v1/accounts/acme", {"name": "a\ud83d"}), api.post("/v1/events", event)):
+        error = (await sent).json["errors"][0]
+        assert error["field"] in {"name", "data.feature"}
+        assert error["message"] == "holds U+D83D, a lone surrogate, at position 2"
     assert (await api.get("/v1/accounts?owner=%ED%A0%80")).status in {200, 422}

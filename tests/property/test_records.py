@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from aiokafka import ConsumerRecord
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -60,6 +61,13 @@ def test_decoding_is_total(signal: Signal, record: ConsumerRecord) -> None:
     assert isinstance(result, Tombstone) == (record.value is None)
     assert -(2**63) <= fingerprint(record) < 2**63
     assert traces.contexts([record]).keys() <= {record.offset}
+
+
+@pytest.mark.parametrize("written", ["application/cloudevents+json", "Application/CloudEvents+JSON; charset=UTF-8"])
+def test_the_mode_is_told_by_a_media_type_which_has_no_case(written: str) -> None:
+    """Its value is a whole event, though it has the headers of binary mode too."""
+    headers = [*binary(TYPES["usage"]), ("Content-Type", written.encode())]
+    assert isinstance(decode("usage", record(headers=headers), MOST_BYTES), Decoded)
 
 
 @given(SIGNALS, st.lists(whole_records(), min_size=1, max_size=6))

@@ -129,6 +129,7 @@ REFUSED = [
     ("usage", {"time": "2026-03-05T12:05:01Z"}, "time"),
     ("usage", {"time": "9999-12-31T23:59:59Z"}, "time"),
     ("usage", {"time": "9999-12-31T23:59:59-05:00"}, "time"),
+    ("usage", {"time": "0001-01-01T00:00:00+14:00"}, "time"),
     ("usage", {"datacontenttype": "application/xml"}, "datacontenttype"),
     ("usage", {"data": None}, "data"),
     ("usage", {"data": {}}, "data.feature"),
@@ -141,6 +142,8 @@ REFUSED = [
     ("ticket", {"data": {**DATA["ticket"], "status": "lost"}}, "data.status"),
     ("ticket", {"data": {**DATA["ticket"], "priority": "P1"}}, "data.priority"),
     ("ticket", {"data": {**DATA["ticket"], "created_at": "2026-03-05"}}, "data.created_at"),
+    ("ticket", {"data": {**DATA["ticket"], "created_at": "0001-01-01T00:00:00+00:01"}}, "data.created_at"),
+    ("ticket", {"data": {**DATA["ticket"], "solved_at": "9999-12-31T23:59:59-14:00"}}, "data.solved_at"),
     ("ticket", {"data": {**DATA["ticket"], "reopens": -1}}, "data.reopens"),
     ("ticket", {"data": {**DATA["ticket"], "satisfaction": "great"}}, "data.satisfaction"),
     ("survey", {"data": {"survey": "poll", "response_id": "r", "score": 1}}, "data.survey"),
@@ -156,6 +159,8 @@ REFUSED = [
     ("survey", {"data": {"survey": "csat", "response_id": "r", "score": 1, "scale_min": -1001}}, "data.scale_min"),
     ("survey", {"data": {"survey": "nps", "response_id": "r", "score": 5, "scale_min": 1}}, "data.scale_min"),
     ("survey", {"data": {"survey": "nps", "response_id": "r", "score": 8.5}}, "data.score"),
+    ("survey", {"data": {"survey": "nps", "response_id": "r", "score": 9.9999999}}, "data.score"),
+    ("survey", {"data": {"survey": "nps", "response_id": "r", "score": 1e-9}}, "data.score"),
     ("survey", {"data": {"survey": "nps", "response_id": "r", "score": -1}}, "data.score"),
     ("account", {"data": {"seats": -1}}, "data.seats"),
     ("account", {"data": {"arr": -0.01}}, "data.arr"),
@@ -215,6 +220,26 @@ def test_a_refused_character_is_named_with_its_position() -> None:
         decoded("account", data={"owner": "an\x07n"})
     with pytest.raises(InvalidEventError, match=r"^subject: holds U\+0000, a control character, at position 1$"):
         decoded("usage", subject="\x00acme")
+
+
+@pytest.mark.parametrize("half", ["\ud800", "\udc00\ud800"])
+def test_half_a_surrogate_pair_is_named_and_not_called_truncated(half: str) -> None:
+    named = rf"^data.name: holds U\+{ord(half[0]):04X}, a lone surrogate, at position 2$"
+    with pytest.raises(InvalidEventError, match=named):
+        decoded("account", data={"name": f"a{half}"})
+    with pytest.raises(InvalidEventError, match=r"^extension: holds U\+D"):
+        decoded("usage", extension=half)
+    assert decoded("account", data={"name": "a\U0001f600"}).values == {"name": "a\U0001f600"}
+
+
+@pytest.mark.parametrize("written", ["application/json", "Application/JSON", "application/x+Json; charset=UTF-8"])
+def test_media_types_have_no_case(written: str) -> None:
+    assert decoded("usage", datacontenttype=written) == decoded("usage")
+
+
+def test_no_amount_is_minus_nothing() -> None:
+    assert decoded("account", data={"arr": "-0"}).values == {"arr": "0.00"}
+    assert decoded("account", data={"arr": "-0.00"}).values == {"arr": "0.00"}
 
 
 def base64_of(data: object) -> str:
