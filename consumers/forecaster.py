@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from scoring.policy import Policy
+from consumers.aside import aside
+from consumers.judging import Attempt, Batches
 from scoring.windows import to_micros
 from service import clocks, metrics
 from service.clocks import OneClock
@@ -21,61 +24,120 @@ from service.storage.forecasts import Turn
 from service.storage.transient import persistently
 
 BATCH = 200
-"""Accounts in one transaction: some tenths of a second."""
+"""Accounts in one transaction, at most: some tenths of a second."""
 SHORTEST_CYCLE = 60.0
 """Seconds from the beginning of one cycle through all accounts to that of the next."""
 IDLE_SECONDS = 1.0
 """How often it is looked whether the cycle is to go on."""
+AGAIN_SECONDS = 60.0
+"""The wait after a failure that waiting for Postgres doesn't mend."""
+FAILS = "forecasting fails; see the log"
 
 
 async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse: Pulse, stop: asyncio.Event) -> None:
-    """Forecast until `stop` is set, at most the share of the time that is set.
+    """Forecast until `stop` is set, at most the share of the time that is set; a failure ends nothing.
 
     However many forecasters there are, one of them works at a time, and they keep to that share together.
     """
     policies = PolicyCache(settings.retention_days, time.monotonic)
-    waiting = pulse.beat
+    forecaster = Forecaster(policies, settings, pulse.beat)
     while not stop.is_set():
-        if trouble := await persistently(partial(clocks.compare, engine, clock), clocks.COMPARING, waiting):
-            pulse.beat(trouble)
-            await rest(stop, IDLE_SECONDS)
-            continue
-        pause = await persistently(
-            lambda: forecast_once(engine, policies, settings, clock.now()), "forecasting", waiting
-        )
-        pulse.beat()
-        await rest(stop, min(pause, IDLE_SECONDS))
+        pause = await aside(partial(_turn, engine, forecaster, clock, pulse), "forecasting")
+        if pause is None:
+            pulse.beat(FAILS)
+        await rest(stop, AGAIN_SECONDS if pause is None else min(pause, IDLE_SECONDS))
 
 
-async def forecast_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> float:
-    """Forecast the next accounts, in one transaction; returns for how many seconds to rest then."""
-    started = time.monotonic()
-    async with engine.begin() as connection:
-        turn = await forecasts.take(connection, now)
-        if turn is None:
-            return IDLE_SECONDS
-        began_at = turn.began_at if turn.cursor else now
-        account_ids = await _forecast(connection, turn.cursor, await policies.recent(connection), settings, now)
-        cursor = account_ids[-1] if len(account_ids) == BATCH else ""
-        worked = time.monotonic() - started
-        pause = worked / settings.forecast_share - worked
-        if not cursor:
-            pause = max(pause, SHORTEST_CYCLE - (now - began_at).total_seconds())
-        await forecasts.move_on(connection, Turn(cursor, began_at), now + timedelta(seconds=worked + pause))
-    metrics.FORECAST.inc(len(account_ids))
-    if not cursor:
-        metrics.FORECAST_CYCLE_SECONDS.set((now - began_at).total_seconds() + worked)
+async def _turn(engine: AsyncEngine, forecaster: "Forecaster", clock: OneClock, pulse: Pulse) -> float:
+    """Forecast some accounts, unless the clock is wrong; returns for how many seconds to rest then."""
+    waiting = pulse.beat
+    if trouble := await persistently(partial(clocks.compare, engine, clock), clocks.COMPARING, waiting):
+        pulse.beat(trouble)
+        return IDLE_SECONDS
+    pause = await persistently(lambda: forecaster.next(engine, clock.now()), "forecasting", waiting)
+    pulse.beat()
     return pause
 
 
-async def _forecast(
-    connection: AsyncConnection, cursor: str, policy: Policy, settings: Settings, now: datetime
-) -> list[str]:
-    """Forecast the accounts that follow `cursor`; without rules there is nothing to forecast."""
-    if not policy.rules:
-        await forecasts.clear(connection)
-        return []
-    account_ids = await forecasts.following(connection, cursor, BATCH)
-    rows = await foresee(connection, account_ids, policy, to_micros(now), settings.forecast_days)
-    await forecasts.replace(connection, account_ids, rows, now)
-    return account_ids
+class Forecaster:
+    """One process's steps through all accounts: how large they may be, and whom they go on without."""
+
+    def __init__(
+        self, policies: PolicyCache, settings: Settings, waiting: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`waiting` is told why a step is tried again."""
+        self._policies = policies
+        self._settings = settings
+        self._batches = Batches("forecasting", BATCH, metrics.FORECAST, waiting)
+        self._left: dict[str, datetime] = {}
+
+    async def next(self, engine: AsyncEngine, now: datetime) -> float:
+        """Forecast the next accounts, in one transaction; returns for how many seconds to rest then.
+
+        An account that can't be forecast is passed over for a while. Raises what has to be waited for, and what would
+        fail for all accounts alike.
+        """
+        self._left = {account_id: until for account_id, until in self._left.items() if until > now}
+        step = _Step(self._policies, self._settings, now, self._left)
+        await self._batches.next(engine, step, now)
+        if step.cycle_seconds is not None:
+            metrics.FORECAST_CYCLE_SECONDS.set(step.cycle_seconds)
+        return step.pause
+
+
+async def forecast_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> float:
+    """Forecast the next accounts, as one who has just been started; returns for how many seconds to rest then."""
+    return await Forecaster(policies, settings).next(engine, now)
+
+
+@dataclass(slots=True)
+class _Step:
+    """The accounts that follow in the cycle, but for those `left` out."""
+
+    policies: PolicyCache
+    settings: Settings
+    now: datetime
+    left: dict[str, datetime]
+    pause: float = field(default=0.0, init=False)
+    cycle_seconds: float | None = field(default=None, init=False)
+
+    async def judge(self, connection: AsyncConnection, attempt: Attempt) -> int:
+        """Forecast them, and note how far the cycle has come."""
+        started = time.monotonic()
+        turn = await forecasts.take(connection, self.now)
+        if turn is None:
+            self.pause = IDLE_SECONDS
+            return 0
+        began_at = turn.began_at if turn.cursor else self.now
+        following = await self._forecast(connection, turn.cursor, attempt)
+        cursor = following[-1] if len(following) == attempt.limit else ""
+        worked = time.monotonic() - started
+        pause = worked / self.settings.forecast_share - worked
+        if not cursor:
+            pause = max(pause, SHORTEST_CYCLE - (self.now - began_at).total_seconds())
+            self.cycle_seconds = (self.now - began_at).total_seconds() + worked
+        await forecasts.move_on(connection, Turn(cursor, began_at), self.now + timedelta(seconds=worked + pause))
+        self.pause = pause
+        return len(attempt.claimed)
+
+    async def _forecast(self, connection: AsyncConnection, cursor: str, attempt: Attempt) -> list[str]:
+        """Forecast the accounts that follow `cursor`, and give them; without rules there is nothing to forecast."""
+        policy = await self.policies.recent(connection)
+        if not policy.rules:
+            await forecasts.clear(connection)
+            return []
+        following = await forecasts.following(connection, cursor, attempt.limit)
+        passed_over = {*self.left, *attempt.without}
+        attempt.claimed += [account_id for account_id in following if account_id not in passed_over]
+        rows = await foresee(connection, attempt.claimed, policy, to_micros(self.now), self.settings.forecast_days)
+        await forecasts.replace(connection, attempt.claimed, rows, self.now)
+        return following
+
+    async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
+        """Drop what was foreseen of it, which may be true no more, and pass it over."""
+        await forecasts.replace(connection, [account_id], [], self.now)
+        self.left[account_id] = until
+        return True
+
+    async def leave(self, connection: AsyncConnection, account_id: str) -> None:
+        """Nothing: it is passed over."""

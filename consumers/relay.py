@@ -1,22 +1,26 @@
 """The relay: dead letters are published to `<topic>.dead-letters`, for tools that look there."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumers.aside import aside
+from consumers.poison import is_poison
 from service import metrics
 from service.dead_letters import relayed_forms
 from service.probes import Pulse
 from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
 from service.resting import rest
 from service.settings import Settings
+from service.sizing import BatchSize
 from service.storage import dead_letter_lists, dead_letters
 from service.storage.dead_letter_lists import DeadLetter
-from service.storage.transient import persistently
+from service.storage.transient import is_transient, persistently, took_too_long, trouble
 
 log = structlog.get_logger(__name__)
 
@@ -25,69 +29,142 @@ MOST_BYTES = 64 * 1024 * 1024
 NOT_RELAYED = "dead letters can't be published to their topics"
 IDLE_SECONDS = 1.0
 LONGEST_WAIT = 30.0
+PASSED_OVER_SECONDS = 3600.0
+"""The wait before a letter that can't be relayed is tried again; a fix may have come by then."""
 
 
 async def run(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: asyncio.Event) -> None:
     """Relay until `stop` is set, through outages of Postgres and of Kafka: at least once, and the oldest first.
 
-    Several relays share the work: each passes over what another holds.
+    Several relays share the work: each passes over what another holds. No failure ends it.
     """
     publisher = Publisher(settings, most_bytes=MOST_BYTES)
+    topics = [Topic(engine, publisher, topic, pulse.beat) for topic in settings.topics.values()]
     wait = IDLE_SECONDS
     try:
         while not stop.is_set():
-            relayed, failed = await _round(engine, settings, publisher, pulse, stop)
+            relayed, failed = await _round(topics, pulse, stop)
             pulse.beat(NOT_RELAYED if failed else "")
-            wait = min(wait * 2, LONGEST_WAIT) if failed else IDLE_SECONDS
+            is_cut = any(topic.is_cut for topic in topics)
+            wait = min(wait * 2, LONGEST_WAIT) if failed and not is_cut else IDLE_SECONDS
             if failed or not relayed:
                 await rest(stop, wait)
     finally:
         await publisher.stop()
 
 
-async def _round(
-    engine: AsyncEngine, settings: Settings, publisher: Publisher, pulse: Pulse, stop: asyncio.Event
-) -> tuple[int, bool]:
+async def _round(topics: Sequence["Topic"], pulse: Pulse, stop: asyncio.Event) -> tuple[int, bool]:
     """Relay some of every topic: how many, and whether any can't be published, which stops no other topic."""
     relayed, failed = 0, False
-    for topic in settings.topics.values():
+    for topic in topics:
         if stop.is_set():
             break
-        turn = await _turn(engine, publisher, topic, pulse)
+        turn = await aside(partial(_turn, topic, pulse), "relaying dead letters")
         relayed += turn or 0
         failed = failed or turn is None
     return relayed, failed
 
 
-async def _turn(engine: AsyncEngine, publisher: Publisher, topic: str, pulse: Pulse) -> int | None:
+async def _turn(topic: "Topic", pulse: Pulse) -> int | None:
     """Relay some of a topic: how many; None if they can't be published."""
     try:
-        return await persistently(
-            partial(relay_once, engine, publisher, topic),
-            "relaying dead letters",
-            waiting=pulse.beat,
-        )
+        return await persistently(topic.relay, "relaying dead letters", waiting=pulse.beat)
     except NotPublishedError as error:
         log.warning(
             "dead_letters_not_relayed",
-            topic=topic,
+            topic=topic.name,
             reason=str(error),
             remedy="Check that Kafka runs, then run: account-health topics create",
         )
         return None
 
 
-async def relay_once(engine: AsyncEngine, publisher: Publisher, topic: str) -> int:
-    """Relay the oldest dead letters of a topic, in one transaction; returns how many. Raises `NotPublishedError`."""
-    async with engine.begin() as connection:
-        claimed = await dead_letters.claim_unrelayed(connection, topic)
-        if not claimed:
-            return 0
-        bite = next(dead_letter_lists.bites(claimed))
-        await _publish(publisher, await dead_letter_lists.read(connection, bite))
-        await dead_letters.mark_relayed(connection, bite, datetime.now(UTC))
-    metrics.RELAYED.labels(topic).inc(len(bite))
-    return len(bite)
+class Topic:
+    """One topic's dead letters: how many are relayed at once, and which are passed over."""
+
+    def __init__(
+        self, engine: AsyncEngine, publisher: Publisher, name: str, waiting: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`name` is that of the topic that they came from; `waiting` is told why a bite is tried again."""
+        self.name = name
+        self.is_cut = False
+        """Whether the last try was given up, and the next one is of fewer."""
+        self._engine = engine
+        self._publisher = publisher
+        self._waiting = waiting
+        self._size = BatchSize(dead_letter_lists.MOST_LETTERS)
+        self._passed_over: dict[int, float] = {}
+
+    async def relay(self) -> int:
+        """Relay the oldest, in one transaction; returns how many were seen to.
+
+        What takes too long, or fails by a letter, is tried again at half the size at once, and a letter that fails by
+        itself is passed over for an hour. Raises `NotPublishedError`, and what has to be waited for.
+        """
+        now = time.monotonic()
+        self._passed_over = {letter_id: until for letter_id, until in self._passed_over.items() if until > now}
+        while True:
+            bite: list[int] = []
+            started = time.monotonic()
+            try:
+                await self._relay(bite)
+            except Exception as error:
+                self.is_cut = self._cut(bite, error)
+                if isinstance(error, NotPublishedError) or not (took_too_long(error) or is_poison(error)):
+                    raise
+                if not self.is_cut:
+                    if not bite or not is_poison(error):
+                        raise
+                    self._pass_over(bite[0], error)
+                    return 1
+            else:
+                self.is_cut = False
+                self._size.done(len(bite), time.monotonic() - started)
+                return len(bite)
+
+    async def _relay(self, bite: list[int]) -> None:
+        """Fill `bite` with the oldest that others don't hold, and relay them."""
+        async with self._engine.begin() as connection:
+            claimed = await dead_letters.claim_unrelayed(connection, self.name, self._size.limit, self._passed_over)
+            if not claimed:
+                return
+            bite += next(dead_letter_lists.bites(claimed))
+            await _publish(self._publisher, await dead_letter_lists.read(connection, bite))
+            await dead_letters.mark_relayed(connection, bite, datetime.now(UTC))
+        metrics.RELAYED.labels(self.name).inc(len(bite))
+
+    def _cut(self, bite: Sequence[int], error: Exception) -> bool:
+        """Have the next try be of fewer; False where there are no fewer."""
+        if len(bite) < 2:
+            return False
+        self._size.given_up(len(bite))
+        self._waiting(_reason(error) if is_transient(error) else "")
+        log.warning(
+            "dead_letters_bite_cut",
+            topic=self.name,
+            given_up=len(bite),
+            limit=self._size.limit,
+            reason=_reason(error),
+        )
+        return True
+
+    def _pass_over(self, letter_id: int, error: Exception) -> None:
+        self._passed_over[letter_id] = time.monotonic() + PASSED_OVER_SECONDS
+        metrics.NOT_RELAYED.labels(self.name).inc()
+        log.error(
+            "dead_letter_passed_over",
+            id=letter_id,
+            topic=self.name,
+            reason=_reason(error),
+            remedy=f"Run: account-health dead-letters show {letter_id}",
+            exc_info=error,
+        )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, NotPublishedError):
+        return str(error)
+    return trouble(error) if is_transient(error) else type(error).__name__
 
 
 async def _publish(publisher: Publisher, letters: Sequence[DeadLetter]) -> None:

@@ -91,15 +91,23 @@ PARTITIONS_ADDED = Gauge(
     ["topic"],
 )
 RELAYED = Counter("health_relayed_dead_letters", "Dead letters published to their topic's dead-letter topic", ["topic"])
+NOT_RELAYED = Counter(
+    "health_passed_over_dead_letters",
+    "Dead letters that were passed over for an hour, as relaying one fails",
+    ["topic"],
+)
 
 # --- Scores and time: by sweepers, and alerts by whoever judges ---------------------------------------------------
 
 ALERTS = Counter("health_alerts", "Alerts that were written, by state: firing, resolved or digest", ["state"])
 SWEPT = Counter("health_swept_accounts", "Accounts judged again because time has passed")
 REEVALUATED = Counter("health_reevaluated_accounts", "Accounts judged anew because a scorecard or rule has changed")
+SIDE_JOB_FAILURES = Counter(
+    "health_side_job_failures", "Failures of the jobs beside the sweep, which goes on; each is tried again", ["job"]
+)
 PUT_OFF = Counter(
     "health_put_off_accounts",
-    "Accounts that were put off, as judging one fails or is too slow",
+    "Accounts that were put off, as judging or forecasting one fails or is too slow",
     ["reason"],
 )
 SWEEP_BACKLOG = Gauge("health_sweep_backlog_accounts", "Accounts that are due to be judged again; of all sweepers")

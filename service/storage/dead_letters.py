@@ -1,6 +1,6 @@
 """Dead letters: records that were refused, kept whole, with the reason."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -102,13 +102,17 @@ async def mark_replayed(connection: AsyncConnection, ids: Sequence[int], now: da
     await connection.execute(update(table).where(table.c.id.in_(ids)).values(replayed_at=now))
 
 
-async def claim_unrelayed(connection: AsyncConnection, topic: str) -> dict[int, int]:
-    """Lock the oldest dead letters of a topic that aren't relayed, but for those that others hold; ids and sizes."""
+async def claim_unrelayed(
+    connection: AsyncConnection, topic: str, limit: int = MOST_LETTERS, without: Collection[int] = ()
+) -> dict[int, int]:
+    """Lock the oldest dead letters of a topic that aren't relayed, but for those that others hold, and those in
+    `without`; ids and sizes.
+    """
     query = (
         select(table.c.id, size())
-        .where(table.c.topic == topic, table.c.relayed_at.is_(None))
+        .where(table.c.topic == topic, table.c.relayed_at.is_(None), table.c.id.not_in(without))
         .order_by(table.c.id)
-        .limit(MOST_LETTERS)
+        .limit(limit)
         .with_for_update(skip_locked=True)
     )
     return {row.id: row.size for row in await connection.execute(query)}

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
 from consumers import relay
 from scoring.state import decode
-from service import publishing
+from service import metrics, publishing
 from service.commands.tree import app
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
@@ -316,6 +317,10 @@ async def test_a_record_too_large_is_relayed_without_its_value(relaying: Setting
     assert [row.size for row in stored] == [6, 3_000_000, 5, 1]
 
 
+class KilledError(BaseException):
+    """What nobody catches, as nobody catches the end of a process."""
+
+
 async def test_a_relay_that_dies_leaves_nothing_out(
     relaying: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,12 +332,12 @@ async def test_a_relay_that_dies_leaves_nothing_out(
     async def die_once(*arguments: Any) -> None:
         if len(died) < 2:
             died.append(1)
-            raise RuntimeError("killed between Kafka and the commit")
+            raise KilledError("killed between Kafka and the commit")
         await mark(*arguments)
 
     monkeypatch.setattr(dead_letters, "mark_relayed", die_once)
     for _ in range(2):
-        with pytest.raises(RuntimeError):
+        with pytest.raises(KilledError):
             await relay.run(engine, relaying, Pulse("relay", 300), asyncio.Event())
     async with relay_running(engine, relaying), relay_running(engine, relaying):
         await eventually(partial(all_relayed, engine), "all are relayed")
@@ -404,3 +409,59 @@ async def test_a_producer_that_was_refused_a_record_is_replaced(
         await publisher.publish([RawRecord(settings.topic_usage, b"k", b"small")])
         assert len(stopped) == number + 1
     await publisher.stop()
+
+
+# --- A relay that is slow, and a dead letter that can't be relayed -------------------------------------------------
+
+
+async def test_a_bite_that_takes_too_long_comes_back_smaller(relaying: Settings, engine: AsyncEngine) -> None:
+    """All 60 at once take more than two seconds, and half a second is what there is."""
+    await create_topics(relaying)
+    await insert(engine, relaying.topic_usage, [str(number).encode() for number in range(60)])
+    await spoil(engine, "PERFORM pg_sleep(0.04)")
+
+    def hurry(connection: Any) -> None:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 500")
+
+    event.listen(engine.sync_engine, "begin", hurry)
+    try:
+        async with relay_running(engine, relaying):
+            await eventually(partial(all_relayed, engine), "all are relayed", 30)
+    finally:
+        event.remove(engine.sync_engine, "begin", hurry)
+
+
+@pytest.mark.parametrize("poison", ["date", "trigger"])
+async def test_a_letter_that_cannot_be_relayed_is_passed_over(
+    relaying: Settings, engine: AsyncEngine, poison: str
+) -> None:
+    """One that can't be read, as there is no such year in Python; and one of which Postgres takes no change."""
+    await create_topics(relaying)
+    await insert(engine, relaying.topic_usage, [str(number).encode() for number in range(20)])
+    if poison == "date":
+        await query(engine, "UPDATE dead_letters SET recorded_at = '20000-01-01' WHERE \"offset\" = 7 RETURNING 1")
+    else:
+        await spoil(engine, "IF NEW.\"offset\" = 7 THEN RAISE EXCEPTION 'no luck'; END IF")
+    before = metrics.NOT_RELAYED.labels(relaying.topic_usage)._value.get()
+
+    async def all_but_one() -> bool:
+        left = await query(engine, 'SELECT "offset" FROM dead_letters WHERE relayed_at IS NULL')
+        return [row.offset for row in left] == [7]
+
+    async with relay_running(engine, relaying) as pulse:
+        await eventually(all_but_one, "all others are relayed")
+        await eventually(lambda: asyncio.sleep(0, pulse.ready() is None), "it is ready again")
+    assert metrics.NOT_RELAYED.labels(relaying.topic_usage)._value.get() == before + 1
+
+
+async def spoil(engine: AsyncEngine, does: str) -> None:
+    """Have Postgres do that for each letter that is noted as relayed."""
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(f"CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; RETURN NEW; END $$")
+        )
+        await connection.execute(
+            text(
+                "CREATE TRIGGER spoil BEFORE UPDATE OF relayed_at ON dead_letters FOR EACH ROW EXECUTE FUNCTION spoil()"
+            )
+        )

@@ -1,0 +1,135 @@
+"""Jobs beside the sweep: what takes too long comes back smaller, and what fails harms itself alone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from consumers import forecaster
+from consumers.forecaster import Forecaster
+from consumers.judging import PUT_OFF
+from service.clocks import OneClock
+from service.metrics import PUT_OFF as COUNTED
+from service.metrics import SIDE_JOB_FAILURES
+from service.probes import Pulse
+from service.settings import Settings
+from service.storage.transient import persistently
+from tests.support.service import eventually, query
+from tests.support.sweeping import START, Clock, by_active_days, used
+
+pytestmark = pytest.mark.anyio
+
+ACCOUNTS = [f"account-{number:02}" for number in range(48)]
+BAD = "account-29"
+SLOW = "PERFORM pg_sleep(0.04)"
+RAISES = "RAISE EXCEPTION 'no luck'"
+
+
+@pytest.fixture
+async def hurried(engine: AsyncEngine) -> AsyncIterator[None]:
+    """Postgres gives up what takes half a second."""
+
+    def hurry(connection: object) -> None:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 500")  # type: ignore[attr-defined]
+
+    event.listen(engine.sync_engine, "begin", hurry)
+    yield
+    event.remove(engine.sync_engine, "begin", hurry)
+
+
+@pytest.fixture
+async def clock(engine: AsyncEngine, database_settings: Settings) -> Clock:
+    """Accounts of which each will fall below a rule's level if it stays silent."""
+    clock = Clock(engine, database_settings.model_copy(update={"forecast_share": 1.0}))
+    await clock.publish(by_active_days(3), START)
+    await clock.reevaluate(START)
+    await clock.add_rule("At risk", "score", direction="below", level=40.0)
+    days = [START - timedelta(days=number) for number in range(3)]
+    await clock.fold({each: [used(each, day) for day in days] for each in ACCOUNTS}, START)
+    return clock
+
+
+async def spoil(engine: AsyncEngine, does: str, when: str) -> None:
+    """Have Postgres do that when a row is written."""
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(f"CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {does}; RETURN NEW; END $$")
+        )
+        await connection.execute(text(f"CREATE TRIGGER spoil BEFORE {when} FOR EACH ROW EXECUTE FUNCTION spoil()"))
+
+
+async def garble(engine: AsyncEngine) -> bytes:
+    """Make what is stored of one account unreadable; gives what it was."""
+    (row,) = await query(engine, "SELECT state FROM usage_states WHERE account_id = :bad", bad=BAD)
+    await put_back(engine, b"\xc1garbled")
+    was: bytes = row.state
+    return was
+
+
+async def put_back(engine: AsyncEngine, state: bytes) -> None:
+    await query(
+        engine, "UPDATE usage_states SET state = :state WHERE account_id = :bad RETURNING 1", bad=BAD, state=state
+    )
+
+
+async def cycle(engine: AsyncEngine, forecasting: Forecaster, later: timedelta = timedelta()) -> None:
+    """Forecast all accounts, once."""
+    while True:
+        await query(engine, "UPDATE forecast_cycle SET due_at = '-infinity' RETURNING id")
+        await persistently(lambda: forecasting.next(engine, START + later), "forecasting")
+        if not (await query(engine, "SELECT cursor FROM forecast_cycle"))[0].cursor:
+            return
+
+
+async def foreseen(engine: AsyncEngine) -> set[str]:
+    return {row.account_id for row in await query(engine, "SELECT account_id FROM forecast_crossings")}
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_forecasts_that_take_too_long_come_back_smaller(clock: Clock, engine: AsyncEngine) -> None:
+    """All 48 at once take two seconds."""
+    await spoil(engine, SLOW, "INSERT ON forecast_crossings")
+    async with asyncio.timeout(20):
+        await cycle(engine, Forecaster(clock.policies, clock.settings))
+    assert await foreseen(engine) == {*ACCOUNTS}
+
+
+async def test_an_account_that_cannot_be_forecast_is_passed_over(clock: Clock, engine: AsyncEngine) -> None:
+    forecasting = Forecaster(clock.policies, clock.settings)
+    await cycle(engine, forecasting)
+    assert await foreseen(engine) == {*ACCOUNTS}
+
+    state, before = await garble(engine), COUNTED.labels("fails")._value.get()
+    await cycle(engine, forecasting, timedelta(minutes=2))
+    assert await foreseen(engine) == {*ACCOUNTS} - {BAD}
+    assert COUNTED.labels("fails")._value.get() == before + 1
+    await cycle(engine, forecasting, timedelta(minutes=4))
+    assert COUNTED.labels("fails")._value.get() == before + 1, "it is tried again after an hour only"
+
+    await put_back(engine, state)
+    await cycle(engine, forecasting, timedelta(minutes=2) + PUT_OFF)
+    assert await foreseen(engine) == {*ACCOUNTS}
+
+
+async def test_an_account_whose_forecast_cannot_be_written_is_passed_over(clock: Clock, engine: AsyncEngine) -> None:
+    await spoil(engine, f"IF NEW.account_id = '{BAD}' THEN {RAISES}; END IF", "INSERT OR UPDATE ON forecast_crossings")
+    await cycle(engine, Forecaster(clock.policies, clock.settings))
+    assert await foreseen(engine) == {*ACCOUNTS} - {BAD}
+
+
+async def test_where_no_account_can_be_forecast_the_sweep_goes_on(clock: Clock, engine: AsyncEngine) -> None:
+    await spoil(engine, RAISES, "UPDATE ON forecast_cycle")
+    before = SIDE_JOB_FAILURES.labels("forecasting")._value.get()
+    stop, pulse = asyncio.Event(), Pulse("forecast", 60)
+    running = asyncio.create_task(forecaster.run(engine, clock.settings, OneClock(), pulse, stop))
+
+    async def is_said() -> bool:
+        return pulse.ready() == forecaster.FAILS
+
+    await eventually(is_said, "the failure is said")
+    stop.set()
+    await running
+    assert SIDE_JOB_FAILURES.labels("forecasting")._value.get() > before
