@@ -34,6 +34,8 @@ _DETAILS = {
 
 _UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 _HEAD_ENDS = b"\r\n\r\n"
+_MAY_GO_ON = re.compile(rb"\r(\n(\r|u(p(g(r(a(de?)?)?)?)?)?)?)?\Z", re.IGNORECASE)
+"""The end of a piece of a head, where the next one may end the head, or ask for another protocol."""
 
 
 def _without_upgrade(data: bytes) -> bytes:
@@ -59,6 +61,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _is_refused = False
     _head_bytes = 0
     _unfinished = 0
+    _held = b""
     _status = 400
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
@@ -77,7 +80,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_refused:
             return
         was_in_head = self._is_in_head
-        super().data_received(data if self._is_in_body else _without_upgrade(data))
+        if not self._is_in_body:
+            data = _without_upgrade(self._whole(data))
+        if data:
+            super().data_received(data)
         if self._is_in_head and was_in_head:
             # The parser holds an unfinished line back, and would for as long as it grows.
             self._unfinished += len(data)
@@ -86,6 +92,14 @@ class BoundedProtocol(HttpToolsProtocol):
         # uvicorn has ceased to wait for another request, whatever came: the rest of one, or no request at all.
         if self._is_in_head or self._is_answered():
             self._wait()
+
+    def _whole(self, data: bytes) -> bytes:
+        """What has come of a head, but for an end that can't be understood yet: pieces are cut anywhere."""
+        data, self._held = self._held + data, b""
+        if _HEAD_ENDS in data or not (end := _MAY_GO_ON.search(data)) or not (end.start() or self._is_in_head):
+            return data
+        self._held = end.group()
+        return data[: end.start()]
 
     def on_message_begin(self) -> None:
         """A request begins."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 import time
@@ -190,6 +191,25 @@ async def test_who_asks_for_another_protocol_is_answered_in_this_one(
             assert (await asyncio.wait_for(streams[0].readuntil(b"}"), 5)).startswith(b"HTTP/1.1 200")
         streams[1].close()
     assert logged(caplog) == []
+
+
+async def test_a_head_may_be_cut_anywhere(api: Api) -> None:
+    """Also where it asks for another protocol, or within its end."""
+    event = json.dumps(usage("acme")).encode()
+    head = head_of(api, "Connection: close, upgrade", "Upgrade: h2c", f"Content-Length: {len(event)}")
+
+    async def cut_at(*places: int) -> bytes:
+        streams = await connect(api)
+        for start, end in itertools.pairwise((0, *places, None)):
+            streams[1].write((head + event)[start:end])
+            await asyncio.sleep(0.02)
+        return await all_of(streams)
+
+    around = range(head.index(b"close"), len(head) + 2)
+    cuts = [(place,) for place in (1, *around)] + [(place, place + 1, place + 2) for place in around]
+    for answer in await asyncio.gather(*itertools.starmap(cut_at, cuts)):
+        assert answer.startswith(b"HTTP/1.1 202 "), answer
+    assert [value for _, _, value in api.publisher.records] == [event] * len(cuts)
 
 
 async def test_connect_is_refused_without_advice(api: Api, caplog: pytest.LogCaptureFixture) -> None:
