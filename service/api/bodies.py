@@ -67,7 +67,19 @@ async def read(request: Request, *accepted: str) -> tuple[str, bytes]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in accepted:
         raise ProblemError(415, f"Send it with Content-Type {' or '.join(accepted)}.")
+    require_plain(request)
     return media_type, await request.body()
+
+
+def require_plain(request: Request) -> None:
+    """415 for a compressed body, which would otherwise be called bad JSON."""
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise ProblemError(
+            415,
+            "Send the body as it is, without Content-Encoding: compressed ones aren't taken.",
+            headers={"Accept-Encoding": "identity"},
+        )
 
 
 def parse(raw: bytes) -> Any:

@@ -10,7 +10,7 @@ import msgspec
 from fastapi import Request
 from msgspec import Raw
 
-from service.api.bodies import JSON
+from service.api.bodies import JSON, require_plain
 from service.api.problems import FieldError, ProblemError, invalid
 from service.cloudevents import UNDECODABLE
 from service.storable import half_in_json
@@ -43,6 +43,7 @@ async def read_events(request: Request) -> list[Sent]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_binary = any(name == _VERSION for name, _ in request.scope["headers"]) and media_type not in (ONE, BATCH)
     if media_type in (ONE, BATCH, JSON) or (is_binary and (not media_type or _is_json(media_type))):
+        require_plain(request)
         raw = await request.body()
     else:
         raise ProblemError(415, f"Send it with Content-Type {ONE}, {BATCH} or {JSON}; data must be JSON.")

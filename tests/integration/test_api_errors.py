@@ -1,6 +1,7 @@
 """Every error is a problem of RFC 9457, whatever goes wrong, and no answer tells more than it should."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 from service import metrics
 from service.errors import HealthError
 from tests.support.api import Answer, Api, make_key, running
+from tests.support.cloud_events import usage
 from tests.support.service import settings_for
 
 pytestmark = pytest.mark.anyio
@@ -101,6 +103,18 @@ BROKEN = {
     "deep object": b'{"a":' * 100_000,
 }
 NO_OBJECTS = {"array": b"[]", "null": b"null", "text": b'"a"', "number": b"1"}
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/alert-rules"])
+async def test_a_compressed_body_is_refused_as_such(api: Api, path: str) -> None:
+    body, headers = json.dumps(usage("acme")).encode(), {"Content-Type": "application/json"}
+    for coding in ("gzip", "GZIP", "br", "zstd, gzip"):
+        sent = gzip.compress(body) if coding == "gzip" else body
+        answer = await api.post(path, raw=sent, headers={**headers, "Content-Encoding": coding})
+        assert_problem(answer, 415)
+        assert "without Content-Encoding" in answer.json["detail"]
+        assert answer.headers["Accept-Encoding"] == "identity"
+    assert (await api.post("/v1/events", raw=body, headers={**headers, "Content-Encoding": "identity"})).status == 202
 
 
 async def test_bodies_that_are_not_json_objects(api: Api) -> None:

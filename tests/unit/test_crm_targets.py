@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.delivery.judging import judge
 from service.delivery.targets import ACCOUNTS_ONLY, COALESCED, TARGETS, hubspot, salesforce
 from service.delivery.targets.answer import Answer
 from service.delivery.targets.hubspot import HUBSPOT, HubSpotOptions
 from service.delivery.targets.message import Message
 from service.delivery.targets.salesforce import SALESFORCE, SalesforceOptions
+from service.delivery.transport import Reply
 from service.errors import HealthError
 
 APP = {"token_url": "https://acme.my.salesforce.com/services/oauth2/token", "client_id": "3MVG", "client_secret": "shh"}
@@ -73,6 +75,7 @@ def test_the_names_of_hubspots_properties_are_options() -> None:
         (207, {"numErrors": 0, "errors": []}, None),
         (207, {"numErrors": 1, "errors": [{"message": "a is not valid"}, {"message": "b"}]}, "a is not valid"),
         (207, {"errors": [{"status": "error", "message": "a is not valid"}]}, "a is not valid"),
+        (200, {"status": "error", "message": "the portal is asleep"}, "the portal is asleep"),
         (207, {"numErrors": 2}, "HubSpot answered 207 with an error that it does not explain"),
         (207, {"errors": [{"message": "x" * 900}]}, "x" * 500),
         (207, ["not", "as", "documented"], "HubSpot answered 207, and its answer can't be read"),
@@ -143,6 +146,20 @@ def test_salesforce_takes_an_upsert_with_these_answers_alone() -> None:
     assert [SALESFORCE.refusal(status, b"") is None for status in (200, 201, 202, 204, 207)] == [
         True, True, False, True, False,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answered", "kind"),
+    [
+        ({"id": "1", "success": True, "errors": []}, "taken"),
+        ({"id": "1", "success": False, "errors": []}, "again"),
+        ([{"success": False}], "again"),
+        ([{"success": False, "errors": [{"statusCode": "MALFORMED_ID", "message": "x"}]}], "never"),
+    ],
+)
+def test_a_record_that_salesforce_did_not_write_is_no_success(answered: object, kind: str) -> None:
+    reply = Reply(200, body=json.dumps(answered).encode())
+    assert judge(reply, "salesforce")[1].kind == kind
 
 
 @pytest.mark.parametrize(("build", "options"), [(hubspot.build, HubSpotOptions()), (salesforce.build, app())])

@@ -1,7 +1,7 @@
 """The target `hubspot`: the score as properties of a company, found by a property that holds the account id."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -14,6 +14,8 @@ from service.delivery.targets.target import Target
 UNDATED = "v3"
 LONGEST_REASON = 500
 DECIMALS = 4
+FAILED = "error"
+"""The `status` of a whole request that was refused; of a batch it is a word such as `COMPLETE`."""
 LONGEST_ANSWER = 65_536
 """Bytes of an answer that are read at all."""
 
@@ -49,6 +51,8 @@ class _Problem(Struct):
 class _Answer(Struct, rename="camel"):
     num_errors: int = 0
     errors: list[_Problem] = []
+    status: Any = None
+    message: Any = ""
 
 
 def build(message: Message, options: HubSpotOptions) -> Body:
@@ -87,9 +91,9 @@ def refusal(status: int, excerpt: bytes) -> str | None:
         # A long answer is cut. It can't be read to its end, and errors would stand at its beginning.
         cut = status == HTTPStatus.OK and len(excerpt) >= LONGEST_ANSWER
         return None if cut else f"HubSpot answered {status}, and its answer can't be read"
-    if not answer.errors and answer.num_errors <= 0:
+    if not answer.errors and answer.num_errors <= 0 and answer.status != FAILED:
         return None
-    reason = answer.errors[0].message if answer.errors else ""
+    reason = answer.errors[0].message if answer.errors else str(answer.message)
     return reason[:LONGEST_REASON] or f"HubSpot answered {status} with an error that it does not explain"
 
 

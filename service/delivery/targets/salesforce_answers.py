@@ -68,6 +68,9 @@ def _errors(body: bytes) -> Iterator[tuple[str, str]]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return
     yield from _within(document, 0)
+    records = document if isinstance(document, list) else [document]
+    if any(isinstance(record, dict) and record.get("success") is False for record in records):
+        yield "NOT_WRITTEN", "without saying why"
 
 
 def _within(value: Any, depth: int) -> Iterator[tuple[str, str]]:
