@@ -7,6 +7,7 @@ same; but it judges each day once, and keeps nothing of the way that is only the
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scoring.attributes import churned_on
 from scoring.choice import choose
@@ -15,7 +16,7 @@ from scoring.crossings import Closing, Memories, apply_rules, see
 from scoring.policy import Policy
 from scoring.rules import OK, Rule
 from scoring.scorecards import Evaluation, evaluate
-from scoring.standing import Override, Standing
+from scoring.standing import Override, Standing, is_ahead
 from scoring.state import AccountState, settle
 from scoring.windows import day_of, start_of
 
@@ -61,12 +62,21 @@ def forecast(situation: Situation, policy: Policy, now: int, days: int, *, whole
 
     If it needn't be `whole`, it ends on the day on which the last of the rules that don't fire now begins to.
     """
-    silence = _Silence(situation, policy, now)
+    silence = _Silence(_of_today(situation, now), policy, now)
     today = silence.evaluation
     later: list[Evaluation] = []
     while len(later) < days and (whole or silence.awaited):
         later.append(silence.pass_day())
     return Forecast(now, today, later, list(silence.crossings.values()))
+
+
+def _of_today(situation: Situation, now: int) -> Situation:
+    """The situation as if its account had been judged today, where it was judged at a day to come."""
+    standing = situation.standing
+    if standing is None or not is_ahead(standing, now):
+        return situation
+    today = max(day_of(now), situation.state.newest)
+    return replace(situation, standing=replace(standing, day=today, since=min(standing.since, today)))
 
 
 class _Silence:

@@ -3,10 +3,15 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
+from scoring.advance import judge
 from scoring.course import Course
+from scoring.journal import Cause, Reason
 from scoring.policy import Policy
-from scoring.standing import Standing
+from scoring.standing import Standing, is_ahead
 from scoring.state import AccountState
+from scoring.timeline import Timeline
 
 
 class Past:
@@ -34,9 +39,25 @@ def up_to_now(
 ) -> Past:
     """The past as it is at `now` (microseconds), whenever the account was last judged; `closed` are its stored runs.
 
-    `state` is moved on, in place.
+    `state` is moved on, in place. What was judged at a day to come is left out: the last run is of today even so.
     """
+    if standing is not None and is_ahead(standing, now):
+        return _up_to_today(closed, state, standing, policy, now)
     course = Course(state, standing, policy, now)
     course.run(())
     stands, _ = course.timeline.finish()
     return Past([*closed, *course.timeline.closed, stands])
+
+
+def _up_to_today(closed: Sequence[Standing], state: AccountState, standing: Standing, policy: Policy, now: int) -> Past:
+    """The past without the days to come, and with today as `state` has it now."""
+    evaluation = judge(state, policy, now)
+    runs = [run for run in (*closed, standing) if run.since <= evaluation.day]
+    before = replace(runs[-1], day=evaluation.day) if runs else None
+    card = policy.find(before.scorecard, before.version) if before else None
+    timeline = Timeline(before, card, policy.find)
+    cause: Cause = "events" if card is None or card is evaluation.card else "scorecard"
+    timeline.move(Reason(cause, now), evaluation)
+    timeline.set_override(Reason("override", now), standing.override, evaluation.day)
+    stands, _ = timeline.finish()
+    return Past([*runs[:-1], *timeline.closed, stands])

@@ -4,6 +4,10 @@ from msgspec import Struct
 
 from scoring.readings import decode_readings
 from scoring.scorecards import Band, Evaluation, Scorecard, band_of, score
+from scoring.windows import day_of
+
+AHEAD_MICROSECONDS = 5 * 60 * 1_000_000
+"""By how much clocks may differ: just before midnight, one that is ahead judges at the day that is about to begin."""
 
 
 class Override(Struct, frozen=True, omit_defaults=True):
@@ -44,3 +48,8 @@ class Standing(Struct, frozen=True, gc=False):
     def evaluation(self, card: Scorecard) -> Evaluation:
         """The evaluation that left it, by its scorecard."""
         return score(decode_readings(self.readings), card, self.day)
+
+
+def is_ahead(standing: Standing | None, now: int) -> bool:
+    """Whether it was judged at a day that is yet to come at `now` (microseconds), by a clock that was wrong."""
+    return standing is not None and standing.day > day_of(now + AHEAD_MICROSECONDS)

@@ -89,6 +89,12 @@ class OneClock:
         ahead = self.ahead
         return apart(ahead) if ahead is not None and judge(ahead) == APART else ""
 
+    @property
+    def difference(self) -> str:
+        """How the clock differs, for people who look: by more than a minute. Empty if it doesn't, or isn't known."""
+        ahead = self.ahead
+        return apart(ahead) if ahead is not None and judge(ahead) != AGREES else ""
+
     def now(self) -> datetime:
         """The time: the local clock's, unless that is wrong; then the database's, which may be a little off."""
         local, database, ahead = self._local(), self._estimate(), self.ahead

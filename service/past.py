@@ -1,6 +1,9 @@
 """An account's past, read and brought up to now."""
 
-from datetime import datetime
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -8,12 +11,18 @@ from scoring.advance import judge
 from scoring.past import Past, up_to_now
 from scoring.policy import Policy
 from scoring.scorecards import Evaluation
-from scoring.standing import Standing
-from scoring.windows import to_micros
+from scoring.standing import AHEAD_MICROSECONDS, Standing
+from scoring.windows import from_day, to_day, to_micros
 from service.changes import read_state
+from service.policy import PolicyCache
 from service.standings import decode_override, standing_of
 from service.storage import history_reads, states
+from service.storage.account_rows import Account
 from service.storage.history_reads import StoredRun
+
+AHEAD = timedelta(microseconds=AHEAD_MICROSECONDS)
+YIELD_EVERY = 20
+"""Accounts between two turns of the event loop."""
 
 
 async def read_past(
@@ -25,6 +34,35 @@ async def read_past(
         return None
     closed = [_closed(run) for run in await history_reads.runs(connection, account_id, first)]
     return up_to_now(closed, read_state(found[0]), standing_of(found[0]), policy, to_micros(now))
+
+
+async def shown_today(
+    connection: AsyncConnection, accounts: Sequence[Account], policies: PolicyCache, now: datetime
+) -> list[Account]:
+    """Accounts with the scores that are stored; with those of `now` where they were judged at a day to come."""
+    last = to_day((now + AHEAD).date())
+    ahead = [each.account_id for each in accounts if each.day is not None and to_day(each.day) > last]
+    if not ahead:
+        return list(accounts)
+    policy, evaluations = await policies.recent(connection), {}
+    for index, stored in enumerate(await states.read(connection, ahead)):
+        if index % YIELD_EVERY == 0:
+            await asyncio.sleep(0)
+        evaluations[stored.account_id] = judge(read_state(stored), policy, to_micros(now))
+    return [_judged(each, evaluations.get(each.account_id), now) for each in accounts]
+
+
+def _judged(account: Account, evaluation: Evaluation | None, now: datetime) -> Account:
+    if evaluation is None:
+        return account
+    return replace(
+        account,
+        score=evaluation.score,
+        band=evaluation.band,
+        coverage=evaluation.coverage,
+        day=from_day(evaluation.day),
+        evaluated_at=now,
+    )
 
 
 async def judge_today(connection: AsyncConnection, account_id: str, policy: Policy, now: datetime) -> Evaluation | None:

@@ -28,6 +28,7 @@ from service.api.traced import publish, traces
 from service.cloudevents import Decoded, InvalidEventError
 from service.erasing import erase
 from service.evaluation import advance_accounts
+from service.past import shown_today
 from service.storage import account_lists
 from service.storage.account_filters import Filter
 from service.storage.account_lists import Sort
@@ -110,15 +111,17 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 @router.get("", summary="List accounts", dependencies=READ, response_model=AccountPage)
 async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> Response:
     """Accounts with their attributes and stored scores. The sweeper brings every score to the new day soon after
-    midnight UTC.
+    midnight UTC. One that was judged at a day to come, by a clock that was wrong, is shown as of today, and left out
+    where it doesn't match then: filters and order go by what is stored, and a page can be short.
     """
     after = query.start(_KEYS[query.sort.removeprefix("-")])
-    today = api.clock().astimezone(UTC).date()
+    now = api.clock().astimezone(UTC)
+    wanted = query.filter(now.date())
     async with api.engine.connect() as connection:
-        page = await account_lists.page(
-            connection, query.filter(today), sort=query.sort, after=after, limit=query.limit
-        )
-    items, token = query.cut(page.accounts, page.key_of)
+        page = await account_lists.page(connection, wanted, sort=query.sort, after=after, limit=query.limit)
+        found, token = query.cut(page.accounts, page.key_of)
+        shown = await shown_today(connection, found, api.policies, now)
+    items = [each for each, stored in zip(shown, found, strict=True) if each is stored or wanted.takes(each)]
     return Response(_encoder.encode({"items": items, "next_page_token": token}), media_type="application/json")
 
 
@@ -127,8 +130,9 @@ async def read_account(account_id: AccountId, api: Api) -> Account:
     """An account's attributes and its stored score."""
     async with api.reads.connect() as connection:
         account = await account_lists.get(connection, account_id)
-    if account is None:
-        raise not_found("account")
+        if account is None:
+            raise not_found("account")
+        (account,) = await shown_today(connection, [account], api.policies, api.clock().astimezone(UTC))
     return Account.model_validate(account)
 
 
@@ -155,6 +159,8 @@ async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> A
             connection, events, policy, now, base_url=api.settings.base_url, traces=traces(account_id)
         )
         account = await account_lists.get(connection, account_id)
+        assert account is not None
+        (account,) = await shown_today(connection, [account], api.policies, now)
     return Account.model_validate(account)
 
 

@@ -85,10 +85,12 @@ def create_app(
     publisher: Publisher,
     clock: Clock,
     clock_trouble: Callable[[], str] = lambda: "",
+    clock_difference: Callable[[], str] = lambda: "",
 ) -> FastAPI:
     """The API over an engine and a publisher. It starts and stops the publisher; the engine stays the caller's.
 
-    `clock_trouble` says why nothing may be written of a day now; by default nothing is ever wrong with the clock.
+    `clock_trouble` says why nothing may be written of a day now, `clock_difference` how the clock differs from the
+    database's where people should know; by default nothing is ever wrong with the clock.
 
     Raises `HealthError` if the encryption key can't be used.
     """
@@ -103,7 +105,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
         lifespan=_lifespan,
     )
-    app.state.context = _context(settings, engine, publisher, clock, clock_trouble)
+    app.state.context = _context(settings, engine, publisher, clock, clock_trouble, clock_difference)
     problems.install(app)
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _method_not_allowed)
     for router in ROUTERS:
@@ -121,7 +123,12 @@ def create_app(
 
 
 def _context(
-    settings: Settings, engine: AsyncEngine, publisher: Publisher, clock: Clock, clock_trouble: Callable[[], str]
+    settings: Settings,
+    engine: AsyncEngine,
+    publisher: Publisher,
+    clock: Clock,
+    clock_trouble: Callable[[], str],
+    clock_difference: Callable[[], str],
 ) -> Context:
     return Context(
         settings=settings,
@@ -131,6 +138,7 @@ def _context(
         publisher=publisher,
         clock=clock,
         clock_trouble=clock_trouble,
+        clock_difference=clock_difference,
         policies=PolicyCache(settings.retention_days, time.monotonic),
         keys=KnownKeys(engine, clock),
         rates=KeyRates(settings.http_rate_limit),

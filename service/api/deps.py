@@ -34,6 +34,7 @@ class Context:
     publisher: Publisher
     clock: Clock
     clock_trouble: Callable[[], str]
+    clock_difference: Callable[[], str]
     policies: PolicyCache
     keys: KnownKeys
     rates: KeyRates

@@ -33,6 +33,11 @@ class Ready(BaseModel):
         None,
         description="Where folding stands still, so that scores can be read and don't change. Absent if it doesn't.",
     )
+    clock: str | None = Field(
+        None,
+        description="How this process's clock differs from the database's, by which it then goes from five minutes on. "
+        "Absent if by no more than a minute.",
+    )
 
 
 @router.get("/livez", summary="Is the process alive?")
@@ -46,7 +51,7 @@ async def readyz(api: Api) -> Ready:
     """Whether Postgres answers and has the schema. 503 says what is wrong. Needs no key.
 
     Kafka is not asked about, and consumers that are away or halted are only told of in `folding`: without them
-    everything can still be read.
+    everything can still be read. `clock` tells of a clock that is more than a minute off.
     """
     try:
         async with api.reads.connect() as connection:
@@ -58,7 +63,7 @@ async def readyz(api: Api) -> Ready:
         raise ProblemError(503, f"{trouble(error)} ({kind}).") from None
     if missing:
         raise ProblemError(503, missing)
-    return Ready(folding=told(found))
+    return Ready(folding=told(found), clock=api.clock_difference() or None)
 
 
 _TEXT: dict[int | str, dict[str, Any]] = {

@@ -33,7 +33,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     clock = OneClock()
     engine = create_engine(settings, "api", longest_statement=settings.http_timeout_seconds + 1)
     try:
-        app = create_app(settings, engine, Publisher(settings), clock.now, lambda: clock.trouble)
+        app = create_app(
+            settings, engine, Publisher(settings), clock.now, lambda: clock.trouble, lambda: clock.difference
+        )
         host, port = listening.getsockname()[:2]
         log.info("listening", host=host, port=port)
         async with serve_probes(settings):  # for Prometheus, without a key, and for health checks

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from service.storage.account_orders import quarter_of, slot_of
+from service.storage.account_rows import Account
 
 BANDS = ("red", "yellow", "green", "unknown")
 
@@ -60,6 +61,15 @@ class Filter:
         conditions = ["s.band = ANY(:bands)"] if self.bands is not None else []
         conditions += [f"s.score {bound}" for bound in self.score_bounds()]
         return conditions + (["s.evaluated_at >= :since"] if self.evaluated_since is not None else [])
+
+    def takes(self, account: Account) -> bool:
+        """Whether an account is among them, as far as its score and band decide it."""
+        if self.bands is not None and account.band not in self.bands:
+            return False
+        if account.score is None:
+            return not self.score_bounds()
+        low = 0.0 if self.min_score is None else self.min_score
+        return low <= account.score <= (100.0 if self.max_score is None else self.max_score)
 
     def score_bounds(self) -> list[str]:
         """What a score has to be, as the ends of conditions."""

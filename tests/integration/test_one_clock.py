@@ -4,6 +4,7 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import aiohttp
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from consumers import runner, sweep
+from consumers.forecaster import forecast_once
 from service import clocks
 from service.api import server
 from service.api.server import serve
@@ -22,7 +24,7 @@ from service.settings import Settings
 from tests.support.api import Api, make_key
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, eventually, folded_up_to, query
-from tests.support.sweeping import Clock, used
+from tests.support.sweeping import Clock, by_active_days, used
 
 pytestmark = pytest.mark.anyio
 
@@ -159,6 +161,119 @@ async def test_a_score_that_was_judged_at_tomorrow_is_read_as_of_today(
     assert after["measures"] == before["measures"]
     assert after["score"] == before["score"]
     assert after["trend"] == before["trend"]
+
+
+@pytest.fixture
+async def ahead(database_settings: Settings, engine: AsyncEngine, api: Api) -> datetime:
+    """Two accounts that a sweeper two days ahead has judged, one of which was used since; the time as it is."""
+    clock = Clock(engine, database_settings)
+    await clock.publish(by_active_days(20), datetime.now(UTC) - 30 * DAY)
+    await clock.reevaluate(datetime.now(UTC) - 30 * DAY)
+    await clock.add_rule("At risk", "score", direction="below", level=40.0)
+    now = datetime.now(UTC).replace(hour=12)
+    for back in (3, 0):
+        at = now - back * DAY
+        used_before = [used("acme", at - number * DAY) for number in range(12)]
+        await clock.fold({"acme": used_before, "idle": [used("idle", at - 25 * DAY), used("idle", at - 28 * DAY)]}, at)
+    api.clock.now = now
+    return now
+
+
+WRONG = 2 * DAY
+READS = (
+    "/v1/accounts/acme",
+    "/v1/accounts/idle",
+    "/v1/accounts?sort=-score",
+    "/v1/accounts/acme/health/history",
+    "/v1/accounts/idle/health/history",
+    "/v1/accounts/acme/health/explain",
+    "/v1/accounts/acme/health/forecast?days=30",
+    "/v1/accounts/idle/health/forecast?days=30",
+    "/v1/accounts/acme/health",
+    "/v1/forecasts?days=60",
+)
+
+
+def as_read(body: Any) -> Any:
+    """An answer without what tells when it was worked out."""
+    if isinstance(body, dict):
+        return {name: as_read(value) for name, value in body.items() if name not in ("evaluated_at", "at", "as_of")}
+    return [as_read(each) for each in body] if isinstance(body, list) else body
+
+
+async def test_every_read_is_of_today_where_scores_were_judged_at_a_day_to_come(
+    database_settings: Settings, engine: AsyncEngine, api: Api, ahead: datetime
+) -> None:
+    clock = Clock(engine, database_settings.model_copy(update={"forecast_share": 1.0}))
+    await forecast_once(engine, clock.policies, clock.settings, ahead)
+    before = {path: as_read((await api.get(path)).json) for path in READS}
+    assert [each["account_id"] for each in before["/v1/forecasts?days=60"]["items"]] == ["acme"]
+    assert before["/v1/accounts/acme"]["day"] == str(ahead.date())
+    assert await clock.sweep(ahead + WRONG) == 2
+    assert {row.day for row in await query(engine, "SELECT day FROM scores")} == {(ahead + WRONG).date()}
+    await forecast_once(engine, clock.policies, clock.settings, ahead)
+    for path in READS:
+        assert as_read((await api.get(path)).json) == before[path], path
+
+
+async def test_what_comes_after_such_a_judgement_is_read_at_once(
+    database_settings: Settings, engine: AsyncEngine, api: Api, ahead: datetime
+) -> None:
+    """And lists leave out what doesn't match any more."""
+    clock = Clock(engine, database_settings)
+    await clock.sweep(ahead + WRONG)
+    red = "/v1/accounts?band=red&max_score=39"
+    assert [each["account_id"] for each in (await api.get(red)).json["items"]] == ["idle"]
+    more = [used("idle", ahead - number * DAY) for number in range(12)]
+    await clock.fold({"idle": more}, ahead + timedelta(minutes=1))
+    api.clock.now = ahead + timedelta(minutes=1)
+    health = (await api.get("/v1/accounts/idle/health")).json
+    assert health["score"] > 60
+    history = (await api.get("/v1/accounts/idle/health/history")).json["items"]
+    account = (await api.get("/v1/accounts/idle")).json
+    for told in (history[-1], account):
+        assert (told["day"], told["score"], told["band"]) == (health["day"], health["score"], health["band"])
+    forecast = (await api.get("/v1/accounts/idle/health/forecast?days=3")).json
+    assert [forecast["day"], forecast["items"][0]["day"]] == [str(ahead.date()), str((ahead + DAY).date())]
+    why = (await api.get("/v1/accounts/idle/health/explain")).json
+    assert why["to"]["score"] == health["score"]
+    await query(engine, "UPDATE scores SET band = 'red', score = 10 WHERE account_id = 'idle' RETURNING 1")
+    assert (await api.get(red)).json["items"] == []
+
+
+async def test_readyz_of_the_api_tells_of_a_clock_that_is_off(
+    database_settings: Settings,
+    engine: AsyncEngine,
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    free_tcp_port: int,
+) -> None:
+    """It goes on reading, and stays 200."""
+    monkeypatch.setattr(server, "OneClock", machine.clock)
+    stop = asyncio.Event()
+    running = asyncio.create_task(serve(database_settings.model_copy(update={"http_port": free_tcp_port}), stop))
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{free_tcp_port}") as session:
+            await eventually(partial(_answers, session), "it listens")
+            for off, said in (
+                (0.0, None),
+                (-90.0, "the clock is 90 s behind the database's"),
+                (DAY.total_seconds(), "the clock is 86,400 s ahead of the database's"),
+                (59.0, None),
+            ):
+                machine.ahead = off
+                async with session.get("/readyz") as answer:
+                    body = await answer.json()
+                    assert (answer.status, body["status"], body.get("clock")) == (200, "ready", said)
+            machine.ahead = -90.0
+
+            async def measured() -> bool:
+                return abs((REGISTRY.get_sample_value("health_clock_ahead_seconds") or 0.0) + 90) < 5
+
+            await eventually(measured, "the metric says so")
+    finally:
+        stop.set()
+        await running
 
 
 async def test_a_command_that_writes_by_the_time_says_that_it_is_wrong(
