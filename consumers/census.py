@@ -13,6 +13,7 @@ from prometheus_client import Gauge
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumers.aside import aside
 from service import metrics
 from service.resting import rest, unless
 from service.storage import portfolio
@@ -29,6 +30,7 @@ TIMEOUT_MS = 60_000
 MOST_SEGMENTS = 20
 MOST_STAGES = 10
 OTHER = "other"
+DOING = "counting accounts"
 NONE = "none"
 """Stands for a segment, stage or score that an account hasn't."""
 
@@ -36,7 +38,7 @@ NONE = "none"
 async def run(engine: AsyncEngine, stop: asyncio.Event) -> None:
     """Count every minute until `stop` is set, through outages of Postgres."""
     while not stop.is_set():
-        took = await unless(stop, persistently(lambda: count_once(engine), "counting accounts"))
+        took = await unless(stop, aside(lambda: persistently(lambda: count_once(engine), DOING), DOING))
         await rest(stop, max(EVERY_SECONDS, (took or 0.0) / SHARE))
 
 

@@ -5,6 +5,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumers.aside import aside
 from service import clocks
 from service.clocks import OneClock
 from service.housekeeping import keep_history
@@ -15,6 +16,10 @@ from service.storage.transient import persistently
 ROUND_SECONDS = 3600.0
 AGAIN_SECONDS = 5.0
 """How soon a partition is tried for again when folding held it: far longer than it is waited for."""
+FAILED_SECONDS = 300.0
+KEEPING = "keeping the partitions of history"
+FAILED_SECONDS = 300.0
+KEEPING = "keeping the partitions of history"
 
 
 async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, stop: asyncio.Event) -> None:
@@ -26,8 +31,10 @@ async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, stop: as
         if await persistently(partial(clocks.compare, engine, clock), clocks.COMPARING):
             await rest(stop, AGAIN_SECONDS)
             continue
-        done = await persistently(
-            lambda: keep_history(engine, clock.now().date(), settings.history_retention_days),
-            "keeping the partitions of history",
+        done = await aside(
+            lambda: persistently(
+                lambda: keep_history(engine, clock.now().date(), settings.history_retention_days), KEEPING
+            ),
+            KEEPING,
         )
-        await rest(stop, ROUND_SECONDS if done else AGAIN_SECONDS)
+        await rest(stop, FAILED_SECONDS if done is None else ROUND_SECONDS if done else AGAIN_SECONDS)

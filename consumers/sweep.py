@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import census, forecaster, housekeeping, relay
+from consumers.aside import aside
 from consumers.judging import Batches
 from consumers.rounds import Anew, Due, reevaluating, sweeping
 from service import clocks, metrics
@@ -76,8 +77,9 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
         )
         await persistently(partial(sweep_once, engine, policies, settings, now, due), "sweeping", waiting)
         if time.monotonic() - counted_at >= BACKLOG_SECONDS:
-            await persistently(lambda: _count_backlog(engine, settings, clock.now()), "counting what is due", waiting)
-            await persistently(lambda: tell_once(engine, settings, clock.now()), "telling digests", waiting)
+            await aside(lambda: _count_backlog(engine, settings, clock.now()), "counting what is due")
+            await aside(lambda: forget_once(engine, clock.now()), "forgetting the ends of erased accounts")
+            await aside(lambda: tell_once(engine, settings, clock.now()), "telling digests")
             counted_at = time.monotonic()
         pulse.beat(remark=clock.remark)
         if not due.is_behind and not judged_anew:
@@ -102,13 +104,15 @@ async def reevaluate_once(
 
 
 async def tell_once(engine: AsyncEngine, settings: Settings, now: datetime) -> int:
-    """Tell the digests of backfills and dwells that have paused, in one transaction; returns how many there were.
-
-    What was told of accounts that were erased, and has arrived, is deleted.
-    """
+    """Tell the digests of backfills and dwells that have paused, in one transaction; returns how many there were."""
     async with engine.begin() as connection:
-        await farewells.forget(connection, now)
         return await tell_paused(connection, now, settings.base_url)
+
+
+async def forget_once(engine: AsyncEngine, now: datetime) -> int:
+    """Delete what was told of accounts that were erased, and has arrived; returns how many there were."""
+    async with engine.begin() as connection:
+        return await farewells.forget(connection, now)
 
 
 async def _count_backlog(engine: AsyncEngine, settings: Settings, now: datetime) -> None:

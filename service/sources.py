@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.sources import FEWEST, is_back, is_quiet, usual
@@ -17,6 +16,7 @@ from service import metrics
 from service.source_notices import Notice, tell
 from service.storage import sources as stored
 from service.storage.sources import Heard, Outage, SourceDay
+from service.storage.transient import is_transient
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,8 @@ class SourceWatch:
         """Count the day that has ended, if nobody has, and see every minute whether outages are over.
 
         To be called before accounts are judged at `now`. Several may do this at once: the first counts, and the others
-        wait for it. What takes too long is given up, for the day or the minute, as accounts have to be judged.
+        wait for it. What takes too long, or fails for good, is given up, for the day or the minute, as accounts
+        have to be judged.
         """
         today = now.astimezone(UTC).date()
         if self._day == today and self._looked_at is not None and now - self._looked_at < LOOK_EVERY:
@@ -56,10 +57,11 @@ class SourceWatch:
                 if self._day != today:
                     await close_day(connection, today - timedelta(days=1), now, self._base_url)
                 metrics.QUIET_SOURCES.set(await end_what_is_over(connection, now, self._base_url))
-        except DBAPIError as error:
-            if not stored.is_timeout(error):
+        except Exception as error:
+            if is_transient(error) and not stored.is_timeout(error):
                 raise
-            log.error("sources_not_counted", today=str(today), reason=str(error.orig))  # noqa: TRY400 - the reason says it all
+            reason = str(getattr(error, "orig", None) or error)
+            log.error("sources_not_counted", today=str(today), reason=reason)  # noqa: TRY400 - the reason says it all
         self._day, self._looked_at = today, now
 
 

@@ -96,7 +96,7 @@ async def judge(
         return None
     if not endurance.is_due(delivery.failing_since, delivery.warned_at, now):
         return None
-    failing = await endpoint_failures.lock(conn, delivery.endpoint_id, delivery.id)
+    failing = await endpoint_failures.lock(conn, delivery.endpoint_id, delivery.id, now - endurance.RECENT)
     if failing is None:
         return None
     match endurance.judge(failing.failing_since, failing.warned_at, failing.attempted_at, now):

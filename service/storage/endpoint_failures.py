@@ -13,13 +13,13 @@ from sqlalchemy import ColumnElement, func, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.endpoints import Endpoint
-from service.storage.tables import delivery_attempts
+from service.storage.tables import deliveries, delivery_attempts
 from service.storage.tables import webhook_endpoints as table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failing:
-    """An enabled endpoint that fails. `attempted_at` is when the delivery at hand was last attempted before."""
+    """An enabled endpoint that fails. `attempted_at` is when it was last attempted before, as far as `lock` looks."""
 
     failing_since: datetime
     warned_at: datetime | None
@@ -38,13 +38,27 @@ async def end(conn: AsyncConnection, endpoint_ids: Collection[UUID]) -> None:
     await conn.execute(update(table).where(rows).values(failing_since=null(), warned_at=null()))
 
 
-async def lock(conn: AsyncConnection, endpoint_id: UUID, delivery_id: UUID) -> Failing | None:
-    """How the endpoint fails, which nobody else changes until the transaction ends; None if it doesn't any more."""
-    attempted_at = (
-        select(func.max(delivery_attempts.c.started_at))
-        .where(delivery_attempts.c.delivery_id == delivery_id)
-        .scalar_subquery()
-    )
+async def lock(conn: AsyncConnection, endpoint_id: UUID, delivery_id: UUID, since: datetime) -> Failing | None:
+    """How the endpoint fails, which nobody else changes until the transaction ends; None if it doesn't any more.
+
+    Attempts before are those of the delivery, and of deliveries written `since` then that were given up: what is
+    refused for good is attempted once.
+    """
+    attempted_at = select(
+        func.greatest(
+            select(func.max(delivery_attempts.c.started_at))
+            .where(delivery_attempts.c.delivery_id == delivery_id)
+            .scalar_subquery(),
+            select(func.max(deliveries.c.finished_at))
+            .where(
+                deliveries.c.endpoint_id == endpoint_id,
+                deliveries.c.created_at >= since,
+                deliveries.c.state == "failed",
+                deliveries.c.id != delivery_id,
+            )
+            .scalar_subquery(),
+        )
+    ).scalar_subquery()
     query = (
         select(table.c.failing_since, table.c.warned_at, attempted_at.label("attempted_at"))
         .where(table.c.id == endpoint_id, table.c.enabled, table.c.failing_since.is_not(None))

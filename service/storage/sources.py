@@ -153,6 +153,6 @@ async def end(connection: AsyncConnection, source: str, now: datetime) -> Outage
     return Outage._make(row) if row else None
 
 
-def is_timeout(error: DBAPIError) -> bool:
+def is_timeout(error: Exception) -> bool:
     """Whether a statement took too long, or somebody cancelled it."""
-    return getattr(error.orig, "sqlstate", None) == _CANCELLED
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _CANCELLED

@@ -38,6 +38,7 @@ START = datetime.now(UTC) + timedelta(hours=1)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BASE_URL = "https://health.test"
 State = Literal["pending", "succeeded", "failed"]
+GAVE_UP: dict[int | None, Outcome] = {410: GaveUp("gone"), 413: GaveUp("refused")}
 
 
 async def claim(engine: AsyncEngine, endpoint: UUID, now: datetime) -> ClaimedDelivery:
@@ -50,8 +51,8 @@ async def end(
     engine: AsyncEngine, claimed: ClaimedDelivery, status: int | None, now: datetime, failure: Any = None
 ) -> Notice | None:
     """What the recorder does when an attempt has ended."""
-    outcome: Outcome = Succeeded() if status == 200 else GaveUp("gone") if status == 410 else RetryAt(now)
-    state: State = "succeeded" if status == 200 else "failed" if status == 410 else "pending"
+    outcome: Outcome = Succeeded() if status == 200 else GAVE_UP.get(status, RetryAt(now))
+    state: State = "succeeded" if status == 200 else "failed" if status in GAVE_UP else "pending"
     attempt = Attempt(started_at=now, duration_seconds=0.5, status=status, error=None, response=None)
     attempted = Attempted(delivery=claimed, attempt=attempt, state=state, due_at=now)
     async with engine.begin() as conn:
@@ -261,3 +262,34 @@ async def test_enabled_again_it_begins_anew_and_only_then(engine: AsyncEngine, f
         again = await endpoints.change(conn, failing, {"enabled": True}, START)
     assert again
     assert (again.enabled, again.disabled_reason, again.failing_since, again.warned_at) == (True, None, None, None)
+
+
+async def refuse_another(engine: AsyncEngine, endpoint: UUID, account: str, now: datetime) -> Notice | None:
+    """A message that is written `now`, and refused for good."""
+    alert = await add_alert(engine, account)
+    async with engine.begin() as conn:
+        await conn.execute(
+            update(deliveries_table)
+            .where(deliveries_table.c.alert_id == alert, deliveries_table.c.endpoint_id == endpoint)
+            .values(created_at=now, due_at=now)
+        )
+    return await attempt(engine, endpoint, 413, now)
+
+
+async def test_an_endpoint_that_refuses_every_message_for_good_is_disabled(engine: AsyncEngine, failing: UUID) -> None:
+    await attempt(engine, failing, 413, START)
+    notices = [await refuse_another(engine, failing, f"account-{n}", START + n * DAY / 2) for n in range(1, 11)]
+    assert [notice.what if notice else None for notice in notices] == [
+        *[None] * 5,
+        endpoint_notices.FAILING,
+        *[None] * 3,
+        endpoint_notices.DISABLED,
+    ]
+    after = await stored(engine, failing)
+    assert (after.enabled, after.disabled_reason) == (False, "failing")
+
+
+async def test_two_refusals_far_apart_disable_nothing(engine: AsyncEngine, failing: UUID) -> None:
+    await attempt(engine, failing, 413, START)
+    await refuse_another(engine, failing, "later", START + 9 * DAY)
+    assert (await stored(engine, failing)).enabled

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import forecaster
+from consumers import forecaster, sweep
 from consumers.forecaster import Forecaster
 from consumers.judging import PUT_OFF
 from service.clocks import OneClock
@@ -133,3 +133,38 @@ async def test_where_no_account_can_be_forecast_the_sweep_goes_on(clock: Clock, 
     stop.set()
     await running
     assert SIDE_JOB_FAILURES.labels("forecasting")._value.get() > before
+
+
+async def test_digests_and_sources_that_fail_stop_no_sweep(clock: Clock, engine: AsyncEngine) -> None:
+    """A digest that can't be closed, and an outage of a year that Python doesn't have."""
+    await query(
+        engine,
+        "INSERT INTO digests (id, cause, subject, opened_at, touched_at)"
+        " VALUES (gen_random_uuid(), 'dwell', '', '2026-01-01', '2026-01-01') RETURNING 1",
+    )
+    await spoil(engine, RAISES, "UPDATE ON digests")
+    await query(
+        engine,
+        "INSERT INTO source_outages (id, source, began_on, noticed_at)"
+        " VALUES (gen_random_uuid(), 'crm', '20000-01-01', now()) RETURNING 1",
+    )
+    failures = SIDE_JOB_FAILURES.labels("telling digests")
+    before = failures._value.get()
+    settings = clock.settings.model_copy(update={"forecast_share": 0.0, "sweep_interval_seconds": 0.1})
+    stop = asyncio.Event()
+    running = asyncio.create_task(sweep.run(settings, stop))
+
+    async def all_judged_again() -> bool:
+        return running.done() or not await query(
+            engine, "SELECT 1 FROM scores WHERE evaluated_at < now() - interval '1 day'"
+        )
+
+    async def has_failed() -> bool:
+        return running.done() or failures._value.get() > before
+
+    await eventually(has_failed, "a digest fails")
+    await query(engine, "UPDATE scores SET evaluated_at = '2026-03-02', due_at = '2026-03-02' RETURNING 1")
+    await eventually(all_judged_again, "the sweep goes on")
+    assert not running.done()
+    stop.set()
+    await running

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep import reevaluate_once, sweep_once, tell_once
+from consumers.sweep import forget_once, reevaluate_once, sweep_once, tell_once
 from scoring.documents import ScorecardDocument
 from scoring.events import AttributesEvent, Event, UsageEvent
 from scoring.windows import day_of, to_micros
@@ -73,7 +73,8 @@ class Clock:
         return judged
 
     async def tell(self, now: datetime) -> int:
-        """Tell the digests of backfills and dwells that have paused."""
+        """Tell the digests of backfills and dwells that have paused, and forget what is told."""
+        await forget_once(self.engine, now)
         return await tell_once(self.engine, self.settings, now)
 
     async def publish(self, document: ScorecardDocument, now: datetime) -> UUID:
