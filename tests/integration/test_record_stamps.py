@@ -1,10 +1,14 @@
 """Topics on which producers stamp records: what they are stamped with harms nobody but the record."""
 
 import asyncio
+import re
+import shutil
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
@@ -14,8 +18,10 @@ from scoring.state import decode
 from service import foreign_topics
 from service.settings import Settings
 from service.storage import progress
+from tests.support.api import Api
 from tests.support.cloud_events import encode, record, usage
 from tests.support.cloud_events import produce as publish
+from tests.support.commands import command, environment
 from tests.support.service import consuming, eventually, folded_up_to, query, settings_for
 from tests.support.topics import create_topics
 
@@ -69,6 +75,48 @@ async def test_records_that_are_stamped_ahead_or_with_no_time_spoil_nothing(
     assert "in microseconds it would be" in letters[1].reason
     (scored,) = await query(engine, "SELECT day FROM scores")
     assert abs(scored.day - datetime.now(UTC).date()) <= timedelta(days=1)
+
+
+UPGRADING = (Path(__file__).parents[2] / "deploy" / "upgrading.md").read_text()
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="jq, which the manual's command needs, isn't installed")
+async def test_an_account_that_an_earlier_version_let_be_moved_ahead_is_mended_as_the_manual_says(
+    foreign: Settings, engine: AsyncEngine, api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    api.clock.now = datetime.now(UTC)
+    stamped = [("acme", now_ms()), ("well", now_ms()), ("acme", now_ms() + 400 * DAY_MS), ("acme", now_ms())]
+    with monkeypatch.context() as patched:
+        patched.setattr(stamps, "latest", lambda now: (now + 500 * 86_400) * 1000)
+        async with consuming(foreign):
+            await produce(foreign, *stamped)
+            await folded_up_to(engine, 4)
+    (found,) = re.findall(r"```sql\n(SELECT account_id, day FROM scores.*?)```", UPGRADING, re.DOTALL)
+    assert [row.account_id for row in await query(engine, found)] == ["acme"]
+
+    (program,) = re.findall(r"jq -c '(.*?)' > acme.ndjson", UPGRADING)
+    log = tmp_path / "acme.ndjson"
+    ended = subprocess.run(["jq", "-c", program], input=await _values(foreign, 4), capture_output=True, check=True)
+    log.write_bytes(ended.stdout)
+    assert log.read_bytes().count(b"\n") == 3
+    assert (await api.delete("/v1/accounts/acme")).status == 204
+    environ = environment(foreign, XDG_STATE_HOME=str(tmp_path))
+    await asyncio.to_thread(command, "load", str(log), env=environ)
+    async with consuming(foreign):
+        await folded_up_to(engine, 7)
+    assert not await query(engine, found)
+    assert await users(engine) == {"acme": 3, "well": 1}
+
+
+async def _values(settings: Settings, count: int) -> bytes:
+    """The values of all records of usage, a line each, as Kafka's console consumer prints them."""
+    lines: list[bytes] = []
+    async with AIOKafkaConsumer(
+        settings.topic_usage, bootstrap_servers=settings.kafka_bootstrap_servers, auto_offset_reset="earliest"
+    ) as consumer:
+        while len(lines) < count:
+            lines += [record.value for each in (await consumer.getmany(timeout_ms=500)).values() for record in each]
+    return b"\n".join(lines)
 
 
 async def test_what_was_refused_stays_refused_when_the_log_is_read_again_by_a_later_clock(
