@@ -12,15 +12,23 @@ from scoring.documents import AppliesTo, InvalidDocumentError, Problem, Scorecar
 from service.errors import HealthError
 
 File = Annotated[Path, typer.Argument(help="A scorecard in YAML or JSON.", exists=True, dir_okay=False, readable=True)]
+_FAULTS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+"""What the YAML reader raises at numbers, dates and tags that are none: whatever Python makes of them."""
 _ORDER = ("name", "applies_to", "min_coverage", "bands", "measures")
 
 
 def read(file: Path, retention: int) -> ScorecardDocument:
     """The document in a file, checked. Raises `HealthError` that names every field at fault."""
     try:
-        document: Any = yaml.safe_load(file.read_text())
+        document: Any = yaml.safe_load(file.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HealthError(f"{file} is neither YAML nor JSON: {error}") from None
+    except RecursionError:
+        raise HealthError(f"{file} can't be read: it is nested too deeply") from None
+    except _FAULTS as error:
+        raise HealthError(f"{file} can't be read: it holds a value that is none ({error})", "Correct it") from None
+    except OSError as error:
+        raise HealthError(f"{file} can't be read: {error.strerror}") from None
     try:
         return parse(document, retention)
     except InvalidDocumentError as error:

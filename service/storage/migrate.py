@@ -10,14 +10,17 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from msgspec import Struct
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from service.errors import HealthError
 from service.storage.engine import async_url, libpq_parameters
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 LOCK = 0x6865616C7468  # "health": two processes that start at once migrate one after the other
+OWN_TABLE = "accounts"
+"""The first table of the first revision."""
 BASE = "base"
 """The revision before the first one: no tables at all."""
 
@@ -60,6 +63,7 @@ def upgrade(database_url: str, revision: str = "head") -> str | None:
     """Migrate to `revision`. Safe to run from several processes at once; does nothing when already there.
 
     A schema of a later version stays as it is, as an earlier version works on it: its revision is returned, else None.
+    Raises `HealthError` if the database is of something else, or doesn't say of which revision it is.
     """
     return _on(database_url, lambda connection: _upgrade(connection, revision))
 
@@ -92,6 +96,7 @@ def running(database_url: str) -> list[str]:
 def _upgrade(connection: Connection, revision: str) -> str | None:
     _lock(connection)
     found = _revision(connection)
+    _require_own(connection, found)
     if not is_known(found):
         return found
     command.upgrade(alembic_config(connection), revision)
@@ -103,7 +108,28 @@ def _lock(connection: Connection) -> None:
 
 
 def _revision(connection: Connection) -> str:
-    return MigrationContext.configure(connection).get_current_revision() or BASE
+    found = MigrationContext.configure(connection).get_current_heads()
+    if len(found) > 1:
+        raise HealthError(
+            f"The database says that it has several revisions: {', '.join(sorted(found))}",
+            "Leave in its table alembic_version the one that its schema is of",
+        )
+    return found[0] if found and found[0] else BASE
+
+
+def _require_own(connection: Connection, revision: str) -> None:
+    """Raises `HealthError` if the tables and the revision aren't of one schema, and that of this service."""
+    has_tables = inspect(connection).has_table(OWN_TABLE)
+    if has_tables and revision == BASE:
+        raise HealthError(
+            f"The database has a table {OWN_TABLE}, and no revision in its table alembic_version",
+            "Give the service a database of its own; if it is its own, restore alembic_version from a backup",
+        )
+    if not has_tables and not is_known(revision):
+        raise HealthError(
+            f"The database has revision {revision}, of something else: there is no table {OWN_TABLE}",
+            "Give the service a database of its own",
+        )
 
 
 def _on(database_url: str, work: Callable[[Connection], Found]) -> Found:

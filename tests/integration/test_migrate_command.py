@@ -110,3 +110,25 @@ def test_a_database_of_a_later_version_is_left_alone(say: Say, database_url: str
 
 def test_each_step_says_what_it_costs_to_take_it_back() -> None:
     assert all(step.purpose and step.loss for step in schema.steps())
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("INSERT INTO alembic_version VALUES ('another')", "several revisions: .*alembic_version"),
+        ("DELETE FROM alembic_version", "a table accounts, and no revision"),
+        ("DROP TABLE alembic_version", "a table accounts, and no revision"),
+        ("UPDATE alembic_version SET version_num = 'theirs'; ALTER TABLE accounts RENAME TO x", "of something else"),
+    ],
+)
+def test_a_database_that_is_of_something_else_is_left_alone(
+    say: Say, database_url: str, statement: str, problem: str
+) -> None:
+    async def change() -> None:
+        connection = await asyncpg.connect(database_url)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(change())
+    with pytest.raises(HealthError, match=problem):
+        say()
