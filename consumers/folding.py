@@ -15,7 +15,7 @@ from consumers.decode import Refused
 from consumers.fetching import GoneError, fetch
 from consumers.observing import observe
 from consumers.ownership import Ownership
-from consumers.poison import blame, is_poison
+from consumers.poison import blame
 from consumers.refusals import Limits, too_many
 from consumers.taken import Stretch, Taken, halves, size
 from consumers.trial import Trial
@@ -25,6 +25,7 @@ from service.evaluation import Outcome
 from service.policy import PolicyCache
 from service.probes import Pulse
 from service.settings import Settings
+from service.storage.poison import is_poison
 from service.storage.progress import Move, Partition
 from service.storage.transient import persistently
 

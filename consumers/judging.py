@@ -13,9 +13,10 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers.poison import blame, is_poison
+from consumers.poison import blame
 from service import metrics
 from service.sizing import BatchSize
+from service.storage.poison import is_poison
 from service.storage.transient import is_transient, took_too_long, trouble
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,6 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.aside import aside
-from consumers.poison import is_poison
 from service import metrics
 from service.dead_letters import relayed_forms
 from service.probes import Pulse
@@ -20,6 +19,7 @@ from service.settings import Settings
 from service.sizing import BatchSize
 from service.storage import dead_letter_lists, dead_letters
 from service.storage.dead_letter_lists import DeadLetter
+from service.storage.poison import is_poison
 from service.storage.transient import is_transient, persistently, took_too_long, trouble
 
 log = structlog.get_logger(__name__)

@@ -16,13 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from consumers import stamps
 from consumers.decode import Refused, Tombstone, decode
 from consumers.fetching import fetch_range
-from consumers.poison import is_poison
 from scoring.events import Event
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
 from service.probes import Pulse
 from service.settings import Settings, Signal
 from service.storage import dead_letters
+from service.storage.poison import is_poison
 from service.storage.progress import Partition
 from service.storage.transient import persistently
 

@@ -151,6 +151,11 @@ DELIVERY_LIMITED = Counter(
     "Webhook attempts whose receiver asked to be left alone for a while: they cost none of a message's attempts",
     ["target"],
 )
+DELIVERIES_SET_ASIDE = Counter(
+    "health_delivery_set_aside",
+    "Deliveries that were ended, or passed over, as claiming or recording one fails by what is in it",
+    ["doing"],
+)
 DELIVERY_SECONDS = Histogram("health_delivery_attempt_seconds", "Time of one webhook attempt", ["target"])
 DELIVERY_LATENCY_SECONDS = Histogram(
     "health_delivery_latency_seconds",

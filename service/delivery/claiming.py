@@ -1,7 +1,7 @@
 """Claiming what may be sent now: due, where there is room, and within the rate limits."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +11,16 @@ from service.delivery.pacing import Pace
 from service.storage import deliveries, paces
 from service.storage.coalescing import NO_SCOPES, Scope
 from service.storage.deliveries import ClaimedDelivery
+from service.storage.poison import is_poison
+
+
+class UnclaimableError(Exception):
+    """A delivery can't be read or leased, by what is in it; `room` is what was claimed for."""
+
+    def __init__(self, reason: str, room: Mapping[UUID, int]) -> None:
+        """`reason` is the kind of failure; its text may hold values."""
+        super().__init__(reason)
+        self.room = room
 
 
 async def claim(
@@ -23,25 +33,34 @@ async def claim(
     room_otherwise: int,
     coalesced: Mapping[str, Scope] = NO_SCOPES,
     limited_too: bool = True,
+    without: Collection[UUID] = (),
 ) -> list[ClaimedDelivery]:
     """As `deliveries.claim`, and no more than each endpoint's rate limit allows, over all who claim.
 
-    Limits are looked up only if endpoints that have one are claimed for, `limited_too`.
+    Limits are looked up only if endpoints that have one are claimed for, `limited_too`. Raises `UnclaimableError`
+    where a delivery is at fault.
     """
     limited = await paces.hold(connection) if limited_too else []
     kept = {each.id: Pace(each.rate, each.paid_until) for each in limited if each.rate is not None}
     allowed = {each.id: kept[each.id].allowance(now) if each.id in kept else 0 for each in limited}
     narrowed = {endpoint: min(most, room.get(endpoint, room_otherwise)) for endpoint, most in allowed.items()}
-    claimed = await deliveries.claim(
-        connection,
-        limit,
-        now,
-        lease_seconds,
-        room={**room, **narrowed},
-        room_otherwise=room_otherwise,
-        coalesced=coalesced,
-        limited_too=limited_too,
-    )
+    rooms = {**room, **narrowed}
+    try:
+        claimed = await deliveries.claim(
+            connection,
+            limit,
+            now,
+            lease_seconds,
+            room=rooms,
+            room_otherwise=room_otherwise,
+            coalesced=coalesced,
+            limited_too=limited_too,
+            without=without,
+        )
+    except Exception as error:
+        if is_poison(error):
+            raise UnclaimableError(type(error).__name__, rooms) from error
+        raise
     sent = Counter(each.endpoint_id for each in claimed if each.endpoint_id in kept)
     await paces.keep(connection, {endpoint: kept[endpoint].after(count, now) for endpoint, count in sent.items()})
     return claimed

@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service import endpoint_notices
 from service.delivery import standing
 from service.delivery.retry import Outcome
+from service.delivery.setting_aside import SetAside
 from service.delivery.transport import Failure
 from service.sizing import BatchSize
 from service.storage import deliveries
-from service.storage.deliveries import Attempted, ClaimedDelivery
+from service.storage.deliveries import Attempted, ClaimedDelivery, State
+from service.storage.poison import is_poison
 from service.storage.transient import is_transient, sqlstate, took_too_long, trouble
 
 log = structlog.get_logger(__name__)
@@ -52,6 +54,7 @@ class Recorder:
         """Connections are those of `engine`, one at a time; `base_url` begins links in notices to operators."""
         self._engine = engine
         self._base_url = base_url
+        self.aside = SetAside(engine)
         self._waiting: list[_Waiting] = []
         self._size = BatchSize(MOST_AT_ONCE)
         self._task: asyncio.Task[None] | None = None
@@ -87,7 +90,7 @@ class Recorder:
                 for each in some:
                     await self._write([each])
             else:
-                _tell(some, set())
+                await self._alone(some[0], error)
         else:
             self._size.done(len(some), time.monotonic() - started)
             _tell(some, written)
@@ -100,6 +103,29 @@ class Recorder:
         for notice in notices:
             endpoint_notices.put_in_log(notice)
         return written
+
+    async def _alone(self, one: _Waiting, error: Exception) -> None:
+        """Write a result that can't be written with what it says of its endpoint; or else end its delivery, which would
+        be sent again at each end of its lease.
+        """
+        attempted = one[0].attempted
+        written: AbstractSet[UUID] = frozenset()
+        if is_poison(error):
+            try:
+                async with self._engine.begin() as connection:
+                    written = await deliveries.record(connection, [attempted], datetime.now(UTC))
+            except Exception as again:  # noqa: BLE001 - as above
+                await self._end(one, again)
+        _tell([one], written)
+
+    async def _end(self, one: _Waiting, error: Exception) -> None:
+        attempted = one[0].attempted
+        state: State = "failed" if attempted.state == "pending" else attempted.state
+        try:
+            if is_poison(error):
+                await self.aside.end(attempted.delivery.id, state, "recording", error)
+        except Exception as again:  # noqa: BLE001 - as above
+            self._warn([one], again)
 
     def _keep(self, some: Sequence[_Waiting], *, behind: bool = False) -> None:
         """Have those whose lease still holds be written again, before what has come meanwhile or `behind` it."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service import clocks
 from service.clocks import OneClock
 from service.delivery.attempt import AttemptOutcome, Carrier
-from service.delivery.claiming import claim
+from service.delivery.claiming import UnclaimableError, claim
 from service.delivery.gauges import look, show_breakers
 from service.delivery.recording import Recorder
 from service.delivery.resolver import Resolver
@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 LEASE_MARGIN_SECONDS = 30.0  # beyond the longest attempt, to record it in
 MOST_RESOLVER_THREADS = 64
 LONGEST_OUTAGE_PAUSE_SECONDS = 5.0
+MOST_IN_A_ROW = 100
+"""So many deliveries one after the other that can't be claimed aren't to blame: the version or the schema is."""
 LOOK_SECONDS = 5.0
 """How often it is looked how endpoints are doing, and gauges are brought up to date."""
 MOST_TO_RECORD = 500
@@ -134,6 +136,7 @@ class _Worker:
         self._outage_pause = 0.0
         self._under_way: dict[asyncio.Task[None], ClaimedDelivery] = {}
         self._size = BatchSize(self._slots.total)
+        self._set_aside_in_a_row = 0
         self._any_limited = True
         """Whether there are rate limits; if one is new, its endpoint gets nothing before the next look."""
         self._looked_at = -LOOK_SECONDS
@@ -170,28 +173,67 @@ class _Worker:
                     room_otherwise=UNPROVEN,
                     coalesced=COALESCED,
                     limited_too=self._any_limited,
+                    without=self._carrier.recorder.aside.passed_over,
                 )
+        except UnclaimableError as error:
+            return await self._narrow(limit, error)
         except Exception as error:
             if not is_transient(error):
                 raise
-            self._outage_pause = min(self._outage_pause * 2 or self._poll_seconds, LONGEST_OUTAGE_PAUSE_SECONDS)
-            if took_too_long(error) and limit > 1:
-                self._size.given_up(limit)
-                self._outage_pause = self._poll_seconds
-            # Not the error's text: SQLAlchemy puts a statement's parameters into it.
-            log.warning(
-                "deliveries_not_claimed",
-                reason=trouble(error),
-                error=type(error).__name__,
-                sqlstate=sqlstate(error),
-                retry_seconds=self._outage_pause,
-            )
-            self._pulse.beat(trouble(error))
-            return []
+            return self._wait_for(error, limit)
         self._pulse.beat()
         self._outage_pause = 0.0
         self._size.done(len(claimed), time.monotonic() - started)
+        if claimed:
+            self._set_aside_in_a_row = 0
         return claimed
+
+    def _wait_for(self, error: Exception, limit: int) -> list[ClaimedDelivery]:
+        """Nothing is claimed for a while; for a short one where it took too long, and fewer will be quicker."""
+        self._outage_pause = min(self._outage_pause * 2 or self._poll_seconds, LONGEST_OUTAGE_PAUSE_SECONDS)
+        if took_too_long(error) and limit > 1:
+            self._size.given_up(limit)
+            self._outage_pause = self._poll_seconds
+        # Not the error's text: SQLAlchemy puts a statement's parameters into it.
+        log.warning(
+            "deliveries_not_claimed",
+            reason=trouble(error),
+            error=type(error).__name__,
+            sqlstate=sqlstate(error),
+            retry_seconds=self._outage_pause,
+        )
+        self._pulse.beat(trouble(error))
+        return []
+
+    async def _narrow(self, limit: int, error: UnclaimableError) -> list[ClaimedDelivery]:
+        """Claim fewer, until the delivery at fault stands alone, which is ended."""
+        self._pulse.beat()
+        self._outage_pause = 0.0
+        self._woken.set()
+        if limit > 1:
+            self._size.given_up(limit)
+            return []
+        self._set_aside_in_a_row += 1
+        if self._set_aside_in_a_row > MOST_IN_A_ROW:
+            raise error
+        aside = self._carrier.recorder.aside
+        try:
+            async with self._engine.begin() as conn:
+                found = await deliveries.first(
+                    conn,
+                    datetime.now(UTC),
+                    room=error.room,
+                    room_otherwise=UNPROVEN,
+                    limited_too=self._any_limited,
+                    without=aside.passed_over,
+                )
+            if found is not None:
+                await aside.end(found, "failed", "claiming", error.__cause__ or error)
+        except Exception as again:
+            if not is_transient(again):
+                raise
+            return self._wait_for(again, limit)
+        return []
 
     def _start(self, delivery: ClaimedDelivery) -> None:
         self._slots.take(delivery.endpoint_id)

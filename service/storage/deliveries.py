@@ -72,7 +72,7 @@ JOIN webhook_endpoints AS endpoint ON endpoint.id = claimed.endpoint_id
 JOIN alerts AS alert ON alert.id = claimed.alert_id
 """
 
-_CLAIMING = """
+_PICKING = """
 WITH room AS (
     SELECT endpoint.id, endpoint.ordered, least(coalesce(given.room, :room_otherwise), :limit) AS free
     FROM webhook_endpoints AS endpoint
@@ -87,6 +87,7 @@ picked AS MATERIALIZED (
         FROM deliveries AS delivery JOIN alerts AS alert ON alert.id = delivery.alert_id
         WHERE delivery.endpoint_id = room.id AND delivery.state = 'pending' AND delivery.due_at <= :now
           AND (delivery.leased_until IS NULL OR delivery.leased_until <= :now)
+          AND delivery.id <> ALL(CAST(:without AS uuid[]))
           AND NOT (room.ordered AND EXISTS (
               SELECT FROM deliveries AS earlier JOIN alerts AS before ON before.id = earlier.alert_id
               WHERE earlier.endpoint_id = room.id AND earlier.state = 'pending'
@@ -98,14 +99,17 @@ picked AS MATERIALIZED (
     ) AS due
     ORDER BY row_number() OVER (PARTITION BY room.id ORDER BY due.due_at), due.due_at
     LIMIT :limit
-),
-claimed AS (
+)
+"""
+_TAKING = """
+, claimed AS (
     UPDATE deliveries SET lease = :lease, leased_until = :leased_until
     FROM picked WHERE deliveries.id = picked.id
     RETURNING deliveries.*
 )
 """
-_CLAIM = text(_CLAIMING + _SENDABLE)
+_CLAIM = text(_PICKING + _TAKING + _SENDABLE)
+_PICK = text(_PICKING + "SELECT id FROM picked")  # noqa: S608 - made of this module's own text
 _COALESCE = text(COALESCING + _SENDABLE)
 
 
@@ -119,6 +123,7 @@ async def claim(
     room_otherwise: int,
     coalesced: Mapping[str, Scope] = NO_SCOPES,
     limited_too: bool = True,
+    without: Collection[UUID] = (),
 ) -> list[ClaimedDelivery]:
     """Up to `limit` due deliveries, for this caller alone until the lease lapses.
 
@@ -127,7 +132,8 @@ async def claim(
     over, not waited for. For an `ordered` endpoint only an account's earliest unfinished delivery is due; for one
     whose target is in `coalesced` only its newest, or that of each rule, and the older are superseded
     (`service.storage.coalescing`). Endpoints that asked to be left alone for a while get nothing. Those with a rate
-    limit are left out unless `limited_too`: who claims for them has to hold their limits.
+    limit are left out unless `limited_too`: who claims for them has to hold their limits. Those in `without` are passed
+    over.
     """
     lease = {"lease": uuid4(), "leased_until": now + timedelta(seconds=lease_seconds)}
     given = {
@@ -135,6 +141,7 @@ async def claim(
         "ids": list(room),
         "rooms": list(room.values()),
         "limited_too": limited_too,
+        "without": list(without),
     }
     claimed = await _sendable(conn, _CLAIM, {"limit": limit, "now": now, **lease, **given})
     ids = [each.id for each in claimed if each.target in coalesced]
@@ -142,6 +149,38 @@ async def claim(
         return claimed
     newest = await _sendable(conn, _COALESCE, {"ids": ids, **lease, **parameters(coalesced, now)})
     return [each for each in claimed if each.target not in coalesced] + newest
+
+
+async def first(
+    conn: AsyncConnection,
+    now: datetime,
+    *,
+    room: Mapping[UUID, int],
+    room_otherwise: int,
+    limited_too: bool,
+    without: Collection[UUID],
+) -> UUID | None:
+    """The delivery that `claim` takes where it may take one; locked, and not read any further."""
+    values = {
+        "limit": 1,
+        "now": now,
+        "room_otherwise": room_otherwise,
+        "ids": list(room),
+        "rooms": list(room.values()),
+        "limited_too": limited_too,
+        "without": list(without),
+    }
+    found = (await conn.execute(_PICK, values)).scalar_one_or_none()
+    return None if found is None else UUID(str(found))
+
+
+async def end(conn: AsyncConnection, delivery_id: UUID, state: State, now: datetime) -> None:
+    """End a delivery without an attempt to show for it, and give up its lease."""
+    await conn.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery_id, deliveries.c.state == "pending")
+        .values(state=state, finished_at=now, lease=null(), leased_until=null())
+    )
 
 
 async def _sendable(

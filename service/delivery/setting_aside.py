@@ -1,0 +1,61 @@
+"""Deliveries that can't be claimed or recorded by what is in them: each is ended by itself, and the others go on."""
+
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.metrics import DELIVERIES_SET_ASIDE
+from service.storage import deliveries
+from service.storage.deliveries import State
+from service.storage.poison import is_poison
+
+log = structlog.get_logger(__name__)
+
+PASSED_OVER_SECONDS = 3600.0
+"""The wait before one that can't even be ended is tried again; a fix may have come by then."""
+
+
+class SetAside:
+    """Ends what can't be delivered, and knows what can't be ended either."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Connections are those of `engine`, one at a time."""
+        self._engine = engine
+        self._passed_over: dict[UUID, float] = {}
+
+    @property
+    def passed_over(self) -> Collection[UUID]:
+        """The deliveries that this process must not claim now."""
+        now = time.monotonic()
+        self._passed_over = {delivery: until for delivery, until in self._passed_over.items() if until > now}
+        return self._passed_over.keys()
+
+    async def end(
+        self, delivery: UUID, state: State, doing: Literal["claiming", "recording"], error: BaseException
+    ) -> bool:
+        """End a delivery that fails by `error`; False if it can't be, so that it is passed over. Raises what passes."""
+        is_ended = True
+        try:
+            async with self._engine.begin() as connection:
+                await deliveries.end(connection, delivery, state, datetime.now(UTC))
+        except Exception as again:
+            if not is_poison(again):
+                raise
+            self._passed_over[delivery] = time.monotonic() + PASSED_OVER_SECONDS
+            is_ended = False
+        DELIVERIES_SET_ASIDE.labels(doing).inc()
+        # Not the error's text, which may hold the values that were to be written.
+        log.error(
+            "delivery_set_aside",
+            delivery=str(delivery),
+            doing=doing,
+            state=state if is_ended else "pending",
+            error=type(error).__name__,
+            remedy="Mend what is stored of it, then send it again: POST /v1/deliveries/ID/resend",
+        )
+        return is_ended
