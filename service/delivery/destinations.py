@@ -131,7 +131,11 @@ def check_headers(headers: Mapping[str, str]) -> None:
         raise HealthError(
             "headers are too many", f"Give at most {MOST_HEADERS}, of {LARGEST_HEADERS} characters together"
         )
+    seen: set[str] = set()
     for name, value in headers.items():
+        if name.lower() in seen:
+            raise HealthError(f"headers hold {name} twice", "Upper and lower case are one to HTTP: give it once")
+        seen.add(name.lower())
         if not _TOKEN.fullmatch(name):
             raise HealthError("headers hold a name that HTTP does not allow", "Use letters, digits and hyphens")
         if is_ours(name):

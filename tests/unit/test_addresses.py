@@ -213,5 +213,10 @@ def test_headers_that_would_change_the_message_are_refused(headers: dict[str, st
     assert caught.value.remedy
 
 
+def test_a_header_comes_once_whatever_its_case() -> None:
+    with pytest.raises(HealthError, match="hold x-tenant twice"):
+        check_headers({"X-Tenant": "42", "x-tenant": "43"})
+
+
 def test_other_headers_are_accepted() -> None:
     check_headers({"Authorization": "Bearer abc", "X-Tenant": "42", "X-Empty": ""})
