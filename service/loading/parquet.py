@@ -23,6 +23,9 @@ from service.loading.sniffing import HEAD_BYTES, form_of
 from service.loading.values import plain_constant
 from service.loading.zones import zone_of
 
+MOST_COLUMN_BYTES = 1 << 30
+"""What a column may unpack to in one row group; writers make a tenth of that at most, unless they are told to."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -51,6 +54,7 @@ class ParquetLog:
             schema = file.schema_arrow
             self.rows: int | None = file.metadata.num_rows
             _require_columns(path, schema, mapping)
+            _require_bounded(path, file.metadata, set(mapping.columns.values()))
         fields = fields_of(mapping.signal)
         self.naive = [
             column
@@ -144,6 +148,20 @@ def _require_columns(path: Path, schema: pa.Schema, mapping: Mapping) -> None:
             raise HealthError(f"--column {name}={column}: {path} has {len(found)} columns of that name", "Rename them")
         if why := why_unusable(schema.field(found[0]).type, fields_of(mapping.signal)[name].kind):
             raise HealthError(f"--column {name}={column}: {path} can't fill {name} from it: {why}")
+
+
+def _require_bounded(path: Path, metadata: pq.FileMetaData, names: set[str]) -> None:
+    """Raise `HealthError` if a row group says that a column of it unpacks to more than memory should be filled with."""
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for index in range(row_group.num_columns):
+            column = row_group.column(index)
+            if column.path_in_schema in names and column.total_uncompressed_size > MOST_COLUMN_BYTES:
+                raise HealthError(
+                    f"{path} can't be read in bounded memory: column {readable(column.path_in_schema)} unpacks to"
+                    f" {column.total_uncompressed_size:,} bytes in row group {group + 1}",
+                    "Write it with smaller row groups, for example pyarrow's write_table(…, row_group_size=100_000)",
+                )
 
 
 def _unreadable(path: Path, error: Exception) -> HealthError:
