@@ -7,10 +7,15 @@ FIRST = 2_000
 """What a process begins with, before it knows how fast it is: it may be as slow as the one that it takes over from."""
 GOAL_SECONDS = 10.0
 """How long a batch should take at most: half of what a rebalance waits for it."""
+_EASY_SECONDS = GOAL_SECONDS / 4
+"""What the next is to take where it grows by more than double: others of the same size may take several times that."""
+_MOST_GROWTH = 8.0
 
 
 class BatchSize:
-    """The bound, which follows what batches took: doubled after quick ones, cut after slow ones and those given up."""
+    """The bound, which follows what batches took: it grows after quick ones, the more the quicker they were, and is cut
+    after slow ones and those given up.
+    """
 
     def __init__(self, most: int) -> None:
         """It never exceeds `most`, and is never less than one item: a record, an account, a result."""
@@ -22,7 +27,9 @@ class BatchSize:
         if seconds > GOAL_SECONDS:
             self.limit = max(1, min(self.limit, int(items * GOAL_SECONDS / seconds)))
         elif 2 * items >= self.limit and 2 * seconds <= GOAL_SECONDS:
-            self.limit = min(self._most, 2 * self.limit)
+            # Small batches cost more per item: a backlog should be met with few of them.
+            growth = min(max(2.0, _EASY_SECONDS / max(seconds, 0.001)), _MOST_GROWTH)
+            self.limit = min(self._most, int(growth * self.limit))
 
     def given_up(self, items: int) -> None:
         """A batch was given up before it was done."""
