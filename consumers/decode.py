@@ -47,17 +47,17 @@ def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int =
 
     `latest` is the last timestamp that is taken, in milliseconds.
     """
-    value = record.value
+    value, timestamp = record.value, record.timestamp
     if value is None:
         return _TOMBSTONE
-    if record.timestamp is None or not 0 <= record.timestamp <= latest:
+    if timestamp is None or not 0 <= timestamp <= latest:
         return Refused(record, stamps.fault(record), stamped=False)
     if len(value) > max_bytes:
         return Refused(record, f"value: {len(value):,} bytes; at most {max_bytes:,} are taken")
     try:
         if record.headers and (headers := _binary_headers(record)):
-            return decode_binary(signal, headers, value, record.timestamp * 1000)
-        return decode_structured(signal, value, record.timestamp * 1000)
+            return decode_binary(signal, headers, value, timestamp * 1000)
+        return decode_structured(signal, value, timestamp * 1000)
     except AheadError as error:
         return Refused(record, stamps.behind(record) if record.timestamp_type == stamps.CREATE_TIME else str(error))
     except InvalidEventError as error:

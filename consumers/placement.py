@@ -6,6 +6,7 @@ partition. Clients with the same partitioner see to that. This watch notices the
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import structlog
 from aiokafka.partitioner import murmur2
@@ -15,6 +16,7 @@ from service import metrics
 from service.storage.progress import Growth, Partition
 
 log = structlog.get_logger(__name__)
+Polled = TypeVar("Polled")
 
 SAMPLE = 16
 """Records that are looked at of one partition in one poll; to hash a key takes some microseconds."""
@@ -53,10 +55,14 @@ class Misplaced(Struct, frozen=True):
     reasons: dict[str, int]
 
 
+def sample(polled: Sequence[Polled]) -> Sequence[Polled]:
+    """An even part of what was polled, at most `SAMPLE` of it; of a sample the whole."""
+    return polled[:: -(-len(polled) // SAMPLE)] if polled else polled
+
+
 def examine(partition: int, partitions: int, keys: Sequence[bytes | None]) -> Misplaced:
     """Look at an even sample of the keys that were polled from a partition of a topic with so many partitions."""
-    sample = keys[:: -(-len(keys) // SAMPLE)] if keys else keys
-    known = [key for key in sample if key is None or len(key) <= LONGEST_KEY]
+    known = [key for key in sample(keys) if key is None or len(key) <= LONGEST_KEY]
     found = {
         NO_KEY: sum(key is None for key in known),
         OTHER_PARTITION: sum(key is not None and home(key, partitions) != partition for key in known),

@@ -17,7 +17,7 @@ from consumers.batches import is_unreadable
 from consumers.decode import as_decided, decode
 from consumers.idling import rest
 from consumers.ownership import Ownership
-from consumers.placement import PlacementWatch
+from consumers.placement import PlacementWatch, sample
 from consumers.rereading import reread
 from consumers.taken import Waiting
 from service import metrics, tracing
@@ -186,7 +186,8 @@ class Poller:
             decoded = [decode(mine.signal, record, most, latest) for record in records]
             if mine.decided:
                 decoded = [as_decided(*each, mine.decided) for each in zip(records, decoded, strict=True)]
-            self._placement.look(partition, self._partitions_of(partition[0]), [record.key for record in records])
+            keys = [record.key for record in sample(records)]
+            self._placement.look(partition, self._partitions_of(partition[0]), keys)
             self._decoding_seconds += time.perf_counter() - started
             self._waiting.add(partition, records, decoded)
             if tracing.is_on() and (found := traces.contexts(records)):

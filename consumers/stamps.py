@@ -60,6 +60,8 @@ def fault(record: ConsumerRecord) -> str:
 
 def broker_ahead(records: Sequence[ConsumerRecord], latest: int) -> int | None:
     """The place of the first record that a broker, and not its producer, has stamped with a time ahead."""
+    if max([record.timestamp or 0 for record in records], default=0) <= latest:
+        return None
     for place, record in enumerate(records):
         if record.timestamp_type != CREATE_TIME and latest < (record.timestamp or 0) <= LAST_MS:
             return place

@@ -46,7 +46,8 @@ class Stretch(Struct):
         """Put records, and what they were decoded to, behind the others."""
         events = [result.event for result in results]
         taken_ms = [record.timestamp for record in records]
-        for place, each in enumerate(results):
+        # Events are true, as they have no length.
+        for place, each in () if all(events) else enumerate(results):
             if each.event is not None:
                 continue
             if isinstance(each, Refused):

@@ -28,7 +28,7 @@ from scoring.events import (
     UsageEvent,
 )
 from scoring.faults import fault_of
-from scoring.windows import day_of, to_day, to_micros, to_micros_and_day
+from scoring.windows import MICROSECONDS_PER_DAY, to_day, to_micros, to_micros_and_day
 from service import printable, storable
 from service.settings import Signal
 
@@ -278,7 +278,8 @@ def _finish(signal: Signal, envelope: Envelope[Any], taken_at: int) -> Decoded:
     form = _FORMS[signal]
     if envelope.type != form.type:
         raise InvalidEventError("type", f"{envelope.type[:100]!r} is not taken here; send {form.type}")
-    if (problem := printable.fault(envelope.subject)) is not None:
+    subject = envelope.subject
+    if not subject.isprintable() and (problem := printable.fault(subject)) is not None:
         raise InvalidEventError("subject", problem)
     content_type = envelope.datacontenttype
     if content_type is not None and "json" not in content_type.lower():
@@ -290,7 +291,7 @@ def _finish(signal: Signal, envelope: Envelope[Any], taken_at: int) -> Decoded:
         raise AheadError("time", "lies more than 5 minutes in the future")
     source = envelope.source
     identity = xxh3_64_intdigest(f"{len(source)}:{source}{envelope.id}".encode())
-    return Decoded(form.build(envelope, at, day, day_of(taken_at)), identity, envelope.backfill)
+    return Decoded(form.build(envelope, at, day, taken_at // MICROSECONDS_PER_DAY), identity, envelope.backfill)
 
 
 def _instant(field: str, moment: datetime) -> tuple[int, int]:

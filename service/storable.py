@@ -14,6 +14,7 @@ import msgspec
 SCHEMA: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
 """The same, for those who read JSON Schema."""
 
+_BACKSLASH = ord("\\")
 _ESCAPED = b"\\u0000"
 """The one form of NUL in JSON: a raw one is no JSON."""
 _ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -29,8 +30,11 @@ class Unstorable(NamedTuple):
 
 def fault_in_json(raw: bytes) -> Unstorable | None:
     """The first text in JSON that can't be stored; None if all can be. The JSON must be one that can be decoded."""
-    # An escaped backslash before `u0000` looks the same, so what is found is only worth a closer look.
-    return next(_faults("", msgspec.json.decode(raw), fault_in), None) if _ESCAPED in raw else None
+    # Nearly no event has a backslash, and one byte is looked for ten times as fast as six. An escaped one before
+    # `u0000` looks the same, so what is found is only worth a closer look.
+    if _BACKSLASH not in raw or _ESCAPED not in raw:
+        return None
+    return next(_faults("", msgspec.json.decode(raw), fault_in), None)
 
 
 def half_in_json(raw: bytes) -> Unstorable | None:
