@@ -55,7 +55,7 @@ def test_every_answer_is_worth_0_to_100(survey: str, low: float | None, high: fl
 
 @given(st.floats(-1, 11) | st.integers(-1, 11))
 def test_nps_takes_whole_numbers_of_0_to_10(score: float) -> None:
-    is_whole = abs(score - round(score)) < 5e-7 and 0 <= round(score) <= 10
+    is_whole = float(score).is_integer() and 0 <= score <= 10
     answer = decoded("nps", score, None, None)
     assert (answer is not None) == is_whole
     if answer is not None:
