@@ -3,7 +3,7 @@
 On a slow or busy machine a batch that was given up, and came again as it was, would be given up again, for ever.
 """
 
-FIRST = 2_000
+FIRST = 8_000
 """What a process begins with, before it knows how fast it is: it may be as slow as the one that it takes over from."""
 GOAL_SECONDS = 10.0
 """How long a batch should take at most: half of what a rebalance waits for it."""
