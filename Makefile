@@ -9,10 +9,13 @@ SEED    ?= 1
 ROUNDS  ?= 100
 RECORDS ?= 200000
 
+# Processes of `make test`, each with servers of its own.
+WORKERS ?= 2
+
 # Of `make fuzz-api`.
 EXAMPLES ?= 100
 
-.PHONY: help setup check test image-test faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
+.PHONY: help setup check test test-unit image-test faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +37,11 @@ check: $(STAMP)  ## lint, format, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-test: $(STAMP)   ## all tests, on a real PostgreSQL and a real Apache Kafka
-	$(BIN)/pytest
+test: $(STAMP)   ## all tests, on a real PostgreSQL and a real Apache Kafka: WORKERS=2
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
+
+test-unit: $(STAMP) ## the tests that start no server
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit tests/property
 
 image-test: $(STAMP) ## build the image, and run its processes against a real Postgres and Kafka (root; apt: buildah debootstrap)
 	$(BIN)/pytest tests/deploy/test_image_runs.py

@@ -15,6 +15,10 @@ from tests.support import kafka_choice, postgres
 from tests.support.kafka_choice import ApacheKafkaRequiredError, KafkaServer, run_kafka
 from tests.support.postgres import PostgresServer, run_postgres
 
+TESTS = Path(__file__).parent
+FOLDERS = ("faults", "acceptance", "deploy", "integration", "property", "unit")
+"""By the longest test."""
+
 pytest_plugins = ["tests.support.fixtures", "tests.support.api", "tests.support.portfolio"]
 
 
@@ -30,6 +34,21 @@ def pytest_configure() -> None:
 def pytest_report_header() -> list[str]:
     """Say which servers the tests will talk to."""
     return [f"postgres: {postgres.describe()}", f"kafka: {kafka_choice.describe()}"]
+
+
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Fetch what servers need before several processes run tests: once, and where it can be said on the terminal."""
+    try:
+        kafka_choice.prepare(lambda line: _print_now(config, line))
+    except ApacheKafkaRequiredError as error:
+        pytest.exit(str(error), returncode=1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, or else one process would work at the end while the others have nothing left."""
+    items.sort(
+        key=lambda item: FOLDERS.index(folder) if (folder := item.path.relative_to(TESTS).parts[0]) in FOLDERS else 0
+    )
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +67,9 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def database_url(postgres_server: PostgresServer) -> Iterator[str]:
     """`postgresql://…` of a database of the test's own, with the newest schema and nothing else in it."""
-    url = postgres_server.create_migrated()
+    url = postgres_server.lend()
     yield url
-    postgres_server.drop(url)
+    postgres_server.take_back(url)
 
 
 @pytest.fixture(scope="session")

@@ -56,18 +56,28 @@ def run_kafka(folder: Path, announce: Announce) -> Iterator[KafkaServer]:
     if address := given_address():
         yield KafkaServer(address, is_apache=True)
         return
-    if why := _what_prevents_apache_kafka(announce):
-        announce(f"Kafka: {missing_apache_kafka(why)}")
-        if is_required():
-            raise ApacheKafkaRequiredError(
-                f"The tests need Apache Kafka, but {why}",
-                "Install Java 17 and Maven, or set HEALTH_TEST_KAFKA to the address of a broker",
-            )
+    if prepare(announce):
         with EmbeddedBroker(folder) as broker:
             yield KafkaServer(broker.address, is_apache=False)
         return
     with ApacheKafka(folder, announce=announce) as kafka:
         yield KafkaServer(kafka.address, is_apache=True)
+
+
+def prepare(announce: Announce) -> str | None:
+    """Fetch Apache Kafka unless a broker is given; why there is none, if so.
+
+    Raises `ApacheKafkaRequiredError` if only that will do.
+    """
+    why = None if given_address() else _what_prevents_apache_kafka(announce)
+    if why:
+        announce(f"Kafka: {missing_apache_kafka(why)}")
+    if why and is_required():
+        raise ApacheKafkaRequiredError(
+            f"The tests need Apache Kafka, but {why}",
+            "Install Java 17 and Maven, or set HEALTH_TEST_KAFKA to the address of a broker",
+        )
+    return why
 
 
 def _what_prevents_apache_kafka(announce: Announce) -> str | None:

@@ -14,6 +14,7 @@ import asyncpg
 from service.embedded.postgres import EmbeddedPostgres
 from service.embedded.wheels import MissingExtraError
 from service.storage.migrate import upgrade
+from tests.support.given_back import Origin, origin_of, restore
 
 
 class PostgresServer:
@@ -23,6 +24,8 @@ class PostgresServer:
         """Nothing is created before it's asked for."""
         self.url = url
         self._template: str | None = None
+        self._given_back: list[str] = []
+        self._origins: dict[str, Origin] = {}
 
     def create_empty(self) -> str:
         """A new database with nothing in it; returns its URL."""
@@ -36,6 +39,21 @@ class PostgresServer:
             self._template = _name(url)
         return self._create(self._template)
 
+    def lend(self) -> str:
+        """A database like a new migrated one, until `take_back`; returns its URL."""
+        if self._given_back:
+            return self._given_back.pop()
+        url = self.create_migrated()
+        self._origins[url] = asyncio.run(origin_of(url))
+        return url
+
+    def take_back(self, url: str) -> None:
+        """Empty a lent database, to lend it again; drop it if more than rows has changed."""
+        if asyncio.run(restore(url, self._origins[url])):
+            self._given_back.append(url)
+        else:
+            self.drop(url)
+
     def create_copy(self, url: str) -> str:
         """A new database with all that is in another one, to which nobody may be connected; returns its URL."""
         return self._create(_name(url))
@@ -45,7 +63,9 @@ class PostgresServer:
         self._execute(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")
 
     def close(self) -> None:
-        """Drop the template."""
+        """Drop the databases that were given back, and the template."""
+        for url in self._given_back:
+            self.drop(url)
         if self._template:
             self.drop(_with_name(self.url, self._template))
 
