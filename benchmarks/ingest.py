@@ -28,7 +28,7 @@ from benchmarks.results import Results, Run
 from benchmarks.servers import POSTGRES_SETTINGS, Arena, run_servers
 from benchmarks.terminal import say
 from benchmarks.workload import Distribution, draw
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 FOLDER = Path(__file__).with_name("results")
 

@@ -14,7 +14,7 @@ from benchmarks.processes import ContenderFailedError
 from benchmarks.report import QUIET, WORDS, table
 from benchmarks.targets import Verdict
 from benchmarks.terminal import say
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 FOLDER = Path(__file__).with_name("results")
 

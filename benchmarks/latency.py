@@ -14,7 +14,7 @@ from benchmarks.quiet import others
 from benchmarks.results import Latency
 from benchmarks.servers import Arena, prepare
 from benchmarks.workload import draw
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 PER_SECOND = 1000
 TICK_SECONDS = 0.005

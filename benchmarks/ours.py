@@ -12,7 +12,7 @@ from benchmarks.reference import check
 from benchmarks.results import Run
 from benchmarks.servers import Arena, prepare
 from benchmarks.watching import Offsets, progress_table, watch
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 NAME = "account-health"
 EVERY_SECONDS = 0.02

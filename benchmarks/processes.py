@@ -11,7 +11,7 @@ from pathlib import Path
 from psutil import NoSuchProcess, Process, cpu_times  # type: ignore[import-untyped] # ships no types
 
 from service.embedded.lifeline import Lifeline
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 STOP_SECONDS = 60
 TAIL_LINES = 20

@@ -9,7 +9,7 @@ from benchmarks import ours
 from benchmarks.contenders import Topic
 from benchmarks.environments import python_of
 from benchmarks.results import Profile
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 REQUIREMENTS = Path(__file__).with_name("requirements-profile.txt")
 PER_SECOND = 200

@@ -20,7 +20,7 @@ from benchmarks.processes import Contender, ContenderFailedError, environment, r
 from benchmarks.servers import Arena, TunedPostgres
 from service.commands.database import prepare_database
 from service.embedded.ports import free_port, listens
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.engine import create_engine
 from tests.support.api import make_key
 

@@ -13,7 +13,7 @@ from benchmarks.quiet import others
 from benchmarks.results import Scale
 from benchmarks.servers import Arena, query
 from benchmarks.workload import Workload, cycle
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 BATCH_RECORDS = 10_000
 

@@ -15,7 +15,7 @@ import asyncpg
 
 from service.commands.database import prepare_database
 from service.embedded.postgres import EmbeddedPostgres
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.topics import create_topics
 from tests.support.kafka import ApacheKafka
 from tests.support.kafka_choice import given_address

@@ -27,7 +27,7 @@ from benchmarks.soak_watch import watch
 from benchmarks.terminal import say
 from benchmarks.webhook_servers import Receiver, receiving, until
 from service.embedded.ports import free_port, listens
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 PARTITIONS = 12
 START_SECONDS = 60.0

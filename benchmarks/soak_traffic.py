@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from benchmarks.population import account_id
 from service.cloudevents import type_of
-from service.settings import Settings, Signal
+from service.runtime.settings import Settings, Signal
 
 TICK_SECONDS = 0.01
 _SIGNALS: dict[Signal, int] = {"usage": 90, "ticket": 6, "survey": 3, "account": 1}

@@ -21,7 +21,7 @@ from benchmarks.reading import HOST, answered, asking, filled, read_key, run_pos
 from benchmarks.servers import POSTGRES_SETTINGS, Arena
 from benchmarks.sweep_report import Results, markdown, report
 from benchmarks.terminal import say
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 EVERY_SECONDS = 0.5
 PATIENCE_SECONDS = 3600.0

@@ -15,7 +15,7 @@ from benchmarks.quiet import others
 from benchmarks.servers import Arena, prepare, query
 from benchmarks.webhook_servers import delivering, fill, receiving, until
 from benchmarks.webhooks_report import Latency
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 PARTITIONS = 12
 KNOWN = 1_000

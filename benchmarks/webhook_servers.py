@@ -19,9 +19,9 @@ from benchmarks.processes import Contender, ContenderFailedError, environment, r
 from benchmarks.servers import Arena
 from benchmarks.webhook_receiver import Arrived
 from service.embedded.ports import free_port, listens
-from service.ids import new_id
-from service.secrets import Vault, new_webhook_secret
-from service.settings import Settings
+from service.runtime.ids import new_id
+from service.runtime.settings import Settings
+from service.runtime.vault import Vault, new_webhook_secret
 from service.storage import alerts, endpoints, routing
 from service.storage.alerts import AlertRow
 from service.storage.endpoints import NewEndpoint

@@ -17,7 +17,7 @@ from benchmarks.terminal import say
 from benchmarks.webhook_latency import PARTITIONS, Live
 from benchmarks.webhook_servers import Receiver, delivering, fill, receiving, until
 from benchmarks.webhooks_report import Results, Throughput, markdown, report
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 
 class Options(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from consumers.seen import Change, Hashes, Seen
 from consumers.taken import Stretch, Taken
 from scoring.events import Event
 from scoring.windows import MICROSECONDS_PER_DAY
-from service.settings import Signal
+from service.runtime.settings import Signal
 from service.storage.dead_letters import DeadLetterRow
 from service.storage.progress import Claim, Move, Partition
 from service.storage.refused_stamps import RefusedStamp

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.aside import aside
 from service import metrics
-from service.resting import rest, unless
+from service.runtime.tasks import rest, unless
 from service.storage import portfolio
 from service.storage.portfolio import Cell
 from service.storage.sources import is_timeout

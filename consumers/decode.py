@@ -6,10 +6,10 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from consumers import stamps
-from service import printable
 from service.cloudevents import AheadError, Decoded, InvalidEventError, decode_binary, decode_structured
 from service.header_values import as_text
-from service.settings import Signal
+from service.runtime import text as printable
+from service.runtime.settings import Signal
 from service.storage.dead_letters import DeadLetterRow
 
 STRUCTURED = "application/cloudevents+json"

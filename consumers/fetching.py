@@ -13,7 +13,7 @@ from consumers.rereading import reread
 from service.kafka_clients import connection
 from service.kafka_contact import Contact
 from service.probes import Pulse
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.progress import Partition
 
 PATIENCE_SECONDS = 10.0

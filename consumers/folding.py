@@ -19,12 +19,12 @@ from consumers.poison import blame
 from consumers.refusals import Limits, too_many
 from consumers.taken import Stretch, Taken, halves, size
 from consumers.trial import Trial
-from service.blocking import in_thread
 from service.clocks import OneClock
 from service.evaluation import Outcome
 from service.policy import PolicyCache
 from service.probes import Pulse
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.runtime.tasks import in_thread
 from service.storage.poison import is_poison
 from service.storage.progress import Move, Partition
 from service.storage.transient import persistently

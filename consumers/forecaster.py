@@ -17,8 +17,8 @@ from service.clocks import OneClock
 from service.forecasting import foresee
 from service.policy import PolicyCache
 from service.probes import Pulse
-from service.resting import rest
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.runtime.tasks import rest
 from service.storage import forecasts
 from service.storage.forecasts import Turn
 from service.storage.transient import persistently

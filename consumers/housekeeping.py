@@ -9,8 +9,8 @@ from consumers.aside import aside
 from service import clocks
 from service.clocks import OneClock
 from service.housekeeping import keep_history
-from service.resting import rest
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.runtime.tasks import rest
 from service.storage.transient import persistently
 
 ROUND_SECONDS = 3600.0

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.poison import blame
 from service import metrics
-from service.sizing import BatchSize
+from service.runtime.batch_size import BatchSize
 from service.storage.poison import is_poison
 from service.storage.transient import is_transient, took_too_long, trouble
 

@@ -7,8 +7,8 @@ import asyncio
 
 from aiokafka import AIOKafkaConsumer
 
-from service.errors import HealthError
 from service.kafka_refusals import refusal_in
+from service.runtime.errors import HealthError
 
 
 async def watch(consumer: AIOKafkaConsumer) -> None:

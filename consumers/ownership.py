@@ -26,7 +26,7 @@ from consumers.taken import Waiting
 from service import metrics
 from service.kafka_contact import Contact
 from service.probes import Pulse
-from service.settings import Settings, Signal
+from service.runtime.settings import Settings, Signal
 from service.storage import dead_letters, progress, refused_stamps, seen_events, standstill
 from service.storage.progress import OPERATOR, Claim, Growth, Owner, Partition
 from service.storage.transient import persistently

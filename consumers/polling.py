@@ -25,7 +25,7 @@ from service.clocks import OneClock
 from service.kafka_contact import Contact
 from service.kafka_refusals import refusal_in
 from service.probes import Pulse
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.progress import Partition
 
 log = structlog.get_logger(__name__)

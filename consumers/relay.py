@@ -14,9 +14,9 @@ from service import metrics
 from service.dead_letters import relayed_forms
 from service.probes import Pulse
 from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
-from service.resting import rest
-from service.settings import Settings
-from service.sizing import BatchSize
+from service.runtime.batch_size import BatchSize
+from service.runtime.settings import Settings
+from service.runtime.tasks import rest
 from service.storage import dead_letter_lists, dead_letters
 from service.storage.dead_letter_lists import DeadLetter
 from service.storage.poison import is_poison

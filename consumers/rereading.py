@@ -9,7 +9,7 @@ from aiokafka.protocol.fetch import FetchRequest
 
 from consumers.batches import Fetched, Reading, read
 from service.kafka_clients import CLIENT_ID, connection
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.progress import Partition
 
 MOST_BYTES = 1024 * 1024

@@ -13,7 +13,7 @@ from service import metrics
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
 from service.reevaluation import carry_on
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import reevaluations, scores
 from service.storage.reevaluations import Reevaluation
 

@@ -13,7 +13,6 @@ from consumers import kafka_background
 from consumers.folding import Folder
 from consumers.kafka_waiting import until_answered
 from consumers.lag import LagWatch
-from consumers.memory import collect, collecting_by_hand
 from consumers.mirror import Mirror
 from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch
@@ -21,14 +20,15 @@ from consumers.polling import Poller
 from consumers.taken import Taken, Waiting, halves, size
 from service import clocks, foreign_topics, metrics
 from service.clocks import OneClock
-from service.errors import HealthError
 from service.kafka_clients import CLIENT_ID, connection
 from service.kafka_contact import Contact, unreachable
 from service.probes import Pulse, serve_probes
-from service.settings import Settings
-from service.sizing import BatchSize
+from service.runtime.batch_size import BatchSize
+from service.runtime.errors import HealthError
+from service.runtime.garbage_collection import collect, collecting_by_hand
+from service.runtime.settings import Settings
+from service.runtime.tasks import until_first
 from service.storage.engine import create_engine
-from service.together import until_first
 
 log = structlog.get_logger(__name__)
 

@@ -18,14 +18,13 @@ from service.clocks import OneClock
 from service.digests import tell_paused
 from service.policy import PolicyCache
 from service.probes import Pulse, serve_probes
-from service.resting import rest
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.runtime.tasks import rest, until_all
 from service.sources import SourceWatch
 from service.storage import farewells, scores
 from service.storage.engine import create_engine
 from service.storage.standstill import standstills
 from service.storage.transient import persistently
-from service.together import until_all
 
 log = structlog.get_logger(__name__)
 

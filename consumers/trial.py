@@ -20,7 +20,7 @@ from scoring.events import Event
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
 from service.probes import Pulse
-from service.settings import Settings, Signal
+from service.runtime.settings import Settings, Signal
 from service.storage import dead_letters
 from service.storage.poison import is_poison
 from service.storage.progress import Partition

@@ -16,7 +16,7 @@ from scoring.scorecards import Band, Evaluation
 from scoring.standing import Standing
 from scoring.windows import from_micros
 from service.changes import Crossed
-from service.ids import new_id
+from service.runtime.ids import new_id
 from service.storage.alerts import AlertRow, Begun, Incident
 
 

@@ -2,8 +2,8 @@
 
 import sys
 
-from service.endings import heed_sigterm
-from service.errors import HealthError
+from service.runtime.errors import HealthError
+from service.runtime.signals import heed_sigterm
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service import metrics
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from service.storage import clock as database_clock
 from service.storage.transient import is_transient
 

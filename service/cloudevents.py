@@ -29,8 +29,9 @@ from scoring.events import (
 )
 from scoring.faults import fault_of
 from scoring.windows import MICROSECONDS_PER_DAY, to_day, to_micros, to_micros_and_day
-from service import printable, storable
-from service.settings import Signal
+from service.runtime import storable
+from service.runtime import text as printable
+from service.runtime.settings import Signal
 
 MAX_AHEAD = 5 * 60 * 1_000_000
 """How far, in microseconds, an event may be dated ahead of the broker's clock."""

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.alert_counting import count_when_committed
 from service.alerting import episode_of
 from service.delivery.targets import ROUTED
-from service.ids import new_id
+from service.runtime.ids import new_id
 from service.storage import accounts, alerts, farewells, one_account
 from service.storage.alerts import AlertRow
 from service.storage.farewells import Open

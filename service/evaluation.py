@@ -20,10 +20,10 @@ from scoring.standing import Override
 from scoring.windows import to_micros
 from service.alert_counting import count_when_committed
 from service.alerting import crossing_alerts, ending
-from service.blocking import in_thread
 from service.changes import Changes, Crossed
 from service.delivery.targets import ROUTED
 from service.digests import band_moves, digests_of
+from service.runtime.tasks import in_thread
 from service.seeding import seed_drops
 from service.stopwatch import Stopwatch
 from service.storage import accounts, alerts, digests, history, routing, scores, states

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from service import cloudevents
-from service.settings import Signal
+from service.runtime.settings import Signal
 
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 EXAMPLES: dict[Signal, dict[str, Any]] = {

@@ -13,7 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from service.kafka_clients import CLIENT_ID, connection
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 

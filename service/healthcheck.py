@@ -8,9 +8,9 @@ import http.client
 import json
 import sys
 
-from service.errors import HealthError
-from service.listening import reachable
-from service.settings import Settings, load_settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings, load_settings
+from service.runtime.sockets import reachable
 
 PATIENCE_SECONDS = 4.0
 

@@ -4,9 +4,9 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from service.errors import HealthError
 from service.kafka_lost_connections import guard_connections
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 
 CLIENT_ID = "account-health"
 DEFAULT_MECHANISM = "PLAIN"

@@ -4,10 +4,10 @@ import structlog
 from aiokafka.errors import KafkaConnectionError
 
 from service import metrics
-from service.errors import HealthError
 from service.kafka_refusals import KafkaRefusesError, refusal, refusal_in
 from service.probes import KAFKA_AWAY
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 _UP = metrics.DEPENDENCY_UP.labels("kafka")

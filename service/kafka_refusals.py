@@ -21,9 +21,9 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from service.errors import HealthError
 from service.kafka_clients import CLIENT_ID, connection
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 
 ASK_SECONDS = 3.0
 _NOT_FOR_THIS_HOST = (62, 64)

@@ -10,7 +10,7 @@ import structlog
 from service import tracing
 from service.log_repeats import Repeats
 from service.redaction import redact
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NEVER_BELOW_WARNING = (

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.alert_counting import count_when_committed
 from service.delivery.targets import ROUTED
-from service.ids import new_id
+from service.runtime.ids import new_id
 from service.storage import alerts, routing
 from service.storage.alerts import AlertRow
 

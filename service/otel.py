@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from service.errors import HealthError
 from service.otel_exporting import WatchedExporter
+from service.runtime.errors import HealthError
 from service.traceparents import valid
 from service.tracing import Attributes, Kind
 

@@ -12,7 +12,7 @@ from scoring.documents import ScorecardDocument, parse
 from scoring.policy import Policy
 from scoring.rules import Condition, Rule
 from scoring.scorecards import Scorecard, compile_scorecard
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from service.starters import starter_text
 from service.storage import policies, reevaluations, rules, scorecards
 

@@ -11,8 +11,8 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
-from service.listening import listen_on
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.runtime.sockets import listen_on
 
 log = structlog.get_logger(__name__)
 

@@ -8,10 +8,9 @@ import structlog
 import uvloop
 from sqlalchemy.exc import DBAPIError
 
-from service.endings import heed_sigterm
-from service.lifeline import heed_lifeline
 from service.logs import configure_logs
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.runtime.signals import heed_lifeline, heed_sigterm
 from service.storage.explaining import explain
 from service.tracing import tracing
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from service.kafka_clients import CLIENT_ID, connection
 from service.kafka_contact import Contact
 from service.kafka_refusals import KafkaRefusesError, refusal_in
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 

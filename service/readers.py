@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import HealthError
-from service.scram import scram_verifier
+from service.runtime.errors import HealthError
+from service.runtime.scram import scram_verifier
 from service.storage import readers
 from service.storage.readers import Place, Role
 

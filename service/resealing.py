@@ -6,8 +6,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import HealthError
-from service.secrets import Vault
+from service.runtime.errors import HealthError
+from service.runtime.vault import Vault
 from service.storage import sealed
 from service.storage.sealed import SealedRow
 

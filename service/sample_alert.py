@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.ids import new_id
+from service.runtime.ids import new_id
 from service.storage import alerts, routing
 from service.storage.alerts import AlertRow
 

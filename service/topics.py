@@ -6,11 +6,11 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
-from service.errors import HealthError
 from service.kafka_clients import CLIENT_ID, connection
 from service.kafka_contact import unreachable
 from service.kafka_refusals import refusal_in
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 
 MOST_REPLICAS = 3
 PATIENCE_SECONDS = 30.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alembic import op
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 revision = "0008"
 down_revision = "0007"

@@ -15,8 +15,8 @@ from service.api.deps import Api, Context
 from service.api.openapi import takes
 from service.api.problems import ProblemError, not_found
 from service.api.rule_documents import BODY, EXAMPLE, PATCH_BODY, parse_rule, patched
-from service.ids import new_id
 from service.reevaluation import begin_for_rule
+from service.runtime.ids import new_id
 from service.storage import rules
 from service.storage.digests import Change
 

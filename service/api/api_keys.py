@@ -16,8 +16,8 @@ from service.api.openapi import takes
 from service.api.pages import PageQuery
 from service.api.paths import Printable
 from service.api.problems import FieldError, invalid, not_found
-from service.ids import new_id
-from service.keys import SCOPES, Scope, new_key
+from service.runtime.api_key import SCOPES, Scope, new_key
+from service.runtime.ids import new_id
 from service.storage import api_keys
 
 router = APIRouter(prefix="/v1/api-keys", tags=["operations"])

@@ -48,8 +48,8 @@ from service.api.paths import SlashesInSegments
 from service.api.rates import KeyRates, WrongKeys
 from service.policy import PolicyCache
 from service.publishing import Publisher
-from service.secrets import Vault
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.runtime.vault import Vault
 from service.storage.score_reads import ScoreReader
 
 ROUTERS = (

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from service import event_schemas
 from service.api import asyncapi_messages as messages
 from service.api.deps import Api
-from service.settings import Settings, Signal
+from service.runtime.settings import Settings, Signal
 from service.topics import dead_letter_topic
 
 router = APIRouter(include_in_schema=False)

@@ -11,7 +11,7 @@ from service.api.endpoint_bodies import EventType
 from service.api.examples import EXAMPLES
 from service.cloudevents import type_of
 from service.delivery.targets.message import Facts
-from service.settings import Signal
+from service.runtime.settings import Signal
 
 _REF = "#/components/schemas/"
 _STRUCTURED = "application/cloudevents+json"

@@ -7,7 +7,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from service.api.deps import Api, Context
 from service.api.problems import ProblemError
-from service.keys import Scope, allows
+from service.runtime.api_key import Scope, allows
 from service.storage.api_keys import ApiKey
 
 _bearer = HTTPBearer(

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api import problems
 from service.api.problems import FieldError, ProblemError, invalid, path_of
 from service.cloudevents import UNDECODABLE
-from service.storable import fault_in_json, half_in_json
+from service.runtime.storable import fault_in_json, half_in_json
 
 Model = TypeVar("Model", bound="StrictModel")
 JSON = "application/json"

@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.api.known_keys import KnownKeys
 from service.api.rates import KeyRates, WrongKeys
 from service.clocks import REMEDY
-from service.errors import HealthError
 from service.policy import PolicyCache
 from service.publishing import Publisher
-from service.secrets import Vault
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
+from service.runtime.vault import Vault
 from service.storage.score_reads import ScoreReader
 
 Clock = Callable[[], datetime]

@@ -15,7 +15,7 @@ from service.api.deps import Api
 from service.api.openapi import takes
 from service.api.problems import FieldError, ProblemError, invalid, not_found
 from service.delivery import keyring
-from service.secrets import new_webhook_secret
+from service.runtime.vault import new_webhook_secret
 from service.storage import endpoints, redeliveries
 from service.storage.endpoints import Endpoint
 from service.storage.redeliveries import Failed

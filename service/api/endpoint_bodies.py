@@ -12,9 +12,9 @@ from service.delivery.destinations import check_destination, check_headers
 from service.delivery.pacing import SLOWEST
 from service.delivery.targets import TARGETS, target_of
 from service.delivery.targets.options import InvalidOptionsError, options_text
-from service.errors import HealthError
-from service.secrets import Vault
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
+from service.runtime.vault import Vault
 from service.storage.endpoints import Endpoint
 
 EventType = Literal[

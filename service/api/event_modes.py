@@ -13,7 +13,7 @@ from msgspec import Raw
 from service.api.bodies import JSON, require_plain
 from service.api.problems import FieldError, ProblemError, invalid
 from service.cloudevents import UNDECODABLE
-from service.storable import half_in_json
+from service.runtime.storable import half_in_json
 
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

@@ -18,7 +18,7 @@ from service.api.problems import FieldError, ProblemError, invalid
 from service.api.traced import brings_context, publish
 from service.cloudevents import UNDECODABLE, Decoded, InvalidEventError, decode_structured, signal_of
 from service.publishing import Record
-from service.storable import half_in_json
+from service.runtime.storable import half_in_json
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 

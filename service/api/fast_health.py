@@ -12,7 +12,7 @@ from service.api.deps import Context
 from service.api.health_document import document
 from service.api.paths import LONGEST_ACCOUNT_ID
 from service.api.stored_health import firing, freshness, stored_moment
-from service.keys import allows
+from service.runtime.api_key import allows
 
 log = structlog.get_logger(__name__)
 

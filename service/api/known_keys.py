@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.keys import digest_of
+from service.runtime.api_key import digest_of
 from service.storage import api_keys
 from service.storage.api_keys import ApiKey
 from service.storage.transient import is_transient

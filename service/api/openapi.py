@@ -14,12 +14,13 @@ from pydantic import BaseModel
 from scoring.documents import ScorecardDocument
 from scoring.measures import CATALOGUE
 from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
-from service import event_schemas, printable
+from service import event_schemas
 from service.api.health_document import Health
 from service.api.history_documents import History, Why
 from service.api.openapi_answers import describe_answers
 from service.api.preview_document import Preview
 from service.api.problems import Problem
+from service.runtime import text
 
 DESCRIPTION = """
 A live health score for every customer account: how it stands **right now**, why, and an alert when that changes.
@@ -56,7 +57,7 @@ _STRUCTS = (
     SilenceRule,
 )
 _RULE_HEAD = {
-    "name": {"type": "string", "minLength": 1, "maxLength": 200, **printable.SCHEMA},
+    "name": {"type": "string", "minLength": 1, "maxLength": 200, **text.SCHEMA},
     "enabled": {"type": "boolean", "default": True},
 }
 """What a rule has beside its condition; `service.api.rule_documents` reads it."""

@@ -14,8 +14,8 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import printable
 from service.api import problems
+from service.runtime import text as printable
 
 _SLASH = "\udc2f"
 _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
@@ -33,7 +33,7 @@ register_url_convertor("account", _AccountConvertor())
 
 
 class Printable(AfterValidator):
-    """An annotation of text that people write and the database keeps: what `service.printable` takes."""
+    """An annotation of text that people write and the database keeps: what `service.runtime.text` takes."""
 
     def __init__(self) -> None:
         """It is always the same."""

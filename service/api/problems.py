@@ -13,8 +13,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from scoring.documents import InvalidDocumentError
-from service.errors import HealthError
 from service.publishing import NotPublishedError
+from service.runtime.errors import HealthError
 from service.storage.transient import is_transient, sqlstate, trouble
 
 MOST_ERRORS = 50

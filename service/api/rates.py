@@ -10,7 +10,7 @@ from typing import Any
 
 from service.api.observing import add_headers
 from service.api.problems import ProblemError
-from service.rates import Owing, Rate
+from service.runtime.rate_limit import Owing, Rate
 from service.storage.api_keys import ApiKey
 
 BURST_SECONDS = 1.0

@@ -9,9 +9,9 @@ from msgspec import Struct
 from scoring.documents import Word
 from scoring.faults import fault_of
 from scoring.rules import KINDS, Condition
-from service import printable
 from service.api.openapi import RULES, ref
 from service.api.problems import MOST_ERRORS, FieldError, invalid
+from service.runtime import text
 
 BODY: dict[str, Any] = {"oneOf": [ref(rule) for rule in RULES]}
 PATCH_BODY: dict[str, Any] = ref("RulePatch")
@@ -42,7 +42,7 @@ class _Head(Struct):
 def parse_rule(body: dict[str, Any]) -> dict[str, Any]:
     """The columns of a rule, but for its id; 422 names every field at fault."""
     head = _convert(body, _Head)
-    if (problem := printable.fault(head.name)) is not None:
+    if (problem := text.fault(head.name)) is not None:
         raise invalid(FieldError("name", problem))
     if head.kind not in KINDS:
         raise invalid(FieldError("kind", f"{head.kind[:100]!r} is not known; send one of {', '.join(KINDS)}"))

@@ -12,13 +12,13 @@ from fastapi import FastAPI
 from service.api.app import create_app
 from service.api.protocol import BoundedProtocol
 from service.clocks import OneClock, look, watch
-from service.garbage import passing_over_what_stays
-from service.listening import listen_on
 from service.probes import serve_probes
 from service.publishing import Publisher
-from service.settings import Settings
+from service.runtime.garbage_collection import passing_over_what_stays
+from service.runtime.settings import Settings
+from service.runtime.sockets import listen_on
+from service.runtime.tasks import until_first
 from service.storage.engine import create_engine
-from service.together import until_first
 
 log = structlog.get_logger(__name__)
 

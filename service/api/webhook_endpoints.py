@@ -23,8 +23,8 @@ from service.api.pages import PageQuery
 from service.api.problems import not_found
 from service.delivery import keyring
 from service.delivery.keyring import SigningSecret
-from service.ids import new_id
-from service.secrets import new_webhook_secret
+from service.runtime.ids import new_id
+from service.runtime.vault import new_webhook_secret
 from service.storage import endpoints
 from service.storage.endpoints import DisabledReason, Endpoint
 

@@ -7,7 +7,7 @@ terminal that they are printed on; so all commands would have to look for them i
 import re
 from collections.abc import Sequence
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 _REFUSED = re.compile(r"[\x00\ud800-\udfff]")
 _BYTES = range(0xDC80, 0xDD00)

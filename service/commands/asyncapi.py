@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from service.settings import load_settings
+from service.runtime.settings import load_settings
 
 
 class Form(StrEnum):

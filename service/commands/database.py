@@ -8,9 +8,9 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from service.commands.running import in_transaction
-from service.errors import HealthError
 from service.policy import publish_default
-from service.settings import Settings, load_settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings, load_settings
 from service.storage import migrate as schema
 from service.storage.explaining import explain
 from service.storage.migrate import BASE, Step

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.commands import replaying
 from service.commands.running import in_transaction
 from service.dead_letter_text import line, lines
-from service.errors import HealthError
-from service.settings import Settings, load_settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings, load_settings
 from service.storage import dead_letter_lists
 from service.storage.dead_letter_lists import DeadLetter, Filter
 

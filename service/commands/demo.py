@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from service.errors import HealthError
-from service.supervisor import StartError
+from service.runtime.errors import HealthError
+from service.runtime.supervisor import StartError
 
 LAST_LINES = 15
 

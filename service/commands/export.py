@@ -11,9 +11,9 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.commands.running import with_engine
-from service.errors import HealthError
-from service.extras import require_files
-from service.settings import load_settings
+from service.runtime.errors import HealthError
+from service.runtime.extras import require_files
+from service.runtime.settings import load_settings
 
 if TYPE_CHECKING:
     from service.exporting.export import Order

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import printable
 from service.commands.running import in_transaction
-from service.errors import HealthError
-from service.ids import new_id
-from service.keys import SCOPES, Scope, new_key
-from service.settings import load_settings
+from service.runtime import text
+from service.runtime.api_key import SCOPES, Scope, new_key
+from service.runtime.errors import HealthError
+from service.runtime.ids import new_id
+from service.runtime.settings import load_settings
 from service.storage import api_keys
 from service.storage.api_keys import ApiKey
 
@@ -101,7 +101,7 @@ def _known(wanted: list[str]) -> list[Scope]:
 def _usable(name: str) -> str:
     if not 0 < len(name) <= 200:
         raise HealthError(f"NAME can't be used: it is {len(name):,} characters long", "Give 1 to 200")
-    if (problem := printable.fault(name)) is not None:
+    if (problem := text.fault(name)) is not None:
         raise HealthError(f"NAME can't be used: it {problem}", "Take the character out")
     return name
 

@@ -10,7 +10,7 @@ import typer
 import uvloop
 
 from service.loading.stopping import Stop, StoppedError
-from service.settings import load_settings
+from service.runtime.settings import load_settings
 
 
 def register(app: typer.Typer) -> None:

@@ -5,7 +5,7 @@ from importlib import import_module
 import typer
 
 from service.process import run_process
-from service.settings import load_settings
+from service.runtime.settings import load_settings
 
 
 def register(app: typer.Typer) -> None:

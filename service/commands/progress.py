@@ -11,10 +11,10 @@ from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.commands.running import in_transaction
-from service.errors import HealthError
 from service.kafka_clients import connection
 from service.kafka_contact import why_refused
-from service.settings import Settings, load_settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings, load_settings
 from service.storage import progress
 from service.storage.progress import Partition
 from service.topics import partitions_of

@@ -6,9 +6,9 @@ import typer
 
 from service import readers
 from service.commands.running import in_transaction
-from service.errors import HealthError
 from service.readers import Made
-from service.settings import Settings, load_settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings, load_settings
 
 Name = Annotated[str, typer.Argument(metavar="[NAME]", help="Of the role in Postgres.")]
 NAME = "health_reader"

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.commands.running import in_transaction, with_engine
 from service.loading.display import bar, say
-from service.settings import Settings, load_settings
+from service.runtime.settings import Settings, load_settings
 from service.storage import reevaluations
 
 POLL_SECONDS = 0.2

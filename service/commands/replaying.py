@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import dead_letters
 from service.commands.running import in_transaction, with_engine
-from service.errors import HealthError
 from service.kafka_refusals import KafkaRefusesError
 from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
-from service.settings import Settings, load_settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings, load_settings
 from service.storage import dead_letter_lists
 from service.storage.dead_letter_lists import DeadLetter, Filter
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.engine import create_engine
 from service.storage.explaining import explain
 

@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from scoring.documents import AppliesTo, InvalidDocumentError, Problem, ScorecardDocument, parse
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 File = Annotated[Path, typer.Argument(help="A scorecard in YAML or JSON.", exists=True, dir_okay=False, readable=True)]
 _FAULTS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)

@@ -16,8 +16,8 @@ from service.commands.scorecard_files import File, read, warn
 from service.loading.display import bar
 from service.policy import load_policy
 from service.preview import Sample, preview_accounts, sample
+from service.runtime.settings import load_settings
 from service.scorecards import all_warnings
-from service.settings import load_settings
 
 WIDE = 160
 

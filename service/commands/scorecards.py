@@ -15,8 +15,8 @@ from service.commands.reevaluations import wait
 from service.commands.running import in_transaction
 from service.commands.scorecard_files import File, read, warn
 from service.reevaluation import begin_for_scorecard
+from service.runtime.settings import load_settings
 from service.scorecards import InForce, all_warnings, in_force
-from service.settings import load_settings
 from service.storage import scorecards
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scoring.documents import ScorecardDocument
 from service.commands.running import in_transaction
 from service.commands.scorecard_files import audience, to_yaml
-from service.errors import HealthError
-from service.settings import load_settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import load_settings
 from service.starters import purpose, starter_names, starter_text
 from service.storage import scorecards
 

@@ -4,8 +4,8 @@ import typer
 
 from service.commands.running import in_transaction
 from service.resealing import reseal
-from service.secrets import Vault
-from service.settings import load_settings
+from service.runtime.settings import load_settings
+from service.runtime.vault import Vault
 
 
 def register(app: typer.Typer) -> None:

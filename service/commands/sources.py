@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service import source_lists, sources
 from service.clocks import agreed_now
 from service.commands.running import in_transaction
-from service.errors import HealthError
-from service.settings import load_settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import load_settings
 from service.source_lists import Source
 
 WIDE = 200

@@ -5,7 +5,7 @@ import asyncio
 import typer
 
 from service.foreign_topics import inspect
-from service.settings import load_settings
+from service.runtime.settings import load_settings
 from service.topics import create_topics
 
 

@@ -25,7 +25,7 @@ from service.commands import (
     webhooks,
 )
 from service.commands.arguments import require_text
-from service.settings import VALUE_ERROR
+from service.runtime.settings import VALUE_ERROR
 
 
 class _Plain(TyperGroup):

@@ -10,17 +10,16 @@ from typing import Annotated
 import structlog
 import typer
 
-from service.blocking import in_thread
 from service.commands.database import prepare_database
 from service.embedded.stack import EmbeddedStack
-from service.kept import keep, kept
 from service.process import run_process
-from service.settings import Settings, load_settings
-from service.supervisor import BUDGET_SECONDS, Supervisor, service_roles
-from service.together import until_first
+from service.runtime.api_readiness import local_url, until_live
+from service.runtime.child_process import Role
+from service.runtime.private_files import keep, kept
+from service.runtime.settings import Settings, load_settings
+from service.runtime.supervisor import BUDGET_SECONDS, Supervisor, service_roles
+from service.runtime.tasks import in_thread, until_first
 from service.topics import create_topics
-from service.waiting import local_url, until_live
-from service.worker import Role
 
 log = structlog.get_logger(__name__)
 DATA_DIR = Path(".account-health")

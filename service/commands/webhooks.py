@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.commands.running import in_transaction
 from service.delivery.destinations import KAFKA_SCHEME
-from service.errors import HealthError
-from service.settings import load_settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import load_settings
 from service.storage import endpoints, redeliveries
 from service.storage.endpoints import Endpoint
 from service.storage.redeliveries import Failed

@@ -18,10 +18,10 @@ from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succee
 from service.delivery.tokens import Tokens
 from service.delivery.traces import carrying, end, sending
 from service.delivery.transport import Failure, Reply, send
-from service.errors import HealthError
 from service.publishing import Publisher, RawRecord
-from service.secrets import Vault
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
+from service.runtime.vault import Vault
 from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery, State
 
 log = structlog.get_logger(__name__)

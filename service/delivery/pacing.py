@@ -6,7 +6,7 @@ It needs one instant per endpoint, which all delivery processes share: by when w
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.rates import Rate
+from service.runtime.rate_limit import Rate
 
 BURST_SECONDS = 1.0
 """So much of a rate may come at once, or a single message where that is less than one."""

@@ -6,7 +6,6 @@ from datetime import datetime
 import msgspec
 from yarl import URL
 
-from service.account_links import account_link
 from service.delivery import keyring
 from service.delivery.destinations import check_destination, is_ours
 from service.delivery.records import record_of
@@ -15,8 +14,9 @@ from service.delivery.targets import target_of
 from service.delivery.targets.message import Message
 from service.delivery.transport import Request
 from service.publishing import RawRecord
-from service.secrets import Vault
-from service.settings import Settings
+from service.runtime.account_links import account_link
+from service.runtime.settings import Settings
+from service.runtime.vault import Vault
 from service.storage.deliveries import ClaimedDelivery
 
 

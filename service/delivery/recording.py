@@ -18,7 +18,7 @@ from service.delivery import standing
 from service.delivery.retry import Outcome
 from service.delivery.setting_aside import SetAside
 from service.delivery.transport import Failure
-from service.sizing import BatchSize
+from service.runtime.batch_size import BatchSize
 from service.storage import deliveries
 from service.storage.deliveries import Attempted, ClaimedDelivery, State
 from service.storage.poison import is_poison

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Sequence
 from datetime import datetime
 
-from service.secrets import WEBHOOK_SECRET_PREFIX
+from service.runtime.vault import WEBHOOK_SECRET_PREFIX
 
 
 def sign(secrets: Sequence[str], message_id: str, timestamp: datetime, body: bytes) -> dict[str, str]:

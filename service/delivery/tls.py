@@ -2,7 +2,7 @@
 
 import ssl
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 CA_SETTING = "HEALTH_WEBHOOK_CA_FILE"
 

@@ -18,8 +18,8 @@ from service.delivery.destinations import check_url
 from service.delivery.targets.answer import LIMITED, Answer, plain
 from service.delivery.targets.target import Credentials
 from service.delivery.transport import Reply, Request, send
-from service.errors import HealthError
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 
 LIFE_SECONDS = 1_800.0
 """How long a token is used if its answer does not say."""

@@ -27,14 +27,14 @@ from service.lock_watch import watch_locks
 from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_LATENCY_SECONDS, DELIVERY_LIMITED, DELIVERY_SECONDS
 from service.probes import Pulse, serve_probes
 from service.publishing import Publisher
-from service.secrets import Vault
-from service.settings import Settings
-from service.sizing import BatchSize
+from service.runtime.batch_size import BatchSize
+from service.runtime.settings import Settings
+from service.runtime.tasks import until_first
+from service.runtime.vault import Vault
 from service.storage import deliveries
 from service.storage.deliveries import ClaimedDelivery
 from service.storage.engine import create_engine
 from service.storage.transient import is_transient, sqlstate, took_too_long, trouble
-from service.together import until_first
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 RULE = {"name": "At risk", "kind": "score", "direction": "below", "level": 40, "clear_level": 45}
 ENDPOINT = "The demo's own receiver"

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from service.settings import Signal
+from service.runtime.settings import Signal
 
 SOURCE = "account-health/demo"
 TYPES: dict[Signal, str] = {

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from service.embedded.lock import DirectoryLock
-from service.errors import HealthError
-from service.kept import keep
+from service.runtime.errors import HealthError
+from service.runtime.private_files import keep
 
 RESET_SECONDS = 15.0
 

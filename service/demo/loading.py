@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from service.blocking import in_thread
 from service.demo.customers import Customer
 from service.demo.events import DemoEvent
 from service.demo.folder import DemoFolder, Memory
@@ -12,6 +11,7 @@ from service.demo.folding import folded
 from service.demo.history import HISTORY_DAYS, happened, introductions
 from service.demo.starting import Running
 from service.demo.steps import Steps
+from service.runtime.tasks import in_thread
 from service.storage.progress import Partition
 
 HISTORY = timedelta(days=HISTORY_DAYS)

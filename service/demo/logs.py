@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from service.logs import configure_logs
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 
 def log_to(path: Path, settings: Settings) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.demo.folding import folded
 from service.kafka_clients import connection
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import progress, seen_events
 from service.storage.progress import Partition
 from service.storage.seen_events import SegmentRow

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from service.demo.events import DemoEvent
 from service.kafka_clients import connection
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.progress import Partition
 
 TURN = 500

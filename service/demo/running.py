@@ -20,7 +20,7 @@ from service.demo.starting import Running, bring_up
 from service.demo.steps import Steps
 from service.demo.trimming import keep_log_short
 from service.demo.watching import watch_accounts, watch_folding
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 DRAW_SECONDS = 0.5
 EXAMPLE = "/v1/accounts?sort=score&page_size=3"

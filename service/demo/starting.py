@@ -10,7 +10,6 @@ from secrets import token_urlsafe
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.blocking import in_thread
 from service.commands.database import prepare_database
 from service.commands.running import in_transaction
 from service.demo.board import Board
@@ -24,16 +23,17 @@ from service.demo.receiver import Receiver
 from service.demo.steps import Steps
 from service.embedded.ports import free_port, is_free
 from service.embedded.stack import EmbeddedStack
-from service.ids import new_id
-from service.kept import keep, kept
-from service.keys import new_key
-from service.settings import Settings, load_settings
+from service.runtime.api_key import new_key
+from service.runtime.api_readiness import local_url, until_live
+from service.runtime.child_process import Role
+from service.runtime.ids import new_id
+from service.runtime.private_files import keep, kept
+from service.runtime.settings import Settings, load_settings
+from service.runtime.supervisor import Supervisor, service_roles
+from service.runtime.tasks import in_thread
 from service.storage import api_keys
 from service.storage.engine import create_engine
-from service.supervisor import Supervisor, service_roles
 from service.topics import create_topics
-from service.waiting import local_url, until_live
-from service.worker import Role
 
 CONSUMERS = 2
 PARTITIONS = 4

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from service.demo.customers import Customer
 from service.demo.events import FEATURES, DemoEvent, nps_answered, used
 from service.demo.tickets import DemoTicket
-from service.ids import new_id
+from service.runtime.ids import new_id
 
 URGENT_TICKETS = 5
 OLD_TICKET_AGE = timedelta(days=40)

@@ -8,7 +8,7 @@ from random import Random
 from service.demo.customers import Customer
 from service.demo.events import FEATURES, DemoEvent, nps_answered, used
 from service.demo.tickets import DemoTicket
-from service.ids import new_id
+from service.runtime.ids import new_id
 
 TICKET_SHARE = 0.02
 ANSWER_SHARE = 0.02

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.demo.folding import folded
 from service.kafka_clients import connection
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 LOOK_SECONDS = 60.0
 MOST_RECORDS = 150_000

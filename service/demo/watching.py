@@ -10,7 +10,7 @@ from service.demo.board import Board
 from service.demo.client import Client
 from service.demo.customers import MOST_CUSTOMERS
 from service.demo.folding import folded
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 LOOK_SECONDS = 1.0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from service.embedded.acl import grant_search
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 NAME = "nobody"
 

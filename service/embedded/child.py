@@ -10,7 +10,7 @@ from typing import NoReturn
 from service.embedded.account import Account
 from service.embedded.lifeline import Lifeline
 from service.embedded.processes import kill_tree
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 TAIL_LINES = 15
 

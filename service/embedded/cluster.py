@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from service.embedded.account import Account
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 ROLE = "health"
 # The same order of text everywhere, whatever the locale of the machine.

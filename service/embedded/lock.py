@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 
 class DirectoryLock:

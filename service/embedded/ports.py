@@ -3,7 +3,7 @@
 import socket
 from secrets import randbelow
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 # Below what Linux (from 32768) and macOS (from 49152) hand out to outgoing connections: a port from here is
 # still free when a server that was stopped comes back to it.

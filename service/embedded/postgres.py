@@ -11,7 +11,7 @@ from service.embedded.cluster import ROLE, Cluster
 from service.embedded.processes import stop_leftovers
 from service.embedded.server import Server
 from service.embedded.wheels import program
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 StopMode = Literal["smart", "fast", "immediate"]
 STOP_SIGNALS: Final = {"smart": SIGTERM, "fast": SIGINT, "immediate": SIGQUIT}

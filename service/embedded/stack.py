@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_hex
 
-from service.blocking import in_thread
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.postgres import EmbeddedPostgres
-from service.errors import HealthError
+from service.runtime.errors import HealthError
+from service.runtime.tasks import in_thread
 
 WATCH_SECONDS = 1.0
 _PLAIN = {

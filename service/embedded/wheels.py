@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 
 class MissingExtraError(HealthError):

@@ -10,10 +10,10 @@ from typing import Final
 import pyarrow as pa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.errors import HealthError
 from service.exporting.parquet_file import ParquetFile, folder_of
 from service.exporting.schema import schema_of
 from service.loading.display import bar
+from service.runtime.errors import HealthError
 from service.storage import exports
 from service.storage.exports import Column, Source
 

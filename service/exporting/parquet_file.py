@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 ROW_GROUP = 100_000
 

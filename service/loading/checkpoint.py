@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 
 class Checkpoint(Struct, forbid_unknown_fields=True):

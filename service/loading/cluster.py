@@ -8,11 +8,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from service.errors import HealthError
 from service.kafka_clients import connection
 from service.kafka_contact import why_refused
 from service.kafka_refusals import refusal_in
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 
 CLIENT_ID = "account-health-load"
 NEW_TOPIC_SECONDS = 3.0

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from service.cloudevents import InvalidEventError, decode_structured
 from service.loading.readable import readable
-from service.settings import Signal
+from service.runtime.settings import Signal
 
 CHUNK_ROWS = 20_000
 """Rows that are read, checked and sent together."""

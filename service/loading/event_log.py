@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.errors import HealthError
-from service.extras import require_files
 from service.loading.drafts import EventLog
 from service.loading.mapping import Mapping, parse_mapping
 from service.loading.ndjson import ARRAY, NdjsonLog
 from service.loading.sniffing import form_named
 from service.loading.zones import zone_of
-from service.settings import Settings, Signal
+from service.runtime.errors import HealthError
+from service.runtime.extras import require_files
+from service.runtime.settings import Settings, Signal
 
 LINES = (".ndjson", ".jsonl", ARRAY)
 TABLE = ".parquet"

@@ -7,7 +7,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from service.cloudevents import now_micros
-from service.errors import HealthError
 from service.loading.drafts import EventLog
 from service.loading.event_log import is_table, open_log
 from service.loading.examining import examine, require_valid
@@ -15,7 +14,8 @@ from service.loading.findings import Findings
 from service.loading.identity import Identity, identify
 from service.loading.mapping import Mapping
 from service.loading.shifting import days_to_now
-from service.settings import Signal
+from service.runtime.errors import HealthError
+from service.runtime.settings import Signal
 
 
 class Order(Struct, frozen=True):

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from scoring.windows import MICROSECONDS_PER_DAY, day_of
 from service.loading.drafts import Draft, Drafts, Refused, Verdict
-from service.settings import Signal
+from service.runtime.settings import Signal
 
 MOST_EXAMPLES = 5
 

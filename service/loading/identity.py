@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Struct
 from xxhash import xxh3_64_hexdigest, xxh3_128
 
-from service.errors import HealthError
 from service.loading.mapping import Mapping
+from service.runtime.errors import HealthError
 
 _BLOCK = 1 << 20
 

@@ -14,7 +14,7 @@ from service.loading.display import say
 from service.loading.files import Examined, LogFile, Order, examine_files, open_files, shift_for
 from service.loading.publisher import Publisher, connect
 from service.loading.sending import chunks_after, send
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 
 class _Begun(Struct):

@@ -7,11 +7,11 @@ from msgspec import Struct
 
 from scoring.faults import told
 from service.cloudevents import type_of
-from service.errors import HealthError
 from service.loading.fields import fields_of
 from service.loading.values import plain_constant
 from service.loading.zones import zone_of
-from service.settings import Signal
+from service.runtime.errors import HealthError
+from service.runtime.settings import Signal
 
 
 class Mapping(Struct, frozen=True, omit_defaults=True):  # what isn't given leaves the identity of loads as it was

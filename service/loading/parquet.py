@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from service.cloudevents import type_of
-from service.errors import HealthError
 from service.loading.columns import FAULTS, is_naive, values_and_faults, why_unusable
 from service.loading.drafts import CHUNK_ROWS, Draft, Drafts, Refused
 from service.loading.fields import fields_of
@@ -22,6 +21,7 @@ from service.loading.shifting import moved_source
 from service.loading.sniffing import HEAD_BYTES, form_of
 from service.loading.values import plain_constant
 from service.loading.zones import zone_of
+from service.runtime.errors import HealthError
 
 MOST_COLUMN_BYTES = 1 << 30
 """What a column may unpack to in one row group; writers make a tenth of that at most, unless they are told to."""

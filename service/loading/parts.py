@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 _DELTA = "_delta_log"
 

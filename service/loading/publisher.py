@@ -12,7 +12,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from service.loading.cluster import CLIENT_ID, Cluster
 from service.loading.drafts import Draft
 from service.loading.partitions import Places
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 PATIENCE_SECONDS = 60.0
 """How long Kafka may confirm nothing before a load gives up."""

@@ -6,7 +6,7 @@ from scoring.windows import from_day
 from service.loading.checkpoint import Checkpoint
 from service.loading.findings import Findings
 from service.loading.readable import readable
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 NEXT = (
     "Next: `account-health progress show` tells how far consumers have folded them;"

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from msgspec import Struct, structs
 
 from service.cloudevents import now_micros
-from service.errors import HealthError
 from service.loading.checkpoint import Checkpoint, CheckpointFile
 from service.loading.display import Advance, bar
 from service.loading.drafts import Draft, EventLog, check
 from service.loading.publisher import Publisher, Receipts
 from service.loading.stopping import StoppedError
+from service.runtime.errors import HealthError
 
 IN_FLIGHT = 2
 """Chunks that are on their way while the next one is read."""

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 
 def zone_of(name: str | None) -> ZoneInfo | None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.ids import new_id
+from service.runtime.ids import new_id
 from service.storage.columns import columns
 
 Cause = Literal["scorecard", "rule", "backfill", "dwell"]

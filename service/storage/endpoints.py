@@ -1,4 +1,4 @@
-"""Webhook endpoints: a subscriber's URL with its secret and filters. Secrets come and go sealed (`service.secrets`)."""
+"""Webhook endpoints: a subscriber's URL with its secret and filters. Secrets come and go sealed (`service.runtime.vault`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

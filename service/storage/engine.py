@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from service.errors import HealthError
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 from service.storage.watching import watch
 
 _WITH_FILES = ("require", "verify-ca", "verify-full")

@@ -3,7 +3,7 @@
 from asyncpg.exceptions import ClientConfigurationError
 from sqlalchemy.exc import DBAPIError
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from service.storage.transient import is_transient, sqlstate, trouble
 
 _NO_TABLE, _FORBIDDEN, _NEEDED, _UNKNOWN_PARAMETER = "42P01", "42501", "2BP01", "42704"

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from service.storage.engine import async_url, libpq_parameters
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 _OF_DATA = ("22", "23", "54", "P0")
 """SQLSTATE classes: data exception, integrity constraint violation, program limit exceeded, raised by a trigger."""

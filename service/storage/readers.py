@@ -140,7 +140,7 @@ def farewell(name: str, where: Place) -> list[str]:
 
 
 def password(name: str, verifier: str) -> str:
-    """The statement that sets a password, of which only the verifier is known: see service/scram.py."""
+    """The statement that sets a password, of which only the verifier is known: see service/runtime/scram.py."""
     return f"ALTER ROLE {name} PASSWORD '{verifier}'"
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from sqlalchemy import ARRAY, Row, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.ids import new_id
+from service.runtime.ids import new_id
 
 Cause = Literal["scorecard", "rule"]
 

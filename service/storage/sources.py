@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.ids import new_id
+from service.runtime.ids import new_id
 from service.storage.columns import columns
 
 _TURN = 0x736F7572636573  # "sources"

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.api_fuzz import SETTINGS, fuzz, target
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]

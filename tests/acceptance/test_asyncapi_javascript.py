@@ -5,7 +5,7 @@ import json
 import pytest
 
 from service.api.asyncapi import document
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support import javascript
 from tests.support.javascript import asyncapi_problems
 

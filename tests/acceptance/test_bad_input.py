@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.cloud_events import cloud_event, encode, usage
 from tests.support.service import consuming, folded_up_to, query
 

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery import keyring
 from service.delivery.keyring import SigningSecret
-from service.secrets import Vault, new_webhook_secret
+from service.runtime.vault import Vault, new_webhook_secret
 from tests.support import javascript
 from tests.support.javascript import Asked, verified
 from tests.support.webhooks import add_alert, add_endpoint, local_settings, receiver, until, working

@@ -21,9 +21,9 @@ from scoring.documents import parse
 from scoring.events import Event
 from scoring.windows import from_micros, to_day, to_micros
 from service.evaluation import advance_accounts
-from service.ids import new_id
 from service.policy import PolicyCache
-from service.settings import Settings
+from service.runtime.ids import new_id
+from service.runtime.settings import Settings
 from service.storage import rules, scorecards
 from tests.support.oracle import DAY, HOUR
 from tests.support.oracle_rules import Look, Retold, Run, Told, retell

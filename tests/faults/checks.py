@@ -16,7 +16,7 @@ from scoring.state import AccountState, encode, fold
 from scoring.windows import from_day, start_of, to_day
 from service.changes import read_state
 from service.policy import load_policy
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import progress, states
 from tests.faults.ground import SCORECARDS
 from tests.faults.truth import Tally, Truth

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import KafkaError
 
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.topics import partitions_of
 from tests.faults.mutations import Mutations
 from tests.faults.stream import Sent, Stream

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.documents import parse
 from service.embedded.postgres import EmbeddedPostgres
-from service.errors import HealthError
-from service.ids import new_id
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.ids import new_id
+from service.runtime.settings import Settings
 from service.storage import endpoints, rules, scorecards
 from service.storage.endpoints import NewEndpoint
 from service.storage.engine import create_engine

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.progress import Partition
 from service.topics import partitions_of
 

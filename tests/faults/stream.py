@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.settings import Signal
+from service.runtime.settings import Signal
 from tests.support.cloud_events import TYPES
 
 MAX_RECORD_BYTES = 4096

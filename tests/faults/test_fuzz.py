@@ -26,7 +26,7 @@ from scoring.events import Event
 from service.cloudevents import Decoded, type_of
 from service.embedded.ports import free_port
 from service.header_values import as_text
-from service.settings import Settings, Signal
+from service.runtime.settings import Settings, Signal
 from tests.faults import checks, log
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state import decode
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.cloud_events import produce, record, usage
 from tests.support.commands import environment
 from tests.support.service import eventually, folded_up_to, query

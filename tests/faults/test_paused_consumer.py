@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.changes import read_state
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import progress, states
 from tests.faults.fleet import Fleet, Member
 from tests.support.cloud_events import Record, produce, record, usage

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.sweep import sweep_once
 from service.embedded.postgres import EmbeddedPostgres
 from service.policy import PolicyCache
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import alert_lists, progress
 from service.storage.alert_lists import BEGINNING, Filter
 from service.storage.engine import create_engine

@@ -14,7 +14,7 @@ from aiokafka import ConsumerRecord
 from consumers.decode import decode
 from scoring.events import Event
 from service.cloudevents import Decoded
-from service.settings import Settings, Signal
+from service.runtime.settings import Settings, Signal
 from service.storage.progress import Partition
 from tests.faults import log
 from tests.faults.stream import POISON

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.service import query
 from tests.support.sweeping import START, Clock, described, used
 

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from service import readers
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.engine import create_engine
 from tests.support.portfolio import Portfolio
 from tests.support.service import settings_for

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api import known_keys
 from service.api.known_keys import KnownKeys
-from service.keys import SCOPES, Scope, new_key
+from service.runtime.api_key import SCOPES, Scope, new_key
 from service.storage.tables import api_keys
 from tests.support.api import Api, Clock, make_key
 from tests.support.api_walk import OPEN, all_steps

@@ -10,7 +10,7 @@ from sqlalchemy import Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.cloudevents import decode_structured
-from service.ids import new_id
+from service.runtime.ids import new_id
 from service.storage.tables import alerts, dead_letters, deliveries, metadata, scores, webhook_endpoints
 from tests.support.api import Api
 

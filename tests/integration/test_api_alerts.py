@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.api.pages import encode_token
-from service.ids import new_id
+from service.runtime.ids import new_id
 from service.storage.tables import alerts
 from tests.support.api import Api
 

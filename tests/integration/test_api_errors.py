@@ -13,7 +13,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from service import metrics
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from tests.support.api import Answer, Api, make_key, running
 from tests.support.cloud_events import usage
 from tests.support.service import settings_for

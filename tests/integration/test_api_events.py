@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.publishing import Publisher
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.api import Api, make_key, running
 from tests.support.cloud_events import cloud_event, usage
 from tests.support.service import consuming, eventually, settings_for

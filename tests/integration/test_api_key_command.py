@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.commands.tree import app
-from service.errors import HealthError
-from service.keys import digest_of
+from service.runtime.api_key import digest_of
+from service.runtime.errors import HealthError
 
 
 @pytest.fixture(autouse=True)

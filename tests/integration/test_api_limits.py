@@ -14,8 +14,8 @@ from scoring.events import UsageEvent
 from scoring.windows import day_of, to_micros
 from service.api.rates import KeyRates, WrongKeys
 from service.evaluation import advance_accounts
-from service.keys import new_key
 from service.policy import load_policy
+from service.runtime.api_key import new_key
 from service.storage.api_keys import ApiKey
 from tests.integration.test_api_errors import assert_problem
 from tests.support.api import Api, make_key, running

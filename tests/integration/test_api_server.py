@@ -12,8 +12,8 @@ from fastapi import FastAPI
 
 from service.api.server import listen, run, serve
 from service.embedded.ports import free_port
-from service.errors import HealthError
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 from tests.support.service import settings_for
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import sources
 from service.storage.sources import SourceDay
 from tests.support.api import Api

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.keys import SCOPES, new_key
+from service.runtime.api_key import SCOPES, new_key
 from tests.support.api import Answer, Api, make_key, running
 from tests.support.api_walk import OPEN, all_steps, filled, gets, scopes_of, something_of_everything
 from tests.support.service import settings_for

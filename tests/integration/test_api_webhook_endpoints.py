@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery import keyring
-from service.ids import new_id
+from service.runtime.ids import new_id
 from service.storage.tables import deliveries, delivery_attempts, webhook_endpoints
 from tests.support.api import Api, make_key, running
 from tests.support.service import settings_for

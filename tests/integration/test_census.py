@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import census
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import portfolio
 from service.storage.portfolio import Cell
 from tests.support.api import Api

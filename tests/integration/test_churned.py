@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.census import count_once
 from consumers.forecaster import forecast_once
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.api import Api
 from tests.support.scraped import value
 from tests.support.service import query

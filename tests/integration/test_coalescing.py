@@ -11,7 +11,7 @@ from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.delivery.targets import COALESCED
-from service.ids import new_id
+from service.runtime.ids import new_id
 from service.storage import deliveries, redeliveries
 from service.storage.deliveries import Attempt, ClaimedDelivery, State
 from service.storage.tables import alerts, webhook_endpoints

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaProducer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import lag
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.cloud_events import encode, produce, record, usage
 from tests.support.kafka_choice import KafkaServer
 from tests.support.scraped import Change, value

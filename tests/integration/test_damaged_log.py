@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state import decode
 from service.embedded.ports import free_port
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.topics import create_topics
 from tests.support.cloud_events import encode, produce, usage
 from tests.support.commands import command, environment

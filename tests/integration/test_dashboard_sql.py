@@ -16,7 +16,7 @@ from service.cloudevents import decode_structured
 from service.demo.customers import make_customers
 from service.demo.events import DemoEvent
 from service.demo.history import happened, introductions
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.grafana import interpolated, sql
 from tests.support.sweeping import Clock
 

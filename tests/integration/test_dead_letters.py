@@ -20,10 +20,10 @@ from service import metrics, publishing
 from service.commands.tree import app
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
-from service.errors import HealthError
 from service.probes import Pulse
 from service.publishing import Publisher, RawRecord
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 from service.storage import dead_letters
 from service.topics import create_topics
 from tests.support.api import make_key, running

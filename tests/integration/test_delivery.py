@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from service.delivery.retry import GaveUp, RetryAt, Succeeded
-from service.secrets import Vault
+from service.runtime.vault import Vault
 from service.storage import delivery_log, endpoints, redeliveries
 from tests.support.webhooks import (
     QUICK,

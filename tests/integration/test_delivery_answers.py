@@ -21,7 +21,7 @@ from service.delivery.resolver import Resolver
 from service.delivery.retry import GaveUp, RetryPolicy, Succeeded
 from service.delivery.tls import trusting
 from service.delivery.transport import KEEP_BYTES, READ_BYTES, Reply, Request, open_session, send
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from service.storage import delivery_log, endpoints
 from service.storage.delivery_log import PastAttempt
 from tests.integration.test_delivery_transport import FakeResolver, post, raw_server

@@ -63,7 +63,7 @@ async def test_a_worker_killed_while_sending_is_made_good_with_the_same_id(
         return web.Response()
 
     program = (
-        "import asyncio; from service.delivery.worker import run; from service.settings import load_settings\n"
+        "import asyncio; from service.delivery.worker import run; from service.runtime.settings import load_settings\n"
         "from service.storage.engine import create_engine\n"
         "async def main():\n"
         "    settings = load_settings()\n"

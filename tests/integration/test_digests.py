@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.events import Event
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.api import Api
 from tests.support.service import query
 from tests.support.sweeping import START, Clock, by_active_days, used

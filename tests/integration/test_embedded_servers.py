@@ -21,7 +21,7 @@ from service.embedded.ports import is_free
 from service.embedded.postgres import EmbeddedPostgres
 from service.embedded.processes import is_running
 from service.embedded.server import Server
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from tests.support.kafka import ApacheKafka
 from tests.support.kafka_jars import what_is_missing
 from tests.support.topics import create_topics

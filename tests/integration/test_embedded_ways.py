@@ -12,7 +12,7 @@ from consumers import runner
 from scoring.state import decode
 from service.demo.folding import folded
 from service.demo.mending import mend
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import progress, seen_events
 from service.storage.seen_events import SegmentRow
 from tests.support.cloud_events import produce, record, usage

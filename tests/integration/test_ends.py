@@ -13,7 +13,7 @@ from scoring.standing import Override
 from scoring.windows import to_micros
 from service.erasing import erase
 from service.evaluation import advance_accounts
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import endpoints
 from tests.support.service import query
 from tests.support.sweeping import START, Clock, by_active_days, described, used

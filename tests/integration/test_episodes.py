@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.service import query
 from tests.support.sweeping import START, Clock, by_active_days, used
 

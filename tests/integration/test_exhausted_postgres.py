@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from service.embedded.ports import free_port
-from service.errors import HealthError
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 from service.storage.engine import create_engine
 from service.storage.explaining import explain
 from service.storage.transient import is_transient, trouble

@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.commands.tree import app
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from service.storage import exports
 from service.storage.engine import create_engine
 from tests.support.portfolio import Portfolio, counting

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.embedded.ports import free_port
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.cloud_events import encode, produce, record, usage
 from tests.support.commands import call, command, environment, service_up
 from tests.support.expressions import needed_by

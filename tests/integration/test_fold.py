@@ -17,9 +17,9 @@ from scoring.scorecards import compile_scorecard
 from scoring.scorecards import score as evaluation_of
 from scoring.state import AccountState, decode, encode, fold
 from service.cloudevents import decode_structured, now_micros
-from service.errors import HealthError
 from service.policy import PolicyCache, starter
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 from service.storage import progress
 from service.storage.progress import Move
 from tests.support.cloud_events import cloud_event, produce, record, usage

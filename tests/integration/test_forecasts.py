@@ -15,7 +15,7 @@ from scoring.windows import day_of, to_micros
 from service.clocks import OneClock
 from service.policy import PolicyCache
 from service.probes import Pulse
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import accounts
 from tests.support.api import Api
 from tests.support.service import eventually, query

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state import decode
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support import javascript, kafka_jars
 from tests.support.cloud_events import encode, usage
 from tests.support.foreign_clients import CLIENTS, CODECS, Sent

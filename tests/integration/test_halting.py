@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state import decode
 from service.embedded.ports import free_port
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import progress
 from tests.support.cloud_events import produce, record, usage
 from tests.support.commands import command, environment

@@ -11,7 +11,7 @@ from service.api.server import serve
 from service.embedded.ports import free_port
 from service.healthcheck import why_not_alive
 from service.probes import Pulse, serve_probes
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.service import eventually
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from consumers import housekeeping
 from scoring.windows import to_day
 from service.clocks import OneClock
 from service.housekeeping import LOCK_TIMEOUT_MS, keep_history
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import accounts, history, partitions
 from service.storage.history import HistoryRow
 from service.storage.partitions import Month

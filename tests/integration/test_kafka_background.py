@@ -12,8 +12,8 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import runner
-from service.errors import HealthError
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, folded_up_to
 

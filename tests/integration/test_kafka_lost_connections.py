@@ -10,7 +10,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from sqlalchemy import URL
 
 from service.kafka_clients import connection
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.cut_line import cut_line
 
 TRIES = 20

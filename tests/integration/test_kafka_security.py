@@ -20,10 +20,10 @@ from structlog.testing import capture_logs
 
 from service.delivery.records import publish
 from service.embedded.ports import free_port
-from service.errors import HealthError
 from service.kafka_clients import connection
 from service.publishing import NotPublishedError, Publisher, RawRecord
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 from service.topics import create_topics
 from tests.support.certificates import Authority
 from tests.support.cloud_events import encode, produce, record, usage

@@ -23,14 +23,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 
-from service.errors import HealthError
 from service.loading.drafts import CHUNK_ROWS
 from service.loading.event_log import is_table, mapping_of
 from service.loading.files import Order
 from service.loading.load import load, rehearse
 from service.loading.parts import part_files
 from service.loading.sending import IN_FLIGHT
-from service.settings import Settings, Signal
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings, Signal
 from service.topics import create_topics
 from tests.support.cloud_events import cloud_event, produce, record, usage
 from tests.support.commands import environment

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.commands.tree import app
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from service.storage import migrate as schema
 
 Say = Callable[..., Result]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from service.storage.engine import async_url
 from service.storage.migrate import alembic_config, current, upgrade
 from service.storage.tables import metadata

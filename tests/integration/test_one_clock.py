@@ -19,8 +19,8 @@ from service.api import server
 from service.api.server import serve
 from service.clocks import OneClock, agreed_now
 from service.delivery import worker
-from service.errors import HealthError
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 from tests.support.api import Api, make_key
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, eventually, folded_up_to, query

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.ids import new_id
+from service.runtime.ids import new_id
 from service.storage import deliveries, delivery_log, endpoints, routing
 from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery
 from service.storage.tables import deliveries as table

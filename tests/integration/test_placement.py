@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state import decode
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.cloud_events import encode, produce, record, usage
 from tests.support.scraped import Change, value
 from tests.support.service import consuming, eventually, folded_up_to, query

@@ -11,7 +11,7 @@ from scoring import state
 from scoring.arrivals import Arrivals
 from scoring.state import decode
 from scoring.usage import UsageState, fold_usage
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.poison import is_poison
 from tests.support.api_data import ticket as changed
 from tests.support.cloud_events import produce, record, usage

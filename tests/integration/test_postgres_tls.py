@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.engine import create_engine
 from service.storage.migrate import upgrade
 from tests.support.certificates import Authority

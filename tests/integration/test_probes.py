@@ -19,9 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers import sweep
 from service.delivery import worker
 from service.embedded.ports import free_port
-from service.errors import HealthError
 from service.probes import Pulse, serve_probes
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 from tests.support.commands import environment, service_up
 from tests.support.cut_line import CutLine, cut_line
 from tests.support.service import eventually

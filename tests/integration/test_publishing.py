@@ -15,7 +15,7 @@ from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
 from service.kafka_contact import Contact
 from service.publishing import NotPublishedError, Publisher
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.service import settings_for
 from tests.support.topics import create_topics
 

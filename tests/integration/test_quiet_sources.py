@@ -15,9 +15,9 @@ from scoring.events import UsageEvent
 from scoring.windows import day_of, to_micros
 from service import sources
 from service.evaluation import advance_accounts
-from service.ids import new_id
 from service.policy import PolicyCache
-from service.settings import Settings
+from service.runtime.ids import new_id
+from service.runtime.settings import Settings
 from service.sources import SourceWatch
 from service.storage import endpoints, rules
 from service.storage.endpoints import NewEndpoint

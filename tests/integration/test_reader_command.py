@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.commands.tree import app
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from service.storage.accounts import ACCOUNT_TABLES
 from service.storage.migrate import upgrade
 from service.storage.tables import metadata

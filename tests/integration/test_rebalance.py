@@ -9,7 +9,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import ownership, runner
-from consumers.memory import collecting_by_hand
 from scoring import state
 from scoring.arrivals import Arrivals
 from scoring.events import Event, UsageEvent
@@ -18,7 +17,8 @@ from scoring.usage import UsageState, fold_usage
 from scoring.windows import day_of, to_micros
 from service.evaluation import advance_accounts
 from service.policy import load_policy
-from service.settings import Settings
+from service.runtime.garbage_collection import collecting_by_hand
+from service.runtime.settings import Settings
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, eventually, folded_up_to, query
 

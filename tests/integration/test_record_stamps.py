@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from consumers import stamps
 from scoring.state import decode
 from service import foreign_topics
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import progress
 from tests.support.api import Api
 from tests.support.cloud_events import encode, record, usage

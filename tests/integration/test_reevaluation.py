@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep import reevaluate_once
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import accounts, reevaluations, rules
 from tests.support.api import Api
 from tests.support.service import eventually, query

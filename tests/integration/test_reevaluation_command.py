@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from service.commands import reevaluations
 from service.commands.tree import app
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.service import eventually, query
 from tests.support.sweeping import START, Clock, by_active_days, used
 

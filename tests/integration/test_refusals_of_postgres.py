@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from service.commands.tree import app
-from service.errors import HealthError
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 from service.storage import migrate as schema
 from service.storage.engine import create_engine
 from tests.support.postgres import PostgresServer

@@ -18,7 +18,7 @@ from scoring.windows import day_of, to_micros
 from service.evaluation import advance_accounts
 from service.housekeeping import keep_history
 from service.policy import PolicyCache, publish_default
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import account_lists, accounts
 from service.storage.account_filters import Filter
 from service.storage.engine import create_engine

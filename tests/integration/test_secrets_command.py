@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner
 
 from service.commands.tree import app
-from service.errors import HealthError
-from service.secrets import Vault
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
+from service.runtime.vault import Vault
 from tests.support.service import query
 
 pytestmark = pytest.mark.anyio

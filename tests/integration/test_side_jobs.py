@@ -15,7 +15,7 @@ from service.clocks import OneClock
 from service.metrics import PUT_OFF as COUNTED
 from service.metrics import SIDE_JOB_FAILURES
 from service.probes import Pulse
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.transient import persistently
 from tests.support.service import eventually, query
 from tests.support.sweeping import START, Clock, by_active_days, used

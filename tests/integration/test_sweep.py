@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep import sweep_once
-from service.ids import new_id
-from service.settings import Settings
+from service.runtime.ids import new_id
+from service.runtime.settings import Settings
 from service.storage import alerts as stored_alerts
 from service.storage import endpoints
 from service.storage.endpoints import NewEndpoint

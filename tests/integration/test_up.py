@@ -13,7 +13,7 @@ import pytest
 from psutil import STATUS_ZOMBIE, NoSuchProcess, Process  # type: ignore[import-untyped]
 
 from service.embedded.ports import free_port
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.commands import call, environment, service_up
 from tests.support.service import eventually
 

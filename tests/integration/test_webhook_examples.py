@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage import endpoints
 from tests.support.api import Api
 from tests.support.crm import crm, hubspot_done

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
 from service.commands.tree import app
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.tables import deliveries
 from tests.support.webhooks import add_alert, add_endpoint, states
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.sizing import FIRST, GOAL_SECONDS, BatchSize
+from service.runtime.batch_size import FIRST, GOAL_SECONDS, BatchSize
 
 MOSTS = st.integers(1, 1_000_000)
 COURSES = st.lists(st.tuples(st.booleans(), st.integers(1, 1_000_000), st.floats(0, 1_000)), max_size=30)

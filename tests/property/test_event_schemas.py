@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service import event_schemas
 from service.cloudevents import InvalidEventError, decode_binary, decode_structured
-from service.settings import Signal
+from service.runtime.settings import Signal
 
 TAKEN_AT = 1_772_712_000_000_000
 SCHEMAS = event_schemas.components("#/schemas/{name}")

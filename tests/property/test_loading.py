@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.cloudevents import now_micros
-from service.errors import HealthError
 from service.loading.columns import plain_values, why_unusable
 from service.loading.drafts import check
 from service.loading.event_log import mapping_of, open_log
@@ -25,7 +24,8 @@ from service.loading.fields import fields_of
 from service.loading.mapping import parse_mapping
 from service.loading.rows import elements
 from service.loading.zones import in_utc, zone_of
-from service.settings import Signal
+from service.runtime.errors import HealthError
+from service.runtime.settings import Signal
 from tests.support.cloud_events import cloud_event, usage
 
 SIGNALS: tuple[Signal, ...] = ("usage", "ticket", "survey", "account")

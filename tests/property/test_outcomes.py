@@ -13,7 +13,7 @@ from consumers.taken import Stretch, Taken
 from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from scoring.state import AccountState, fold
 from service.cloudevents import Decoded
-from service.settings import Signal
+from service.runtime.settings import Signal
 from service.storage.progress import Claim, Partition
 from tests.support.kafka_records import kafka_record
 from tests.support.oracle import DAY

@@ -22,7 +22,7 @@ from service.cloudevents import Decoded
 from service.dead_letter_text import lines
 from service.dead_letters import relayed_forms
 from service.header_values import from_text
-from service.settings import Signal
+from service.runtime.settings import Signal
 from service.storage.dead_letter_lists import DeadLetter
 from service.storage.dead_letters import DeadLetterRow
 from service.storage.progress import Claim

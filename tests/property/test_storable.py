@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.cloudevents import InvalidEventError, decode_binary
-from service.storable import fault_in, fault_in_json
+from service.runtime.storable import fault_in, fault_in_json
 
 TAKEN_AT = 1_772_712_000_000_000
 HEADERS = {

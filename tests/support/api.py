@@ -17,10 +17,10 @@ from yarl import URL
 
 from service.api.app import create_app
 from service.api.server import listen, run
-from service.ids import new_id
-from service.keys import Scope, new_key
 from service.publishing import NotPublishedError, Publisher, RawRecord, Record
-from service.settings import Settings
+from service.runtime.api_key import Scope, new_key
+from service.runtime.ids import new_id
+from service.runtime.settings import Settings
 from service.storage import api_keys
 from service.storage.engine import create_engine
 from tests.support.service import settings_for

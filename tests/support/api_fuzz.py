@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.publishing import Publisher
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.api import Api, Clock, make_key, running
 from tests.support.api_data import load
 

@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api.app import ROUTERS
-from service.keys import Scope
+from service.runtime.api_key import Scope
 from service.storage import dead_letters
 from service.storage.dead_letters import DeadLetterRow
 from tests.support.api import Api

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from service.embedded.ports import free_port
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.service import eventually
 
 

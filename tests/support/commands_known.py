@@ -6,7 +6,7 @@ from typing import Any
 import typer.main
 
 from service.commands.tree import app
-from service.settings import PREFIX, Settings
+from service.runtime.settings import PREFIX, Settings
 
 SETTINGS = frozenset(PREFIX + name.upper() for name in Settings.model_fields)
 """The variables that are read."""

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote
 
 from aiohttp import web
 
-from service.secrets import Vault
+from service.runtime.vault import Vault
 from tests.support.webhooks import compact, local_settings
 
 CLIENT_SECRET = "the-consumer-secret"

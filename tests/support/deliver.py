@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from service.delivery.retry import RetryPolicy
 from service.delivery.worker import run
-from service.settings import load_settings
+from service.runtime.settings import load_settings
 from service.storage.engine import create_engine
 
 LEASE_SECONDS = 2.0

@@ -8,7 +8,7 @@ from signal import SIGKILL
 from service.embedded.kafka_client import answers
 from service.embedded.ports import free_port
 from service.embedded.server import Server
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from tests.support.kafka_jars import Announce, jars, kafka_version, to_stderr, what_is_missing
 
 CLUSTER_ID = "MkU3OEVBNTctOEUyRi00QQ"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.embedded.broker import EmbeddedBroker
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from tests.support.kafka import ApacheKafka
 from tests.support.kafka_jars import Announce, jars, kafka_version, what_is_missing
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from tests.support.cache import cache_folder
 
 POM = Path(__file__).parents[1] / "kafka" / "pom.xml"

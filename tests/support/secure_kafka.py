@@ -9,7 +9,7 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from pydantic import SecretStr
 
 from service.embedded.ports import free_port
-from service.settings import Settings
+from service.runtime.settings import Settings
 from tests.support.certificates import Authority
 from tests.support.kafka import ApacheKafka
 

@@ -9,7 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import runner
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 PATIENCE = 30.0
 

@@ -14,10 +14,10 @@ from scoring.documents import ScorecardDocument
 from scoring.events import AttributesEvent, Event, UsageEvent
 from scoring.windows import day_of, to_micros
 from service.evaluation import advance_accounts
-from service.ids import new_id
 from service.policy import PolicyCache
 from service.reevaluation import begin_for_rule, begin_for_scorecard
-from service.settings import Settings
+from service.runtime.ids import new_id
+from service.runtime.settings import Settings
 from service.storage import rules, scorecards
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -18,9 +18,9 @@ from service.delivery.attempt import AttemptOutcome
 from service.delivery.retry import RetryPolicy
 from service.delivery.targets import ROUTED
 from service.delivery.worker import run
-from service.ids import new_id
-from service.secrets import Vault, new_webhook_secret
-from service.settings import Settings
+from service.runtime.ids import new_id
+from service.runtime.settings import Settings
+from service.runtime.vault import Vault, new_webhook_secret
 from service.storage import deliveries, endpoints, routing
 from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery, State
 from service.storage.endpoints import NewEndpoint

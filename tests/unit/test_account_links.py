@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.account_links import account_link, check_template
+from service.runtime.account_links import account_link, check_template
 
 TEMPLATE = "https://crm.example/accounts/{account_id}"
 

@@ -11,7 +11,7 @@ from yarl import URL
 
 from service.delivery.addresses import Network, permitted
 from service.delivery.destinations import check_headers, check_url
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 
 def words(text: str) -> list[str]:

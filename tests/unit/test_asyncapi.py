@@ -16,7 +16,7 @@ from service.delivery.records import record_of
 from service.delivery.targets import target_of
 from service.delivery.targets.message import Message, NoOptions
 from service.event_schemas import SIGNALS
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.storage.dead_letter_lists import DeadLetter
 from service.topics import dead_letter_topic
 from tests.support.messages import AT, digest, message

@@ -16,7 +16,7 @@ from service.clocks import (
     judge,
     least_ahead,
 )
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 TRUE = 1_784_544_000.0
 DAY = 86_400.0

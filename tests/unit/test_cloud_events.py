@@ -13,7 +13,7 @@ from cloudevents.core.v1.event import CloudEvent
 
 from scoring.events import AttributesEvent, SurveyEvent, TicketEvent, UsageEvent
 from service.cloudevents import InvalidEventError, decode_binary, decode_structured
-from service.settings import Signal
+from service.runtime.settings import Signal
 
 NOON = "2026-03-05T12:00:00Z"
 TAKEN_AT = 1_772_712_000_000_000  # NOON, in microseconds

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from service import cli
 from service.commands.arguments import require_text
 from service.commands.tree import app
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 BAD = {
     "caf\udce9": "isn't UTF-8: it holds the byte 0xE9 at position",

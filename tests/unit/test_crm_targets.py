@@ -17,7 +17,7 @@ from service.delivery.targets.hubspot import HUBSPOT, HubSpotOptions
 from service.delivery.targets.message import Message
 from service.delivery.targets.salesforce import SALESFORCE, SalesforceOptions
 from service.delivery.transport import Reply
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 APP = {"token_url": "https://acme.my.salesforce.com/services/oauth2/token", "client_id": "3MVG", "client_secret": "shh"}
 

@@ -13,7 +13,7 @@ from service.demo.client import AccountScore
 from service.demo.lines import Lines
 from service.demo.receiver import Received, verify
 from service.demo.screen import picture
-from service.secrets import new_webhook_secret
+from service.runtime.vault import new_webhook_secret
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 SECRET = new_webhook_secret()

@@ -24,7 +24,7 @@ main()
 AT_WORK = """
 import asyncio, os, signal
 from service.process import run_process
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 async def work(settings, stop):
     os.kill(os.getpid(), signal.SIGTERM)

@@ -3,7 +3,7 @@
 import time
 from uuid import RFC_4122
 
-from service.ids import new_id
+from service.runtime.ids import new_id
 
 
 def test_version_variant_and_time_are_where_rfc_9562_has_them() -> None:

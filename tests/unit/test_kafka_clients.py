@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from pydantic import SecretStr
 
-from service.errors import HealthError
 from service.kafka_clients import connection
-from service.settings import Settings, load_settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings, load_settings
 from tests.support.certificates import Authority
 
 SASL = {"kafka_sasl_mechanism": "SCRAM-SHA-512", "kafka_sasl_username": "health", "kafka_sasl_password": "s3cret"}

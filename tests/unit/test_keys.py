@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from service.keys import SCOPES, allows, digest_of, new_key
+from service.runtime.api_key import SCOPES, allows, digest_of, new_key
 
 
 def test_a_key_holds_32_random_bytes_and_hints_at_little() -> None:

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.errors import HealthError
 from service.loading import parquet, rows
 from service.loading.mapping import parse_mapping
 from service.loading.ndjson import NdjsonLog
 from service.loading.parquet import ParquetLog
+from service.runtime.errors import HealthError
 
 COLUMNS = ["subject=account", "time=at", "feature=what"]
 

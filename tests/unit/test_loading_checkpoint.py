@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from service.errors import HealthError
 from service.loading.checkpoint import Checkpoint, CheckpointFile, default_folder
 from service.loading.identity import Identity, identify
 from service.loading.mapping import Mapping
+from service.runtime.errors import HealthError
 
 HALF = Checkpoint("a.parquet", ["usage-events"], rows=10, all_valid=True, shift_days=3, next_row=6, sent=4, skipped=1)
 MAPPING = Mapping("usage", {"subject": "a", "time": "t", "feature": "f"}, {})

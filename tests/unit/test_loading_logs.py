@@ -13,12 +13,12 @@ import pytest
 from scoring.events import AttributesEvent, TicketEvent, UsageEvent
 from scoring.windows import to_micros
 from service.cloudevents import decode_structured, now_micros
-from service.errors import HealthError
 from service.loading import ndjson, parquet
 from service.loading.drafts import Draft, EventLog, Verdict, check
 from service.loading.mapping import parse_mapping
 from service.loading.ndjson import NdjsonLog
 from service.loading.parquet import ParquetLog
+from service.runtime.errors import HealthError
 from tests.support.cloud_events import cloud_event, usage
 
 MAPPING = parse_mapping("usage", ["subject=account", "time=at", "feature=what", "user_id=who"], [])

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import HealthError
 from service.loading.event_log import mapping_of, signal_of_topic
 from service.loading.fields import fields_of
 from service.loading.mapping import parse_mapping
-from service.settings import Settings, Signal
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings, Signal
 
 REQUIRED: dict[Signal, list[str]] = {
     "usage": ["feature"],

@@ -11,11 +11,11 @@ from aiokafka.errors import (
     NotLeaderForPartitionError,
 )
 
-from service.errors import HealthError
 from service.loading import publisher
 from service.loading.cluster import Cluster
 from service.loading.publisher import MOST_BATCH_BYTES, Publisher, _batch_bytes
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 
 pytestmark = pytest.mark.anyio
 

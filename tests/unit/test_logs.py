@@ -90,7 +90,7 @@ def test_a_noisy_library_is_heard_once_a_while() -> None:
 PROGRAM = """
 import logging, threading, structlog
 from service.logs import configure_logs
-from service.settings import Settings
+from service.runtime.settings import Settings
 configure_logs(Settings(_env_file=None, log_level="debug", log_format="json"), "test")
 structlog.contextvars.bind_contextvars(batch_id="b1")
 structlog.get_logger("ours").info("begun", password="planted")

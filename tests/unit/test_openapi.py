@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from service.api.app import create_app
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 OPEN = {"/livez", "/readyz"}
 Operation = tuple[str, str, dict[str, Any]]

@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.rates import Owing, Rate
+from service.runtime.rate_limit import Owing, Rate
 
 waits = st.lists(st.floats(0, 3), min_size=1, max_size=80)
 rates = st.builds(Rate, st.sampled_from([0.1, 0.5, 2.0, 30.0, 1000.0]), st.sampled_from([1.0, 5.0, 60.0]))

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from service.commands.scorecard_files import read
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 PIECES = st.sampled_from(
     [

@@ -5,8 +5,8 @@ import base64
 import pytest
 from pydantic import SecretStr
 
-from service.errors import HealthError
-from service.secrets import Vault, new_webhook_secret
+from service.runtime.errors import HealthError
+from service.runtime.vault import Vault, new_webhook_secret
 
 OLD, NEW = "an old key of some length", "a new key of some length"
 

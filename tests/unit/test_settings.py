@@ -4,8 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from service.commands.tree import app
-from service.errors import HealthError
-from service.settings import load_settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import load_settings
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from service.settings import PREFIX, Settings
+from service.runtime.settings import PREFIX, Settings
 
 TEXT = (Path(__file__).parents[2] / "deploy" / "settings.md").read_text()
 ROWS = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", TEXT, re.MULTILINE)

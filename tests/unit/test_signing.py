@@ -8,7 +8,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from service.delivery import keyring
 from service.delivery.signing import sign
-from service.secrets import new_webhook_secret
+from service.runtime.vault import new_webhook_secret
 
 SECRET = new_webhook_secret()
 NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from psutil import STATUS_ZOMBIE, Process  # type: ignore[import-untyped]
 
-from service import supervisor, worker
-from service.errors import HealthError
-from service.supervisor import StartError, Supervisor, service_roles
-from service.worker import Role
+from service.runtime import child_process, supervisor
+from service.runtime.child_process import Role
+from service.runtime.errors import HealthError
+from service.runtime.supervisor import StartError, Supervisor, service_roles
 
 pytestmark = pytest.mark.anyio
 
 PROGRAM = """
 import os, signal, sys, time
-from service.lifeline import heed_lifeline
+from service.runtime.signals import heed_lifeline
 name = os.environ["NAME"]
 def end(*_):
     time.sleep(float(os.environ.get("LASTS", "0")))
@@ -41,7 +41,7 @@ while True:
 @pytest.fixture(autouse=True)
 def programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small programs in the place of the service's, and little patience."""
-    monkeypatch.setattr(worker, "PROGRAM", (sys.executable, "-c", PROGRAM))
+    monkeypatch.setattr(child_process, "PROGRAM", (sys.executable, "-c", PROGRAM))
     monkeypatch.setattr(supervisor, "FIRST_WAIT", 0.1)
     monkeypatch.setattr(supervisor, "STAGE_SECONDS", 1.0)
     monkeypatch.setattr(supervisor, "BUDGET_SECONDS", 2.0)
@@ -183,7 +183,7 @@ async def test_cancelling_ends_all_even_while_they_start(tmp_path: Path) -> None
 async def test_a_killed_supervisor_takes_its_processes_along(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys; from pathlib import Path; from service import worker; "
-        "from service.supervisor import Supervisor; from service.worker import Role; "
+        "from service.runtime.supervisor import Supervisor; from service.runtime.child_process import Role; "
         "worker.PROGRAM = (sys.executable, '-c', sys.argv[1]); "
         "roles = [Role(name, name, 0, (('NAME', name),)) for name in ('deaf', 'good')]; "
         "worker.PATIENCE_SECONDS = 1; asyncio.run(Supervisor(roles, {}, logs=Path(sys.argv[2])).run(asyncio.Event()))"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.delivery.targets import TARGETS, target_of
 from service.delivery.targets.message import Body, Message
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from tests.support.messages import ACCOUNT, AT, EPISODE, HOSTILE, ID, MESSAGES, PAGE, PLAYBOOK, message
 from tests.support.receiver_schemas import check_alertmanager, check_slack, check_teams
 

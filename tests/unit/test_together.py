@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from service.blocking import in_thread
-from service.together import until_all, until_first
+from service.runtime.tasks import in_thread, until_all, until_first
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from aiokafka import ConsumerRecord
 
 from consumers.traces import contexts
 from service import tracing
-from service.errors import HealthError
-from service.settings import Settings
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
 from service.traceparents import sampled, valid
 
 CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -18,7 +18,7 @@ CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 IMPORT = """
 import importlib, pkgutil, sys
 import consumers, service
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.tracing import tracing
 for package in (service, consumers):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
@@ -31,7 +31,7 @@ with tracing(Settings(_env_file=None), "test"):
 WITHOUT_EXTRA = """
 import sys
 sys.modules["opentelemetry"] = None
-from service.settings import Settings
+from service.runtime.settings import Settings
 from service.tracing import tracing
 with tracing(Settings(_env_file=None, tracing="otlp"), "test"):
     pass

@@ -12,7 +12,7 @@ from service.delivery.targets.slack import SLACK
 from service.delivery.targets.standard import STANDARD
 from service.delivery.targets.target import Target
 from service.delivery.targets.teams import TEAMS
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 from service.storage.coalescing import Scope
 from service.storage.routing import Targets
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from service.delivery.targets.message import Message
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 TEST_ACCOUNT, TEST_NAME = "account-health-test", "account-health test"
 """What a test message writes: a record of its own, which people can tell and delete."""

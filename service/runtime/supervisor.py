@@ -8,8 +8,8 @@ from pathlib import Path
 
 import structlog
 
-from service.errors import HealthError
-from service.worker import Role, Worker
+from service.runtime.child_process import Role, Worker
+from service.runtime.errors import HealthError
 
 log = structlog.get_logger(__name__)
 

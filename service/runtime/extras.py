@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 
 def require_files(what: str) -> None:

@@ -4,8 +4,8 @@ import asyncio
 
 import aiohttp
 
-from service.listening import reachable
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.runtime.sockets import reachable
 
 POLL_SECONDS = 0.1
 

@@ -4,7 +4,7 @@ import errno
 import socket
 from ipaddress import ip_address
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 
 def listen_on(name: str, host: str, port: int, remedy: str, *, backlog: int | None = None) -> socket.socket:

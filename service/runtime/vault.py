@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
-from service.errors import HealthError
+from service.runtime.errors import HealthError
 
 SHORTEST_KEY = 16
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix, which every receiver's library knows

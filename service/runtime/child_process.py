@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.lifeline import VARIABLE as LIFELINE
+from service.runtime.signals import VARIABLE as LIFELINE
 
 # -P: a folder `service` in the current folder must not be taken for this one.
 PROGRAM = (sys.executable, "-P", "-m", "service")

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from service.account_links import check_template
-from service.errors import HealthError
+from service.runtime.account_links import check_template
+from service.runtime.errors import HealthError
 
 Signal = Literal["usage", "ticket", "survey", "account"]
 Network = IPv4Network | IPv6Network

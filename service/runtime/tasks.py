@@ -1,0 +1,67 @@
+"""Calls that block, from where an event loop runs."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+# MERGED """What a request to stop cuts short: a pause between two turns of a loop, and work that isn't worth waiting for."""
+# MERGED """Work that stands and falls together."""
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+async def in_thread(call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    """Call it in a thread. Cancelling this waits for its end: a server that is half started can't be stopped."""
+    running = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise
+
+
+Result = TypeVar("Result")
+
+
+async def rest(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for so long, or until `stop` is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """What `work` returns; None, and it is cancelled, where `stop` is set before. Raises what `work` raises."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.wait({working, stopping})
+    return None if working.cancelled() else working.result()
+
+
+async def until_first(*work: Coroutine[Any, Any, None]) -> None:
+    """Do all at once until one of them ends, or fails, which is raised; the others are cancelled and waited for."""
+    await _together(work, asyncio.FIRST_COMPLETED)
+
+
+async def until_all(*work: Coroutine[Any, Any, None]) -> None:
+    """Do all at once until all have ended. What one raises is raised; the others are cancelled then, and waited for."""
+    await _together(work, asyncio.FIRST_EXCEPTION)
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, None]], until: str) -> None:
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=until)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        task.result()
