@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import structlog
 
-from service import metrics
+from service.observability import metrics
 from service.storage.transient import is_transient, trouble
 
 log = structlog.get_logger(__name__)

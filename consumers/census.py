@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.aside import aside
-from service import metrics
+from service.observability import metrics
 from service.runtime.tasks import rest, unless
 from service.storage import portfolio
 from service.storage.portfolio import Cell

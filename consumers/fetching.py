@@ -12,7 +12,7 @@ from consumers.kafka_waiting import until_answered
 from consumers.rereading import reread
 from service.kafka_clients import connection
 from service.kafka_contact import Contact
-from service.probes import Pulse
+from service.observability.probes import Pulse
 from service.runtime.settings import Settings
 from service.storage.progress import Partition
 

@@ -21,8 +21,8 @@ from consumers.taken import Stretch, Taken, halves, size
 from consumers.trial import Trial
 from service.clocks import OneClock
 from service.evaluation import Outcome
+from service.observability.probes import Pulse
 from service.policy import PolicyCache
-from service.probes import Pulse
 from service.runtime.settings import Settings
 from service.runtime.tasks import in_thread
 from service.storage.poison import is_poison

@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from consumers.aside import aside
 from consumers.judging import Attempt, Batches
 from scoring.windows import to_micros
-from service import clocks, metrics
+from service import clocks
 from service.clocks import OneClock
 from service.forecasting import foresee
+from service.observability import metrics
+from service.observability.probes import Pulse
 from service.policy import PolicyCache
-from service.probes import Pulse
 from service.runtime.settings import Settings
 from service.runtime.tasks import rest
 from service.storage import forecasts

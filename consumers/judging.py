@@ -14,7 +14,7 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.poison import blame
-from service import metrics
+from service.observability import metrics
 from service.runtime.batch_size import BatchSize
 from service.storage.poison import is_poison
 from service.storage.transient import is_transient, took_too_long, trouble

@@ -7,7 +7,7 @@ from typing import TypeVar
 from aiokafka.errors import KafkaError
 
 from service.kafka_contact import Contact
-from service.probes import Pulse
+from service.observability.probes import Pulse
 
 RETRY_SECONDS = 1.0
 Answer = TypeVar("Answer")

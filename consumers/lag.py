@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from consumers.ownership import Ownership
-from service import metrics
+from service.observability import metrics
 from service.storage.progress import Partition
 
 log = structlog.get_logger(__name__)

@@ -3,8 +3,8 @@
 import structlog
 
 from consumers.batch import Batch
-from service import metrics
 from service.evaluation import Outcome
+from service.observability import metrics
 
 log = structlog.get_logger(__name__)
 

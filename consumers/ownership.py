@@ -23,9 +23,9 @@ from consumers.kafka_waiting import until_answered
 from consumers.placement import PlacementWatch
 from consumers.seen import Run, Seen
 from consumers.taken import Waiting
-from service import metrics
 from service.kafka_contact import Contact
-from service.probes import Pulse
+from service.observability import metrics
+from service.observability.probes import Pulse
 from service.runtime.settings import Settings, Signal
 from service.storage import dead_letters, progress, refused_stamps, seen_events, standstill
 from service.storage.progress import OPERATOR, Claim, Growth, Owner, Partition

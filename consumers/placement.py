@@ -12,7 +12,7 @@ import structlog
 from aiokafka.partitioner import murmur2
 from msgspec import Struct
 
-from service import metrics
+from service.observability import metrics
 from service.storage.progress import Growth, Partition
 
 log = structlog.get_logger(__name__)

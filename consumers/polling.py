@@ -20,11 +20,11 @@ from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch, sample
 from consumers.rereading import reread
 from consumers.taken import Waiting
-from service import metrics, tracing
 from service.clocks import OneClock
 from service.kafka_contact import Contact
 from service.kafka_refusals import refusal_in
-from service.probes import Pulse
+from service.observability import metrics, tracing
+from service.observability.probes import Pulse
 from service.runtime.settings import Settings
 from service.storage.progress import Partition
 

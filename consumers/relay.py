@@ -10,9 +10,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.aside import aside
-from service import metrics
 from service.dead_letters import relayed_forms
-from service.probes import Pulse
+from service.observability import metrics
+from service.observability.probes import Pulse
 from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
 from service.runtime.batch_size import BatchSize
 from service.runtime.settings import Settings

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumers.judging import Attempt, Batches
 from scoring.events import Event
-from service import metrics
 from service.evaluation import advance_accounts
+from service.observability import metrics
 from service.policy import PolicyCache
 from service.reevaluation import carry_on
 from service.runtime.settings import Settings

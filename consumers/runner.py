@@ -18,11 +18,12 @@ from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch
 from consumers.polling import Poller
 from consumers.taken import Taken, Waiting, halves, size
-from service import clocks, foreign_topics, metrics
+from service import clocks, foreign_topics
 from service.clocks import OneClock
 from service.kafka_clients import CLIENT_ID, connection
 from service.kafka_contact import Contact, unreachable
-from service.probes import Pulse, serve_probes
+from service.observability import metrics
+from service.observability.probes import Pulse, serve_probes
 from service.runtime.batch_size import BatchSize
 from service.runtime.errors import HealthError
 from service.runtime.garbage_collection import collect, collecting_by_hand

@@ -13,11 +13,12 @@ from consumers import census, forecaster, housekeeping, relay
 from consumers.aside import aside
 from consumers.judging import Batches
 from consumers.rounds import Anew, Due, reevaluating, sweeping
-from service import clocks, metrics
+from service import clocks
 from service.clocks import OneClock
 from service.digests import tell_paused
+from service.observability import metrics
+from service.observability.probes import Pulse, serve_probes
 from service.policy import PolicyCache
-from service.probes import Pulse, serve_probes
 from service.runtime.settings import Settings
 from service.runtime.tasks import rest, until_all
 from service.sources import SourceWatch

@@ -12,7 +12,7 @@ from consumers.decode import Refused, Result
 from consumers.fingerprints import fingerprint
 from consumers.stamps import NO_TIME
 from scoring.events import Event
-from service import metrics
+from service.observability import metrics
 from service.storage.progress import Partition
 
 

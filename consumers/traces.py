@@ -11,8 +11,8 @@ from msgspec import DecodeError, Struct, json
 
 from consumers.batch import Batch
 from consumers.taken import Taken
-from service import tracing
-from service.traceparents import sampled
+from service.observability import tracing
+from service.observability.trace_context import sampled
 
 MOST_SPANS = 128
 """Of the accounts of one batch that bring a context: more are handed on to alerts, but get no span here."""

@@ -18,8 +18,8 @@ from consumers.decode import Refused, Tombstone, decode
 from consumers.fetching import fetch_range
 from scoring.events import Event
 from service.evaluation import advance_accounts
+from service.observability.probes import Pulse
 from service.policy import PolicyCache
-from service.probes import Pulse
 from service.runtime.settings import Settings, Signal
 from service.storage import dead_letters
 from service.storage.poison import is_poison

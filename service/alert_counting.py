@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import metrics
+from service.observability import metrics
 
 
 def count_when_committed(connection: AsyncConnection, states: Iterable[str]) -> None:

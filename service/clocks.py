@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service import metrics
+from service.observability import metrics
 from service.runtime.errors import HealthError
 from service.storage import clock as database_clock
 from service.storage.transient import is_transient

@@ -23,9 +23,9 @@ from service.alerting import crossing_alerts, ending
 from service.changes import Changes, Crossed
 from service.delivery.targets import ROUTED
 from service.digests import band_moves, digests_of
+from service.observability.stopwatch import Stopwatch
 from service.runtime.tasks import in_thread
 from service.seeding import seed_drops
-from service.stopwatch import Stopwatch
 from service.storage import accounts, alerts, digests, history, routing, scores, states
 from service.storage.alerts import AlertRow
 from service.storage.states import StoredAccount

@@ -3,9 +3,9 @@
 import structlog
 from aiokafka.errors import KafkaConnectionError
 
-from service import metrics
 from service.kafka_refusals import KafkaRefusesError, refusal, refusal_in
-from service.probes import KAFKA_AWAY
+from service.observability import metrics
+from service.observability.probes import KAFKA_AWAY
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 

@@ -6,7 +6,7 @@ import time
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.metrics import LOCK_WAIT_SECONDS
+from service.observability.metrics import LOCK_WAIT_SECONDS
 from service.storage import lock_waits
 from service.storage.transient import is_transient
 

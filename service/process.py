@@ -8,11 +8,11 @@ import structlog
 import uvloop
 from sqlalchemy.exc import DBAPIError
 
-from service.logs import configure_logs
+from service.observability.logs import configure_logs
+from service.observability.tracing import tracing
 from service.runtime.settings import Settings
 from service.runtime.signals import heed_lifeline, heed_sigterm
 from service.storage.explaining import explain
-from service.tracing import tracing
 
 Main = Callable[[Settings, asyncio.Event], Coroutine[None, None, None]]
 

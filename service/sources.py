@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.sources import FEWEST, is_back, is_quiet, usual
 from scoring.windows import to_day
-from service import metrics
+from service.observability import metrics
 from service.source_notices import Notice, tell
 from service.storage import sources as stored
 from service.storage.sources import Heard, Outage, SourceDay

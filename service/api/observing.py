@@ -10,9 +10,9 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import metrics
 from service.api import problems
 from service.api.traced import request_span
+from service.observability import metrics
 
 log = structlog.get_logger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from service import tracing
 from service.evaluation import NO_TRACES
+from service.observability import tracing
 from service.publishing import Publisher, RawRecord, Record
 
 _UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})

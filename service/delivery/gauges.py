@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.targets import TARGETS
-from service.metrics import DELIVERY_ENDPOINTS, DELIVERY_OPEN_BREAKERS, DELIVERY_QUEUE_AGE_SECONDS
+from service.observability.metrics import DELIVERY_ENDPOINTS, DELIVERY_OPEN_BREAKERS, DELIVERY_QUEUE_AGE_SECONDS
 from service.storage import delivery_log, endpoints
 from service.storage.endpoints import Doing
 

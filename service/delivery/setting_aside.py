@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.metrics import DELIVERIES_SET_ASIDE
+from service.observability.metrics import DELIVERIES_SET_ASIDE
 from service.storage import deliveries
 from service.storage.deliveries import State
 from service.storage.poison import is_poison

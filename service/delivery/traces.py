@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from service import tracing
 from service.delivery.retry import is_success
 from service.delivery.transport import Reply, Request
+from service.observability import tracing
 from service.publishing import RawRecord
 from service.storage.deliveries import ClaimedDelivery
 

@@ -24,8 +24,13 @@ from service.delivery.targets import COALESCED
 from service.delivery.tokens import Tokens
 from service.delivery.transport import open_session
 from service.lock_watch import watch_locks
-from service.metrics import DELIVERY_ATTEMPTS, DELIVERY_LATENCY_SECONDS, DELIVERY_LIMITED, DELIVERY_SECONDS
-from service.probes import Pulse, serve_probes
+from service.observability.metrics import (
+    DELIVERY_ATTEMPTS,
+    DELIVERY_LATENCY_SECONDS,
+    DELIVERY_LIMITED,
+    DELIVERY_SECONDS,
+)
+from service.observability.probes import Pulse, serve_probes
 from service.publishing import Publisher
 from service.runtime.batch_size import BatchSize
 from service.runtime.settings import Settings

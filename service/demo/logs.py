@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from service.logs import configure_logs
+from service.observability.logs import configure_logs
 from service.runtime.settings import Settings
 
 

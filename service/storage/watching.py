@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Engine, ExceptionContext, event
 
-from service import metrics
+from service.observability import metrics
 
 
 def watch(engine: Engine, name: str) -> None:

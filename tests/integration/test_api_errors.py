@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from service import metrics
+from service.observability import metrics
 from service.runtime.errors import HealthError
 from tests.support.api import Answer, Api, make_key, running
 from tests.support.cloud_events import usage

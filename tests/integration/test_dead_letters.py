@@ -16,11 +16,12 @@ from typer.testing import CliRunner, Result
 
 from consumers import relay
 from scoring.state import decode
-from service import metrics, publishing
+from service import publishing
 from service.commands.tree import app
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
-from service.probes import Pulse
+from service.observability import metrics
+from service.observability.probes import Pulse
 from service.publishing import Publisher, RawRecord
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings

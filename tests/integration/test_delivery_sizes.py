@@ -13,7 +13,7 @@ from service.delivery.claiming import UnclaimableError
 from service.delivery.recording import Ended, Recorder
 from service.delivery.retry import Succeeded
 from service.delivery.worker import MOST_IN_A_ROW, run
-from service.metrics import DELIVERIES_SET_ASIDE
+from service.observability.metrics import DELIVERIES_SET_ASIDE
 from service.storage import deliveries
 from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery
 from tests.support.service import query

@@ -13,8 +13,8 @@ from consumers.forecaster import IDLE_SECONDS, SHORTEST_CYCLE, forecast_once
 from scoring.events import AttributesEvent, Event
 from scoring.windows import day_of, to_micros
 from service.clocks import OneClock
+from service.observability.probes import Pulse
 from service.policy import PolicyCache
-from service.probes import Pulse
 from service.runtime.settings import Settings
 from service.storage import accounts
 from tests.support.api import Api

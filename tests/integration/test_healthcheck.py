@@ -10,7 +10,7 @@ import pytest
 from service.api.server import serve
 from service.embedded.ports import free_port
 from service.healthcheck import why_not_alive
-from service.probes import Pulse, serve_probes
+from service.observability.probes import Pulse, serve_probes
 from service.runtime.settings import Settings
 from tests.support.service import eventually
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.judging import MOST_IN_A_ROW, PUT_OFF, PUT_OFF_SLOW
 from consumers.rounds import sweeping
 from consumers.sweep import reevaluate_once, sweep_once
-from service.metrics import PUT_OFF as COUNTED
+from service.observability.metrics import PUT_OFF as COUNTED
 from service.runtime.settings import Settings
 from service.storage.transient import persistently
 from tests.support.service import query

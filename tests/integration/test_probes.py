@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers import sweep
 from service.delivery import worker
 from service.embedded.ports import free_port
-from service.probes import Pulse, serve_probes
+from service.observability.probes import Pulse, serve_probes
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from tests.support.commands import environment, service_up

@@ -10,10 +10,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from prometheus_client import REGISTRY
 
-from service import kafka_contact, metrics, publishing
+from service import kafka_contact, publishing
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
 from service.kafka_contact import Contact
+from service.observability import metrics
 from service.publishing import NotPublishedError, Publisher
 from service.runtime.settings import Settings
 from tests.support.service import settings_for

@@ -12,9 +12,9 @@ from consumers import forecaster, sweep
 from consumers.forecaster import Forecaster
 from consumers.judging import PUT_OFF
 from service.clocks import OneClock
-from service.metrics import PUT_OFF as COUNTED
-from service.metrics import SIDE_JOB_FAILURES
-from service.probes import Pulse
+from service.observability.metrics import PUT_OFF as COUNTED
+from service.observability.metrics import SIDE_JOB_FAILURES
+from service.observability.probes import Pulse
 from service.runtime.settings import Settings
 from service.storage.transient import persistently
 from tests.support.service import eventually, query

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from prometheus_client.metrics import MetricWrapperBase
 
-from service import metrics
-from service.collectors import BatchHistogram, PoolGauges
+from service.observability import metrics
+from service.observability.collectors import BatchHistogram, PoolGauges
 
 _Collector = MetricWrapperBase | BatchHistogram | PoolGauges
 _SUFFIXES = {"counter": "_total", "info": "_info"}

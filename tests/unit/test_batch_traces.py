@@ -10,10 +10,10 @@ from consumers.seen import Seen
 from consumers.taken import Stretch, halves
 from consumers.traces import MOST_SPANS, folding
 from scoring.events import UsageEvent
-from service import tracing
 from service.cloudevents import Decoded
+from service.observability import tracing
+from service.observability.tracing import Attributes, Kind
 from service.storage.progress import Claim
-from service.tracing import Attributes, Kind
 from tests.support.kafka_records import kafka_record
 
 PLACE = ("usage-events", 0)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from service.collectors import BatchHistogram
+from service.observability.collectors import BatchHistogram
 
 BUCKETS = (0.125, 1, 2.5, 1_800)
 VALUES = st.one_of(st.sampled_from([0.0, 0.125, 1.0, 2.5, 1_800.0, 1e9]), st.integers(0, 4_000).map(lambda n: n / 2))

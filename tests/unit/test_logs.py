@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from service.log_repeats import AGAIN_SECONDS, Repeats
-from service.redaction import MASK, redact
+from service.observability.log_throttle import AGAIN_SECONDS, Repeats
+from service.observability.redaction import MASK, redact
 
 SECRETS = [
     ({"reason": "no such secret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
@@ -79,7 +79,7 @@ def test_a_noisy_library_is_heard_once_a_while() -> None:
 
     assert [heard.filter(line("aiokafka.client", 7)) for _ in range(3)] == [True, False, False]
     assert heard.filter(line("aiokafka.client", 8))
-    assert [heard.filter(line("service.probes", 7)) for _ in range(2)] == [True, True]
+    assert [heard.filter(line("service.observability.probes", 7)) for _ in range(2)] == [True, True]
     clock[0] = AGAIN_SECONDS
     again = line("aiokafka.client", 7)
     assert heard.filter(again)
@@ -89,7 +89,7 @@ def test_a_noisy_library_is_heard_once_a_while() -> None:
 
 PROGRAM = """
 import logging, threading, structlog
-from service.logs import configure_logs
+from service.observability.logs import configure_logs
 from service.runtime.settings import Settings
 configure_logs(Settings(_env_file=None, log_level="debug", log_format="json"), "test")
 structlog.contextvars.bind_contextvars(batch_id="b1")

@@ -1,6 +1,6 @@
 """The heartbeat of a loop: who is stuck isn't alive; who waits is alive, but not ready."""
 
-from service.probes import KAFKA_AWAY, Pulse
+from service.observability.probes import KAFKA_AWAY, Pulse
 from service.storage.transient import POSTGRES_AWAY
 
 

@@ -8,10 +8,10 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from consumers.traces import contexts
-from service import tracing
+from service.observability import tracing
+from service.observability.trace_context import sampled, valid
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
-from service.traceparents import sampled, valid
 
 CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -19,7 +19,7 @@ IMPORT = """
 import importlib, pkgutil, sys
 import consumers, service
 from service.runtime.settings import Settings
-from service.tracing import tracing
+from service.observability.tracing import tracing
 for package in (service, consumers):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if not module.name.startswith(OTHERS):
@@ -32,7 +32,7 @@ WITHOUT_EXTRA = """
 import sys
 sys.modules["opentelemetry"] = None
 from service.runtime.settings import Settings
-from service.tracing import tracing
+from service.observability.tracing import tracing
 with tracing(Settings(_env_file=None, tracing="otlp"), "test"):
     pass
 """
@@ -43,7 +43,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_nothing_of_opentelemetry_is_imported_while_tracing_is_off() -> None:
-    ours = ("service.otel", "service.__main__")
+    ours = ("service.observability.opentelemetry", "service.__main__")
     result = run(f"OTHERS = {(*ours, 'service.api', 'service.commands', 'service.demo')}" + IMPORT)
     assert result.stdout.strip().splitlines()[-1] == "[]", result.stderr
     # FastAPI imports OpenTelemetry's names by itself, where they are; still nothing that would trace or send.

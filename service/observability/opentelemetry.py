@@ -1,27 +1,30 @@
 """Spans by OpenTelemetry, sent over OTLP. Imported only while tracing is on: it is an extra."""
 
+import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from service.otel_exporting import WatchedExporter
+from service.observability.trace_context import valid
+from service.observability.tracing import Attributes, Kind
 from service.runtime.errors import HealthError
-from service.traceparents import valid
-from service.tracing import Attributes, Kind
+
+# MERGED """Sending spans, with one line in the log when the collector ceases to take them and one when it takes them again."""
 
 STOP_SECONDS = 3.0
 """How long a process waits at its end for its last spans to be taken."""
 
 
 class OtelSpan:
-    """A span of OpenTelemetry as `service.tracing` knows it."""
+    """A span of OpenTelemetry as `service.observability.tracing` knows it."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
@@ -62,7 +65,7 @@ class Otel:
     def span(
         self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: Attributes, *, alone: bool
     ) -> Iterator[OtelSpan]:
-        """As `service.tracing.span`."""
+        """As `service.observability.tracing.span`."""
         context = trace.set_span_in_context(_remote(parent)) if parent and valid(parent) else None
         if context is None and alone:
             context = trace.set_span_in_context(trace.INVALID_SPAN)
@@ -89,12 +92,12 @@ class Otel:
             span.end()
 
     def ids(self) -> tuple[str, str] | None:
-        """As `service.tracing.ids`."""
+        """As `service.observability.tracing.ids`."""
         context = trace.get_current_span().get_span_context()
         return (f"{context.trace_id:032x}", f"{context.span_id:016x}") if context.is_valid else None
 
     def current(self) -> str | None:
-        """As `service.tracing.current`."""
+        """As `service.observability.tracing.current`."""
         return _kept(trace.get_current_span().get_span_context())
 
     def stop(self) -> None:
@@ -114,3 +117,41 @@ def _remote(traceparent: str) -> NonRecordingSpan:
     _, trace_id, span_id, flags = traceparent.split("-")[:4]
     context = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
     return NonRecordingSpan(context)
+
+
+log = structlog.get_logger(__name__)
+
+
+class WatchedExporter(SpanExporter):
+    """An exporter whose failures are told once. What it can't send is dropped: nothing piles up, nothing waits."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        """OpenTelemetry's own lines, one for each try and for each span that is dropped, go unheard from here on."""
+        self._exporter = exporter
+        self._failing = False
+        self._reason = ""
+        logging.getLogger("opentelemetry.sdk").setLevel(logging.CRITICAL)
+        logging.getLogger(type(exporter).__module__).addFilter(self._overhear)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send; called by one thread at a time."""
+        result = self._exporter.export(spans)
+        failing = result is not SpanExportResult.SUCCESS
+        if failing and not self._failing:
+            log.warning(
+                "traces_not_exported",
+                reason=self._reason,
+                remedy="Check OTEL_EXPORTER_OTLP_ENDPOINT and that the collector runs; spans are dropped meanwhile",
+            )
+        elif self._failing and not failing:
+            log.info("traces_exported_again")
+        self._failing = failing
+        return result
+
+    def shutdown(self) -> None:
+        """Send no more."""
+        self._exporter.shutdown()
+
+    def _overhear(self, record: logging.LogRecord) -> bool:
+        self._reason = record.getMessage()
+        return False

@@ -112,7 +112,7 @@ def tracing(settings: Settings, process: str) -> Iterator[None]:
         yield
         return
     try:
-        from service.otel import Otel
+        from service.observability.opentelemetry import Otel
     except ImportError:
         raise MISSING_EXTRA from None
     _tracer = Otel(process)

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
 
-from service.collectors import BatchHistogram, PoolGauges
+from service.observability.collectors import BatchHistogram, PoolGauges
 
 # When a counter began is one more series for each, and nothing here reads it.
 disable_created_metrics()  # type: ignore[no-untyped-call] # it ships without annotations

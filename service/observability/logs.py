@@ -7,9 +7,9 @@ from functools import partial
 
 import structlog
 
-from service import tracing
-from service.log_repeats import Repeats
-from service.redaction import redact
+from service.observability import tracing
+from service.observability.log_throttle import Repeats
+from service.observability.redaction import redact
 from service.runtime.settings import Settings
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
