@@ -11,7 +11,7 @@ from benchmarks.servers import Arena, prepare, run_servers
 from benchmarks.terminal import say
 from service.observability.logs import configure_logs
 from service.runtime.settings import Settings
-from service.storage.engine import create_engine
+from service.storage.database.engine import create_engine
 from tests.support.api_fuzz import SETTINGS, Fuzzed, fuzz, target
 
 

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from benchmarks.population import account_id, chance
 from service.api.pages import encode_token
-from service.storage.account_filters import BANDS
-from service.storage.account_lists import Sort
+from service.storage.accounts.listing.filters import BANDS
+from service.storage.accounts.listing.page import Sort
 
 OWNERS = 400
 SEGMENTS = {"self-serve": 0.70, "smb": 0.20, "mid-market": 0.07, "enterprise": 0.025, "strategic": 0.005}

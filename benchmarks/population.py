@@ -15,7 +15,7 @@ from service.demo.customers import Customer, make_customers
 from service.demo.history import HISTORY_DAYS, happened, introductions
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache
-from service.storage.engine import async_url
+from service.storage.database.engine import async_url
 
 TEMPLATES = 300
 SEED = 1

@@ -21,7 +21,7 @@ from benchmarks.servers import Arena, TunedPostgres
 from service.commands.database import prepare_database
 from service.embedded.ports import free_port, listens
 from service.runtime.settings import Settings
-from service.storage.engine import create_engine
+from service.storage.database.engine import create_engine
 from tests.support.api import make_key
 
 HOST = "127.0.0.1"

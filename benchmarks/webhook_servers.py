@@ -22,10 +22,11 @@ from service.embedded.ports import free_port, listens
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault, new_webhook_secret
-from service.storage import alerts, endpoints, routing
-from service.storage.alerts import AlertRow
-from service.storage.endpoints import NewEndpoint
-from service.storage.engine import create_engine
+from service.storage.alerts import alerts, routing
+from service.storage.alerts.alerts import AlertRow
+from service.storage.database.engine import create_engine
+from service.storage.webhooks import endpoints
+from service.storage.webhooks.endpoints import NewEndpoint
 
 KEY = "only for benchmarks"
 PATIENCE_SECONDS = 120.0

@@ -10,9 +10,9 @@ from consumers.batch import Batch, Owned
 from consumers.refusals import recent
 from service.evaluation import NO_TRACES, Outcome, advance_accounts
 from service.policy import PolicyCache
-from service.storage import dead_letters, progress, refused_stamps, seen_events
-from service.storage.progress import Partition
-from service.storage.seen_events import SegmentRow
+from service.storage.ingest import dead_letters, progress, refused_timestamps, seen_events
+from service.storage.ingest.progress import Partition
+from service.storage.ingest.seen_events import SegmentRow
 
 
 class FencedError(Exception):
@@ -50,7 +50,7 @@ async def apply(
             connection, batch.events, policy, now, base_url=base_url, quiet=batch.quiet, traces=traces
         )
         await dead_letters.insert(connection, batch.dead_letters)
-        await refused_stamps.insert(connection, batch.ahead)
+        await refused_timestamps.insert(connection, batch.ahead)
         written = time.perf_counter()
     outcome.stopwatch.add("fence", fenced - started)
     outcome.stopwatch.add("commit", time.perf_counter() - written)

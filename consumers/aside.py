@@ -6,7 +6,7 @@ from typing import TypeVar
 import structlog
 
 from service.observability import metrics
-from service.storage.transient import is_transient, trouble
+from service.storage.database.retry import is_transient, trouble
 
 log = structlog.get_logger(__name__)
 

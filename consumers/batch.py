@@ -17,9 +17,9 @@ from consumers.taken import Stretch, Taken
 from scoring.events import Event
 from scoring.windows import MICROSECONDS_PER_DAY
 from service.runtime.settings import Signal
-from service.storage.dead_letters import DeadLetterRow
-from service.storage.progress import Claim, Move, Partition
-from service.storage.refused_stamps import RefusedStamp
+from service.storage.ingest.dead_letters import DeadLetterRow
+from service.storage.ingest.progress import Claim, Move, Partition
+from service.storage.ingest.refused_timestamps import RefusedStamp
 
 
 class Owned(Struct):

@@ -13,7 +13,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodec
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
 
-from service.storage.progress import Partition
+from service.storage.ingest.progress import Partition
 
 LONGEST_REASON = 200
 _LENGTH = slice(8, 12)

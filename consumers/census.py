@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.aside import aside
 from service.observability import metrics
 from service.runtime.tasks import rest, unless
-from service.storage import portfolio
-from service.storage.portfolio import Cell
-from service.storage.sources import is_timeout
-from service.storage.transient import is_transient, persistently
+from service.storage.accounts import portfolio_counts
+from service.storage.accounts.portfolio_counts import Cell
+from service.storage.database.retry import is_transient, persistently
+from service.storage.policy.sources import is_timeout
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ async def count_once(engine: AsyncEngine, timeout_ms: int = TIMEOUT_MS) -> float
     started = time.monotonic()
     try:
         async with engine.begin() as connection:
-            cells = await portfolio.count(connection, timeout_ms)
+            cells = await portfolio_counts.count(connection, timeout_ms)
     except DBAPIError as error:
         # Sweeping must go on, whatever is wrong with counting.
         if is_transient(error) and not is_timeout(error):

@@ -7,10 +7,10 @@ from aiokafka import ConsumerRecord
 
 from consumers import stamps
 from service.cloudevents import AheadError, Decoded, InvalidEventError, decode_binary, decode_structured
-from service.header_values import as_text
 from service.runtime import text as printable
 from service.runtime.settings import Signal
-from service.storage.dead_letters import DeadLetterRow
+from service.storage.codecs.header_values import as_text
+from service.storage.ingest.dead_letters import DeadLetterRow
 
 STRUCTURED = "application/cloudevents+json"
 LONGEST_REASON = 1_000

@@ -14,7 +14,7 @@ from service.kafka_clients import connection
 from service.kafka_contact import Contact
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings
-from service.storage.progress import Partition
+from service.storage.ingest.progress import Partition
 
 PATIENCE_SECONDS = 10.0
 POLL_MILLISECONDS = 500

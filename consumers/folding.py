@@ -19,15 +19,15 @@ from consumers.poison import blame
 from consumers.refusals import Limits, too_many
 from consumers.taken import Stretch, Taken, halves, size
 from consumers.trial import Trial
-from service.clocks import OneClock
 from service.evaluation import Outcome
 from service.observability.probes import Pulse
 from service.policy import PolicyCache
 from service.runtime.settings import Settings
 from service.runtime.tasks import in_thread
-from service.storage.poison import is_poison
-from service.storage.progress import Move, Partition
-from service.storage.transient import persistently
+from service.storage.database.clock_check import OneClock
+from service.storage.database.poison import is_poison
+from service.storage.database.retry import persistently
+from service.storage.ingest.progress import Move, Partition
 
 log = structlog.get_logger(__name__)
 

@@ -12,17 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from consumers.aside import aside
 from consumers.judging import Attempt, Batches
 from scoring.windows import to_micros
-from service import clocks
-from service.clocks import OneClock
 from service.forecasting import foresee
 from service.observability import metrics
 from service.observability.probes import Pulse
 from service.policy import PolicyCache
 from service.runtime.settings import Settings
 from service.runtime.tasks import rest
-from service.storage import forecasts
-from service.storage.forecasts import Turn
-from service.storage.transient import persistently
+from service.storage.accounts import forecasts
+from service.storage.accounts.forecasts import Turn
+from service.storage.database import clock_check
+from service.storage.database.clock_check import OneClock
+from service.storage.database.retry import persistently
 
 BATCH = 200
 """Accounts in one transaction, at most: some tenths of a second."""
@@ -52,7 +52,7 @@ async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse: P
 async def _turn(engine: AsyncEngine, forecaster: "Forecaster", clock: OneClock, pulse: Pulse) -> float:
     """Forecast some accounts, unless the clock is wrong; returns for how many seconds to rest then."""
     waiting = pulse.beat
-    if trouble := await persistently(partial(clocks.compare, engine, clock), clocks.COMPARING, waiting):
+    if trouble := await persistently(partial(clock_check.compare, engine, clock), clock_check.COMPARING, waiting):
         pulse.beat(trouble)
         return IDLE_SECONDS
     pause = await persistently(lambda: forecaster.next(engine, clock.now()), "forecasting", waiting)

@@ -6,12 +6,12 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.aside import aside
-from service import clocks
-from service.clocks import OneClock
 from service.housekeeping import keep_history
 from service.runtime.settings import Settings
 from service.runtime.tasks import rest
-from service.storage.transient import persistently
+from service.storage.database import clock_check
+from service.storage.database.clock_check import OneClock
+from service.storage.database.retry import persistently
 
 ROUND_SECONDS = 3600.0
 AGAIN_SECONDS = 5.0
@@ -28,7 +28,7 @@ async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, stop: as
     Not while the clock is wrong: months would leave that are still to be kept.
     """
     while not stop.is_set():
-        if await persistently(partial(clocks.compare, engine, clock), clocks.COMPARING):
+        if await persistently(partial(clock_check.compare, engine, clock), clock_check.COMPARING):
             await rest(stop, AGAIN_SECONDS)
             continue
         done = await aside(

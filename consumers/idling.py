@@ -5,7 +5,7 @@ from collections.abc import Container
 
 from aiokafka import AIOKafkaConsumer
 
-from service.storage.progress import Partition
+from service.storage.ingest.progress import Partition
 
 
 async def rest(consumer: AIOKafkaConsumer, owned: Container[Partition], seconds: float) -> None:

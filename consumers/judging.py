@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from consumers.poison import blame
 from service.observability import metrics
 from service.runtime.batch_size import BatchSize
-from service.storage.poison import is_poison
-from service.storage.transient import is_transient, took_too_long, trouble
+from service.storage.database.poison import is_poison
+from service.storage.database.retry import is_transient, took_too_long, trouble
 
 log = structlog.get_logger(__name__)
 

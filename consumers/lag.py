@@ -8,7 +8,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from consumers.ownership import Ownership
 from service.observability import metrics
-from service.storage.progress import Partition
+from service.storage.ingest.progress import Partition
 
 log = structlog.get_logger(__name__)
 

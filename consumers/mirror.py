@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from service.kafka_contact import Contact
-from service.storage.progress import Move, Partition
+from service.storage.ingest.progress import Move, Partition
 
 log = structlog.get_logger(__name__)
 

@@ -27,9 +27,9 @@ from service.kafka_contact import Contact
 from service.observability import metrics
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings, Signal
-from service.storage import dead_letters, progress, refused_stamps, seen_events, standstill
-from service.storage.progress import OPERATOR, Claim, Growth, Owner, Partition
-from service.storage.transient import persistently
+from service.storage.database.retry import persistently
+from service.storage.ingest import dead_letters, progress, refused_timestamps, seen_events, standstill
+from service.storage.ingest.progress import OPERATOR, Claim, Growth, Owner, Partition
 
 log = structlog.get_logger(__name__)
 
@@ -166,8 +166,8 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
                 seen = await _load_seen(connection, partitions)
                 ends = {partition: claimed.next_offset for partition, claimed in claims.items()}
                 refused = await dead_letters.recent(connection, ends, refusals.WINDOW)
-                await refused_stamps.forget(connection, starts)
-                return _Claimed(claims, seen, refused, await refused_stamps.load(connection, ends), grown)
+                await refused_timestamps.forget(connection, starts)
+                return _Claimed(claims, seen, refused, await refused_timestamps.load(connection, ends), grown)
 
         claims, seen, refused, decided, grown = await persistently(claim, "claiming partitions", self._pulse.beat)
         halted = {partition: why for partition, why in self.halted.items() if partition not in claims}

@@ -13,7 +13,7 @@ from aiokafka.partitioner import murmur2
 from msgspec import Struct
 
 from service.observability import metrics
-from service.storage.progress import Growth, Partition
+from service.storage.ingest.progress import Growth, Partition
 
 log = structlog.get_logger(__name__)
 Polled = TypeVar("Polled")

@@ -20,13 +20,13 @@ from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch, sample
 from consumers.rereading import reread
 from consumers.taken import Waiting
-from service.clocks import OneClock
 from service.kafka_contact import Contact
 from service.kafka_refusals import refusal_in
 from service.observability import metrics, tracing
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings
-from service.storage.progress import Partition
+from service.storage.database.clock_check import OneClock
+from service.storage.ingest.progress import Partition
 
 log = structlog.get_logger(__name__)
 

@@ -17,10 +17,10 @@ from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
 from service.runtime.batch_size import BatchSize
 from service.runtime.settings import Settings
 from service.runtime.tasks import rest
-from service.storage import dead_letter_lists, dead_letters
-from service.storage.dead_letter_lists import DeadLetter
-from service.storage.poison import is_poison
-from service.storage.transient import is_transient, persistently, took_too_long, trouble
+from service.storage.database.poison import is_poison
+from service.storage.database.retry import is_transient, persistently, took_too_long, trouble
+from service.storage.ingest import dead_letter_listing, dead_letters
+from service.storage.ingest.dead_letter_listing import DeadLetter
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +92,7 @@ class Topic:
         self._engine = engine
         self._publisher = publisher
         self._waiting = waiting
-        self._size = BatchSize(dead_letter_lists.MOST_LETTERS)
+        self._size = BatchSize(dead_letter_listing.MOST_LETTERS)
         self._passed_over: dict[int, float] = {}
 
     async def relay(self) -> int:
@@ -128,8 +128,8 @@ class Topic:
             claimed = await dead_letters.claim_unrelayed(connection, self.name, self._size.limit, self._passed_over)
             if not claimed:
                 return
-            bite += next(dead_letter_lists.bites(claimed))
-            await _publish(self._publisher, await dead_letter_lists.read(connection, bite))
+            bite += next(dead_letter_listing.bites(claimed))
+            await _publish(self._publisher, await dead_letter_listing.read(connection, bite))
             await dead_letters.mark_relayed(connection, bite, datetime.now(UTC))
         metrics.RELAYED.labels(self.name).inc(len(bite))
 

@@ -10,7 +10,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from consumers.batches import Fetched, Reading, read
 from service.kafka_clients import CLIENT_ID, connection
 from service.runtime.settings import Settings
-from service.storage.progress import Partition
+from service.storage.ingest.progress import Partition
 
 MOST_BYTES = 1024 * 1024
 """Of a partition; a batch that is larger comes whole all the same."""

@@ -14,8 +14,9 @@ from service.observability import metrics
 from service.policy import PolicyCache
 from service.reevaluation import carry_on
 from service.runtime.settings import Settings
-from service.storage import reevaluations, scores
-from service.storage.reevaluations import Reevaluation
+from service.storage.accounts import scores
+from service.storage.policy import reevaluations
+from service.storage.policy.reevaluations import Reevaluation
 
 log = structlog.get_logger(__name__)
 

@@ -18,8 +18,7 @@ from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch
 from consumers.polling import Poller
 from consumers.taken import Taken, Waiting, halves, size
-from service import clocks, foreign_topics
-from service.clocks import OneClock
+from service import foreign_topics
 from service.kafka_clients import CLIENT_ID, connection
 from service.kafka_contact import Contact, unreachable
 from service.observability import metrics
@@ -29,7 +28,9 @@ from service.runtime.errors import HealthError
 from service.runtime.garbage_collection import collect, collecting_by_hand
 from service.runtime.settings import Settings
 from service.runtime.tasks import until_first
-from service.storage.engine import create_engine
+from service.storage.database import clock_check
+from service.storage.database.clock_check import OneClock
+from service.storage.database.engine import create_engine
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +70,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 await until_first(
                     _Worker(ownership, folder, waiting, sizes, contact, clock, folding).run(stop),
                     Poller(consumer, ownership, waiting, settings, polling, placement, clock).run(),
-                    clocks.watch(engine, clock),
+                    clock_check.watch(engine, clock),
                     mirror.run(),
                     lag.run(),
                     kafka_background.watch(consumer),

@@ -13,8 +13,6 @@ from consumers import census, forecaster, housekeeping, relay
 from consumers.aside import aside
 from consumers.judging import Batches
 from consumers.rounds import Anew, Due, reevaluating, sweeping
-from service import clocks
-from service.clocks import OneClock
 from service.digests import tell_paused
 from service.observability import metrics
 from service.observability.probes import Pulse, serve_probes
@@ -22,10 +20,13 @@ from service.policy import PolicyCache
 from service.runtime.settings import Settings
 from service.runtime.tasks import rest, until_all
 from service.sources import SourceWatch
-from service.storage import farewells, scores
-from service.storage.engine import create_engine
-from service.storage.standstill import standstills
-from service.storage.transient import persistently
+from service.storage.accounts import scores
+from service.storage.alerts import erased_episodes
+from service.storage.database import clock_check
+from service.storage.database.clock_check import OneClock
+from service.storage.database.engine import create_engine
+from service.storage.database.retry import persistently
+from service.storage.ingest.standstill import standstills
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +65,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
     due, anew = sweeping(settings, waiting), reevaluating(settings, waiting)
     counted_at = -BACKLOG_SECONDS
     while not stop.is_set():
-        if trouble := await persistently(partial(clocks.compare, engine, clock), clocks.COMPARING, waiting):
+        if trouble := await persistently(partial(clock_check.compare, engine, clock), clock_check.COMPARING, waiting):
             pulse.beat(trouble)
             await rest(stop, settings.sweep_interval_seconds)
             continue
@@ -112,7 +113,7 @@ async def tell_once(engine: AsyncEngine, settings: Settings, now: datetime) -> i
 async def forget_once(engine: AsyncEngine, now: datetime) -> int:
     """Delete what was told of accounts that were erased, and has arrived; returns how many there were."""
     async with engine.begin() as connection:
-        return await farewells.forget(connection, now)
+        return await erased_episodes.forget(connection, now)
 
 
 async def _count_backlog(engine: AsyncEngine, settings: Settings, now: datetime) -> None:

@@ -13,7 +13,7 @@ from consumers.fingerprints import fingerprint
 from consumers.stamps import NO_TIME
 from scoring.events import Event
 from service.observability import metrics
-from service.storage.progress import Partition
+from service.storage.ingest.progress import Partition
 
 
 class Stretch(Struct):

@@ -21,10 +21,10 @@ from service.evaluation import advance_accounts
 from service.observability.probes import Pulse
 from service.policy import PolicyCache
 from service.runtime.settings import Settings, Signal
-from service.storage import dead_letters
-from service.storage.poison import is_poison
-from service.storage.progress import Partition
-from service.storage.transient import persistently
+from service.storage.database.poison import is_poison
+from service.storage.database.retry import persistently
+from service.storage.ingest import dead_letters
+from service.storage.ingest.progress import Partition
 
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")

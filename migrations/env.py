@@ -1,8 +1,8 @@
-"""Alembic's entry: migrates on the connection that `service.storage.migrate` hands over."""
+"""Alembic's entry: migrates on the connection that `service.storage.database.migrate` hands over."""
 
 from alembic import context
 
-from service.storage.tables import metadata
+from service.storage.database.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring import rules
 from scoring.windows import to_micros
-from service.memories import decode_memories, encode_memories
-from service.storage import alert_handling, alert_lists, alerts, one_account
+from service.storage.accounts import account_lock
+from service.storage.alerts import alerts, listing, triage
+from service.storage.codecs.rule_memory import decode_memories, encode_memories
 
 
 class NotFiringError(Exception):
@@ -31,8 +32,8 @@ async def acknowledge(connection: AsyncConnection, alert_id: UUID, by: str, now:
         return alert
     if not await _fires(connection, alert):
         raise NotFiringError
-    await alert_handling.acknowledge(connection, alert_id, by, now)
-    return await alert_lists.get(connection, alert_id)
+    await triage.acknowledge(connection, alert_id, by, now)
+    return await listing.get(connection, alert_id)
 
 
 async def snooze(
@@ -47,8 +48,8 @@ async def snooze(
         return None
     await _set_snooze(connection, alert, until, now)
     if by is not None and await _fires(connection, alert):
-        await alert_handling.acknowledge(connection, alert_id, by, now)
-    return await alert_lists.get(connection, alert_id)
+        await triage.acknowledge(connection, alert_id, by, now)
+    return await listing.get(connection, alert_id)
 
 
 async def wake(connection: AsyncConnection, alert_id: UUID, now: datetime) -> bool:
@@ -62,12 +63,12 @@ async def wake(connection: AsyncConnection, alert_id: UUID, now: datetime) -> bo
 
 async def _held(connection: AsyncConnection, alert_id: UUID) -> Row[Any] | None:
     """An alert, its account held so that nobody else changes what rules remember of it."""
-    alert = await alert_lists.get(connection, alert_id)
+    alert = await listing.get(connection, alert_id)
     if alert is None or alert.account_id is None:
         return alert
-    await one_account.hold(connection, alert.account_id)
+    await account_lock.hold(connection, alert.account_id)
     # As it is now: whoever held the account before may have changed it, or erased all.
-    return await alert_lists.get(connection, alert_id)
+    return await listing.get(connection, alert_id)
 
 
 async def _fires(connection: AsyncConnection, alert: Row[Any]) -> bool:
@@ -79,9 +80,9 @@ async def _fires(connection: AsyncConnection, alert: Row[Any]) -> bool:
 async def _set_snooze(connection: AsyncConnection, alert: Row[Any], until: datetime | None, now: datetime) -> None:
     if alert.account_id is None or alert.rule_id is None:
         raise NotOneRuleError
-    held = await one_account.hold(connection, alert.account_id)
+    held = await account_lock.hold(connection, alert.account_id)
     memories = decode_memories(held.rule_memory if held else None)
     rule = str(alert.rule_id)
     memories[rule] = rules.snooze(memories.get(rule, rules.OK), to_micros(until) if until else 0)
-    await one_account.remember(connection, alert.account_id, encode_memories(memories), until or now)
-    await alert_handling.snooze(connection, alert, until, now)
+    await account_lock.remember(connection, alert.account_id, encode_memories(memories), until or now)
+    await triage.snooze(connection, alert, until, now)

@@ -17,7 +17,7 @@ from scoring.standing import Standing
 from scoring.windows import from_micros
 from service.changes import Crossed
 from service.runtime.ids import new_id
-from service.storage.alerts import AlertRow, Begun, Incident
+from service.storage.alerts.alerts import AlertRow, Begun, Incident
 
 
 def crossing_alerts(

@@ -15,11 +15,11 @@ from scoring.rules import Memory
 from scoring.standing import Override, Standing
 from scoring.state import AccountState, decode, encode
 from scoring.windows import start_of
-from service.memories import decode_memories, encode_memories
-from service.standings import encode_override, history_row, score_row, standing_of
-from service.storage.history import HistoryRow
-from service.storage.scores import MemoryRow, OverrideRow, ScoreRow
-from service.storage.states import StateRow, StoredAccount, UsageRow
+from service.storage.accounts.history import HistoryRow
+from service.storage.accounts.scores import MemoryRow, OverrideRow, ScoreRow
+from service.storage.accounts.states import StateRow, StoredAccount, UsageRow
+from service.storage.codecs.rule_memory import decode_memories, encode_memories
+from service.storage.codecs.score_run import encode_override, history_row, score_row, standing_of
 
 
 @dataclass(slots=True)

@@ -4,8 +4,8 @@ import base64
 from collections.abc import Iterator
 from datetime import datetime
 
-from service.header_values import from_text
-from service.storage.dead_letter_lists import DeadLetter
+from service.storage.codecs.header_values import from_text
+from service.storage.ingest.dead_letter_listing import DeadLetter
 
 
 def line(text: str) -> str:

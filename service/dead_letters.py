@@ -5,10 +5,10 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.header_values import from_text
 from service.publishing import Publisher, RawRecord
-from service.storage import dead_letters
-from service.storage.dead_letter_lists import DeadLetter
+from service.storage.codecs.header_values import from_text
+from service.storage.ingest import dead_letters
+from service.storage.ingest.dead_letter_listing import DeadLetter
 from service.topics import dead_letter_topic
 
 

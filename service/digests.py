@@ -18,9 +18,9 @@ from scoring.policy import Policy
 from service import notices
 from service.changes import Crossed
 from service.delivery.targets import ROUTED
-from service.storage import digest_parts, digests
-from service.storage.digest_parts import Crossings, Moves
-from service.storage.digests import Move
+from service.storage.alerts import digest_parts, digests
+from service.storage.alerts.digest_parts import Crossings, Moves
+from service.storage.alerts.digests import Move
 
 PAUSE = timedelta(seconds=60)
 """A backfill, or a dwell, that has set off nothing for so long is told."""

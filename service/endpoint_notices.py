@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import notices
-from service.storage.endpoints import DisabledReason, Endpoint
+from service.storage.webhooks.endpoints import DisabledReason, Endpoint
 
 FAILING, DISABLED = "endpoint failing", "endpoint disabled"
 """What stands in place of a rule's name."""

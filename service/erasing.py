@@ -10,9 +10,10 @@ from service.alert_counting import count_when_committed
 from service.alerting import episode_of
 from service.delivery.targets import ROUTED
 from service.runtime.ids import new_id
-from service.storage import accounts, alerts, farewells, one_account
-from service.storage.alerts import AlertRow
-from service.storage.farewells import Open
+from service.storage.accounts import account_lock, accounts
+from service.storage.alerts import alerts, erased_episodes
+from service.storage.alerts.alerts import AlertRow
+from service.storage.alerts.erased_episodes import Open
 
 
 async def erase(connection: AsyncConnection, account_id: str, now: datetime) -> bool:
@@ -20,10 +21,10 @@ async def erase(connection: AsyncConnection, account_id: str, now: datetime) -> 
 
     The messages of what ends by it keep the account's id until they have arrived: a week at most.
     """
-    await one_account.hold(connection, account_id)
-    episodes = await farewells.open_episodes(connection, account_id)
+    await account_lock.hold(connection, account_id)
+    episodes = await erased_episodes.open_episodes(connection, account_id)
     begun = [episode.begun.id for episode in episodes]
-    owed = await farewells.owed(connection, begun, ROUTED.states, now) if begun else []
+    owed = await erased_episodes.owed(connection, begun, ROUTED.states, now) if begun else []
     if not await accounts.erase(connection, account_id):
         return False
     told = {
@@ -33,7 +34,7 @@ async def erase(connection: AsyncConnection, account_id: str, now: datetime) -> 
     }
     await alerts.insert(connection, list(told.values()), now)
     count_when_committed(connection, [row.state for row in told.values()])
-    await farewells.enqueue(connection, [each._replace(alert_id=told[each.alert_id].id) for each in owed], now)
+    await erased_episodes.enqueue(connection, [each._replace(alert_id=told[each.alert_id].id) for each in owed], now)
     return True
 
 

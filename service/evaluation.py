@@ -26,9 +26,10 @@ from service.digests import band_moves, digests_of
 from service.observability.stopwatch import Stopwatch
 from service.runtime.tasks import in_thread
 from service.seeding import seed_drops
-from service.storage import accounts, alerts, digests, history, routing, scores, states
-from service.storage.alerts import AlertRow
-from service.storage.states import StoredAccount
+from service.storage.accounts import accounts, history, scores, states
+from service.storage.accounts.states import StoredAccount
+from service.storage.alerts import alerts, digests, routing
+from service.storage.alerts.alerts import AlertRow
 
 NO_OVERRIDES: Mapping[str, Override | None] = MappingProxyType({})
 NO_TRACES: Mapping[str, str] = MappingProxyType({})

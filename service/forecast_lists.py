@@ -20,8 +20,8 @@ from scoring.policy import Policy
 from scoring.scorecards import Evaluation
 from scoring.windows import to_day, to_micros
 from service.forecasting import YIELD_EVERY, situations
-from service.storage import forecasts
-from service.storage.forecasts import Foretold, Key, Wanted
+from service.storage.accounts import forecasts
+from service.storage.accounts.forecasts import Foretold, Key, Wanted
 
 MOST_ROUNDS = 3
 """How often more forecasts are read in the place of those that aren't true any more, for one page."""

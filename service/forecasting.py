@@ -12,10 +12,10 @@ from scoring.rules import Memory
 from scoring.windows import from_day
 from service.changes import read_memory, read_state
 from service.seeding import seed_drops
-from service.standings import standing_of
-from service.storage import states
-from service.storage.forecasts import ForecastRow
-from service.storage.states import StoredAccount
+from service.storage.accounts import states
+from service.storage.accounts.forecasts import ForecastRow
+from service.storage.accounts.states import StoredAccount
+from service.storage.codecs.score_run import standing_of
 
 YIELD_EVERY = 5
 """Accounts between two turns of the event loop: each can take some milliseconds."""

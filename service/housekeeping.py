@@ -9,9 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.course import LONGEST_GAP
-from service.storage import partitions
-from service.storage.partitions import Month
-from service.storage.transient import is_transient
+from service.storage.accounts import history_partitions
+from service.storage.accounts.history_partitions import Month
+from service.storage.database.retry import is_transient
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ async def keep_history(engine: AsyncEngine, today: date, retention_days: int) ->
     be done at all is logged, and history goes on in the default partition.
     """
     async with engine.connect() as connection:
-        existing = await partitions.months(connection)
+        existing = await history_partitions.months(connection)
     present = Month.of(today)
     missing = [month for month in wanted(today, retention_days) if month not in existing]
     done = True
@@ -67,9 +67,9 @@ async def keep_history(engine: AsyncEngine, today: date, retention_days: int) ->
 
 
 async def _create(connection: AsyncConnection, month: Month, present: Month) -> None:
-    if month in await partitions.months(connection):
+    if month in await history_partitions.months(connection):
         return
-    if await partitions.in_default(connection, month, MOST_MOVED + 1) > MOST_MOVED:
+    if await history_partitions.in_default(connection, month, MOST_MOVED + 1) > MOST_MOVED:
         log.warning(
             "history_partition_left_out",
             partition=month.partition,
@@ -78,14 +78,14 @@ async def _create(connection: AsyncConnection, month: Month, present: Month) -> 
         )
         return
     if month <= present:
-        await partitions.hold_writers(connection)
-    moved = await partitions.create(connection, month)
+        await history_partitions.hold_writers(connection)
+    moved = await history_partitions.create(connection, month)
     log.info("history_partition_created", partition=month.partition, moved=moved)
 
 
 async def _drop(connection: AsyncConnection, month: Month) -> None:
-    if month in await partitions.months(connection):
-        await partitions.drop(connection, month)
+    if month in await history_partitions.months(connection):
+        await history_partitions.drop(connection, month)
         log.info("history_partition_dropped", partition=month.partition)
 
 
@@ -93,11 +93,11 @@ async def _try(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[
     """Do `work` in a transaction of its own; False if it wasn't done because somebody else held a lock."""
     try:
         async with engine.begin() as connection:
-            if not await partitions.take_turn(connection, LOCK_TIMEOUT_MS):
+            if not await history_partitions.take_turn(connection, LOCK_TIMEOUT_MS):
                 return False
             await work(connection)
     except DBAPIError as error:
-        if partitions.is_busy(error):
+        if history_partitions.is_busy(error):
             return False
         if is_transient(error):
             raise
@@ -114,6 +114,6 @@ async def _forget(engine: AsyncEngine, first: date) -> None:
     deleted = FORGET_ROWS
     while deleted == FORGET_ROWS:
         async with engine.begin() as connection:
-            deleted = await partitions.forget(connection, first, FORGET_ROWS)
+            deleted = await history_partitions.forget(connection, first, FORGET_ROWS)
         if deleted:
             log.info("history_deleted", rows=deleted, before=str(first))

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.alert_counting import count_when_committed
 from service.delivery.targets import ROUTED
 from service.runtime.ids import new_id
-from service.storage import alerts, routing
-from service.storage.alerts import AlertRow
+from service.storage.alerts import alerts, routing
+from service.storage.alerts.alerts import AlertRow
 
 TYPE = "health.digest"
 _OF_ACCOUNTS = (

@@ -15,10 +15,10 @@ from scoring.standing import AHEAD_MICROSECONDS, Standing
 from scoring.windows import from_day, to_day, to_micros
 from service.changes import read_state
 from service.policy import PolicyCache
-from service.standings import decode_override, standing_of
-from service.storage import history_reads, states
-from service.storage.account_rows import Account
-from service.storage.history_reads import StoredRun
+from service.storage.accounts import history, states
+from service.storage.accounts.history import StoredRun
+from service.storage.accounts.listing.row import Account
+from service.storage.codecs.score_run import decode_override, standing_of
 
 AHEAD = timedelta(microseconds=AHEAD_MICROSECONDS)
 YIELD_EVERY = 20
@@ -32,7 +32,7 @@ async def read_past(
     found = await states.read(connection, [account_id])
     if not found:
         return None
-    closed = [_closed(run) for run in await history_reads.runs(connection, account_id, first)]
+    closed = [_closed(run) for run in await history.runs(connection, account_id, first)]
     return up_to_now(closed, read_state(found[0]), standing_of(found[0]), policy, to_micros(now))
 
 

@@ -14,7 +14,7 @@ from scoring.rules import Condition, Rule
 from scoring.scorecards import Scorecard, compile_scorecard
 from service.runtime.errors import HealthError
 from service.starters import starter_text
-from service.storage import policies, reevaluations, rules, scorecards
+from service.storage.policy import lock, reevaluations, rules, scorecards
 
 KEEP_SECONDS = 1.0
 
@@ -54,7 +54,7 @@ async def load_policy(connection: AsyncConnection, retention: int) -> Policy:
         retention=retention,
         published=published,
         retired={rule.id: rule for enabled, rule in stored if not enabled},
-        quiet_sources=frozenset(await policies.quiet_sources(connection)),
+        quiet_sources=frozenset(await lock.quiet_sources(connection)),
         digest=digest if summed_up and summed_up.of_scorecard else None,
         rule_digest=digest,
         changed=frozenset(map(str, summed_up.rules)) if summed_up else frozenset(),
@@ -89,7 +89,7 @@ class PolicyCache:
 
         To be called before accounts are locked.
         """
-        await policies.hold(connection)
+        await lock.hold(connection)
         return await self._check(connection)
 
     async def recent(self, connection: AsyncConnection) -> Policy:
@@ -106,7 +106,7 @@ class PolicyCache:
         self._kept = None
 
     async def _check(self, connection: AsyncConnection) -> Policy:
-        signature = await policies.signature(connection)
+        signature = await lock.signature(connection)
         if self._kept is None or signature != self._signature:
             self._kept = await load_policy(connection, self._retention)
             self._signature = signature

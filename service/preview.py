@@ -13,9 +13,9 @@ from scoring.preview import Account, Draft, preview
 from scoring.windows import to_micros
 from service.changes import read_memory, read_state
 from service.seeding import Seeds, seed_drops
-from service.standings import standing_of
-from service.storage import account_walks, states
-from service.storage.states import StoredAccount
+from service.storage.accounts import sampling, states
+from service.storage.accounts.states import StoredAccount
+from service.storage.codecs.score_run import standing_of
 
 CHUNK = 1_000
 """Accounts that are read at once."""
@@ -34,10 +34,10 @@ class Sample(Struct, frozen=True):
 async def sample(reads: AsyncEngine, most: int | None) -> Sample:
     """All accounts, or at most so many, drawn evenly; the same accounts every time."""
     async with reads.connect() as connection:
-        accounts = await account_walks.count(connection)
+        accounts = await sampling.count(connection)
         if most is None or accounts <= most:
             return Sample(accounts, accounts, None)
-        return Sample(accounts, most, await account_walks.cut(connection, most))
+        return Sample(accounts, most, await sampling.cut(connection, most))
 
 
 async def preview_accounts(
@@ -64,7 +64,7 @@ async def _chunks(
     after = ""
     while True:
         async with reads.connect() as connection:
-            account_ids = await account_walks.following(connection, after, drawn.cut, CHUNK)
+            account_ids = await sampling.following(connection, after, drawn.cut, CHUNK)
             if not account_ids:
                 return
             stored = await states.read(connection, account_ids)

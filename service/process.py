@@ -12,7 +12,7 @@ from service.observability.logs import configure_logs
 from service.observability.tracing import tracing
 from service.runtime.settings import Settings
 from service.runtime.signals import heed_lifeline, heed_sigterm
-from service.storage.explaining import explain
+from service.storage.database.error_messages import explain
 
 Main = Callable[[Settings, asyncio.Event], Coroutine[None, None, None]]
 

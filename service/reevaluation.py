@@ -10,10 +10,10 @@ from scoring.events import Event
 from scoring.policy import Policy
 from service import digests
 from service.evaluation import advance_accounts
-from service.storage import digests as stored_digests
-from service.storage import policies, reevaluations
-from service.storage.digests import Change
-from service.storage.reevaluations import Reevaluation
+from service.storage.alerts import digests as stored_digests
+from service.storage.alerts.digests import Change
+from service.storage.policy import lock, reevaluations
+from service.storage.policy.reevaluations import Reevaluation
 
 
 async def begin_for_scorecard(connection: AsyncConnection, subject: str, now: datetime) -> UUID:
@@ -48,7 +48,7 @@ async def _begin(
         await stored_digests.also(connection, digest, cause, subject, change)
     begun = await reevaluations.begin(connection, cause, subject, digest, now, rules={*left.rules, *rules})
     # Last, and held only until the commit: nobody may judge by what was in force before once the walk has begun.
-    await policies.hold_alone(connection)
+    await lock.hold_alone(connection)
     return begun
 
 
@@ -76,7 +76,7 @@ async def carry_on(
         return len(account_ids)
     if under_way.digest_id is not None:
         # Whoever still judges with this digest is waited for: what came into it after it is told, would never be.
-        await policies.hold_alone(connection)
+        await lock.hold_alone(connection)
         await digests.tell(connection, under_way.digest_id, now, base_url)
     await reevaluations.finish(connection, under_way.id, now)
     return 0

@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.runtime.ids import new_id
-from service.storage import alerts, routing
-from service.storage.alerts import AlertRow
+from service.storage.alerts import alerts, routing
+from service.storage.alerts.alerts import AlertRow
 
 RULE = "test"
 """What stands in place of a rule's name."""

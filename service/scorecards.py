@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.documents import Problem, ScorecardDocument
 from scoring.warnings import overlaps, warnings
-from service.storage import scorecards
+from service.storage.policy import scorecards
 
 
 class InForce(NamedTuple):

@@ -6,8 +6,8 @@ from datetime import date, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage import sources as stored
-from service.storage.sources import Outage, SourceDay
+from service.storage.policy import sources as stored
+from service.storage.policy.sources import Outage, SourceDay
 
 SHOWN = timedelta(days=28)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import notices
-from service.storage.sources import Outage
+from service.storage.policy.sources import Outage
 
 WENT_QUIET, ENDED = "source quiet", "source outage ended"
 """What stands in place of a rule's name."""

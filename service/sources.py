@@ -14,9 +14,9 @@ from scoring.sources import FEWEST, is_back, is_quiet, usual
 from scoring.windows import to_day
 from service.observability import metrics
 from service.source_notices import Notice, tell
-from service.storage import sources as stored
-from service.storage.sources import Heard, Outage, SourceDay
-from service.storage.transient import is_transient
+from service.storage.database.retry import is_transient
+from service.storage.policy import sources as stored
+from service.storage.policy.sources import Heard, Outage, SourceDay
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from scoring.scorecards import Band
 from service.api.pages import PageQuery
 from service.api.paths import Printable
-from service.storage.account_filters import Filter
+from service.storage.accounts.listing.filters import Filter
 
 Words = list[Annotated[str, Field(max_length=200), Printable()]]
 

@@ -29,9 +29,9 @@ from service.cloudevents import Decoded, InvalidEventError
 from service.erasing import erase
 from service.evaluation import advance_accounts
 from service.past import shown_today
-from service.storage import account_lists
-from service.storage.account_filters import Filter
-from service.storage.account_lists import Sort
+from service.storage.accounts.listing import page as account_lists
+from service.storage.accounts.listing.filters import Filter
+from service.storage.accounts.listing.page import Sort
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 

@@ -17,7 +17,7 @@ from service.api.deps import Api
 from service.api.openapi import takes
 from service.api.paths import Printable
 from service.api.problems import FieldError, ProblemError, invalid, not_found
-from service.storage import alert_lists
+from service.storage.alerts import listing
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
@@ -43,7 +43,7 @@ class Snooze(StrictModel):
 async def read_alert(alert_id: UUID, api: Api) -> Alert:
     """An alert."""
     async with api.reads.connect() as connection:
-        alert = await alert_lists.get(connection, alert_id)
+        alert = await listing.get(connection, alert_id)
     return _shown(alert)
 
 

@@ -17,8 +17,8 @@ from service.api.problems import ProblemError, not_found
 from service.api.rule_documents import BODY, EXAMPLE, PATCH_BODY, parse_rule, patched
 from service.reevaluation import begin_for_rule
 from service.runtime.ids import new_id
-from service.storage import rules
-from service.storage.digests import Change
+from service.storage.alerts.digests import Change
+from service.storage.policy import rules
 
 router = APIRouter(prefix="/v1/alert-rules", tags=["alerts"])
 

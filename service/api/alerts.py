@@ -16,8 +16,8 @@ from service.api.deps import Api
 from service.api.pages import PageQuery, TokenNumber, decode_token, encode_token
 from service.api.paths import LONGEST_ACCOUNT_ID, Printable
 from service.api.problems import FieldError, invalid
-from service.storage import alert_lists
-from service.storage.alert_lists import BEGINNING, Filter, Mark
+from service.storage.alerts import listing
+from service.storage.alerts.listing import BEGINNING, Filter, Mark
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
@@ -90,11 +90,11 @@ async def list_alerts(query: Annotated[AlertQuery, Query()], api: Api) -> AlertP
     transactions are over that began to write before its own, so that none is passed over that is finished later.
     """
     async with api.reads.connect() as connection:
-        settled, begun = await alert_lists.settled(connection)
+        settled, begun = await listing.settled(connection)
         if query.after is not None:
             return await _poll(connection, query, _mark(query.after, begun), settled)
         before = query.start(_Position)
-        rows = await alert_lists.newest(connection, query.filter(), before=before, limit=query.limit)
+        rows = await listing.newest(connection, query.filter(), before=before, limit=query.limit)
     items, token = query.cut(rows, lambda row: (row.created_at, row.id))
     return _page(items, token, settled)
 
@@ -112,7 +112,7 @@ def _mark(cursor: str, begun: Mark) -> Mark:
 async def _poll(connection: AsyncConnection, query: AlertQuery, after: Mark, settled: Mark) -> AlertPage:
     if query.page_token is not None:
         raise invalid(FieldError("page_token", "goes without after: pass on the next_after of each answer instead"))
-    items = await alert_lists.since(connection, query.filter(), after=after, until=settled, limit=query.page_size)
+    items = await listing.since(connection, query.filter(), after=after, until=settled, limit=query.page_size)
     is_full = len(items) == query.page_size
     return _page(items, None, (items[-1].transaction, items[-1].id) if is_full else max(after, settled))
 

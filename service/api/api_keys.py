@@ -18,7 +18,7 @@ from service.api.paths import Printable
 from service.api.problems import FieldError, invalid, not_found
 from service.runtime.api_key import SCOPES, Scope, new_key
 from service.runtime.ids import new_id
-from service.storage import api_keys
+from service.storage.access import api_keys
 
 router = APIRouter(prefix="/v1/api-keys", tags=["operations"])
 

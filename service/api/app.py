@@ -50,7 +50,7 @@ from service.policy import PolicyCache
 from service.publishing import Publisher
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
-from service.storage.score_reads import ScoreReader
+from service.storage.accounts.score_reader import ScoreReader
 
 ROUTERS = (
     health.router,

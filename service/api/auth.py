@@ -8,7 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from service.api.deps import Api, Context
 from service.api.problems import ProblemError
 from service.runtime.api_key import Scope, allows
-from service.storage.api_keys import ApiKey
+from service.storage.access.api_keys import ApiKey
 
 _bearer = HTTPBearer(
     auto_error=False,

@@ -16,10 +16,10 @@ from service.api.pages import PageQuery, TokenNumber
 from service.api.paths import LONGEST_ACCOUNT_ID, Printable
 from service.api.problems import RETRY_AFTER, ProblemError, not_found
 from service.dead_letters import replay, why_not
-from service.header_values import from_text
 from service.publishing import NotPublishedError, RecordTooLargeError
-from service.storage import dead_letter_lists
-from service.storage.dead_letter_lists import DeadLetter, Filter
+from service.storage.codecs.header_values import from_text
+from service.storage.ingest import dead_letter_listing
+from service.storage.ingest.dead_letter_listing import DeadLetter, Filter
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["operations"])
 
@@ -89,7 +89,7 @@ LetterId = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[1])]
 async def list_dead_letters(query: Annotated[DeadLetterQuery, Query()], api: Api) -> DeadLetterPage:
     """Newest first."""
     async with api.reads.connect() as connection:
-        rows = await dead_letter_lists.page(
+        rows = await dead_letter_listing.page(
             connection, query.wanted, before=query.start(TokenNumber), limit=query.limit
         )
     items, token = query.cut(rows, lambda letter: letter.id)
@@ -130,7 +130,7 @@ async def replay_dead_letter(
 
 async def _find(reads: AsyncEngine, letter_id: int) -> DeadLetter:
     async with reads.connect() as connection:
-        letter = await dead_letter_lists.get(connection, letter_id)
+        letter = await dead_letter_listing.get(connection, letter_id)
     if letter is None:
         raise not_found("dead letter")
     return letter

@@ -14,9 +14,10 @@ from service.api.auth import READ, WRITE
 from service.api.deps import Api
 from service.api.pages import PageQuery
 from service.api.problems import ProblemError, not_found
-from service.storage import delivery_log, endpoints, last_attempts, redeliveries
-from service.storage.deliveries import State
-from service.storage.delivery_log import Delivery, PastAttempt
+from service.storage.webhooks import delivery_log, endpoints, resend
+from service.storage.webhooks import delivery_log as last_attempts
+from service.storage.webhooks.delivery_log import Delivery, PastAttempt
+from service.storage.webhooks.outbox import State
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])
 
@@ -117,7 +118,7 @@ async def resend_delivery(delivery_id: UUID, api: Api) -> AlertDelivery:
     """
     now = api.clock()
     async with api.engine.begin() as connection:
-        is_sent = await redeliveries.resend(connection, delivery_id, now)
+        is_sent = await resend.resend(connection, delivery_id, now)
         delivery = await _one(connection, delivery_id)
         if not is_sent:
             raise ProblemError(409, await _why_not(connection, delivery, now))

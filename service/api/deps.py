@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api.known_keys import KnownKeys
 from service.api.rates import KeyRates, WrongKeys
-from service.clocks import REMEDY
 from service.policy import PolicyCache
 from service.publishing import Publisher
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
-from service.storage.score_reads import ScoreReader
+from service.storage.accounts.score_reader import ScoreReader
+from service.storage.database.clock_check import REMEDY
 
 Clock = Callable[[], datetime]
 

@@ -16,9 +16,9 @@ from service.api.openapi import takes
 from service.api.problems import FieldError, ProblemError, invalid, not_found
 from service.delivery import keyring
 from service.runtime.vault import new_webhook_secret
-from service.storage import endpoints, redeliveries
-from service.storage.endpoints import Endpoint
-from service.storage.redeliveries import Failed
+from service.storage.webhooks import endpoints, resend
+from service.storage.webhooks.endpoints import Endpoint
+from service.storage.webhooks.resend import Failed
 
 router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
 
@@ -106,9 +106,9 @@ async def recover(endpoint_id: UUID, body: Annotated[Recovery, Depends(body_of(R
     async with api.engine.begin() as connection:
         _found(await endpoints.get(connection, endpoint_id))
         if body.dry_run:
-            count = await redeliveries.count(connection, wanted)
+            count = await resend.count(connection, wanted)
         else:
-            count = await redeliveries.recover(connection, wanted, now)
+            count = await resend.recover(connection, wanted, now)
     return Recovered(deliveries=count, dry_run=body.dry_run)
 
 

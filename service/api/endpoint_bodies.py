@@ -15,7 +15,7 @@ from service.delivery.targets.options import InvalidOptionsError, options_text
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
-from service.storage.endpoints import Endpoint
+from service.storage.webhooks.endpoints import Endpoint
 
 EventType = Literal[
     "health.threshold.crossed",

@@ -19,7 +19,7 @@ from service.api.pages import TokenText, encode_token
 from service.api.paths import Printable
 from service.api.problems import FieldError, invalid
 from service.forecast_lists import Upcoming
-from service.storage.forecasts import Wanted
+from service.storage.accounts.forecasts import Wanted
 
 router = APIRouter(prefix="/v1/forecasts", tags=["accounts"])
 

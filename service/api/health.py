@@ -23,9 +23,9 @@ from service.api.paths import AccountId
 from service.api.problems import not_found
 from service.api.stored_health import firing, freshness, stored_moment
 from service.past import judge_today, read_past
-from service.standings import decode_override
-from service.storage import score_reads
-from service.storage.score_reads import StoredScore
+from service.storage.accounts import score_reader
+from service.storage.accounts.score_reader import StoredScore
+from service.storage.codecs.score_run import decode_override
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 _encoder = msgspec.json.Encoder()
@@ -56,7 +56,7 @@ async def read_health(
     not_after("day", asked, today, "for the days to come see /health/forecast")
     async with api.reads.connect() as connection:
         policy = await api.policies.recent(connection)
-        stored = await score_reads.get(connection, account_id, now)
+        stored = await score_reader.get(connection, account_id, now)
         if stored is None:
             raise not_found("account")
         if asked == today:

@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.runtime.api_key import digest_of
-from service.storage import api_keys
-from service.storage.api_keys import ApiKey
-from service.storage.transient import is_transient
+from service.storage.access import api_keys
+from service.storage.access.api_keys import ApiKey
+from service.storage.database.retry import is_transient
 
 KEEP_SECONDS = 10.0
 """How long a key that was deleted elsewhere may still be good here."""

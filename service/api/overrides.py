@@ -21,8 +21,8 @@ from service.api.paths import AccountId, Printable
 from service.api.problems import FieldError, invalid, not_found
 from service.api.traced import traces
 from service.evaluation import advance_accounts
-from service.standings import decode_override
-from service.storage import one_account
+from service.storage.accounts import account_lock
+from service.storage.codecs.score_run import decode_override
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
@@ -73,7 +73,7 @@ async def set_override(
     override = _override(body, now)
     async with api.engine.begin() as connection:
         policy = await api.policies.in_force(connection)
-        if await one_account.hold(connection, account_id) is None:
+        if await account_lock.hold(connection, account_id) is None:
             raise not_found("account")
         await _let_count(api, connection, policy, account_id, override, now)
     return StoredOverride(
@@ -97,7 +97,7 @@ async def end_override(account_id: AccountId, api: Api) -> None:
     now = api.clock()
     async with api.engine.begin() as connection:
         policy = await api.policies.in_force(connection)
-        held = await one_account.hold(connection, account_id)
+        held = await account_lock.hold(connection, account_id)
         if held is None:
             raise not_found("account")
         override = decode_override(held.override)

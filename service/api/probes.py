@@ -12,9 +12,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from service.api.auth import READ
 from service.api.deps import Api
 from service.api.problems import ProblemError
-from service.storage.readiness import what_is_missing
-from service.storage.standstill import standstills, told
-from service.storage.transient import trouble
+from service.storage.database.retry import trouble
+from service.storage.database.schema_check import what_is_missing
+from service.storage.ingest.standstill import standstills, told
 
 router = APIRouter(tags=["operations"])
 

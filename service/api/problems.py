@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from scoring.documents import InvalidDocumentError
 from service.publishing import NotPublishedError
 from service.runtime.errors import HealthError
-from service.storage.transient import is_transient, sqlstate, trouble
+from service.storage.database.retry import is_transient, sqlstate, trouble
 
 MOST_ERRORS = 50
 """That one answer tells of."""

@@ -11,7 +11,7 @@ from typing import Any
 from service.api.observing import add_headers
 from service.api.problems import ProblemError
 from service.runtime.rate_limit import Owing, Rate
-from service.storage.api_keys import ApiKey
+from service.storage.access.api_keys import ApiKey
 
 BURST_SECONDS = 1.0
 """So much of a key's rate may come at once."""

@@ -13,7 +13,7 @@ from service.api.auth import READ
 from service.api.deps import Api
 from service.api.pages import PageQuery
 from service.api.problems import not_found
-from service.storage import reevaluations
+from service.storage.policy import reevaluations
 
 router = APIRouter(prefix="/v1/reevaluations", tags=["scorecards"])
 

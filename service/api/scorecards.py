@@ -16,7 +16,7 @@ from service.api.problems import not_found
 from service.policy import starter
 from service.reevaluation import begin_for_scorecard
 from service.scorecards import all_warnings
-from service.storage import scorecards
+from service.storage.policy import scorecards
 
 router = APIRouter(prefix="/v1/scorecards", tags=["scorecards"])
 EXAMPLE = starter("default")

@@ -11,14 +11,14 @@ from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.api.protocol import BoundedProtocol
-from service.clocks import OneClock, look, watch
 from service.observability.probes import serve_probes
 from service.publishing import Publisher
 from service.runtime.garbage_collection import passing_over_what_stays
 from service.runtime.settings import Settings
 from service.runtime.sockets import listen_on
 from service.runtime.tasks import until_first
-from service.storage.engine import create_engine
+from service.storage.database.clock_check import OneClock, look, watch
+from service.storage.database.engine import create_engine
 
 log = structlog.get_logger(__name__)
 

@@ -7,8 +7,8 @@ from scoring.readings import decode_readings
 from scoring.scorecards import Evaluation
 from scoring.windows import to_day
 from service.api.health_document import FiringAlert, Freshness, Moment, trend
-from service.standings import decode_override
-from service.storage.score_reads import StoredScore
+from service.storage.accounts.score_reader import StoredScore
+from service.storage.codecs.score_run import decode_override
 
 _alerts = msgspec.json.Decoder(list[FiringAlert])
 

@@ -25,8 +25,8 @@ from service.delivery import keyring
 from service.delivery.keyring import SigningSecret
 from service.runtime.ids import new_id
 from service.runtime.vault import new_webhook_secret
-from service.storage import endpoints
-from service.storage.endpoints import DisabledReason, Endpoint
+from service.storage.webhooks import endpoints
+from service.storage.webhooks.endpoints import DisabledReason, Endpoint
 
 router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
 

@@ -7,13 +7,13 @@ import structlog
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from service.commands.running import in_transaction
 from service.policy import publish_default
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
-from service.storage import migrate as schema
-from service.storage.explaining import explain
-from service.storage.migrate import BASE, Step
+from service.storage.database import migrate as schema
+from service.storage.database.error_messages import explain
+from service.storage.database.migrate import BASE, Step
+from service.storage.database.session import in_transaction
 
 log = structlog.get_logger(__name__)
 

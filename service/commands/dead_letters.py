@@ -10,12 +10,12 @@ from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.commands import replaying
-from service.commands.running import in_transaction
 from service.dead_letter_text import line, lines
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
-from service.storage import dead_letter_lists
-from service.storage.dead_letter_lists import DeadLetter, Filter
+from service.storage.database.session import in_transaction
+from service.storage.ingest import dead_letter_listing
+from service.storage.ingest.dead_letter_listing import DeadLetter, Filter
 
 WIDE = 200
 PAGE = 20
@@ -66,7 +66,7 @@ def show(
     """Show a dead letter: where it came from, why it was refused, and all that is in it."""
 
     async def find(connection: AsyncConnection) -> DeadLetter | None:
-        return await dead_letter_lists.get(connection, letter_id)
+        return await dead_letter_listing.get(connection, letter_id)
 
     letter = in_transaction(load_settings(), find)
     if letter is None:
@@ -81,7 +81,7 @@ async def _rows(
     """The table's rows, and whether there are more."""
     rows: list[list[str]] = []
     before = None
-    while page := await dead_letter_lists.page(connection, wanted, before=before, limit=PAGE):
+    while page := await dead_letter_listing.page(connection, wanted, before=before, limit=PAGE):
         rows += [_cells(letter) for letter in page]
         before = page[-1].id
         if not everything and len(rows) > limit:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.commands.running import with_engine
 from service.runtime.errors import HealthError
 from service.runtime.extras import require_files
 from service.runtime.settings import load_settings
+from service.storage.database.session import with_engine
 
 if TYPE_CHECKING:
     from service.exporting.export import Order

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.commands.running import in_transaction
 from service.runtime import text
 from service.runtime.api_key import SCOPES, Scope, new_key
 from service.runtime.errors import HealthError
 from service.runtime.ids import new_id
 from service.runtime.settings import load_settings
-from service.storage import api_keys
-from service.storage.api_keys import ApiKey
+from service.storage.access import api_keys
+from service.storage.access.api_keys import ApiKey
+from service.storage.database.session import in_transaction
 
 PAGE = 1000
 WIDE = 200

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.commands.running import in_transaction
 from service.kafka_clients import connection
 from service.kafka_contact import why_refused
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
-from service.storage import progress
-from service.storage.progress import Partition
+from service.storage.database.session import in_transaction
+from service.storage.ingest import progress
+from service.storage.ingest.progress import Partition
 from service.topics import partitions_of
 
 

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from service import readers
-from service.commands.running import in_transaction
-from service.readers import Made
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
+from service.storage.access import analyst_role
+from service.storage.access.analyst_role import Made
+from service.storage.database.session import in_transaction
 
 Name = Annotated[str, typer.Argument(metavar="[NAME]", help="Of the role in Postgres.")]
 NAME = "health_reader"
@@ -39,9 +39,9 @@ def create(
     Its password is that of HEALTH_READER_PASSWORD. Without, one is made and printed, alone, this once.
     """
     settings = load_settings()
-    readers.checked_name(name)
+    analyst_role.checked_name(name)
     if print_sql:
-        for statement in in_transaction(settings, lambda connection: readers.statements(connection, name)):
+        for statement in in_transaction(settings, lambda connection: analyst_role.statements(connection, name)):
             typer.echo(f"{statement};")
         return
     given = _given(settings)
@@ -50,7 +50,7 @@ def create(
             "HEALTH_READER_PASSWORD is the password, so --new-password would make none",
             "Unset the variable, or leave --new-password out",
         )
-    made = in_transaction(settings, lambda connection: readers.create(connection, name, given, renew=new_password))
+    made = in_transaction(settings, lambda connection: analyst_role.create(connection, name, given, renew=new_password))
     if made.password:
         typer.echo(made.password)
     for line in _told(name, made, is_given=bool(given), wants_password=bool(given or new_password)):
@@ -59,14 +59,14 @@ def create(
 
 def drop(name: Name = NAME) -> None:
     """Drop a reader. Sessions that are open go on until they end."""
-    readers.checked_name(name)
-    in_transaction(load_settings(), lambda connection: readers.drop(connection, name))
+    analyst_role.checked_name(name)
+    in_transaction(load_settings(), lambda connection: analyst_role.drop(connection, name))
     typer.echo("The reader is dropped.")
 
 
 def _given(settings: Settings) -> str | None:
     password = settings.reader_password and settings.reader_password.get_secret_value()
-    return readers.checked_password(password) if password else None
+    return analyst_role.checked_password(password) if password else None
 
 
 def _told(name: str, made: Made, *, is_given: bool, wants_password: bool) -> list[str]:
@@ -76,7 +76,7 @@ def _told(name: str, made: Made, *, is_given: bool, wants_password: bool) -> lis
         what = "its password and settings" if wants_password else "its settings"
         lines.append(f"It was made by others, who alone may alter it: {what} are as they were.")
     if made.left:
-        lines.append(f"So that it is kept from accidents, have them run:\n{readers.listed(made.left)}".rstrip())
+        lines.append(f"So that it is kept from accidents, have them run:\n{analyst_role.listed(made.left)}".rstrip())
     if made.also_reads:
         lines.append(
             f"WARNING: it may also read {', '.join(made.also_reads)}. Revoke that from {name} or from PUBLIC,"

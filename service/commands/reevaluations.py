@@ -11,10 +11,10 @@ from rich.table import Table
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.commands.running import in_transaction, with_engine
 from service.loading.display import bar, say
 from service.runtime.settings import Settings, load_settings
-from service.storage import reevaluations
+from service.storage.database.session import in_transaction, with_engine
+from service.storage.policy import reevaluations
 
 POLL_SECONDS = 0.2
 STALL_SECONDS = 10.0

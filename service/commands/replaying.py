@@ -12,13 +12,13 @@ from rich.progress import track
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import dead_letters
-from service.commands.running import in_transaction, with_engine
 from service.kafka_refusals import KafkaRefusesError
 from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
-from service.storage import dead_letter_lists
-from service.storage.dead_letter_lists import DeadLetter, Filter
+from service.storage.database.session import in_transaction, with_engine
+from service.storage.ingest import dead_letter_listing
+from service.storage.ingest.dead_letter_listing import DeadLetter, Filter
 
 MANY = 1_000
 """From here on a bar shows how far it is."""
@@ -60,7 +60,7 @@ def replay(
         since=since and since.replace(tzinfo=UTC),
         replayed=None if again else False,
     )
-    sizes = in_transaction(settings, lambda connection: dead_letter_lists.sizes(connection, wanted, ids))
+    sizes = in_transaction(settings, lambda connection: dead_letter_listing.sizes(connection, wanted, ids))
     if missing := sorted(set(ids or ()) - sizes.keys()):
         raise HealthError(
             f"Among those to be replayed there is no dead letter {missing[0]}",
@@ -91,9 +91,9 @@ async def _replay_all(engine: AsyncEngine, settings: Settings, sizes: dict[int, 
     report = Report()
     publisher = Publisher(settings)
     try:
-        for bite in _visibly(list(dead_letter_lists.bites(sizes)), len(sizes)):
+        for bite in _visibly(list(dead_letter_listing.bites(sizes)), len(sizes)):
             async with engine.connect() as connection:
-                letters = await dead_letter_lists.read(connection, bite)
+                letters = await dead_letter_listing.read(connection, bite)
             await _replay(engine, publisher, _usable(letters, settings, report), report)
     except NotPublishedError as error:
         if isinstance(error.__cause__, KafkaRefusesError):

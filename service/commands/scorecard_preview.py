@@ -11,13 +11,13 @@ from scoring.documents import Problem, ScorecardDocument
 from scoring.outlook import Outlook
 from scoring.preview import Draft, draft
 from service.commands.preview_tables import tables
-from service.commands.running import with_engine
 from service.commands.scorecard_files import File, read, warn
 from service.loading.display import bar
 from service.policy import load_policy
 from service.preview import Sample, preview_accounts, sample
 from service.runtime.settings import load_settings
 from service.scorecards import all_warnings
+from service.storage.database.session import with_engine
 
 WIDE = 160
 

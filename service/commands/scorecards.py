@@ -12,12 +12,12 @@ from scoring.documents import Problem
 from scoring.warnings import warnings
 from service.commands import scorecard_preview, scorecards_published
 from service.commands.reevaluations import wait
-from service.commands.running import in_transaction
 from service.commands.scorecard_files import File, read, warn
 from service.reevaluation import begin_for_scorecard
 from service.runtime.settings import load_settings
 from service.scorecards import InForce, all_warnings, in_force
-from service.storage import scorecards
+from service.storage.database.session import in_transaction
+from service.storage.policy import scorecards
 
 
 def register(app: typer.Typer) -> None:

@@ -9,12 +9,12 @@ from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.documents import ScorecardDocument
-from service.commands.running import in_transaction
 from service.commands.scorecard_files import audience, to_yaml
 from service.runtime.errors import HealthError
 from service.runtime.settings import load_settings
 from service.starters import purpose, starter_names, starter_text
-from service.storage import scorecards
+from service.storage.database.session import in_transaction
+from service.storage.policy import scorecards
 
 WIDE = 10_000
 """Columns where there is no terminal: a version a line, whatever its measures are named."""

@@ -2,10 +2,10 @@
 
 import typer
 
-from service.commands.running import in_transaction
-from service.resealing import reseal
 from service.runtime.settings import load_settings
 from service.runtime.vault import Vault
+from service.storage.database.session import in_transaction
+from service.storage.webhooks.reseal import reseal
 
 
 def register(app: typer.Typer) -> None:

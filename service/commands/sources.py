@@ -10,11 +10,11 @@ from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import source_lists, sources
-from service.clocks import agreed_now
-from service.commands.running import in_transaction
 from service.runtime.errors import HealthError
 from service.runtime.settings import load_settings
 from service.source_lists import Source
+from service.storage.database.clock_check import agreed_now
+from service.storage.database.session import in_transaction
 
 WIDE = 200
 DAYS = 8

@@ -11,13 +11,13 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.commands.running import in_transaction
 from service.delivery.destinations import KAFKA_SCHEME
 from service.runtime.errors import HealthError
 from service.runtime.settings import load_settings
-from service.storage import endpoints, redeliveries
-from service.storage.endpoints import Endpoint
-from service.storage.redeliveries import Failed
+from service.storage.database.session import in_transaction
+from service.storage.webhooks import endpoints, resend
+from service.storage.webhooks.endpoints import Endpoint
+from service.storage.webhooks.resend import Failed
 
 PAGE = 1000
 WIDE = 200
@@ -60,10 +60,10 @@ def recover(
     async def count(connection: AsyncConnection) -> int:
         if await endpoints.get(connection, endpoint_id) is None:
             raise HealthError(f"There is no webhook endpoint {endpoint_id}", "Run: account-health webhooks list")
-        return await redeliveries.count(connection, wanted)
+        return await resend.count(connection, wanted)
 
     async def work(connection: AsyncConnection) -> int:
-        return await redeliveries.recover(connection, wanted, datetime.now(UTC))
+        return await resend.recover(connection, wanted, datetime.now(UTC))
 
     found = in_transaction(settings, count)
     if not found:

@@ -22,7 +22,7 @@ from service.publishing import Publisher, RawRecord
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
-from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery, State
+from service.storage.webhooks.outbox import Attempt, Attempted, ClaimedDelivery, State
 
 log = structlog.get_logger(__name__)
 

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.delivery.pacing import Pace
-from service.storage import deliveries, paces
-from service.storage.coalescing import NO_SCOPES, Scope
-from service.storage.deliveries import ClaimedDelivery
-from service.storage.poison import is_poison
+from service.storage.database.poison import is_poison
+from service.storage.webhooks import outbox, rate_limits
+from service.storage.webhooks.coalescing import NO_SCOPES, Scope
+from service.storage.webhooks.outbox import ClaimedDelivery
 
 
 class UnclaimableError(Exception):
@@ -40,13 +40,13 @@ async def claim(
     Limits are looked up only if endpoints that have one are claimed for, `limited_too`. Raises `UnclaimableError`
     where a delivery is at fault.
     """
-    limited = await paces.hold(connection) if limited_too else []
+    limited = await rate_limits.hold(connection) if limited_too else []
     kept = {each.id: Pace(each.rate, each.paid_until) for each in limited if each.rate is not None}
     allowed = {each.id: kept[each.id].allowance(now) if each.id in kept else 0 for each in limited}
     narrowed = {endpoint: min(most, room.get(endpoint, room_otherwise)) for endpoint, most in allowed.items()}
     rooms = {**room, **narrowed}
     try:
-        claimed = await deliveries.claim(
+        claimed = await outbox.claim(
             connection,
             limit,
             now,
@@ -62,5 +62,5 @@ async def claim(
             raise UnclaimableError(type(error).__name__, rooms) from error
         raise
     sent = Counter(each.endpoint_id for each in claimed if each.endpoint_id in kept)
-    await paces.keep(connection, {endpoint: kept[endpoint].after(count, now) for endpoint, count in sent.items()})
+    await rate_limits.keep(connection, {endpoint: kept[endpoint].after(count, now) for endpoint, count in sent.items()})
     return claimed

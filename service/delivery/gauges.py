@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.targets import TARGETS
 from service.observability.metrics import DELIVERY_ENDPOINTS, DELIVERY_OPEN_BREAKERS, DELIVERY_QUEUE_AGE_SECONDS
-from service.storage import delivery_log, endpoints
-from service.storage.endpoints import Doing
+from service.storage.webhooks import delivery_log, endpoints
+from service.storage.webhooks.endpoints import Doing
 
 STATES = ("ok", "failing", "disabled", "disabled_failing", "disabled_gone")
 

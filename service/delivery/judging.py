@@ -9,7 +9,7 @@ from service.delivery.targets import target_of
 from service.delivery.targets.answer import AGAIN, LIMITED, TAKEN, Answer, Verdict, plain
 from service.delivery.transport import Failure, Reply
 from service.delivery.waits import wait_of
-from service.storage.deliveries import ClaimedDelivery
+from service.storage.webhooks.outbox import ClaimedDelivery
 
 LONGEST_REASON = 500
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

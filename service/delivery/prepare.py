@@ -17,7 +17,7 @@ from service.publishing import RawRecord
 from service.runtime.account_links import account_link
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
-from service.storage.deliveries import ClaimedDelivery
+from service.storage.webhooks.outbox import ClaimedDelivery
 
 
 def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: datetime) -> Request | RawRecord:

@@ -19,10 +19,10 @@ from service.delivery.retry import Outcome
 from service.delivery.setting_aside import SetAside
 from service.delivery.transport import Failure
 from service.runtime.batch_size import BatchSize
-from service.storage import deliveries
-from service.storage.deliveries import Attempted, ClaimedDelivery, State
-from service.storage.poison import is_poison
-from service.storage.transient import is_transient, sqlstate, took_too_long, trouble
+from service.storage.database.poison import is_poison
+from service.storage.database.retry import is_transient, sqlstate, took_too_long, trouble
+from service.storage.webhooks import outbox
+from service.storage.webhooks.outbox import Attempted, ClaimedDelivery, State
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +99,7 @@ class Recorder:
         async with self._engine.begin() as connection:
             # Endpoints before deliveries, the order in which deleting an endpoint locks them.
             notices = await standing.note(connection, some, now, self._base_url)
-            written = await deliveries.record(connection, [each.attempted for each in some], now)
+            written = await outbox.record(connection, [each.attempted for each in some], now)
         for notice in notices:
             endpoint_notices.put_in_log(notice)
         return written
@@ -113,7 +113,7 @@ class Recorder:
         if is_poison(error):
             try:
                 async with self._engine.begin() as connection:
-                    written = await deliveries.record(connection, [attempted], datetime.now(UTC))
+                    written = await outbox.record(connection, [attempted], datetime.now(UTC))
             except Exception as again:  # noqa: BLE001 - as above
                 await self._end(one, again)
         _tell([one], written)

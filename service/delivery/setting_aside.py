@@ -10,9 +10,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.observability.metrics import DELIVERIES_SET_ASIDE
-from service.storage import deliveries
-from service.storage.deliveries import State
-from service.storage.poison import is_poison
+from service.storage.database.poison import is_poison
+from service.storage.webhooks import outbox
+from service.storage.webhooks.outbox import State
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class SetAside:
         is_ended = True
         try:
             async with self._engine.begin() as connection:
-                await deliveries.end(connection, delivery, state, datetime.now(UTC))
+                await outbox.end(connection, delivery, state, datetime.now(UTC))
         except Exception as again:
             if not is_poison(again):
                 raise

@@ -14,9 +14,9 @@ from service.delivery.endurance import Disable, Warn
 from service.delivery.retry import GaveUp, Outcome, RetryAt, Succeeded
 from service.delivery.transport import Failure
 from service.endpoint_notices import DISABLED, FAILING, Notice, notice_of
-from service.storage import endpoint_failures, endpoints, paces
-from service.storage.deliveries import ClaimedDelivery
-from service.storage.endpoints import DisabledReason
+from service.storage.webhooks import endpoint_failures, endpoints, rate_limits
+from service.storage.webhooks.endpoints import DisabledReason
+from service.storage.webhooks.outbox import ClaimedDelivery
 
 OURS: frozenset[Failure | None] = frozenset({"prepare"})
 """Failures of the service itself, such as a missing key: nothing was sent, so they say nothing of the endpoint."""
@@ -42,7 +42,7 @@ async def note(conn: AsyncConnection, some: Sequence[Ended], now: datetime, base
     endpoint locks them.
     """
     # First of all, and in order: this waits for who holds an endpoint, and `end` doesn't.
-    await paces.pause(conn, _pauses(some))
+    await rate_limits.pause(conn, _pauses(some))
     well = {each.delivery.endpoint_id for each in some if isinstance(each.outcome, Succeeded)}
     if well:
         await endpoint_failures.end(conn, well)

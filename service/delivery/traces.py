@@ -9,7 +9,7 @@ from service.delivery.retry import is_success
 from service.delivery.transport import Reply, Request
 from service.observability import tracing
 from service.publishing import RawRecord
-from service.storage.deliveries import ClaimedDelivery
+from service.storage.webhooks.outbox import ClaimedDelivery
 
 _HEADER = "traceparent"
 

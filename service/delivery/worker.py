@@ -11,8 +11,6 @@ import structlog
 from aiohttp.abc import AbstractResolver
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import clocks
-from service.clocks import OneClock
 from service.delivery.attempt import AttemptOutcome, Carrier
 from service.delivery.claiming import UnclaimableError, claim
 from service.delivery.gauges import look, show_breakers
@@ -23,7 +21,6 @@ from service.delivery.slots import UNPROVEN, Slots
 from service.delivery.targets import COALESCED
 from service.delivery.tokens import Tokens
 from service.delivery.transport import open_session
-from service.lock_watch import watch_locks
 from service.observability.metrics import (
     DELIVERY_ATTEMPTS,
     DELIVERY_LATENCY_SECONDS,
@@ -36,10 +33,13 @@ from service.runtime.batch_size import BatchSize
 from service.runtime.settings import Settings
 from service.runtime.tasks import until_first
 from service.runtime.vault import Vault
-from service.storage import deliveries
-from service.storage.deliveries import ClaimedDelivery
-from service.storage.engine import create_engine
-from service.storage.transient import is_transient, sqlstate, took_too_long, trouble
+from service.storage.database import clock_check
+from service.storage.database.clock_check import OneClock
+from service.storage.database.engine import create_engine
+from service.storage.database.lock_watch import watch_locks
+from service.storage.database.retry import is_transient, sqlstate, took_too_long, trouble
+from service.storage.webhooks import outbox
+from service.storage.webhooks.outbox import ClaimedDelivery
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         async with serve_probes(settings, pulse):
             # It writes no day, so it goes on; but receivers refuse what is signed at a time that is none to them.
             await until_first(
-                run(engine, settings, stop, observe=_measure, pulse=pulse), clocks.watch(engine, OneClock())
+                run(engine, settings, stop, observe=_measure, pulse=pulse), clock_check.watch(engine, OneClock())
             )
     finally:
         await engine.dispose()
@@ -224,7 +224,7 @@ class _Worker:
         aside = self._carrier.recorder.aside
         try:
             async with self._engine.begin() as conn:
-                found = await deliveries.first(
+                found = await outbox.first(
                     conn,
                     datetime.now(UTC),
                     room=error.room,
@@ -325,6 +325,6 @@ class _Worker:
         await asyncio.wait(left)
         try:
             async with self._engine.begin() as conn:
-                await deliveries.release(conn, left.values())
+                await outbox.release(conn, left.values())
         except Exception as error:  # noqa: BLE001 - the leases will lapse
             log.warning("deliveries_not_released", count=len(left), error=type(error).__name__)

@@ -2,9 +2,9 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.storage import progress
-from service.storage.progress import Partition
-from service.storage.transient import persistently
+from service.storage.database.retry import persistently
+from service.storage.ingest import progress
+from service.storage.ingest.progress import Partition
 
 
 async def folded(engine: AsyncEngine) -> dict[Partition, int]:

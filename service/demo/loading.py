@@ -12,7 +12,7 @@ from service.demo.history import HISTORY_DAYS, happened, introductions
 from service.demo.starting import Running
 from service.demo.steps import Steps
 from service.runtime.tasks import in_thread
-from service.storage.progress import Partition
+from service.storage.ingest.progress import Partition
 
 HISTORY = timedelta(days=HISTORY_DAYS)
 LOOK_SECONDS = 0.2

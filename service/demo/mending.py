@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.demo.folding import folded
 from service.kafka_clients import connection
 from service.runtime.settings import Settings
-from service.storage import progress, seen_events
-from service.storage.progress import Partition
-from service.storage.seen_events import SegmentRow
+from service.storage.ingest import progress, seen_events
+from service.storage.ingest.progress import Partition
+from service.storage.ingest.seen_events import SegmentRow
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from service.demo.events import DemoEvent
 from service.kafka_clients import connection
 from service.runtime.settings import Settings
-from service.storage.progress import Partition
+from service.storage.ingest.progress import Partition
 
 TURN = 500
 """Events between two turns of the event loop."""

@@ -11,7 +11,6 @@ from secrets import token_urlsafe
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.commands.database import prepare_database
-from service.commands.running import in_transaction
 from service.demo.board import Board
 from service.demo.client import Client
 from service.demo.folder import DemoFolder, Memory
@@ -31,8 +30,9 @@ from service.runtime.private_files import keep, kept
 from service.runtime.settings import Settings, load_settings
 from service.runtime.supervisor import Supervisor, service_roles
 from service.runtime.tasks import in_thread
-from service.storage import api_keys
-from service.storage.engine import create_engine
+from service.storage.access import api_keys
+from service.storage.database.engine import create_engine
+from service.storage.database.session import in_transaction
 from service.topics import create_topics
 
 CONSUMERS = 2

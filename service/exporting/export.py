@@ -14,8 +14,8 @@ from service.exporting.parquet_file import ParquetFile, folder_of
 from service.exporting.schema import schema_of
 from service.loading.display import bar
 from service.runtime.errors import HealthError
-from service.storage import exports
-from service.storage.exports import Column, Source
+from service.storage.access import exports
+from service.storage.access.exports import Column, Source
 
 DATASETS: Final[Mapping[str, Source]] = {
     "health": exports.HEALTH,

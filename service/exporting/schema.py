@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
-from service.storage.exports import Column
+from service.storage.access.exports import Column
 
 _TYPES = {
     "text": pa.string(),

@@ -24,7 +24,7 @@ from service.evaluation import advance_accounts
 from service.policy import PolicyCache
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
-from service.storage import rules, scorecards
+from service.storage.policy import rules, scorecards
 from tests.support.oracle import DAY, HOUR
 from tests.support.oracle_rules import Look, Retold, Run, Told, retell
 from tests.support.population import customers

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scoring.rules import OK, Memory, Seen
 from scoring.scorecards import Band
 from service.policy import read_condition
-from service.storage import rules
+from service.storage.policy import rules
 from tests.faults.checks import Account
 from tests.support.oracle_scores import Verdict
 

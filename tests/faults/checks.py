@@ -17,7 +17,8 @@ from scoring.windows import from_day, start_of, to_day
 from service.changes import read_state
 from service.policy import load_policy
 from service.runtime.settings import Settings
-from service.storage import progress, states
+from service.storage.accounts import states
+from service.storage.ingest import progress
 from tests.faults.ground import SCORECARDS
 from tests.faults.truth import Tally, Truth
 from tests.support.oracle_scores import Verdict, choose, evaluate

@@ -12,7 +12,7 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.runtime.child_process import Role, Worker
-from service.storage import progress
+from service.storage.ingest import progress
 
 GRACE_SECONDS = 30.0
 _TAIL_LINES = 12

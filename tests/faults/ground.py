@@ -16,10 +16,11 @@ from service.embedded.postgres import EmbeddedPostgres
 from service.runtime.errors import HealthError
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
-from service.storage import endpoints, rules, scorecards
-from service.storage.endpoints import NewEndpoint
-from service.storage.engine import create_engine
-from service.storage.migrate import upgrade
+from service.storage.database.engine import create_engine
+from service.storage.database.migrate import upgrade
+from service.storage.policy import rules, scorecards
+from service.storage.webhooks import endpoints
+from service.storage.webhooks.endpoints import NewEndpoint
 from service.topics import create_topics
 from tests.faults.stream import CREATE_TIME, MAX_RECORD_BYTES
 from tests.support.kafka import ApacheKafka

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from service.runtime.settings import Settings
-from service.storage.progress import Partition
+from service.storage.ingest.progress import Partition
 from service.topics import partitions_of
 
 

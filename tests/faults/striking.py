@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.storage import progress
+from service.storage.ingest import progress
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet, Member
 from tests.faults.ground import Ground

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from service.storage.progress import Partition
+from service.storage.ingest.progress import Partition
 from tests.faults import alerts, checks, log, script, truth
 from tests.faults.feed import MANNERS, Feed
 from tests.faults.fleet import Fleet, tail

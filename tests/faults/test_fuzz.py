@@ -25,8 +25,8 @@ from consumers.decode import Tombstone, decode
 from scoring.events import Event
 from service.cloudevents import Decoded, type_of
 from service.embedded.ports import free_port
-from service.header_values import as_text
 from service.runtime.settings import Settings, Signal
+from service.storage.codecs.header_values import as_text
 from tests.faults import checks, log
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet

@@ -12,7 +12,7 @@ from service.commands.database import prepare_database
 from service.embedded.ports import free_port
 from service.embedded.postgres import EmbeddedPostgres
 from service.runtime.settings import Settings
-from service.storage.engine import create_engine
+from service.storage.database.engine import create_engine
 from service.topics import create_topics
 from tests.support.cloud_events import produce, record, usage
 from tests.support.kafka import ApacheKafka

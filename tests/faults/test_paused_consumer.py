@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.changes import read_state
 from service.runtime.settings import Settings
-from service.storage import progress, states
+from service.storage.accounts import states
+from service.storage.ingest import progress
 from tests.faults.fleet import Fleet, Member
 from tests.support.cloud_events import Record, produce, record, usage
 from tests.support.commands import environment

@@ -22,10 +22,11 @@ from consumers.sweep import sweep_once
 from service.embedded.postgres import EmbeddedPostgres
 from service.policy import PolicyCache
 from service.runtime.settings import Settings
-from service.storage import alert_lists, progress
-from service.storage.alert_lists import BEGINNING, Filter
-from service.storage.engine import create_engine
-from service.storage.migrate import upgrade
+from service.storage.alerts import listing
+from service.storage.alerts.listing import BEGINNING, Filter
+from service.storage.database.engine import create_engine
+from service.storage.database.migrate import upgrade
+from service.storage.ingest import progress
 from tests.faults import truth
 from tests.faults.alerts import ONE_WAY
 from tests.faults.feed import Feed
@@ -88,8 +89,8 @@ async def check_all_is_right(place: Ground, lost: Sequence[Row[Any]]) -> None:
     assert RECORDS // 4 <= before < RECORDS // 2, "it was taken while they folded"
     assert 0 < len(kept) < len(lost)
     async with place.engine.connect() as connection:
-        settled, _ = await alert_lists.settled(connection)
-        polled = await alert_lists.since(connection, Filter(), after=BEGINNING, until=settled, limit=100_000)
+        settled, _ = await listing.settled(connection)
+        polled = await listing.since(connection, Filter(), after=BEGINNING, until=settled, limit=100_000)
     assert {row.id for row in polled} == {row.id for row in kept}, "pollers that begin anew get all there are, at once"
 
     held = await truth.read(place.settings)

@@ -15,7 +15,7 @@ from consumers.decode import decode
 from scoring.events import Event
 from service.cloudevents import Decoded
 from service.runtime.settings import Settings, Signal
-from service.storage.progress import Partition
+from service.storage.ingest.progress import Partition
 from tests.faults import log
 from tests.faults.stream import POISON
 

@@ -17,13 +17,14 @@ from scoring.events import AttributesEvent
 from scoring.windows import day_of, to_micros
 from service.evaluation import advance_accounts
 from service.policy import load_policy
-from service.storage import account_candidates, account_lists, account_search
-from service.storage.account_filters import BANDS, Filter
-from service.storage.account_lists import Sort
-from service.storage.account_orders import Key, Order, quarter_of, slot_of
-from service.storage.account_rows import Account
-from service.storage.engine import create_engine
-from service.storage.tables import accounts, scores
+from service.storage.accounts.listing import index_scans, planner
+from service.storage.accounts.listing import page as account_lists
+from service.storage.accounts.listing.filters import BANDS, Filter
+from service.storage.accounts.listing.page import Sort
+from service.storage.accounts.listing.row import Account
+from service.storage.accounts.listing.sort_order import Key, Order, quarter_of, slot_of
+from service.storage.database.engine import create_engine
+from service.storage.database.tables import accounts, scores
 from tests.support.postgres import PostgresServer
 from tests.support.service import query, settings_for
 
@@ -98,15 +99,15 @@ def beside(attributes: dict[str, Any]) -> dict[str, Any]:
 def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """So few candidates at a time that a few thousand accounts take every way there is."""
     if request.param == "short stretches":
-        monkeypatch.setattr(account_search, "FIRST_STRETCH", 3)
-        monkeypatch.setattr(account_search, "FIRST_STRETCH_BY_TIME", 3)
-        monkeypatch.setattr(account_search, "LOOK_COST", 0.001)
-        monkeypatch.setattr(account_search, "ENTRY_COST", 0.0)
-        monkeypatch.setattr(account_search, "LONG", 6)
-        monkeypatch.setattr(account_search, "MARGIN", 0.01)
-        monkeypatch.setattr(account_search, "CHEAP", 0)
+        monkeypatch.setattr(planner, "FIRST_STRETCH", 3)
+        monkeypatch.setattr(planner, "FIRST_STRETCH_BY_TIME", 3)
+        monkeypatch.setattr(planner, "LOOK_COST", 0.001)
+        monkeypatch.setattr(planner, "ENTRY_COST", 0.0)
+        monkeypatch.setattr(planner, "LONG", 6)
+        monkeypatch.setattr(planner, "MARGIN", 0.01)
+        monkeypatch.setattr(planner, "CHEAP", 0)
     if request.param == "all at once":
-        monkeypatch.setattr(account_search, "CHEAP", 1_000_000)
+        monkeypatch.setattr(planner, "CHEAP", 1_000_000)
 
 
 async def page(
@@ -277,9 +278,9 @@ async def test_what_does_not_move_is_listed_once_while_others_move_within_a_page
     async with engine.begin() as connection:
         await connection.execute(accounts.insert(), attributes)
         await connection.execute(scores.insert(), [{**beside(each), **scored(random)} for each in attributes])
-    look = account_search.Search._look
+    look = planner.Search._look
 
-    async def look_and_move(*arguments: Any) -> account_search.Stop:
+    async def look_and_move(*arguments: Any) -> planner.Stop:
         stop = await look(*arguments)
         async with engine.begin() as connection:
             for name in random.sample(movers, 60):
@@ -288,10 +289,10 @@ async def test_what_does_not_move_is_listed_once_while_others_move_within_a_page
                 )
         return stop
 
-    monkeypatch.setattr(account_search.Search, "_look", look_and_move)
+    monkeypatch.setattr(planner.Search, "_look", look_and_move)
     short_then_long = {"FIRST_STRETCH": 3, "MARGIN": 0.01, "_further": lambda *_: 150, "LOOK_COST": 0.001, "CHEAP": 0}
     for name, value in short_then_long.items():
-        monkeypatch.setattr(account_search, name, value)
+        monkeypatch.setattr(planner, name, value)
     wanted = Filter(segments=["a"])
     still = [each for each in await everything(engine) if each.account_id not in movers and matches(each, wanted)]
     found: list[str] = []
@@ -308,7 +309,7 @@ async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
     database_url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else all accounts would be fetched for one page, in the belief that they are few."""
-    monkeypatch.setattr(account_search, "MANY", 100)
+    monkeypatch.setattr(planner, "MANY", 100)
     names = [f"account-{number}" for number in range(400)]
     async with engine.begin() as connection:
         await connection.execute(accounts.insert(), [{"account_id": name} for name in names])
@@ -317,7 +318,7 @@ async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
         )
         await connection.execute(text("ANALYZE scores"))
         await connection.execute(scores.update().values(evaluated_at=MIDNIGHT + timedelta(seconds=1)))
-        search = partial(account_search.Search, Filter(evaluated_since=MIDNIGHT), Order("score", True), None, 10)
+        search = partial(planner.Search, Filter(evaluated_since=MIDNIGHT), Order("score", True), None, 10)
         assert await search()._is_news(connection)
         await connection.execute(text("ANALYZE scores"))
         assert not await search()._is_news(connection)
@@ -336,7 +337,7 @@ async def test_those_never_evaluated_come_last_and_once(
     database_url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("CHEAP", "LONG", "LOOK_COST", "ENTRY_COST"):  # so that a list this short goes through the index
-        monkeypatch.setattr(account_search, name, 0.001)
+        monkeypatch.setattr(planner, name, 0.001)
     names = [f"account-{number:03d}" for number in range(200)]
     async with engine.begin() as connection:
         await connection.execute(accounts.insert(), [{"account_id": name, "segment": "smb"} for name in names])
@@ -357,7 +358,7 @@ async def test_those_never_evaluated_come_last_and_once(
 
 def test_a_list_since_a_time_is_not_looked_for_from_the_beginning() -> None:
     """Postgres would start at whatever the row is compared with, and read all entries up to the bound."""
-    first = account_candidates.by_slot(
+    first = index_scans.by_slot(
         descending=False, started=False, bound="slot >= :slot_since", attributes=["owner = :owner"], never=False
     )
     assert "infinity" not in first

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from service import readers
 from service.runtime.settings import Settings
-from service.storage.engine import create_engine
+from service.storage.access import analyst_role
+from service.storage.database.engine import create_engine
 from tests.support.portfolio import Portfolio
 from tests.support.service import settings_for
 
@@ -31,14 +31,14 @@ async def reader(portfolio: Portfolio) -> AsyncIterator[Any]:
     name = f"manual_{parts.path.rsplit('_', 1)[-1]}"
     engine = create_engine(settings, "test")
     async with engine.begin() as owner:
-        made = await readers.create(owner, name, None)
+        made = await analyst_role.create(owner, name, None)
     connection = await asyncpg.connect(
         parts._replace(netloc=f"{name}:{made.password}@{parts.hostname}:{parts.port}").geturl()
     )
     yield connection
     await connection.close()
     async with engine.begin() as owner:
-        await readers.drop(owner, name)
+        await analyst_role.drop(owner, name)
     await engine.dispose()
 
 
@@ -72,7 +72,7 @@ async def test_the_statements_by_hand_are_those_that_the_command_prints(portfoli
     settings = settings_for(portfolio.database_url, "127.0.0.1:1", "")
     engine = create_engine(settings, "test")
     async with engine.connect() as connection:
-        printed = await readers.statements(connection, "health_reader")
+        printed = await analyst_role.statements(connection, "health_reader")
     await engine.dispose()
     parts = urlsplit(portfolio.database_url)
     plain = [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.storage.engine import create_engine
+from service.storage.database.engine import create_engine
 from tests.support.portfolio import Portfolio, counting
 from tests.support.service import query, settings_for
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.api import known_keys
 from service.api.known_keys import KnownKeys
 from service.runtime.api_key import SCOPES, Scope, new_key
-from service.storage.tables import api_keys
+from service.storage.database.tables import api_keys
 from tests.support.api import Api, Clock, make_key
 from tests.support.api_walk import OPEN, all_steps
 
@@ -167,7 +167,7 @@ async def test_known_keys_outlast_an_outage_of_postgres(engine: AsyncEngine, mon
     async def away(*_: object) -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("service.storage.api_keys.find", away)
+    monkeypatch.setattr("service.storage.access.api_keys.find", away)
     seconds = 299.0
     assert await known.find(key)
     for text, at in ((stranger, 299.0), (key, 301.0)):
@@ -178,7 +178,7 @@ async def test_known_keys_outlast_an_outage_of_postgres(engine: AsyncEngine, mon
     async def broken(*_: object) -> None:
         raise InterfaceError("", None, Exception("a mistake of ours"))
 
-    monkeypatch.setattr("service.storage.api_keys.find", broken)
+    monkeypatch.setattr("service.storage.access.api_keys.find", broken)
     seconds = 200.0
     with pytest.raises(InterfaceError):
         await known.find(key)

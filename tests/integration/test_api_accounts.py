@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.cloudevents import decode_structured
 from service.runtime.ids import new_id
-from service.storage.tables import alerts, dead_letters, deliveries, metadata, scores, webhook_endpoints
+from service.storage.database.tables import alerts, dead_letters, deliveries, metadata, scores, webhook_endpoints
 from tests.support.api import Api
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.api.pages import encode_token
 from service.runtime.ids import new_id
-from service.storage.tables import alerts
+from service.storage.database.tables import alerts
 from tests.support.api import Api
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.publishing import RawRecord
-from service.storage import dead_letters
-from service.storage.dead_letters import DeadLetterRow
+from service.storage.ingest import dead_letters
+from service.storage.ingest.dead_letters import DeadLetterRow
 from tests.support.api import Api, make_key
 
 pytestmark = pytest.mark.anyio

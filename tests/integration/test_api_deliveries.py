@@ -10,10 +10,10 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.retry import STANDARD, RetryAt, decide
-from service.storage import deliveries, redeliveries
-from service.storage.deliveries import Attempt, ClaimedDelivery
-from service.storage.tables import deliveries as table
-from service.storage.tables import delivery_attempts
+from service.storage.database.tables import deliveries as table
+from service.storage.database.tables import delivery_attempts
+from service.storage.webhooks import outbox, resend
+from service.storage.webhooks.outbox import Attempt, ClaimedDelivery
 from tests.support import webhooks
 from tests.support.api import Api, make_key
 from tests.support.webhooks import add_alert, add_endpoint
@@ -35,7 +35,7 @@ async def delivery(engine: AsyncEngine, api: Api) -> str:
 
 async def claim(engine: AsyncEngine, now: datetime, seconds: float = 60) -> ClaimedDelivery:
     async with engine.begin() as connection:
-        [claimed] = await deliveries.claim(connection, 1, now, seconds, room={}, room_otherwise=1)
+        [claimed] = await outbox.claim(connection, 1, now, seconds, room={}, room_otherwise=1)
     return claimed
 
 
@@ -141,6 +141,6 @@ async def test_a_sender_that_comes_too_late_does_not_end_what_was_begun_anew(
         await connection.execute(update(table).values(state="superseded"))
     api.clock.now += HOUR
     async with engine.begin() as connection:
-        assert await redeliveries.resend(connection, UUID(delivery), api.clock.now)
+        assert await resend.resend(connection, UUID(delivery), api.clock.now)
     assert not await record(engine, late, "failed", api.clock.now)
     assert (await api.get(f"/v1/deliveries/{delivery}")).json["state"] == "pending"

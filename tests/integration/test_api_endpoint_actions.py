@@ -10,10 +10,10 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery import keyring
-from service.storage import deliveries, redeliveries
-from service.storage.redeliveries import Failed
-from service.storage.tables import alerts, webhook_endpoints
-from service.storage.tables import deliveries as table
+from service.storage.database.tables import alerts, webhook_endpoints
+from service.storage.database.tables import deliveries as table
+from service.storage.webhooks import outbox, resend
+from service.storage.webhooks.resend import Failed
 from tests.support.api import Api, make_key
 from tests.support.webhooks import add_alert, local_settings, receiver, until, working
 
@@ -195,8 +195,8 @@ async def test_two_that_recover_at_once_send_each_once(engine: AsyncEngine, api:
     await failed(engine, created["id"], [n * HOUR for n in range(20)], now)
     wanted = Failed(endpoint_id=UUID(created["id"]), since=now - 48 * HOUR)
     async with engine.connect() as first, engine.connect() as second:
-        assert await redeliveries.recover(first, wanted, now) == 20
-        later = asyncio.create_task(redeliveries.recover(second, wanted, now))
+        assert await resend.recover(first, wanted, now) == 20
+        later = asyncio.create_task(resend.recover(second, wanted, now))
         await asyncio.sleep(0.2)
         assert not later.done()
         await first.commit()
@@ -204,7 +204,7 @@ async def test_two_that_recover_at_once_send_each_once(engine: AsyncEngine, api:
         await second.commit()
     assert len(await due(engine, now)) == 20
     async with engine.begin() as connection:
-        claimed = await deliveries.claim(connection, 100, now + HOUR, 60, room={}, room_otherwise=100)
+        claimed = await outbox.claim(connection, 100, now + HOUR, 60, room={}, room_otherwise=100)
     assert {(each.attempt, each.tries) for each in claimed} == {(11, 1)}
 
 

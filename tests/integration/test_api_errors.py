@@ -170,7 +170,7 @@ async def test_a_mistake_of_ours_tells_only_its_id(api: Api, monkeypatch: pytest
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a secret detail")
 
-    monkeypatch.setattr("service.storage.rules.all_rules", broken)
+    monkeypatch.setattr("service.storage.policy.rules.all_rules", broken)
     with capture_logs(processors=[merge_contextvars]) as logs:
         answer = await api.get("/v1/alert-rules", headers={"X-Request-Id": "my-request"})
     assert_problem(answer, 500)
@@ -185,7 +185,7 @@ async def test_what_an_operator_has_to_do_is_said(api: Api, monkeypatch: pytest.
     async def refused(*_: object, **__: object) -> None:
         raise HealthError("Something is missing", "Run: account-health fix")
 
-    monkeypatch.setattr("service.storage.rules.all_rules", refused)
+    monkeypatch.setattr("service.storage.policy.rules.all_rules", refused)
     answer = await api.get("/v1/alert-rules")
     assert_problem(answer, 503)
     assert "Run: account-health fix" in answer.json["detail"]

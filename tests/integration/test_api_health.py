@@ -14,8 +14,8 @@ from scoring.windows import day_of, to_micros
 from service.changes import read_state
 from service.evaluation import advance_accounts
 from service.policy import load_policy
-from service.storage import states
-from service.storage.tables import scores
+from service.storage.accounts import states
+from service.storage.database.tables import scores
 from tests.support.api import Api
 
 pytestmark = pytest.mark.anyio

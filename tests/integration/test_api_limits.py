@@ -16,7 +16,7 @@ from service.api.rates import KeyRates, WrongKeys
 from service.evaluation import advance_accounts
 from service.policy import load_policy
 from service.runtime.api_key import new_key
-from service.storage.api_keys import ApiKey
+from service.storage.access.api_keys import ApiKey
 from tests.integration.test_api_errors import assert_problem
 from tests.support.api import Api, make_key, running
 from tests.support.service import query, settings_for
@@ -169,7 +169,7 @@ async def test_more_than_so_many_at_once_are_turned_away(
         await go.wait()
         return []
 
-    monkeypatch.setattr("service.storage.rules.all_rules", waiting)
+    monkeypatch.setattr("service.storage.policy.rules.all_rules", waiting)
     async with limited(await make_key(engine, "admin"), http_max_requests=2) as api:
         await api.get("/v1/alerts")
         under_way = [asyncio.create_task(api.get(LISTS)) for _ in range(2)]
@@ -195,7 +195,7 @@ async def test_what_takes_too_long_is_cancelled_and_its_connection_comes_back(
             await connection.execute(text("SELECT pg_sleep(20)"))
         return []
 
-    monkeypatch.setattr("service.storage.rules.all_rules", sleepy)
+    monkeypatch.setattr("service.storage.policy.rules.all_rules", sleepy)
     limits = {"http_timeout_seconds": 0.5, "database_pool_size": 2}
     async with limited(await make_key(engine, "admin"), **limits) as api:
         await api.get("/v1/alerts")

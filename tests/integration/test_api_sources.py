@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.runtime.settings import Settings
-from service.storage import sources
-from service.storage.sources import SourceDay
+from service.storage.policy import sources
+from service.storage.policy.sources import SourceDay
 from tests.support.api import Api
 from tests.support.commands import command, environment
 from tests.support.service import query

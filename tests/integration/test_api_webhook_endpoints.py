@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery import keyring
 from service.runtime.ids import new_id
-from service.storage.tables import deliveries, delivery_attempts, webhook_endpoints
+from service.storage.database.tables import deliveries, delivery_attempts, webhook_endpoints
 from tests.support.api import Api, make_key, running
 from tests.support.service import settings_for
 from tests.support.webhooks import add_alert

@@ -13,7 +13,7 @@ from service.api import endpoint_bodies
 from service.delivery import targets
 from service.delivery.targets.message import Body, Message
 from service.delivery.targets.target import Target
-from service.storage.tables import webhook_endpoints
+from service.storage.database.tables import webhook_endpoints
 from tests.support.api import Api
 from tests.support.webhooks import add_alert, local_settings, receiver, until, working
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from service.storage.migrate import upgrade
+from service.storage.database.migrate import upgrade
 from tests.integration.test_reader_command import as_user, on
 from tests.support.commands import command, environment
 from tests.support.postgres import PostgresServer

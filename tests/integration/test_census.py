@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import census
 from service.runtime.settings import Settings
-from service.storage import portfolio
-from service.storage.portfolio import Cell
+from service.storage.accounts import portfolio_counts
+from service.storage.accounts.portfolio_counts import Cell
 from tests.support.api import Api
 from tests.support.scraped import value
 from tests.support.sweeping import START, Clock, by_active_days, used
@@ -39,7 +39,7 @@ async def clock(engine: AsyncEngine, database_settings: Settings, api: Api) -> C
 
 async def cells(engine: AsyncEngine) -> list[Cell]:
     async with engine.begin() as connection:
-        return await portfolio.count(connection, 10_000)
+        return await portfolio_counts.count(connection, 10_000)
 
 
 async def test_it_counts_what_the_api_shows(clock: Clock, engine: AsyncEngine, api: Api) -> None:

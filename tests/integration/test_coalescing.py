@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.delivery.targets import COALESCED
 from service.runtime.ids import new_id
-from service.storage import deliveries, redeliveries
-from service.storage.deliveries import Attempt, ClaimedDelivery, State
-from service.storage.tables import alerts, webhook_endpoints
-from service.storage.tables import deliveries as table
+from service.storage.database.tables import alerts, webhook_endpoints
+from service.storage.database.tables import deliveries as table
+from service.storage.webhooks import outbox, resend
+from service.storage.webhooks.outbox import Attempt, ClaimedDelivery, State
 from tests.support import webhooks
 from tests.support.crm import Asked, crm, hubspot_done
 from tests.support.webhooks import add_alert, add_endpoint, local_settings, states, until, working
@@ -28,7 +28,7 @@ async def claim(
     conn: AsyncConnection, *, seconds_on: float = 1, limit: int = 100, lease_seconds: float = 600
 ) -> list[ClaimedDelivery]:
     now = datetime.now(UTC) + timedelta(seconds=seconds_on)
-    return await deliveries.claim(conn, limit, now, lease_seconds, room={}, room_otherwise=100, coalesced=COALESCED)
+    return await outbox.claim(conn, limit, now, lease_seconds, room={}, room_otherwise=100, coalesced=COALESCED)
 
 
 async def record(conn: AsyncConnection, claimed: ClaimedDelivery, state: State, seconds_on: float = 1) -> bool:
@@ -245,7 +245,7 @@ async def test_a_firing_sent_again_by_hand_after_its_end_stays_unsent(engine: As
         [sent] = await claim(conn)
         assert sent.alert_id == resolved
         await record(conn, sent, "succeeded")
-        assert await redeliveries.resend(conn, failed.id, datetime.now(UTC))
+        assert await resend.resend(conn, failed.id, datetime.now(UTC))
         assert await claim(conn, seconds_on=5) == []
         assert await state_of(conn, firing) == "superseded"
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.storage.columns import joined, of_numbers, of_repeated
+from service.storage.database.bulk_parameters import joined, of_numbers, of_repeated
 
 pytestmark = pytest.mark.anyio
 

@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.events import Event
 from scoring.windows import to_micros
-from service import readers
 from service.cloudevents import decode_structured
 from service.demo.customers import make_customers
 from service.demo.events import DemoEvent
 from service.demo.history import happened, introductions
 from service.runtime.settings import Settings
+from service.storage.access import analyst_role
 from tests.support.grafana import interpolated, sql
 from tests.support.sweeping import Clock
 
@@ -35,7 +35,7 @@ async def reader(engine: AsyncEngine, database_settings: Settings) -> AsyncItera
     now = datetime.now(UTC)
     await _live(Clock(engine, database_settings), now)
     async with engine.begin() as connection:
-        await readers.create(connection, READER, PASSWORD, renew=True)
+        await analyst_role.create(connection, READER, PASSWORD, renew=True)
     url = make_url(database_settings.database_url.get_secret_value()).set(username=READER, password=PASSWORD)
     connected = await asyncpg.connect(url.render_as_string(hide_password=False))
     try:
@@ -43,7 +43,7 @@ async def reader(engine: AsyncEngine, database_settings: Settings) -> AsyncItera
     finally:
         await connected.close()
         async with engine.begin() as connection:
-            await readers.drop(connection, READER)
+            await analyst_role.drop(connection, READER)
 
 
 async def _live(clock: Clock, now: datetime) -> None:

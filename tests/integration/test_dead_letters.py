@@ -25,7 +25,7 @@ from service.observability.probes import Pulse
 from service.publishing import Publisher, RawRecord
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
-from service.storage import dead_letters
+from service.storage.ingest import dead_letters
 from service.topics import create_topics
 from tests.support.api import make_key, running
 from tests.support.cloud_events import encode, produce, usage

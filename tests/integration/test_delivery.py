@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from service.delivery.retry import GaveUp, RetryAt, Succeeded
 from service.runtime.vault import Vault
-from service.storage import delivery_log, endpoints, redeliveries
+from service.storage.webhooks import delivery_log, endpoints, resend
 from tests.support.webhooks import (
     QUICK,
     SECRET,
@@ -100,7 +100,7 @@ async def test_sent_again_it_has_all_its_attempts_once_more(engine: AsyncEngine)
             await until(lambda: len(outcomes) == attempts)
             async with engine.begin() as conn:
                 [delivery] = await delivery_log.page(conn, endpoint, before=None, limit=1)
-                assert await redeliveries.resend(conn, delivery.id, datetime.now(UTC))
+                assert await resend.resend(conn, delivery.id, datetime.now(UTC))
             await until(lambda: len(outcomes) == 2 * attempts)
             await asyncio.sleep(0.2)
         assert len(crm.ids) == 2 * attempts

@@ -22,8 +22,8 @@ from service.delivery.retry import GaveUp, RetryPolicy, Succeeded
 from service.delivery.tls import trusting
 from service.delivery.transport import KEEP_BYTES, READ_BYTES, Reply, Request, open_session, send
 from service.runtime.errors import HealthError
-from service.storage import delivery_log, endpoints
-from service.storage.delivery_log import PastAttempt
+from service.storage.webhooks import delivery_log, endpoints
+from service.storage.webhooks.delivery_log import PastAttempt
 from tests.integration.test_delivery_transport import FakeResolver, post, raw_server
 from tests.support.certificates import Authority, Signed
 from tests.support.webhooks import (

@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 
 from service.delivery.retry import RetryPolicy
 from service.delivery.worker import run
-from service.storage import deliveries as outbox
-from service.storage.deliveries import ClaimedDelivery
-from service.storage.engine import async_url
-from service.storage.tables import deliveries as deliveries_table
+from service.storage.database.engine import async_url
+from service.storage.database.tables import deliveries as deliveries_table
+from service.storage.webhooks import outbox
+from service.storage.webhooks.outbox import ClaimedDelivery
 from tests.support.cut_line import cut_line
 from tests.support.webhooks import (
     KEY,
@@ -64,7 +64,7 @@ async def test_a_worker_killed_while_sending_is_made_good_with_the_same_id(
 
     program = (
         "import asyncio; from service.delivery.worker import run; from service.runtime.settings import load_settings\n"
-        "from service.storage.engine import create_engine\n"
+        "from service.storage.database.engine import create_engine\n"
         "async def main():\n"
         "    settings = load_settings()\n"
         "    await run(create_engine(settings, 'deliver'), settings, asyncio.Event(), lease_seconds=1)\n"

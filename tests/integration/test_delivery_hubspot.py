@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import sample_alert
 from service.delivery.retry import RetryAt, RetryPolicy
-from service.storage import delivery_log
+from service.storage.webhooks import delivery_log
 from tests.support.crm import Asked, crm, hubspot_done, reply, sealed
 from tests.support.webhooks import add_alert, add_endpoint, local_settings, states, until, working
 

@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.delivery.attempt import AttemptOutcome
 from service.delivery.retry import RetryAt, Succeeded
 from service.embedded.ports import free_port
-from service.storage import delivery_log
-from service.storage.delivery_log import PastAttempt
+from service.storage.webhooks import delivery_log
+from service.storage.webhooks.delivery_log import PastAttempt
 from tests.support.topics import create_topics
 from tests.support.webhooks import add_alert, add_endpoint, compact, local_settings, states, until, working
 

@@ -12,9 +12,9 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.retry import GaveUp, RetryAt, RetryPolicy
-from service.storage import delivery_log, endpoints, redeliveries
-from service.storage.endpoints import EndpointChanges
-from service.storage.tables import deliveries, webhook_endpoints
+from service.storage.database.tables import deliveries, webhook_endpoints
+from service.storage.webhooks import delivery_log, endpoints, resend
+from service.storage.webhooks.endpoints import EndpointChanges
 from tests.support.webhooks import Answer, add_alert, add_endpoint, local_settings, receiver, states, until, working
 
 pytestmark = pytest.mark.anyio
@@ -140,7 +140,7 @@ async def test_a_message_that_is_sent_again_has_its_lifetime_anew(engine: AsyncE
         async with engine.begin() as conn:
             rows = update(deliveries).values(created_at=old, state="failed").returning(deliveries.c.id)
             for delivery in (await conn.execute(rows)).scalars().all():
-                assert await redeliveries.resend(conn, delivery, datetime.now(UTC))
+                assert await resend.resend(conn, delivery, datetime.now(UTC))
         async with working(engine, local_settings()) as outcomes:
             await until(lambda: len(outcomes) == 2)
     [limited] = [each.outcome for each in outcomes if isinstance(each.outcome, RetryAt)]

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.delivery import worker
 from service.delivery.breaker import TRIPS_AFTER
 from service.delivery.claiming import claim
-from service.storage import endpoints, paces
+from service.storage.webhooks import endpoints, rate_limits
 from tests.support.scraped import value
 from tests.support.webhooks import add_alert, add_endpoint, answers, local_settings, receiver, until, working
 
@@ -77,14 +77,14 @@ async def test_limits_are_looked_up_only_where_there_are_some(
 ) -> None:
     monkeypatch.setattr(worker, "LOOK_SECONDS", 0.1)
     lookups = 0
-    hold = paces.hold
+    hold = rate_limits.hold
 
-    async def counted(connection: AsyncConnection) -> list[paces.Paced]:
+    async def counted(connection: AsyncConnection) -> list[rate_limits.Paced]:
         nonlocal lookups
         lookups += 1
         return await hold(connection)
 
-    monkeypatch.setattr(paces, "hold", counted)
+    monkeypatch.setattr(rate_limits, "hold", counted)
     async with receiver() as free, receiver() as slow, working(engine, local_settings()):
         await add_endpoint(engine, free.url)
         await until(lambda: value("health_delivery_endpoints", target="standard", state="ok") == 1)

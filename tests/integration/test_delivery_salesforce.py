@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from service import sample_alert
 from service.delivery.attempt import AttemptOutcome
 from service.delivery.retry import GaveUp, RetryAt, RetryPolicy, Succeeded
-from service.storage import delivery_log
-from service.storage.delivery_log import PastAttempt
+from service.storage.webhooks import delivery_log
+from service.storage.webhooks.delivery_log import PastAttempt
 from tests.support.crm import CLIENT_SECRET, Asked, Crm, Salesforce, crm, reply, sealed
 from tests.support.webhooks import add_alert, add_endpoint, local_settings, states, until, working
 

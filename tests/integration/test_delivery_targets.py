@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.retry import GaveUp, RetryAt, Succeeded
 from service.delivery.worker import _measure
-from service.storage import delivery_log
-from service.storage.delivery_log import PastAttempt
+from service.storage.webhooks import delivery_log
+from service.storage.webhooks.delivery_log import PastAttempt
 from tests.support.messages import ACCOUNT
 from tests.support.receiver_schemas import check_alertmanager, check_slack, check_teams
 from tests.support.webhooks import QUICK, Answer, add_alert, add_endpoint, local_settings, receiver, until, working

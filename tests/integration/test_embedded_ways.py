@@ -13,8 +13,8 @@ from scoring.state import decode
 from service.demo.folding import folded
 from service.demo.mending import mend
 from service.runtime.settings import Settings
-from service.storage import progress, seen_events
-from service.storage.seen_events import SegmentRow
+from service.storage.ingest import progress, seen_events
+from service.storage.ingest.seen_events import SegmentRow
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, folded_up_to, query
 

@@ -17,11 +17,11 @@ from service.delivery import standing
 from service.delivery.recording import Ended
 from service.delivery.retry import GaveUp, Outcome, RetryAt, Succeeded
 from service.endpoint_notices import Notice
-from service.storage import deliveries, endpoints
-from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery
-from service.storage.endpoints import Endpoint
-from service.storage.tables import alerts, webhook_endpoints
-from service.storage.tables import deliveries as deliveries_table
+from service.storage.database.tables import alerts, webhook_endpoints
+from service.storage.database.tables import deliveries as deliveries_table
+from service.storage.webhooks import endpoints, outbox
+from service.storage.webhooks.endpoints import Endpoint
+from service.storage.webhooks.outbox import Attempt, Attempted, ClaimedDelivery
 from tests.support.webhooks import (
     add_alert,
     add_endpoint,
@@ -43,7 +43,7 @@ GAVE_UP: dict[int | None, Outcome] = {410: GaveUp("gone"), 413: GaveUp("refused"
 
 async def claim(engine: AsyncEngine, endpoint: UUID, now: datetime) -> ClaimedDelivery:
     async with engine.begin() as conn:
-        [claimed] = await deliveries.claim(conn, 1, now, 60, room={endpoint: 1}, room_otherwise=0)
+        [claimed] = await outbox.claim(conn, 1, now, 60, room={endpoint: 1}, room_otherwise=0)
     return claimed
 
 
@@ -57,7 +57,7 @@ async def end(
     attempted = Attempted(delivery=claimed, attempt=attempt, state=state, due_at=now)
     async with engine.begin() as conn:
         notices = await standing.note(conn, [Ended(attempted, outcome, failure)], now, BASE_URL)
-        assert await deliveries.record(conn, [attempted], now)
+        assert await outbox.record(conn, [attempted], now)
     return notices[0] if notices else None
 
 

@@ -14,7 +14,7 @@ from scoring.windows import to_micros
 from service.erasing import erase
 from service.evaluation import advance_accounts
 from service.runtime.settings import Settings
-from service.storage import endpoints
+from service.storage.webhooks import endpoints
 from tests.support.service import query
 from tests.support.sweeping import START, Clock, by_active_days, described, used
 from tests.support.webhooks import add_endpoint, local_settings, receiver, until, working

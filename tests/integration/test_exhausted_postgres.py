@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 from service.embedded.ports import free_port
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
-from service.storage.engine import create_engine
-from service.storage.explaining import explain
-from service.storage.transient import is_transient, trouble
+from service.storage.database.engine import create_engine
+from service.storage.database.error_messages import explain
+from service.storage.database.retry import is_transient, trouble
 from tests.support.api import running
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, eventually, folded_up_to, query, settings_for

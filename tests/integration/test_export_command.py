@@ -19,8 +19,8 @@ from typer.testing import CliRunner, Result
 
 from service.commands.tree import app
 from service.runtime.errors import HealthError
-from service.storage import exports
-from service.storage.engine import create_engine
+from service.storage.access import exports
+from service.storage.database.engine import create_engine
 from tests.support.portfolio import Portfolio, counting
 from tests.support.postgres import PostgresServer
 from tests.support.service import eventually, settings_for

@@ -20,8 +20,8 @@ from service.cloudevents import decode_structured, now_micros
 from service.policy import PolicyCache, starter
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
-from service.storage import progress
-from service.storage.progress import Move
+from service.storage.ingest import progress
+from service.storage.ingest.progress import Move
 from tests.support.cloud_events import cloud_event, produce, record, usage
 from tests.support.cloud_events import encode as encode_event
 from tests.support.service import consuming, eventually, folded_up_to, query

@@ -12,11 +12,11 @@ from consumers import forecaster
 from consumers.forecaster import IDLE_SECONDS, SHORTEST_CYCLE, forecast_once
 from scoring.events import AttributesEvent, Event
 from scoring.windows import day_of, to_micros
-from service.clocks import OneClock
 from service.observability.probes import Pulse
 from service.policy import PolicyCache
 from service.runtime.settings import Settings
-from service.storage import accounts
+from service.storage.accounts import accounts
+from service.storage.database.clock_check import OneClock
 from tests.support.api import Api
 from tests.support.service import eventually, query
 from tests.support.sweeping import START, Clock, by_active_days, used

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.storage.gathered import CONNECTIONS, MOST_KEYS, GatheredRead
+from service.storage.database.batched_reads import CONNECTIONS, MOST_KEYS, GatheredRead
 from tests.support.service import query
 
 pytestmark = pytest.mark.anyio

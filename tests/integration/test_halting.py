@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from scoring.state import decode
 from service.embedded.ports import free_port
 from service.runtime.settings import Settings
-from service.storage import progress
+from service.storage.ingest import progress
 from tests.support.cloud_events import produce, record, usage
 from tests.support.commands import command, environment
 from tests.support.service import consuming, eventually, folded_up_to, query

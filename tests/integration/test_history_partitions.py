@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers import housekeeping
 from scoring.windows import to_day
-from service.clocks import OneClock
 from service.housekeeping import LOCK_TIMEOUT_MS, keep_history
 from service.runtime.settings import Settings
-from service.storage import accounts, history, partitions
-from service.storage.history import HistoryRow
-from service.storage.partitions import Month
+from service.storage.accounts import accounts, history, history_partitions
+from service.storage.accounts.history import HistoryRow
+from service.storage.accounts.history_partitions import Month
+from service.storage.database.clock_check import OneClock
 from tests.support.service import eventually, query
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ async def keep(engine: AsyncEngine, today: date = TODAY, retention: int = RETENT
 
 async def months(engine: AsyncEngine) -> Sequence[Month]:
     async with engine.connect() as connection:
-        return await partitions.months(connection)
+        return await history_partitions.months(connection)
 
 
 async def places(engine: AsyncEngine) -> dict[str, int]:

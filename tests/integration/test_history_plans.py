@@ -9,9 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.windows import to_day
-from service.storage import history, history_reads, score_reads
-from service.storage.history import HistoryRow
-from service.storage.partitions import Month
+from service.storage.accounts import history, score_reader
+from service.storage.accounts import history as history_reads
+from service.storage.accounts.history import HistoryRow
+from service.storage.accounts.history_partitions import Month
 
 pytestmark = pytest.mark.anyio
 
@@ -66,13 +67,13 @@ async def test_the_trend_reads_the_months_of_its_two_days_on(connection: AsyncCo
     await connection.execute(
         text("INSERT INTO scores (account_id, since, day) VALUES ('account-7', '2030-12-19', '2030-12-20')")
     )
-    plan = await explained(connection, score_reads.STATEMENT, (["account-7"], NOW, NOW.date()))
+    plan = await explained(connection, score_reader.STATEMENT, (["account-7"], NOW, NOW.date()))
     assert months_read(plan) <= {f"history_2030_{month}" for month in (11, 12)} | {
         "history_2031_01",
         "history_2031_02",
         "history_default",
     }
-    stored = await score_reads.get(connection, "account-7", NOW)
+    stored = await score_reader.get(connection, "account-7", NOW)
     assert stored is not None
     wanted = [_score(NOW.date() - timedelta(days=days)) for days in (7, 30)]
     assert [stored.week_ago, stored.month_ago] == wanted

@@ -13,7 +13,7 @@ from consumers.rounds import sweeping
 from consumers.sweep import reevaluate_once, sweep_once
 from service.observability.metrics import PUT_OFF as COUNTED
 from service.runtime.settings import Settings
-from service.storage.transient import persistently
+from service.storage.database.retry import persistently
 from tests.support.service import query
 from tests.support.sweeping import START, Clock, by_active_days, used
 

@@ -7,9 +7,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from service import lock_watch
 from service.runtime.settings import Settings
-from service.storage.engine import create_engine
+from service.storage.database import lock_watch
+from service.storage.database.engine import create_engine
 from tests.support.scraped import value
 from tests.support.webhooks import add_alert, add_endpoint, local_settings, receiver, until, working
 

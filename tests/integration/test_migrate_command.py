@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from service.commands.tree import app
 from service.runtime.errors import HealthError
-from service.storage import migrate as schema
+from service.storage.database import migrate as schema
 
 Say = Callable[..., Result]
 

@@ -1,4 +1,4 @@
-"""Migrations give exactly what `service/storage/tables.py` says, and can be taken back."""
+"""Migrations give exactly what `service/storage/database/tables.py` says, and can be taken back."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from service.runtime.errors import HealthError
-from service.storage.engine import async_url
-from service.storage.migrate import alembic_config, current, upgrade
-from service.storage.tables import metadata
+from service.storage.database.engine import async_url
+from service.storage.database.migrate import alembic_config, current, upgrade
+from service.storage.database.tables import metadata
 from tests.support.postgres import PostgresServer
 
 # Alembic compares names, types, nullability and indexes; these are what it doesn't look at.

@@ -14,13 +14,13 @@ from structlog.testing import capture_logs
 
 from consumers import runner, sweep
 from consumers.forecaster import forecast_once
-from service import clocks
 from service.api import server
 from service.api.server import serve
-from service.clocks import OneClock, agreed_now
 from service.delivery import worker
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
+from service.storage.database import clock_check
+from service.storage.database.clock_check import OneClock, agreed_now
 from tests.support.api import Api, make_key
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, eventually, folded_up_to, query
@@ -279,7 +279,7 @@ async def test_readyz_of_the_api_tells_of_a_clock_that_is_off(
 async def test_a_command_that_writes_by_the_time_says_that_it_is_wrong(
     engine: AsyncEngine, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clocks, "OneClock", machine.clock)
+    monkeypatch.setattr(clock_check, "OneClock", machine.clock)
     async with engine.connect() as connection:
         assert abs(await agreed_now(connection) - datetime.now(UTC)) < timedelta(seconds=60)
         machine.ahead = -DAY.total_seconds()

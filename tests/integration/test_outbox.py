@@ -9,9 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.runtime.ids import new_id
-from service.storage import deliveries, delivery_log, endpoints, routing
-from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery
-from service.storage.tables import deliveries as table
+from service.storage.alerts import routing
+from service.storage.database.tables import deliveries as table
+from service.storage.webhooks import delivery_log, endpoints, outbox
+from service.storage.webhooks.outbox import Attempt, Attempted, ClaimedDelivery
 from tests.support.webhooks import add_account, add_alert, add_endpoint, record, states
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +24,7 @@ async def claim(
     conn: AsyncConnection, limit: int = 100, *, seconds_on: float = 1, room: dict[UUID, int] | None = None
 ) -> list[ClaimedDelivery]:
     now = datetime.now(UTC) + timedelta(seconds=seconds_on)
-    return await deliveries.claim(conn, limit, now, 60, room=room or {}, room_otherwise=100)
+    return await outbox.claim(conn, limit, now, 60, room=room or {}, room_otherwise=100)
 
 
 def attempt(status: int = 200) -> Attempt:
@@ -134,8 +135,8 @@ async def test_a_lease_hides_a_delivery_until_it_lapses_or_is_released(engine: A
         first = await claim(conn)
         assert await claim(conn, seconds_on=60) == []
         [second] = await claim(conn, seconds_on=62)
-        assert await deliveries.release(conn, first) == 0
-        assert await deliveries.release(conn, [second]) == 1
+        assert await outbox.release(conn, first) == 0
+        assert await outbox.release(conn, [second]) == 1
         assert len(await claim(conn)) == 1
 
 
@@ -167,7 +168,7 @@ async def test_results_are_written_together_and_of_those_whose_lease_is_lost_not
         await add_alert(engine, f"b-{n}", data={"band": "well"})
     async with engine.begin() as conn:
         claimed = await claim(conn)
-        await deliveries.release(conn, claimed[:1])
+        await outbox.release(conn, claimed[:1])
         some = [
             Attempted(
                 delivery=each,
@@ -177,7 +178,7 @@ async def test_results_are_written_together_and_of_those_whose_lease_is_lost_not
             )
             for each in claimed
         ]
-        assert await deliveries.record(conn, some, NOW) == {each.id for each in claimed[1:]}
+        assert await outbox.record(conn, some, NOW) == {each.id for each in claimed[1:]}
         for each in claimed[1:]:
             [made] = await delivery_log.attempts(conn, each.id, limit=5)
             assert (made.number, made.response) == (1, "ok")
@@ -211,7 +212,7 @@ async def test_an_endpoint_that_is_not_ordered_waits_for_nothing(engine: AsyncEn
         claimed = {each.alert_id: each for each in await claim(conn)}
         assert claimed.keys() == {first, second}
         await record(conn, claimed[first], attempt(500), "pending", NOW + timedelta(hours=1), NOW)
-        await deliveries.release(conn, [claimed[second]])
+        await outbox.release(conn, [claimed[second]])
         assert [each.alert_id for each in await claim(conn)] == [second]
 
 

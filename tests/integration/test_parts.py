@@ -16,8 +16,8 @@ from service import evaluation
 from service.changes import read_state
 from service.evaluation import advance_accounts
 from service.policy import PolicyCache, publish_default
-from service.storage import states
-from service.storage.engine import create_engine
+from service.storage.accounts import states
+from service.storage.database.engine import create_engine
 from tests.support.postgres import PostgresServer
 from tests.support.service import settings_for
 

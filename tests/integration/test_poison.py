@@ -12,7 +12,7 @@ from scoring.arrivals import Arrivals
 from scoring.state import decode
 from scoring.usage import UsageState, fold_usage
 from service.runtime.settings import Settings
-from service.storage.poison import is_poison
+from service.storage.database.poison import is_poison
 from tests.support.api_data import ticket as changed
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, eventually, folded_up_to, query

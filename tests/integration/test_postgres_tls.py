@@ -8,8 +8,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from service.runtime.settings import Settings
-from service.storage.engine import create_engine
-from service.storage.migrate import upgrade
+from service.storage.database.engine import create_engine
+from service.storage.database.migrate import upgrade
 from tests.support.certificates import Authority
 from tests.support.service import query
 from tests.support.tls_line import tls_line

@@ -19,8 +19,9 @@ from service.policy import PolicyCache
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
 from service.sources import SourceWatch
-from service.storage import endpoints, rules
-from service.storage.endpoints import NewEndpoint
+from service.storage.policy import rules
+from service.storage.webhooks import endpoints
+from service.storage.webhooks.endpoints import NewEndpoint
 from tests.support.service import query
 
 pytestmark = pytest.mark.anyio

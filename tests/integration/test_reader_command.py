@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from service.commands.tree import app
 from service.runtime.errors import HealthError
-from service.storage.accounts import ACCOUNT_TABLES
-from service.storage.migrate import upgrade
-from service.storage.tables import metadata
+from service.storage.accounts.accounts import ACCOUNT_TABLES
+from service.storage.database.migrate import upgrade
+from service.storage.database.tables import metadata
 from tests.support.postgres import PostgresServer
 
 PASSWORD = "given by the operator"

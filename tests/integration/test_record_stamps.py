@@ -17,7 +17,7 @@ from consumers import stamps
 from scoring.state import decode
 from service import foreign_topics
 from service.runtime.settings import Settings
-from service.storage import progress
+from service.storage.ingest import progress
 from tests.support.api import Api
 from tests.support.cloud_events import encode, record, usage
 from tests.support.cloud_events import produce as publish

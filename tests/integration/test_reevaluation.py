@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep import reevaluate_once
 from service.runtime.settings import Settings
-from service.storage import accounts, reevaluations, rules
+from service.storage.accounts import accounts
+from service.storage.policy import reevaluations, rules
 from tests.support.api import Api
 from tests.support.service import eventually, query
 from tests.support.sweeping import START, Clock, by_active_days, used

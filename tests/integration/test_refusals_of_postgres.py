@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from service.commands.tree import app
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
-from service.storage import migrate as schema
-from service.storage.engine import create_engine
+from service.storage.database import migrate as schema
+from service.storage.database.engine import create_engine
 from tests.support.postgres import PostgresServer
 
 MAY_NOT = "The database user of HEALTH_DATABASE_URL may not do that: permission denied for"

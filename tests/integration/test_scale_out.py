@@ -19,10 +19,11 @@ from service.evaluation import advance_accounts
 from service.housekeeping import keep_history
 from service.policy import PolicyCache, publish_default
 from service.runtime.settings import Settings
-from service.storage import account_lists, accounts
-from service.storage.account_filters import Filter
-from service.storage.engine import create_engine
-from service.storage.migrate import upgrade
+from service.storage.accounts import accounts
+from service.storage.accounts.listing import page as account_lists
+from service.storage.accounts.listing.filters import Filter
+from service.storage.database.engine import create_engine
+from service.storage.database.migrate import upgrade
 from tests.support.cloud_events import produce, record, usage
 from tests.support.postgres import PostgresServer
 from tests.support.service import consuming, folded_up_to, query, settings_for

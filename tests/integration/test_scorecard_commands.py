@@ -12,12 +12,12 @@ from typer.testing import CliRunner, Result
 from scoring.documents import parse
 from scoring.events import Event, UsageEvent
 from scoring.windows import day_of, to_micros
-from service.commands.running import in_transaction, with_engine
 from service.commands.tree import app
 from service.evaluation import advance_accounts
 from service.policy import load_policy, publish_default
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
+from service.storage.database.session import in_transaction, with_engine
 from tests.integration.test_api_scorecards import MEASURE, document
 
 RETENTION = 92

@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers import forecaster, sweep
 from consumers.forecaster import Forecaster
 from consumers.judging import PUT_OFF
-from service.clocks import OneClock
 from service.observability.metrics import PUT_OFF as COUNTED
 from service.observability.metrics import SIDE_JOB_FAILURES
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings
-from service.storage.transient import persistently
+from service.storage.database.clock_check import OneClock
+from service.storage.database.retry import persistently
 from tests.support.service import eventually, query
 from tests.support.sweeping import START, Clock, by_active_days, used
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import ownership, sweep
 from service.runtime.settings import Settings
-from service.storage.standstill import Standstill, told
+from service.storage.ingest.standstill import Standstill, told
 from tests.support.api import Api, make_key, running
 from tests.support.service import consuming, eventually, query
 

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.sweep import sweep_once
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
-from service.storage import alerts as stored_alerts
-from service.storage import endpoints
-from service.storage.endpoints import NewEndpoint
+from service.storage.alerts import alerts as stored_alerts
+from service.storage.webhooks import endpoints
+from service.storage.webhooks.endpoints import NewEndpoint
 from tests.support.service import query
 from tests.support.sweeping import START, Clock, by_active_days, used
 

@@ -15,7 +15,7 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.runtime.settings import Settings
-from service.storage import endpoints
+from service.storage.webhooks import endpoints
 from tests.support.api import Api
 from tests.support.crm import crm, hubspot_done
 from tests.support.service import eventually, query

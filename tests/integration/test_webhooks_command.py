@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from service.commands.tree import app
 from service.runtime.settings import Settings
-from service.storage.tables import deliveries
+from service.storage.database.tables import deliveries
 from tests.support.webhooks import add_alert, add_endpoint, states
 
 pytestmark = pytest.mark.anyio

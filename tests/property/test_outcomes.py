@@ -14,7 +14,7 @@ from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, Usa
 from scoring.state import AccountState, fold
 from service.cloudevents import Decoded
 from service.runtime.settings import Signal
-from service.storage.progress import Claim, Partition
+from service.storage.ingest.progress import Claim, Partition
 from tests.support.kafka_records import kafka_record
 from tests.support.oracle import DAY
 from tests.support.strategies import histories

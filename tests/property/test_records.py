@@ -21,11 +21,11 @@ from service.api.dead_letters import _shown
 from service.cloudevents import Decoded
 from service.dead_letter_text import lines
 from service.dead_letters import relayed_forms
-from service.header_values import from_text
 from service.runtime.settings import Signal
-from service.storage.dead_letter_lists import DeadLetter
-from service.storage.dead_letters import DeadLetterRow
-from service.storage.progress import Claim
+from service.storage.codecs.header_values import from_text
+from service.storage.ingest.dead_letter_listing import DeadLetter
+from service.storage.ingest.dead_letters import DeadLetterRow
+from service.storage.ingest.progress import Claim
 from tests.support.cloud_events import TYPES
 from tests.support.whole_records import binary, envelope, record, structured, whole_records
 

@@ -11,7 +11,7 @@ from scoring.documents import ScorecardDocument, parse
 from scoring.scorecards import compile_scorecard
 from scoring.state import RETENTION_DAYS
 from scoring.warnings import overlaps
-from service.storage.scorecards import digest
+from service.storage.policy.scorecards import digest
 from tests.support.oracle import Document
 from tests.support.strategies_scorecards import audiences, scorecards
 from tests.unit.facts import TODAY, calendar, state_of, told

@@ -21,8 +21,8 @@ from service.publishing import NotPublishedError, Publisher, RawRecord, Record
 from service.runtime.api_key import Scope, new_key
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
-from service.storage import api_keys
-from service.storage.engine import create_engine
+from service.storage.access import api_keys
+from service.storage.database.engine import create_engine
 from tests.support.service import settings_for
 
 

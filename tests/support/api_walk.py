@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api.app import ROUTERS
 from service.runtime.api_key import Scope
-from service.storage import dead_letters
-from service.storage.dead_letters import DeadLetterRow
+from service.storage.ingest import dead_letters
+from service.storage.ingest.dead_letters import DeadLetterRow
 from tests.support.api import Api
 
 OPEN = frozenset({"/livez", "/readyz", "/openapi.json", "/asyncapi.json", "/docs", "/docs/{part}"})

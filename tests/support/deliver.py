@@ -6,7 +6,7 @@ from datetime import timedelta
 from service.delivery.retry import RetryPolicy
 from service.delivery.worker import run
 from service.runtime.settings import load_settings
-from service.storage.engine import create_engine
+from service.storage.database.engine import create_engine
 
 LEASE_SECONDS = 2.0
 RETRIES = RetryPolicy((timedelta(seconds=0.2),) * 200, jitter=0.2, longest_asked=timedelta(seconds=1))

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.policy import publish_default
 from service.runtime.settings import Settings
-from service.storage.engine import create_engine
+from service.storage.database.engine import create_engine
 from service.topics import create_topics
 from tests.support.service import settings_for
 

@@ -13,7 +13,7 @@ import asyncpg
 
 from service.embedded.postgres import EmbeddedPostgres
 from service.embedded.wheels import MissingExtraError
-from service.storage.migrate import upgrade
+from service.storage.database.migrate import upgrade
 from tests.support.given_back import Origin, origin_of, restore
 
 

@@ -18,7 +18,7 @@ from service.policy import PolicyCache
 from service.reevaluation import begin_for_rule, begin_for_scorecard
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
-from service.storage import rules, scorecards
+from service.storage.policy import rules, scorecards
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

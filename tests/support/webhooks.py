@@ -21,11 +21,12 @@ from service.delivery.worker import run
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault, new_webhook_secret
-from service.storage import deliveries, endpoints, routing
-from service.storage.deliveries import Attempt, Attempted, ClaimedDelivery, State
-from service.storage.endpoints import NewEndpoint
-from service.storage.tables import accounts, alerts
-from service.storage.tables import deliveries as deliveries_table
+from service.storage.alerts import routing
+from service.storage.database.tables import accounts, alerts
+from service.storage.database.tables import deliveries as deliveries_table
+from service.storage.webhooks import endpoints, outbox
+from service.storage.webhooks.endpoints import NewEndpoint
+from service.storage.webhooks.outbox import Attempt, Attempted, ClaimedDelivery, State
 
 KEY = "a key that only tests use"
 SECRET = new_webhook_secret()
@@ -139,7 +140,7 @@ async def record(
 ) -> bool:
     """Record one result, as the recorder does many; whether it was written."""
     attempted = Attempted(delivery=delivery, attempt=made, state=state, due_at=due_at)
-    return await deliveries.record(conn, [attempted], now) == {delivery.id}
+    return await outbox.record(conn, [attempted], now) == {delivery.id}
 
 
 async def states(engine: AsyncEngine) -> list[str]:

@@ -17,7 +17,7 @@ from service.delivery.targets import target_of
 from service.delivery.targets.message import Message, NoOptions
 from service.event_schemas import SIGNALS
 from service.runtime.settings import Settings
-from service.storage.dead_letter_lists import DeadLetter
+from service.storage.ingest.dead_letter_listing import DeadLetter
 from service.topics import dead_letter_topic
 from tests.support.messages import AT, digest, message
 

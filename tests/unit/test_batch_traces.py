@@ -13,7 +13,7 @@ from scoring.events import UsageEvent
 from service.cloudevents import Decoded
 from service.observability import tracing
 from service.observability.tracing import Attributes, Kind
-from service.storage.progress import Claim
+from service.storage.ingest.progress import Claim
 from tests.support.kafka_records import kafka_record
 
 PLACE = ("usage-events", 0)

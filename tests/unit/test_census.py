@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.census import MOST_SEGMENTS, MOST_STAGES, by_kind, by_points
-from service.storage.account_filters import BANDS
-from service.storage.portfolio import Cell
+from service.storage.accounts.listing.filters import BANDS
+from service.storage.accounts.portfolio_counts import Cell
 
 WORDS = st.one_of(st.none(), st.sampled_from([f"word-{number}" for number in range(60)]))
 CELLS = st.lists(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.clocks import (
+from service.runtime.errors import HealthError
+from service.storage.database.clock_check import (
     AGREES,
     APART,
     NOT_COMPARED,
@@ -16,7 +17,6 @@ from service.clocks import (
     judge,
     least_ahead,
 )
-from service.runtime.errors import HealthError
 
 TRUE = 1_784_544_000.0
 DAY = 86_400.0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.storage.columns import SEPARATOR, joined, of_numbers
+from service.storage.database.bulk_parameters import SEPARATOR, joined, of_numbers
 
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1))
 

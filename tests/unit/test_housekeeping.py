@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scoring.course import LONGEST_GAP
 from service.housekeeping import MONTHS_AHEAD, expired, first_kept, wanted
-from service.storage.partitions import Month
+from service.storage.accounts.history_partitions import Month
 
 days = st.dates(date(2000, 1, 1), date(2100, 1, 1))
 retentions = st.integers(92, 3660)

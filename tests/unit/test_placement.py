@@ -16,7 +16,7 @@ from consumers.placement import (
     examine,
     home,
 )
-from service.storage.progress import Growth
+from service.storage.ingest.progress import Growth
 from tests.support.scraped import Change
 
 

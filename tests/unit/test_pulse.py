@@ -1,7 +1,7 @@
 """The heartbeat of a loop: who is stuck isn't alive; who waits is alive, but not ready."""
 
 from service.observability.probes import KAFKA_AWAY, Pulse
-from service.storage.transient import POSTGRES_AWAY
+from service.storage.database.retry import POSTGRES_AWAY
 
 
 class Clock:

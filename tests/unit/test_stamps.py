@@ -16,7 +16,7 @@ from consumers.fingerprints import fingerprint
 from consumers.seen import Seen
 from consumers.taken import Stretch
 from service.cloudevents import Decoded
-from service.storage.progress import Claim
+from service.storage.ingest.progress import Claim
 from tests.support.cloud_events import encode, usage
 from tests.support.kafka_records import kafka_record
 

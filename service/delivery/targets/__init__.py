@@ -13,8 +13,8 @@ from service.delivery.targets.standard import STANDARD
 from service.delivery.targets.target import Target
 from service.delivery.targets.teams import TEAMS
 from service.runtime.errors import HealthError
-from service.storage.coalescing import Scope
-from service.storage.routing import Targets
+from service.storage.alerts.routing import Targets
+from service.storage.webhooks.coalescing import Scope
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {

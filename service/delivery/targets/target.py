@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from service.delivery.targets.answer import Answer, Verdict
 from service.delivery.targets.message import Body, Message, NoOptions
-from service.storage.coalescing import Scope
+from service.storage.webhooks.coalescing import Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,146 @@
+"""Making, keeping and dropping roles that read the views of analysts."""
+
+import re
+import secrets
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.runtime.errors import HealthError
+from service.runtime.scram import scram_verifier
+from service.storage.access import analyst_role_sql
+from service.storage.access.analyst_role_sql import Place, Role
+
+SHORTEST_PASSWORD = 16
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+class Made(NamedTuple):
+    """What came of `create`. `password` is one that was made; `left` are statements for who may alter the role, where
+    this user may not; `also_reads` is what can be read beside the views.
+    """
+
+    is_new: bool
+    is_altered: bool
+    password: str | None
+    left: list[str]
+    also_reads: list[str]
+
+
+def checked_name(name: str) -> str:
+    """A name that needs no quotes in SQL; raises `HealthError` for any other."""
+    if not _NAME.fullmatch(name) or name.startswith("pg_"):
+        raise HealthError(
+            f"NAME {name!r} can't be used", "Give lower-case letters, digits and _, not beginning with pg_"
+        )
+    return name
+
+
+def checked_password(password: str) -> str:
+    """A password that will do; raises `HealthError` for any other."""
+    if len(password) < SHORTEST_PASSWORD or not (password.isascii() and password.isprintable()):
+        raise HealthError(
+            "HEALTH_READER_PASSWORD can't be used", f"Set {SHORTEST_PASSWORD} or more printable ASCII characters"
+        )
+    return password
+
+
+async def create(connection: AsyncConnection, name: str, given: str | None, *, renew: bool = False) -> Made:
+    """Make the role, or bring one that is there up to date, with the password that is given. Without, a new role gets
+    one that is made here, and so does another on `renew`.
+
+    A role that was made by others is let in, and left as it is where this user may not alter it. Raises `HealthError`
+    saying what an administrator has to run; and, before anything is altered, for a role that does more than read.
+    """
+    await analyst_role_sql.take_turn(connection)
+    where = await _place(connection)
+    role = await analyst_role_sql.find(connection, name)
+    _refuse_others(name, role)
+    if role and role.is_of_others:
+        raise HealthError(
+            f"The role {name} is there for something else: it owns something, or may write in this database",
+            "Give another name for the reader",
+        )
+    if role is None:
+        await _make(connection, name)
+    is_altered = role is None or role.is_mine
+    fresh = secrets.token_urlsafe(24) if is_altered and given is None and (role is None or renew) else None
+    if is_altered:
+        await analyst_role_sql.run(connection, analyst_role_sql.settings(name))
+        if password := given or fresh:
+            await analyst_role_sql.run(
+                connection, [analyst_role_sql.password(name, scram_verifier(password, secrets.token_bytes(16)))]
+            )
+    try:
+        await analyst_role_sql.run(connection, analyst_role_sql.grants(name, where))
+    except DBAPIError as error:
+        if analyst_role_sql.is_forbidden(error):
+            raise HealthError(
+                "The database user of HEALTH_DATABASE_URL may not let others read the views",
+                f"Run this as {where.owner}, who owns them",
+            ) from None
+        raise
+    left = [] if is_altered else await analyst_role_sql.unset(connection, name)
+    return Made(role is None, is_altered, fresh, left, await analyst_role_sql.reachable(connection, name))
+
+
+async def drop(connection: AsyncConnection, name: str) -> None:
+    """Take back what the role may do here, and drop it; raises `HealthError` where that can't be done."""
+    await analyst_role_sql.take_turn(connection)
+    where = await _place(connection)
+    role = await analyst_role_sql.find(connection, name)
+    if role is None:
+        raise HealthError(f"There is no role {name}", "In psql, \\du lists the roles")
+    _refuse_others(name, role)
+    try:
+        await analyst_role_sql.run(connection, analyst_role_sql.farewell(name, where))
+    except DBAPIError as error:
+        if analyst_role_sql.is_needed(error):
+            raise HealthError(
+                f"The role {name} owns something, or has been granted more than `reader create` grants",
+                f"As an administrator run in each database: DROP OWNED BY {name}; then this again",
+            ) from None
+        if analyst_role_sql.is_forbidden(error):
+            raise HealthError(
+                f"The database user of HEALTH_DATABASE_URL may not drop the role {name}",
+                f"As an administrator run: DROP OWNED BY {name}; DROP ROLE {name}",
+            ) from None
+        raise
+
+
+async def statements(connection: AsyncConnection, name: str) -> list[str]:
+    """All that makes a reader, for people to run; but for the password, which isn't for the screen."""
+    where = await _place(connection)
+    return [f"CREATE ROLE {name}", *analyst_role_sql.settings(name), *analyst_role_sql.grants(name, where)]
+
+
+def listed(statements: Sequence[str]) -> str:
+    """Statements for people to run, a line each."""
+    return "".join(f"    {statement};\n" for statement in statements)
+
+
+async def _make(connection: AsyncConnection, name: str) -> None:
+    if not await analyst_role_sql.may_create(connection):
+        raise HealthError(
+            f"The database user of HEALTH_DATABASE_URL may not create the role {name}",
+            "As an administrator of the server run:\n"
+            + listed([f"CREATE ROLE {name}", *analyst_role_sql.settings(name)])
+            + f"and in psql: \\password {name}. Then run this again; --print-sql shows what it does",
+        )
+    await analyst_role_sql.run(connection, [f"CREATE ROLE {name}"])
+
+
+async def _place(connection: AsyncConnection) -> Place:
+    where = await analyst_role_sql.place(connection)
+    if where is None:
+        raise HealthError("The database has no views for analysts yet", "Run: account-health migrate")
+    return where
+
+
+def _refuse_others(name: str, role: Role | None) -> None:
+    if role and (role.is_me or role.is_privileged):
+        raise HealthError(
+            f"The role {name} may do more than read, or is a member of others", "Give another name for the reader"
+        )

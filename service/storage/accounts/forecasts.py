@@ -1,0 +1,145 @@
+"""Forecasts: the day on which each rule that doesn't fire yet begins to, if an account stays silent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.storage.accounts.listing.filters import Filter
+from service.storage.database.bulk_parameters import columns
+
+# --- The cycle through all accounts -----------------------------------------------------------------------------
+
+
+class Turn(NamedTuple):
+    """How far the cycle has come: the last account that was forecast, empty at its beginning, and when it began."""
+
+    cursor: str
+    began_at: datetime
+
+
+_BEGIN = text("INSERT INTO forecast_cycle (id, began_at, due_at) VALUES (1, :now, :now) ON CONFLICT DO NOTHING")
+_TAKE = text("SELECT cursor, began_at FROM forecast_cycle WHERE due_at <= :now FOR UPDATE SKIP LOCKED")
+_MOVE_ON = text("UPDATE forecast_cycle SET cursor = :cursor, began_at = :began_at, due_at = :due_at")
+_FOLLOWING = text("SELECT account_id FROM scores WHERE account_id > :cursor ORDER BY account_id LIMIT :limit")
+
+
+async def take(connection: AsyncConnection, now: datetime) -> Turn | None:
+    """Lock the cycle for a step; None if somebody else is at it, or it is to rest at `now`."""
+    await connection.execute(_BEGIN, {"now": now})
+    row = (await connection.execute(_TAKE, {"now": now})).one_or_none()
+    return Turn(*row) if row else None
+
+
+async def following(connection: AsyncConnection, cursor: str, limit: int) -> list[str]:
+    """The next accounts after `cursor`, in order."""
+    return list((await connection.execute(_FOLLOWING, {"cursor": cursor, "limit": limit})).scalars())
+
+
+async def move_on(connection: AsyncConnection, turn: Turn, due_at: datetime) -> None:
+    """Note how far the cycle has come, in the transaction that took it, and that it rests until `due_at`."""
+    await connection.execute(_MOVE_ON, {**turn._asdict(), "due_at": due_at})
+
+
+# --- What was forecast ------------------------------------------------------------------------------------------
+
+
+class ForecastRow(NamedTuple):
+    """A rule that will begin to fire for an account on a day, and the score it will have then."""
+
+    account_id: str
+    rule_id: UUID
+    day: date
+    score: float | None
+
+
+# Accounts that somebody holds are being changed, or erased: they are passed over, and nobody waits for anybody.
+_HOLD = text("SELECT account_id FROM scores WHERE account_id = ANY(:ids) FOR KEY SHARE SKIP LOCKED")
+
+_SAVE = text("""
+    INSERT INTO forecast_crossings (account_id, rule_id, day, score, made_at)
+    SELECT account_id, rule_id, day, score, CAST(:now AS timestamptz)
+    FROM unnest(CAST(:account_id AS text[]), CAST(:rule_id AS uuid[]), CAST(:day AS date[]), CAST(:score AS float8[]))
+         AS new (account_id, rule_id, day, score)
+    ON CONFLICT (account_id, rule_id)
+    DO UPDATE SET day = excluded.day, score = excluded.score, made_at = excluded.made_at
+""")
+
+_DROP_OLD = text("DELETE FROM forecast_crossings WHERE account_id = ANY(:ids) AND made_at <> :now")
+
+
+async def replace(
+    connection: AsyncConnection, account_ids: Sequence[str], rows: Sequence[ForecastRow], now: datetime
+) -> None:
+    """Let `rows` be all that is foreseen for the accounts, but for those that somebody holds."""
+    held = set((await connection.execute(_HOLD, {"ids": list(account_ids)})).scalars())
+    if kept := [row for row in rows if row.account_id in held]:
+        await connection.execute(_SAVE, {**columns(kept), "now": now})
+    await connection.execute(_DROP_OLD, {"ids": list(held), "now": now})
+
+
+async def clear(connection: AsyncConnection) -> None:
+    """Delete all forecasts."""
+    await connection.execute(text("DELETE FROM forecast_crossings"))
+
+
+# --- The list of what is coming ---------------------------------------------------------------------------------
+
+Key = tuple[date, str, UUID]
+"""A forecast's place in the list: by day, account and rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which forecasts: of these rules, for days from `first` to `last`, for these accounts."""
+
+    rules: Sequence[UUID]
+    first: date
+    last: date
+    accounts: Filter
+
+
+class Foretold(NamedTuple):
+    """A forecast as it was made at `made_at`."""
+
+    account_id: str
+    rule_id: UUID
+    day: date
+    made_at: datetime
+
+    @property
+    def key(self) -> Key:
+        """Its place in the list."""
+        return self.day, self.account_id, self.rule_id
+
+
+async def page(connection: AsyncConnection, wanted: Wanted, *, after: Key | None, limit: int) -> list[Foretold]:
+    """Up to `limit` forecasts that follow `after`, by day, account and rule."""
+    parameters: dict[str, Any] = {
+        **wanted.accounts.parameters(),
+        "rules": list(wanted.rules),
+        "first": wanted.first,
+        "last": wanted.last,
+        "limit": limit,
+    }
+    if after is not None:
+        parameters |= zip(("after_day", "after_account", "after_rule"), after, strict=True)
+    found = await connection.execute(text(_page_sql(wanted.accounts, after)), parameters)
+    return list(map(Foretold._make, found))
+
+
+def _page_sql(accounts: Filter, after: Key | None) -> str:
+    attributes, scores = accounts.of_attributes(), accounts.of_scores()
+    conditions = ["f.day BETWEEN :first AND :last", "f.rule_id = ANY(:rules)", *attributes, *scores]
+    if after is not None:
+        conditions.append("(f.day, f.account_id, f.rule_id) > (:after_day, :after_account, :after_rule)")
+    joins = "JOIN accounts a ON a.account_id = f.account_id " if attributes else ""
+    joins += "JOIN scores s ON s.account_id = f.account_id" if scores else ""
+    return f"""
+        SELECT f.account_id, f.rule_id, f.day, f.made_at FROM forecast_crossings f {joins}
+        WHERE {" AND ".join(conditions)} ORDER BY f.day, f.account_id, f.rule_id LIMIT :limit
+    """  # noqa: S608 - made of this package's own text

@@ -1,0 +1,98 @@
+"""History to be written: the runs of days on which an account's measures all scored the same."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scoring.scorecards import Band
+from service.storage.database.bulk_parameters import columns
+
+# MERGED """History to be read: an account's runs of days, and what it scored on a day."""
+
+
+class HistoryRow(NamedTuple):
+    """A run to keep, from day number `since` to `day`; `readings`, `journal` and `override` are as encoded."""
+
+    account_id: str
+    day: int
+    since: int
+    score: float | None
+    band: str
+    coverage: float
+    scorecard: str
+    scorecard_version: int
+    readings: str
+    journal: bytes | None
+    override: str | None
+
+
+_INSERT = text("""
+    INSERT INTO history (account_id, day, since, score, band, coverage, scorecard, scorecard_version, readings, journal,
+                         override)
+    SELECT account_id, date '1970-01-01' + day, date '1970-01-01' + since, score, band, coverage, scorecard,
+           scorecard_version, CAST(readings AS json), journal, CAST(override AS json)
+    FROM unnest(CAST(:account_id AS text[]), CAST(:day AS int[]), CAST(:since AS int[]), CAST(:score AS float8[]),
+                CAST(:band AS text[]), CAST(:coverage AS float8[]), CAST(:scorecard AS text[]),
+                CAST(:scorecard_version AS int[]), CAST(:readings AS text[]), CAST(:journal AS bytea[]),
+                CAST(:override AS text[]))
+         AS new (account_id, day, since, score, band, coverage, scorecard, scorecard_version, readings, journal,
+                 override)
+""")
+
+
+async def insert(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> None:
+    """Keep runs of accounts that this transaction has locked."""
+    if rows:
+        await connection.execute(_INSERT, columns(rows))
+
+
+class Closing(NamedTuple):
+    """With which score an account closed the days from `since` to `day` (day numbers); null if it was unknown."""
+
+    account_id: str
+    since: int
+    day: int
+    score: float | None
+
+
+_CLOSINGS = text("""
+    SELECT account_id, since - date '1970-01-01', day - date '1970-01-01', score FROM history
+    WHERE account_id = ANY(:ids) AND day >= date '1970-01-01' + CAST(:first AS int)
+    ORDER BY account_id, day
+""")
+
+
+async def closings(connection: AsyncConnection, account_ids: list[str], first: int) -> list[Closing]:
+    """The runs of accounts that reach to the day number `first` or beyond, in order of account and day."""
+    return list(map(Closing._make, await connection.execute(_CLOSINGS, {"ids": account_ids, "first": first})))
+
+
+class StoredRun(NamedTuple):
+    """A run as it is kept, from day number `since` to `day`; `readings`, `journal` and `override` are as encoded."""
+
+    day: int
+    since: int
+    score: float | None
+    band: Band
+    coverage: float
+    scorecard: str
+    version: int
+    readings: str
+    journal: bytes | None
+    override: str | None
+
+
+RUNS = text("""
+    SELECT day - date '1970-01-01', since - date '1970-01-01', score, band, coverage, scorecard, scorecard_version,
+           CAST(readings AS text), journal, CAST(override AS text)
+    FROM history
+    WHERE account_id = :id AND day >= date '1970-01-01' + CAST(:first AS int)
+    ORDER BY day
+""")
+
+
+async def runs(connection: AsyncConnection, account_id: str, first: int) -> list[StoredRun]:
+    """The runs that ended, from the one that holds the day number `first` on, in order of time."""
+    return list(map(StoredRun._make, await connection.execute(RUNS, {"id": account_id, "first": first})))

@@ -1,0 +1,115 @@
+"""Which accounts a list is of, as SQL conditions on `accounts a` and `scores s`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from service.storage.accounts.listing.row import Account
+from service.storage.accounts.listing.sort_order import quarter_of, slot_of
+
+BANDS = ("red", "yellow", "green", "unknown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which accounts; None takes all. Of several values, one has to match, and none of those that are excluded.
+
+    Scores include both ends. `churned` asks for those that have left by `today`, or for the others.
+    """
+
+    bands: Sequence[str] | None = None
+    segments: Sequence[str] | None = None
+    stages: Sequence[str] | None = None
+    owners: Sequence[str] | None = None
+    exclude_segments: Sequence[str] | None = None
+    exclude_stages: Sequence[str] | None = None
+    exclude_owners: Sequence[str] | None = None
+    churned: bool | None = None
+    today: date | None = None
+    min_score: float | None = None
+    max_score: float | None = None
+    evaluated_since: datetime | None = None
+
+    def of_attributes(self, table: str = "a") -> list[str]:
+        """Conditions on the attributes, which both tables have: `a` is for its indexes, `s` for rows at hand."""
+        columns = {"segment": self.segments, "stage": self.stages, "owner": self.owners}
+        # An index is read in order for one value, but not for an array that happens to have one.
+        wanted = [
+            f"{table}.{name} = (CAST(:{name}s AS text[]))[1]" if len(values) == 1 else f"{table}.{name} = ANY(:{name}s)"
+            for name, values in columns.items()
+            if values is not None
+        ]
+        excluded = {"segment": self.exclude_segments, "stage": self.exclude_stages, "owner": self.exclude_owners}
+        left_out = [
+            f"({table}.{name} IS NULL OR {table}.{name} <> ALL(CAST(:exclude_{name}s AS text[])))"
+            for name, values in excluded.items()
+            if values is not None
+        ]
+        return [*wanted, *left_out, *self._of_churn(table)]
+
+    def _of_churn(self, table: str) -> list[str]:
+        if self.churned is None:
+            return []
+        # Only accounts have the day: an event rewrites the row of scores, which is to stay small.
+        left = f"(SELECT them.churned_on FROM accounts them WHERE them.account_id = {table}.account_id)"  # noqa: S608 - own text
+        has_left = f"coalesce({'a.churned_on' if table == 'a' else left} <= CAST(:today AS date), false)"
+        return [has_left if self.churned else f"NOT {has_left}"]
+
+    def of_scores(self) -> list[str]:
+        """Conditions on `scores`."""
+        conditions = ["s.band = ANY(:bands)"] if self.bands is not None else []
+        conditions += [f"s.score {bound}" for bound in self.score_bounds()]
+        return conditions + (["s.evaluated_at >= :since"] if self.evaluated_since is not None else [])
+
+    def takes(self, account: Account) -> bool:
+        """Whether an account is among them, as far as its score and band decide it."""
+        if self.bands is not None and account.band not in self.bands:
+            return False
+        if account.score is None:
+            return not self.score_bounds()
+        low = 0.0 if self.min_score is None else self.min_score
+        return low <= account.score <= (100.0 if self.max_score is None else self.max_score)
+
+    def score_bounds(self) -> list[str]:
+        """What a score has to be, as the ends of conditions."""
+        bounds = {">= :min_score": self.min_score, "<= :max_score": self.max_score}
+        return [bound for bound, value in bounds.items() if value is not None]
+
+    def of_slots(self) -> list[str]:
+        """Conditions for the index by slot."""
+        return ["s.slot >= :slot_since"] if self.evaluated_since is not None else []
+
+    def of_points(self) -> list[str]:
+        """Conditions for the index by band and points."""
+        if self.score_bounds():
+            return ["s.quarter BETWEEN :first_quarter AND :last_quarter", "s.band = ANY(:all_bands)"]
+        return ["s.band = ANY(:bands)"] if self.bands is not None else []
+
+    @property
+    def quarters(self) -> range:
+        """What scores may have in the column `quarter`."""
+        first = 0.0 if self.min_score is None else self.min_score
+        last = 100.0 if self.max_score is None else self.max_score
+        return range(quarter_of(first), quarter_of(last) + 1)
+
+    def parameters(self) -> dict[str, Any]:
+        """The values of all conditions."""
+        since = self.evaluated_since
+        return {
+            "all_bands": BANDS,
+            "bands": BANDS if self.bands is None else list(dict.fromkeys(self.bands)),
+            "segments": self.segments,
+            "stages": self.stages,
+            "owners": self.owners,
+            "exclude_segments": self.exclude_segments,
+            "exclude_stages": self.exclude_stages,
+            "exclude_owners": self.exclude_owners,
+            "today": self.today,
+            "min_score": self.min_score,
+            "max_score": self.max_score,
+            "since": since,
+            "slot_since": None if since is None else slot_of(since),
+            "first_quarter": self.quarters.start,
+            "last_quarter": self.quarters.stop - 1,
+        }

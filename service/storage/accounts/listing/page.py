@@ -1,0 +1,83 @@
+"""Accounts to be read: one, or page by page by account id, score or time of evaluation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.storage.accounts.listing.filters import Filter
+from service.storage.accounts.listing.planner import Search, Way
+from service.storage.accounts.listing.row import COLUMNS, Account
+from service.storage.accounts.listing.sort_order import Column, Key, Order
+
+Sort = Literal["account_id", "-account_id", "score", "-score", "evaluated_at", "-evaluated_at"]
+
+_ONE = text(f"""
+    SELECT {COLUMNS} FROM accounts a JOIN scores s ON s.account_id = a.account_id WHERE a.account_id = :id
+""")  # noqa: S608 - made of this package's own text
+
+# Accounts are found by indexes, and with the values that are asked for in view: what a page costs must not grow with
+# the tables.
+_BY_INDEX = text("""
+    SELECT set_config('enable_seqscan', 'off', true), set_config('random_page_cost', '1.1', true),
+           set_config('max_parallel_workers_per_gather', '0', true),
+           set_config('plan_cache_mode', 'force_custom_plan', true)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Accounts, in an order that the next page has to keep to."""
+
+    accounts: Sequence[Account]
+    order: Order
+
+    def key_of(self, account: Account) -> Key:
+        """The `after` that continues behind `account`."""
+        return self.order.key_of(account.account_id, account.score, account.evaluated_at)
+
+
+async def get(connection: AsyncConnection, account_id: str) -> Account | None:
+    """One account, or None."""
+    row = (await connection.execute(_ONE, {"id": account_id})).one_or_none()
+    return Account(*row) if row else None
+
+
+async def page(connection: AsyncConnection, wanted: Filter, *, sort: Sort, after: Key | None, limit: int) -> Page:
+    """Up to `limit` accounts that follow `after`. A leading `-` sorts downwards; accounts without a value come last.
+
+    Equal values follow each other by account id, upwards, so that no account is missed or repeated. By time of
+    evaluation, accounts of the same two minutes may count as equal where there are more than `FIRST_STRETCH_BY_TIME`,
+    or the planner expects many more.
+
+    It takes a transaction of its own: until that ends, the connection's statements are planned differently.
+    """
+    await connection.execute(_BY_INDEX)
+    descending = sort.startswith("-")
+    column = cast(Column, sort.removeprefix("-"))
+    if column == "evaluated_at":
+        return await _by_time(connection, wanted, descending, after, limit)
+    search = Search(wanted, Order(column, descending), after, limit)
+    found = await search.along(connection)
+    accounts = await search.at_once(connection, found) if isinstance(found, Way) else found.accounts
+    return Page(accounts, search.order)
+
+
+async def _by_time(
+    connection: AsyncConnection, wanted: Filter, descending: bool, after: Key | None, limit: int
+) -> Page:
+    """By slot, unless the whole list can be sorted at once; the first page decides it for those that follow."""
+    by_slot = Search(wanted, Order("slot", descending), after, limit)
+    way = None
+    if after is None or not after[2]:
+        found = await by_slot.along(connection)
+        if isinstance(found, Way):
+            way = found
+            if after is not None:
+                return Page(await by_slot.at_once(connection, way), by_slot.order)
+        elif after is not None or not found.ended:
+            return Page(found.accounts, by_slot.order)
+    exact = Search(wanted, Order("evaluated_at", descending), after, limit)
+    return Page(await exact.at_once(connection, way or await exact.cheapest(connection)), exact.order)

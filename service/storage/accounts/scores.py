@@ -1,0 +1,167 @@
+"""Scores: one row per account, with what its measures read. All else that a score is made of follows from these."""
+
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from scoring.windows import from_day, from_micros, start_of
+from service.storage.database.bulk_parameters import columns
+
+
+class ScoreRow(NamedTuple):
+    """A score to write; `readings` and `journal` are as encoded, `since` is a day number."""
+
+    account_id: str
+    score: float | None
+    band: str
+    coverage: float
+    readings: str
+    since: int
+    journal: bytes | None
+
+
+class Judged(NamedTuple):
+    """By what, and at which day (a day number), a score was made."""
+
+    day: int
+    scorecard: str
+    version: int
+
+
+# Rows that share day and scorecard share a statement: almost always all of them do, and what isn't sent row by row
+# needn't be encoded, parsed and compared row by row.
+_NEW = """unnest(
+        string_to_array(:account_id, chr(31)), CAST(CAST(:score AS text) AS float8[]),
+        string_to_array(:band, chr(31)), CAST(CAST(:coverage AS text) AS float8[]),
+        string_to_array(:readings, chr(31)), CAST(CAST(:since AS text) AS int[]), CAST(:journal AS bytea[])
+    ) AS new (account_id, score, band, coverage, readings, since, journal)"""
+
+_UPDATE = text(f"""
+    UPDATE scores SET
+        score = new.score, band = new.band, coverage = new.coverage, readings = CAST(new.readings AS json),
+        since = date '1970-01-01' + new.since, journal = new.journal,
+        day = :day, scorecard = :scorecard, scorecard_version = :version, evaluated_at = :now, due_at = :due_at
+    FROM {_NEW}
+    WHERE scores.account_id = new.account_id
+""")  # noqa: S608 - made of this module's own text
+
+_INSERT = text(f"""
+    INSERT INTO scores (account_id, score, band, coverage, readings, since, journal, day, scorecard, scorecard_version,
+                        evaluated_at, due_at)
+    SELECT new.account_id, new.score, new.band, new.coverage, CAST(new.readings AS json),
+           date '1970-01-01' + new.since, new.journal,
+           CAST(:day AS date), CAST(:scorecard AS text), CAST(:version AS int), CAST(:now AS timestamptz),
+           CAST(:due_at AS timestamptz)
+    FROM {_NEW}
+""")  # noqa: S608 - as above
+
+
+async def save(
+    connection: AsyncConnection, judged: Judged, rows: Sequence[ScoreRow], new: AbstractSet[str], now: datetime
+) -> None:
+    """Write the scores of accounts that this transaction has locked; those in `new` have none yet.
+
+    They are due again when the day has ended.
+    """
+    shared = {
+        "day": from_day(judged.day),
+        "scorecard": judged.scorecard,
+        "version": judged.version,
+        "now": now,
+        "due_at": from_micros(start_of(judged.day + 1)),
+    }
+    for statement, some in (
+        (_UPDATE, [row for row in rows if row.account_id not in new] if new else rows),
+        (_INSERT, [row for row in rows if row.account_id in new] if new else ()),
+    ):
+        if some:
+            of_rows = columns(some, ["account_id", "band", "readings"], ["score", "coverage", "since"])
+            await connection.execute(statement, {**shared, **of_rows})
+
+
+class MemoryRow(NamedTuple):
+    """What rules remember of an account, the number of its last alert, and when it is due (microseconds)."""
+
+    account_id: str
+    rule_memory: bytes | None
+    sequence: int
+    due_at: int
+
+
+_REMEMBER = text("""
+    UPDATE scores SET rule_memory = new.rule_memory, sequence = new.sequence,
+                      due_at = to_timestamp(new.due_at / 1000000.0::float8)
+    FROM unnest(CAST(:account_id AS text[]), CAST(:rule_memory AS bytea[]), CAST(:sequence AS bigint[]),
+                CAST(:due_at AS bigint[])) AS new (account_id, rule_memory, sequence, due_at)
+    WHERE scores.account_id = new.account_id
+""")
+
+
+async def remember(connection: AsyncConnection, rows: Sequence[MemoryRow]) -> None:
+    """Write what rules remember, after `save`, of the few accounts where that changed or something is pending."""
+    if rows:
+        await connection.execute(_REMEMBER, columns(rows))
+
+
+class OverrideRow(NamedTuple):
+    """An account's override as encoded, or None to have none."""
+
+    account_id: str
+    override: str | None
+
+
+_OVERRIDE = text("""
+    UPDATE scores SET override = CAST(new.override AS json)
+    FROM unnest(CAST(:account_id AS text[]), CAST(:override AS text[])) AS new (account_id, override)
+    WHERE scores.account_id = new.account_id
+""")
+
+
+async def keep_overrides(connection: AsyncConnection, rows: Sequence[OverrideRow]) -> None:
+    """Write, after `save`, the overrides of the few accounts where one was set or has ended."""
+    if rows:
+        await connection.execute(_OVERRIDE, columns(rows))
+
+
+_CLAIM = text("""
+    SELECT account_id FROM scores WHERE due_at <= :now AND account_id <> ALL(CAST(:without AS text[]))
+    ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+
+_PUT_OFF = text("""
+    UPDATE scores SET due_at = :until WHERE account_id = :account_id AND (due_at <= :now OR due_at > :until)
+""")
+
+_BACKLOG = text("""
+    SELECT count(*) AS accounts,
+           coalesce(CAST(extract(epoch FROM CAST(:now AS timestamptz) - min(due_at)) AS float8), 0) AS oldest
+    FROM scores WHERE due_at <= :now
+""")
+
+
+class Backlog(NamedTuple):
+    """How many accounts are due, and for how many seconds the longest-waiting one has been."""
+
+    accounts: int
+    oldest: float
+
+
+async def claim_due(connection: AsyncConnection, now: datetime, limit: int, without: Collection[str] = ()) -> list[str]:
+    """Lock up to `limit` accounts that are due by `now`, passing over those that others hold, and `without`."""
+    values = {"now": now, "limit": limit, "without": list(without)}
+    return list((await connection.execute(_CLAIM, values)).scalars())
+
+
+async def put_off(connection: AsyncConnection, account_id: str, now: datetime, until: datetime) -> bool:
+    """Have an account be due at `until`, if it is due by `now` or only later; says whether that changed anything."""
+    result = await connection.execute(_PUT_OFF, {"account_id": account_id, "now": now, "until": until})
+    return bool(result.rowcount)
+
+
+async def backlog(connection: AsyncConnection, now: datetime) -> Backlog:
+    """Which accounts are due by `now`."""
+    return Backlog._make((await connection.execute(_BACKLOG, {"now": now})).one())

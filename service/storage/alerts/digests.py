@@ -1,0 +1,146 @@
+"""Digests: alerts that are told together. A published scorecard or a changed rule has one of its own, a backfill, or
+what fires after having waited in bulk, one until it pauses.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Row, Text, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.runtime.ids import new_id
+from service.storage.database.bulk_parameters import columns
+
+Cause = Literal["scorecard", "rule", "backfill", "dwell"]
+Change = Literal["created", "changed", "enabled", "disabled", "deleted"]
+"""What happened to a rule."""
+
+
+class Move(NamedTuple):
+    """From one band to another, in a segment, a stage and of an owner."""
+
+    before: str
+    after: str
+    segment: object
+    stage: object
+    owner: object
+
+
+Moves = Mapping[Move, int]
+"""How many accounts went so."""
+
+# A rule's never counts as paused, for versions that know of none: it is told when all accounts are judged.
+_OPEN = text("""
+    INSERT INTO digests (id, cause, subject, change, opened_at, touched_at)
+    VALUES (:id, CAST(:cause AS text), :subject, :change, CAST(:now AS timestamptz),
+            CASE WHEN CAST(:cause AS text) = 'rule' THEN timestamptz 'infinity' ELSE CAST(:now AS timestamptz) END)
+    ON CONFLICT (cause) WHERE closed_at IS NULL AND cause <> 'scorecard' DO UPDATE SET touched_at = excluded.touched_at
+    RETURNING id
+""")
+
+
+async def open_one(
+    connection: AsyncConnection, cause: Cause, subject: str, now: datetime, change: Change | None = None
+) -> UUID:
+    """The digest to put alerts into: a new one, or that of the backfill or dwell that goes on.
+
+    `change` is what happened to the rule that it is about.
+    """
+    values = {"id": new_id(), "cause": cause, "subject": subject, "change": change, "now": now}
+    return UUID(str((await connection.execute(_OPEN, values)).scalar_one()))
+
+
+# Scorecards come first, as the whole is called after them. Of one rule, what was made and then changed is still new.
+_ALSO = text("""
+    UPDATE digests SET
+        change = CASE
+            WHEN cause <> 'rule' OR :cause <> 'rule' THEN NULL
+            WHEN change = CAST(:change AS text) THEN change
+            WHEN change = 'created' AND subject = CAST(:subject AS text) AND :change IN ('changed', 'enabled')
+            THEN 'created'
+            WHEN subject = CAST(:subject AS text) AND :change = 'deleted' THEN 'deleted'
+            ELSE 'changed'
+        END,
+        subject = CASE
+            WHEN cause = :cause AND :subject = ANY(string_to_array(subject, ', ')) THEN subject
+            WHEN cause = 'scorecard' AND :cause = 'rule' THEN subject || ', rule ' || CAST(:subject AS text)
+            WHEN cause = 'rule' AND :cause = 'scorecard' THEN CAST(:subject AS text) || ', rule ' || subject
+            ELSE subject || ', ' || CAST(:subject AS text)
+        END,
+        cause = CASE WHEN :cause = 'scorecard' THEN 'scorecard' ELSE cause END
+    WHERE id = :id
+""").bindparams(bindparam("cause", type_=Text), bindparam("subject", type_=Text), bindparam("change", type_=Text))
+
+
+async def also(
+    connection: AsyncConnection, digest: UUID, cause: Cause, subject: str, change: Change | None = None
+) -> None:
+    """Note that a digest of a scorecard or a rule is about another one too, or about one more change of the rule."""
+    await connection.execute(_ALSO, {"id": digest, "cause": cause, "subject": subject, "change": change})
+
+
+async def add_moves(connection: AsyncConnection, digest: UUID, moves: Moves) -> None:
+    """Add to how many accounts went from band to band."""
+    if moves:
+        await connection.execute(
+            text("""
+                INSERT INTO digest_moves (digest_id, band_before, band_after, segment, stage, owner, accounts)
+                SELECT :digest, new.*
+                FROM unnest(CAST(:before AS text[]), CAST(:after AS text[]), CAST(:segment AS text[]),
+                            CAST(:stage AS text[]), CAST(:owner AS text[]), CAST(:accounts AS bigint[])) AS new
+            """),
+            {"digest": digest, "accounts": list(moves.values()), **columns(list(moves))},
+        )
+
+
+_PAUSED = text("""
+    SELECT id FROM digests WHERE cause IN ('backfill', 'dwell') AND closed_at IS NULL AND touched_at <= :before
+    FOR UPDATE SKIP LOCKED
+""")
+
+
+async def paused(connection: AsyncConnection, before: datetime) -> list[UUID]:
+    """Lock the digests of backfills and dwells that nothing was added to since `before`."""
+    return list((await connection.execute(_PAUSED, {"before": before})).scalars())
+
+
+async def close(connection: AsyncConnection, digest: UUID, now: datetime) -> Row[Any] | None:
+    """Close a digest; its cause, subject, change and opened_at, or None if it was closed before."""
+    return (
+        await connection.execute(
+            text("""
+                UPDATE digests SET closed_at = :now WHERE id = :id AND closed_at IS NULL
+                RETURNING cause, subject, change, opened_at
+            """),
+            {"id": digest, "now": now},
+        )
+    ).one_or_none()
+
+
+async def moves(connection: AsyncConnection, digest: UUID) -> list[Row[Any]]:
+    """How many accounts went from band to band: band_before, band_after, accounts."""
+    return list(
+        await connection.execute(
+            text("""
+                SELECT band_before, band_after, CAST(sum(accounts) AS bigint) AS accounts FROM digest_moves
+                WHERE digest_id = :id GROUP BY 1, 2 ORDER BY 1, 2
+            """),
+            {"id": digest},
+        )
+    )
+
+
+async def crossings(connection: AsyncConnection, digest: UUID) -> list[Row[Any]]:
+    """How many accounts' alerts are summed up, by rule: rule, firing, resolved."""
+    return list(
+        await connection.execute(
+            text("""
+                SELECT rule, count(*) FILTER (WHERE state = 'firing') AS firing,
+                       count(*) FILTER (WHERE state = 'resolved') AS resolved
+                FROM alerts WHERE digest_id = :id GROUP BY rule ORDER BY rule
+            """),
+            {"id": digest},
+        )
+    )

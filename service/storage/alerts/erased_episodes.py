@@ -1,0 +1,108 @@
+"""The ends of episodes whose account is erased: who is to hear of them, and the alerts that tell it.
+
+They are of no account any more, so that nothing comes of it to one that is made anew under the same id; their data
+names it until they have arrived.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Text, Uuid, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.storage.alerts.alerts import Begun
+from service.storage.alerts.routing import RESOLVED, takes
+
+LONGEST = timedelta(days=7)
+"""How long a message of an end is kept that doesn't arrive; attempts cease after a little more than three days."""
+
+
+class Open(NamedTuple):
+    """An episode that isn't over: its rule, the sequence of the account's last alert, and how it began."""
+
+    rule: str
+    rule_id: UUID
+    last: int
+    begun: Begun
+
+
+_OPEN = text("""
+    SELECT newest.rule_id, newest.id, newest.rule, newest.data ->> 'band' AS band, newest.created_at,
+           newest.data -> 'episode' IS NOT NULL AS has_episode, newest.state, max(newest.sequence) OVER () AS last
+    FROM (
+        SELECT DISTINCT ON (rule_id) * FROM alerts WHERE account_id = :account_id AND rule_id IS NOT NULL
+        ORDER BY rule_id, sequence DESC
+    ) AS newest
+    ORDER BY newest.sequence
+""")
+
+
+async def open_episodes(connection: AsyncConnection, account_id: str) -> list[Open]:
+    """The episodes of an account that aren't over, in the order in which they began."""
+    found = await connection.execute(_OPEN, {"account_id": account_id})
+    return [
+        Open(row.rule, row.rule_id, row.last, Begun(row.id, row.rule, row.band, row.created_at, row.has_episode))
+        for row in found
+        if row.state == "firing"
+    ]
+
+
+_OWED = text(f"""
+    SELECT alert.id AS alert_id, endpoint.id AS endpoint_id, greatest(:now, max(sending.leased_until)) AS due_at
+    FROM alerts AS alert JOIN webhook_endpoints AS endpoint ON true
+    LEFT JOIN deliveries AS first ON first.alert_id = alert.id AND first.endpoint_id = endpoint.id
+    LEFT JOIN deliveries AS sending ON sending.id = first.id AND sending.state = 'pending'
+    WHERE alert.id = ANY(:ids)
+      AND (endpoint.id = ANY(alert.ends_for) OR endpoint.target = ANY(:states) AND first.id IS NOT NULL
+           OR {takes(RESOLVED)} AND (first.id IS NOT NULL OR endpoint.id = ANY(alert.digest_for)))
+    GROUP BY alert.id, endpoint.id
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("states", type_=ARRAY(Text)))  # noqa: S608 - as above
+
+
+class Owed(NamedTuple):
+    """An endpoint that is to hear of the end of what an alert began, and when: not while it is still told of that."""
+
+    alert_id: UUID
+    endpoint_id: UUID
+    due_at: datetime
+
+
+async def owed(
+    connection: AsyncConnection, alert_ids: Sequence[UUID], states: Collection[str], now: datetime
+) -> list[Owed]:
+    """Who was told of the beginnings."""
+    values = {"ids": list(alert_ids), "states": list(states), "now": now}
+    return [Owed(*row) for row in await connection.execute(_OWED, values)]
+
+
+_ENQUEUE = text("""
+    INSERT INTO deliveries (id, alert_id, endpoint_id, due_at, created_at)
+    SELECT gen_random_uuid(), new.alert_id, endpoint.id, new.due_at, :now
+    FROM unnest(CAST(:alert_id AS uuid[]), CAST(:endpoint_id AS uuid[]), CAST(:due_at AS timestamptz[]))
+         AS new (alert_id, endpoint_id, due_at)
+    JOIN webhook_endpoints AS endpoint ON endpoint.id = new.endpoint_id
+    FOR KEY SHARE OF endpoint
+""")
+
+
+async def enqueue(connection: AsyncConnection, some: Sequence[Owed], now: datetime) -> None:
+    """Write the deliveries; `alert_id` is that of the alert that tells the end."""
+    if some:
+        alert_ids, endpoint_ids, due_at = map(list, zip(*some, strict=True))
+        values = {"alert_id": alert_ids, "endpoint_id": endpoint_ids, "due_at": due_at, "now": now}
+        await connection.execute(_ENQUEUE, values)
+
+
+_FORGET = text("""
+    DELETE FROM alerts
+    WHERE account_id IS NULL AND state = 'resolved'
+      AND (created_at < :before
+           OR NOT EXISTS (SELECT FROM deliveries WHERE alert_id = alerts.id AND deliveries.state = 'pending'))
+""")
+
+
+async def forget(connection: AsyncConnection, now: datetime) -> int:
+    """Delete those that have arrived, or were given up; how many."""
+    return (await connection.execute(_FORGET, {"before": now - LONGEST})).rowcount

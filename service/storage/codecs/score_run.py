@@ -1,0 +1,69 @@
+"""What stands of an account, from its stored row and to it. Pure."""
+
+import msgspec
+
+from scoring.standing import Override, Standing
+from service.storage.accounts.history import HistoryRow
+from service.storage.accounts.scores import ScoreRow
+from service.storage.accounts.states import StoredAccount
+
+_overrides = msgspec.json.Decoder(Override)
+_encode = msgspec.json.Encoder().encode
+
+
+def decode_override(stored: str | None) -> Override | None:
+    """What `encode_override` kept."""
+    return _overrides.decode(stored) if stored else None
+
+
+def encode_override(override: Override | None) -> str | None:
+    """The text kept in the column `override`."""
+    return _encode(override).decode() if override else None
+
+
+def standing_of(stored: StoredAccount) -> Standing | None:
+    """What stands; None if the account was never judged."""
+    if stored.day is None or stored.readings is None or stored.scorecard is None or stored.scorecard_version is None:
+        return None
+    return Standing(
+        stored.day,
+        stored.day if stored.since is None else stored.since,
+        stored.score,
+        stored.band,
+        stored.coverage,
+        stored.scorecard,
+        stored.scorecard_version,
+        stored.readings,
+        stored.journal,
+        decode_override(stored.override),
+    )
+
+
+def score_row(account_id: str, standing: Standing) -> ScoreRow:
+    """The row of what stands now."""
+    return ScoreRow(
+        account_id,
+        standing.score,
+        standing.band,
+        standing.coverage,
+        standing.readings,
+        standing.since,
+        standing.journal,
+    )
+
+
+def history_row(account_id: str, closed: Standing) -> HistoryRow:
+    """The row of a run that has ended."""
+    return HistoryRow(
+        account_id,
+        closed.day,
+        closed.since,
+        closed.score,
+        closed.band,
+        closed.coverage,
+        closed.scorecard,
+        closed.version,
+        closed.readings,
+        closed.journal,
+        encode_override(closed.override),
+    )

@@ -1,0 +1,172 @@
+"""One clock: the database's bounds that of each process.
+
+A process whose clock is a day ahead would move every score to tomorrow, and none would come back before that. So each
+compares its clock with the one that all share: apart by more than a minute, it says so; by more than five minutes, it
+writes nothing of a day until they agree again, and reads by the database's clock.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service.observability import metrics
+from service.runtime.errors import HealthError
+from service.storage.database import clock as database_clock
+from service.storage.database.retry import is_transient
+
+log = structlog.get_logger(__name__)
+
+WARN_SECONDS = 60.0
+STOP_SECONDS = 300.0
+COMPARE_SECONDS = 5.0
+SOON_SECONDS = 0.5
+"""How soon it is tried again to compare for the first time."""
+NOT_COMPARED = "the clock hasn't been compared with the database's yet"
+REMEDY = "Have NTP set the clocks of this machine and of the database's"
+COMPARING = "comparing clocks"
+"""What waits for Postgres meanwhile, for the log."""
+AGREES, APART, WRONG = "agrees", "apart", "wrong"
+
+
+def judge(ahead: float) -> str:
+    """What follows from a clock that is so many seconds ahead of the database's, or behind it where below zero."""
+    if abs(ahead) > STOP_SECONDS:
+        return WRONG
+    return APART if abs(ahead) > WARN_SECONDS else AGREES
+
+
+def least_ahead(local: float, database: float, uncertainty: float) -> float:
+    """By how many seconds `local` is ahead of `database` at least, where it isn't known exactly when that was read."""
+    ahead = local - database
+    if abs(ahead) <= uncertainty:
+        return 0.0
+    return ahead - uncertainty if ahead > 0 else ahead + uncertainty
+
+
+class OneClock:
+    """How this process's clock stands to the database's, at any moment.
+
+    Between two comparisons it goes by a clock that nobody sets, so that a jump of the local one shows at once.
+    """
+
+    def __init__(self, local: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`local` gives seconds since 1970, `monotonic` never goes back."""
+        self._local = local
+        self._monotonic = monotonic
+        self._database: float | None = None
+        self._read_at = 0.0
+        self._uncertainty = 0.0
+        self._verdict = AGREES
+
+    def compared(self, database: datetime, began: float, ended: float) -> None:
+        """Take note of the database's time, which was read between two moments of the monotonic clock."""
+        self._database = database.timestamp()
+        self._read_at = (began + ended) / 2
+        self._uncertainty = (ended - began) / 2
+        self._tell()
+
+    @property
+    def ahead(self) -> float | None:
+        """By how many seconds the local clock is ahead at least, below zero where behind; None if never compared."""
+        database = self._estimate()
+        return None if database is None else least_ahead(self._local(), database, self._uncertainty)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing may be written of a day now; empty if it may."""
+        ahead = self.ahead
+        if ahead is None:
+            return NOT_COMPARED
+        return apart(ahead) if judge(ahead) == WRONG else ""
+
+    @property
+    def remark(self) -> str:
+        """What people who look should know, though work goes on; empty if there is nothing."""
+        ahead = self.ahead
+        return apart(ahead) if ahead is not None and judge(ahead) == APART else ""
+
+    @property
+    def difference(self) -> str:
+        """How the clock differs, for people who look: by more than a minute. Empty if it doesn't, or isn't known."""
+        ahead = self.ahead
+        return apart(ahead) if ahead is not None and judge(ahead) != AGREES else ""
+
+    def now(self) -> datetime:
+        """The time: the local clock's, unless that is wrong; then the database's, which may be a little off."""
+        local, database, ahead = self._local(), self._estimate(), self.ahead
+        moment = database if database is not None and ahead is not None and judge(ahead) == WRONG else local
+        return datetime.fromtimestamp(moment, UTC)
+
+    def require(self) -> None:
+        """Raise `HealthError` where nothing may be written of a day now."""
+        if trouble := self.trouble:
+            raise HealthError(trouble.capitalize(), REMEDY)
+
+    def read_monotonic(self) -> float:
+        """The monotonic clock, for `compared`."""
+        return self._monotonic()
+
+    def _estimate(self) -> float | None:
+        return None if self._database is None else self._database + self._monotonic() - self._read_at
+
+    def _tell(self) -> None:
+        ahead = self.ahead or 0.0
+        metrics.CLOCK_AHEAD_SECONDS.set(ahead)
+        verdict = judge(ahead)
+        if verdict == self._verdict:
+            return
+        self._verdict = verdict
+        if verdict == AGREES:
+            log.info("clock_agrees", ahead_seconds=round(ahead, 1))
+        elif verdict == APART:
+            log.warning("clock_apart", ahead_seconds=round(ahead, 1), remedy=REMEDY)
+        else:
+            log.error("clock_wrong", ahead_seconds=round(ahead, 1), remedy=REMEDY)
+
+
+def apart(ahead: float) -> str:
+    """How a clock differs from the database's, in words."""
+    seconds = f"{abs(ahead):,.0f} s"
+    return f"the clock is {seconds} {'ahead of' if ahead > 0 else 'behind'} the database's"
+
+
+async def compare(engine: AsyncEngine, clock: OneClock) -> str:
+    """Compare with the database's clock; returns why nothing may be written of a day, empty if it may."""
+    async with engine.connect() as connection:
+        await _compare(connection, clock)
+    return clock.trouble
+
+
+async def agreed_now(connection: AsyncConnection) -> datetime:
+    """The time, for a command that writes by it. Raises `HealthError` where the clocks are too far apart."""
+    clock = OneClock()
+    await _compare(connection, clock)
+    clock.require()
+    return clock.now()
+
+
+async def _compare(connection: AsyncConnection, clock: OneClock) -> None:
+    began = clock.read_monotonic()
+    database = await database_clock.read(connection)
+    clock.compared(database, began, clock.read_monotonic())
+
+
+async def watch(engine: AsyncEngine, clock: OneClock) -> None:
+    """Compare every few seconds, until cancelled. While Postgres is away, the last comparison holds."""
+    while True:
+        await look(engine, clock)
+        await asyncio.sleep(SOON_SECONDS if clock.ahead is None else COMPARE_SECONDS)
+
+
+async def look(engine: AsyncEngine, clock: OneClock) -> None:
+    """Compare once, if Postgres answers."""
+    try:
+        await compare(engine, clock)
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        log.debug("clock_not_compared", reason=type(error).__name__)

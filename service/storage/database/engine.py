@@ -1,0 +1,107 @@
+"""The way to Postgres: one engine per process."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
+from service.storage.database.pool_metrics import watch
+
+_WITH_FILES = ("require", "verify-ca", "verify-full")
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+"""Parameters of libpq that name a file, which is read where `sslmode` asks for TLS."""
+
+
+def async_url(database_url: str) -> URL:
+    """SQLAlchemy's form of a plain `postgresql://…` URL, without parameters; raises `HealthError` if it can't be read.
+
+    Who connects by it passes `libpq_parameters` on too.
+    """
+    return _read(database_url).set(drivername="postgresql+asyncpg", query={})
+
+
+def libpq_parameters(database_url: str) -> dict[str, str]:
+    """What asyncpg has to be told beside the URL, so that it takes parameters as libpq does: `sslmode` and so on.
+
+    SQLAlchemy would hand them over one by one, and asyncpg knows them only as parts of a URL. Raises `HealthError` that
+    names a file which can't be read.
+    """
+    query = _read(database_url).query
+    _check_files(query)
+    return {"dsn": str(URL.create("postgresql", query=query))} if query else {}
+
+
+def _check_files(query: Mapping[str, Any]) -> None:
+    """Python's own error doesn't say which file it is."""
+    if query.get("sslmode") not in _WITH_FILES:
+        return
+    for name in _FILES:
+        try:
+            if path := query.get(name):
+                Path(path).open("rb").close()
+        except OSError as error:
+            raise HealthError(
+                f"{name} of HEALTH_DATABASE_URL can't be read: {path}: {error.strerror}", "Check that parameter"
+            ) from None
+
+
+def _read(database_url: str) -> URL:
+    try:
+        return make_url(database_url)
+    except Exception:  # noqa: BLE001 - SQLAlchemy raises several kinds, and the text may hold the password
+        raise HealthError(
+            "HEALTH_DATABASE_URL can't be read", "Write it as postgresql://user:password@host:5432/name"
+        ) from None
+
+
+_BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""Batches look up thousands of rows by key: what that costs must not grow with the table, whatever the statistics."""
+
+
+_PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
+"""A queue is long now and short then: a plan that was made for any values, once, does for neither."""
+
+
+def create_engine(
+    settings: Settings,
+    application: str,
+    *,
+    by_key: bool = False,
+    planned_anew: bool = False,
+    longest_statement: float | None = None,
+) -> AsyncEngine:
+    """An engine whose connections show up in pg_stat_activity as `account-health <application>`.
+
+    With `by_key` rows are found through indexes only: for those that write batches of accounts. With `planned_anew`
+    every statement is planned for its values: for those that take from a queue. Postgres gives up statements that take
+    more than `longest_statement` seconds: for those whom nobody waits for any longer then.
+    READ COMMITTED is enough: writers lock the rows they read, in sorted order, and progress is compare-and-set.
+    """
+    url = settings.database_url.get_secret_value()
+    engine = create_async_engine(
+        async_url(url),
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,  # they hold personal data and secrets, and errors go to the log
+        connect_args={
+            **libpq_parameters(url),
+            "timeout": 10,
+            "command_timeout": 120,
+            "server_settings": {
+                "application_name": f"account-health {application}",
+                # A process that is paused with rows locked must not hold up those who take over its work.
+                "idle_in_transaction_session_timeout": "15000" if by_key else "60000",
+                "jit": "off",
+                **(_BY_KEY if by_key else {}),
+                **(_PLANNED_ANEW if planned_anew else {}),
+                **({"statement_timeout": str(round(longest_statement * 1000))} if longest_statement else {}),
+            },
+        },
+    )
+    watch(engine.sync_engine, application)
+    return engine

@@ -1,0 +1,49 @@
+"""Errors of the database, as an operator can act on them."""
+
+from asyncpg.exceptions import ClientConfigurationError
+from sqlalchemy.exc import DBAPIError
+
+from service.runtime.errors import HealthError
+from service.storage.database.retry import is_transient, sqlstate, trouble
+
+_NO_TABLE, _FORBIDDEN, _NEEDED, _UNKNOWN_PARAMETER = "42P01", "42501", "2BP01", "42704"
+_EXHAUSTED = {
+    "53100": "Make room on the disk of its data folder, or of its write-ahead log, then run this again",
+    "53200": "Give it memory, or lower work_mem and shared_buffers, then run this again",
+    "53300": "Raise max_connections or the role's limit, or lower HEALTH_DATABASE_POOL_SIZE (deploy/sizing.md)",
+}
+_REFUSED_CLASSES = ("28", "3D")
+"""SQLSTATE classes: the user or its password is refused; there is no such database."""
+
+
+def explain(error: DBAPIError | OSError) -> Exception:
+    """The error as an operator can act on it; itself where it is none of theirs."""
+    origin = getattr(error, "orig", error)
+    state = sqlstate(error) or ""
+    reason = (str(origin).splitlines() or [type(origin).__name__])[0]
+    if state == _NO_TABLE:
+        return HealthError("The database has no tables yet", "Run: account-health migrate")
+    if state in _EXHAUSTED:
+        return HealthError(f"{trouble(error)}: {reason}", _EXHAUSTED[state])
+    if state == _FORBIDDEN:
+        return HealthError(
+            f"The database user of HEALTH_DATABASE_URL may not do that: {reason}",
+            "Use the database's owner, or have its owner grant it",
+        )
+    if state == _NEEDED:
+        needed_by = str(getattr(origin, "detail", None) or "").replace("\n", "; ")
+        return HealthError(f"{reason}: {needed_by}", "Drop what depends on it first, then run this again")
+    if _is_of_parameters(error, state):
+        return HealthError(
+            f"Postgres can't be used: {reason}", "Check the parameters of HEALTH_DATABASE_URL, those after its ?"
+        )
+    if state.startswith(_REFUSED_CLASSES) or is_transient(error):
+        return HealthError(f"Postgres can't be used: {reason}", "Check HEALTH_DATABASE_URL and that the server runs")
+    return error
+
+
+def _is_of_parameters(error: DBAPIError | OSError, state: str) -> bool:
+    """Whether it came while connecting: there is no statement yet, and nothing but the URL to blame."""
+    if not isinstance(error, DBAPIError) or error.statement is not None:
+        return False
+    return state == _UNKNOWN_PARAMETER or isinstance(getattr(error.orig, "orig", None), ClientConfigurationError)

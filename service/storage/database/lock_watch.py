@@ -1,0 +1,46 @@
+"""Waits for locks in Postgres, shown while they last: those that wait say nothing themselves before it is over."""
+
+import asyncio
+import time
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.observability.metrics import LOCK_WAIT_SECONDS
+from service.storage.database import lock_waits
+from service.storage.database.retry import is_transient
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 5.0
+LONG_SECONDS = 10.0
+"""From here on a wait is told."""
+AGAIN_SECONDS = 30.0
+"""How often it is told of waits that go on."""
+
+
+async def watch_locks(engine: AsyncEngine) -> None:
+    """Show the longest wait of any process of the service, until cancelled; a wait of `LONG_SECONDS` is a warning."""
+    told_at = -AGAIN_SECONDS
+    while True:
+        try:
+            async with engine.connect() as connection:
+                wait = await lock_waits.longest(connection)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            wait = None  # who claims, in the same process, says that Postgres is away
+        LOCK_WAIT_SECONDS.set(0.0 if wait is None else wait.seconds)
+        if wait is not None and wait.seconds >= LONG_SECONDS and time.monotonic() - told_at >= AGAIN_SECONDS:
+            told_at = time.monotonic()
+            remedy = f"If that session is stuck: psql -c 'SELECT pg_terminate_backend({wait.pid})'"
+            log.warning(
+                "lock_waited_for",
+                seconds=round(wait.seconds, 1),
+                waiting=wait.waiting,
+                pid=wait.pid,
+                holder=wait.holder,
+                table=wait.table,
+                remedy=remedy,
+            )
+        await asyncio.sleep(LOOK_SECONDS)

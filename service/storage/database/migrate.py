@@ -1,0 +1,146 @@
+"""Bring a database to the newest schema with Alembic, or back to an earlier one."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from msgspec import Struct
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from service.runtime.errors import HealthError
+from service.storage.database.engine import async_url, libpq_parameters
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+LOCK = 0x6865616C7468  # "health": two processes that start at once migrate one after the other
+OWN_TABLE = "accounts"
+"""The first table of the first revision."""
+BASE = "base"
+"""The revision before the first one: no tables at all."""
+
+_RUNNING = text("""
+    SELECT DISTINCT substr(application_name, length('account-health ') + 1) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'account-health %' ORDER BY 1
+""")
+
+Found = TypeVar("Found")
+
+
+class Step(Struct, frozen=True):
+    """One revision of the schema: what it brought, and what is lost when it is taken back."""
+
+    revision: str
+    purpose: str
+    loss: str
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Alembic's configuration without an ini file; `connection` is the one to migrate on."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+def steps() -> list[Step]:
+    """All revisions, the first one first."""
+    return [_step(script) for script in reversed(list(ScriptDirectory.from_config(alembic_config()).walk_revisions()))]
+
+
+def _step(script: Script) -> Step:
+    purpose = (script.module.__doc__ or "").partition("\n\n")[0]
+    loss = script.module.downgrade.__doc__ or ""
+    return Step(script.revision, " ".join(purpose.split()), " ".join(loss.split()))
+
+
+def upgrade(database_url: str, revision: str = "head") -> str | None:
+    """Migrate to `revision`. Safe to run from several processes at once; does nothing when already there.
+
+    A schema of a later version stays as it is, as an earlier version works on it: its revision is returned, else None.
+    Raises `HealthError` if the database is of something else, or doesn't say of which revision it is.
+    """
+    return _on(database_url, lambda connection: _upgrade(connection, revision))
+
+
+def downgrade(database_url: str, revision: str) -> None:
+    """Take all revisions after `revision` back, and with them what they hold."""
+
+    def go(connection: Connection) -> None:
+        _lock(connection)
+        command.downgrade(alembic_config(connection), revision)
+
+    _on(database_url, go)
+
+
+def current(database_url: str) -> str:
+    """The revision that the database has; `base` where it has no tables."""
+    return _on(database_url, _revision)
+
+
+def is_known(revision: str) -> bool:
+    """Whether this version of the service has the revision; a later version may have gone further."""
+    return revision == BASE or revision in {step.revision for step in steps()}
+
+
+def running(database_url: str) -> list[str]:
+    """Which of the service's processes are connected: `api`, `consume` and so on."""
+    return _on(database_url, lambda connection: list(connection.execute(_RUNNING).scalars()))
+
+
+def _upgrade(connection: Connection, revision: str) -> str | None:
+    _lock(connection)
+    found = _revision(connection)
+    _require_own(connection, found)
+    if not is_known(found):
+        return found
+    command.upgrade(alembic_config(connection), revision)
+    return None
+
+
+def _lock(connection: Connection) -> None:
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+
+
+def _revision(connection: Connection) -> str:
+    found = MigrationContext.configure(connection).get_current_heads()
+    if len(found) > 1:
+        raise HealthError(
+            f"The database says that it has several revisions: {', '.join(sorted(found))}",
+            "Leave in its table alembic_version the one that its schema is of",
+        )
+    return found[0] if found and found[0] else BASE
+
+
+def _require_own(connection: Connection, revision: str) -> None:
+    """Raises `HealthError` if the tables and the revision aren't of one schema, and that of this service."""
+    has_tables = inspect(connection).has_table(OWN_TABLE)
+    if has_tables and revision == BASE:
+        raise HealthError(
+            f"The database has a table {OWN_TABLE}, and no revision in its table alembic_version",
+            "Give the service a database of its own; if it is its own, restore alembic_version from a backup",
+        )
+    if not has_tables and not is_known(revision):
+        raise HealthError(
+            f"The database has revision {revision}, of something else: there is no table {OWN_TABLE}",
+            "Give the service a database of its own",
+        )
+
+
+def _on(database_url: str, work: Callable[[Connection], Found]) -> Found:
+    async def run() -> Found:
+        engine = create_async_engine(
+            async_url(database_url), poolclass=NullPool, connect_args=libpq_parameters(database_url)
+        )
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(work)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())

@@ -1,0 +1,74 @@
+"""Whether folding stands still: what is halted, and whose consumer hasn't been heard of."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.storage.ingest.progress import Partition
+
+AWAY_SECONDS = 60.0
+"""For how long a consumer may say nothing; it does every few seconds, and with every batch."""
+
+
+class Standstill(NamedTuple):
+    """The partitions of a topic that aren't folded; `known` are all that ever were."""
+
+    topic: str
+    known: int
+    halted: int
+    away: int
+
+
+_HEARD = text("""
+    UPDATE progress p SET heard_at = now()
+    FROM (
+        SELECT q.topic, q.partition FROM progress q
+        JOIN unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:epochs AS bigint[]))
+             AS claimed (topic, partition, epoch) USING (topic, partition, epoch)
+        FOR UPDATE OF q SKIP LOCKED
+    ) mine
+    WHERE p.topic = mine.topic AND p.partition = mine.partition
+""")
+"""Past those that somebody else holds: it is no reason to wait."""
+
+_COUNT = text("""
+    SELECT wanted.topic, count(p.topic) AS known, count(p.halted) AS halted,
+           count(*) FILTER (WHERE p.halted IS NULL AND greatest(p.heard_at, p.updated_at)
+                                                   < now() - make_interval(secs => :seconds)) AS away
+    FROM unnest(CAST(:topics AS text[])) AS wanted (topic)
+    LEFT JOIN progress p ON p.topic = wanted.topic
+    GROUP BY wanted.topic ORDER BY wanted.topic
+""")
+
+
+async def say_heard(connection: AsyncConnection, epochs: Mapping[Partition, int]) -> None:
+    """Say that the consumer of these partitions is there, of those that are still its own."""
+    await connection.execute(
+        _HEARD,
+        {
+            "topics": [topic for topic, _ in epochs],
+            "partitions": [partition for _, partition in epochs],
+            "epochs": list(epochs.values()),
+        },
+    )
+
+
+async def standstills(connection: AsyncConnection, topics: Sequence[str]) -> list[Standstill]:
+    """How much of each topic isn't folded now, by the database's clock."""
+    rows = await connection.execute(_COUNT, {"topics": list(topics), "seconds": AWAY_SECONDS})
+    return [Standstill(*row) for row in rows]
+
+
+def told(found: Sequence[Standstill]) -> str | None:
+    """In words, without names of hosts or reasons, as anybody may read them; None where all goes on."""
+    parts = []
+    for each in found:
+        if not each.known:
+            parts.append(f"no consumer has begun with {each.topic}")
+        if each.halted:
+            parts.append(f"{each.halted} of {each.known} partitions of {each.topic} are halted")
+        if each.away:
+            parts.append(f"no consumer has been heard of for {each.away} of {each.known} partitions of {each.topic}")
+    return "; ".join(parts) + ". See: account-health progress show" if parts else None

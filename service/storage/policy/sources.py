@@ -1,0 +1,158 @@
+"""Sources of usage events: how many accounts each was heard of, day by day, and when one was quiet."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.runtime.ids import new_id
+from service.storage.database.bulk_parameters import columns
+
+_TURN = 0x736F7572636573  # "sources"
+_CANCELLED = "57014"
+
+
+class Heard(NamedTuple):
+    """How many accounts a source was heard of: on a day or since, and from a week before on."""
+
+    source: str
+    accounts: int
+    lately: int
+
+
+class SourceDay(NamedTuple):
+    """How many accounts a source was heard of on a day."""
+
+    source: str
+    day: date
+    accounts: int
+
+
+class Outage(NamedTuple):
+    """A source that went quiet on the day `began_on`; `ended_at` is null while it is."""
+
+    id: UUID
+    source: str
+    began_on: date
+    noticed_at: datetime
+    ended_at: datetime | None
+
+
+async def take_turn(connection: AsyncConnection, timeout_ms: int) -> None:
+    """Be the only one to count until the transaction ends; whoever is at it is waited for.
+
+    No statement takes longer than `timeout_ms`, and the waiting neither.
+    """
+    # There is no index to count by: one on a time that changes with every event would slow every fold.
+    await connection.execute(
+        text("SELECT set_config('statement_timeout', :timeout, true), set_config('enable_seqscan', 'on', true)"),
+        {"timeout": f"{timeout_ms}ms"},
+    )
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _TURN})
+
+
+async def is_counted(connection: AsyncConnection, day: date) -> bool:
+    """Whether a day was counted, and any source found."""
+    statement = text("SELECT EXISTS (SELECT FROM source_days WHERE day = :day)")
+    return bool((await connection.execute(statement, {"day": day})).scalar())
+
+
+_COUNT = text("""
+    SELECT source, count(*) FILTER (WHERE newest_at >= :since) AS accounts, count(*) AS lately
+    FROM usage_states WHERE newest_at >= :lately AND source <> ''
+    GROUP BY source HAVING count(*) >= :fewest ORDER BY source
+""")
+
+
+async def count(connection: AsyncConnection, since: datetime, lately: datetime, fewest: int) -> list[Heard]:
+    """The sources that at least `fewest` accounts had `lately`, with how many they were heard of `since`."""
+    values = {"since": since, "lately": lately, "fewest": fewest}
+    return list(map(Heard._make, await connection.execute(_COUNT, values)))
+
+
+_HEARD = text("""
+    SELECT source, count(*) FROM usage_states WHERE newest_at >= :since AND source = ANY(:sources) GROUP BY source
+""")
+
+
+async def heard(connection: AsyncConnection, sources: list[str], since: datetime) -> dict[str, int]:
+    """Of how many accounts some sources were heard `since`; those that weren't are left out."""
+    found = await connection.execute(_HEARD, {"sources": sources, "since": since})
+    return {row[0]: row[1] for row in found}
+
+
+_KEEP = text("""
+    INSERT INTO source_days (source, day, accounts)
+    SELECT * FROM unnest(CAST(:source AS text[]), CAST(:day AS date[]), CAST(:accounts AS bigint[]))
+    ON CONFLICT DO NOTHING
+""")
+
+
+async def keep(connection: AsyncConnection, days: Sequence[SourceDay]) -> None:
+    """Write counts of days; those that are there stay."""
+    if days:
+        await connection.execute(_KEEP, columns(days))
+
+
+async def forget(connection: AsyncConnection, before: date) -> None:
+    """Delete the counts of days before that one."""
+    await connection.execute(text("DELETE FROM source_days WHERE day < :before"), {"before": before})
+
+
+async def days(connection: AsyncConnection, since: date, source: str | None = None) -> list[SourceDay]:
+    """The counts of days from `since` on, of one source or of all: by source, the newest first."""
+    found = await connection.execute(
+        text("""
+            SELECT source, day, accounts FROM source_days
+            WHERE day >= :since AND source = coalesce(:source, source) ORDER BY source, day DESC
+        """),
+        {"since": since, "source": source},
+    )
+    return list(map(SourceDay._make, found))
+
+
+_COLUMNS = "id, source, began_on, noticed_at, ended_at"
+
+
+async def quiet(connection: AsyncConnection) -> list[Outage]:
+    """The outages that haven't ended."""
+    statement = text(f"SELECT {_COLUMNS} FROM source_outages WHERE ended_at IS NULL ORDER BY source")  # noqa: S608 - this module's own names
+    return list(map(Outage._make, await connection.execute(statement)))
+
+
+async def outages(connection: AsyncConnection, since: date) -> list[Outage]:
+    """The outages that began on `since` or later, or go on: the newest first."""
+    statement = text(f"""
+        SELECT {_COLUMNS} FROM source_outages WHERE began_on >= :since OR ended_at IS NULL
+        ORDER BY source, began_on DESC, id DESC
+    """)  # noqa: S608 - as above
+    return list(map(Outage._make, await connection.execute(statement, {"since": since})))
+
+
+async def begin(connection: AsyncConnection, source: str, began_on: date, now: datetime) -> Outage | None:
+    """Note that a source is quiet; None if that is known."""
+    statement = text(f"""
+        INSERT INTO source_outages (id, source, began_on, noticed_at) VALUES (:id, :source, :began_on, :now)
+        ON CONFLICT (source) WHERE ended_at IS NULL DO NOTHING RETURNING {_COLUMNS}
+    """)  # noqa: S608 - as above
+    values = {"id": new_id(), "source": source, "began_on": began_on, "now": now}
+    row = (await connection.execute(statement, values)).one_or_none()
+    return Outage._make(row) if row else None
+
+
+async def end(connection: AsyncConnection, source: str, now: datetime) -> Outage | None:
+    """Note that a source isn't quiet any more; None if it wasn't."""
+    statement = text(f"""
+        UPDATE source_outages SET ended_at = :now WHERE source = :source AND ended_at IS NULL RETURNING {_COLUMNS}
+    """)  # noqa: S608 - as above
+    row = (await connection.execute(statement, {"source": source, "now": now})).one_or_none()
+    return Outage._make(row) if row else None
+
+
+def is_timeout(error: Exception) -> bool:
+    """Whether a statement took too long, or somebody cancelled it."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _CANCELLED

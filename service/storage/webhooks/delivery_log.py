@@ -1,0 +1,130 @@
+"""What became of deliveries, to be read by people: newest first, page by page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, text, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.storage.database.tables import alerts, deliveries, delivery_attempts
+from service.storage.database.tables import delivery_attempts as table
+from service.storage.webhooks.outbox import State
+
+# MERGED """How the last attempt of each of some deliveries went."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One alert on its way to one endpoint. `due_at` is the next attempt's time while it is pending."""
+
+    id: UUID
+    alert_id: UUID
+    endpoint_id: UUID
+    account_id: str | None
+    type: str
+    state: State
+    attempts: int
+    due_at: datetime
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastAttempt:
+    """One HTTP try of a delivery, by number from 1."""
+
+    number: int
+    started_at: datetime
+    duration_seconds: float
+    status: int | None
+    error: str | None
+    response: str | None = field(repr=False)
+
+
+_DELIVERY = select(
+    deliveries.c.id,
+    deliveries.c.alert_id,
+    deliveries.c.endpoint_id,
+    alerts.c.account_id,
+    alerts.c.type,
+    deliveries.c.state,
+    deliveries.c.attempts,
+    deliveries.c.due_at,
+    deliveries.c.created_at,
+    deliveries.c.finished_at,
+).join_from(deliveries, alerts)
+
+
+async def get(conn: AsyncConnection, delivery_id: UUID) -> Delivery | None:
+    """One delivery, or None."""
+    row = (await conn.execute(_DELIVERY.where(deliveries.c.id == delivery_id))).one_or_none()
+    return Delivery(**row._mapping) if row else None
+
+
+async def is_leased(conn: AsyncConnection, delivery_id: UUID, now: datetime) -> bool:
+    """Whether somebody is sending it."""
+    query = select(deliveries.c.leased_until > now).where(deliveries.c.id == delivery_id)
+    return bool((await conn.execute(query)).scalar_one_or_none())
+
+
+async def page(
+    conn: AsyncConnection,
+    endpoint_id: UUID,
+    *,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+    state: State | None = None,
+) -> list[Delivery]:
+    """Up to `limit` of an endpoint's deliveries, newest first; `before` is the last one seen: `created_at` and `id`."""
+    order = tuple_(deliveries.c.created_at, deliveries.c.id)
+    query = _DELIVERY.where(deliveries.c.endpoint_id == endpoint_id)
+    if before is not None:
+        query = query.where(order < before)
+    if state is not None:
+        query = query.where(deliveries.c.state == state)
+    query = query.order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc()).limit(limit)
+    return [Delivery(**row._mapping) for row in await conn.execute(query)]
+
+
+async def attempts(
+    conn: AsyncConnection, delivery_id: UUID, *, before: int | None = None, limit: int
+) -> list[PastAttempt]:
+    """Up to `limit` attempts of a delivery, newest first, with numbers below `before`."""
+    columns = [column for column in delivery_attempts.c if column.name != "delivery_id"]
+    query = select(*columns).where(delivery_attempts.c.delivery_id == delivery_id)
+    if before is not None:
+        query = query.where(delivery_attempts.c.number < before)
+    rows = await conn.execute(query.order_by(delivery_attempts.c.number.desc()).limit(limit))
+    return [PastAttempt(**row._mapping) for row in rows]
+
+
+_LONGEST_DUE = text("""
+    SELECT endpoint.target, CAST(extract(epoch FROM CAST(:now AS timestamptz) - min(first.due_at)) AS float8) AS seconds
+    FROM webhook_endpoints AS endpoint
+    CROSS JOIN LATERAL (
+        SELECT due_at FROM deliveries
+        WHERE endpoint_id = endpoint.id AND state = 'pending' AND due_at <= :now ORDER BY due_at LIMIT 1
+    ) AS first
+    WHERE endpoint.enabled GROUP BY endpoint.target
+""")
+
+
+async def longest_due(conn: AsyncConnection, now: datetime) -> dict[str, float]:
+    """By target, for how many seconds the delivery that has waited longest has been due; nothing where none is."""
+    return {row.target: row.seconds for row in await conn.execute(_LONGEST_DUE, {"now": now})}
+
+
+async def of(connection: AsyncConnection, delivery_ids: Sequence[UUID]) -> dict[UUID, PastAttempt]:
+    """The last attempt by delivery; one that was never attempted is left out."""
+    query = (
+        select(table)
+        .where(table.c.delivery_id.in_(delivery_ids))
+        .ext(distinct_on(table.c.delivery_id))
+        .order_by(table.c.delivery_id, table.c.number.desc())
+    )
+    names = PastAttempt.__dataclass_fields__
+    rows = (await connection.execute(query)).mappings()
+    return {row["delivery_id"]: PastAttempt(**{name: row[name] for name in names}) for row in rows}
