@@ -14,7 +14,7 @@ from scoring.events import Event
 from scoring.scorecards import evaluate
 from scoring.state import AccountState, fold
 from scoring.windows import day_of, to_micros
-from service.cloudevents import decode_structured
+from service.messaging.cloudevents import decode_structured
 
 SAMPLE = 200
 TOLERANCE = 0.01

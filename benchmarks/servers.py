@@ -15,8 +15,8 @@ import asyncpg
 
 from service.commands.database import prepare_database
 from service.embedded.postgres import EmbeddedPostgres
+from service.messaging.topics import create_topics
 from service.runtime.settings import Settings
-from service.topics import create_topics
 from tests.support.kafka import ApacheKafka
 from tests.support.kafka_choice import given_address
 from tests.support.kafka_jars import kafka_version

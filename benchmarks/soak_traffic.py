@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from msgspec import Struct
 
 from benchmarks.population import account_id
-from service.cloudevents import type_of
+from service.messaging.cloudevents import type_of
 from service.runtime.settings import Settings, Signal
 
 TICK_SECONDS = 0.01

@@ -6,7 +6,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from consumers import stamps
-from service.cloudevents import AheadError, Decoded, InvalidEventError, decode_binary, decode_structured
+from service.messaging.cloudevents import AheadError, Decoded, InvalidEventError, decode_binary, decode_structured
 from service.runtime import text as printable
 from service.runtime.settings import Signal
 from service.storage.codecs.header_values import as_text

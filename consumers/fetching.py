@@ -10,8 +10,8 @@ from aiokafka.errors import OffsetOutOfRangeError
 from consumers.batches import is_unreadable
 from consumers.kafka_waiting import until_answered
 from consumers.rereading import reread
-from service.kafka_clients import connection
-from service.kafka_contact import Contact
+from service.messaging.client_config import connection
+from service.messaging.kafka_availability import Contact
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition

@@ -7,7 +7,7 @@ import asyncio
 
 from aiokafka import AIOKafkaConsumer
 
-from service.kafka_refusals import refusal_in
+from service.messaging.kafka_errors import refusal_in
 from service.runtime.errors import HealthError
 
 

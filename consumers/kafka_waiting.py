@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from aiokafka.errors import KafkaError
 
-from service.kafka_contact import Contact
+from service.messaging.kafka_availability import Contact
 from service.observability.probes import Pulse
 
 RETRY_SECONDS = 1.0

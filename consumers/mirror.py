@@ -7,7 +7,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from service.kafka_contact import Contact
+from service.messaging.kafka_availability import Contact
 from service.storage.ingest.progress import Move, Partition
 
 log = structlog.get_logger(__name__)

@@ -23,7 +23,7 @@ from consumers.kafka_waiting import until_answered
 from consumers.placement import PlacementWatch
 from consumers.seen import Run, Seen
 from consumers.taken import Waiting
-from service.kafka_contact import Contact
+from service.messaging.kafka_availability import Contact
 from service.observability import metrics
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings, Signal

@@ -20,8 +20,8 @@ from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch, sample
 from consumers.rereading import reread
 from consumers.taken import Waiting
-from service.kafka_contact import Contact
-from service.kafka_refusals import refusal_in
+from service.messaging.kafka_availability import Contact
+from service.messaging.kafka_errors import refusal_in
 from service.observability import metrics, tracing
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings

@@ -10,10 +10,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.aside import aside
-from service.dead_letters import relayed_forms
+from service.messaging.dead_letter_replay import relayed_forms
+from service.messaging.producer import NotPublishedError, Publisher, RecordTooLargeError
 from service.observability import metrics
 from service.observability.probes import Pulse
-from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
 from service.runtime.batch_size import BatchSize
 from service.runtime.settings import Settings
 from service.runtime.tasks import rest

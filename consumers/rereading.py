@@ -8,7 +8,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.protocol.fetch import FetchRequest
 
 from consumers.batches import Fetched, Reading, read
-from service.kafka_clients import CLIENT_ID, connection
+from service.messaging.client_config import CLIENT_ID, connection
 from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition
 

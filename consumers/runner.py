@@ -18,9 +18,9 @@ from consumers.ownership import Ownership
 from consumers.placement import PlacementWatch
 from consumers.polling import Poller
 from consumers.taken import Taken, Waiting, halves, size
-from service import foreign_topics
-from service.kafka_clients import CLIENT_ID, connection
-from service.kafka_contact import Contact, unreachable
+from service.messaging import foreign_topics
+from service.messaging.client_config import CLIENT_ID, connection
+from service.messaging.kafka_availability import Contact, unreachable
 from service.observability import metrics
 from service.observability.probes import Pulse, serve_probes
 from service.runtime.batch_size import BatchSize

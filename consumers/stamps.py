@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from aiokafka import ConsumerRecord
 
-from service.cloudevents import MAX_AHEAD
+from service.messaging.cloudevents import MAX_AHEAD
 
 CREATE_TIME = 0
 """The timestamp type of a record that its producer stamped; 1 is that of one which the broker did."""

@@ -20,7 +20,7 @@ from benchmarks.scorecard import default_scorecard
 from scoring.scorecards import evaluate
 from scoring.state import decode, encode, fold
 from scoring.windows import day_of, from_day
-from service.cloudevents import decode_structured, now_micros
+from service.messaging.cloudevents import decode_structured, now_micros
 
 STATE_KEY = "usage"
 

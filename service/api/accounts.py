@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from scoring.scorecards import Band
 from scoring.windows import to_micros
-from service import cloudevents
 from service.api.account_filters import AccountFilters
 from service.api.auth import READ, WRITE
 from service.api.bodies import JsonObject
@@ -25,9 +24,10 @@ from service.api.pages import TokenText
 from service.api.paths import AccountId
 from service.api.problems import FieldError, invalid, not_found
 from service.api.traced import publish, traces
-from service.cloudevents import Decoded, InvalidEventError
 from service.erasing import erase
 from service.evaluation import advance_accounts
+from service.messaging import cloudevents
+from service.messaging.cloudevents import Decoded, InvalidEventError
 from service.past import shown_today
 from service.storage.accounts.listing import page as account_lists
 from service.storage.accounts.listing.filters import Filter

@@ -5,11 +5,11 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from service import event_schemas
 from service.api import asyncapi_messages as messages
 from service.api.deps import Api
+from service.messaging import event_schemas
+from service.messaging.topics import dead_letter_topic
 from service.runtime.settings import Settings, Signal
-from service.topics import dead_letter_topic
 
 router = APIRouter(include_in_schema=False)
 

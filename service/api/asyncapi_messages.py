@@ -6,11 +6,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from service import event_schemas
 from service.api.endpoint_bodies import EventType
 from service.api.examples import EXAMPLES
-from service.cloudevents import type_of
 from service.delivery.targets.message import Facts
+from service.messaging import event_schemas
+from service.messaging.cloudevents import type_of
 from service.runtime.settings import Signal
 
 _REF = "#/components/schemas/"

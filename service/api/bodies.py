@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import problems
 from service.api.problems import FieldError, ProblemError, invalid, path_of
-from service.cloudevents import UNDECODABLE
+from service.messaging.cloudevents import UNDECODABLE
 from service.runtime.storable import fault_in_json, half_in_json
 
 Model = TypeVar("Model", bound="StrictModel")

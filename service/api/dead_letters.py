@@ -15,8 +15,8 @@ from service.api.deps import Api
 from service.api.pages import PageQuery, TokenNumber
 from service.api.paths import LONGEST_ACCOUNT_ID, Printable
 from service.api.problems import RETRY_AFTER, ProblemError, not_found
-from service.dead_letters import replay, why_not
-from service.publishing import NotPublishedError, RecordTooLargeError
+from service.messaging.dead_letter_replay import replay, why_not
+from service.messaging.producer import NotPublishedError, RecordTooLargeError
 from service.storage.codecs.header_values import from_text
 from service.storage.ingest import dead_letter_listing
 from service.storage.ingest.dead_letter_listing import DeadLetter, Filter

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from service.api.bodies import JSON, require_plain
 from service.api.problems import FieldError, ProblemError, invalid
-from service.cloudevents import UNDECODABLE
+from service.messaging.cloudevents import UNDECODABLE
 from service.runtime.storable import half_in_json
 
 ONE = "application/cloudevents+json"

@@ -9,15 +9,15 @@ from pydantic import BaseModel, Field
 
 from scoring.events import Event
 from scoring.windows import day_of, to_micros
-from service import event_schemas
 from service.api.auth import WRITE
 from service.api.deps import Api, Context
 from service.api.event_modes import BATCH, MOST_EVENTS, ONE, Sent, read_events
 from service.api.openapi import ref, takes
 from service.api.problems import FieldError, ProblemError, invalid
 from service.api.traced import brings_context, publish
-from service.cloudevents import UNDECODABLE, Decoded, InvalidEventError, decode_structured, signal_of
-from service.publishing import Record
+from service.messaging import event_schemas
+from service.messaging.cloudevents import UNDECODABLE, Decoded, InvalidEventError, decode_structured, signal_of
+from service.messaging.producer import Record
 from service.runtime.storable import half_in_json
 
 router = APIRouter(prefix="/v1/events", tags=["events"])

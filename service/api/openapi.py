@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from scoring.documents import ScorecardDocument
 from scoring.measures import CATALOGUE
 from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
-from service import event_schemas
 from service.api.health_document import Health
 from service.api.history_documents import History, Why
 from service.api.openapi_answers import describe_answers
 from service.api.preview_document import Preview
 from service.api.problems import Problem
+from service.messaging import event_schemas
 from service.runtime import text
 
 DESCRIPTION = """

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from scoring.documents import InvalidDocumentError
-from service.publishing import NotPublishedError
+from service.messaging.producer import NotPublishedError
 from service.runtime.errors import HealthError
 from service.storage.database.retry import is_transient, sqlstate, trouble
 

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.api.protocol import BoundedProtocol
+from service.messaging.producer import Publisher
 from service.observability.probes import serve_probes
-from service.publishing import Publisher
 from service.runtime.garbage_collection import passing_over_what_stays
 from service.runtime.settings import Settings
 from service.runtime.sockets import listen_on

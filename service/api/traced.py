@@ -7,8 +7,8 @@ from typing import Protocol
 from starlette.types import Scope
 
 from service.evaluation import NO_TRACES
+from service.messaging.producer import Publisher, RawRecord, Record
 from service.observability import tracing
-from service.publishing import Publisher, RawRecord, Record
 
 _UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds, by machines."""

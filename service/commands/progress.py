@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.kafka_clients import connection
-from service.kafka_contact import why_refused
+from service.messaging.client_config import connection
+from service.messaging.kafka_availability import why_refused
+from service.messaging.topics import partitions_of
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database.session import in_transaction
 from service.storage.ingest import progress
 from service.storage.ingest.progress import Partition
-from service.topics import partitions_of
 
 
 def register(app: typer.Typer) -> None:

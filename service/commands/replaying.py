@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import track
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import dead_letters
-from service.kafka_refusals import KafkaRefusesError
-from service.publishing import NotPublishedError, Publisher, RecordTooLargeError
+from service.messaging import dead_letter_replay
+from service.messaging.kafka_errors import KafkaRefusesError
+from service.messaging.producer import NotPublishedError, Publisher, RecordTooLargeError
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database.session import in_transaction, with_engine
@@ -110,7 +110,7 @@ async def _replay_all(engine: AsyncEngine, settings: Settings, sizes: dict[int, 
 def _usable(letters: Iterable[DeadLetter], settings: Settings, report: Report) -> list[DeadLetter]:
     usable = []
     for letter in letters:
-        if why := dead_letters.why_not(letter, settings.max_record_bytes):
+        if why := dead_letter_replay.why_not(letter, settings.max_record_bytes):
             report.left[letter.id] = why
         else:
             usable.append(letter)
@@ -122,7 +122,7 @@ async def _replay(engine: AsyncEngine, publisher: Publisher, letters: list[DeadL
     if not letters:
         return
     try:
-        await dead_letters.replay(engine, publisher, letters, datetime.now(UTC))
+        await dead_letter_replay.replay(engine, publisher, letters, datetime.now(UTC))
     except RecordTooLargeError:
         if len(letters) == 1:
             report.left[letters[0].id] = f"{letters[0].topic} takes no record of this size: raise its max.message.bytes"

@@ -4,9 +4,9 @@ import asyncio
 
 import typer
 
-from service.foreign_topics import inspect
+from service.messaging.foreign_topics import inspect
+from service.messaging.topics import create_topics
 from service.runtime.settings import load_settings
-from service.topics import create_topics
 
 
 def register(app: typer.Typer) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from service.commands.database import prepare_database
 from service.embedded.stack import EmbeddedStack
+from service.messaging.topics import create_topics
 from service.process import run_process
 from service.runtime.api_readiness import local_url, until_live
 from service.runtime.child_process import Role
@@ -19,7 +20,6 @@ from service.runtime.private_files import keep, kept
 from service.runtime.settings import Settings, load_settings
 from service.runtime.supervisor import BUDGET_SECONDS, Supervisor, service_roles
 from service.runtime.tasks import in_thread, until_first
-from service.topics import create_topics
 
 log = structlog.get_logger(__name__)
 DATA_DIR = Path(".account-health")

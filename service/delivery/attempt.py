@@ -18,7 +18,7 @@ from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succee
 from service.delivery.tokens import Tokens
 from service.delivery.traces import carrying, end, sending
 from service.delivery.transport import Failure, Reply, send
-from service.publishing import Publisher, RawRecord
+from service.messaging.producer import Publisher, RawRecord
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault

@@ -13,7 +13,7 @@ from service.delivery.signing import sign
 from service.delivery.targets import target_of
 from service.delivery.targets.message import Message
 from service.delivery.transport import Request
-from service.publishing import RawRecord
+from service.messaging.producer import RawRecord
 from service.runtime.account_links import account_link
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault

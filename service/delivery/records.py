@@ -6,8 +6,8 @@ from http import HTTPStatus
 from service.delivery.destinations import topic_of
 from service.delivery.targets.message import Body, Message
 from service.delivery.transport import Reply
-from service.kafka_refusals import KafkaRefusesError
-from service.publishing import NotPublishedError, Publisher, RawRecord, RecordTooLargeError
+from service.messaging.kafka_errors import KafkaRefusesError
+from service.messaging.producer import NotPublishedError, Publisher, RawRecord, RecordTooLargeError
 
 CONFIRMED = Reply(status=HTTPStatus.OK)
 """Kafka's confirmation counts as a 200, so that an attempt reads the same whatever carried it."""

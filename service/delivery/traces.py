@@ -7,8 +7,8 @@ from msgspec import structs
 
 from service.delivery.retry import is_success
 from service.delivery.transport import Reply, Request
+from service.messaging.producer import RawRecord
 from service.observability import tracing
-from service.publishing import RawRecord
 from service.storage.webhooks.outbox import ClaimedDelivery
 
 _HEADER = "traceparent"

@@ -21,6 +21,7 @@ from service.delivery.slots import UNPROVEN, Slots
 from service.delivery.targets import COALESCED
 from service.delivery.tokens import Tokens
 from service.delivery.transport import open_session
+from service.messaging.producer import Publisher
 from service.observability.metrics import (
     DELIVERY_ATTEMPTS,
     DELIVERY_LATENCY_SECONDS,
@@ -28,7 +29,6 @@ from service.observability.metrics import (
     DELIVERY_SECONDS,
 )
 from service.observability.probes import Pulse, serve_probes
-from service.publishing import Publisher
 from service.runtime.batch_size import BatchSize
 from service.runtime.settings import Settings
 from service.runtime.tasks import until_first

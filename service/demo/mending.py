@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.demo.folding import folded
-from service.kafka_clients import connection
+from service.messaging.client_config import connection
 from service.runtime.settings import Settings
 from service.storage.ingest import progress, seen_events
 from service.storage.ingest.progress import Partition

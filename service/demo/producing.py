@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 
 from service.demo.events import DemoEvent
-from service.kafka_clients import connection
+from service.messaging.client_config import connection
 from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition
 

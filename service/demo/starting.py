@@ -22,6 +22,7 @@ from service.demo.receiver import Receiver
 from service.demo.steps import Steps
 from service.embedded.ports import free_port, is_free
 from service.embedded.stack import EmbeddedStack
+from service.messaging.topics import create_topics
 from service.runtime.api_key import new_key
 from service.runtime.api_readiness import local_url, until_live
 from service.runtime.child_process import Role
@@ -33,7 +34,6 @@ from service.runtime.tasks import in_thread
 from service.storage.access import api_keys
 from service.storage.database.engine import create_engine
 from service.storage.database.session import in_transaction
-from service.topics import create_topics
 
 CONSUMERS = 2
 PARTITIONS = 4

@@ -8,7 +8,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.demo.folding import folded
-from service.kafka_clients import connection
+from service.messaging.client_config import connection
 from service.runtime.settings import Settings
 
 LOOK_SECONDS = 60.0

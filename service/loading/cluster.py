@@ -8,9 +8,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from service.kafka_clients import connection
-from service.kafka_contact import why_refused
-from service.kafka_refusals import refusal_in
+from service.messaging.client_config import connection
+from service.messaging.kafka_availability import why_refused
+from service.messaging.kafka_errors import refusal_in
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from service.cloudevents import InvalidEventError, decode_structured
 from service.loading.readable import readable
+from service.messaging.cloudevents import InvalidEventError, decode_structured
 from service.runtime.settings import Signal
 
 CHUNK_ROWS = 20_000

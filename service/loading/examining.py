@@ -3,11 +3,11 @@
 import asyncio
 
 from scoring.windows import MICROSECONDS_PER_DAY
-from service.cloudevents import now_micros
 from service.loading.display import bar
 from service.loading.drafts import EventLog, check
 from service.loading.findings import Findings
 from service.loading.stopping import StoppedError
+from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 
 _LAST_DAY = 9999 * 366 * MICROSECONDS_PER_DAY

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, inspect, structs
 
-from service.cloudevents import Envelope, data_of
+from service.messaging.cloudevents import Envelope, data_of
 from service.runtime.settings import Signal
 
 Kind = Literal["text", "whole", "number", "money", "moment", "day"]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from service.cloudevents import now_micros
 from service.loading.drafts import EventLog
 from service.loading.event_log import is_table, open_log
 from service.loading.examining import examine, require_valid
@@ -14,6 +13,7 @@ from service.loading.findings import Findings
 from service.loading.identity import Identity, identify
 from service.loading.mapping import Mapping
 from service.loading.shifting import days_to_now
+from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 from service.runtime.settings import Signal
 

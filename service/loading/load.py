@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from service.cloudevents import now_micros
 from service.loading import report
 from service.loading.checkpoint import Checkpoint, CheckpointFile
 from service.loading.cluster import Cluster
@@ -14,6 +13,7 @@ from service.loading.display import say
 from service.loading.files import Examined, LogFile, Order, examine_files, open_files, shift_for
 from service.loading.publisher import Publisher, connect
 from service.loading.sending import chunks_after, send
+from service.messaging.cloudevents import now_micros
 from service.runtime.settings import Settings
 
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
 
-from service.cloudevents import type_of
 from service.loading.columns import FAULTS, is_naive, values_and_faults, why_unusable
 from service.loading.drafts import CHUNK_ROWS, Draft, Drafts, Refused
 from service.loading.fields import fields_of
@@ -21,6 +20,7 @@ from service.loading.shifting import moved_source
 from service.loading.sniffing import HEAD_BYTES, form_of
 from service.loading.values import plain_constant
 from service.loading.zones import zone_of
+from service.messaging.cloudevents import type_of
 from service.runtime.errors import HealthError
 
 MOST_COLUMN_BYTES = 1 << 30

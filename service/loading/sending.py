@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from service.cloudevents import now_micros
 from service.loading.checkpoint import Checkpoint, CheckpointFile
 from service.loading.display import Advance, bar
 from service.loading.drafts import Draft, EventLog, check
 from service.loading.publisher import Publisher, Receipts
 from service.loading.stopping import StoppedError
+from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 
 IN_FLIGHT = 2

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import KafkaError
 
+from service.messaging.topics import partitions_of
 from service.runtime.settings import Settings
-from service.topics import partitions_of
 from tests.faults.mutations import Mutations
 from tests.faults.stream import Sent, Stream
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.documents import parse
 from service.embedded.postgres import EmbeddedPostgres
+from service.messaging.topics import create_topics
 from service.runtime.errors import HealthError
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
@@ -21,7 +22,6 @@ from service.storage.database.migrate import upgrade
 from service.storage.policy import rules, scorecards
 from service.storage.webhooks import endpoints
 from service.storage.webhooks.endpoints import NewEndpoint
-from service.topics import create_topics
 from tests.faults.stream import CREATE_TIME, MAX_RECORD_BYTES
 from tests.support.kafka import ApacheKafka
 from tests.support.kafka_choice import is_required

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from service.messaging.topics import partitions_of
 from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition
-from service.topics import partitions_of
 
 
 class Log:

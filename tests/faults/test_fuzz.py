@@ -23,8 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumers.decode import Tombstone, decode
 from scoring.events import Event
-from service.cloudevents import Decoded, type_of
 from service.embedded.ports import free_port
+from service.messaging.cloudevents import Decoded, type_of
 from service.runtime.settings import Settings, Signal
 from service.storage.codecs.header_values import as_text
 from tests.faults import checks, log

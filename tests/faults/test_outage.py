@@ -11,9 +11,9 @@ from scoring.state import decode
 from service.commands.database import prepare_database
 from service.embedded.ports import free_port
 from service.embedded.postgres import EmbeddedPostgres
+from service.messaging.topics import create_topics
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine
-from service.topics import create_topics
 from tests.support.cloud_events import produce, record, usage
 from tests.support.kafka import ApacheKafka
 from tests.support.kafka_jars import what_is_missing

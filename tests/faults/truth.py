@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 
 from consumers.decode import decode
 from scoring.events import Event
-from service.cloudevents import Decoded
+from service.messaging.cloudevents import Decoded
 from service.runtime.settings import Settings, Signal
 from service.storage.ingest.progress import Partition
 from tests.faults import log

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.cloudevents import decode_structured
+from service.messaging.cloudevents import decode_structured
 from service.runtime.ids import new_id
 from service.storage.database.tables import alerts, dead_letters, deliveries, metadata, scores, webhook_endpoints
 from tests.support.api import Api

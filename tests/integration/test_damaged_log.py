@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state import decode
 from service.embedded.ports import free_port
+from service.messaging.topics import create_topics
 from service.runtime.settings import Settings
-from service.topics import create_topics
 from tests.support.cloud_events import encode, produce, usage
 from tests.support.commands import command, environment
 from tests.support.kafka import ApacheKafka

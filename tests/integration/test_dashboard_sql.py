@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.events import Event
 from scoring.windows import to_micros
-from service.cloudevents import decode_structured
 from service.demo.customers import make_customers
 from service.demo.events import DemoEvent
 from service.demo.history import happened, introductions
+from service.messaging.cloudevents import decode_structured
 from service.runtime.settings import Settings
 from service.storage.access import analyst_role
 from tests.support.grafana import interpolated, sql

@@ -16,17 +16,17 @@ from typer.testing import CliRunner, Result
 
 from consumers import relay
 from scoring.state import decode
-from service import publishing
 from service.commands.tree import app
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
+from service.messaging import producer as publishing
+from service.messaging.producer import Publisher, RawRecord
+from service.messaging.topics import create_topics
 from service.observability import metrics
 from service.observability.probes import Pulse
-from service.publishing import Publisher, RawRecord
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.storage.ingest import dead_letters
-from service.topics import create_topics
 from tests.support.api import make_key, running
 from tests.support.cloud_events import encode, produce, usage
 from tests.support.commands import environment

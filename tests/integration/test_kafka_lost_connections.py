@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 from sqlalchemy import URL
 
-from service.kafka_clients import connection
+from service.messaging.client_config import connection
 from service.runtime.settings import Settings
 from tests.support.cut_line import cut_line
 

@@ -20,11 +20,11 @@ from structlog.testing import capture_logs
 
 from service.delivery.records import publish
 from service.embedded.ports import free_port
-from service.kafka_clients import connection
-from service.publishing import NotPublishedError, Publisher, RawRecord
+from service.messaging.client_config import connection
+from service.messaging.producer import NotPublishedError, Publisher, RawRecord
+from service.messaging.topics import create_topics
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
-from service.topics import create_topics
 from tests.support.certificates import Authority
 from tests.support.cloud_events import encode, produce, record, usage
 from tests.support.commands import environment

@@ -29,9 +29,9 @@ from service.loading.files import Order
 from service.loading.load import load, rehearse
 from service.loading.parts import part_files
 from service.loading.sending import IN_FLIGHT
+from service.messaging.topics import create_topics
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, Signal
-from service.topics import create_topics
 from tests.support.cloud_events import cloud_event, produce, record, usage
 from tests.support.commands import environment
 from tests.support.service import settings_for

@@ -10,12 +10,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from prometheus_client import REGISTRY
 
-from service import kafka_contact, publishing
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
-from service.kafka_contact import Contact
+from service.messaging import kafka_availability
+from service.messaging import producer as publishing
+from service.messaging.kafka_availability import Contact
+from service.messaging.producer import NotPublishedError, Publisher
 from service.observability import metrics
-from service.publishing import NotPublishedError, Publisher
 from service.runtime.settings import Settings
 from tests.support.service import settings_for
 from tests.support.topics import create_topics
@@ -165,7 +166,7 @@ async def test_a_failure_that_is_told_late_does_not_undo_what_came_after_it(monk
     async def slowly(*_: object) -> None:
         await asyncio.sleep(0.2)
 
-    monkeypatch.setattr(kafka_contact, "why_refused", slowly)
+    monkeypatch.setattr(kafka_availability, "why_refused", slowly)
     telling = asyncio.create_task(contact.lost(KafkaConnectionError("away")))
     await asyncio.sleep(0.05)
     contact.found()

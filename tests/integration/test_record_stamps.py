@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from consumers import stamps
 from scoring.state import decode
-from service import foreign_topics
+from service.messaging import foreign_topics
 from service.runtime.settings import Settings
 from service.storage.ingest import progress
 from tests.support.api import Api

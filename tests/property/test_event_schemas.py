@@ -9,8 +9,8 @@ from hypothesis import event as noted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import event_schemas
-from service.cloudevents import InvalidEventError, decode_binary, decode_structured
+from service.messaging import event_schemas
+from service.messaging.cloudevents import InvalidEventError, decode_binary, decode_structured
 from service.runtime.settings import Signal
 
 TAKEN_AT = 1_772_712_000_000_000

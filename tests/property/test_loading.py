@@ -16,7 +16,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.cloudevents import now_micros
 from service.loading.columns import plain_values, why_unusable
 from service.loading.drafts import check
 from service.loading.event_log import mapping_of, open_log
@@ -24,6 +23,7 @@ from service.loading.fields import fields_of
 from service.loading.mapping import parse_mapping
 from service.loading.rows import elements
 from service.loading.zones import in_utc, zone_of
+from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 from service.runtime.settings import Signal
 from tests.support.cloud_events import cloud_event, usage

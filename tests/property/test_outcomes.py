@@ -12,7 +12,7 @@ from consumers.seen import Seen
 from consumers.taken import Stretch, Taken
 from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from scoring.state import AccountState, fold
-from service.cloudevents import Decoded
+from service.messaging.cloudevents import Decoded
 from service.runtime.settings import Signal
 from service.storage.ingest.progress import Claim, Partition
 from tests.support.kafka_records import kafka_record

@@ -18,9 +18,9 @@ from consumers.fingerprints import fingerprint
 from consumers.seen import Seen
 from consumers.taken import Stretch
 from service.api.dead_letters import _shown
-from service.cloudevents import Decoded
 from service.dead_letter_text import lines
-from service.dead_letters import relayed_forms
+from service.messaging.cloudevents import Decoded
+from service.messaging.dead_letter_replay import relayed_forms
 from service.runtime.settings import Signal
 from service.storage.codecs.header_values import from_text
 from service.storage.ingest.dead_letter_listing import DeadLetter

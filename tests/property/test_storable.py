@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cloudevents import InvalidEventError, decode_binary
+from service.messaging.cloudevents import InvalidEventError, decode_binary
 from service.runtime.storable import fault_in, fault_in_json
 
 TAKEN_AT = 1_772_712_000_000_000

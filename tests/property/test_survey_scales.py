@@ -10,7 +10,7 @@ from scoring.events import SurveyEvent
 from scoring.measures import CATALOGUE, Parameters
 from scoring.state import AccountState, fold
 from scoring.windows import day_of
-from service.cloudevents import InvalidEventError, decode_structured
+from service.messaging.cloudevents import InvalidEventError, decode_structured
 
 TAKEN_AT = 1_772_712_000_000_000
 ends = st.none() | st.integers(-10, 110) | st.floats(-1000, 1000)

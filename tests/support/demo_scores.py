@@ -11,10 +11,10 @@ from scoring.policy import Policy
 from scoring.scorecards import Evaluation, compile_scorecard
 from scoring.state import AccountState
 from scoring.windows import to_micros
-from service.cloudevents import decode_structured
 from service.demo.customers import Customer, make_customers
 from service.demo.events import DemoEvent
 from service.demo.history import HISTORY_DAYS, happened, introductions
+from service.messaging.cloudevents import decode_structured
 from service.policy import starter
 
 SEED = 7

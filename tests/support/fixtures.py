@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.messaging.topics import create_topics
 from service.policy import publish_default
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine
-from service.topics import create_topics
 from tests.support.service import settings_for
 
 

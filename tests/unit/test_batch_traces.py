@@ -10,7 +10,7 @@ from consumers.seen import Seen
 from consumers.taken import Stretch, halves
 from consumers.traces import MOST_SPANS, folding
 from scoring.events import UsageEvent
-from service.cloudevents import Decoded
+from service.messaging.cloudevents import Decoded
 from service.observability import tracing
 from service.observability.tracing import Attributes, Kind
 from service.storage.ingest.progress import Claim

@@ -16,7 +16,7 @@ from benchmarks.reference import compare, expected_scores
 from benchmarks.report import disagreements, markdown, report, table
 from benchmarks.results import Latency, Results, Run, Scale
 from benchmarks.workload import HISTORY_DAYS, MILLISECONDS_PER_DAY, Distribution, Workload, account_id, cycle, draw
-from service.cloudevents import decode_structured
+from service.messaging.cloudevents import decode_structured
 
 NEWEST = 1_760_000_000_000
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.foreign_topics import described, lacks
+from service.messaging.foreign_topics import described, lacks
 
 GOOD = {
     "message.timestamp.type": "LogAppendTime",

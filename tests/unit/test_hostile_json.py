@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.cloudevents import InvalidEventError, decode_binary, decode_structured
+from service.messaging.cloudevents import InvalidEventError, decode_binary, decode_structured
 
 EVENT = (
     b'{"specversion":"1.0","id":"%s","source":"s","type":"usage.recorded","subject":"a",'

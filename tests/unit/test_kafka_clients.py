@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from pydantic import SecretStr
 
-from service.kafka_clients import connection
+from service.messaging.client_config import connection
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from tests.support.certificates import Authority

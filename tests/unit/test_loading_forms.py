@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.cloudevents import now_micros
 from service.loading import rows
 from service.loading.drafts import Verdict, check
 from service.loading.event_log import open_log
@@ -19,6 +18,7 @@ from service.loading.ndjson import NdjsonLog
 from service.loading.parquet import ParquetLog
 from service.loading.parts import part_files
 from service.loading.zones import zone_of
+from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 from tests.support.cloud_events import usage
 

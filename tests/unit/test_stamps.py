@@ -15,7 +15,7 @@ from consumers.decode import Refused, as_decided, dead_letter, decode
 from consumers.fingerprints import fingerprint
 from consumers.seen import Seen
 from consumers.taken import Stretch
-from service.cloudevents import Decoded
+from service.messaging.cloudevents import Decoded
 from service.storage.ingest.progress import Claim
 from tests.support.cloud_events import encode, usage
 from tests.support.kafka_records import kafka_record

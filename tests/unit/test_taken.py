@@ -12,7 +12,7 @@ from consumers.decode import Refused
 from consumers.fingerprints import fingerprint
 from consumers.taken import Stretch, Taken, Waiting, halves
 from scoring.events import UsageEvent
-from service.cloudevents import Decoded
+from service.messaging.cloudevents import Decoded
 
 
 def record(offset: int, **changes: Any) -> ConsumerRecord:

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from service.kafka_clients import CLIENT_ID, connection
+from service.messaging.client_config import CLIENT_ID, connection
 from service.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)

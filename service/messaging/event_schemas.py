@@ -9,7 +9,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Struct
 
-from service import cloudevents
+from service.messaging import cloudevents
 from service.runtime.settings import Signal
 
 SIGNALS: tuple[Signal, ...] = get_args(Signal)

@@ -3,7 +3,7 @@
 import structlog
 from aiokafka.errors import KafkaConnectionError
 
-from service.kafka_refusals import KafkaRefusesError, refusal, refusal_in
+from service.messaging.kafka_errors import KafkaRefusesError, refusal, refusal_in
 from service.observability import metrics
 from service.observability.probes import KAFKA_AWAY
 from service.runtime.errors import HealthError

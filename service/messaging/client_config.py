@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from service.kafka_lost_connections import guard_connections
+from service.messaging.uvloop_workaround import guard_connections
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 

@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from msgspec import Struct
 
-from service.kafka_clients import CLIENT_ID, connection
-from service.kafka_contact import Contact
-from service.kafka_refusals import KafkaRefusesError, refusal_in
+from service.messaging.client_config import CLIENT_ID, connection
+from service.messaging.kafka_availability import Contact
+from service.messaging.kafka_errors import KafkaRefusesError, refusal_in
 from service.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.publishing import Publisher, RawRecord
+from service.messaging.producer import Publisher, RawRecord
+from service.messaging.topics import dead_letter_topic
 from service.storage.codecs.header_values import from_text
 from service.storage.ingest import dead_letters
 from service.storage.ingest.dead_letter_listing import DeadLetter
-from service.topics import dead_letter_topic
 
 
 def why_not(letter: DeadLetter, max_record_bytes: int) -> str | None:

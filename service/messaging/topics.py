@@ -6,9 +6,9 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
-from service.kafka_clients import CLIENT_ID, connection
-from service.kafka_contact import unreachable
-from service.kafka_refusals import refusal_in
+from service.messaging.client_config import CLIENT_ID, connection
+from service.messaging.kafka_availability import unreachable
+from service.messaging.kafka_errors import refusal_in
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 

@@ -21,7 +21,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from service.kafka_clients import CLIENT_ID, connection
+from service.messaging.client_config import CLIENT_ID, connection
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 
