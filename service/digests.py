@@ -17,10 +17,10 @@ from scoring.crossings import Crossing
 from scoring.policy import Policy
 from service import notices
 from service.changes import Crossed
-from service.delivery.targets import ROUTED
 from service.storage.alerts import digest_parts, digests
 from service.storage.alerts.digest_parts import Crossings, Moves
 from service.storage.alerts.digests import Move
+from service.targets import ROUTED
 
 PAUSE = timedelta(seconds=60)
 """A backfill, or a dwell, that has set off nothing for so long is told."""

@@ -8,12 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.alert_counting import count_when_committed
 from service.alerting import episode_of
-from service.delivery.targets import ROUTED
 from service.runtime.ids import new_id
 from service.storage.accounts import account_lock, accounts
 from service.storage.alerts import alerts, erased_episodes
 from service.storage.alerts.alerts import AlertRow
 from service.storage.alerts.erased_episodes import Open
+from service.targets import ROUTED
 
 
 async def erase(connection: AsyncConnection, account_id: str, now: datetime) -> bool:

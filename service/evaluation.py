@@ -21,7 +21,6 @@ from scoring.windows import to_micros
 from service.alert_counting import count_when_committed
 from service.alerting import crossing_alerts, ending
 from service.changes import Changes, Crossed
-from service.delivery.targets import ROUTED
 from service.digests import band_moves, digests_of
 from service.observability.stopwatch import Stopwatch
 from service.runtime.tasks import in_thread
@@ -30,6 +29,7 @@ from service.storage.accounts import accounts, history, scores, states
 from service.storage.accounts.states import StoredAccount
 from service.storage.alerts import alerts, digests, routing
 from service.storage.alerts.alerts import AlertRow
+from service.targets import ROUTED
 
 NO_OVERRIDES: Mapping[str, Override | None] = MappingProxyType({})
 NO_TRACES: Mapping[str, str] = MappingProxyType({})

@@ -8,10 +8,10 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.alert_counting import count_when_committed
-from service.delivery.targets import ROUTED
 from service.runtime.ids import new_id
 from service.storage.alerts import alerts, routing
 from service.storage.alerts.alerts import AlertRow
+from service.targets import ROUTED
 
 TYPE = "health.digest"
 _OF_ACCOUNTS = (

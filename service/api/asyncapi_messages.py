@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from service.api.endpoint_bodies import EventType
 from service.api.examples import EXAMPLES
-from service.delivery.targets.message import Facts
 from service.messaging import event_schemas
 from service.messaging.cloudevents import type_of
 from service.runtime.settings import Signal
+from service.targets.message import Facts
 
 _REF = "#/components/schemas/"
 _STRUCTURED = "application/cloudevents+json"

@@ -10,12 +10,12 @@ from service.api.paths import Printable
 from service.api.problems import FieldError, invalid
 from service.delivery.destinations import check_destination, check_headers
 from service.delivery.pacing import SLOWEST
-from service.delivery.targets import TARGETS, target_of
-from service.delivery.targets.options import InvalidOptionsError, options_text
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
 from service.storage.webhooks.endpoints import Endpoint
+from service.targets import TARGETS, target_of
+from service.targets.options import InvalidOptionsError, options_text
 
 EventType = Literal[
     "health.threshold.crossed",

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from aiohttp import ClientSession
 
-from service.delivery.targets.target import Credentials
 from service.delivery.tokens import Tokens
 from service.delivery.transport import Reply, Request, send
+from service.targets.target import Credentials
 
 
 async def send_authorized(

@@ -11,10 +11,10 @@ from ipaddress import IPv6Address
 from yarl import URL
 
 from service.delivery.addresses import Network, permitted
-from service.delivery.targets.target import Target
 from service.messaging.topics import dead_letter_topic
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
+from service.targets.target import Target
 
 LONGEST_URL = 2048
 MOST_HEADERS = 20

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.delivery.targets import TARGETS
 from service.observability.metrics import DELIVERY_ENDPOINTS, DELIVERY_OPEN_BREAKERS, DELIVERY_QUEUE_AGE_SECONDS
 from service.storage.webhooks import delivery_log, endpoints
 from service.storage.webhooks.endpoints import Doing
+from service.targets import TARGETS
 
 STATES = ("ok", "failing", "disabled", "disabled_failing", "disabled_gone")
 

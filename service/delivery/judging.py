@@ -5,11 +5,11 @@ from datetime import datetime
 from http import HTTPStatus
 
 from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, decide, is_success, put_off
-from service.delivery.targets import target_of
-from service.delivery.targets.answer import AGAIN, LIMITED, TAKEN, Answer, Verdict, plain
 from service.delivery.transport import Failure, Reply
 from service.delivery.waits import wait_of
 from service.storage.webhooks.outbox import ClaimedDelivery
+from service.targets import target_of
+from service.targets.answer import AGAIN, LIMITED, TAKEN, Answer, Verdict, plain
 
 LONGEST_REASON = 500
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

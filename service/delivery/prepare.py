@@ -10,14 +10,14 @@ from service.delivery import keyring
 from service.delivery.destinations import check_destination, is_ours
 from service.delivery.records import record_of
 from service.delivery.signing import sign
-from service.delivery.targets import target_of
-from service.delivery.targets.message import Message
 from service.delivery.transport import Request
 from service.messaging.producer import RawRecord
 from service.runtime.account_links import account_link
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
 from service.storage.webhooks.outbox import ClaimedDelivery
+from service.targets import target_of
+from service.targets.message import Message
 
 
 def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: datetime) -> Request | RawRecord:

@@ -4,10 +4,10 @@ import asyncio
 from http import HTTPStatus
 
 from service.delivery.destinations import topic_of
-from service.delivery.targets.message import Body, Message
 from service.delivery.transport import Reply
 from service.messaging.kafka_errors import KafkaRefusesError
 from service.messaging.producer import NotPublishedError, Publisher, RawRecord, RecordTooLargeError
+from service.targets.message import Body, Message
 
 CONFIRMED = Reply(status=HTTPStatus.OK)
 """Kafka's confirmation counts as a 200, so that an attempt reads the same whatever carried it."""

@@ -15,11 +15,11 @@ from aiohttp import ClientSession
 from msgspec import Meta, Struct
 
 from service.delivery.destinations import check_url
-from service.delivery.targets.answer import LIMITED, Answer, plain
-from service.delivery.targets.target import Credentials
 from service.delivery.transport import Reply, Request, send
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
+from service.targets.answer import LIMITED, Answer, plain
+from service.targets.target import Credentials
 
 LIFE_SECONDS = 1_800.0
 """How long a token is used if its answer does not say."""

@@ -18,8 +18,8 @@ from yarl import URL
 from service.delivery import tls
 from service.delivery.addresses import Network, permitted
 from service.delivery.heads import Watched, arriving, read_head
-from service.delivery.targets.target import Credentials
 from service.delivery.unpacking import unpacked
+from service.targets.target import Credentials
 
 KEEP_BYTES = 4_096
 READ_BYTES = 65_536

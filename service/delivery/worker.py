@@ -18,7 +18,6 @@ from service.delivery.recording import Recorder
 from service.delivery.resolver import Resolver
 from service.delivery.retry import STANDARD, GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded
 from service.delivery.slots import UNPROVEN, Slots
-from service.delivery.targets import COALESCED
 from service.delivery.tokens import Tokens
 from service.delivery.transport import open_session
 from service.messaging.producer import Publisher
@@ -40,6 +39,7 @@ from service.storage.database.lock_watch import watch_locks
 from service.storage.database.retry import is_transient, sqlstate, took_too_long, trouble
 from service.storage.webhooks import outbox
 from service.storage.webhooks.outbox import ClaimedDelivery
+from service.targets import COALESCED
 
 log = structlog.get_logger(__name__)
 

@@ -9,11 +9,11 @@ from msgspec import Meta, Struct
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service import targets
 from service.api import endpoint_bodies
-from service.delivery import targets
-from service.delivery.targets.message import Body, Message
-from service.delivery.targets.target import Target
 from service.storage.database.tables import webhook_endpoints
+from service.targets.message import Body, Message
+from service.targets.target import Target
 from tests.support.api import Api
 from tests.support.webhooks import add_alert, local_settings, receiver, until, working
 

@@ -10,12 +10,12 @@ from aiohttp import web
 from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.delivery.targets import COALESCED
 from service.runtime.ids import new_id
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as table
 from service.storage.webhooks import outbox, resend
 from service.storage.webhooks.outbox import Attempt, ClaimedDelivery, State
+from service.targets import COALESCED
 from tests.support import webhooks
 from tests.support.crm import Asked, crm, hubspot_done
 from tests.support.webhooks import add_alert, add_endpoint, local_settings, states, until, working

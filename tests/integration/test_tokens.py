@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from service.delivery.resolver import Resolver
-from service.delivery.targets.target import Credentials
 from service.delivery.tokens import Tokens
 from service.delivery.transport import Reply, open_session
+from service.targets.target import Credentials
 from tests.support.crm import CLIENT_SECRET, Asked, Crm, Salesforce, crm, reply
 from tests.support.webhooks import local_settings
 

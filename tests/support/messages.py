@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from service.delivery.targets.message import Message
+from service.targets.message import Message
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ID = UUID("019ca000-0000-7000-8000-000000000001")

@@ -16,7 +16,6 @@ from standardwebhooks.webhooks import Webhook
 
 from service.delivery.attempt import AttemptOutcome
 from service.delivery.retry import RetryPolicy
-from service.delivery.targets import ROUTED
 from service.delivery.worker import run
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
@@ -27,6 +26,7 @@ from service.storage.database.tables import deliveries as deliveries_table
 from service.storage.webhooks import endpoints, outbox
 from service.storage.webhooks.endpoints import NewEndpoint
 from service.storage.webhooks.outbox import Attempt, Attempted, ClaimedDelivery, State
+from service.targets import ROUTED
 
 KEY = "a key that only tests use"
 SECRET = new_webhook_secret()

@@ -12,13 +12,13 @@ from consumers.decode import Refused, decode
 from service.api.asyncapi import document
 from service.commands.tree import app
 from service.delivery.records import record_of
-from service.delivery.targets import target_of
-from service.delivery.targets.message import Message, NoOptions
 from service.messaging.dead_letter_replay import relayed_forms
 from service.messaging.event_schemas import SIGNALS
 from service.messaging.topics import dead_letter_topic
 from service.runtime.settings import Settings
 from service.storage.ingest.dead_letter_listing import DeadLetter
+from service.targets import target_of
+from service.targets.message import Message, NoOptions
 from tests.support.messages import AT, digest, message
 
 SETTINGS = Settings(_env_file=None, topic_usage="shop.usage")

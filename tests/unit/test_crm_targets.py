@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.delivery.judging import judge
-from service.delivery.targets import ACCOUNTS_ONLY, COALESCED, TARGETS, hubspot, salesforce
-from service.delivery.targets.answer import Answer
-from service.delivery.targets.hubspot import HUBSPOT, HubSpotOptions
-from service.delivery.targets.message import Message
-from service.delivery.targets.salesforce import SALESFORCE, SalesforceOptions
 from service.delivery.transport import Reply
 from service.runtime.errors import HealthError
+from service.targets import ACCOUNTS_ONLY, COALESCED, TARGETS, hubspot, salesforce
+from service.targets.answer import Answer
+from service.targets.hubspot import HUBSPOT, HubSpotOptions
+from service.targets.message import Message
+from service.targets.salesforce import SALESFORCE, SalesforceOptions
 
 APP = {"token_url": "https://acme.my.salesforce.com/services/oauth2/token", "client_id": "3MVG", "client_secret": "shh"}
 

@@ -8,9 +8,9 @@ import pytest
 
 from service.delivery.destinations import check_destination
 from service.delivery.records import record_of
-from service.delivery.targets import TARGETS, target_of
-from service.delivery.targets.message import Message, NoOptions
 from service.runtime.errors import HealthError
+from service.targets import TARGETS, target_of
+from service.targets.message import Message, NoOptions
 from tests.support.webhooks import local_settings
 
 KAFKA = target_of("kafka")

@@ -9,9 +9,9 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.delivery.targets import TARGETS, target_of
-from service.delivery.targets.message import Body, Message
 from service.runtime.errors import HealthError
+from service.targets import TARGETS, target_of
+from service.targets.message import Body, Message
 from tests.support.messages import ACCOUNT, AT, EPISODE, HOSTILE, ID, MESSAGES, PAGE, PLAYBOOK, message
 from tests.support.receiver_schemas import check_alertmanager, check_slack, check_teams
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from service.delivery.targets.message import Message
-from service.delivery.targets.words import LONGEST, MOST_LINES, words_of
+from service.targets.message import Message
+from service.targets.plain_text import LONGEST, MOST_LINES, words_of
 from tests.support.messages import ACCOUNT, BASE, HOSTILE, ID, MESSAGES, digest, message, source
 
 NAME = "Sørensen 株式会社"

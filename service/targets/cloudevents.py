@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from service.delivery.targets.message import Body, Message, NoOptions
-from service.delivery.targets.target import Target
+from service.targets.message import Body, Message, NoOptions
+from service.targets.target import Target
 
 CONTENT_TYPE = "application/cloudevents+json"
 SOURCE = "/account-health"

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from service.delivery.targets.answer import LIMITED, Answer, Verdict
+from service.targets.answer import LIMITED, Answer, Verdict
 
 SUCCESS = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT})
 LIMITS = frozenset({"REQUEST_LIMIT_EXCEEDED", "SERVER_UNAVAILABLE"})

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC
 
-from service.delivery.targets.message import Message
 from service.runtime.errors import HealthError
+from service.targets.message import Message
 
 TEST_ACCOUNT, TEST_NAME = "account-health-test", "account-health test"
 """What a test message writes: a record of its own, which people can tell and delete."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from service.delivery.targets.message import Driver, Facts, Message, Override
+from service.targets.message import Driver, Facts, Message, Override
 
 LONGEST = 250
 """Characters of any one detail or line; a name that is longer ends in an ellipsis."""

@@ -4,8 +4,8 @@ from datetime import UTC
 
 import msgspec
 
-from service.delivery.targets.message import Body, Message, NoOptions
-from service.delivery.targets.target import Target
+from service.targets.message import Body, Message, NoOptions
+from service.targets.target import Target
 
 
 def build(message: Message, _options: NoOptions) -> Body:

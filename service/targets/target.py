@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from service.delivery.targets.answer import Answer, Verdict
-from service.delivery.targets.message import Body, Message, NoOptions
 from service.storage.webhooks.coalescing import Scope
+from service.targets.answer import Answer, Verdict
+from service.targets.message import Body, Message, NoOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from service.delivery.targets.message import Body, Facts, Message, NoOptions
-from service.delivery.targets.target import Target
-from service.delivery.targets.words import Words, words_of
+from service.targets.message import Body, Facts, Message, NoOptions
+from service.targets.plain_text import Words, words_of
+from service.targets.target import Target
 
 RECEIVER = "account-health"
 NOT_ENDED = "0001-01-01T00:00:00Z"  # Go's zero time, which Alertmanager writes into alerts that fire

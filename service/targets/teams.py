@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from service.delivery.targets.answer import LIMITED, Answer, Verdict
-from service.delivery.targets.message import Body, Message, NoOptions
-from service.delivery.targets.target import Target
-from service.delivery.targets.words import Words, words_of
+from service.targets.answer import LIMITED, Answer, Verdict
+from service.targets.message import Body, Message, NoOptions
+from service.targets.plain_text import Words, words_of
+from service.targets.target import Target
 
 CARD = "application/vnd.microsoft.card.adaptive"
 LONGEST_LINK = 4_000

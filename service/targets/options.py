@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from scoring.faults import told
-from service.delivery.targets import target_of
+from service.targets import target_of
 
 LARGEST_OPTIONS = 16_384
 

@@ -11,11 +11,11 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Meta, Struct
 
-from service.delivery.targets.account_update import account_update
-from service.delivery.targets.message import Body, Message
-from service.delivery.targets.salesforce_answers import refusal, verdict
-from service.delivery.targets.target import Credentials, Target
 from service.runtime.errors import HealthError
+from service.targets.account_update import account_update
+from service.targets.message import Body, Message
+from service.targets.salesforce_answers import refusal, verdict
+from service.targets.target import Credentials, Target
 
 Field = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_]*$", max_length=80)]
 Version = Annotated[str, Meta(pattern=r"^v[1-9][0-9]{1,2}\.0$", max_length=6)]

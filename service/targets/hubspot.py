@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from service.delivery.targets.account_update import account_update
-from service.delivery.targets.answer import Answer
-from service.delivery.targets.message import Body, Message
-from service.delivery.targets.target import Target
+from service.targets.account_update import account_update
+from service.targets.answer import Answer
+from service.targets.message import Body, Message
+from service.targets.target import Target
 
 UNDATED = "v3"
 LONGEST_REASON = 500

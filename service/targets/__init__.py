@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from service.delivery.targets.alertmanager import ALERTMANAGER
-from service.delivery.targets.cloudevents import CLOUDEVENTS
-from service.delivery.targets.hubspot import HUBSPOT
-from service.delivery.targets.kafka import KAFKA
-from service.delivery.targets.salesforce import SALESFORCE
-from service.delivery.targets.slack import SLACK
-from service.delivery.targets.standard import STANDARD
-from service.delivery.targets.target import Target
-from service.delivery.targets.teams import TEAMS
 from service.runtime.errors import HealthError
 from service.storage.alerts.routing import Targets
 from service.storage.webhooks.coalescing import Scope
+from service.targets.alertmanager import ALERTMANAGER
+from service.targets.cloudevents import CLOUDEVENTS
+from service.targets.hubspot import HUBSPOT
+from service.targets.kafka import KAFKA
+from service.targets.salesforce import SALESFORCE
+from service.targets.slack import SLACK
+from service.targets.standard import STANDARD
+from service.targets.target import Target
+from service.targets.teams import TEAMS
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
