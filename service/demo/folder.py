@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from service.embedded.lock import DirectoryLock
+from service.embedded.directory_lock import DirectoryLock
 from service.runtime.errors import HealthError
 from service.runtime.private_files import keep
 

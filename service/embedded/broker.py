@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from signal import SIGTERM
 
-from service.embedded.kafka_client import answers
-from service.embedded.processes import stop_leftovers
+from service.embedded.kafka_probe import answers
+from service.embedded.process_tree import stop_leftovers
 from service.embedded.server import Server
 from service.embedded.wheels import program
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from signal import SIGINT, SIGQUIT, SIGTERM
 from typing import Final, Literal
 
-from service.embedded.account import postgres_account
-from service.embedded.cluster import ROLE, Cluster
-from service.embedded.processes import stop_leftovers
+from service.embedded.data_directory import ROLE, Cluster
+from service.embedded.process_tree import stop_leftovers
 from service.embedded.server import Server
+from service.embedded.unprivileged_user import postgres_account
 from service.embedded.wheels import program
 from service.runtime.errors import HealthError
 

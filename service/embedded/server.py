@@ -7,10 +7,10 @@ from signal import SIGTERM, Signals
 from types import TracebackType
 from typing import Self
 
-from service.embedded.account import Account
-from service.embedded.child import Child
-from service.embedded.lock import DirectoryLock
+from service.embedded.directory_lock import DirectoryLock
 from service.embedded.ports import free_port, require_free
+from service.embedded.server_process import Child
+from service.embedded.unprivileged_user import Account
 
 
 class Server(ABC):

@@ -15,12 +15,12 @@ from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from anyio import to_thread
 
 from service.embedded import wheels
-from service.embedded.account import postgres_account
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import is_free
 from service.embedded.postgres import EmbeddedPostgres
-from service.embedded.processes import is_running
+from service.embedded.process_tree import is_running
 from service.embedded.server import Server
+from service.embedded.unprivileged_user import postgres_account
 from service.runtime.errors import HealthError
 from tests.support.kafka import ApacheKafka
 from tests.support.kafka_jars import what_is_missing

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from service.embedded.account import Account
+from service.embedded.unprivileged_user import Account
 from service.runtime.errors import HealthError
 
 ROLE = "health"

@@ -7,9 +7,9 @@ from signal import Signals
 from subprocess import DEVNULL, STDOUT, Popen, TimeoutExpired
 from typing import NoReturn
 
-from service.embedded.account import Account
 from service.embedded.lifeline import Lifeline
-from service.embedded.processes import kill_tree
+from service.embedded.process_tree import kill_tree
+from service.embedded.unprivileged_user import Account
 from service.runtime.errors import HealthError
 
 TAIL_LINES = 15
