@@ -13,7 +13,7 @@ from consumers import census, forecaster, housekeeping, relay
 from consumers.aside import aside
 from consumers.judging import Batches
 from consumers.rounds import Anew, Due, reevaluating, sweeping
-from service.digests import tell_paused
+from service.alerts.digests import tell_paused
 from service.observability import metrics
 from service.observability.probes import Pulse, serve_probes
 from service.policy import PolicyCache

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.alert_counting import count_when_committed
-from service.alerting import episode_of
+from service.alerts.alert_metrics import count_when_committed
+from service.alerts.compose import episode_of
 from service.runtime.ids import new_id
 from service.storage.accounts import account_lock, accounts
 from service.storage.alerts import alerts, erased_episodes

@@ -18,10 +18,10 @@ from scoring.policy import Policy
 from scoring.rules import Memory
 from scoring.standing import Override
 from scoring.windows import to_micros
-from service.alert_counting import count_when_committed
-from service.alerting import crossing_alerts, ending
+from service.alerts.alert_metrics import count_when_committed
+from service.alerts.compose import crossing_alerts, ending
+from service.alerts.digests import band_moves, digests_of
 from service.changes import Changes, Crossed
-from service.digests import band_moves, digests_of
 from service.observability.stopwatch import Stopwatch
 from service.runtime.tasks import in_thread
 from service.seeding import seed_drops

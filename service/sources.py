@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.sources import FEWEST, is_back, is_quiet, usual
 from scoring.windows import to_day
+from service.alerts.operator_notices import Notice, tell
 from service.observability import metrics
-from service.source_notices import Notice, tell
 from service.storage.database.retry import is_transient
 from service.storage.policy import sources as stored
 from service.storage.policy.sources import Heard, Outage, SourceDay

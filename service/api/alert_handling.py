@@ -7,8 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
-from service import alert_handling
-from service.alert_handling import NotFiringError, NotOneRuleError
+from service.alerts import triage
+from service.alerts.triage import NotFiringError, NotOneRuleError
 from service.api.alerts import Alert
 from service.api.auth import READ, WRITE
 from service.api.bodies import StrictModel, body_of
@@ -59,7 +59,7 @@ async def acknowledge_alert(
     """Note who has seen an alert that fires, for others to see; whoever was first stays. One that is over: 409."""
     try:
         async with api.engine.begin() as connection:
-            alert = await alert_handling.acknowledge(connection, alert_id, body.by, api.clock())
+            alert = await triage.acknowledge(connection, alert_id, body.by, api.clock())
     except NotFiringError:
         raise ProblemError(409, "It doesn't fire any more: there is nothing to acknowledge.") from None
     return _shown(alert)
@@ -81,7 +81,7 @@ async def snooze_alert(alert_id: UUID, body: Annotated[Snooze, Depends(body_of(S
         raise invalid(FieldError("until", "must be in the future, and at most a year ahead"))
     try:
         async with api.engine.begin() as connection:
-            alert = await alert_handling.snooze(connection, alert_id, body.until, now, body.by)
+            alert = await triage.snooze(connection, alert_id, body.until, now, body.by)
     except NotOneRuleError:
         raise ProblemError(409, "It is about many accounts: snooze the alerts that it sums up.") from None
     return _shown(alert)
@@ -91,7 +91,7 @@ async def snooze_alert(alert_id: UUID, body: Annotated[Snooze, Depends(body_of(S
 async def end_snooze(alert_id: UUID, api: Api) -> None:
     """If the rule is beyond its threshold, it fires within moments."""
     async with api.engine.begin() as connection:
-        if not await alert_handling.wake(connection, alert_id, api.clock()):
+        if not await triage.wake(connection, alert_id, api.clock()):
             raise not_found("snooze")
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 
-from service import sample_alert
+from service.alerts import sample_alert
 from service.api.auth import WRITE
 from service.api.bodies import StrictModel, body_of
 from service.api.days import BodyInstant

@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import endpoint_notices
+from service.alerts import operator_notices
 from service.delivery import standing
 from service.delivery.retry import Outcome
 from service.delivery.setting_aside import SetAside
@@ -101,7 +101,7 @@ class Recorder:
             notices = await standing.note(connection, some, now, self._base_url)
             written = await outbox.record(connection, [each.attempted for each in some], now)
         for notice in notices:
-            endpoint_notices.put_in_log(notice)
+            operator_notices.put_in_log(notice)
         return written
 
     async def _alone(self, one: _Waiting, error: Exception) -> None:

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service import endpoint_notices
+from service.alerts import operator_notices
+from service.alerts.operator_notices import DISABLED, FAILING, Notice, notice_of
 from service.delivery import endurance
 from service.delivery.endurance import Disable, Warn
 from service.delivery.retry import GaveUp, Outcome, RetryAt, Succeeded
 from service.delivery.transport import Failure
-from service.endpoint_notices import DISABLED, FAILING, Notice, notice_of
 from service.storage.webhooks import endpoint_failures, endpoints, rate_limits
 from service.storage.webhooks.endpoints import DisabledReason
 from service.storage.webhooks.outbox import ClaimedDelivery
@@ -115,7 +115,7 @@ async def _disable(
     if endpoint is None:
         return None
     notice = notice_of(endpoint, DISABLED, reason, endpoint.failing_since or now, now)
-    await endpoint_notices.tell(conn, notice, now, base_url)
+    await operator_notices.tell(conn, notice, now, base_url)
     return notice
 
 
@@ -124,5 +124,5 @@ async def _warn(
 ) -> Notice | None:
     endpoint = await endpoint_failures.warned(conn, delivery.endpoint_id, now)
     notice = notice_of(endpoint, FAILING, "failing", endpoint.failing_since or now, disabled_at)
-    await endpoint_notices.tell(conn, notice, now, base_url)
+    await operator_notices.tell(conn, notice, now, base_url)
     return notice

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import notices
+from service.alerts import operator_notices
 from tests.support.service import query
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ def counted() -> float:
 
 async def tell(engine: AsyncEngine, *, fail: bool) -> None:
     async with engine.begin() as connection:
-        await notices.tell(connection, "notice", {"about": "tests"}, url="", now=datetime.now(UTC))
+        await operator_notices.tell(connection, "notice", {"about": "tests"}, url="", now=datetime.now(UTC))
         if fail:
             raise ConnectionError("before the commit")
 

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import sample_alert
+from service.alerts import sample_alert
 from service.delivery.retry import RetryAt, RetryPolicy
 from service.storage.webhooks import delivery_log
 from tests.support.crm import Asked, crm, hubspot_done, reply, sealed

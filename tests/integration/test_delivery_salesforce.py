@@ -9,7 +9,7 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from service import sample_alert
+from service.alerts import sample_alert
 from service.delivery.attempt import AttemptOutcome
 from service.delivery.retry import GaveUp, RetryAt, RetryPolicy, Succeeded
 from service.storage.webhooks import delivery_log

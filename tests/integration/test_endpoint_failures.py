@@ -12,11 +12,11 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from service import endpoint_notices
+from service.alerts import operator_notices
+from service.alerts.operator_notices import Notice
 from service.delivery import standing
 from service.delivery.recording import Ended
 from service.delivery.retry import GaveUp, Outcome, RetryAt, Succeeded
-from service.endpoint_notices import Notice
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as deliveries_table
 from service.storage.webhooks import endpoints, outbox
@@ -218,7 +218,7 @@ async def test_410_disables_it_at_once_and_is_told(engine: AsyncEngine, failing:
     with capture_logs() as logs:
         notice = await attempt(engine, failing, 410, START)
         assert notice
-        endpoint_notices.put_in_log(notice)
+        operator_notices.put_in_log(notice)
     found = await stored(engine, failing)
     assert (found.enabled, found.disabled_reason, found.failing_since) == (False, "gone", START)
     [(_, data)] = await told(engine)
@@ -281,9 +281,9 @@ async def test_an_endpoint_that_refuses_every_message_for_good_is_disabled(engin
     notices = [await refuse_another(engine, failing, f"account-{n}", START + n * DAY / 2) for n in range(1, 11)]
     assert [notice.what if notice else None for notice in notices] == [
         *[None] * 5,
-        endpoint_notices.FAILING,
+        operator_notices.FAILING,
         *[None] * 3,
-        endpoint_notices.DISABLED,
+        operator_notices.DISABLED,
     ]
     after = await stored(engine, failing)
     assert (after.enabled, after.disabled_reason) == (False, "failing")

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.crossings import Crossing
 from scoring.policy import Policy
-from service import notices
+from service.alerts import operator_notices
 from service.changes import Crossed
 from service.storage.alerts import digest_parts, digests
 from service.storage.alerts.digest_parts import Crossings, Moves
@@ -98,13 +98,13 @@ async def tell(connection: AsyncConnection, digest: UUID, now: datetime, base_ur
 
     def data(part: Part) -> str:
         summed_up = {**about, "rules": part.rules, "bands": part.bands}
-        return notices.notice_data(what, {"digest": summed_up}, url=url)
+        return operator_notices.notice_data(what, {"digest": summed_up}, url=url)
 
     whole = data(Part(rules, bands))
     heard = parts(
         await digest_parts.crossings(connection, digest), await digest_parts.moves(connection, digest, ROUTED.states)
     )
-    alert = await notices.write(connection, what, whole, now)
+    alert = await operator_notices.write(connection, what, whole, now)
     texts = {endpoint: data(part) for endpoint, part in heard.items()}
     sent = {endpoint: None if text == whole else text for endpoint, text in texts.items()}
     await digest_parts.enqueue(connection, alert, sent, now)
