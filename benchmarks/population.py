@@ -12,9 +12,9 @@ from scoring.events import Event
 from scoring.windows import to_micros
 from service.demo.customers import Customer, make_customers
 from service.demo.history import HISTORY_DAYS, happened, introductions
-from service.evaluation import advance_accounts
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import PolicyCache
 from service.messaging.cloudevents import decode_structured
-from service.policy import PolicyCache
 from service.storage.database.engine import async_url
 
 TEMPLATES = 300

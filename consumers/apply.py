@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.batch import Batch, Owned
 from consumers.refusals import recent
-from service.evaluation import NO_TRACES, Outcome, advance_accounts
-from service.policy import PolicyCache
+from service.evaluation.evaluate import NO_TRACES, Outcome, advance_accounts
+from service.evaluation.policy import PolicyCache
 from service.storage.ingest import dead_letters, progress, refused_timestamps, seen_events
 from service.storage.ingest.progress import Partition
 from service.storage.ingest.seen_events import SegmentRow

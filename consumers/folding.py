@@ -19,9 +19,9 @@ from consumers.poison import blame
 from consumers.refusals import Limits, too_many
 from consumers.taken import Stretch, Taken, halves, size
 from consumers.trial import Trial
-from service.evaluation import Outcome
+from service.evaluation.evaluate import Outcome
+from service.evaluation.policy import PolicyCache
 from service.observability.probes import Pulse
-from service.policy import PolicyCache
 from service.runtime.settings import Settings
 from service.runtime.tasks import in_thread
 from service.storage.database.clock_check import OneClock

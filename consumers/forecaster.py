@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from consumers.aside import aside
 from consumers.judging import Attempt, Batches
 from scoring.windows import to_micros
-from service.forecasting import foresee
+from service.evaluation.forecast import foresee
+from service.evaluation.policy import PolicyCache
 from service.observability import metrics
 from service.observability.probes import Pulse
-from service.policy import PolicyCache
 from service.runtime.settings import Settings
 from service.runtime.tasks import rest
 from service.storage.accounts import forecasts

@@ -3,7 +3,7 @@
 import structlog
 
 from consumers.batch import Batch
-from service.evaluation import Outcome
+from service.evaluation.evaluate import Outcome
 from service.observability import metrics
 
 log = structlog.get_logger(__name__)

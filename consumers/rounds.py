@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumers.judging import Attempt, Batches
 from scoring.events import Event
-from service.evaluation import advance_accounts
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import PolicyCache
+from service.evaluation.reevaluation import carry_on
 from service.observability import metrics
-from service.policy import PolicyCache
-from service.reevaluation import carry_on
 from service.runtime.settings import Settings
 from service.storage.accounts import scores
 from service.storage.policy import reevaluations

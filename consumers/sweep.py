@@ -14,12 +14,12 @@ from consumers.aside import aside
 from consumers.judging import Batches
 from consumers.rounds import Anew, Due, reevaluating, sweeping
 from service.alerts.digests import tell_paused
+from service.evaluation.policy import PolicyCache
+from service.evaluation.quiet_sources import SourceWatch
 from service.observability import metrics
 from service.observability.probes import Pulse, serve_probes
-from service.policy import PolicyCache
 from service.runtime.settings import Settings
 from service.runtime.tasks import rest, until_all
-from service.sources import SourceWatch
 from service.storage.accounts import scores
 from service.storage.alerts import erased_episodes
 from service.storage.database import clock_check

@@ -17,9 +17,9 @@ from consumers import stamps
 from consumers.decode import Refused, Tombstone, decode
 from consumers.fetching import fetch_range
 from scoring.events import Event
-from service.evaluation import advance_accounts
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import PolicyCache
 from service.observability.probes import Pulse
-from service.policy import PolicyCache
 from service.runtime.settings import Settings, Signal
 from service.storage.database.poison import is_poison
 from service.storage.database.retry import persistently

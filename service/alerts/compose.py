@@ -15,7 +15,7 @@ from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
 from scoring.scorecards import Band, Evaluation
 from scoring.standing import Standing
 from scoring.windows import from_micros
-from service.changes import Crossed
+from service.evaluation.changes import Crossed
 from service.runtime.ids import new_id
 from service.storage.alerts.alerts import AlertRow, Begun, Incident
 

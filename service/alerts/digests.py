@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scoring.crossings import Crossing
 from scoring.policy import Policy
 from service.alerts import operator_notices
-from service.changes import Crossed
+from service.evaluation.changes import Crossed
 from service.storage.alerts import digest_parts, digests
 from service.storage.alerts.digest_parts import Crossings, Moves
 from service.storage.alerts.digests import Move

@@ -24,11 +24,11 @@ from service.api.pages import TokenText
 from service.api.paths import AccountId
 from service.api.problems import FieldError, invalid, not_found
 from service.api.traced import publish, traces
-from service.erasing import erase
-from service.evaluation import advance_accounts
+from service.evaluation.erase_account import erase
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.score_history import shown_today
 from service.messaging import cloudevents
 from service.messaging.cloudevents import Decoded, InvalidEventError
-from service.past import shown_today
 from service.storage.accounts.listing import page as account_lists
 from service.storage.accounts.listing.filters import Filter
 from service.storage.accounts.listing.page import Sort

@@ -15,7 +15,7 @@ from service.api.deps import Api, Context
 from service.api.openapi import takes
 from service.api.problems import ProblemError, not_found
 from service.api.rule_documents import BODY, EXAMPLE, PATCH_BODY, parse_rule, patched
-from service.reevaluation import begin_for_rule
+from service.evaluation.reevaluation import begin_for_rule
 from service.runtime.ids import new_id
 from service.storage.alerts.digests import Change
 from service.storage.policy import rules

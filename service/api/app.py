@@ -46,8 +46,8 @@ from service.api.observing import Observing
 from service.api.openapi import DESCRIPTION, TAGS, DescribedAPI
 from service.api.paths import SlashesInSegments
 from service.api.rates import KeyRates, WrongKeys
+from service.evaluation.policy import PolicyCache
 from service.messaging.producer import Publisher
-from service.policy import PolicyCache
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
 from service.storage.accounts.score_reader import ScoreReader

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api.known_keys import KnownKeys
 from service.api.rates import KeyRates, WrongKeys
+from service.evaluation.policy import PolicyCache
 from service.messaging.producer import Publisher
-from service.policy import PolicyCache
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.policy import starter
+from service.evaluation.policy import starter
 
 _AT = "2026-01-31T09:00:01.500000Z"
 _BEFORE = "2026-01-05T10:00:00Z"

@@ -15,7 +15,7 @@ from service.api.auth import READ
 from service.api.deps import Api
 from service.api.paths import AccountId
 from service.api.problems import not_found
-from service.forecasting import situations
+from service.evaluation.forecast import situations
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 

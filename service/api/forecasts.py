@@ -11,14 +11,14 @@ from pydantic import BaseModel, Field
 from scoring.policy import Policy
 from scoring.scorecards import Band
 from scoring.windows import from_day
-from service import forecast_lists
 from service.api.account_filters import AccountFilters
 from service.api.auth import READ
 from service.api.deps import Api
 from service.api.pages import TokenText, encode_token
 from service.api.paths import Printable
 from service.api.problems import FieldError, invalid
-from service.forecast_lists import Upcoming
+from service.evaluation import upcoming_crossings
+from service.evaluation.upcoming_crossings import Upcoming
 from service.storage.accounts.forecasts import Wanted
 
 router = APIRouter(prefix="/v1/forecasts", tags=["accounts"])
@@ -81,7 +81,7 @@ async def list_forecasts(query: Annotated[ForecastQuery, Query()], api: Api) -> 
     async with api.reads.connect() as connection:
         policy = await api.policies.recent(connection)
         wanted = query.wanted(policy, now.date())
-        page = await forecast_lists.page(connection, wanted, policy, now, after=after, size=query.page_size)
+        page = await upcoming_crossings.page(connection, wanted, policy, now, after=after, size=query.page_size)
     return ForecastPage(
         items=[_shown(item) for item in page.items],
         next_page_token=None if page.after is None else encode_token(page.after),

@@ -22,7 +22,7 @@ from service.api.openapi import answers
 from service.api.paths import AccountId
 from service.api.problems import not_found
 from service.api.stored_health import firing, freshness, stored_moment
-from service.past import judge_today, read_past
+from service.evaluation.score_history import judge_today, read_past
 from service.storage.accounts import score_reader
 from service.storage.accounts.score_reader import StoredScore
 from service.storage.codecs.score_run import decode_override

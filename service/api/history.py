@@ -13,7 +13,7 @@ from service.api.history_documents import History, Why, history_document, why_do
 from service.api.openapi import answers
 from service.api.paths import AccountId
 from service.api.problems import not_found
-from service.past import read_past
+from service.evaluation.score_history import read_past
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 _encoder = msgspec.json.Encoder()

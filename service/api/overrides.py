@@ -20,7 +20,7 @@ from service.api.openapi import takes
 from service.api.paths import AccountId, Printable
 from service.api.problems import FieldError, invalid, not_found
 from service.api.traced import traces
-from service.evaluation import advance_accounts
+from service.evaluation.evaluate import advance_accounts
 from service.storage.accounts import account_lock
 from service.storage.codecs.score_run import decode_override
 

@@ -18,8 +18,8 @@ from service.api.openapi import answers, ref, takes
 from service.api.preview_document import Preview, document
 from service.api.problems import FieldError
 from service.api.scorecards import EXAMPLE, FieldWarning, shown
-from service.preview import preview_accounts, sample
-from service.scorecards import all_warnings, in_force
+from service.evaluation.preview import preview_accounts, sample
+from service.evaluation.published_scorecards import all_warnings, in_force
 
 router = APIRouter(prefix="/v1/scorecards", tags=["scorecards"])
 _DRAFT = takes(ref("ScorecardDocument"), EXAMPLE)

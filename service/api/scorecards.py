@@ -13,9 +13,9 @@ from service.api.bodies import JsonObject
 from service.api.deps import Api
 from service.api.openapi import ref, takes
 from service.api.problems import not_found
-from service.policy import starter
-from service.reevaluation import begin_for_scorecard
-from service.scorecards import all_warnings
+from service.evaluation.policy import starter
+from service.evaluation.published_scorecards import all_warnings
+from service.evaluation.reevaluation import begin_for_scorecard
 from service.storage.policy import scorecards
 
 router = APIRouter(prefix="/v1/scorecards", tags=["scorecards"])

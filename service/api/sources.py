@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.auth import READ
 from service.api.deps import Api
-from service.source_lists import listing
+from service.evaluation.source_report import listing
 
 router = APIRouter(prefix="/v1/sources", tags=["operations"])
 

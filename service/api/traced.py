@@ -6,7 +6,7 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from service.evaluation import NO_TRACES
+from service.evaluation.evaluate import NO_TRACES
 from service.messaging.producer import Publisher, RawRecord, Record
 from service.observability import tracing
 

@@ -7,7 +7,7 @@ import structlog
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from service.policy import publish_default
+from service.evaluation.policy import publish_default
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database import migrate as schema

@@ -12,11 +12,11 @@ from scoring.outlook import Outlook
 from scoring.preview import Draft, draft
 from service.commands.preview_tables import tables
 from service.commands.scorecard_files import File, read, warn
+from service.evaluation.policy import load_policy
+from service.evaluation.preview import Sample, preview_accounts, sample
+from service.evaluation.published_scorecards import all_warnings
 from service.loading.display import bar
-from service.policy import load_policy
-from service.preview import Sample, preview_accounts, sample
 from service.runtime.settings import load_settings
-from service.scorecards import all_warnings
 from service.storage.database.session import with_engine
 
 WIDE = 160

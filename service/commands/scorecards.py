@@ -13,9 +13,9 @@ from scoring.warnings import warnings
 from service.commands import scorecard_preview, scorecards_published
 from service.commands.reevaluations import wait
 from service.commands.scorecard_files import File, read, warn
-from service.reevaluation import begin_for_scorecard
+from service.evaluation.published_scorecards import InForce, all_warnings, in_force
+from service.evaluation.reevaluation import begin_for_scorecard
 from service.runtime.settings import load_settings
-from service.scorecards import InForce, all_warnings, in_force
 from service.storage.database.session import in_transaction
 from service.storage.policy import scorecards
 

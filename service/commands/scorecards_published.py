@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.documents import ScorecardDocument
 from service.commands.scorecard_files import audience, to_yaml
+from service.evaluation.starter_scorecards import purpose, starter_names, starter_text
 from service.runtime.errors import HealthError
 from service.runtime.settings import load_settings
-from service.starters import purpose, starter_names, starter_text
 from service.storage.database.session import in_transaction
 from service.storage.policy import scorecards
 

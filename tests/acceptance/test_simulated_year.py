@@ -20,8 +20,8 @@ from consumers.sweep import sweep_once
 from scoring.documents import parse
 from scoring.events import Event
 from scoring.windows import from_micros, to_day, to_micros
-from service.evaluation import advance_accounts
-from service.policy import PolicyCache
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import PolicyCache
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
 from service.storage.policy import rules, scorecards

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from scoring.documents import parse
 from scoring.state import AccountState, decode
 from scoring.windows import from_day, to_day
-from service.policy import starter
+from service.evaluation.policy import starter
 from service.runtime.settings import Settings
 from tests.support.commands import command, environment
 from tests.support.service import eventually, query

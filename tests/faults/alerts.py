@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.rules import OK, Memory, Seen
 from scoring.scorecards import Band
-from service.policy import read_condition
+from service.evaluation.policy import read_condition
 from service.storage.policy import rules
 from tests.faults.checks import Account
 from tests.support.oracle_scores import Verdict

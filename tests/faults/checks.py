@@ -14,8 +14,8 @@ from scoring.events import Event
 from scoring.policy import Policy
 from scoring.state import AccountState, encode, fold
 from scoring.windows import from_day, start_of, to_day
-from service.changes import read_state
-from service.policy import load_policy
+from service.evaluation.changes import read_state
+from service.evaluation.policy import load_policy
 from service.runtime.settings import Settings
 from service.storage.accounts import states
 from service.storage.ingest import progress

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.changes import read_state
+from service.evaluation.changes import read_state
 from service.runtime.settings import Settings
 from service.storage.accounts import states
 from service.storage.ingest import progress

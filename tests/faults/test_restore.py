@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep import sweep_once
 from service.embedded.postgres import EmbeddedPostgres
-from service.policy import PolicyCache
+from service.evaluation.policy import PolicyCache
 from service.runtime.settings import Settings
 from service.storage.alerts import listing
 from service.storage.alerts.listing import BEGINNING, Filter

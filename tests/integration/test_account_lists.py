@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.events import AttributesEvent
 from scoring.windows import day_of, to_micros
-from service.evaluation import advance_accounts
-from service.policy import load_policy
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import load_policy
 from service.storage.accounts.listing import index_scans, planner
 from service.storage.accounts.listing import page as account_lists
 from service.storage.accounts.listing.filters import BANDS, Filter

@@ -12,8 +12,8 @@ from starlette.types import Message, Receive, Scope, Send
 from scoring.events import Event, TicketEvent, UsageEvent
 from scoring.windows import day_of, to_micros
 from service.api.fast_health import FastHealth
-from service.evaluation import advance_accounts
-from service.policy import load_policy
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import load_policy
 from tests.support.api import Answer, Api, make_key
 from tests.support.service import query
 

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from scoring.advance import judge
 from scoring.events import Event, SurveyEvent, TicketEvent, UsageEvent
 from scoring.windows import day_of, to_micros
-from service.changes import read_state
-from service.evaluation import advance_accounts
-from service.policy import load_policy
+from service.evaluation.changes import read_state
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import load_policy
 from service.storage.accounts import states
 from service.storage.database.tables import scores
 from tests.support.api import Api

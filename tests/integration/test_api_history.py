@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.events import AttributesEvent, Event, TicketEvent, UsageEvent
 from scoring.windows import day_of, to_micros
-from service.evaluation import advance_accounts
-from service.policy import load_policy, starter
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import load_policy, starter
 from tests.support.api import Api
 from tests.support.service import query
 

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from scoring.events import UsageEvent
 from scoring.windows import day_of, to_micros
 from service.api.rates import KeyRates, WrongKeys
-from service.evaluation import advance_accounts
-from service.policy import load_policy
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import load_policy
 from service.runtime.api_key import new_key
 from service.storage.access.api_keys import ApiKey
 from tests.integration.test_api_errors import assert_problem

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.events import Event, UsageEvent
 from scoring.windows import day_of, to_micros
-from service.evaluation import advance_accounts
-from service.policy import load_policy
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import load_policy
 from tests.integration.test_api_scorecards import MEASURE, document
 from tests.support.api import Api, make_key
 

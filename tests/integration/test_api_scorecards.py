@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.policy import starter
+from service.evaluation.policy import starter
 from tests.support.api import Api
 
 pytestmark = pytest.mark.anyio

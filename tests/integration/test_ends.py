@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.standing import Override
 from scoring.windows import to_micros
-from service.erasing import erase
-from service.evaluation import advance_accounts
+from service.evaluation.erase_account import erase
+from service.evaluation.evaluate import advance_accounts
 from service.runtime.settings import Settings
 from service.storage.webhooks import endpoints
 from tests.support.service import query

@@ -16,8 +16,8 @@ from scoring.readings import decode_readings
 from scoring.scorecards import compile_scorecard
 from scoring.scorecards import score as evaluation_of
 from scoring.state import AccountState, decode, encode, fold
+from service.evaluation.policy import PolicyCache, starter
 from service.messaging.cloudevents import decode_structured, now_micros
-from service.policy import PolicyCache, starter
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.storage.ingest import progress

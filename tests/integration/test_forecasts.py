@@ -12,8 +12,8 @@ from consumers import forecaster
 from consumers.forecaster import IDLE_SECONDS, SHORTEST_CYCLE, forecast_once
 from scoring.events import AttributesEvent, Event
 from scoring.windows import day_of, to_micros
+from service.evaluation.policy import PolicyCache
 from service.observability.probes import Pulse
-from service.policy import PolicyCache
 from service.runtime.settings import Settings
 from service.storage.accounts import accounts
 from service.storage.database.clock_check import OneClock

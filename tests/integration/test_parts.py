@@ -12,10 +12,10 @@ from scoring.events import UsageEvent
 from scoring.policy import Policy
 from scoring.state import RETENTION_DAYS
 from scoring.windows import day_of, to_micros
-from service import evaluation
-from service.changes import read_state
-from service.evaluation import advance_accounts
-from service.policy import PolicyCache, publish_default
+from service.evaluation import evaluate
+from service.evaluation.changes import read_state
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import PolicyCache, publish_default
 from service.storage.accounts import states
 from service.storage.database.engine import create_engine
 from tests.support.postgres import PostgresServer
@@ -31,7 +31,7 @@ NAMES = [f"{letter}{number}" for letter in "aAbBzZ_" for number in range(9)]
 @pytest.fixture
 async def engine(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncEngine]:
     """Parts are of five accounts."""
-    monkeypatch.setattr(evaluation, "CHUNK", 5)
+    monkeypatch.setattr(evaluate, "CHUNK", 5)
     url = await asyncio.to_thread(postgres_server.create_migrated)
     engine = create_engine(settings_for(url, "127.0.0.1:1", ""), "test", by_key=True)
     async with engine.begin() as connection:

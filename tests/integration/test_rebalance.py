@@ -15,8 +15,8 @@ from scoring.events import Event, UsageEvent
 from scoring.state import decode
 from scoring.usage import UsageState, fold_usage
 from scoring.windows import day_of, to_micros
-from service.evaluation import advance_accounts
-from service.policy import load_policy
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import load_policy
 from service.runtime.garbage_collection import collecting_by_hand
 from service.runtime.settings import Settings
 from tests.support.cloud_events import produce, record, usage

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.sweep import sweep_once
 from scoring.events import Event, UsageEvent
 from scoring.windows import day_of, to_micros
-from service.evaluation import advance_accounts
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import PolicyCache, publish_default
 from service.housekeeping import keep_history
-from service.policy import PolicyCache, publish_default
 from service.runtime.settings import Settings
 from service.storage.accounts import accounts
 from service.storage.accounts.listing import page as account_lists

@@ -13,8 +13,8 @@ from scoring.documents import parse
 from scoring.events import Event, UsageEvent
 from scoring.windows import day_of, to_micros
 from service.commands.tree import app
-from service.evaluation import advance_accounts
-from service.policy import load_policy, publish_default
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import load_policy, publish_default
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database.session import in_transaction, with_engine

@@ -17,7 +17,7 @@ from scoring.scorecards import Evaluation
 from scoring.standing import Override, Standing
 from scoring.stored_journal import decode_journal, has_waiting
 from scoring.windows import from_day, start_of
-from service.seeding import remembered
+from service.evaluation.drop_history import remembered
 from tests.support.courses import FALLS, Stop, anyhow, on_time, policies, ride, streams
 from tests.support.oracle import DAY
 from tests.support.oracle_courses import Expected

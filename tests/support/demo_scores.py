@@ -14,8 +14,8 @@ from scoring.windows import to_micros
 from service.demo.customers import Customer, make_customers
 from service.demo.events import DemoEvent
 from service.demo.history import HISTORY_DAYS, happened, introductions
+from service.evaluation.policy import starter
 from service.messaging.cloudevents import decode_structured
-from service.policy import starter
 
 SEED = 7
 POLICY = Policy(in_order([compile_scorecard(parse(starter("default"), 92), 1)]))

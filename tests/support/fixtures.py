@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.evaluation.policy import publish_default
 from service.messaging.topics import create_topics
-from service.policy import publish_default
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine
 from tests.support.service import settings_for

@@ -15,7 +15,7 @@ import pytest
 
 from scoring.events import Event
 from scoring.windows import from_micros, to_day
-from service.policy import publish_default
+from service.evaluation.policy import publish_default
 from service.storage.database.engine import create_engine
 from tests.support.api import Api, make_key, running
 from tests.support.population import customers

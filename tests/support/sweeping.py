@@ -13,9 +13,9 @@ from consumers.sweep import forget_once, reevaluate_once, sweep_once, tell_once
 from scoring.documents import ScorecardDocument
 from scoring.events import AttributesEvent, Event, UsageEvent
 from scoring.windows import day_of, to_micros
-from service.evaluation import advance_accounts
-from service.policy import PolicyCache
-from service.reevaluation import begin_for_rule, begin_for_scorecard
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.policy import PolicyCache
+from service.evaluation.reevaluation import begin_for_rule, begin_for_scorecard
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
 from service.storage.policy import rules, scorecards

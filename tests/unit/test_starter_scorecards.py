@@ -11,7 +11,7 @@ from scoring.events import Event
 from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, evaluate
 from scoring.state import RETENTION_DAYS
 from scoring.warnings import MOST_MEASURES, overlaps, warnings
-from service.starters import purpose, starter_names, starter_text
+from service.evaluation.starter_scorecards import purpose, starter_names, starter_text
 from tests.unit.facts import TODAY, answered, calendar, state_of, ticket, told
 from tests.unit.test_starter_scorecard import workdays
 

@@ -10,8 +10,8 @@ from scoring.forecast import Situation, forecast
 from scoring.policy import Policy
 from scoring.rules import Memory
 from scoring.windows import from_day
-from service.changes import read_memory, read_state
-from service.seeding import seed_drops
+from service.evaluation.changes import read_memory, read_state
+from service.evaluation.drop_history import seed_drops
 from service.storage.accounts import states
 from service.storage.accounts.forecasts import ForecastRow
 from service.storage.accounts.states import StoredAccount

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.policy import Policy
 from scoring.rules import OK, DropRule, Memory, Rule, close_day
-from service.changes import read_memory
+from service.evaluation.changes import read_memory
 from service.storage.accounts import history
 from service.storage.accounts.history import Closing
 from service.storage.accounts.states import StoredAccount

@@ -12,8 +12,8 @@ from scoring.documents import ScorecardDocument, parse
 from scoring.policy import Policy
 from scoring.rules import Condition, Rule
 from scoring.scorecards import Scorecard, compile_scorecard
+from service.evaluation.starter_scorecards import starter_text
 from service.runtime.errors import HealthError
-from service.starters import starter_text
 from service.storage.policy import lock, reevaluations, rules, scorecards
 
 KEEP_SECONDS = 1.0

@@ -21,10 +21,10 @@ from scoring.windows import to_micros
 from service.alerts.alert_metrics import count_when_committed
 from service.alerts.compose import crossing_alerts, ending
 from service.alerts.digests import band_moves, digests_of
-from service.changes import Changes, Crossed
+from service.evaluation.changes import Changes, Crossed
+from service.evaluation.drop_history import seed_drops
 from service.observability.stopwatch import Stopwatch
 from service.runtime.tasks import in_thread
-from service.seeding import seed_drops
 from service.storage.accounts import accounts, history, scores, states
 from service.storage.accounts.states import StoredAccount
 from service.storage.alerts import alerts, digests, routing

@@ -13,8 +13,8 @@ from scoring.policy import Policy
 from scoring.scorecards import Evaluation
 from scoring.standing import AHEAD_MICROSECONDS, Standing
 from scoring.windows import from_day, to_day, to_micros
-from service.changes import read_state
-from service.policy import PolicyCache
+from service.evaluation.changes import read_state
+from service.evaluation.policy import PolicyCache
 from service.storage.accounts import history, states
 from service.storage.accounts.history import StoredRun
 from service.storage.accounts.listing.row import Account

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scoring.events import Event
 from scoring.policy import Policy
 from service.alerts import digests
-from service.evaluation import advance_accounts
+from service.evaluation.evaluate import advance_accounts
 from service.storage.alerts import digests as stored_digests
 from service.storage.alerts.digests import Change
 from service.storage.policy import lock, reevaluations

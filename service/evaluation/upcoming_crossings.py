@@ -19,7 +19,7 @@ from scoring.forecast import Foreseen, forecast
 from scoring.policy import Policy
 from scoring.scorecards import Evaluation
 from scoring.windows import to_day, to_micros
-from service.forecasting import YIELD_EVERY, situations
+from service.evaluation.forecast import YIELD_EVERY, situations
 from service.storage.accounts import forecasts
 from service.storage.accounts.forecasts import Foretold, Key, Wanted
 

@@ -11,8 +11,8 @@ from scoring.outlook import Outlook, Tally
 from scoring.policy import Policy
 from scoring.preview import Account, Draft, preview
 from scoring.windows import to_micros
-from service.changes import read_memory, read_state
-from service.seeding import Seeds, seed_drops
+from service.evaluation.changes import read_memory, read_state
+from service.evaluation.drop_history import Seeds, seed_drops
 from service.storage.accounts import sampling, states
 from service.storage.accounts.states import StoredAccount
 from service.storage.codecs.score_run import standing_of
