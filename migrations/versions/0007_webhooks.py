@@ -30,7 +30,9 @@ def upgrade() -> None:
     op.add_column(
         "webhook_endpoints",
         sa.Column(
-            "paid_until", Instant, comment="by when what was sent is paid for at that rate: service/delivery/pacing.py"
+            "paid_until",
+            Instant,
+            comment="by when what was sent is paid for at that rate: service/delivery/rate_limit.py",
         ),
     )
     op.add_column(

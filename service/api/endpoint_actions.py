@@ -14,7 +14,7 @@ from service.api.days import BodyInstant
 from service.api.deps import Api
 from service.api.openapi import takes
 from service.api.problems import FieldError, ProblemError, invalid, not_found
-from service.delivery import keyring
+from service.delivery.transport import signing_keys
 from service.runtime.vault import new_webhook_secret
 from service.storage.webhooks import endpoints, resend
 from service.storage.webhooks.endpoints import Endpoint
@@ -66,10 +66,10 @@ async def rotate_secret(endpoint_id: UUID, api: Api, response: Response) -> Rota
     until = now + OLD_SIGNS_FOR
     async with api.engine.begin() as connection:
         endpoint = _found(await endpoints.lock(connection, endpoint_id))
-        secrets = keyring.rotated(keyring.load(api.vault.open(endpoint.secret)), secret, now, until)
+        secrets = signing_keys.rotated(signing_keys.load(api.vault.open(endpoint.secret)), secret, now, until)
         if len(secrets) > MOST_SECRETS:
             raise ProblemError(409, f"{MOST_SECRETS} secrets sign already. The oldest of them cease within 24 hours.")
-        sealed = api.vault.seal(keyring.dump(secrets))
+        sealed = api.vault.seal(signing_keys.dump(secrets))
         await endpoints.change(connection, endpoint_id, {"secret": sealed}, now)
     response.headers["Cache-Control"] = "no-store"
     return RotatedSecret(id=endpoint_id, secret=secret, old_signs_until=until)

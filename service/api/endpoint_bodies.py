@@ -8,8 +8,8 @@ from pydantic import AfterValidator, Field
 from service.api.bodies import StrictModel
 from service.api.paths import Printable
 from service.api.problems import FieldError, invalid
-from service.delivery.destinations import check_destination, check_headers
-from service.delivery.pacing import SLOWEST
+from service.delivery.rate_limit import SLOWEST
+from service.delivery.transport.url_rules import check_destination, check_headers
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault

@@ -21,8 +21,8 @@ from service.api.endpoint_bodies import (
 from service.api.openapi import takes
 from service.api.pages import PageQuery
 from service.api.problems import not_found
-from service.delivery import keyring
-from service.delivery.keyring import SigningSecret
+from service.delivery.transport import signing_keys
+from service.delivery.transport.signing_keys import SigningSecret
 from service.runtime.ids import new_id
 from service.runtime.vault import new_webhook_secret
 from service.storage.webhooks import endpoints
@@ -97,7 +97,7 @@ async def create_endpoint(
     """Alerts from now on that pass its filters are sent to it, signed as the Standard Webhooks specify."""
     secret = new_webhook_secret()
     columns = all_columns(body, api.settings, api.vault)
-    columns["secret"] = api.vault.seal(keyring.dump((SigningSecret(secret),)))
+    columns["secret"] = api.vault.seal(signing_keys.dump((SigningSecret(secret),)))
     async with api.engine.begin() as connection:
         created = await endpoints.create(connection, new_id(), columns, api.clock())
     response.headers["Cache-Control"] = "no-store"

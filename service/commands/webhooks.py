@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.delivery.destinations import KAFKA_SCHEME
+from service.delivery.transport.url_rules import KAFKA_SCHEME
 from service.runtime.errors import HealthError
 from service.runtime.settings import load_settings
 from service.storage.database.session import in_transaction

@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 import structlog
 from aiohttp import ClientSession
 
-from service.delivery.authorized import send_authorized
-from service.delivery.judging import follow, judge
 from service.delivery.prepare import prepare
-from service.delivery.recording import Ended, Recorder
-from service.delivery.records import publish
+from service.delivery.recorder import Ended, Recorder
+from service.delivery.reply_outcome import follow, judge
 from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded
-from service.delivery.tokens import Tokens
-from service.delivery.traces import carrying, end, sending
-from service.delivery.transport import Failure, Reply, send
+from service.delivery.tracing import carrying, end, sending
+from service.delivery.transport.http import Failure, Reply, send
+from service.delivery.transport.kafka import publish
+from service.delivery.transport.oauth_retry import send_authorized
+from service.delivery.transport.oauth_tokens import Tokens
 from service.messaging.producer import Publisher, RawRecord
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings

@@ -6,11 +6,11 @@ from datetime import datetime
 import msgspec
 from yarl import URL
 
-from service.delivery import keyring
-from service.delivery.destinations import check_destination, is_ours
-from service.delivery.records import record_of
-from service.delivery.signing import sign
-from service.delivery.transport import Request
+from service.delivery.transport import signing_keys
+from service.delivery.transport.http import Request
+from service.delivery.transport.kafka import record_of
+from service.delivery.transport.signing import sign
+from service.delivery.transport.url_rules import check_destination, is_ours
 from service.messaging.producer import RawRecord
 from service.runtime.account_links import account_link
 from service.runtime.settings import Settings
@@ -33,7 +33,7 @@ def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: da
     body = target.build(message, options)
     if target.transport == "kafka":
         return record_of(url, message, body)
-    secrets = keyring.signing(keyring.load(vault.open(delivery.secret)), now)
+    secrets = signing_keys.signing(signing_keys.load(vault.open(delivery.secret)), now)
     headers = {
         **(_additional(vault.open(delivery.headers)) if delivery.headers else {}),
         "Content-Type": body.content_type,

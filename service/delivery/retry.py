@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Literal
 
-from service.delivery.waits import asked_wait
+from service.delivery.retry_after import asked_wait
 
 
 @dataclass(frozen=True, slots=True)

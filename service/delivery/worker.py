@@ -12,14 +12,14 @@ from aiohttp.abc import AbstractResolver
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.attempt import AttemptOutcome, Carrier
-from service.delivery.claiming import UnclaimableError, claim
+from service.delivery.claim import UnclaimableError, claim
+from service.delivery.concurrency import UNPROVEN, Slots
 from service.delivery.gauges import look, show_breakers
-from service.delivery.recording import Recorder
-from service.delivery.resolver import Resolver
+from service.delivery.recorder import Recorder
 from service.delivery.retry import STANDARD, GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded
-from service.delivery.slots import UNPROVEN, Slots
-from service.delivery.tokens import Tokens
-from service.delivery.transport import open_session
+from service.delivery.transport.dns import Resolver
+from service.delivery.transport.http import open_session
+from service.delivery.transport.oauth_tokens import Tokens
 from service.messaging.producer import Publisher
 from service.observability.metrics import (
     DELIVERY_ATTEMPTS,

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.delivery import keyring
-from service.delivery.keyring import SigningSecret
+from service.delivery.transport import signing_keys
+from service.delivery.transport.signing_keys import SigningSecret
 from service.runtime.vault import Vault, new_webhook_secret
 from tests.support import javascript
 from tests.support.javascript import Asked, verified
@@ -21,8 +21,8 @@ LIBRARIES = {"standardwebhooks", "svix"}
 
 async def test_either_secret_verifies_while_one_rotates_and_nothing_else_does(engine: AsyncEngine) -> None:
     old, fresh, now = new_webhook_secret(), new_webhook_secret(), datetime.now(UTC)
-    ring = keyring.rotated((SigningSecret(old),), fresh, now, now + timedelta(hours=24))
-    sealed = Vault(local_settings().encryption_key).seal(keyring.dump(ring))
+    ring = signing_keys.rotated((SigningSecret(old),), fresh, now, now + timedelta(hours=24))
+    sealed = Vault(local_settings().encryption_key).seal(signing_keys.dump(ring))
     async with receiver() as crm:
         await add_endpoint(engine, crm.url, secret=sealed)
         await add_alert(engine, "acme")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.delivery import keyring
+from service.delivery.transport import signing_keys
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as table
 from service.storage.webhooks import outbox, resend
@@ -32,7 +32,7 @@ async def secrets(engine: AsyncEngine, api: Api) -> list[str]:
     """What signs now."""
     async with engine.connect() as connection:
         sealed = (await connection.execute(select(webhook_endpoints.c.secret))).scalar_one()
-    return keyring.signing(keyring.load(api.app.state.context.vault.open(sealed)), api.clock())
+    return signing_keys.signing(signing_keys.load(api.app.state.context.vault.open(sealed)), api.clock())
 
 
 # --- rotate-secret ----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.delivery import keyring
+from service.delivery.transport import signing_keys
 from service.runtime.ids import new_id
 from service.storage.database.tables import deliveries, delivery_attempts, webhook_endpoints
 from tests.support.api import Api, make_key, running
@@ -50,7 +50,7 @@ async def test_an_endpoint_comes_back_as_it_was_given_but_for_its_secrets(engine
     async with engine.connect() as connection:
         row = (await connection.execute(select(webhook_endpoints))).one()
     vault = api.app.state.context.vault
-    (signing,) = keyring.load(vault.open(row.secret))
+    (signing,) = signing_keys.load(vault.open(row.secret))
     assert signing.text == secret
     assert json.loads(vault.open(row.headers)) == {"Authorization": "Bearer crm-token"}
     for shown in (answer.body.replace(secret.encode(), b""), read.body, repr(row).encode()):

@@ -17,10 +17,10 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.attempt import AttemptOutcome
-from service.delivery.resolver import Resolver
 from service.delivery.retry import GaveUp, RetryPolicy, Succeeded
-from service.delivery.tls import trusting
-from service.delivery.transport import KEEP_BYTES, READ_BYTES, Reply, Request, open_session, send
+from service.delivery.transport.dns import Resolver
+from service.delivery.transport.http import KEEP_BYTES, READ_BYTES, Reply, Request, open_session, send
+from service.delivery.transport.tls import trusting
 from service.runtime.errors import HealthError
 from service.storage.webhooks import delivery_log, endpoints
 from service.storage.webhooks.delivery_log import PastAttempt

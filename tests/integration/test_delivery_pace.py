@@ -9,8 +9,8 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.delivery import worker
-from service.delivery.breaker import TRIPS_AFTER
-from service.delivery.claiming import claim
+from service.delivery.circuit_breaker import TRIPS_AFTER
+from service.delivery.claim import claim
 from service.storage.webhooks import endpoints, rate_limits
 from tests.support.scraped import value
 from tests.support.webhooks import add_alert, add_endpoint, answers, local_settings, receiver, until, working

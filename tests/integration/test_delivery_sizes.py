@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.delivery.claiming import UnclaimableError
-from service.delivery.recording import Ended, Recorder
+from service.delivery.claim import UnclaimableError
+from service.delivery.recorder import Ended, Recorder
 from service.delivery.retry import Succeeded
 from service.delivery.worker import MOST_IN_A_ROW, run
 from service.observability.metrics import DELIVERIES_SET_ASIDE

@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from service.delivery import transport
-from service.delivery.addresses import permitted
-from service.delivery.resolver import Resolver
-from service.delivery.transport import KEEP_BYTES, Reply, Request, open_session, send
+from service.delivery.transport import http
+from service.delivery.transport.address_guard import permitted
+from service.delivery.transport.dns import Resolver
+from service.delivery.transport.http import KEEP_BYTES, Reply, Request, open_session, send
 from tests.support.webhooks import local_settings, receiver
 from tests.unit.test_addresses import CLOSED
 
@@ -97,7 +97,7 @@ async def test_whatever_a_name_server_answers_no_socket_is_opened_to_a_closed_ad
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[object] = []
-    monkeypatch.setattr(transport, "socket", SimpleNamespace(socket=lambda *_: opened.append(address)))
+    monkeypatch.setattr(http, "socket", SimpleNamespace(socket=lambda *_: opened.append(address)))
     reply = await post("http://crm.example.com/", FakeResolver([address]))
     assert (reply.status, reply.failure) == (None, "address")
     assert opened == []

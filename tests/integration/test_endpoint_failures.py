@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from service.alerts import operator_notices
 from service.alerts.operator_notices import Notice
-from service.delivery import standing
-from service.delivery.recording import Ended
+from service.delivery import endpoint_health
+from service.delivery.recorder import Ended
 from service.delivery.retry import GaveUp, Outcome, RetryAt, Succeeded
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as deliveries_table
@@ -56,7 +56,7 @@ async def end(
     attempt = Attempt(started_at=now, duration_seconds=0.5, status=status, error=None, response=None)
     attempted = Attempted(delivery=claimed, attempt=attempt, state=state, due_at=now)
     async with engine.begin() as conn:
-        notices = await standing.note(conn, [Ended(attempted, outcome, failure)], now, BASE_URL)
+        notices = await endpoint_health.note(conn, [Ended(attempted, outcome, failure)], now, BASE_URL)
         assert await outbox.record(conn, [attempted], now)
     return notices[0] if notices else None
 

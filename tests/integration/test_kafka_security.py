@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from service.delivery.records import publish
+from service.delivery.transport.kafka import publish
 from service.embedded.ports import free_port
 from service.messaging.client_config import connection
 from service.messaging.producer import NotPublishedError, Publisher, RawRecord

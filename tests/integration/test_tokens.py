@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 
-from service.delivery.resolver import Resolver
-from service.delivery.tokens import Tokens
-from service.delivery.transport import Reply, open_session
+from service.delivery.transport.dns import Resolver
+from service.delivery.transport.http import Reply, open_session
+from service.delivery.transport.oauth_tokens import Tokens
 from service.targets.target import Credentials
 from tests.support.crm import CLIENT_SECRET, Asked, Crm, Salesforce, crm, reply
 from tests.support.webhooks import local_settings

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from service.delivery.addresses import Network, permitted
-from service.delivery.destinations import check_headers, check_url
+from service.delivery.transport.address_guard import Network, permitted
+from service.delivery.transport.url_rules import check_headers, check_url
 from service.runtime.errors import HealthError
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from consumers.decode import Refused, decode
 from service.api.asyncapi import document
 from service.commands.tree import app
-from service.delivery.records import record_of
+from service.delivery.transport.kafka import record_of
 from service.messaging.dead_letter_replay import relayed_forms
 from service.messaging.event_schemas import SIGNALS
 from service.messaging.topics import dead_letter_topic

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.delivery.judging import judge
-from service.delivery.transport import Reply
+from service.delivery.reply_outcome import judge
+from service.delivery.transport.http import Reply
 from service.runtime.errors import HealthError
 from service.targets import ACCOUNTS_ONLY, COALESCED, TARGETS, hubspot, salesforce
 from service.targets.answer import Answer

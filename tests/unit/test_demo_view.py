@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from service.delivery.signing import sign
+from service.delivery.transport.signing import sign
 from service.demo.board import Board
 from service.demo.client import AccountScore
 from service.demo.lines import Lines

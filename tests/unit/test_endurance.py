@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.delivery.endurance import Disable, Warn, is_due, judge
+from service.delivery.disable_policy import Disable, Warn, is_due, judge
 
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

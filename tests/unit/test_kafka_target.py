@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from service.delivery.destinations import check_destination
-from service.delivery.records import record_of
+from service.delivery.transport.kafka import record_of
+from service.delivery.transport.url_rules import check_destination
 from service.runtime.errors import HealthError
 from service.targets import TARGETS, target_of
 from service.targets.message import Message, NoOptions

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.delivery.pacing import BURST_SECONDS, Pace
+from service.delivery.rate_limit import BURST_SECONDS, Pace
 
 START = datetime(2026, 3, 5, 12, tzinfo=UTC)
 rates = st.sampled_from([0.1, 0.5, 1.0, 3.0, 10.0, 250.0])

@@ -18,7 +18,7 @@ from service.delivery.retry import (
     decide,
     put_off,
 )
-from service.delivery.waits import asked_wait
+from service.delivery.retry_after import asked_wait
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LAST = len(STANDARD.delays) + 1

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from service.delivery import keyring
-from service.delivery.signing import sign
+from service.delivery.transport import signing_keys
+from service.delivery.transport.signing import sign
 from service.runtime.vault import new_webhook_secret
 
 SECRET = new_webhook_secret()
@@ -75,16 +75,16 @@ def test_without_a_usable_secret_nothing_is_signed_and_nothing_is_told(secrets: 
 
 def test_a_rotated_secret_signs_until_its_time_and_no_longer() -> None:
     until = NOON + timedelta(hours=24)
-    ring = keyring.rotated(keyring.load(b"whsec_b2xk"), "whsec_bmV3", NOON, until)
-    ring = keyring.load(keyring.dump(ring))
-    assert keyring.signing(ring, until - timedelta(seconds=1)) == ["whsec_bmV3", "whsec_b2xk"]
-    assert keyring.signing(ring, until) == ["whsec_bmV3"]
+    ring = signing_keys.rotated(signing_keys.load(b"whsec_b2xk"), "whsec_bmV3", NOON, until)
+    ring = signing_keys.load(signing_keys.dump(ring))
+    assert signing_keys.signing(ring, until - timedelta(seconds=1)) == ["whsec_bmV3", "whsec_b2xk"]
+    assert signing_keys.signing(ring, until) == ["whsec_bmV3"]
     assert "whsec_" not in repr(ring)
 
 
 def test_rotating_again_neither_prolongs_a_secret_nor_keeps_a_dead_one() -> None:
-    ring = keyring.rotated(keyring.load(b"whsec_MQ=="), "whsec_Mg==", NOON, NOON + timedelta(hours=1))
-    soon = keyring.rotated(ring, "whsec_Mw==", NOON, NOON + timedelta(hours=24))
+    ring = signing_keys.rotated(signing_keys.load(b"whsec_MQ=="), "whsec_Mg==", NOON, NOON + timedelta(hours=1))
+    soon = signing_keys.rotated(ring, "whsec_Mw==", NOON, NOON + timedelta(hours=24))
     assert [secret.until for secret in soon] == [None, NOON + timedelta(hours=24), NOON + timedelta(hours=1)]
-    later = keyring.rotated(ring, "whsec_Mw==", NOON + timedelta(hours=2), NOON + timedelta(hours=24))
+    later = signing_keys.rotated(ring, "whsec_Mw==", NOON + timedelta(hours=2), NOON + timedelta(hours=24))
     assert [secret.text for secret in later] == ["whsec_Mw==", "whsec_Mg=="]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.delivery.waits import LONGEST, asked_wait, wait_of
+from service.delivery.retry_after import LONGEST, asked_wait, wait_of
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 UNIX = int(NOW.timestamp())

@@ -387,7 +387,9 @@ webhook_endpoints = Table(
     Column("owners", ARRAY(Text)),
     Column("ordered", Boolean, nullable=False, server_default=text("false")),
     Column("rate_limit", Double, comment="messages a second at most; null is no limit"),
-    Column("paid_until", Instant, comment="by when what was sent is paid for at that rate: service/delivery/pacing.py"),
+    Column(
+        "paid_until", Instant, comment="by when what was sent is paid for at that rate: service/delivery/rate_limit.py"
+    ),
     Column("paused_until", Instant, comment="by its own answer: it takes no message of anybody before that"),
     Column("disabled_reason", Text, comment="gone or failing; null where somebody disabled it"),
     Column("failing_since", Instant, comment="when the first attempt failed after the last success"),

@@ -14,8 +14,8 @@ import msgspec
 from aiohttp import ClientSession
 from msgspec import Meta, Struct
 
-from service.delivery.destinations import check_url
-from service.delivery.transport import Reply, Request, send
+from service.delivery.transport.http import Reply, Request, send
+from service.delivery.transport.url_rules import check_url
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.targets.answer import LIMITED, Answer, plain

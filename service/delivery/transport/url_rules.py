@@ -10,7 +10,7 @@ from ipaddress import IPv6Address
 
 from yarl import URL
 
-from service.delivery.addresses import Network, permitted
+from service.delivery.transport.address_guard import Network, permitted
 from service.messaging.topics import dead_letter_topic
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings

@@ -14,10 +14,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.alerts import operator_notices
-from service.delivery import standing
+from service.delivery import endpoint_health
 from service.delivery.retry import Outcome
-from service.delivery.setting_aside import SetAside
-from service.delivery.transport import Failure
+from service.delivery.set_aside import SetAside
+from service.delivery.transport.http import Failure
 from service.runtime.batch_size import BatchSize
 from service.storage.database.poison import is_poison
 from service.storage.database.retry import is_transient, sqlstate, took_too_long, trouble
@@ -98,7 +98,7 @@ class Recorder:
     async def _record(self, some: Sequence[Ended], now: datetime) -> set[UUID]:
         async with self._engine.begin() as connection:
             # Endpoints before deliveries, the order in which deleting an endpoint locks them.
-            notices = await standing.note(connection, some, now, self._base_url)
+            notices = await endpoint_health.note(connection, some, now, self._base_url)
             written = await outbox.record(connection, [each.attempted for each in some], now)
         for notice in notices:
             operator_notices.put_in_log(notice)

@@ -3,8 +3,8 @@
 import asyncio
 from http import HTTPStatus
 
-from service.delivery.destinations import topic_of
-from service.delivery.transport import Reply
+from service.delivery.transport.http import Reply
+from service.delivery.transport.url_rules import topic_of
 from service.messaging.kafka_errors import KafkaRefusesError
 from service.messaging.producer import NotPublishedError, Publisher, RawRecord, RecordTooLargeError
 from service.targets.message import Body, Message

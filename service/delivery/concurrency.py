@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 from uuid import UUID
 
-from service.delivery.breaker import CLOSED, Breaker
+from service.delivery.circuit_breaker import CLOSED, Breaker
 from service.delivery.throttle import Throttle
 
 SHARE = 8  # an endpoint holds at most an eighth of all slots

@@ -6,7 +6,7 @@ from dataclasses import replace
 from msgspec import structs
 
 from service.delivery.retry import is_success
-from service.delivery.transport import Reply, Request
+from service.delivery.transport.http import Reply, Request
 from service.messaging.producer import RawRecord
 from service.observability import tracing
 from service.storage.webhooks.outbox import ClaimedDelivery

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from aiohttp import ClientSession
 
-from service.delivery.tokens import Tokens
-from service.delivery.transport import Reply, Request, send
+from service.delivery.transport.http import Reply, Request, send
+from service.delivery.transport.oauth_tokens import Tokens
 from service.targets.target import Credentials
 
 

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.alerts import operator_notices
 from service.alerts.operator_notices import DISABLED, FAILING, Notice, notice_of
-from service.delivery import endurance
-from service.delivery.endurance import Disable, Warn
+from service.delivery import disable_policy
+from service.delivery.disable_policy import Disable, Warn
 from service.delivery.retry import GaveUp, Outcome, RetryAt, Succeeded
-from service.delivery.transport import Failure
+from service.delivery.transport.http import Failure
 from service.storage.webhooks import endpoint_failures, endpoints, rate_limits
 from service.storage.webhooks.endpoints import DisabledReason
 from service.storage.webhooks.outbox import ClaimedDelivery
@@ -94,12 +94,12 @@ async def judge(
     if delivery.failing_since is None:
         await endpoint_failures.begin(conn, delivery.endpoint_id, now)
         return None
-    if not endurance.is_due(delivery.failing_since, delivery.warned_at, now):
+    if not disable_policy.is_due(delivery.failing_since, delivery.warned_at, now):
         return None
-    failing = await endpoint_failures.lock(conn, delivery.endpoint_id, delivery.id, now - endurance.RECENT)
+    failing = await endpoint_failures.lock(conn, delivery.endpoint_id, delivery.id, now - disable_policy.RECENT)
     if failing is None:
         return None
-    match endurance.judge(failing.failing_since, failing.warned_at, failing.attempted_at, now):
+    match disable_policy.judge(failing.failing_since, failing.warned_at, failing.attempted_at, now):
         case Disable():
             return await _disable(conn, delivery, "failing", now, base_url)
         case Warn(disabled_at):

@@ -15,10 +15,10 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from service.delivery import tls
-from service.delivery.addresses import Network, permitted
-from service.delivery.heads import Watched, arriving, read_head
-from service.delivery.unpacking import unpacked
+from service.delivery.transport import tls
+from service.delivery.transport.address_guard import Network, permitted
+from service.delivery.transport.decompress import unpacked
+from service.delivery.transport.response_head import Watched, arriving, read_head
 from service.targets.target import Credentials
 
 KEEP_BYTES = 4_096

@@ -5,8 +5,8 @@ from datetime import datetime
 from http import HTTPStatus
 
 from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, decide, is_success, put_off
-from service.delivery.transport import Failure, Reply
-from service.delivery.waits import wait_of
+from service.delivery.retry_after import wait_of
+from service.delivery.transport.http import Failure, Reply
 from service.storage.webhooks.outbox import ClaimedDelivery
 from service.targets import target_of
 from service.targets.answer import AGAIN, LIMITED, TAKEN, Answer, Verdict, plain
