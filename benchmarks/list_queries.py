@@ -8,7 +8,7 @@ from typing import get_args
 from urllib.parse import urlencode
 
 from benchmarks.population import account_id, chance
-from service.api.pages import encode_token
+from service.api.http.pagination import encode_token
 from service.storage.accounts.listing.filters import BANDS
 from service.storage.accounts.listing.page import Sort
 

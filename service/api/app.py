@@ -11,41 +11,40 @@ from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncEngine
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from service.api import (
+from service.api.access.deps import Clock, Context
+from service.api.access.key_cache import KnownKeys
+from service.api.access.rate_limits import KeyRates, WrongKeys
+from service.api.docs import asyncapi, swagger_ui
+from service.api.docs.openapi import DESCRIPTION, TAGS, DescribedAPI
+from service.api.health_fast_path import FastHealth
+from service.api.http import problems
+from service.api.http.account_paths import SlashesInSegments
+from service.api.http.request_bodies import BodyLimit
+from service.api.middleware.etag import Conditional
+from service.api.middleware.load_shedding import Load
+from service.api.middleware.request_log import Observing
+from service.api.resources import (
+    account_forecast,
     accounts,
-    alert_handling,
     alert_rules,
+    alert_triage,
     alerts,
     api_keys,
-    asyncapi,
     dead_letters,
     deliveries,
-    docs,
-    endpoint_actions,
     events,
-    forecast,
-    forecasts,
     health,
     history,
     overrides,
     probes,
-    problems,
     reevaluations,
     scorecard_drafts,
     scorecards,
     sources,
+    upcoming_crossings,
+    webhook_endpoint_actions,
     webhook_endpoints,
 )
-from service.api.bodies import BodyLimit
-from service.api.conditional import Conditional
-from service.api.deps import Clock, Context
-from service.api.fast_health import FastHealth
-from service.api.known_keys import KnownKeys
-from service.api.load import Load
-from service.api.observing import Observing
-from service.api.openapi import DESCRIPTION, TAGS, DescribedAPI
-from service.api.paths import SlashesInSegments
-from service.api.rates import KeyRates, WrongKeys
 from service.evaluation.policy import PolicyCache
 from service.messaging.producer import Publisher
 from service.runtime.settings import Settings
@@ -55,9 +54,9 @@ from service.storage.accounts.score_reader import ScoreReader
 ROUTERS = (
     health.router,
     history.router,
-    forecast.router,
+    account_forecast.router,
     accounts.router,
-    forecasts.router,
+    upcoming_crossings.router,
     overrides.router,
     events.router,
     scorecards.router,
@@ -65,15 +64,15 @@ ROUTERS = (
     reevaluations.router,
     alert_rules.router,
     alerts.router,
-    alert_handling.router,
+    alert_triage.router,
     webhook_endpoints.router,
-    endpoint_actions.router,
+    webhook_endpoint_actions.router,
     deliveries.router,
     dead_letters.router,
     sources.router,
     api_keys.router,
     probes.router,
-    docs.router,
+    swagger_ui.router,
     asyncapi.router,
 )
 """In the order in which paths are tried, the busiest first."""

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.api.app import create_app
-from service.api.protocol import BoundedProtocol
+from service.api.middleware.bounded_protocol import BoundedProtocol
 from service.messaging.producer import Publisher
 from service.observability.probes import serve_probes
 from service.runtime.garbage_collection import passing_over_what_stays

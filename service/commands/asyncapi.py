@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def asyncapi(form: Annotated[Form, typer.Option("--format", help="How to write it.")] = Form.YAML) -> None:
     """Print the AsyncAPI document of the topics, under the names that the settings give them."""
     # Here, as it takes a second: the API describes the service.
-    from service.api.asyncapi import document
+    from service.api.docs.asyncapi import document
 
     described = document(load_settings())
     write = msgspec.yaml.encode if form is Form.YAML else msgspec.json.encode

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service.api.asyncapi import document
+from service.api.docs.asyncapi import document
 from service.runtime.settings import Settings
 from tests.support import javascript
 from tests.support.javascript import asyncapi_problems

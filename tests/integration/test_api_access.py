@@ -7,8 +7,8 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.api import known_keys
-from service.api.known_keys import KnownKeys
+from service.api.access import key_cache
+from service.api.access.key_cache import KnownKeys
 from service.runtime.api_key import SCOPES, Scope, new_key
 from service.storage.database.tables import api_keys
 from tests.support.api import Api, Clock, make_key
@@ -185,7 +185,7 @@ async def test_known_keys_outlast_an_outage_of_postgres(engine: AsyncEngine, mon
 
 
 async def test_many_keys_do_not_fill_the_memory(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_keys, "MOST_KEPT", 2)
+    monkeypatch.setattr(key_cache, "MOST_KEPT", 2)
     keys = [await make_key(engine, "read") for _ in range(4)]
     known = KnownKeys(engine, Clock(), lambda: 0.0)
     for key in keys:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.api.pages import encode_token
+from service.api.http.pagination import encode_token
 from service.runtime.ids import new_id
 from service.storage.database.tables import alerts
 from tests.support.api import Api

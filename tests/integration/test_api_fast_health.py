@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from scoring.events import Event, TicketEvent, UsageEvent
 from scoring.windows import day_of, to_micros
-from service.api.fast_health import FastHealth
+from service.api.health_fast_path import FastHealth
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy
 from tests.support.api import Answer, Api, make_key

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.events import UsageEvent
 from scoring.windows import day_of, to_micros
-from service.api.rates import KeyRates, WrongKeys
+from service.api.access.rate_limits import KeyRates, WrongKeys
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy
 from service.runtime.api_key import new_key
@@ -224,7 +224,7 @@ async def test_a_draft_of_many_accounts_may_take_longer(
         await asyncio.sleep(0.8)
         raise asyncio.InvalidStateError("that far it came")
 
-    monkeypatch.setattr("service.api.scorecard_drafts.sample", sleepy)
+    monkeypatch.setattr("service.api.resources.scorecard_drafts.sample", sleepy)
     async with limited(await make_key(engine, "admin"), http_timeout_seconds=0.4) as api:
         measure = {"measure": "active_days", "window": 30, "weight": 1, "curve": [[0, 0], [30, 100]]}
         assert_problem(await api.post("/v1/scorecards/preview", {"name": "default", "measures": [measure]}), 500)

@@ -10,7 +10,7 @@ import time
 import pytest
 from fastapi import FastAPI, Response
 
-from service.api import protocol
+from service.api.middleware import bounded_protocol
 from tests.support.api import Api, serving
 from tests.support.cloud_events import usage
 from tests.support.service import settings_for
@@ -79,7 +79,7 @@ async def test_what_is_no_http_is_refused_as_a_problem(api: Api, sent: bytes) ->
 
 
 async def test_heads_that_are_too_long(api: Api) -> None:
-    most = protocol.MOST_HEAD_BYTES
+    most = bounded_protocol.MOST_HEAD_BYTES
     for parts in (
         (b"GET /" + b"a" * (most + 1) + b" HTTP/1.1\r\n\r\n",),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * (most + 1) + b"\r\n\r\n",),
@@ -91,7 +91,7 @@ async def test_heads_that_are_too_long(api: Api) -> None:
 
 
 async def test_a_long_head_within_bounds_is_taken(api: Api) -> None:
-    query = "x" * (protocol.MOST_HEAD_BYTES - 5_000)
+    query = "x" * (bounded_protocol.MOST_HEAD_BYTES - 5_000)
     assert (await api.get(f"/livez?{query}", key=None)).status == 200
 
 
@@ -102,14 +102,14 @@ async def test_trailers_without_end_are_cut(api: Api) -> None:
 
 
 async def test_a_head_that_doesn_t_come_in_time(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(bounded_protocol, "HEAD_SECONDS", 0.3)
     for sent in (b"G", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nHost: x\r\n"):
         assert_refused(await exchange(api, sent), 408)
     assert await exchange(api) == b"", "who says nothing is told nothing"
 
 
 async def test_a_head_that_trickles_is_not_waited_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    monkeypatch.setattr(bounded_protocol, "HEAD_SECONDS", 0.4)
     for first in (b"", GET):  # on a new connection, and on one that was used
         reader, writer = await connect(api)
         if first:
@@ -128,7 +128,7 @@ async def test_a_head_that_trickles_is_not_waited_for(api: Api, monkeypatch: pyt
 
 
 async def test_connections_are_kept_and_used_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(bounded_protocol, "HEAD_SECONDS", 0.3)
     reader, writer = await connect(api)
     for pause in (0.0, 0.2, 0.4):
         await asyncio.sleep(pause)
@@ -274,7 +274,7 @@ async def test_a_process_that_stops_does_not_wait_for_who_takes_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nor does it leave a traceback of what it cut."""
-    monkeypatch.setattr(protocol, "STOP_SECONDS", 0.3)
+    monkeypatch.setattr(bounded_protocol, "STOP_SECONDS", 0.3)
     app = FastAPI()
     app.add_api_route("/long", lambda: Response(b"x" * 20_000_000))
     began = 0.0
@@ -308,7 +308,7 @@ async def test_a_body_that_was_answered_early_is_still_taken(api: Api) -> None:
 
 
 async def test_a_body_that_was_answered_early_may_not_trickle(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    monkeypatch.setattr(bounded_protocol, "HEAD_SECONDS", 0.4)
     reader, writer = await connect(api)
     writer.write(b"POST /v1/alert-rules HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
     ended = asyncio.create_task(reader.read(-1))
@@ -325,7 +325,7 @@ async def test_a_body_that_was_answered_early_may_not_trickle(api: Api, monkeypa
 async def test_what_comes_after_an_early_answer_keeps_no_connection(
     api: Api, monkeypatch: pytest.MonkeyPatch, rest: bytes
 ) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    monkeypatch.setattr(bounded_protocol, "HEAD_SECONDS", 0.4)
     reader, writer = await connect(api)
     writer.write(b"POST /v1/alert-rules HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
     assert b" 401 " in await reader.readline()
@@ -336,7 +336,7 @@ async def test_what_comes_after_an_early_answer_keeps_no_connection(
 
 
 async def test_an_empty_line_is_no_request(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    monkeypatch.setattr(bounded_protocol, "HEAD_SECONDS", 0.4)
     reader, writer = await connect(api)
     writer.write(GET)
     await asyncio.wait_for(reader.readuntil(b"}"), 5)
@@ -347,12 +347,12 @@ async def test_an_empty_line_is_no_request(api: Api, monkeypatch: pytest.MonkeyP
 
 async def test_the_end_of_a_connection_is_taken_or_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left is less than would make uvicorn pause, and it closes the connection itself."""
-    monkeypatch.setattr(protocol, "TAKE_SECONDS", 0.3)
-    monkeypatch.setattr(protocol.BoundedProtocol, "pause_writing", lambda _: None)
+    monkeypatch.setattr(bounded_protocol, "TAKE_SECONDS", 0.3)
+    monkeypatch.setattr(bounded_protocol.BoundedProtocol, "pause_writing", lambda _: None)
     app = FastAPI()
     cut = asyncio.Event()
     app.add_api_route("/long", lambda: Response(b"x" * 20_000_000))
-    monkeypatch.setattr(protocol.BoundedProtocol, "connection_lost", lambda *_: cut.set())
+    monkeypatch.setattr(bounded_protocol.BoundedProtocol, "connection_lost", lambda *_: cut.set())
     async with serving(app, settings_for("postgresql://unused", "127.0.0.1:1", "")) as url:
         host, port = url.removeprefix("http://").split(":")
         loop = asyncio.get_running_loop()
@@ -365,14 +365,14 @@ async def test_the_end_of_a_connection_is_taken_or_cut(monkeypatch: pytest.Monke
 
 
 async def test_an_answer_that_nobody_takes_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "TAKE_SECONDS", 0.3)
-    cut, lose = asyncio.Event(), protocol.BoundedProtocol.connection_lost
+    monkeypatch.setattr(bounded_protocol, "TAKE_SECONDS", 0.3)
+    cut, lose = asyncio.Event(), bounded_protocol.BoundedProtocol.connection_lost
 
-    def lost(self: protocol.BoundedProtocol, why: Exception | None) -> None:
+    def lost(self: bounded_protocol.BoundedProtocol, why: Exception | None) -> None:
         cut.set()
         lose(self, why)
 
-    monkeypatch.setattr(protocol.BoundedProtocol, "connection_lost", lost)
+    monkeypatch.setattr(bounded_protocol.BoundedProtocol, "connection_lost", lost)
     app = FastAPI()
     whole = 50_000_000
     app.add_api_route("/long", lambda: Response(b"x" * whole))

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import targets
-from service.api import endpoint_bodies
+from service.api.resources import webhook_endpoint_document
 from service.storage.database.tables import webhook_endpoints
 from service.targets.message import Body, Message
 from service.targets.target import Target
@@ -40,7 +40,7 @@ def build(_: Message, options: PickyOptions) -> Body:
 def _picky(monkeypatch: pytest.MonkeyPatch) -> None:
     """A target that takes options, beside those that ship."""
     more = {**targets.TARGETS, "picky": Target(build, PickyOptions)}
-    for module in (targets, endpoint_bodies):
+    for module in (targets, webhook_endpoint_document):
         monkeypatch.setattr(module, "TARGETS", more)
 
 

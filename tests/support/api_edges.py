@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from service.api.pages import encode_token
+from service.api.http.pagination import encode_token
 
 INSTANTS = [
     "0001-01-01T00:00:00Z",

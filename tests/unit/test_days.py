@@ -11,9 +11,9 @@ from msgspec import Meta
 from pydantic import TypeAdapter, ValidationError
 
 from scoring.windows import from_day
-from service.api.days import MOST_DAYS, DayRange, Instant
-from service.api.pages import decode_token, encode_token
-from service.api.problems import ProblemError
+from service.api.http.day_range import MOST_DAYS, DayRange, Instant
+from service.api.http.pagination import decode_token, encode_token
+from service.api.http.problems import ProblemError
 from service.commands.export import _days
 
 TODAY = date(2026, 3, 5)

@@ -10,7 +10,7 @@ from scoring.standing import Override
 from scoring.state import AccountState
 from scoring.usage import UsageState
 from scoring.windows import start_of, to_day
-from service.api.health_document import Freshness, Moment, document, trend
+from service.api.resources.health_document import Freshness, Moment, document, trend
 
 DAY = to_day(date(2030, 1, 31))
 NOW = datetime(2030, 1, 31, 9, tzinfo=UTC)

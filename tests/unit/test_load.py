@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.load import Load
+from service.api.middleware.load_shedding import Load
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from service.api.pages import PageQuery, TokenNumber, TokenText, decode_token, encode_token
-from service.api.problems import ProblemError
+from service.api.http.pagination import PageQuery, TokenNumber, TokenText, decode_token, encode_token
+from service.api.http.problems import ProblemError
 
 KEYS: list[tuple[Any, Any]] = [
     ((datetime(2030, 1, 31, 9, 0, 0, 123456, tzinfo=UTC), UUID(int=7)), tuple[datetime, UUID]),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service.api.problems import FieldError, answer, path_of
+from service.api.http.problems import FieldError, answer, path_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,65 @@
+"""Who may do what: an API key as bearer token, with the scope that a route needs."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+
+from service.api.access.deps import Api, Context
+from service.api.http.problems import ProblemError
+from service.runtime.api_key import Scope, allows
+from service.storage.access.api_keys import ApiKey
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="key",
+    description="An API key, `hk_…`. Its scopes are read, write and admin; each includes the ones before it.",
+)
+
+
+async def authorise(
+    request: Request,
+    api: Api,
+    scopes: SecurityScopes,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> None:
+    """Let the request pass if it bears a key with the scope that the route needs, and not too often; else 401, 403 or
+    429.
+    """
+    if credentials is None:
+        raise _unauthorised("Send an API key: Authorization: Bearer hk_…", "Bearer")
+    key = await _known(request, api, credentials.credentials)
+    api.rates.admit(request.scope, key)
+    for scope in scopes.scopes:
+        if not allows(key.scopes, scope):  # type: ignore[arg-type] # needs() takes only scopes
+            challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+            raise ProblemError(403, f"This needs a key with scope {scope}.", headers={"WWW-Authenticate": challenge})
+
+
+async def _known(request: Request, api: Context, text: str) -> ApiKey:
+    client = request.scope.get("client")
+    # Who has shown a good key isn't kept out by others who share the address: colleagues, or a proxy. Nor is one that
+    # has expired since a guess, though somebody's program may go on with it for days.
+    was_found = api.keys.was_found(text)
+    if not was_found:
+        api.wrong_keys.admit(client)
+    key = await api.keys.find(text)
+    if key is None:
+        if not was_found:
+            api.wrong_keys.note(client)
+        raise _unauthorised("The API key is unknown or has expired.", 'Bearer error="invalid_token"')
+    return key
+
+
+def needs(scope: Scope) -> Any:
+    """A route's dependency on a key with `scope`."""
+    return Security(authorise, scopes=[scope])
+
+
+def _unauthorised(detail: str, challenge: str) -> ProblemError:
+    return ProblemError(401, detail, headers={"WWW-Authenticate": challenge})
+
+
+READ = [needs("read")]
+WRITE = [needs("write")]
+ADMIN = [needs("admin")]

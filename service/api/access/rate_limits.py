@@ -1,0 +1,103 @@
+"""How often one key may ask, and how often one address may come with a key that isn't one. Each process counts for
+itself, in memory: asking Postgres would cost more than most answers do.
+"""
+
+import math
+import time
+from collections.abc import Callable, MutableMapping
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from service.api.http.problems import ProblemError
+from service.api.middleware.request_log import add_headers
+from service.runtime.rate_limit import Owing, Rate
+from service.storage.access.api_keys import ApiKey
+
+BURST_SECONDS = 1.0
+"""So much of a key's rate may come at once."""
+
+MOST_KEYS = 10_000
+MOST_ADDRESSES = 10_000
+_WAIT = "health.wait"
+_SITE_BITS = 64
+"""Of an IPv6 address: what a provider gives to one customer, who is free to use every address in it."""
+
+Scope = MutableMapping[str, Any]
+
+
+class KeyRates:
+    """Requests a second by each key."""
+
+    def __init__(self, per_second: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """At most so many on average, and a second's worth of them at once; 0 is no limit."""
+        self._monotonic = monotonic
+        self._owing = Owing(Rate(per_second, max(per_second * BURST_SECONDS, 1.0)), MOST_KEYS) if per_second else None
+        if self._owing is not None:
+            rate = self._owing.rate
+            policy = f'"key";q={math.floor(rate.burst)};w={math.ceil(rate.window)}'
+            self._policy = (b"ratelimit-policy", policy.encode())
+
+    def wait(self, scope: Scope, key: ApiKey) -> float:
+        """In how many seconds a request may be sent again; 0 lets it pass.
+
+        A request counts once, however often this is asked about it. What is refused doesn't count: who asks at twice
+        the rate gets half of the answers. The answer will say what is left.
+        """
+        if self._owing is None:
+            return 0.0
+        wait: float | None = scope.get(_WAIT)
+        if wait is None:
+            scope[_WAIT] = wait = self._take(scope, key, self._owing)
+        return wait
+
+    def admit(self, scope: Scope, key: ApiKey) -> None:
+        """Raises a 429 problem if a request has to wait."""
+        if wait := self.wait(scope, key):
+            raise _too_many("This key asks too often: see RateLimit-Policy.", wait)
+
+    def _take(self, scope: Scope, key: ApiKey, owing: Owing) -> float:
+        now = self._monotonic()
+        wait = owing.rate.wait(owing.owed(key.id, now))
+        if not wait:
+            owing.charge(key.id, now)
+        owed = owing.owed(key.id, now)
+        left = f'"key";r={owing.rate.allowance(owed)};t={math.ceil(owed)}'
+        add_headers(scope, self._policy, (b"ratelimit", left.encode()))
+        return wait
+
+
+class WrongKeys:
+    """Keys that aren't, by the address that they come from: guessing is slow, and costs Postgres little."""
+
+    def __init__(self, per_minute: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """At most so many from one address; 0 is no limit."""
+        self._monotonic = monotonic
+        self._owing = Owing(Rate(per_minute / 60, per_minute), MOST_ADDRESSES) if per_minute else None
+
+    def admit(self, client: tuple[str, int] | None) -> None:
+        """Raises a 429 problem for an address that many wrong keys came from."""
+        if self._owing is None:
+            return
+        owed = self._owing.owed(_site(client), self._monotonic())
+        if wait := self._owing.rate.wait(owed):
+            raise _too_many("Too many wrong keys came from this address.", wait)
+
+    def note(self, client: tuple[str, int] | None) -> None:
+        """A wrong key came from an address."""
+        if self._owing is not None:
+            self._owing.charge(_site(client), self._monotonic())
+
+
+def _site(client: tuple[str, int] | None) -> object:
+    host = client[0] if client else ""
+    try:
+        address = ip_address(host)
+    except ValueError:  # a socket file, or whatever a trusted proxy says
+        return host
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or int(address) >> _SITE_BITS
+    return address
+
+
+def _too_many(detail: str, wait: float) -> ProblemError:
+    return ProblemError(429, detail, headers={"Retry-After": str(math.ceil(wait))})

@@ -1,0 +1,145 @@
+"""The messages of the AsyncAPI document, their schemas, and an example of each."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from service.api.docs.examples import EXAMPLES
+from service.api.resources.webhook_endpoint_document import EventType
+from service.messaging import event_schemas
+from service.messaging.cloudevents import type_of
+from service.runtime.settings import Signal
+from service.targets.message import Facts
+
+_REF = "#/components/schemas/"
+_STRUCTURED = "application/cloudevents+json"
+_TEXT = {"type": "string"}
+_ACCOUNT_KEY = {"kafka": {"key": {"type": "string", "description": "The account id."}}}
+_DEAD_LETTER_STORY = {
+    "id": "Its id in Postgres and over HTTP.",
+    "reason": "Why it was refused, up to 1,000 characters.",
+    "topic": "Where it was.",
+    "partition": "Where it was.",
+    "offset": "Where it was.",
+    "timestamp": "When the broker took it, ISO 8601.",
+    "left-out": "`value`, or `key, value, headers`: left out because the topic takes no record so large.",
+}
+_MAY_BE_MISSING = {"left-out"}
+
+
+class Told(Struct):
+    """What is sent of an alert. `data` about many accounts, or none, has null where an account's would be."""
+
+    type: EventType
+    timestamp: datetime
+    data: Facts
+
+
+def names_of(signal: Signal) -> list[str]:
+    """The messages in which events of a signal come."""
+    return [event_schemas.event_name(signal), f"{event_schemas.event_name(signal)}Binary"]
+
+
+def references(names: Sequence[str]) -> dict[str, Any]:
+    """A channel's messages."""
+    return {name: {"$ref": f"#/components/messages/{name}"} for name in names}
+
+
+def schemas() -> dict[str, Any]:
+    """The schemas that messages refer to."""
+    return event_schemas.components(_REF + "{name}", [Told])
+
+
+def all_messages() -> dict[str, Any]:
+    """Every message, by name."""
+    messages: dict[str, Any] = {"DeadLetter": _dead_letter(), **_alerts()}
+    for signal in event_schemas.SIGNALS:
+        structured, binary = names_of(signal)
+        messages[structured] = _structured(signal)
+        messages[binary] = _binary(signal)
+    return messages
+
+
+def _structured(signal: Signal) -> dict[str, Any]:
+    name = event_schemas.event_name(signal)
+    return {
+        "name": type_of(signal),
+        "title": f"{name}, in structured mode",
+        "contentType": _STRUCTURED,
+        "payload": {"$ref": _REF + name},
+        "bindings": _ACCOUNT_KEY,
+        "examples": [{"name": signal, "payload": event_schemas.example(signal)}],
+    }
+
+
+def _binary(signal: Signal) -> dict[str, Any]:
+    event = event_schemas.example(signal)
+    data = event.pop("data")
+    headers = {**{f"ce_{name}": value for name, value in event.items()}, "content-type": "application/json"}
+    known = dict.fromkeys(headers, _TEXT) | {"ce_type": {"const": type_of(signal)}, "ce_backfill": _TEXT}
+    return {
+        "name": type_of(signal),
+        "title": f"{event_schemas.event_name(signal)}, in binary mode",
+        "contentType": "application/json",
+        "headers": {
+            "type": "object",
+            "required": [name for name in headers if name != "content-type"],
+            "properties": {**known, "ce_specversion": {"const": "1.0"}},
+        },
+        "payload": {"$ref": _REF + event_schemas.data_name(signal)},
+        "bindings": _ACCOUNT_KEY,
+        "examples": [{"name": signal, "headers": headers, "payload": data}],
+    }
+
+
+def _dead_letter() -> dict[str, Any]:
+    story = {f"health-dead-letter-{name}": told for name, told in _DEAD_LETTER_STORY.items()}
+    return {
+        "name": "dead letter",
+        "title": "A refused record",
+        "summary": "Key, value and headers are those that it had, whatever they were.",
+        "contentType": "application/octet-stream",
+        "headers": {
+            "type": "object",
+            "required": [name for name in story if name.removeprefix("health-dead-letter-") not in _MAY_BE_MISSING],
+            "properties": {name: {**_TEXT, "description": told} for name, told in story.items()},
+        },
+        "payload": {"description": "The record's value."},
+    }
+
+
+def _alerts() -> dict[str, Any]:
+    told = EXAMPLES["Alert"]
+    payload = {"type": told["type"], "timestamp": told["created_at"], "data": told["data"]}
+    record = {"webhook-id": told["id"], "content-type": "application/json"}
+    request = {"webhook-id": told["id"], "webhook-timestamp": "1769850001", "webhook-signature": "v1,K5oZf…"}
+    return {
+        "AlertRecord": {
+            **_alert("An alert, as a record", record, payload),
+            "bindings": {
+                "kafka": {"key": {"type": ["string", "null"], "description": "The account id; null about many."}}
+            },
+        },
+        "AlertRequest": {
+            **_alert("An alert, over HTTP", request, payload),
+            "summary": "Signed as the Standard Webhooks specify; `webhook-id` is the same on every attempt.",
+            "bindings": {"http": {"headers": _strings(request), "bindingVersion": "0.3.0"}},
+        },
+    }
+
+
+def _alert(title: str, headers: dict[str, str], payload: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": "alert",
+        "title": title,
+        "contentType": "application/json",
+        "headers": _strings(headers),
+        "payload": {"$ref": f"{_REF}Told"},
+        "examples": [{"name": "crossed", "headers": headers, "payload": payload}],
+    }
+
+
+def _strings(names: Sequence[str] | dict[str, str]) -> dict[str, Any]:
+    return {"type": "object", "required": list(names), "properties": dict.fromkeys(names, _TEXT)}

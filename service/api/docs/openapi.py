@@ -1,0 +1,121 @@
+"""What the API says about itself: the schemas of bodies and answers, errors, and the text at the top.
+
+Bodies that the scoring core or the event decoder checks are described from those very types, so that the
+documentation can't promise anything else.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from msgspec import Struct
+from pydantic import BaseModel
+
+from scoring.documents import ScorecardDocument
+from scoring.measures import CATALOGUE
+from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
+from service.api.docs.openapi_responses import describe_answers
+from service.api.http.problems import Problem
+from service.api.resources.health_document import Health
+from service.api.resources.history_document import History, Why
+from service.api.resources.preview_document import Preview
+from service.messaging import event_schemas
+from service.runtime import text
+
+DESCRIPTION = """
+A live health score for every customer account: how it stands **right now**, why, and an alert when that changes.
+
+* Every route but `/livez`, `/readyz` and this documentation needs an API key: `Authorization: Bearer hk_…`.
+* What goes through Kafka is described by `/asyncapi.json`.
+* Errors are RFC 9457 problems; where fields of the request are at fault, `errors` names each.
+* Lists are read page by page: pass `next_page_token` as `page_token` until it is null.
+* Answers to GET carry an `ETag`; send it as `If-None-Match` and an unchanged answer costs a 304.
+* Account ids in paths are percent-encoded, `/` as `%2F`.
+"""
+
+TAGS = [
+    {"name": "accounts", "description": "Accounts, their attributes and their health."},
+    {"name": "events", "description": "Facts about accounts, in."},
+    {"name": "scorecards", "description": "What makes a score: measures, curves and weights, in versions."},
+    {"name": "alerts", "description": "Rules over the score, and the alerts that come of them."},
+    {"name": "webhooks", "description": "Where alerts are sent, and what became of them."},
+    {"name": "operations", "description": "Keys, refused records, probes and metrics."},
+]
+
+RULES = ("ScoreRule", "DropRule", "BandRule", "SilenceRule")
+_REF = "#/components/schemas/"
+_STRUCTS = (
+    Health,
+    History,
+    Why,
+    Preview,
+    Problem,
+    ScorecardDocument,
+    ScoreRule,
+    DropRule,
+    BandRule,
+    SilenceRule,
+)
+_RULE_HEAD = {
+    "name": {"type": "string", "minLength": 1, "maxLength": 200, **text.SCHEMA},
+    "enabled": {"type": "boolean", "default": True},
+}
+"""What a rule has beside its condition; `service.api.resources.alert_rule_document` reads it."""
+
+
+class DescribedAPI(FastAPI):
+    """FastAPI, with the schemas of types that it doesn't know itself."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            document["components"]["schemas"].update(_components())
+            describe_answers(document)
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
+def ref(name: str) -> dict[str, str]:
+    """A reference to a schema of ours."""
+    return {"$ref": _REF + name}
+
+
+def answers(model: type[Struct]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that encodes its own answer."""
+    return {200: {"description": "OK", "content": {"application/json": {"schema": ref(model.__name__)}}}}
+
+
+def takes(schema: dict[str, Any] | type[BaseModel], example: object, *more: str) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads its own JSON body; `more` are media types beside application/json."""
+    if not isinstance(schema, dict):
+        schema = schema.model_json_schema()
+    content = {media_type: {"schema": schema, "example": example} for media_type in ("application/json", *more)}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _components() -> dict[str, Any]:
+    schemas = event_schemas.components(_REF + "{name}", _STRUCTS)
+    for rule in RULES:
+        schemas[rule]["properties"].update(_RULE_HEAD)
+        schemas[rule]["required"].append("name")
+    schemas["RulePatch"] = _patch_of([schemas[rule] for rule in RULES])
+    schemas["MeasureDocument"]["properties"]["measure"]["enum"] = [*CATALOGUE]
+    kinds = [ref(event_schemas.event_name(signal)) for signal in event_schemas.SIGNALS]
+    return {**schemas, "Event": {"oneOf": kinds, "title": "Event"}}
+
+
+def _patch_of(rules: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Any of the fields that rules have, or null for the default."""
+    fields: dict[str, Any] = {}
+    for rule in rules:
+        for name, schema in rule["properties"].items():
+            forms = fields.setdefault(name, [{"type": "null"}])
+            forms += [form for form in schema.get("anyOf", [schema]) if form not in forms]
+    return {
+        "title": "RulePatch",
+        "description": "Any of the fields that a rule of the kind has; null stands for the default.",
+        "type": "object",
+        "properties": {name: {"anyOf": forms} for name, forms in fields.items()},
+        "additionalProperties": False,
+    }

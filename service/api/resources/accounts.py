@@ -1,0 +1,194 @@
+"""/v1/accounts: the accounts, their attributes, and erasing one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import uuid4
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+from msgspec import Meta
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from scoring.scorecards import Band
+from scoring.windows import to_micros
+from service.api.access.auth import READ, WRITE
+from service.api.access.deps import RIGHT_CLOCK, Api
+from service.api.docs.openapi import ref, takes
+from service.api.http.account_filters import AccountFilters
+from service.api.http.account_paths import AccountId
+from service.api.http.day_range import Instant
+from service.api.http.pagination import TokenText
+from service.api.http.problems import FieldError, invalid, not_found
+from service.api.http.request_bodies import JsonObject
+from service.api.middleware.tracing import publish, traces
+from service.evaluation.erase_account import erase
+from service.evaluation.evaluate import advance_accounts
+from service.evaluation.score_history import shown_today
+from service.messaging import cloudevents
+from service.messaging.cloudevents import Decoded, InvalidEventError
+from service.storage.accounts.listing import page as account_lists
+from service.storage.accounts.listing.filters import Filter
+from service.storage.accounts.listing.page import Sort
+
+router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
+
+SOURCE = "/v1/accounts"
+"""The `source` of the events that changes by HTTP become."""
+
+
+class Account(BaseModel):
+    """An account's attributes, and its score as it was last stored: the route `health` has it as of now."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    account_id: str
+    name: str | None
+    segment: str | None
+    stage: str | None
+    owner: str | None
+    seats: int | None
+    arr: Annotated[Decimal, PlainSerializer(float, float)] | None
+    started_on: date | None
+    renews_on: date | None
+    churned_on: date | None
+    parent_id: str | None
+    created_at: datetime
+    score: float | None
+    band: Band
+    coverage: float
+    day: date | None = Field(description="The day the score is of; null until first evaluated.")
+    evaluated_at: datetime | None
+
+
+class AccountPage(BaseModel):
+    """A page of accounts."""
+
+    items: Sequence[Account]
+    next_page_token: str | None
+
+
+class AccountQuery(AccountFilters):
+    """Which accounts, and in which order. A filter may be repeated; one of its values has to match."""
+
+    churned: bool | None = Field(
+        None, description="`true`: those whose `churned_on` is today (UTC) or earlier; `false`: the others."
+    )
+    min_score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
+    max_score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
+    changed_since: Instant | None = Field(
+        None,
+        description="Accounts that were evaluated at or after this instant, which every change leads to, "
+        "and the turn of the day too.",
+    )
+    sort: Sort = Field(
+        "account_id",
+        description="`-` sorts downwards; accounts without a value come last, and equal values go by account id. "
+        "Among more than 1,000 accounts, those that were evaluated within the same two minutes may go by account id "
+        "in lists by `evaluated_at`.",
+    )
+
+    def filter(self, today: date) -> Filter:
+        """What storage is asked for."""
+        return replace(
+            self.of_accounts(today, churned=self.churned),
+            min_score=self.min_score,
+            max_score=self.max_score,
+            evaluated_since=self.changed_since,
+        )
+
+
+_KEYS: dict[str, Any] = {
+    "account_id": tuple[TokenText, TokenText],
+    "score": tuple[float | None, TokenText],
+    "evaluated_at": tuple[Annotated[datetime, Meta(tz=True)] | None, TokenText, bool],
+}
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+@router.get("", summary="List accounts", dependencies=READ, response_model=AccountPage)
+async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> Response:
+    """Accounts with their attributes and stored scores. The sweeper brings every score to the new day soon after
+    midnight UTC. One that was judged at a day to come, by a clock that was wrong, is shown as of today, and left out
+    where it doesn't match then: filters and order go by what is stored, and a page can be short.
+    """
+    after = query.start(_KEYS[query.sort.removeprefix("-")])
+    now = api.clock().astimezone(UTC)
+    wanted = query.filter(now.date())
+    async with api.engine.connect() as connection:
+        page = await account_lists.page(connection, wanted, sort=query.sort, after=after, limit=query.limit)
+        found, token = query.cut(page.accounts, page.key_of)
+        shown = await shown_today(connection, found, api.policies, now)
+    items = [each for each, stored in zip(shown, found, strict=True) if each is stored or wanted.takes(each)]
+    return Response(_encoder.encode({"items": items, "next_page_token": token}), media_type="application/json")
+
+
+@router.get("/{account_id:account}", summary="One account", dependencies=READ)
+async def read_account(account_id: AccountId, api: Api) -> Account:
+    """An account's attributes and its stored score."""
+    async with api.reads.connect() as connection:
+        account = await account_lists.get(connection, account_id)
+        if account is None:
+            raise not_found("account")
+        (account,) = await shown_today(connection, [account], api.policies, api.clock().astimezone(UTC))
+    return Account.model_validate(account)
+
+
+@router.put(
+    "/{account_id:account}",
+    summary="Change an account's attributes",
+    dependencies=[*WRITE, *RIGHT_CLOCK],
+    openapi_extra=takes(ref("AttributesData"), {"name": "Acme", "segment": "enterprise", "seats": 40}),
+)
+async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> Account:
+    """Only what is given changes, and null clears; an account that isn't there yet is made.
+
+    The change goes to Kafka as an `account.changed` event, so that a replay knows of it, and takes effect before the
+    answer. A 503 may come after Kafka has it: then it takes effect a little later, and sending it again does no harm.
+    """
+    now = api.clock().astimezone(UTC)
+    value, decoded = _event(account_id, body, now)
+    await publish(api.publisher, [(api.settings.topic_account, account_id, value)], over_events=True)
+    async with api.engine.begin() as connection:
+        policy = await api.policies.in_force(connection)
+        # The consumer will fold the very same event again, which changes nothing: its writer is not later than itself.
+        events = {account_id: [decoded.event]}
+        await advance_accounts(
+            connection, events, policy, now, base_url=api.settings.base_url, traces=traces(account_id)
+        )
+        account = await account_lists.get(connection, account_id)
+        assert account is not None
+        (account,) = await shown_today(connection, [account], api.policies, now)
+    return Account.model_validate(account)
+
+
+def _event(account_id: str, attributes: dict[str, Any], now: datetime) -> tuple[bytes, Decoded]:
+    value = msgspec.json.encode(
+        {
+            "specversion": "1.0",
+            "type": cloudevents.type_of("account"),
+            "source": SOURCE,
+            "id": str(uuid4()),
+            "subject": account_id,
+            "time": now,
+            "data": attributes,
+        }
+    )
+    try:
+        return value, cloudevents.decode_structured("account", value, to_micros(now))
+    except InvalidEventError as error:
+        raise invalid(FieldError(error.field.removeprefix("data.") or "body", error.message)) from None
+
+
+@router.delete("/{account_id:account}", status_code=204, summary="Erase an account", dependencies=WRITE)
+async def erase_account(account_id: AccountId, api: Api) -> None:
+    """Delete everything about an account: attributes, state, score, alerts, deliveries and dead letters.
+
+    Whoever was told that a rule fires for it is told that this is over. Events about it that come later, or are
+    replayed, make it anew.
+    """
+    async with api.engine.begin() as connection:
+        if not await erase(connection, account_id, api.clock()):
+            raise not_found("account")

@@ -1,0 +1,101 @@
+"""/v1/alerts/{id}: one alert, acknowledging it, and having its rule snooze."""
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from service.alerts import triage
+from service.alerts.triage import NotFiringError, NotOneRuleError
+from service.api.access.auth import READ, WRITE
+from service.api.access.deps import Api
+from service.api.docs.openapi import takes
+from service.api.http.account_paths import Printable
+from service.api.http.day_range import BodyInstant
+from service.api.http.problems import FieldError, ProblemError, invalid, not_found
+from service.api.http.request_bodies import StrictModel, body_of
+from service.api.resources.alerts import Alert
+from service.storage.alerts import listing
+
+router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+
+LONGEST_SNOOZE = timedelta(days=366)
+
+Person = Annotated[str, Field(min_length=1, max_length=200), Printable()]
+
+
+class Acknowledgement(StrictModel):
+    """Who has seen an alert."""
+
+    by: Person
+
+
+class Snooze(StrictModel):
+    """Until when a rule is not to begin to fire again for an account."""
+
+    until: BodyInstant = Field(description="At most a year ahead.")
+    by: Person | None = Field(None, description="Who asks for it; an alert that fires is acknowledged by them.")
+
+
+@router.get("/{alert_id}", summary="One alert", dependencies=READ)
+async def read_alert(alert_id: UUID, api: Api) -> Alert:
+    """An alert."""
+    async with api.reads.connect() as connection:
+        alert = await listing.get(connection, alert_id)
+    return _shown(alert)
+
+
+@router.post(
+    "/{alert_id}/acknowledge",
+    summary="Acknowledge an alert",
+    dependencies=WRITE,
+    openapi_extra=takes(Acknowledgement, {"by": "ann@example.com"}),
+)
+async def acknowledge_alert(
+    alert_id: UUID, body: Annotated[Acknowledgement, Depends(body_of(Acknowledgement))], api: Api
+) -> Alert:
+    """Note who has seen an alert that fires, for others to see; whoever was first stays. One that is over: 409."""
+    try:
+        async with api.engine.begin() as connection:
+            alert = await triage.acknowledge(connection, alert_id, body.by, api.clock())
+    except NotFiringError:
+        raise ProblemError(409, "It doesn't fire any more: there is nothing to acknowledge.") from None
+    return _shown(alert)
+
+
+@router.post(
+    "/{alert_id}/snooze",
+    summary="Snooze an alert",
+    dependencies=WRITE,
+    openapi_extra=takes(Snooze, {"until": "2030-01-31T00:00:00Z", "by": "ann@example.com"}),
+)
+async def snooze_alert(alert_id: UUID, body: Annotated[Snooze, Depends(body_of(Snooze))], api: Api) -> Alert:
+    """Before `until`, the alert's rule doesn't begin to fire again for its account; that it has cleared is still told.
+
+    If it is beyond its threshold when the snooze ends, it fires then. Another snooze takes the place of this one.
+    """
+    now = api.clock()
+    if not now < body.until <= now + LONGEST_SNOOZE:
+        raise invalid(FieldError("until", "must be in the future, and at most a year ahead"))
+    try:
+        async with api.engine.begin() as connection:
+            alert = await triage.snooze(connection, alert_id, body.until, now, body.by)
+    except NotOneRuleError:
+        raise ProblemError(409, "It is about many accounts: snooze the alerts that it sums up.") from None
+    return _shown(alert)
+
+
+@router.delete("/{alert_id}/snooze", status_code=204, summary="End a snooze", dependencies=WRITE)
+async def end_snooze(alert_id: UUID, api: Api) -> None:
+    """If the rule is beyond its threshold, it fires within moments."""
+    async with api.engine.begin() as connection:
+        if not await triage.wake(connection, alert_id, api.clock()):
+            raise not_found("snooze")
+
+
+def _shown(alert: object) -> Alert:
+    if alert is None:
+        raise not_found("alert")
+    return Alert.model_validate(alert)

@@ -1,0 +1,155 @@
+"""An account's past as it is answered: day by day, and why it moved. Pure."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from msgspec import Struct
+
+from scoring.explanation import Effect, Explanation, effects_of, evaluation_of
+from scoring.journal import FindScorecard
+from scoring.past import Past
+from scoring.points import BILLION, points
+from scoring.scorecards import Band
+from scoring.standing import Standing
+from scoring.windows import from_day, from_micros
+from service.api.resources.health_document import OverrideShown, ScorecardName, show_override
+
+
+class EventName(Struct, frozen=True):
+    """What identifies an event."""
+
+    source: str
+    id: str
+
+
+class EventsTold(Struct, frozen=True):
+    """How many events there were, and the newest of them."""
+
+    count: int
+    ids: list[EventName]
+
+
+class MeasureMove(Struct, frozen=True):
+    """By how many points a measure moved the score."""
+
+    measure: str
+    delta: float
+
+
+class CauseMove(Struct, frozen=True):
+    """What one cause did, in points: events, correction, time, scorecard, override, or unrecorded.
+
+    Its measures sum to `delta`. `at` is when it last moved something.
+    """
+
+    cause: str
+    delta: float
+    measures: list[MeasureMove]
+    events: EventsTold
+    notes: list[str]
+    at: datetime | None
+
+
+class HistoryDay(Struct, frozen=True):
+    """What an account closed a day with; `changes` are what happened on that day."""
+
+    day: date
+    score: float | None
+    band: Band
+    coverage: float
+    scorecard: ScorecardName
+    contributions: dict[str, float]
+    override: OverrideShown | None
+    changes: list[CauseMove]
+
+
+class History(Struct, frozen=True):
+    """An account's days, oldest first; none before the first that is known."""
+
+    account_id: str
+    items: list[HistoryDay]
+
+
+class End(Struct, frozen=True):
+    """What an account closed a day with; nulls where it wasn't known yet."""
+
+    day: date
+    score: float | None
+    band: Band
+    scorecard: ScorecardName | None
+    override: OverrideShown | None
+
+
+class Why(Struct, frozen=True, rename={"from_": "from"}):
+    """Why the score moved: `causes` sum to `change`, and so do `measures`. An unknown score counts as 0 here, and an
+    overridden one as what it was set to.
+    """
+
+    account_id: str
+    from_: End
+    to: End
+    change: float
+    causes: list[CauseMove]
+    measures: list[MeasureMove]
+
+
+def history_document(account_id: str, past: Past, first: int, last: int, find: FindScorecard) -> History:
+    """The days `first` to `last` of a past, as far as they are known."""
+    items: list[HistoryDay] = []
+    previous: Standing | None = None
+    for run in past.runs:
+        days = range(max(run.since, first), min(run.day, last) + 1)
+        items += [_day(day, run, effects_of(run, previous, find) if day == run.since else [], find) for day in days]
+        previous = run
+    return History(account_id, items)
+
+
+def why_document(account_id: str, explanation: Explanation, first: int, last: int) -> Why:
+    """An explanation from the end of day `first` to that of `last`."""
+    return Why(
+        account_id,
+        _end(first, explanation.before),
+        _end(last, explanation.after),
+        explanation.change / BILLION,
+        [_cause(effect) for effect in explanation.effects],
+        _moves(explanation.measures),
+    )
+
+
+def _day(day: int, run: Standing, effects: list[Effect], find: FindScorecard) -> HistoryDay:
+    contributions = points(evaluation_of(run, find))
+    return HistoryDay(
+        from_day(day),
+        run.score,
+        run.band,
+        run.coverage,
+        ScorecardName(run.scorecard, run.version),
+        {name: part / BILLION for name, part in contributions.items()},
+        show_override(run.override),
+        [_cause(effect) for effect in effects],
+    )
+
+
+def _end(day: int, run: Standing | None) -> End:
+    if run is None:
+        return End(from_day(day), None, "unknown", None, None)
+    return End(
+        from_day(day), run.score, run.band, ScorecardName(run.scorecard, run.version), show_override(run.override)
+    )
+
+
+def _cause(effect: Effect) -> CauseMove:
+    return CauseMove(
+        effect.cause,
+        effect.delta / BILLION,
+        _moves(effect.deltas),
+        EventsTold(effect.events, [EventName(source, id_) for source, id_ in effect.ids]),
+        list(effect.notes),
+        from_micros(effect.at) if effect.at else None,
+    )
+
+
+def _moves(deltas: Mapping[str, int]) -> list[MeasureMove]:
+    """The largest first."""
+    ordered = sorted(deltas.items(), key=lambda item: (-abs(item[1]), item[0]))
+    return [MeasureMove(name, delta / BILLION) for name, delta in ordered]

@@ -1,0 +1,43 @@
+"""What a preview answers: what publishing a draft would do, and to how many of all accounts. Pure."""
+
+from msgspec import Struct
+
+from scoring.outlook import Outlook, RuleAlerts, ScoreChange, Shift
+from scoring.preview import Draft
+from service.api.http.problems import FieldError
+
+
+class Preview(Struct, frozen=True):
+    """What publishing a draft of scorecard `name` would do, in place of `from_version` if there is one.
+
+    Of all `accounts`, so many were `judged`: all counts are of these. The draft would judge those `covered`. `bands`
+    counts every account by its band before and after, `scorecards` those that another scorecard would judge than now.
+    `rules` says how many alerts of each would fire, and how many would be resolved.
+    """
+
+    name: str
+    from_version: int | None
+    accounts: int
+    judged: int
+    covered: int
+    bands: list[Shift]
+    scorecards: list[Shift]
+    score: ScoreChange
+    rules: list[RuleAlerts]
+    warnings: list[FieldError]
+
+
+def document(draft: Draft, accounts: int, outlook: Outlook, warnings: list[FieldError]) -> Preview:
+    """The answer."""
+    return Preview(
+        name=draft.card.name,
+        from_version=draft.replaces.version if draft.replaces else None,
+        accounts=accounts,
+        judged=outlook.judged,
+        covered=outlook.covered,
+        bands=outlook.bands,
+        scorecards=outlook.scorecards,
+        score=outlook.score,
+        rules=outlook.rules,
+        warnings=warnings,
+    )

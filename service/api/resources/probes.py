@@ -1,0 +1,84 @@
+"""What machines ask: is it alive, is it ready, what does it measure."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from service.api.access.auth import READ
+from service.api.access.deps import Api
+from service.api.http.problems import ProblemError
+from service.storage.database.retry import trouble
+from service.storage.database.schema_check import what_is_missing
+from service.storage.ingest.standstill import standstills, told
+
+router = APIRouter(tags=["operations"])
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(BaseModel):
+    """The process can do its work."""
+
+    status: Literal["ready"] = "ready"
+    folding: str | None = Field(
+        None,
+        description="Where folding stands still, so that scores can be read and don't change. Absent if it doesn't.",
+    )
+    clock: str | None = Field(
+        None,
+        description="How this process's clock differs from the database's, by which it then goes from five minutes on. "
+        "Absent if by no more than a minute.",
+    )
+
+
+@router.get("/livez", summary="Is the process alive?")
+async def livez() -> Alive:
+    """Answers as long as the process does, whatever else is away. Needs no key."""
+    return Alive()
+
+
+@router.get("/readyz", summary="Can the process do its work?", response_model_exclude_none=True)
+async def readyz(api: Api) -> Ready:
+    """Whether Postgres answers and has the schema. 503 says what is wrong. Needs no key.
+
+    Kafka is not asked about, and consumers that are away or halted are only told of in `folding`: without them
+    everything can still be read. `clock` tells of a clock that is more than a minute off.
+    """
+    try:
+        async with api.reads.connect() as connection:
+            missing = await what_is_missing(connection)
+            found = [] if missing else await standstills(connection, list(api.settings.topics.values()))
+    except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+        # No more than that: anybody may ask, and the text can name hosts and users.
+        kind = type(getattr(error, "orig", None) or error).__name__
+        raise ProblemError(503, f"{trouble(error)} ({kind}).") from None
+    if missing:
+        raise ProblemError(503, missing)
+    return Ready(folding=told(found), clock=api.clock_difference() or None)
+
+
+_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "In the format that `Accept` asks for: Prometheus's text, or OpenMetrics.",
+        "content": {
+            media_type: {"schema": {"type": "string"}, "example": "# HELP health_alerts_total Alerts written\n"}
+            for media_type in ("text/plain", "application/openmetrics-text")
+        },
+    }
+}
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", dependencies=READ, response_class=Response, responses=_TEXT)
+async def metrics(request: Request) -> Response:
+    """Prometheus sends a key as it is configured: `authorization: {type: Bearer, credentials_file: …}`."""
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(REGISTRY), headers={"Content-Type": content_type})

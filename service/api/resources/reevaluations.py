@@ -1,0 +1,63 @@
+"""/v1/reevaluations: how far all accounts have been judged anew, after a scorecard or a rule has changed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from msgspec import Meta
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.api.access.auth import READ
+from service.api.access.deps import Api
+from service.api.http.pagination import PageQuery
+from service.api.http.problems import not_found
+from service.storage.policy import reevaluations
+
+router = APIRouter(prefix="/v1/reevaluations", tags=["scorecards"])
+
+_Position = tuple[Annotated[datetime, Meta(tz=True)], UUID]
+
+
+class Reevaluation(BaseModel):
+    """All accounts are judged anew, because a scorecard was published or a rule has changed."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    cause: Literal["scorecard", "rule"]
+    subject: str = Field(description="What has changed.")
+    total: int = Field(description="How many accounts there are to judge.")
+    done: int = Field(description="How many of them have been judged.")
+    started_at: datetime
+    finished_at: datetime | None = Field(
+        description="Null while it is under way. If `done` hadn't come to `total`, a later one took its place."
+    )
+    digest_id: UUID | None = Field(description="The digest of what it sets off: for `digest` of GET /v1/alerts.")
+
+
+class ReevaluationPage(BaseModel):
+    """A page of re-evaluations."""
+
+    items: Sequence[Reevaluation]
+    next_page_token: str | None
+
+
+@router.get("", summary="List re-evaluations", dependencies=READ)
+async def list_reevaluations(query: Annotated[PageQuery, Query()], api: Api) -> ReevaluationPage:
+    """Newest first."""
+    async with api.reads.connect() as connection:
+        rows = await reevaluations.newest(connection, query.limit, query.start(_Position))
+    items, token = query.cut(rows, lambda row: (row.started_at, row.id))
+    return ReevaluationPage(items=[Reevaluation.model_validate(row) for row in items], next_page_token=token)
+
+
+@router.get("/{reevaluation_id}", summary="One re-evaluation", dependencies=READ)
+async def read_reevaluation(reevaluation_id: UUID, api: Api) -> Reevaluation:
+    """How far it has come."""
+    async with api.reads.connect() as connection:
+        found = await reevaluations.get(connection, reevaluation_id)
+    if found is None:
+        raise not_found("re-evaluation")
+    return Reevaluation.model_validate(found)

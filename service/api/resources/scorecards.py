@@ -1,0 +1,111 @@
+"""/v1/scorecards: published scorecards, and publishing one."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel
+
+from scoring.documents import Problem, parse
+from service.api.access.auth import READ, WRITE
+from service.api.access.deps import Api
+from service.api.docs.openapi import ref, takes
+from service.api.http.problems import not_found
+from service.api.http.request_bodies import JsonObject
+from service.evaluation.policy import starter
+from service.evaluation.published_scorecards import all_warnings
+from service.evaluation.reevaluation import begin_for_scorecard
+from service.storage.policy import scorecards
+
+router = APIRouter(prefix="/v1/scorecards", tags=["scorecards"])
+EXAMPLE = starter("default")
+Name = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+
+
+class PublishedVersion(BaseModel):
+    """One version of a scorecard. It never changes."""
+
+    name: str
+    version: int
+    published_at: datetime
+    document: dict[str, Any]
+
+
+class VersionPage(BaseModel):
+    """Published versions; all of them."""
+
+    items: Sequence[PublishedVersion]
+    next_page_token: None = None
+
+
+class FieldWarning(BaseModel):
+    """A field that is allowed as it is, but hardly meant."""
+
+    field: str
+    message: str
+
+
+class Version(BaseModel):
+    """Which version a document is, and what is odd about it."""
+
+    name: str
+    version: int
+    warnings: Sequence[FieldWarning]
+
+
+def shown(warnings: Iterable[Problem]) -> list[FieldWarning]:
+    """Warnings as they are answered."""
+    return [FieldWarning(field=each.field, message=each.message) for each in warnings]
+
+
+@router.get("", summary="The scorecards in force", dependencies=READ)
+async def list_scorecards(api: Api) -> VersionPage:
+    """The newest version of every scorecard: what accounts are judged by."""
+    async with api.reads.connect() as connection:
+        versions = await scorecards.versions(connection)
+    newest = {each["name"]: PublishedVersion(**each) for each in reversed(versions)}
+    return VersionPage(items=sorted(newest.values(), key=lambda each: each.name))
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Publish a scorecard",
+    dependencies=WRITE,
+    responses={200: {"model": Version, "description": "This very document is the newest version already."}},
+    openapi_extra=takes(ref("ScorecardDocument"), EXAMPLE),
+)
+async def publish_scorecard(body: JsonObject, api: Api, response: Response) -> Version:
+    """Publish a document as the newest version of its name. Every account is judged by it within moments."""
+    document = parse(body, api.settings.retention_days)
+    async with api.engine.begin() as connection:
+        warnings = await all_warnings(connection, document)
+        version, is_new = await scorecards.publish(connection, document)
+        if is_new:
+            await begin_for_scorecard(connection, f"{document.name} version {version}", api.clock())
+    if is_new:
+        api.policies.forget()
+    else:
+        response.status_code = 200
+    return Version(name=document.name, version=version, warnings=shown(warnings))
+
+
+@router.get("/{name}/versions", summary="All versions of a scorecard", dependencies=READ)
+async def list_versions(name: Name, api: Api) -> VersionPage:
+    """Every published version of one scorecard, the newest first."""
+    async with api.reads.connect() as connection:
+        versions = await scorecards.versions(connection, name)
+    if not versions:
+        raise not_found("scorecard")
+    return VersionPage(items=[PublishedVersion(**each) for each in versions])
+
+
+@router.get("/{name}/versions/{version}", summary="One version of a scorecard", dependencies=READ)
+async def read_version(name: Name, version: Annotated[int, Path(ge=1, le=2**31 - 1)], api: Api) -> PublishedVersion:
+    """One published version, in force or not."""
+    async with api.reads.connect() as connection:
+        found = await scorecards.get(connection, name, version)
+    if found is None:
+        raise not_found("version of this scorecard")
+    return PublishedVersion(**found)

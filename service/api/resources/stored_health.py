@@ -1,0 +1,49 @@
+"""The answer that an account's stored row holds, where it still holds. Pure."""
+
+import msgspec
+
+from scoring.policy import Policy
+from scoring.readings import decode_readings
+from scoring.scorecards import Evaluation
+from scoring.windows import to_day
+from service.api.resources.health_document import FiringAlert, Freshness, Moment, trend
+from service.storage.accounts.score_reader import StoredScore
+from service.storage.codecs.score_run import decode_override
+
+_alerts = msgspec.json.Decoder(list[FiringAlert])
+
+
+def stored_moment(stored: StoredScore, policy: Policy) -> Moment | None:
+    """How the account is now; None where that has to be computed."""
+    evaluation = _still_good(stored, policy)
+    if evaluation is None or stored.evaluated_at is None:
+        return None
+    return Moment(
+        evaluation,
+        evaluation.day,
+        stored.evaluated_at,
+        trend(evaluation.score, stored.week_ago, stored.month_ago),
+        decode_override(stored.override),
+    )
+
+
+def _still_good(stored: StoredScore, policy: Policy) -> Evaluation | None:
+    """The stored evaluation, unless another scorecard is, or may be, in force, or it is due: its day has
+    ended. Or it is of a day to come."""
+    if stored.is_due or stored.is_ahead or stored.day is None or stored.readings is None or policy.digest is not None:
+        return None
+    card = policy.scorecard(stored.scorecard, stored.scorecard_version)
+    if card is None:
+        return None
+    readings = decode_readings(stored.readings)
+    return Evaluation(stored.score, stored.band, stored.coverage, to_day(stored.day), card, readings)
+
+
+def freshness(stored: StoredScore) -> Freshness:
+    """When the newest events came."""
+    return Freshness(stored.usage_at, stored.ticket_at, stored.survey_at)
+
+
+def firing(stored: StoredScore) -> list[FiringAlert]:
+    """The alerts that fire now."""
+    return _alerts.decode(stored.firing) if stored.firing else []
