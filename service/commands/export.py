@@ -16,8 +16,8 @@ from service.runtime.settings import load_settings
 from service.storage.database.session import with_engine
 
 if TYPE_CHECKING:
-    from service.exporting.export import Order
-    from service.exporting.parquet_file import ParquetFile
+    from service.jobs.export.export import Order
+    from service.jobs.export.parquet_file import ParquetFile
 
 USUAL_DAYS = 90
 DAY = "%Y-%m-%d"
@@ -67,7 +67,7 @@ def export_command(
     """
     # Not at the top: Arrow takes half a second to import, and the base install doesn't have it.
     require_files("Writing Parquet")
-    from service.exporting.export import DATASETS, Order
+    from service.jobs.export.export import DATASETS, Order
 
     wanted = list(dict.fromkeys(datasets or ["health"]))
     if unknown := [name for name in wanted if name not in DATASETS]:
@@ -116,7 +116,7 @@ def _days(first: datetime | None, last: datetime | None) -> dict[str, date]:
 
 
 async def _until_stopped(engine: AsyncEngine, order: "Order") -> "list[ParquetFile]":
-    from service.exporting.export import export
+    from service.jobs.export.export import export
 
     work = asyncio.ensure_future(export(engine, order))
     heard: list[signal.Signals] = []

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from service.loading.stopping import Stop, StoppedError
+from service.jobs.load.stop_signal import Stop, StoppedError
 from service.runtime.settings import load_settings
 
 
@@ -70,12 +70,12 @@ def load_command(
     A load that was stopped goes on where it was when the same command is run again.
     """
     # Not at the top: no other command needs these.
-    from service.loading.checkpoint import default_folder
-    from service.loading.event_log import mapping_of, signal_of_topic
-    from service.loading.files import Order
-    from service.loading.load import load, rehearse
-    from service.loading.parts import part_files
-    from service.loading.zones import zone_of
+    from service.jobs.load.checkpoint import default_folder
+    from service.jobs.load.event_log import mapping_of, signal_of_topic
+    from service.jobs.load.files import Order
+    from service.jobs.load.load import load, rehearse
+    from service.jobs.load.part_files import part_files
+    from service.jobs.load.time_zones import zone_of
 
     settings = load_settings()
     signal = signal_of_topic(topic, settings)

@@ -23,12 +23,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 
-from service.loading.drafts import CHUNK_ROWS
-from service.loading.event_log import is_table, mapping_of
-from service.loading.files import Order
-from service.loading.load import load, rehearse
-from service.loading.parts import part_files
-from service.loading.sending import IN_FLIGHT
+from service.jobs.load.event_log import is_table, mapping_of
+from service.jobs.load.files import Order
+from service.jobs.load.load import load, rehearse
+from service.jobs.load.part_files import part_files
+from service.jobs.load.row_validation import CHUNK_ROWS
+from service.jobs.load.second_pass import IN_FLIGHT
 from service.messaging.topics import create_topics
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, Signal

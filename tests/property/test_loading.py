@@ -16,13 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.loading.columns import plain_values, why_unusable
-from service.loading.drafts import check
-from service.loading.event_log import mapping_of, open_log
-from service.loading.fields import fields_of
-from service.loading.mapping import parse_mapping
-from service.loading.rows import elements
-from service.loading.zones import in_utc, zone_of
+from service.jobs.load.arrow_columns import plain_values, why_unusable
+from service.jobs.load.column_mapping import parse_mapping
+from service.jobs.load.event_fields import fields_of
+from service.jobs.load.event_log import mapping_of, open_log
+from service.jobs.load.row_validation import check
+from service.jobs.load.text_rows import elements
+from service.jobs.load.time_zones import in_utc, zone_of
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 from service.runtime.settings import Signal
@@ -154,7 +154,7 @@ def test_the_elements_of_an_array_are_what_json_says_wherever_blocks_end(
 ) -> None:
     text = json.dumps(values, indent=indent).encode() + b" \n"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.loading.rows._BLOCK", block)
+        patch.setattr("service.jobs.load.text_rows._BLOCK", block)
         found = [each for each in elements(io.BytesIO(text)) if each.strip()]
     assert [json.dumps(json.loads(each)) for each in found] == [json.dumps(value) for value in values]
 

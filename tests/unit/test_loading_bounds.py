@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.loading import parquet, rows
-from service.loading.mapping import parse_mapping
-from service.loading.ndjson import NdjsonLog
-from service.loading.parquet import ParquetLog
+from service.jobs.load import parquet, text_rows
+from service.jobs.load.column_mapping import parse_mapping
+from service.jobs.load.ndjson import NdjsonLog
+from service.jobs.load.parquet import ParquetLog
 from service.runtime.errors import HealthError
 
 COLUMNS = ["subject=account", "time=at", "feature=what"]
@@ -42,8 +42,8 @@ def test_a_packed_line_of_any_length_is_kept_in_part_only(tmp_path: Path) -> Non
             file.write(b"x" * (1 << 20))
         file.write(b"\n{}\n")
     with gzip.open(path) as packed:
-        found = [len(line) for line in rows.lines(cast(BinaryIO, packed))]
-    assert found == [rows.MOST_ROW_BYTES + 1, 3]
+        found = [len(line) for line in text_rows.lines(cast(BinaryIO, packed))]
+    assert found == [text_rows.MOST_ROW_BYTES + 1, 3]
     (chunk,) = NdjsonLog(path).drafts(1, "/load", 0)
     assert [(each.row, "more than 33,554,432 bytes" in each.reason) for each in chunk.refused] == [
         (1, True),

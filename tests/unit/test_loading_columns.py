@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from service.loading.columns import plain_values, why_unusable
-from service.loading.fields import Kind
-from service.loading.values import plain_constant
+from service.jobs.load.arrow_columns import plain_values, why_unusable
+from service.jobs.load.event_fields import Kind
+from service.jobs.load.values import plain_constant
 
 MOMENT = 1_579_110_899
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

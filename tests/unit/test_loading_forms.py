@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.loading import rows
-from service.loading.drafts import Verdict, check
-from service.loading.event_log import open_log
-from service.loading.mapping import Mapping, parse_mapping
-from service.loading.ndjson import NdjsonLog
-from service.loading.parquet import ParquetLog
-from service.loading.parts import part_files
-from service.loading.zones import zone_of
+from service.jobs.load import text_rows
+from service.jobs.load.column_mapping import Mapping, parse_mapping
+from service.jobs.load.event_log import open_log
+from service.jobs.load.ndjson import NdjsonLog
+from service.jobs.load.parquet import ParquetLog
+from service.jobs.load.part_files import part_files
+from service.jobs.load.row_validation import Verdict, check
+from service.jobs.load.time_zones import zone_of
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 from tests.support.cloud_events import usage
@@ -115,16 +115,16 @@ def test_an_array_that_is_cut_off_or_followed_by_more_is_named(tmp_path: Path, t
 
 
 def test_memory_is_bounded_whatever_the_length_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "MOST_ROW_BYTES", 1000)
-    monkeypatch.setattr("service.loading.ndjson.MOST_ROW_BYTES", 1000)
-    monkeypatch.setattr("service.loading.ndjson._CHUNK_BYTES", 900)
+    monkeypatch.setattr(text_rows, "MOST_ROW_BYTES", 1000)
+    monkeypatch.setattr("service.jobs.load.ndjson.MOST_ROW_BYTES", 1000)
+    monkeypatch.setattr("service.jobs.load.ndjson._CHUNK_BYTES", 900)
     (tmp_path / "a.ndjson").write_text(f"{TEXT}\n{'x' * 5000}\n{TEXT}\n{TEXT}\n{'x' * 9000}")
     log = NdjsonLog(tmp_path / "a.ndjson")
     assert [row for row, _ in accounts(log)] == [1, 2, 4, 5, 6, 7]
     refused = [each for chunk in log.drafts(1, "", 0) for each in chunk.refused]
     assert [each.row for each in refused] == [3, 8]
     assert refused[0].reason == "event: more than 1,000 bytes; that long no record may be"
-    monkeypatch.setattr(rows, "_BLOCK", 100)
+    monkeypatch.setattr(text_rows, "_BLOCK", 100)
     (tmp_path / "a.json").write_text(f'[{json.dumps(usage("a"))}, {{"x": "{"y" * 3000}"}}]')
     with pytest.raises(HealthError, match="row 2 is longer than 1,000 bytes, or its brackets don't match"):
         list(NdjsonLog(tmp_path / "a.json").drafts(1, "", 0))

@@ -12,11 +12,11 @@ import pytest
 
 from scoring.events import AttributesEvent, TicketEvent, UsageEvent
 from scoring.windows import to_micros
-from service.loading import ndjson, parquet
-from service.loading.drafts import Draft, EventLog, Verdict, check
-from service.loading.mapping import parse_mapping
-from service.loading.ndjson import NdjsonLog
-from service.loading.parquet import ParquetLog
+from service.jobs.load import ndjson, parquet
+from service.jobs.load.column_mapping import parse_mapping
+from service.jobs.load.ndjson import NdjsonLog
+from service.jobs.load.parquet import ParquetLog
+from service.jobs.load.row_validation import Draft, EventLog, Verdict, check
 from service.messaging.cloudevents import decode_structured, now_micros
 from service.runtime.errors import HealthError
 from tests.support.cloud_events import cloud_event, usage

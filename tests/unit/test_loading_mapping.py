@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from service.loading.event_log import mapping_of, signal_of_topic
-from service.loading.fields import fields_of
-from service.loading.mapping import parse_mapping
+from service.jobs.load.column_mapping import parse_mapping
+from service.jobs.load.event_fields import fields_of
+from service.jobs.load.event_log import mapping_of, signal_of_topic
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, Signal
 

@@ -11,9 +11,9 @@ from aiokafka.errors import (
     NotLeaderForPartitionError,
 )
 
-from service.loading import publisher
-from service.loading.cluster import Cluster
-from service.loading.publisher import MOST_BATCH_BYTES, Publisher, _batch_bytes
+from service.jobs.load import batch_producer
+from service.jobs.load.batch_producer import MOST_BATCH_BYTES, Publisher, _batch_bytes
+from service.jobs.load.kafka_cluster import Cluster
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 
@@ -58,7 +58,7 @@ async def test_one_refused_batch_is_a_failure_at_once(unconnected: Publisher) ->
 async def test_a_kafka_that_confirms_slowly_is_waited_for_and_one_that_stopped_is_not(
     unconnected: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(batch_producer, "PATIENCE_SECONDS", 0.2)
     waiting = receipts(6)
     confirming = asyncio.create_task(unconnected.confirm(waiting))
     for receipt in waiting[:5]:

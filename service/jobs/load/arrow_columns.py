@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from service.loading.fields import Kind
-from service.loading.values import FORMS, plain_text, uuid_text
-from service.loading.zones import in_utc
+from service.jobs.load.event_fields import Kind
+from service.jobs.load.time_zones import in_utc
+from service.jobs.load.values import FORMS, plain_text, uuid_text
 
 FAULTS = (pa.ArrowException, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 """What Arrow raises at a file or value that is damaged: most of Python's own errors among them."""

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from service.loading.drafts import EventLog
-from service.loading.event_log import is_table, open_log
-from service.loading.examining import examine, require_valid
-from service.loading.findings import Findings
-from service.loading.identity import Identity, identify
-from service.loading.mapping import Mapping
-from service.loading.shifting import days_to_now
+from service.jobs.load.column_mapping import Mapping
+from service.jobs.load.date_shift import days_to_now
+from service.jobs.load.event_log import is_table, open_log
+from service.jobs.load.first_pass import examine, require_valid
+from service.jobs.load.first_pass_report import Findings
+from service.jobs.load.load_identity import Identity, identify
+from service.jobs.load.row_validation import EventLog
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 from service.runtime.settings import Signal

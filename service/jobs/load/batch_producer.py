@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from service.loading.cluster import CLIENT_ID, Cluster
-from service.loading.drafts import Draft
-from service.loading.partitions import Places
+from service.jobs.load.kafka_cluster import CLIENT_ID, Cluster
+from service.jobs.load.partitioner import Places
+from service.jobs.load.row_validation import Draft
 from service.runtime.settings import Settings
 
 PATIENCE_SECONDS = 60.0

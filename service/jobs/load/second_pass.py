@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from service.loading.checkpoint import Checkpoint, CheckpointFile
-from service.loading.display import Advance, bar
-from service.loading.drafts import Draft, EventLog, check
-from service.loading.publisher import Publisher, Receipts
-from service.loading.stopping import StoppedError
+from service.jobs.load.batch_producer import Publisher, Receipts
+from service.jobs.load.checkpoint import Checkpoint, CheckpointFile
+from service.jobs.load.progress_bar import Advance, bar
+from service.jobs.load.row_validation import Draft, EventLog, check
+from service.jobs.load.stop_signal import StoppedError
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 

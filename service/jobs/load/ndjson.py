@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Raw
 
-from service.loading.drafts import CHUNK_ROWS, Draft, Drafts, Refused
-from service.loading.fields import Kind, fields_of
-from service.loading.readable import readable
-from service.loading.rows import MOST_ROW_BYTES, ArrayError, elements, lines
-from service.loading.shifting import moved_source, shift_day, shift_moment
-from service.loading.sniffing import HEAD_BYTES, form_of
-from service.loading.zones import localised
+from service.jobs.load.date_shift import moved_source, shift_day, shift_moment
+from service.jobs.load.event_fields import Kind, fields_of
+from service.jobs.load.file_type import HEAD_BYTES, form_of
+from service.jobs.load.readable import readable
+from service.jobs.load.row_validation import CHUNK_ROWS, Draft, Drafts, Refused
+from service.jobs.load.text_rows import MOST_ROW_BYTES, ArrayError, elements, lines
+from service.jobs.load.time_zones import localised
 from service.messaging.cloudevents import UNDECODABLE, InvalidEventError, signal_of, type_of
 from service.runtime.errors import HealthError
 from service.runtime.settings import Signal

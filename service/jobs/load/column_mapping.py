@@ -6,9 +6,9 @@ import msgspec
 from msgspec import Struct
 
 from scoring.faults import told
-from service.loading.fields import fields_of
-from service.loading.values import plain_constant
-from service.loading.zones import zone_of
+from service.jobs.load.event_fields import fields_of
+from service.jobs.load.time_zones import zone_of
+from service.jobs.load.values import plain_constant
 from service.messaging.cloudevents import type_of
 from service.runtime.errors import HealthError
 from service.runtime.settings import Signal

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from xxhash import xxh3_64_hexdigest, xxh3_128
 
-from service.loading.mapping import Mapping
+from service.jobs.load.column_mapping import Mapping
 from service.runtime.errors import HealthError
 
 _BLOCK = 1 << 20

@@ -5,7 +5,7 @@ from collections import Counter
 from msgspec import Struct, field
 
 from scoring.windows import MICROSECONDS_PER_DAY, day_of
-from service.loading.drafts import Draft, Drafts, Refused, Verdict
+from service.jobs.load.row_validation import Draft, Drafts, Refused, Verdict
 from service.runtime.settings import Signal
 
 MOST_EXAMPLES = 5

@@ -3,10 +3,10 @@
 import asyncio
 
 from scoring.windows import MICROSECONDS_PER_DAY
-from service.loading.display import bar
-from service.loading.drafts import EventLog, check
-from service.loading.findings import Findings
-from service.loading.stopping import StoppedError
+from service.jobs.load.first_pass_report import Findings
+from service.jobs.load.progress_bar import bar
+from service.jobs.load.row_validation import EventLog, check
+from service.jobs.load.stop_signal import StoppedError
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 

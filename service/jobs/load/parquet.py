@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
 
-from service.loading.columns import FAULTS, is_naive, values_and_faults, why_unusable
-from service.loading.drafts import CHUNK_ROWS, Draft, Drafts, Refused
-from service.loading.fields import fields_of
-from service.loading.mapping import Mapping
-from service.loading.readable import readable
-from service.loading.shifting import moved_source
-from service.loading.sniffing import HEAD_BYTES, form_of
-from service.loading.values import plain_constant
-from service.loading.zones import zone_of
+from service.jobs.load.arrow_columns import FAULTS, is_naive, values_and_faults, why_unusable
+from service.jobs.load.column_mapping import Mapping
+from service.jobs.load.date_shift import moved_source
+from service.jobs.load.event_fields import fields_of
+from service.jobs.load.file_type import HEAD_BYTES, form_of
+from service.jobs.load.readable import readable
+from service.jobs.load.row_validation import CHUNK_ROWS, Draft, Drafts, Refused
+from service.jobs.load.time_zones import zone_of
+from service.jobs.load.values import plain_constant
 from service.messaging.cloudevents import type_of
 from service.runtime.errors import HealthError
 

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterator
 
 from scoring.windows import from_day
-from service.loading.checkpoint import Checkpoint
-from service.loading.findings import Findings
-from service.loading.readable import readable
+from service.jobs.load.checkpoint import Checkpoint
+from service.jobs.load.first_pass_report import Findings
+from service.jobs.load.readable import readable
 from service.runtime.settings import Settings
 
 NEXT = (

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.loading.drafts import EventLog
-from service.loading.mapping import Mapping, parse_mapping
-from service.loading.ndjson import ARRAY, NdjsonLog
-from service.loading.sniffing import form_named
-from service.loading.zones import zone_of
+from service.jobs.load.column_mapping import Mapping, parse_mapping
+from service.jobs.load.file_type import form_named
+from service.jobs.load.ndjson import ARRAY, NdjsonLog
+from service.jobs.load.row_validation import EventLog
+from service.jobs.load.time_zones import zone_of
 from service.runtime.errors import HealthError
 from service.runtime.extras import require_files
 from service.runtime.settings import Settings, Signal
@@ -59,7 +59,7 @@ def open_log(file: Path, signal: Signal | None, mapping: Mapping | None, timezon
     if is_table(file):
         assert mapping is not None
         require_files(f"Reading {file}")
-        from service.loading.parquet import ParquetLog
+        from service.jobs.load.parquet import ParquetLog
 
         return ParquetLog(file, mapping)
     return NdjsonLog(file, signal, zone_of(timezone))

@@ -10,9 +10,9 @@ from typing import Final
 import pyarrow as pa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.exporting.parquet_file import ParquetFile, folder_of
-from service.exporting.schema import schema_of
-from service.loading.display import bar
+from service.jobs.export.parquet_file import ParquetFile, folder_of
+from service.jobs.export.schema import schema_of
+from service.jobs.load.progress_bar import bar
 from service.runtime.errors import HealthError
 from service.storage.access import exports
 from service.storage.access.exports import Column, Source

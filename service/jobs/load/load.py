@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from service.loading import report
-from service.loading.checkpoint import Checkpoint, CheckpointFile
-from service.loading.cluster import Cluster
-from service.loading.display import say
-from service.loading.files import Examined, LogFile, Order, examine_files, open_files, shift_for
-from service.loading.publisher import Publisher, connect
-from service.loading.sending import chunks_after, send
+from service.jobs.load import messages
+from service.jobs.load.batch_producer import Publisher, connect
+from service.jobs.load.checkpoint import Checkpoint, CheckpointFile
+from service.jobs.load.files import Examined, LogFile, Order, examine_files, open_files, shift_for
+from service.jobs.load.kafka_cluster import Cluster
+from service.jobs.load.progress_bar import say
+from service.jobs.load.second_pass import chunks_after, send
 from service.messaging.cloudevents import now_micros
 from service.runtime.settings import Settings
 
@@ -36,7 +36,7 @@ async def load(order: Order, settings: Settings, stop: asyncio.Event) -> None:
         for each in loads:
             await _send(each, order, settings, publisher, stop)
     if loads:
-        say(report.NEXT)
+        say(messages.NEXT)
 
 
 async def rehearse(order: Order, settings: Settings, stop: asyncio.Event) -> None:
@@ -54,7 +54,7 @@ async def rehearse(order: Order, settings: Settings, stop: asyncio.Event) -> Non
 def _open(order: Order) -> list[LogFile]:
     files = open_files(order)
     if naive := {column for file in files for column in file.log.naive}:
-        say(report.taken_for_utc(naive))
+        say(messages.taken_for_utc(naive))
     return files
 
 
@@ -72,7 +72,7 @@ async def _begin(
             fresh.append((file, kept))
         else:
             begun.append(_Begun(file, kept, checkpoint))
-            say(report.finished_before(checkpoint) if checkpoint.finished else report.going_on(checkpoint))
+            say(messages.finished_before(checkpoint) if checkpoint.finished else messages.going_on(checkpoint))
     examined = await examine_files([file for file, _ in fresh], order, settings.max_record_bytes, stop)
     # Files that are moved to now, are moved together, also with those that were moved on another day.
     shift_days = begun[0].checkpoint.shift_days if begun else shift_for(examined, order)
@@ -87,7 +87,7 @@ async def _found(kept: CheckpointFile, cluster: Cluster) -> Checkpoint | None:
     checkpoint = kept.read()
     if checkpoint is None or await cluster.records_taken(checkpoint.topics) >= checkpoint.sent:
         return checkpoint
-    say(report.topics_are_new(checkpoint))
+    say(messages.topics_are_new(checkpoint))
     return None
 
 
@@ -103,7 +103,7 @@ def _checkpoint(examined: Examined, shift_days: int, settings: Settings) -> Chec
 
 
 def _tell(examined: Examined, shift_days: int, settings: Settings) -> None:
-    for line in report.found(str(examined.file.log.path), examined.findings, shift_days, settings, now_micros()):
+    for line in messages.found(str(examined.file.log.path), examined.findings, shift_days, settings, now_micros()):
         say(line)
 
 
@@ -113,4 +113,4 @@ async def _send(begun: _Begun, order: Order, settings: Settings, publisher: Publ
     chunks = chunks_after(before, begun.file.log, source, settings.max_record_bytes, skip_invalid=order.skip_invalid)
     started = time.monotonic()
     after = await send(chunks, before, begun.kept, publisher, stop)
-    say(report.sent(before, after, time.monotonic() - started))
+    say(messages.sent(before, after, time.monotonic() - started))
