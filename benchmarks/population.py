@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from scoring.events import Event
 from scoring.windows import to_micros
-from service.demo.customers import Customer, make_customers
-from service.demo.history import HISTORY_DAYS, happened, introductions
+from service.demo.world.customers import Customer, make_customers
+from service.demo.world.history import HISTORY_DAYS, happened, introductions
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.messaging.cloudevents import decode_structured

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.events import Event
 from scoring.windows import to_micros
-from service.demo.customers import make_customers
-from service.demo.events import DemoEvent
-from service.demo.history import happened, introductions
+from service.demo.world.customers import make_customers
+from service.demo.world.events import DemoEvent
+from service.demo.world.history import happened, introductions
 from service.messaging.cloudevents import decode_structured
 from service.runtime.settings import Settings
 from service.storage.access import analyst_role

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers import runner
 from scoring.state import decode
-from service.demo.folding import folded
-from service.demo.mending import mend
+from service.demo.feed.broker_recovery import mend
+from service.demo.feed.folded_count import folded
 from service.runtime.settings import Settings
 from service.storage.ingest import progress, seen_events
 from service.storage.ingest.seen_events import SegmentRow

@@ -11,9 +11,9 @@ from scoring.policy import Policy
 from scoring.scorecards import Evaluation, compile_scorecard
 from scoring.state import AccountState
 from scoring.windows import to_micros
-from service.demo.customers import Customer, make_customers
-from service.demo.events import DemoEvent
-from service.demo.history import HISTORY_DAYS, happened, introductions
+from service.demo.world.customers import Customer, make_customers
+from service.demo.world.events import DemoEvent
+from service.demo.world.history import HISTORY_DAYS, happened, introductions
 from service.evaluation.policy import starter
 from service.messaging.cloudevents import decode_structured
 

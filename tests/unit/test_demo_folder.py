@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.demo.folder import DemoFolder, Memory
+from service.demo.data_folder import DemoFolder, Memory
 from service.runtime.errors import HealthError
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)

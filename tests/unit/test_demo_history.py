@@ -6,10 +6,10 @@ from statistics import mean
 
 import pytest
 
-from service.demo.customers import MOST_CUSTOMERS, make_customers
-from service.demo.events import DemoEvent
-from service.demo.fates import COURSE
-from service.demo.history import happened, introductions
+from service.demo.world.customer_life import COURSE
+from service.demo.world.customers import MOST_CUSTOMERS, make_customers
+from service.demo.world.events import DemoEvent
+from service.demo.world.history import happened, introductions
 from tests.support.demo_scores import SEED, World
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)

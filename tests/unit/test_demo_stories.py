@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.demo.customers import by_id
-from service.demo.director import FIRST_TROUBLE, Director
-from service.demo.stories import comeback, relief, trouble
-from service.demo.traffic import Traffic
+from service.demo.world.customers import by_id
+from service.demo.world.director import FIRST_TROUBLE, Director
+from service.demo.world.stories import comeback, relief, trouble
+from service.demo.world.traffic import Traffic
 from tests.support.demo_scores import SEED, World
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)

@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from service.delivery.transport.signing import sign
-from service.demo.board import Board
-from service.demo.client import AccountScore
-from service.demo.lines import Lines
-from service.demo.receiver import Received, verify
-from service.demo.screen import picture
+from service.demo.api_client import AccountScore
+from service.demo.view.board import Board
+from service.demo.view.plain_lines import Lines
+from service.demo.view.screen import picture
+from service.demo.webhook_receiver import Received, verify
 from service.runtime.vault import new_webhook_secret
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)

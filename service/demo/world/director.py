@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import count
 
-from service.demo.customers import Customer
-from service.demo.events import DemoEvent
-from service.demo.stories import Beat, comeback, relief, trouble
+from service.demo.world.customers import Customer
+from service.demo.world.events import DemoEvent
+from service.demo.world.stories import Beat, comeback, relief, trouble
 
 FIRST_TROUBLE, TROUBLE_EVERY = 3.0, 25.0
 FIRST_COMEBACK, COMEBACK_EVERY = 12.0, 120.0

@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from service.demo.board import Board
-from service.demo.customers import Customer, by_id
-from service.demo.director import Director
-from service.demo.folder import DemoFolder, Memory
-from service.demo.starting import Running
-from service.demo.traffic import Traffic
+from service.demo.data_folder import DemoFolder, Memory
+from service.demo.start import Running
+from service.demo.view.board import Board
+from service.demo.world.customers import Customer, by_id
+from service.demo.world.director import Director
+from service.demo.world.traffic import Traffic
 
 TICK_SECONDS = 0.5
 SAVE_SECONDS = 5.0

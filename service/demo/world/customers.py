@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any
 
-from service.demo.fates import COURSE, NEVER, Fate
+from service.demo.world.customer_life import COURSE, NEVER, Fate
 
 FIRST_WORDS = (
     "Alder Amberley Ashcombe Bellweather Birchgate Bluefinch Brightwater Calder Cedarline Cinderhill Clearbrook "

@@ -10,8 +10,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from service.demo.board import Board, ScoreChange
-from service.demo.receiver import Received
+from service.demo.view.board import Board, ScoreChange
+from service.demo.webhook_receiver import Received
 
 Thing = TypeVar("Thing")
 COLOURS = {"green": "green", "yellow": "yellow", "red": "red", "unknown": "bright_black"}

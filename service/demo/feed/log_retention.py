@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.demo.folding import folded
+from service.demo.feed.folded_count import folded
 from service.messaging.client_config import connection
 from service.runtime.settings import Settings
 

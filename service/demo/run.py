@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from service.demo.board import Board
-from service.demo.customers import make_customers
-from service.demo.folder import DemoFolder, Memory
-from service.demo.lines import Lines
-from service.demo.live import LiveTraffic
-from service.demo.loading import load_missing
+from service.demo.data_folder import DemoFolder, Memory
+from service.demo.feed.backfill import load_missing
+from service.demo.feed.live import LiveTraffic
+from service.demo.feed.log_retention import keep_log_short
 from service.demo.options import Options
-from service.demo.screen import Screen
-from service.demo.starting import Running, bring_up
-from service.demo.steps import Steps
-from service.demo.trimming import keep_log_short
-from service.demo.watching import watch_accounts, watch_folding
+from service.demo.start import Running, bring_up
+from service.demo.startup_screen import Steps
+from service.demo.view.board import Board
+from service.demo.view.plain_lines import Lines
+from service.demo.view.poll import watch_accounts, watch_folding
+from service.demo.view.screen import Screen
+from service.demo.world.customers import make_customers
 from service.runtime.errors import HealthError
 
 DRAW_SECONDS = 0.5

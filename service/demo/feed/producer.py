@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
 
-from service.demo.events import DemoEvent
+from service.demo.world.events import DemoEvent
 from service.messaging.client_config import connection
 from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition

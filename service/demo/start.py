@@ -11,15 +11,15 @@ from secrets import token_urlsafe
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.commands.database import prepare_database
-from service.demo.board import Board
-from service.demo.client import Client
-from service.demo.folder import DemoFolder, Memory
-from service.demo.logs import log_to
-from service.demo.mending import mend
+from service.demo.api_client import Client
+from service.demo.data_folder import DemoFolder, Memory
+from service.demo.feed.broker_recovery import mend
+from service.demo.feed.producer import Producer
+from service.demo.log_file import log_to
 from service.demo.options import Options
-from service.demo.producing import Producer
-from service.demo.receiver import Receiver
-from service.demo.steps import Steps
+from service.demo.startup_screen import Steps
+from service.demo.view.board import Board
+from service.demo.webhook_receiver import Receiver
 from service.embedded.ports import free_port, is_free
 from service.embedded.stack import EmbeddedStack
 from service.messaging.topics import create_topics

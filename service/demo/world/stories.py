@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from service.demo.customers import Customer
-from service.demo.events import FEATURES, DemoEvent, nps_answered, used
-from service.demo.tickets import DemoTicket
+from service.demo.world.customers import Customer
+from service.demo.world.events import FEATURES, DemoEvent, nps_answered, used
+from service.demo.world.tickets import DemoTicket
 from service.runtime.ids import new_id
 
 URGENT_TICKETS = 5

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 
-from service.demo.customers import Customer
-from service.demo.events import FEATURES, DemoEvent, nps_answered, used
-from service.demo.tickets import DemoTicket, Priority
+from service.demo.world.customers import Customer
+from service.demo.world.events import FEATURES, DemoEvent, nps_answered, used
+from service.demo.world.tickets import DemoTicket, Priority
 
 HISTORY_DAYS = 90
 LONGEST_TICKET = timedelta(days=9)

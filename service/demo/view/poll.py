@@ -6,10 +6,10 @@ from datetime import datetime
 import aiohttp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.demo.board import Board
-from service.demo.client import Client
-from service.demo.customers import MOST_CUSTOMERS
-from service.demo.folding import folded
+from service.demo.api_client import Client
+from service.demo.feed.folded_count import folded
+from service.demo.view.board import Board
+from service.demo.world.customers import MOST_CUSTOMERS
 from service.runtime.errors import HealthError
 
 LOOK_SECONDS = 1.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from service.demo.events import DemoEvent
+from service.demo.world.events import DemoEvent
 
 Priority = Literal["low", "normal", "high", "urgent"]
 

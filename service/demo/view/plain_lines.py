@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rich.console import Console
 
-from service.demo.board import Board
+from service.demo.view.board import Board
 
 SUMMARY_SECONDS = 5.0
 

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from service.demo.customers import Customer
-from service.demo.events import DemoEvent
-from service.demo.folder import DemoFolder, Memory
-from service.demo.folding import folded
-from service.demo.history import HISTORY_DAYS, happened, introductions
-from service.demo.starting import Running
-from service.demo.steps import Steps
+from service.demo.data_folder import DemoFolder, Memory
+from service.demo.feed.folded_count import folded
+from service.demo.start import Running
+from service.demo.startup_screen import Steps
+from service.demo.world.customers import Customer
+from service.demo.world.events import DemoEvent
+from service.demo.world.history import HISTORY_DAYS, happened, introductions
 from service.runtime.tasks import in_thread
 from service.storage.ingest.progress import Partition
 

@@ -7,7 +7,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.demo.folding import folded
+from service.demo.feed.folded_count import folded
 from service.messaging.client_config import connection
 from service.runtime.settings import Settings
 from service.storage.ingest import progress, seen_events

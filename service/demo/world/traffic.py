@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from random import Random
 
-from service.demo.customers import Customer
-from service.demo.events import FEATURES, DemoEvent, nps_answered, used
-from service.demo.tickets import DemoTicket
+from service.demo.world.customers import Customer
+from service.demo.world.events import FEATURES, DemoEvent, nps_answered, used
+from service.demo.world.tickets import DemoTicket
 from service.runtime.ids import new_id
 
 TICKET_SHARE = 0.02

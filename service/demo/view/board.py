@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.demo.client import AccountScore
-from service.demo.receiver import Received
+from service.demo.api_client import AccountScore
+from service.demo.webhook_receiver import Received
 
 WORTH_TELLING = 1.0
 """Points by which a score has to move before it is told."""
