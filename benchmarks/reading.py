@@ -18,7 +18,7 @@ from benchmarks.http_load import Answered, Load
 from benchmarks.population import TABLES, Expressions, populate
 from benchmarks.processes import Contender, ContenderFailedError, environment, running
 from benchmarks.servers import Arena, TunedPostgres
-from service.commands.database import prepare_database
+from service.cli.migrate import prepare_database
 from service.embedded.ports import free_port, listens
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine

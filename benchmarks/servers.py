@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from service.commands.database import prepare_database
+from service.cli.migrate import prepare_database
 from service.embedded.postgres import EmbeddedPostgres
 from service.messaging.topics import create_topics
 from service.runtime.settings import Settings

@@ -10,7 +10,7 @@ from secrets import token_urlsafe
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.commands.database import prepare_database
+from service.cli.migrate import prepare_database
 from service.demo.api_client import Client
 from service.demo.data_folder import DemoFolder, Memory
 from service.demo.feed.broker_recovery import mend

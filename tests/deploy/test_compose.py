@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from service.process import GRACE_SECONDS
+from service.cli.run_process import GRACE_SECONDS
 from tests.support import compose
 from tests.support.chart import DEPLOY, PROCESSES
 from tests.support.commands_known import SETTINGS, is_command

@@ -53,7 +53,7 @@ def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         entry = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
-        assert "account-health = service.cli:main" in archive.read(entry).decode()
+        assert "account-health = service.cli.main:main" in archive.read(entry).decode()
     files = set(listed.stdout.split())
     assert {"migrations/script.py.mako", "scoring/starters/default.yaml"} <= files
     assert held == files

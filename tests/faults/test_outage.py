@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from scoring.state import decode
-from service.commands.database import prepare_database
+from service.cli.migrate import prepare_database
 from service.embedded.ports import free_port
 from service.embedded.postgres import EmbeddedPostgres
 from service.messaging.topics import create_topics

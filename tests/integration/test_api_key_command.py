@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner, Result
 
-from service.commands.tree import app
+from service.cli.app import app
 from service.runtime.api_key import digest_of
 from service.runtime.errors import HealthError
 

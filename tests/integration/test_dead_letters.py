@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from consumers import relay
 from scoring.state import decode
-from service.commands.tree import app
+from service.cli.app import app
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
 from service.messaging import producer as publishing

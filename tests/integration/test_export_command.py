@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from service.commands.tree import app
+from service.cli.app import app
 from service.runtime.errors import HealthError
 from service.storage.access import exports
 from service.storage.database.engine import create_engine

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner, Result
 
-from service.commands.tree import app
+from service.cli.app import app
 from service.runtime.errors import HealthError
 from service.storage.database import migrate as schema
 

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner, Result
 
-from service.commands.tree import app
+from service.cli.app import app
 from service.runtime.errors import HealthError
 from service.storage.accounts.accounts import ACCOUNT_TABLES
 from service.storage.database.migrate import upgrade

@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
-from service.commands import reevaluations
-from service.commands.tree import app
+from service.cli import reevaluations
+from service.cli.app import app
 from service.runtime.settings import Settings
 from tests.support.service import eventually, query
 from tests.support.sweeping import START, Clock, by_active_days, used

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from scoring.documents import parse
 from scoring.events import Event, UsageEvent
 from scoring.windows import day_of, to_micros
-from service.commands.tree import app
+from service.cli.app import app
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy, publish_default
 from service.runtime.errors import HealthError

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
-from service.commands.tree import app
+from service.cli.app import app
 from service.runtime.settings import Settings
 from service.storage.database.tables import deliveries
 from tests.support.webhooks import add_alert, add_endpoint, states

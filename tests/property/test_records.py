@@ -18,7 +18,7 @@ from consumers.fingerprints import fingerprint
 from consumers.seen import Seen
 from consumers.taken import Stretch
 from service.api.resources.dead_letters import _shown
-from service.dead_letter_text import lines
+from service.cli.dead_letter_text import lines
 from service.messaging.cloudevents import Decoded
 from service.messaging.dead_letter_replay import relayed_forms
 from service.runtime.settings import Signal

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer.main
 
-from service.commands.tree import app
+from service.cli.app import app
 from service.runtime.settings import PREFIX, Settings
 
 SETTINGS = frozenset(PREFIX + name.upper() for name in Settings.model_fields)

@@ -10,7 +10,7 @@ import pytest
 import typer
 import yaml
 
-from service.commands.tree import app
+from service.cli.app import app
 from tests.support.promtool import promtool
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from consumers.decode import Refused, decode
 from service.api.docs.asyncapi import document
-from service.commands.tree import app
+from service.cli.app import app
 from service.delivery.transport.kafka import record_of
 from service.messaging.dead_letter_replay import relayed_forms
 from service.messaging.event_schemas import SIGNALS

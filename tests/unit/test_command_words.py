@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from service import cli
-from service.commands.arguments import require_text
-from service.commands.tree import app
+from service.cli import main
+from service.cli.app import app
+from service.cli.arguments import require_text
 from service.runtime.errors import HealthError
 
 BAD = {
@@ -61,7 +61,7 @@ def test_every_value_of_every_command_is_refused_in_words(
     for line, said in zip(lines, list(BAD.values()) * 2, strict=False):
         monkeypatch.setattr(sys, "argv", ["account-health", *line])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         assert ended.value.code == 1
         shown = capsys.readouterr().err
         assert said in shown

@@ -14,7 +14,7 @@ from scoring.windows import from_day
 from service.api.http.day_range import MOST_DAYS, DayRange, Instant
 from service.api.http.pagination import decode_token, encode_token
 from service.api.http.problems import ProblemError
-from service.commands.export import _days
+from service.cli.export import _days
 
 TODAY = date(2026, 3, 5)
 offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -12,18 +12,18 @@ import os, signal, sys
 
 class Striking:
     def find_spec(self, name, path, target=None):
-        if name == "service.commands.tree":
+        if name == "service.cli.app":
             os.kill(os.getpid(), signal.SIGTERM)
 
 sys.meta_path.insert(0, Striking())
 sys.argv = ["account-health", "--help"]
-from service.cli import main
+from service.cli.main import main
 main()
 """
 
 AT_WORK = """
 import asyncio, os, signal
-from service.process import run_process
+from service.cli.run_process import run_process
 from service.runtime.settings import Settings
 
 async def work(settings, stop):

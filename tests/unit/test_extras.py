@@ -12,8 +12,8 @@ from tests.support.cloud_events import usage
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
-import consumers, scoring, service.api, service.cli, service.commands, service.delivery
-for package in (consumers, scoring, service.api, service.commands, service.delivery):
+import consumers, scoring, service.api, service.cli.main, service.cli, service.delivery
+for package in (consumers, scoring, service.api, service.cli, service.delivery):
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         if not found.name.endswith("__main__"):
             importlib.import_module(found.name)
@@ -30,7 +30,7 @@ import importlib.util
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name == "pyarrow" else found(name, package)
 sys.meta_path.insert(0, Without())
-from service.cli import main
+from service.cli.main import main
 main()
 """
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from service.commands.scorecard_files import read
+from service.cli.scorecard_file import read
 from service.runtime.errors import HealthError
 
 PIECES = st.sampled_from(

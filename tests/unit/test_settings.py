@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from service.commands.tree import app
+from service.cli.app import app
 from service.runtime.errors import HealthError
 from service.runtime.settings import load_settings
 

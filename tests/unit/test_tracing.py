@@ -44,7 +44,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 def test_nothing_of_opentelemetry_is_imported_while_tracing_is_off() -> None:
     ours = ("service.observability.opentelemetry", "service.__main__")
-    result = run(f"OTHERS = {(*ours, 'service.api', 'service.commands', 'service.demo')}" + IMPORT)
+    result = run(f"OTHERS = {(*ours, 'service.api', 'service.cli', 'service.demo')}" + IMPORT)
     assert result.stdout.strip().splitlines()[-1] == "[]", result.stderr
     # FastAPI imports OpenTelemetry's names by itself, where they are; still nothing that would trace or send.
     result = run(f"OTHERS = {ours}" + IMPORT)

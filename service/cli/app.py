@@ -5,26 +5,26 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from service.commands import (
+from service.cli import (
+    analyst_role,
+    api_key,
     asyncapi,
-    database,
     dead_letters,
     demo,
     export,
-    keys,
     load,
+    migrate,
     processes,
     progress,
-    reader,
     reevaluations,
-    scorecards,
+    scorecard,
     secrets,
     sources,
     topics,
     up,
     webhooks,
 )
-from service.commands.arguments import require_text
+from service.cli.arguments import require_text
 from service.runtime.settings import VALUE_ERROR
 
 
@@ -57,15 +57,15 @@ app = typer.Typer(
 for module in (
     up,
     processes,
-    database,
+    migrate,
     topics,
     asyncapi,
     load,
     export,
-    scorecards,
+    scorecard,
     reevaluations,
-    keys,
-    reader,
+    api_key,
+    analyst_role,
     progress,
     dead_letters,
     sources,

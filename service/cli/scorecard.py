@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scoring.differences import Difference, differences, in_words
 from scoring.documents import Problem
 from scoring.warnings import warnings
-from service.commands import scorecard_preview, scorecards_published
-from service.commands.reevaluations import wait
-from service.commands.scorecard_files import File, read, warn
+from service.cli import scorecard_preview, scorecard_published
+from service.cli.reevaluations import wait
+from service.cli.scorecard_file import File, read, warn
 from service.evaluation.published_scorecards import InForce, all_warnings, in_force
 from service.evaluation.reevaluation import begin_for_scorecard
 from service.runtime.settings import load_settings
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Scorecards: which measures make the score, and how.", no_args_is_help=True)
     for command in (validate, diff, scorecard_preview.preview, publish):
         group.command()(command)
-    scorecards_published.register(group)
+    scorecard_published.register(group)
     app.add_typer(group, name="scorecard")
 
 

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import typer
 
-from service.process import run_process
+from service.cli.run_process import run_process
 from service.runtime.settings import load_settings
 
 

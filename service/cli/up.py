@@ -10,10 +10,10 @@ from typing import Annotated
 import structlog
 import typer
 
-from service.commands.database import prepare_database
+from service.cli.migrate import prepare_database
+from service.cli.run_process import run_process
 from service.embedded.stack import EmbeddedStack
 from service.messaging.topics import create_topics
-from service.process import run_process
 from service.runtime.api_readiness import local_url, until_live
 from service.runtime.child_process import Role
 from service.runtime.private_files import keep, kept

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from scoring.documents import Problem, ScorecardDocument
 from scoring.outlook import Outlook
 from scoring.preview import Draft, draft
-from service.commands.preview_tables import tables
-from service.commands.scorecard_files import File, read, warn
+from service.cli.scorecard_file import File, read, warn
+from service.cli.scorecard_preview_tables import tables
 from service.evaluation.policy import load_policy
 from service.evaluation.preview import Sample, preview_accounts, sample
 from service.evaluation.published_scorecards import all_warnings

@@ -11,7 +11,7 @@ def main() -> None:
     heed_sigterm()
     try:
         # Imported here, which takes a second, so that Ctrl-C is heeded meanwhile too.
-        from service.commands.tree import app
+        from service.cli.app import app
 
         app()
     except HealthError as error:

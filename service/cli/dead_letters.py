@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.commands import replaying
-from service.dead_letter_text import line, lines
+from service.cli import dead_letters_replay
+from service.cli.dead_letter_text import line, lines
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database.session import in_transaction
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Records that were refused, and sending them again.", no_args_is_help=True)
     group.command(name="list")(list_letters)
     group.command()(show)
-    group.command()(replaying.replay)
+    group.command()(dead_letters_replay.replay)
     app.add_typer(group, name="dead-letters")
 
 

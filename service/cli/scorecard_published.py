@@ -9,7 +9,7 @@ from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.documents import ScorecardDocument
-from service.commands.scorecard_files import audience, to_yaml
+from service.cli.scorecard_file import audience, to_yaml
 from service.evaluation.starter_scorecards import purpose, starter_names, starter_text
 from service.runtime.errors import HealthError
 from service.runtime.settings import load_settings
