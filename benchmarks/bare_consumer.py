@@ -11,7 +11,7 @@ import msgspec
 import uvloop
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from consumers.decode import Refused, decode
+from consumers.fold.decode import Refused, decode
 
 MAX_RECORDS = 20_000
 MAX_BYTES = 262_144

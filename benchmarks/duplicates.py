@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.results import Remembering
-from consumers.seen import Hashes, Seen
+from consumers.fold.dedup import Hashes, Seen
 
 REMEMBERED = 5_000_000
 MORE = 500_000

@@ -22,12 +22,12 @@ def api() -> None:
 def consume() -> None:
     """Fold events from Kafka into scores. Run as many as there is work for; they share the partitions."""
     # By name: service doesn't import consumers, and a consumer's image need not hold the API.
-    run_process("consume", import_module("consumers.runner").run, load_settings())
+    run_process("consume", import_module("consumers.fold.runner").run, load_settings())
 
 
 def sweep() -> None:
     """Judge accounts again as time passes, so that silence is noticed."""
-    run_process("sweep", import_module("consumers.sweep").run, load_settings())
+    run_process("sweep", import_module("consumers.sweep.runner").run, load_settings())
 
 
 def deliver() -> None:

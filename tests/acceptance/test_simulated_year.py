@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep import sweep_once
+from consumers.sweep.runner import sweep_once
 from scoring.documents import parse
 from scoring.events import Event
 from scoring.windows import from_micros, to_day, to_micros

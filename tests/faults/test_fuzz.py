@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumers.decode import Tombstone, decode
+from consumers.fold.decode import Tombstone, decode
 from scoring.events import Event
 from service.embedded.ports import free_port
 from service.messaging.cloudevents import Decoded, type_of

@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep import sweep_once
+from consumers.sweep.runner import sweep_once
 from service.embedded.postgres import EmbeddedPostgres
 from service.evaluation.policy import PolicyCache
 from service.runtime.settings import Settings

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from consumers.decode import decode
+from consumers.fold.decode import decode
 from scoring.events import Event
 from service.messaging.cloudevents import Decoded
 from service.runtime.settings import Settings, Signal

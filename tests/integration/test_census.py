@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import census
+from consumers.sweep import census
 from service.runtime.settings import Settings
 from service.storage.accounts import portfolio_counts
 from service.storage.accounts.portfolio_counts import Cell

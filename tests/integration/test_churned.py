@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.census import count_once
-from consumers.forecaster import forecast_once
+from consumers.sweep.census import count_once
+from consumers.sweep.forecaster import forecast_once
 from service.runtime.settings import Settings
 from tests.support.api import Api
 from tests.support.scraped import value

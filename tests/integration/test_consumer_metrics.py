@@ -6,7 +6,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import lag
+from consumers.fold import lag
 from service.runtime.settings import Settings
 from tests.support.cloud_events import encode, produce, record, usage
 from tests.support.kafka_choice import KafkaServer

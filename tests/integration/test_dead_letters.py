@@ -14,7 +14,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
-from consumers import relay
+from consumers.sweep import dead_letter_relay
 from scoring.state import decode
 from service.cli.app import app
 from service.embedded.broker import EmbeddedBroker
@@ -99,7 +99,7 @@ async def _poll(consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
 @asynccontextmanager
 async def relay_running(engine: AsyncEngine, settings: Settings) -> AsyncIterator[Pulse]:
     stop, pulse = asyncio.Event(), Pulse("relay", 300)
-    task = asyncio.create_task(relay.run(engine, settings, pulse, stop))
+    task = asyncio.create_task(dead_letter_relay.run(engine, settings, pulse, stop))
     try:
         yield pulse
     finally:
@@ -339,7 +339,7 @@ async def test_a_relay_that_dies_leaves_nothing_out(
     monkeypatch.setattr(dead_letters, "mark_relayed", die_once)
     for _ in range(2):
         with pytest.raises(KilledError):
-            await relay.run(engine, relaying, Pulse("relay", 300), asyncio.Event())
+            await dead_letter_relay.run(engine, relaying, Pulse("relay", 300), asyncio.Event())
     async with relay_running(engine, relaying), relay_running(engine, relaying):
         await eventually(partial(all_relayed, engine), "all are relayed")
     records = await read_all(relaying.kafka_bootstrap_servers, f"{relaying.topic_usage}.dead-letters", 250)
@@ -360,7 +360,7 @@ async def test_a_topic_that_is_missing_stops_no_other(
             return len(await query(engine, "SELECT 1 FROM dead_letters WHERE relayed_at IS NULL")) == 1
 
         async def says_so() -> bool:
-            return pulse.ready() == relay.NOT_RELAYED
+            return pulse.ready() == dead_letter_relay.NOT_RELAYED
 
         await eventually(one_is_left, "the other topic's is relayed")
         await eventually(says_so, "it says that some can't be")
@@ -373,7 +373,7 @@ async def test_the_relay_outlives_kafka(
     database_settings: Settings, engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr(relay, "LONGEST_WAIT", 0.5)
+    monkeypatch.setattr(dead_letter_relay, "LONGEST_WAIT", 0.5)
     port = free_port()
     settings = database_settings.model_copy(
         update={"kafka_bootstrap_servers": f"127.0.0.1:{port}", "dead_letter_topics": True}
@@ -382,7 +382,7 @@ async def test_the_relay_outlives_kafka(
     async with relay_running(engine, settings) as pulse:
 
         async def waits() -> bool:
-            return pulse.ready() == relay.NOT_RELAYED
+            return pulse.ready() == dead_letter_relay.NOT_RELAYED
 
         await eventually(waits, "it waits")
         assert pulse.live() is None

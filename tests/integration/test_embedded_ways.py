@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import runner
+from consumers.fold import runner
 from scoring.state import decode
 from service.demo.feed.broker_recovery import mend
 from service.demo.feed.folded_count import folded

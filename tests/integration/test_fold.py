@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import runner
-from consumers.apply import FencedError, apply
-from consumers.batch import Batch
+from consumers.fold import runner
+from consumers.fold.apply import FencedError, apply
+from consumers.fold.batch import Batch
 from scoring.documents import parse
 from scoring.events import UsageEvent
 from scoring.readings import decode_readings

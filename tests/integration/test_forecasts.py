@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import forecaster
-from consumers.forecaster import IDLE_SECONDS, SHORTEST_CYCLE, forecast_once
+from consumers.sweep import forecaster
+from consumers.sweep.forecaster import IDLE_SECONDS, SHORTEST_CYCLE, forecast_once
 from scoring.events import AttributesEvent, Event
 from scoring.windows import day_of, to_micros
 from service.evaluation.policy import PolicyCache

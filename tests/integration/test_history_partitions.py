@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers import housekeeping
+from consumers.sweep import history_partitions as housekeeping
+from consumers.sweep.history_partitions import LOCK_TIMEOUT_MS, keep_history
 from scoring.windows import to_day
-from service.housekeeping import LOCK_TIMEOUT_MS, keep_history
 from service.runtime.settings import Settings
 from service.storage.accounts import accounts, history, history_partitions
 from service.storage.accounts.history import HistoryRow
@@ -117,7 +117,7 @@ async def test_months_leave_with_retention(engine: AsyncEngine) -> None:
 async def test_much_that_is_old_leaves_the_default_partition(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.housekeeping.FORGET_ROWS", 7)
+    monkeypatch.setattr("consumers.sweep.history_partitions.FORGET_ROWS", 7)
     async with engine.begin() as connection:
         await insert(connection, *(run_of("acme", date(2024, 1, 1) + timedelta(days=n)) for n in range(40)))
         await insert(connection, run_of("acme", date(2025, 11, 30)), run_of("acme", date(2026, 8, 1)))
@@ -235,7 +235,7 @@ async def test_one_month_that_cant_be_made_stops_no_other(engine: AsyncEngine) -
 async def test_what_would_take_long_to_move_stays_where_it_is(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.housekeeping.MOST_MOVED", 3)
+    monkeypatch.setattr("consumers.sweep.history_partitions.MOST_MOVED", 3)
     async with engine.begin() as connection:
         await insert(connection, *(run_of(f"account-{n}", TODAY) for n in range(4)))
         await insert(connection, *(run_of(f"account-{n}", date(2026, 2, 1)) for n in range(3)))

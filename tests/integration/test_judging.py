@@ -8,9 +8,9 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.judging import MOST_IN_A_ROW, PUT_OFF, PUT_OFF_SLOW
-from consumers.rounds import sweeping
-from consumers.sweep import reevaluate_once, sweep_once
+from consumers.sweep.account_batches import MOST_IN_A_ROW, PUT_OFF, PUT_OFF_SLOW
+from consumers.sweep.rounds import sweeping
+from consumers.sweep.runner import reevaluate_once, sweep_once
 from service.observability.metrics import PUT_OFF as COUNTED
 from service.runtime.settings import Settings
 from service.storage.database.retry import persistently

@@ -11,7 +11,7 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import runner
+from consumers.fold import runner
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from tests.support.cloud_events import produce, record, usage

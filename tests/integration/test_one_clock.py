@@ -12,8 +12,9 @@ from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from consumers import runner, sweep
-from consumers.forecaster import forecast_once
+from consumers.fold import runner
+from consumers.sweep import runner as sweep
+from consumers.sweep.forecaster import forecast_once
 from service.api import server
 from service.api.server import serve
 from service.delivery import worker

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import sweep
+from consumers.sweep import runner
 from service.delivery import worker
 from service.embedded.ports import free_port
 from service.observability.probes import Pulse, serve_probes
@@ -83,7 +83,7 @@ class Asker:
 
 async def test_the_sweeper_says_what_it_is_waiting_for(probed: Settings, session: aiohttp.ClientSession) -> None:
     ask = Asker(session, probed)
-    async with line_to(probed) as (line, cuttable), process(sweep.run, cuttable):
+    async with line_to(probed) as (line, cuttable), process(runner.run, cuttable):
         checks = dict.fromkeys(("sweep", "relay", "forecast"), "ok")
         assert await ask.becomes(200) == {"status": "ready", "checks": checks}
         line.cut()
@@ -115,7 +115,7 @@ async def test_a_stuck_loop_is_not_alive(
     """A transaction elsewhere that never ends holds the sweeper up: the statement waits, and no error comes of it."""
     ask = Asker(session, probed)
     impatient = probed.model_copy(update={"watchdog_seconds": 3.0})
-    async with process(sweep.run, impatient), engine.connect() as holder:
+    async with process(runner.run, impatient), engine.connect() as holder:
         await ask.becomes(200)
         await holder.exec_driver_sql("LOCK TABLE scores")
         problem = await ask.becomes(503)
@@ -127,7 +127,7 @@ async def test_a_stuck_loop_is_not_alive(
 
 
 async def test_metrics_can_be_read(probed: Settings, session: aiohttp.ClientSession) -> None:
-    async with process(sweep.run, probed):
+    async with process(runner.run, probed):
         await Asker(session, probed).becomes(200)
         async with session.get(f"http://127.0.0.1:{probed.probes_port}/metrics") as answer:
             assert answer.headers["Content-Type"].startswith("text/plain; version=")

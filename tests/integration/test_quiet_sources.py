@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep import sweep_once
+from consumers.sweep.runner import sweep_once
 from scoring.events import UsageEvent
 from scoring.windows import day_of, to_micros
 from service.evaluation import quiet_sources

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import ownership, runner
+from consumers.fold import ownership, runner
 from scoring import state
 from scoring.arrivals import Arrivals
 from scoring.events import Event, UsageEvent

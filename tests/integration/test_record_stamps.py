@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
-from consumers import stamps
+from consumers.fold import timestamps
 from scoring.state import decode
 from service.messaging import foreign_topics
 from service.runtime.settings import Settings
@@ -87,7 +87,7 @@ async def test_an_account_that_an_earlier_version_let_be_moved_ahead_is_mended_a
     api.clock.now = datetime.now(UTC)
     stamped = [("acme", now_ms()), ("well", now_ms()), ("acme", now_ms() + 400 * DAY_MS), ("acme", now_ms())]
     with monkeypatch.context() as patched:
-        patched.setattr(stamps, "latest", lambda now: (now + 500 * 86_400) * 1000)
+        patched.setattr(timestamps, "latest", lambda now: (now + 500 * 86_400) * 1000)
         async with consuming(foreign):
             await produce(foreign, *stamped)
             await folded_up_to(engine, 4)
@@ -127,8 +127,8 @@ async def test_what_was_refused_stays_refused_when_the_log_is_read_again_by_a_la
         await produce(foreign, ("acme", now), ("early", now + HOUR_MS), ("acme", now))
         await folded_up_to(engine, 3)
     assert await users(engine) == {"acme": 2}
-    soon = stamps.latest
-    monkeypatch.setattr(stamps, "latest", lambda now: soon(now + 2 * HOUR_MS / 1000))
+    soon = timestamps.latest
+    monkeypatch.setattr(timestamps, "latest", lambda now: soon(now + 2 * HOUR_MS / 1000))
     async with engine.begin() as connection:
         await progress.reset(connection, {(foreign.topic_usage, 0): 0})
     async with consuming(foreign):
@@ -174,7 +174,7 @@ async def test_where_the_broker_is_ahead_its_partition_halts_and_nothing_is_refu
     await asyncio.sleep(0.2)
     await publish(settings.kafka_bootstrap_servers, [record(settings.topic_usage, usage("acme"))])
     with monkeypatch.context() as patched:
-        patched.setattr(stamps, "latest", lambda _: wrong_since)
+        patched.setattr(timestamps, "latest", lambda _: wrong_since)
         async with consuming(settings):
 
             async def halted() -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep import reevaluate_once
+from consumers.sweep.runner import reevaluate_once
 from service.runtime.settings import Settings
 from service.storage.accounts import accounts
 from service.storage.policy import reevaluations, rules

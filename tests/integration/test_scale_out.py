@@ -12,12 +12,12 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep import sweep_once
+from consumers.sweep.history_partitions import keep_history
+from consumers.sweep.runner import sweep_once
 from scoring.events import Event, UsageEvent
 from scoring.windows import day_of, to_micros
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache, publish_default
-from service.housekeeping import keep_history
 from service.runtime.settings import Settings
 from service.storage.accounts import accounts
 from service.storage.accounts.listing import page as account_lists

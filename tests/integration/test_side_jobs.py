@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import forecaster, sweep
-from consumers.forecaster import Forecaster
-from consumers.judging import PUT_OFF
+from consumers.sweep import forecaster, runner
+from consumers.sweep.account_batches import PUT_OFF
+from consumers.sweep.forecaster import Forecaster
 from service.observability.metrics import PUT_OFF as COUNTED
 from service.observability.metrics import SIDE_JOB_FAILURES
 from service.observability.probes import Pulse
@@ -152,7 +152,7 @@ async def test_digests_and_sources_that_fail_stop_no_sweep(clock: Clock, engine:
     before = failures._value.get()
     settings = clock.settings.model_copy(update={"forecast_share": 0.0, "sweep_interval_seconds": 0.1})
     stop = asyncio.Event()
-    running = asyncio.create_task(sweep.run(settings, stop))
+    running = asyncio.create_task(runner.run(settings, stop))
 
     async def all_judged_again() -> bool:
         return running.done() or not await query(

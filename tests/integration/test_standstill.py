@@ -7,7 +7,8 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import ownership, sweep
+from consumers.fold import ownership
+from consumers.sweep import runner
 from service.runtime.settings import Settings
 from service.storage.ingest.standstill import Standstill, told
 from tests.support.api import Api, make_key, running
@@ -65,7 +66,7 @@ async def test_it_tells_of_consumers_that_are_away_and_of_halted_partitions(
     assert f"1 of 3 partitions of {settings.topic_usage} are halted" in found
     assert f"for 2 of 3 partitions of {settings.topic_usage}" in found
     assert "secret" not in found
-    await sweep._count_backlog(engine, settings, api.clock())
+    await runner._count_backlog(engine, settings, api.clock())
     assert REGISTRY.get_sample_value("health_away_partitions", {"topic": settings.topic_usage}) == 2
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep import sweep_once
+from consumers.sweep.runner import sweep_once
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
 from service.storage.alerts import alerts as stored_alerts

@@ -6,10 +6,10 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.batch import Batch, Owned, prepare
-from consumers.decode import Refused
-from consumers.seen import Seen
-from consumers.taken import Stretch, Taken
+from consumers.fold.batch import Batch, Owned, prepare
+from consumers.fold.buffer import Stretch, Taken
+from consumers.fold.decode import Refused
+from consumers.fold.dedup import Seen
 from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from scoring.state import AccountState, fold
 from service.messaging.cloudevents import Decoded

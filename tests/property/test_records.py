@@ -11,12 +11,12 @@ from aiokafka import ConsumerRecord
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from consumers import traces
-from consumers.batch import Batch, Owned, prepare
-from consumers.decode import LONGEST_REASON, Refused, Tombstone, decode
-from consumers.fingerprints import fingerprint
-from consumers.seen import Seen
-from consumers.taken import Stretch
+from consumers.fold import batch_tracing
+from consumers.fold.batch import Batch, Owned, prepare
+from consumers.fold.buffer import Stretch
+from consumers.fold.decode import LONGEST_REASON, Refused, Tombstone, decode
+from consumers.fold.dedup import Seen
+from consumers.fold.fingerprint import fingerprint
 from service.api.resources.dead_letters import _shown
 from service.cli.dead_letter_text import lines
 from service.messaging.cloudevents import Decoded
@@ -60,7 +60,7 @@ def test_decoding_is_total(signal: Signal, record: ConsumerRecord) -> None:
     assert isinstance(result, Decoded | Refused | Tombstone)
     assert isinstance(result, Tombstone) == (record.value is None)
     assert -(2**63) <= fingerprint(record) < 2**63
-    assert traces.contexts([record]).keys() <= {record.offset}
+    assert batch_tracing.contexts([record]).keys() <= {record.offset}
 
 
 @pytest.mark.parametrize("written", ["application/cloudevents+json", "Application/CloudEvents+JSON; charset=UTF-8"])

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import runner
+from consumers.fold import runner
 from service.runtime.settings import Settings
 
 PATIENCE = 30.0

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep import forget_once, reevaluate_once, sweep_once, tell_once
+from consumers.sweep.runner import forget_once, reevaluate_once, sweep_once, tell_once
 from scoring.documents import ScorecardDocument
 from scoring.events import AttributesEvent, Event, UsageEvent
 from scoring.windows import day_of, to_micros

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from consumers.decode import Refused, decode
+from consumers.fold.decode import Refused, decode
 from service.api.docs.asyncapi import document
 from service.cli.app import app
 from service.delivery.transport.kafka import record_of

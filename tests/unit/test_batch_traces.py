@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from consumers.batch import Batch, Owned, prepare
-from consumers.seen import Seen
-from consumers.taken import Stretch, halves
-from consumers.traces import MOST_SPANS, folding
+from consumers.fold.batch import Batch, Owned, prepare
+from consumers.fold.batch_tracing import MOST_SPANS, folding
+from consumers.fold.buffer import Stretch, halves
+from consumers.fold.dedup import Seen
 from scoring.events import UsageEvent
 from service.messaging.cloudevents import Decoded
 from service.observability import tracing

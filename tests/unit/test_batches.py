@@ -9,7 +9,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.batches import LONGEST_REASON, Fetched, Reading, is_unreadable, read
+from consumers.fold.record_batches import LONGEST_REASON, Fetched, Reading, is_unreadable, read
 from tests.support.log_files import (
     HEADER_BYTES,
     Damage,

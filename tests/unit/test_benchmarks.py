@@ -212,7 +212,7 @@ def test_stacks_become_shares_below_the_loop() -> None:
     profile = summarise("zipf", stacks)
     assert profile.samples == 4
     assert profile.packages == [("scoring/state", 75.0), ("aiokafka", 25.0)]
-    assert dict(profile.total)["_fold (consumers/runner.py)"] == 75.0
+    assert dict(profile.total)["_fold (consumers/fold/runner.py)"] == 75.0
     assert "main (service/cli/main.py)" not in dict(profile.total)
 
 

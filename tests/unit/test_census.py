@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.census import MOST_SEGMENTS, MOST_STAGES, by_kind, by_points
+from consumers.sweep.census import MOST_SEGMENTS, MOST_STAGES, by_kind, by_points
 from service.storage.accounts.listing.filters import BANDS
 from service.storage.accounts.portfolio_counts import Cell
 

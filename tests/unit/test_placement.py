@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from aiokafka.partitioner import murmur2
 
-from consumers.placement import (
+from consumers.fold.placement import (
     ADDED_SECONDS,
     LONGEST_KEY,
     NO_KEY,

@@ -6,7 +6,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.decode import _readable
+from consumers.fold.decode import _readable
 from service.runtime import text as printable
 
 texts = st.text(st.characters(), max_size=30) | st.text(st.characters(categories=["Cc", "Cs", "Zs", "Zl", "Zp", "Cf"]))

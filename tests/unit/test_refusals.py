@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.refusals import WINDOW, Limits, recent, too_many
+from consumers.fold.dead_letter_limit import WINDOW, Limits, recent, too_many
 
 RUN_OF_FIVE = Limits(run=5, share=1.0)
 A_TENTH = Limits(run=0, share=0.1)

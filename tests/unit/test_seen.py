@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers import seen as module
-from consumers.seen import KEEP_TIME, Run, Seen
+from consumers.fold import dedup as module
+from consumers.fold.dedup import KEEP_TIME, Run, Seen
 
 START = datetime(2026, 3, 5, tzinfo=UTC)
 

@@ -9,12 +9,12 @@ from aiokafka import ConsumerRecord
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from consumers import stamps
-from consumers.batch import Owned, prepare
-from consumers.decode import Refused, as_decided, dead_letter, decode
-from consumers.fingerprints import fingerprint
-from consumers.seen import Seen
-from consumers.taken import Stretch
+from consumers.fold import timestamps
+from consumers.fold.batch import Owned, prepare
+from consumers.fold.buffer import Stretch
+from consumers.fold.decode import Refused, as_decided, dead_letter, decode
+from consumers.fold.dedup import Seen
+from consumers.fold.fingerprint import fingerprint
 from service.messaging.cloudevents import Decoded
 from service.storage.ingest.progress import Claim
 from tests.support.cloud_events import encode, usage
@@ -22,7 +22,7 @@ from tests.support.kafka_records import kafka_record
 
 NOW = datetime(2026, 7, 20, 10, 40, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
-LATEST = stamps.latest(NOW.timestamp())
+LATEST = timestamps.latest(NOW.timestamp())
 DAY_MS = 86_400_000
 CREATE, APPEND = 0, 1
 EVENT = encode(usage("acme", time=NOW.isoformat()))
@@ -159,7 +159,7 @@ def test_a_broker_that_is_ahead_is_found_and_producers_are_not() -> None:
         ]
 
     fine, ahead = (NOW_MS, APPEND), (LATEST + 1, APPEND)
-    assert stamps.broker_ahead(records(fine, fine, ahead, fine), LATEST) == 2
-    assert stamps.broker_ahead(records(ahead), LATEST) == 0
-    assert stamps.broker_ahead(records(fine, (LATEST + 1, CREATE), (None, APPEND), (2**62, APPEND)), LATEST) is None
-    assert stamps.broker_ahead([], LATEST) is None
+    assert timestamps.broker_ahead(records(fine, fine, ahead, fine), LATEST) == 2
+    assert timestamps.broker_ahead(records(ahead), LATEST) == 0
+    assert timestamps.broker_ahead(records(fine, (LATEST + 1, CREATE), (None, APPEND), (2**62, APPEND)), LATEST) is None
+    assert timestamps.broker_ahead([], LATEST) is None

@@ -8,9 +8,9 @@ from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.decode import Refused
-from consumers.fingerprints import fingerprint
-from consumers.taken import Stretch, Taken, Waiting, halves
+from consumers.fold.buffer import Stretch, Taken, Waiting, halves
+from consumers.fold.decode import Refused
+from consumers.fold.fingerprint import fingerprint
 from scoring.events import UsageEvent
 from service.messaging.cloudevents import Decoded
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from aiokafka import ConsumerRecord
 
-from consumers.traces import contexts
+from consumers.fold.batch_tracing import contexts
 from service.observability import tracing
 from service.observability.trace_context import sampled, valid
 from service.runtime.errors import HealthError

@@ -9,15 +9,15 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
-from consumers import kafka_background
-from consumers.folding import Folder
-from consumers.kafka_waiting import until_answered
-from consumers.lag import LagWatch
-from consumers.mirror import Mirror
-from consumers.ownership import Ownership
-from consumers.placement import PlacementWatch
-from consumers.polling import Poller
-from consumers.taken import Taken, Waiting, halves, size
+from consumers.fold import kafka
+from consumers.fold.buffer import Taken, Waiting, halves, size
+from consumers.fold.folder import Folder
+from consumers.fold.kafka import until_answered
+from consumers.fold.lag import LagWatch
+from consumers.fold.offset_mirror import Mirror
+from consumers.fold.ownership import Ownership
+from consumers.fold.placement import PlacementWatch
+from consumers.fold.poller import Poller
 from service.messaging import foreign_topics
 from service.messaging.client_config import CLIENT_ID, connection
 from service.messaging.kafka_availability import Contact, unreachable
@@ -73,7 +73,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     clock_check.watch(engine, clock),
                     mirror.run(),
                     lag.run(),
-                    kafka_background.watch(consumer),
+                    kafka.watch(consumer),
                 )
             await _in_time(mirror.flush())
     finally:

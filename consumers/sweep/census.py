@@ -13,7 +13,7 @@ from prometheus_client import Gauge
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.aside import aside
+from consumers.sweep.side_jobs import aside
 from service.observability import metrics
 from service.runtime.tasks import rest, unless
 from service.storage.accounts import portfolio_counts

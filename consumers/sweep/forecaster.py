@@ -9,8 +9,8 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers.aside import aside
-from consumers.judging import Attempt, Batches
+from consumers.sweep.account_batches import Attempt, Batches
+from consumers.sweep.side_jobs import aside
 from scoring.windows import to_micros
 from service.evaluation.forecast import foresee
 from service.evaluation.policy import PolicyCache

@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumers.judging import Attempt, Batches
+from consumers.sweep.account_batches import Attempt, Batches
 from scoring.events import Event
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache

@@ -1,20 +1,30 @@
 """Records once more, whole, of a log that was read before."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from consumers.batches import is_unreadable
-from consumers.kafka_waiting import until_answered
-from consumers.rereading import reread
+from consumers.fold.record_batches import is_unreadable
+from consumers.fold.reread import reread
 from service.messaging.client_config import connection
 from service.messaging.kafka_availability import Contact
+from service.messaging.kafka_errors import refusal_in
 from service.observability.probes import Pulse
+from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition
+
+# MERGED """Asking a broker less often while it has nothing."""
+# MERGED """What aiokafka does behind a consumer: staying in the group, fetching, and learning of brokers and partitions.
+#
+# It doesn't begin anew what has failed.
+# """
+# MERGED """Asking Kafka until it answers."""
 
 PATIENCE_SECONDS = 10.0
 POLL_MILLISECONDS = 500
@@ -79,3 +89,50 @@ async def _reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         yield consumer
     finally:
         await consumer.stop()
+
+
+async def rest(consumer: AIOKafkaConsumer, owned: Container[Partition], seconds: float) -> None:
+    """Fetch nothing for so long.
+
+    Apache Kafka holds a fetch back until there are records; a broker that answers at once would be asked without end.
+    """
+    asked = consumer.assignment() - consumer.paused()
+    consumer.pause(*asked)
+    await asyncio.sleep(seconds)
+    # A rebalance may have come between, and taken partitions away.
+    kept = {each for each in asked if (each.topic, each.partition) in owned}
+    consumer.resume(*(kept & consumer.assignment()))
+
+
+async def watch(consumer: AIOKafkaConsumer) -> None:
+    """Watch a started consumer until cancelled. Raises `HealthError` once it would take no more records, ever.
+
+    A defect in aiokafka ends those tasks; polls then fail or give nothing, for as long as the process runs.
+    """
+    tasks: set[asyncio.Task[None]] = {
+        consumer._coordinator._coordination_task,
+        consumer._fetcher._fetch_task,
+        consumer._client._sync_task,
+    }
+    ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    failure = next((task.exception() for task in ended if not task.cancelled()), None)
+    raise (failure and refusal_in(failure)) or HealthError(
+        f"The Kafka client has failed: {failure or 'it was ended'}", "Start the process again: it goes on where it was"
+    ) from failure
+
+
+RETRY_SECONDS = 1.0
+Answer = TypeVar("Answer")
+
+
+async def until_answered(ask: Callable[[], Awaitable[Answer]], pulse: Pulse, contact: Contact) -> Answer:
+    """What Kafka answers, however long it is away or refuses us; the process is alive meanwhile, but not ready."""
+    while True:
+        try:
+            answer = await ask()
+        except KafkaError as error:
+            pulse.beat(await contact.lost(error))
+        else:
+            contact.found()
+            return answer
+        await asyncio.sleep(RETRY_SECONDS)

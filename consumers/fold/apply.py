@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers.batch import Batch, Owned
-from consumers.refusals import recent
+from consumers.fold.batch import Batch, Owned
+from consumers.fold.dead_letter_limit import recent
 from service.evaluation.evaluate import NO_TRACES, Outcome, advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.storage.ingest import dead_letters, progress, refused_timestamps, seen_events

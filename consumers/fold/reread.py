@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaClient, TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.protocol.fetch import FetchRequest
 
-from consumers.batches import Fetched, Reading, read
+from consumers.fold.record_batches import Fetched, Reading, read
 from service.messaging.client_config import CLIENT_ID, connection
 from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers.poison import blame
+from consumers.fold.poison import blame
 from service.observability import metrics
 from service.runtime.batch_size import BatchSize
 from service.storage.database.poison import is_poison

@@ -10,10 +10,10 @@ import numpy as np
 from msgspec import Struct, field
 from numpy.typing import NDArray
 
-from consumers import stamps
-from consumers.decode import dead_letter
-from consumers.seen import Change, Hashes, Seen
-from consumers.taken import Stretch, Taken
+from consumers.fold import timestamps
+from consumers.fold.buffer import Stretch, Taken
+from consumers.fold.decode import dead_letter
+from consumers.fold.dedup import Change, Hashes, Seen
 from scoring.events import Event
 from scoring.windows import MICROSECONDS_PER_DAY
 from service.runtime.settings import Signal
@@ -30,7 +30,7 @@ class Owned(Struct):
     seen: Seen
     refused: list[int] = field(default_factory=list)
     """Offsets of the dead letters among the last records."""
-    decided: stamps.Decided = frozenset()
+    decided: timestamps.Decided = frozenset()
     """The records to come that were refused for their timestamps when the log was read before."""
     position: int = 0
     """The offset of the next record that is to be polled."""
@@ -90,11 +90,11 @@ def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, star
     columns = _columns(stretch, start)
     batch.taken_ms[partition] = columns.taken_ms
     if refused or tombstones:
-        batch.taken_ms[partition] = columns.taken_ms[columns.taken_ms != stamps.NO_TIME]
+        batch.taken_ms[partition] = columns.taken_ms[columns.taken_ms != timestamps.NO_TIME]
         batch.ahead += [
             RefusedStamp(*partition, each.record.offset, each.record.timestamp)
             for each in refused
-            if not each.stamped and stamps.is_time(each.record.timestamp)
+            if not each.stamped and timestamps.is_time(each.record.timestamp)
         ]
         columns = columns.where(np.array([event is not None for event in columns.events], dtype=np.bool_))
     if not columns.events:
@@ -104,7 +104,7 @@ def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, star
     if not fresh.all():
         columns = columns.where(fresh)
     if columns.events:
-        newest_at = stamps.moment(int(columns.taken_ms.max()))
+        newest_at = timestamps.moment(int(columns.taken_ms.max()))
         batch.changes[partition] = mine.seen.plan(columns.identities, offsets[-1], newest_at)
         _group(batch, cast(Sequence[Event], columns.events), columns.loaded.tolist())
 

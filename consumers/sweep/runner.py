@@ -9,10 +9,10 @@ from secrets import token_hex
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import census, forecaster, housekeeping, relay
-from consumers.aside import aside
-from consumers.judging import Batches
-from consumers.rounds import Anew, Due, reevaluating, sweeping
+from consumers.sweep import census, dead_letter_relay, forecaster, history_partitions
+from consumers.sweep.account_batches import Batches
+from consumers.sweep.rounds import Anew, Due, reevaluating, sweeping
+from consumers.sweep.side_jobs import aside
 from service.alerts.digests import tell_paused
 from service.evaluation.policy import PolicyCache
 from service.evaluation.quiet_sources import SourceWatch
@@ -45,9 +45,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         async with serve_probes(settings, pulse, *relay_pulses, *forecast_pulses):
             await until_all(
                 _sweep(engine, settings, clock, pulse, stop),
-                housekeeping.run(engine, settings, clock, stop),
+                history_partitions.run(engine, settings, clock, stop),
                 census.run(engine, stop),
-                *(relay.run(engine, settings, each, stop) for each in relay_pulses),
+                *(dead_letter_relay.run(engine, settings, each, stop) for each in relay_pulses),
                 *(forecaster.run(engine, settings, clock, each, stop) for each in forecast_pulses),
             )
     finally:

@@ -2,7 +2,7 @@
 
 import structlog
 
-from consumers.batch import Batch
+from consumers.fold.batch import Batch
 from service.evaluation.evaluate import Outcome
 from service.observability import metrics
 

@@ -16,13 +16,13 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers import refusals
-from consumers.batch import Owned
-from consumers.fingerprints import fingerprint
-from consumers.kafka_waiting import until_answered
-from consumers.placement import PlacementWatch
-from consumers.seen import Run, Seen
-from consumers.taken import Waiting
+from consumers.fold import dead_letter_limit
+from consumers.fold.batch import Owned
+from consumers.fold.buffer import Waiting
+from consumers.fold.dedup import Run, Seen
+from consumers.fold.fingerprint import fingerprint
+from consumers.fold.kafka import until_answered
+from consumers.fold.placement import PlacementWatch
 from service.messaging.kafka_availability import Contact
 from service.observability import metrics
 from service.observability.probes import Pulse
@@ -165,7 +165,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
                 grown = await progress.count_partitions(connection, partitions, counts)
                 seen = await _load_seen(connection, partitions)
                 ends = {partition: claimed.next_offset for partition, claimed in claims.items()}
-                refused = await dead_letters.recent(connection, ends, refusals.WINDOW)
+                refused = await dead_letters.recent(connection, ends, dead_letter_limit.WINDOW)
                 await refused_timestamps.forget(connection, starts)
                 return _Claimed(claims, seen, refused, await refused_timestamps.load(connection, ends), grown)
 

@@ -13,9 +13,9 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers import stamps
-from consumers.decode import Refused, Tombstone, decode
-from consumers.fetching import fetch_range
+from consumers.fold import timestamps
+from consumers.fold.decode import Refused, Tombstone, decode
+from consumers.fold.kafka import fetch_range
 from scoring.events import Event
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache
@@ -77,7 +77,7 @@ class Trial:
             lambda connection: dead_letters.before(connection, partition, taken_before, SAMPLE), "looking for a sample"
         )
         records = await fetch_range(self._settings, partition, stop - SAMPLE, stop, self._pulse)
-        latest = stamps.latest(time.time())  # a clock that is far behind is as bad as a version
+        latest = timestamps.latest(time.time())  # a clock that is far behind is as bad as a version
         decoded = [
             decode(signal, record, self._settings.max_record_bytes, latest)
             for record in records

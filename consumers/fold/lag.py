@@ -6,7 +6,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from consumers.ownership import Ownership
+from consumers.fold.ownership import Ownership
 from service.observability import metrics
 from service.storage.ingest.progress import Partition
 

@@ -1,5 +1,6 @@
 """Housekeeping of history: months have their partitions ahead of time, and leave with retention."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, timedelta
 from functools import partial
@@ -8,10 +9,17 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from consumers.sweep.side_jobs import aside
 from scoring.course import LONGEST_GAP
+from service.runtime.settings import Settings
+from service.runtime.tasks import rest
 from service.storage.accounts import history_partitions
 from service.storage.accounts.history_partitions import Month
-from service.storage.database.retry import is_transient
+from service.storage.database import clock_check
+from service.storage.database.clock_check import OneClock
+from service.storage.database.retry import is_transient, persistently
+
+# MERGED """Housekeeping beside the sweeper: the partitions of history."""
 
 log = structlog.get_logger(__name__)
 
@@ -117,3 +125,30 @@ async def _forget(engine: AsyncEngine, first: date) -> None:
             deleted = await history_partitions.forget(connection, first, FORGET_ROWS)
         if deleted:
             log.info("history_deleted", rows=deleted, before=str(first))
+
+
+ROUND_SECONDS = 3600.0
+AGAIN_SECONDS = 5.0
+"""How soon a partition is tried for again when folding held it: far longer than it is waited for."""
+FAILED_SECONDS = 300.0
+KEEPING = "keeping the partitions of history"
+FAILED_SECONDS = 300.0
+KEEPING = "keeping the partitions of history"
+
+
+async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, stop: asyncio.Event) -> None:
+    """Keep the partitions of history until `stop` is set, through outages of Postgres.
+
+    Not while the clock is wrong: months would leave that are still to be kept.
+    """
+    while not stop.is_set():
+        if await persistently(partial(clock_check.compare, engine, clock), clock_check.COMPARING):
+            await rest(stop, AGAIN_SECONDS)
+            continue
+        done = await aside(
+            lambda: persistently(
+                lambda: keep_history(engine, clock.now().date(), settings.history_retention_days), KEEPING
+            ),
+            KEEPING,
+        )
+        await rest(stop, FAILED_SECONDS if done is None else ROUND_SECONDS if done else AGAIN_SECONDS)

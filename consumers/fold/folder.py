@@ -8,17 +8,17 @@ from secrets import token_hex
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers import traces
-from consumers.apply import FencedError, apply, refused_by, settle
-from consumers.batch import Batch, prepare
-from consumers.decode import Refused
-from consumers.fetching import GoneError, fetch
-from consumers.observing import observe
-from consumers.ownership import Ownership
-from consumers.poison import blame
-from consumers.refusals import Limits, too_many
-from consumers.taken import Stretch, Taken, halves, size
-from consumers.trial import Trial
+from consumers.fold import batch_tracing
+from consumers.fold.apply import FencedError, apply, refused_by, settle
+from consumers.fold.batch import Batch, prepare
+from consumers.fold.batch_metrics import observe
+from consumers.fold.buffer import Stretch, Taken, halves, size
+from consumers.fold.dead_letter_limit import Limits, too_many
+from consumers.fold.decode import Refused
+from consumers.fold.kafka import GoneError, fetch
+from consumers.fold.ownership import Ownership
+from consumers.fold.poison import blame
+from consumers.fold.version_trial import Trial
 from service.evaluation.evaluate import Outcome
 from service.evaluation.policy import PolicyCache
 from service.observability.probes import Pulse
@@ -76,7 +76,7 @@ class Folder:
             if await self._halt_refusing(batch):
                 continue
             try:
-                with traces.folding(taken, batch) as contexts:
+                with batch_tracing.folding(taken, batch) as contexts:
                     outcome = await persistently(
                         partial(self._apply, batch, contexts),
                         "folding a batch",
@@ -101,7 +101,7 @@ class Folder:
         work = partial(prepare, taken, self._ownership.owned, self._settings.retention_days)
         return await in_thread(work) if size(taken) > INLINE_RECORDS else work()
 
-    async def _apply(self, batch: Batch, contexts: traces.Contexts) -> Outcome:
+    async def _apply(self, batch: Batch, contexts: batch_tracing.Contexts) -> Outcome:
         return await apply(self._engine, batch, self._policies, self._clock.now(), self._settings.base_url, contexts)
 
     async def _isolate(self, taken: Taken, batch: Batch, error: Exception) -> None:

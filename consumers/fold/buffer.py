@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from aiokafka import ConsumerRecord
 from msgspec import Struct, field
 
-from consumers.decode import Refused, Result
-from consumers.fingerprints import fingerprint
-from consumers.stamps import NO_TIME
+from consumers.fold.decode import Refused, Result
+from consumers.fold.fingerprint import fingerprint
+from consumers.fold.timestamps import NO_TIME
 from scoring.events import Event
 from service.observability import metrics
 from service.storage.ingest.progress import Partition

@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.aside import aside
+from consumers.sweep.side_jobs import aside
 from service.messaging.dead_letter_replay import relayed_forms
 from service.messaging.producer import NotPublishedError, Publisher, RecordTooLargeError
 from service.observability import metrics

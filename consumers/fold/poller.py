@@ -12,14 +12,14 @@ from aiokafka.errors import (
     RecordTooLargeError,
 )
 
-from consumers import stamps, traces
-from consumers.batches import is_unreadable
-from consumers.decode import as_decided, decode
-from consumers.idling import rest
-from consumers.ownership import Ownership
-from consumers.placement import PlacementWatch, sample
-from consumers.rereading import reread
-from consumers.taken import Waiting
+from consumers.fold import batch_tracing, timestamps
+from consumers.fold.buffer import Waiting
+from consumers.fold.decode import as_decided, decode
+from consumers.fold.kafka import rest
+from consumers.fold.ownership import Ownership
+from consumers.fold.placement import PlacementWatch, sample
+from consumers.fold.record_batches import is_unreadable
+from consumers.fold.reread import reread
 from service.messaging.kafka_availability import Contact
 from service.messaging.kafka_errors import refusal_in
 from service.observability import metrics, tracing
@@ -174,12 +174,12 @@ class Poller:
         before, mine.position = mine.position, records[-1].offset + 1
         if mine.unverified is not None:
             records = self._ownership.verified(partition, records)
-        latest = stamps.latest(self._clock.now().timestamp())
-        if (place := stamps.broker_ahead(records, latest)) is not None:
+        latest = timestamps.latest(self._clock.now().timestamp())
+        if (place := timestamps.broker_ahead(records, latest)) is not None:
             # To refuse it would be to refuse all that follow, of a topic whose records have no fault.
             ahead, records = records[place], records[:place]
             mine.position = records[-1].offset + 1 if records else before
-            self._ownership.halt_once_folded(partition, stamps.blame_broker(ahead))
+            self._ownership.halt_once_folded(partition, timestamps.blame_broker(ahead))
         if records:
             most = self._settings.max_record_bytes
             started = time.perf_counter()
@@ -190,5 +190,5 @@ class Poller:
             self._placement.look(partition, self._partitions_of(partition[0]), keys)
             self._decoding_seconds += time.perf_counter() - started
             self._waiting.add(partition, records, decoded)
-            if tracing.is_on() and (found := traces.contexts(records)):
+            if tracing.is_on() and (found := batch_tracing.contexts(records)):
                 self._waiting.trace(partition, found)

@@ -5,7 +5,7 @@ from typing import ClassVar
 import msgspec
 from aiokafka import ConsumerRecord
 
-from consumers import stamps
+from consumers.fold import timestamps
 from service.messaging.cloudevents import AheadError, Decoded, InvalidEventError, decode_binary, decode_structured
 from service.runtime import text as printable
 from service.runtime.settings import Signal
@@ -42,7 +42,7 @@ Result = Decoded | Refused | Tombstone
 _TOMBSTONE = Tombstone()
 
 
-def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int = stamps.LAST_MS) -> Result:
+def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int = timestamps.LAST_MS) -> Result:
     """Decode a record of a signal's topic. Whatever is wrong with it becomes a refusal's reason: nothing raises.
 
     `latest` is the last timestamp that is taken, in milliseconds.
@@ -51,7 +51,7 @@ def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int =
     if value is None:
         return _TOMBSTONE
     if timestamp is None or not 0 <= timestamp <= latest:
-        return Refused(record, stamps.fault(record), stamped=False)
+        return Refused(record, timestamps.fault(record), stamped=False)
     if len(value) > max_bytes:
         return Refused(record, f"value: {len(value):,} bytes; at most {max_bytes:,} are taken")
     try:
@@ -59,16 +59,18 @@ def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int =
             return decode_binary(signal, headers, value, timestamp * 1000)
         return decode_structured(signal, value, timestamp * 1000)
     except AheadError as error:
-        return Refused(record, stamps.behind(record) if record.timestamp_type == stamps.CREATE_TIME else str(error))
+        return Refused(
+            record, timestamps.behind(record) if record.timestamp_type == timestamps.CREATE_TIME else str(error)
+        )
     except InvalidEventError as error:
         return Refused(record, str(error))
 
 
-def as_decided(record: ConsumerRecord, result: Result, decided: stamps.Decided) -> Result:
+def as_decided(record: ConsumerRecord, result: Result, decided: timestamps.Decided) -> Result:
     """The earlier decision where it depended on the clock, so that a replay decides the same; else `result`."""
-    if not isinstance(result, Decoded) or not stamps.was_refused(record, decided):
+    if not isinstance(result, Decoded) or not timestamps.was_refused(record, decided):
         return result
-    return Refused(record, stamps.fault(record), stamped=False)
+    return Refused(record, timestamps.fault(record), stamped=False)
 
 
 def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
@@ -100,7 +102,7 @@ def dead_letter(refused: Refused) -> DeadLetterRow:
         key=record.key,
         value=record.value,
         headers=msgspec.json.encode(headers).decode(),
-        recorded_at=stamps.moment(record.timestamp),
+        recorded_at=timestamps.moment(record.timestamp),
     )
 
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from aiokafka import ConsumerRecord
 from msgspec import DecodeError, Struct, json
 
-from consumers.batch import Batch
-from consumers.taken import Taken
+from consumers.fold.batch import Batch
+from consumers.fold.buffer import Taken
 from service.observability import tracing
 from service.observability.trace_context import sampled
 

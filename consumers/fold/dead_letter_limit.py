@@ -1,6 +1,6 @@
 """When so much is refused that the fault may be ours: a bad deploy must not drain a topic into dead letters.
 
-`consumers.trial` finds out whether it is.
+`consumers.fold.version_trial` finds out whether it is.
 """
 
 from collections.abc import Sequence
