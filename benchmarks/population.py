@@ -8,8 +8,8 @@ import asyncpg
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from scoring.events import Event
-from scoring.windows import to_micros
+from scoring.state.calendar import to_micros
+from scoring.state.events import Event
 from service.demo.world.customers import Customer, make_customers
 from service.demo.world.history import HISTORY_DAYS, happened, introductions
 from service.evaluation.evaluate import advance_accounts

@@ -10,10 +10,10 @@ import numpy as np
 from benchmarks.scorecard import default_scorecard
 from benchmarks.servers import query
 from benchmarks.workload import Workload
-from scoring.events import Event
-from scoring.scorecards import evaluate
-from scoring.state import AccountState, fold
-from scoring.windows import day_of, to_micros
+from scoring.scorecards.scorecard import evaluate
+from scoring.state.account_state import AccountState, fold
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import Event
 from service.messaging.cloudevents import decode_structured
 
 SAMPLE = 200

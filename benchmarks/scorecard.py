@@ -4,9 +4,9 @@ from importlib import resources
 
 import yaml
 
-from scoring.documents import parse
-from scoring.scorecards import Scorecard, compile_scorecard
-from scoring.state import RETENTION_DAYS
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import Scorecard, compile_scorecard
+from scoring.state.account_state import RETENTION_DAYS
 
 
 def default_scorecard() -> Scorecard:

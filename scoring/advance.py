@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from scoring.choice import choose
-from scoring.course import Course, settled
-from scoring.crossings import Crossing, Memories, apply_rules, see
-from scoring.events import Event
-from scoring.policy import Policy
-from scoring.rule_changes import moved_by_change
-from scoring.rules import Memory
-from scoring.scorecards import Evaluation, evaluate
-from scoring.shortcut import shortcut
-from scoring.standing import Override, Standing
-from scoring.state import AccountState
-from scoring.windows import day_of, start_of
+from scoring.history.day_by_day import Course, settled
+from scoring.history.fast_path import shortcut
+from scoring.history.rule_changes import moved_by_change
+from scoring.history.score_run import Override, Standing
+from scoring.rules.crossings import Crossing, Memories, apply_rules, see
+from scoring.rules.policy import Policy
+from scoring.rules.rules import Memory
+from scoring.scorecards.scorecard import Evaluation, evaluate
+from scoring.scorecards.selection import choose
+from scoring.state.account_state import AccountState
+from scoring.state.calendar import day_of, start_of
+from scoring.state.events import Event
 
 
 class Step(Struct, frozen=True):

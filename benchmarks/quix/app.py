@@ -17,9 +17,9 @@ from quixstreams.sinks.community.postgresql import PostgreSQLSink  # type: ignor
 
 from benchmarks.quix import FIRST
 from benchmarks.scorecard import default_scorecard
-from scoring.scorecards import evaluate
-from scoring.state import decode, encode, fold
-from scoring.windows import day_of, from_day
+from scoring.scorecards.scorecard import evaluate
+from scoring.state.account_state import decode, encode, fold
+from scoring.state.calendar import day_of, from_day
 from service.messaging.cloudevents import decode_structured, now_micros
 
 STATE_KEY = "usage"

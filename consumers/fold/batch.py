@@ -14,8 +14,8 @@ from consumers.fold import timestamps
 from consumers.fold.buffer import Stretch, Taken
 from consumers.fold.decode import dead_letter
 from consumers.fold.dedup import Change, Hashes, Seen
-from scoring.events import Event
-from scoring.windows import MICROSECONDS_PER_DAY
+from scoring.state.calendar import MICROSECONDS_PER_DAY
+from scoring.state.events import Event
 from service.runtime.settings import Signal
 from service.storage.ingest.dead_letters import DeadLetterRow
 from service.storage.ingest.progress import Claim, Move, Partition
@@ -156,7 +156,7 @@ def _group(batch: Batch, fresh: Sequence[Event], loaded: Sequence[bool]) -> None
 
 
 def _count(batch: Batch, partition: Partition, columns: _Columns, fresh: NDArray[np.bool_], retention: int) -> None:
-    """Note what becomes of the events, as `scoring.state.fold` decides it, and when those happened that are news."""
+    """Note what becomes of the events, as `scoring.state.account_state.fold` decides it, and when those happened that are news."""
     happened = columns.happened
     late = fresh & (happened // MICROSECONDS_PER_DAY <= columns.taken_ms // _MILLISECONDS_PER_DAY - retention)
     new, too_late = int(fresh.sum()), int(late.sum())

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from consumers.fold.decode import Refused, Result
 from consumers.fold.fingerprint import fingerprint
 from consumers.fold.timestamps import NO_TIME
-from scoring.events import Event
+from scoring.state.events import Event
 from service.observability import metrics
 from service.storage.ingest.progress import Partition
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from consumers.fold import timestamps
 from consumers.fold.decode import Refused, Tombstone, decode
 from consumers.fold.kafka import fetch_range
-from scoring.events import Event
+from scoring.state.events import Event
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.observability.probes import Pulse

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.sweep.account_batches import Attempt, Batches
 from consumers.sweep.side_jobs import aside
-from scoring.windows import to_micros
+from scoring.state.calendar import to_micros
 from service.evaluation.forecast import foresee
 from service.evaluation.policy import PolicyCache
 from service.observability import metrics

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.sweep.side_jobs import aside
-from scoring.course import LONGEST_GAP
+from scoring.history.day_by_day import LONGEST_GAP
 from service.runtime.settings import Settings
 from service.runtime.tasks import rest
 from service.storage.accounts import history_partitions

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumers.sweep.account_batches import Attempt, Batches
-from scoring.events import Event
+from scoring.state.events import Event
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.evaluation.reevaluation import carry_on

@@ -34,7 +34,9 @@ def _history() -> None:
         sa.Column("scorecard", sa.Text(), nullable=False),
         sa.Column("scorecard_version", sa.Integer(), nullable=False),
         sa.Column("readings", postgresql.JSON(), nullable=False, comment="as in scores, on `day`"),
-        sa.Column("journal", sa.LargeBinary(), comment="what happened on `since`, by cause: scoring/journal.py"),
+        sa.Column(
+            "journal", sa.LargeBinary(), comment="what happened on `since`, by cause: scoring/history/journal.py"
+        ),
         sa.Column("override", postgresql.JSON()),
         sa.PrimaryKeyConstraint("account_id", "day", name=op.f("history_pkey")),
         postgresql_partition_by="RANGE (day)",
@@ -48,7 +50,9 @@ def _history() -> None:
     )
     op.add_column(
         "scores",
-        sa.Column("journal", sa.LargeBinary(), comment="what happened on that day, by cause: scoring/journal.py"),
+        sa.Column(
+            "journal", sa.LargeBinary(), comment="what happened on that day, by cause: scoring/history/journal.py"
+        ),
     )
     op.add_column(
         "scores",

@@ -8,13 +8,13 @@ from uuid import UUID
 import msgspec
 
 from scoring.advance import Step
-from scoring.crossings import Crossing
-from scoring.drivers import Driver, drivers
-from scoring.policy import Policy
-from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
-from scoring.scorecards import Band, Evaluation
-from scoring.standing import Standing
-from scoring.windows import from_micros
+from scoring.history.score_run import Standing
+from scoring.rules.crossings import Crossing
+from scoring.rules.policy import Policy
+from scoring.rules.rules import BandRule, DropRule, ScoreRule, SilenceRule
+from scoring.scorecards.drivers import Driver, drivers
+from scoring.scorecards.scorecard import Band, Evaluation
+from scoring.state.calendar import from_micros
 from service.evaluation.changes import Crossed
 from service.runtime.ids import new_id
 from service.storage.alerts.alerts import AlertRow, Begun, Incident

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.crossings import Crossing
-from scoring.policy import Policy
+from scoring.rules.crossings import Crossing
+from scoring.rules.policy import Policy
 from service.alerts import operator_notices
 from service.evaluation.changes import Crossed
 from service.storage.alerts import digest_parts, digests

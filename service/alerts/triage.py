@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring import rules
-from scoring.windows import to_micros
+from scoring.rules import rules
+from scoring.state.calendar import to_micros
 from service.storage.accounts import account_lock
 from service.storage.alerts import alerts, listing, triage
 from service.storage.codecs.rule_memory import decode_memories, encode_memories

@@ -7,9 +7,9 @@ from uuid import UUID
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.differences import Difference, differences, in_words
-from scoring.documents import Problem
-from scoring.warnings import warnings
+from scoring.scorecards.diff import Difference, differences, in_words
+from scoring.scorecards.document import Problem
+from scoring.scorecards.lint import warnings
 from service.cli import scorecard_preview, scorecard_published
 from service.cli.reevaluations import wait
 from service.cli.scorecard_file import File, read, warn

@@ -8,7 +8,7 @@ import msgspec
 import typer
 import yaml
 
-from scoring.documents import AppliesTo, InvalidDocumentError, Problem, ScorecardDocument, parse
+from scoring.scorecards.document import AppliesTo, InvalidDocumentError, Problem, ScorecardDocument, parse
 from service.runtime.errors import HealthError
 
 File = Annotated[Path, typer.Argument(help="A scorecard in YAML or JSON.", exists=True, dir_okay=False, readable=True)]

@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.documents import Problem, ScorecardDocument
-from scoring.outlook import Outlook
-from scoring.preview import Draft, draft
+from scoring.scorecards.document import Problem, ScorecardDocument
+from scoring.whatif.preview import Draft, draft
+from scoring.whatif.preview_summary import Outlook
 from service.cli.scorecard_file import File, read, warn
 from service.cli.scorecard_preview_tables import tables
 from service.evaluation.policy import load_policy

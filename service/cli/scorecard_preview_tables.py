@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from scoring.drivers import Driver
-from scoring.outlook import Move, Outlook, Range, RuleAlerts, Shift
+from scoring.scorecards.drivers import Driver
+from scoring.whatif.preview_summary import Move, Outlook, Range, RuleAlerts, Shift
 
 BANDS = ("green", "yellow", "red", "unknown")
 

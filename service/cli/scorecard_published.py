@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.documents import ScorecardDocument
+from scoring.scorecards.document import ScorecardDocument
 from service.cli.scorecard_file import audience, to_yaml
 from service.evaluation.starter_scorecards import purpose, starter_names, starter_text
 from service.runtime.errors import HealthError

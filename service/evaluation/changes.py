@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from msgspec import UNSET, UnsetType
 
 from scoring.advance import Step, advance
-from scoring.attributes import AttributeState
-from scoring.crossings import about
-from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
-from scoring.policy import Policy
-from scoring.rules import Memory
-from scoring.standing import Override, Standing
-from scoring.state import AccountState, decode, encode
-from scoring.windows import start_of
+from scoring.history.score_run import Override, Standing
+from scoring.rules.crossings import about
+from scoring.rules.policy import Policy
+from scoring.rules.rules import Memory
+from scoring.state.account_state import AccountState, decode, encode
+from scoring.state.attributes import AttributeState
+from scoring.state.calendar import start_of
+from scoring.state.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from service.storage.accounts.history import HistoryRow
 from service.storage.accounts.scores import MemoryRow, OverrideRow, ScoreRow
 from service.storage.accounts.states import StateRow, StoredAccount, UsageRow

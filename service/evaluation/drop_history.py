@@ -5,8 +5,8 @@ from itertools import groupby
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.policy import Policy
-from scoring.rules import OK, DropRule, Memory, Rule, close_day
+from scoring.rules.policy import Policy
+from scoring.rules.rules import OK, DropRule, Memory, Rule, close_day
 from service.evaluation.changes import read_memory
 from service.storage.accounts import history
 from service.storage.accounts.history import Closing

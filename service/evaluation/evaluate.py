@@ -13,11 +13,11 @@ from uuid import UUID
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.events import Event
-from scoring.policy import Policy
-from scoring.rules import Memory
-from scoring.standing import Override
-from scoring.windows import to_micros
+from scoring.history.score_run import Override
+from scoring.rules.policy import Policy
+from scoring.rules.rules import Memory
+from scoring.state.calendar import to_micros
+from scoring.state.events import Event
 from service.alerts.alert_metrics import count_when_committed
 from service.alerts.compose import crossing_alerts, ending
 from service.alerts.digests import band_moves, digests_of

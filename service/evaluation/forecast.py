@@ -6,10 +6,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.forecast import Situation, forecast
-from scoring.policy import Policy
-from scoring.rules import Memory
-from scoring.windows import from_day
+from scoring.rules.policy import Policy
+from scoring.rules.rules import Memory
+from scoring.state.calendar import from_day
+from scoring.whatif.forecast import Situation, forecast
 from service.evaluation.changes import read_memory, read_state
 from service.evaluation.drop_history import seed_drops
 from service.storage.accounts import states

@@ -7,11 +7,11 @@ import msgspec
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.choice import in_order
-from scoring.documents import ScorecardDocument, parse
-from scoring.policy import Policy
-from scoring.rules import Condition, Rule
-from scoring.scorecards import Scorecard, compile_scorecard
+from scoring.rules.policy import Policy
+from scoring.rules.rules import Condition, Rule
+from scoring.scorecards.document import ScorecardDocument, parse
+from scoring.scorecards.scorecard import Scorecard, compile_scorecard
+from scoring.scorecards.selection import in_order
 from service.evaluation.starter_scorecards import starter_text
 from service.runtime.errors import HealthError
 from service.storage.policy import lock, reevaluations, rules, scorecards

@@ -7,10 +7,10 @@ from datetime import datetime
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.outlook import Outlook, Tally
-from scoring.policy import Policy
-from scoring.preview import Account, Draft, preview
-from scoring.windows import to_micros
+from scoring.rules.policy import Policy
+from scoring.state.calendar import to_micros
+from scoring.whatif.preview import Account, Draft, preview
+from scoring.whatif.preview_summary import Outlook, Tally
 from service.evaluation.changes import read_memory, read_state
 from service.evaluation.drop_history import Seeds, seed_drops
 from service.storage.accounts import sampling, states

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.documents import Problem, ScorecardDocument
-from scoring.warnings import overlaps, warnings
+from scoring.scorecards.document import Problem, ScorecardDocument
+from scoring.scorecards.lint import overlaps, warnings
 from service.storage.policy import scorecards
 
 

@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, time, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from scoring.sources import FEWEST, is_back, is_quiet, usual
-from scoring.windows import to_day
+from scoring.quiet_sources import FEWEST, is_back, is_quiet, usual
+from scoring.state.calendar import to_day
 from service.alerts.operator_notices import Notice, tell
 from service.observability import metrics
 from service.storage.database.retry import is_transient

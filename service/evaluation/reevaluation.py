@@ -6,8 +6,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.events import Event
-from scoring.policy import Policy
+from scoring.rules.policy import Policy
+from scoring.state.events import Event
 from service.alerts import digests
 from service.evaluation.evaluate import advance_accounts
 from service.storage.alerts import digests as stored_digests

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.advance import judge
-from scoring.past import Past, up_to_now
-from scoring.policy import Policy
-from scoring.scorecards import Evaluation
-from scoring.standing import AHEAD_MICROSECONDS, Standing
-from scoring.windows import from_day, to_day, to_micros
+from scoring.history.runs import Past, up_to_now
+from scoring.history.score_run import AHEAD_MICROSECONDS, Standing
+from scoring.rules.policy import Policy
+from scoring.scorecards.scorecard import Evaluation
+from scoring.state.calendar import from_day, to_day, to_micros
 from service.evaluation.changes import read_state
 from service.evaluation.policy import PolicyCache
 from service.storage.accounts import history, states

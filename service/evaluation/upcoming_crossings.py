@@ -14,11 +14,11 @@ from typing import NamedTuple
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.attributes import AttributeState
-from scoring.forecast import Foreseen, forecast
-from scoring.policy import Policy
-from scoring.scorecards import Evaluation
-from scoring.windows import to_day, to_micros
+from scoring.rules.policy import Policy
+from scoring.scorecards.scorecard import Evaluation
+from scoring.state.attributes import AttributeState
+from scoring.state.calendar import to_day, to_micros
+from scoring.whatif.forecast import Foreseen, forecast
 from service.evaluation.forecast import YIELD_EVERY, situations
 from service.storage.accounts import forecasts
 from service.storage.accounts.forecasts import Foretold, Key, Wanted

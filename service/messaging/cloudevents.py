@@ -17,7 +17,9 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from xxhash import xxh3_64_intdigest
 
-from scoring.events import (
+from scoring.scorecards.validation_errors import fault_of
+from scoring.state.calendar import MICROSECONDS_PER_DAY, to_day, to_micros, to_micros_and_day
+from scoring.state.events import (
     LOWEST,
     AttributesEvent,
     AttributeValue,
@@ -27,8 +29,6 @@ from scoring.events import (
     TicketEvent,
     UsageEvent,
 )
-from scoring.faults import fault_of
-from scoring.windows import MICROSECONDS_PER_DAY, to_day, to_micros, to_micros_and_day
 from service.runtime import storable
 from service.runtime import text as printable
 from service.runtime.settings import Signal

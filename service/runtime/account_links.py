@@ -2,7 +2,7 @@
 
 from urllib.parse import quote, urlsplit
 
-from scoring.links import is_web_address
+from scoring.rules.links import is_web_address
 
 PLACE = "{account_id}"
 _ELSEWHERE = (".", "..")

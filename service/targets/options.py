@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from scoring.faults import told
+from scoring.scorecards.validation_errors import told
 from service.targets import target_of
 
 LARGEST_OPTIONS = 16_384

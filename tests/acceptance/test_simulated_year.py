@@ -17,9 +17,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep.runner import sweep_once
-from scoring.documents import parse
-from scoring.events import Event
-from scoring.windows import from_micros, to_day, to_micros
+from scoring.scorecards.document import parse
+from scoring.state.calendar import from_micros, to_day, to_micros
+from scoring.state.events import Event
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.runtime.ids import new_id

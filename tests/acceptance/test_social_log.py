@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.documents import parse
-from scoring.state import AccountState, decode
-from scoring.windows import from_day, to_day
+from scoring.scorecards.document import parse
+from scoring.state.account_state import AccountState, decode
+from scoring.state.calendar import from_day, to_day
 from service.evaluation.policy import starter
 from service.runtime.settings import Settings
 from tests.support.commands import command, environment

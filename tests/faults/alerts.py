@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.rules import OK, Memory, Seen
-from scoring.scorecards import Band
+from scoring.rules.rules import OK, Memory, Seen
+from scoring.scorecards.scorecard import Band
 from service.evaluation.policy import read_condition
 from service.storage.policy import rules
 from tests.faults.checks import Account

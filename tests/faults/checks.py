@@ -10,10 +10,10 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.advance import judge
-from scoring.events import Event
-from scoring.policy import Policy
-from scoring.state import AccountState, encode, fold
-from scoring.windows import from_day, start_of, to_day
+from scoring.rules.policy import Policy
+from scoring.state.account_state import AccountState, encode, fold
+from scoring.state.calendar import from_day, start_of, to_day
+from scoring.state.events import Event
 from service.evaluation.changes import read_state
 from service.evaluation.policy import load_policy
 from service.runtime.settings import Settings

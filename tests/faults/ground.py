@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from scoring.documents import parse
+from scoring.scorecards.document import parse
 from service.embedded.postgres import EmbeddedPostgres
 from service.messaging.topics import create_topics
 from service.runtime.errors import HealthError

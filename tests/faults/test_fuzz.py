@@ -22,7 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumers.fold.decode import Tombstone, decode
-from scoring.events import Event
+from scoring.state.events import Event
 from service.embedded.ports import free_port
 from service.messaging.cloudevents import Decoded, type_of
 from service.runtime.settings import Settings, Signal

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.state import decode
+from scoring.state.account_state import decode
 from service.runtime.settings import Settings
 from tests.support.cloud_events import produce, record, usage
 from tests.support.commands import environment

@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from scoring.state import decode
+from scoring.state.account_state import decode
 from service.cli.migrate import prepare_database
 from service.embedded.ports import free_port
 from service.embedded.postgres import EmbeddedPostgres

@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from consumers.fold.decode import decode
-from scoring.events import Event
+from scoring.state.events import Event
 from service.messaging.cloudevents import Decoded
 from service.runtime.settings import Settings, Signal
 from service.storage.ingest.progress import Partition

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.events import AttributesEvent
-from scoring.windows import day_of, to_micros
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import AttributesEvent
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy
 from service.storage.accounts.listing import index_scans, planner

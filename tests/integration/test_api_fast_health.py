@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from scoring.events import Event, TicketEvent, UsageEvent
-from scoring.windows import day_of, to_micros
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import Event, TicketEvent, UsageEvent
 from service.api.health_fast_path import FastHealth
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy

@@ -9,8 +9,8 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.advance import judge
-from scoring.events import Event, SurveyEvent, TicketEvent, UsageEvent
-from scoring.windows import day_of, to_micros
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import Event, SurveyEvent, TicketEvent, UsageEvent
 from service.evaluation.changes import read_state
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy

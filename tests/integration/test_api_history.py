@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.events import AttributesEvent, Event, TicketEvent, UsageEvent
-from scoring.windows import day_of, to_micros
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import AttributesEvent, Event, TicketEvent, UsageEvent
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy, starter
 from tests.support.api import Api

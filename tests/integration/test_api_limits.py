@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.events import UsageEvent
-from scoring.windows import day_of, to_micros
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import UsageEvent
 from service.api.access.rate_limits import KeyRates, WrongKeys
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.stored_journal import decode_journal
+from scoring.history.journal_codec import decode_journal
 from service.runtime.settings import Settings
 from tests.support.api import Api
 from tests.support.service import query

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.events import Event, UsageEvent
-from scoring.windows import day_of, to_micros
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import Event, UsageEvent
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy
 from tests.integration.test_api_scorecards import MEASURE, document

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.state import decode
+from scoring.state.account_state import decode
 from service.embedded.ports import free_port
 from service.messaging.topics import create_topics
 from service.runtime.settings import Settings

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.events import Event
-from scoring.windows import to_micros
+from scoring.state.calendar import to_micros
+from scoring.state.events import Event
 from service.demo.world.customers import make_customers
 from service.demo.world.events import DemoEvent
 from service.demo.world.history import happened, introductions

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
 from consumers.sweep import dead_letter_relay
-from scoring.state import decode
+from scoring.state.account_state import decode
 from service.cli.app import app
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port

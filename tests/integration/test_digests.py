@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.events import Event
+from scoring.state.events import Event
 from service.runtime.settings import Settings
 from tests.support.api import Api
 from tests.support.service import query

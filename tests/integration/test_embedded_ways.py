@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.fold import runner
-from scoring.state import decode
+from scoring.state.account_state import decode
 from service.demo.feed.broker_recovery import mend
 from service.demo.feed.folded_count import folded
 from service.runtime.settings import Settings

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.standing import Override
-from scoring.windows import to_micros
+from scoring.history.score_run import Override
+from scoring.state.calendar import to_micros
 from service.evaluation.erase_account import erase
 from service.evaluation.evaluate import advance_accounts
 from service.runtime.settings import Settings

@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.fold import runner
 from consumers.fold.apply import FencedError, apply
 from consumers.fold.batch import Batch
-from scoring.documents import parse
-from scoring.events import UsageEvent
-from scoring.readings import decode_readings
-from scoring.scorecards import compile_scorecard
-from scoring.scorecards import score as evaluation_of
-from scoring.state import AccountState, decode, encode, fold
+from scoring.scorecards.document import parse
+from scoring.scorecards.readings import decode_readings
+from scoring.scorecards.scorecard import compile_scorecard
+from scoring.scorecards.scorecard import score as evaluation_of
+from scoring.state.account_state import AccountState, decode, encode, fold
+from scoring.state.events import UsageEvent
 from service.evaluation.policy import PolicyCache, starter
 from service.messaging.cloudevents import decode_structured, now_micros
 from service.runtime.errors import HealthError

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep import forecaster
 from consumers.sweep.forecaster import IDLE_SECONDS, SHORTEST_CYCLE, forecast_once
-from scoring.events import AttributesEvent, Event
-from scoring.windows import day_of, to_micros
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import AttributesEvent, Event
 from service.evaluation.policy import PolicyCache
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings

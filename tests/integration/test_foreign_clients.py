@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.state import decode
+from scoring.state.account_state import decode
 from service.runtime.settings import Settings
 from tests.support import javascript, kafka_jars
 from tests.support.cloud_events import encode, usage

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.state import decode
+from scoring.state.account_state import decode
 from service.embedded.ports import free_port
 from service.runtime.settings import Settings
 from service.storage.ingest import progress

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.sweep import history_partitions as housekeeping
 from consumers.sweep.history_partitions import LOCK_TIMEOUT_MS, keep_history
-from scoring.windows import to_day
+from scoring.state.calendar import to_day
 from service.runtime.settings import Settings
 from service.storage.accounts import accounts, history, history_partitions
 from service.storage.accounts.history import HistoryRow

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from scoring.windows import to_day
+from scoring.state.calendar import to_day
 from service.storage.accounts import history, score_reader
 from service.storage.accounts import history as history_reads
 from service.storage.accounts.history import HistoryRow

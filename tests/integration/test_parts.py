@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.events import UsageEvent
-from scoring.policy import Policy
-from scoring.state import RETENTION_DAYS
-from scoring.windows import day_of, to_micros
+from scoring.rules.policy import Policy
+from scoring.state.account_state import RETENTION_DAYS
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import UsageEvent
 from service.evaluation import evaluate
 from service.evaluation.changes import read_state
 from service.evaluation.evaluate import advance_accounts

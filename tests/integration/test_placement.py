@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from confluent_kafka import Producer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.state import decode
+from scoring.state.account_state import decode
 from service.runtime.settings import Settings
 from tests.support.cloud_events import encode, produce, record, usage
 from tests.support.scraped import Change, value

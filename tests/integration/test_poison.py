@@ -7,10 +7,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring import state
-from scoring.arrivals import Arrivals
-from scoring.state import decode
-from scoring.usage import UsageState, fold_usage
+from scoring.state import account_state
+from scoring.state.account_state import decode
+from scoring.state.usage import UsageState, fold_usage
+from scoring.state.usage_batch import Arrivals
 from service.runtime.settings import Settings
 from service.storage.database.poison import is_poison
 from tests.support.api_data import ticket as changed
@@ -28,7 +28,7 @@ async def test_a_record_that_cannot_be_folded_is_found_in_its_batch_and_refused(
             raise ZeroDivisionError("of all things")
         fold_usage(usage, arrived, retention)
 
-    monkeypatch.setattr(state, "fold_usage", failing)
+    monkeypatch.setattr(account_state, "fold_usage", failing)
     features = ["poison" if number in (17, 170, 171) else f"feature-{number % 3}" for number in range(300)]
     records = [record(settings.topic_usage, usage(f"account-{n % 7}", feature)) for n, feature in enumerate(features)]
     await produce(settings.kafka_bootstrap_servers, records)
@@ -129,7 +129,7 @@ async def test_so_does_one_that_cannot_fold_what_the_last_one_folded(
         raise ZeroDivisionError("of all things")
 
     with monkeypatch.context() as patched:
-        patched.setattr(state, "fold_usage", failing)
+        patched.setattr(account_state, "fold_usage", failing)
         await produce(settings.kafka_bootstrap_servers, [record(topic, usage("acme")) for _ in range(10)])
         async with consuming(settings.model_copy(update=FEW)):
             _, why = await halts(engine, settings)

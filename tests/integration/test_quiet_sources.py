@@ -11,8 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep.runner import sweep_once
-from scoring.events import UsageEvent
-from scoring.windows import day_of, to_micros
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import UsageEvent
 from service.evaluation import quiet_sources
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache

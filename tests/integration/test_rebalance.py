@@ -9,12 +9,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.fold import ownership, runner
-from scoring import state
-from scoring.arrivals import Arrivals
-from scoring.events import Event, UsageEvent
-from scoring.state import decode
-from scoring.usage import UsageState, fold_usage
-from scoring.windows import day_of, to_micros
+from scoring.state import account_state
+from scoring.state.account_state import decode
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import Event, UsageEvent
+from scoring.state.usage import UsageState, fold_usage
+from scoring.state.usage_batch import Arrivals
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy
 from service.runtime.garbage_collection import collecting_by_hand
@@ -100,7 +100,7 @@ def slow_fold(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         time.sleep(seconds)
         fold_usage(usage, arrived, retention)
 
-    monkeypatch.setattr(state, "fold_usage", slowly)
+    monkeypatch.setattr(account_state, "fold_usage", slowly)
 
 
 async def test_heartbeats_go_out_during_a_slow_fold(

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from consumers.fold import timestamps
-from scoring.state import decode
+from scoring.state.account_state import decode
 from service.messaging import foreign_topics
 from service.runtime.settings import Settings
 from service.storage.ingest import progress

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep.history_partitions import keep_history
 from consumers.sweep.runner import sweep_once
-from scoring.events import Event, UsageEvent
-from scoring.windows import day_of, to_micros
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import Event, UsageEvent
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache, publish_default
 from service.runtime.settings import Settings

@@ -9,9 +9,9 @@ import yaml
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
-from scoring.documents import parse
-from scoring.events import Event, UsageEvent
-from scoring.windows import day_of, to_micros
+from scoring.scorecards.document import parse
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import Event, UsageEvent
 from service.cli.app import app
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy, publish_default

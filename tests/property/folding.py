@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 
-from scoring.events import Event
-from scoring.state import AccountState, decode, encode, fold, settle
+from scoring.state.account_state import AccountState, decode, encode, fold, settle
+from scoring.state.events import Event
 
 Encoded = tuple[bytes, bytes, bytes, bytes]
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.events import UsageEvent
+from scoring.state.events import UsageEvent
 from tests.property.folding import encoded, folded
 from tests.support.strategies import batches, histories, in_log_order, with_copies, within_retention
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.curves import compile_curve
+from scoring.scorecards.curve import compile_curve
 from tests.support.oracle_scores import through
 from tests.support.strategies_scorecards import curves
 

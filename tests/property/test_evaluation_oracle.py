@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.advance import judge
-from scoring.choice import in_order
-from scoring.documents import parse
-from scoring.measures import CATALOGUE
-from scoring.policy import Policy
-from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, evaluate
-from scoring.state import AccountState
-from scoring.windows import start_of
+from scoring.rules.policy import Policy
+from scoring.scorecards.document import parse
+from scoring.scorecards.measures import CATALOGUE
+from scoring.scorecards.scorecard import Evaluation, Scorecard, compile_scorecard, evaluate
+from scoring.scorecards.selection import in_order
+from scoring.state.account_state import AccountState
+from scoring.state.calendar import start_of
 from tests.property.folding import encoded, folded, settled
 from tests.support import oracle_scores
 from tests.support.oracle import Document

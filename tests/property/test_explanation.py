@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from scoring.explanation import OVERRIDE, UNRECORDED, Explanation, explain_change
-from scoring.past import Past
-from scoring.points import BILLION
-from scoring.policy import Policy
+from scoring.history.explanation import OVERRIDE, UNRECORDED, Explanation, explain_change
+from scoring.history.runs import Past
+from scoring.rules.policy import Policy
+from scoring.scorecards.contributions import BILLION
 from tests.support.courses import Stop, anyhow, policies, ride, streams
 
 Moves = Counter[tuple[str, str]]

@@ -10,16 +10,16 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from scoring.advance import Step, advance
-from scoring.choice import in_order
-from scoring.documents import parse
-from scoring.events import Event
-from scoring.forecast import Foreseen, Situation, forecast
-from scoring.policy import Policy
-from scoring.rules import OK, BandRule, Condition, DropRule, Memory, Rule, ScoreRule, SilenceRule, snooze
-from scoring.scorecards import compile_scorecard
-from scoring.standing import Override
-from scoring.state import AccountState
-from scoring.windows import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, day_of, start_of
+from scoring.history.score_run import Override
+from scoring.rules.policy import Policy
+from scoring.rules.rules import OK, BandRule, Condition, DropRule, Memory, Rule, ScoreRule, SilenceRule, snooze
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.account_state import AccountState
+from scoring.state.calendar import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, day_of, start_of
+from scoring.state.events import Event
+from scoring.whatif.forecast import Foreseen, Situation, forecast
 from tests.property.folding import encoded
 from tests.support.strategies import dated_ahead, histories, in_log_order
 from tests.support.strategies_scorecards import SEGMENTS, STAGES, scorecards

@@ -8,21 +8,12 @@ from typing import Any, NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.documents import parse
-from scoring.journal import (
-    MOST_IDS,
-    Base,
-    Cause,
-    Journal,
-    Reason,
-    base_of,
-    entries,
-    note,
-)
-from scoring.measures import Missing, Value
-from scoring.points import Points, add, change, points
-from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, score
-from scoring.stored_journal import MOST_WAITING, decode_journal, encode_journal, note_stored
+from scoring.history.journal import MOST_IDS, Base, Cause, Journal, Reason, base_of, entries, note
+from scoring.history.journal_codec import MOST_WAITING, decode_journal, encode_journal, note_stored
+from scoring.scorecards.contributions import Points, add, change, points
+from scoring.scorecards.document import parse
+from scoring.scorecards.measures import Missing, Value
+from scoring.scorecards.scorecard import Evaluation, Scorecard, compile_scorecard, score
 
 CAUSES: list[Cause] = ["time", "events", "correction", "scorecard", "override"]
 

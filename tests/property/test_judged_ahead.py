@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.advance import advance
-from scoring.explanation import explain_change
-from scoring.forecast import Situation, forecast
-from scoring.past import Past, up_to_now
-from scoring.policy import Policy
-from scoring.rules import Memory
-from scoring.standing import Standing, is_ahead
-from scoring.state import AccountState
-from scoring.windows import MICROSECONDS_PER_DAY as DAY
-from scoring.windows import MICROSECONDS_PER_HOUR as HOUR
-from scoring.windows import day_of, start_of
+from scoring.history.explanation import explain_change
+from scoring.history.runs import Past, up_to_now
+from scoring.history.score_run import Standing, is_ahead
+from scoring.rules.policy import Policy
+from scoring.rules.rules import Memory
+from scoring.state.account_state import AccountState
+from scoring.state.calendar import MICROSECONDS_PER_DAY as DAY
+from scoring.state.calendar import MICROSECONDS_PER_HOUR as HOUR
+from scoring.state.calendar import day_of, start_of
+from scoring.whatif.forecast import Situation, forecast
 from tests.property.test_forecast import RETENTION, policies
 from tests.support.strategies import histories, in_log_order
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.measures import CATALOGUE, Missing, Parameters
-from scoring.state import AccountState
+from scoring.scorecards.measures import CATALOGUE, Missing, Parameters
+from scoring.state.account_state import AccountState
 from tests.property.folding import folded, settled
 from tests.support import oracle
 from tests.support.strategies import batches, days_after, histories, in_log_order, with_copies

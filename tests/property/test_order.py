@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.events import TicketEvent
-from scoring.state import AccountState, fold
+from scoring.state.account_state import AccountState, fold
+from scoring.state.events import TicketEvent
 from tests.property.folding import encoded, folded
 from tests.support import oracle
 from tests.support.strategies import batches, dated_ahead, histories, in_log_order, within_retention

@@ -10,8 +10,8 @@ from consumers.fold.batch import Batch, Owned, prepare
 from consumers.fold.buffer import Stretch, Taken
 from consumers.fold.decode import Refused
 from consumers.fold.dedup import Seen
-from scoring.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
-from scoring.state import AccountState, fold
+from scoring.state.account_state import AccountState, fold
+from scoring.state.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from service.messaging.cloudevents import Decoded
 from service.runtime.settings import Signal
 from service.storage.ingest.progress import Claim, Partition

@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.documents import parse
-from scoring.points import BILLION, add, change, points
-from scoring.scorecards import Evaluation, compile_scorecard, evaluate
+from scoring.scorecards.contributions import BILLION, add, change, points
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import Evaluation, compile_scorecard, evaluate
 from tests.property.folding import folded, settled
 from tests.support.strategies import days_after, histories
 from tests.support.strategies_scorecards import scorecards

@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scoring.events import AttributesEvent, Event, SurveyEvent, SurveyKind, TicketEvent, UsageEvent
-from scoring.measures import CATALOGUE, Missing, Parameters
-from scoring.state import AccountState, fold
-from scoring.windows import day_of
+from scoring.scorecards.measures import CATALOGUE, Missing, Parameters
+from scoring.state.account_state import AccountState, fold
+from scoring.state.calendar import day_of
+from scoring.state.events import AttributesEvent, Event, SurveyEvent, SurveyKind, TicketEvent, UsageEvent
 from tests.property.folding import settled
 from tests.support.oracle import DAY, HOUR
 from tests.support.strategies import ACCOUNT, FIRST_DAY, HASHES

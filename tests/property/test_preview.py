@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from scoring.advance import advance, judge
-from scoring.choice import in_order
-from scoring.documents import parse
-from scoring.outlook import Outlook, Tally
-from scoring.policy import Policy
-from scoring.preview import Account, Change, Draft, draft, preview
-from scoring.rules import BandRule, DropRule, Rule, ScoreRule, SilenceRule
-from scoring.scorecards import compile_scorecard
-from scoring.windows import start_of
+from scoring.rules.policy import Policy
+from scoring.rules.rules import BandRule, DropRule, Rule, ScoreRule, SilenceRule
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.calendar import start_of
+from scoring.whatif.preview import Account, Change, Draft, draft, preview
+from scoring.whatif.preview_summary import Outlook, Tally
 from tests.property.folding import encoded, folded
 from tests.support.oracle import Document
 from tests.support.strategies import days_after, histories

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.events import Event, SurveyEvent, TicketEvent, UsageEvent
-from scoring.state import AccountState
+from scoring.state.account_state import AccountState
+from scoring.state.events import Event, SurveyEvent, TicketEvent, UsageEvent
 from tests.property.folding import folded, settled
 from tests.support.oracle import Question, day_number
 from tests.support.strategies import batches, histories, in_log_order

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from scoring.measures import Missing, Value
-from scoring.rules import (
+from scoring.rules.rules import (
     OK,
     BandRule,
     Condition,
@@ -27,8 +26,9 @@ from scoring.rules import (
     step,
     worth_keeping,
 )
-from scoring.scorecards import Band
-from scoring.windows import day_of, start_of
+from scoring.scorecards.measures import Missing, Value
+from scoring.scorecards.scorecard import Band
+from scoring.state.calendar import day_of, start_of
 from tests.support.oracle import number
 
 SECOND = 1_000_000

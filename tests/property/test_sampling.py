@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring import sampling
-from scoring.events import Event, SurveyEvent, UsageEvent
-from scoring.measures import CATALOGUE, Parameters
-from scoring.sampling import ALL, estimate, shrink
-from scoring.state import AccountState
-from scoring.windows import start_of
+from scoring.scorecards.measures import CATALOGUE, Parameters
+from scoring.state import distinct_sample
+from scoring.state.account_state import AccountState
+from scoring.state.calendar import start_of
+from scoring.state.distinct_sample import ALL, estimate, shrink
+from scoring.state.events import Event, SurveyEvent, UsageEvent
 from tests.property.folding import encoded, folded
 
 DAY = 20_000
@@ -107,7 +107,7 @@ def test_the_smallest_hashes_stay_whenever_it_is_shrunk(arriving: list[int], cou
     arriving = arriving[:count]
     kept: dict[int, None] = {}
     below = ALL
-    with patch.object(sampling, "LIMIT", 3):
+    with patch.object(distinct_sample, "LIMIT", 3):
         for first, last in pairwise([0, *sorted(cuts), count]):
             kept.update(dict.fromkeys(member for member in arriving[first:last] if member < below))
             below = shrink(kept, below)

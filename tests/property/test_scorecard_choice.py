@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.choice import choose, in_order
-from scoring.documents import parse
-from scoring.scorecards import compile_scorecard
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import compile_scorecard
+from scoring.scorecards.selection import choose, in_order
 from tests.property.folding import folded, settled
 from tests.support import oracle_scores
 from tests.support.oracle import Document

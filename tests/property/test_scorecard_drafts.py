@@ -5,12 +5,12 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.choice import choose, in_order
-from scoring.differences import differences
-from scoring.documents import ScorecardDocument, parse
-from scoring.scorecards import compile_scorecard
-from scoring.state import RETENTION_DAYS
-from scoring.warnings import overlaps
+from scoring.scorecards.diff import differences
+from scoring.scorecards.document import ScorecardDocument, parse
+from scoring.scorecards.lint import overlaps
+from scoring.scorecards.scorecard import compile_scorecard
+from scoring.scorecards.selection import choose, in_order
+from scoring.state.account_state import RETENTION_DAYS
 from service.storage.policy.scorecards import digest
 from tests.support.oracle import Document
 from tests.support.strategies_scorecards import audiences, scorecards

@@ -10,18 +10,18 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from scoring.advance import advance
-from scoring.choice import in_order
-from scoring.course import Course
-from scoring.documents import parse
-from scoring.events import AttributesEvent, UsageEvent
-from scoring.journal import entries
-from scoring.policy import Policy
-from scoring.rules import Memory
-from scoring.scorecards import Scorecard, compile_scorecard
-from scoring.shortcut import shortcut
-from scoring.standing import Override, Standing
-from scoring.state import AccountState
-from scoring.stored_journal import decode_journal, encode_journal
+from scoring.history.day_by_day import Course
+from scoring.history.fast_path import shortcut
+from scoring.history.journal import entries
+from scoring.history.journal_codec import decode_journal, encode_journal
+from scoring.history.score_run import Override, Standing
+from scoring.rules.policy import Policy
+from scoring.rules.rules import Memory
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import Scorecard, compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.account_state import AccountState
+from scoring.state.events import AttributesEvent, UsageEvent
 from tests.property.folding import encoded
 from tests.support.courses import RETENTION, Stop, anyhow, policies, ride, streams
 from tests.support.oracle import DAY, HOUR

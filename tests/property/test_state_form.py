@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.state import decode
+from scoring.state.account_state import decode
 from tests.property.folding import encoded, folded
 from tests.support.strategies import batches, histories
 

@@ -6,10 +6,10 @@ from fractions import Fraction
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scoring.events import SurveyEvent
-from scoring.measures import CATALOGUE, Parameters
-from scoring.state import AccountState, fold
-from scoring.windows import day_of
+from scoring.scorecards.measures import CATALOGUE, Parameters
+from scoring.state.account_state import AccountState, fold
+from scoring.state.calendar import day_of
+from scoring.state.events import SurveyEvent
 from service.messaging.cloudevents import InvalidEventError, decode_structured
 
 TAKEN_AT = 1_772_712_000_000_000

@@ -8,15 +8,15 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from scoring.advance import advance
-from scoring.journal import MOST_IDS, Moved, entries
-from scoring.points import add, change, points
-from scoring.policy import Policy
-from scoring.readings import decode_readings
-from scoring.rules import OK, close_day
-from scoring.scorecards import Evaluation
-from scoring.standing import Override, Standing
-from scoring.stored_journal import decode_journal, has_waiting
-from scoring.windows import from_day, start_of
+from scoring.history.journal import MOST_IDS, Moved, entries
+from scoring.history.journal_codec import decode_journal, has_waiting
+from scoring.history.score_run import Override, Standing
+from scoring.rules.policy import Policy
+from scoring.rules.rules import OK, close_day
+from scoring.scorecards.contributions import add, change, points
+from scoring.scorecards.readings import decode_readings
+from scoring.scorecards.scorecard import Evaluation
+from scoring.state.calendar import from_day, start_of
 from service.evaluation.drop_history import remembered
 from tests.support.courses import FALLS, Stop, anyhow, on_time, policies, ride, streams
 from tests.support.oracle import DAY

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.documents import parse
-from scoring.scorecards import VETO, Evaluation, compile_scorecard, evaluate
-from scoring.state import AccountState
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import VETO, Evaluation, compile_scorecard, evaluate
+from scoring.state.account_state import AccountState
 from tests.property.folding import folded, settled
 from tests.support.strategies import days_after, histories
 from tests.support.strategies_scorecards import scorecards

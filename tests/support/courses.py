@@ -9,14 +9,14 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from scoring.advance import Step, advance
-from scoring.choice import in_order
-from scoring.documents import parse
-from scoring.events import Event
-from scoring.policy import Policy
-from scoring.rules import DropRule, Memory, Rule
-from scoring.scorecards import Scorecard, compile_scorecard
-from scoring.standing import Override, Standing
-from scoring.state import AccountState, decode, encode
+from scoring.history.score_run import Override, Standing
+from scoring.rules.policy import Policy
+from scoring.rules.rules import DropRule, Memory, Rule
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import Scorecard, compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.account_state import AccountState, decode, encode
+from scoring.state.events import Event
 from tests.support.oracle import DAY, HOUR
 from tests.support.strategies import FIRST_DAY, MINUTE, batches, histories, in_log_order
 from tests.support.strategies_scorecards import scorecards

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from scoring.advance import advance, judge
-from scoring.choice import in_order
-from scoring.documents import parse
-from scoring.policy import Policy
-from scoring.scorecards import Evaluation, compile_scorecard
-from scoring.state import AccountState
-from scoring.windows import to_micros
+from scoring.rules.policy import Policy
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import Evaluation, compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.account_state import AccountState
+from scoring.state.calendar import to_micros
 from service.demo.world.customers import Customer, make_customers
 from service.demo.world.events import DemoEvent
 from service.demo.world.history import HISTORY_DAYS, happened, introductions

@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from scoring.events import AttributesEvent, AttributeValue, Event, SurveyEvent, TicketEvent, UsageEvent
+from scoring.state.events import AttributesEvent, AttributeValue, Event, SurveyEvent, TicketEvent, UsageEvent
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET
 
-from scoring.choice import choose
-from scoring.events import Event
-from scoring.points import Points, points
-from scoring.policy import Policy
-from scoring.scorecards import Evaluation, Scorecard, evaluate
-from scoring.standing import Override
-from scoring.state import AccountState, fold, settle
+from scoring.history.score_run import Override
+from scoring.rules.policy import Policy
+from scoring.scorecards.contributions import Points, points
+from scoring.scorecards.scorecard import Evaluation, Scorecard, evaluate
+from scoring.scorecards.selection import choose
+from scoring.state.account_state import AccountState, fold, settle
+from scoring.state.events import Event
 from tests.support.courses import RETENTION, Stop
 from tests.support.oracle import DAY, day_number
 

@@ -12,7 +12,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from scoring.events import Event
+from scoring.state.events import Event
 from tests.support.oracle import Document, Question, Value, day_number, number, silence_ratio
 from tests.support.oracle_scores import Verdict, choose, evaluate
 

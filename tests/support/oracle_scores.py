@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from scoring.events import Event
+from scoring.state.events import Event
 from tests.support.oracle import Document, Question, Value, measure, number, tenure_days
 
 

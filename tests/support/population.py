@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from scoring.events import AttributesEvent, Event, SurveyEvent, SurveyKind, TicketEvent, UsageEvent
+from scoring.state.events import AttributesEvent, Event, SurveyEvent, SurveyKind, TicketEvent, UsageEvent
 from tests.support.oracle import DAY, HOUR, day_number
 
 MILLION = 1_000_000

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from scoring.events import Event
-from scoring.windows import from_micros, to_day
+from scoring.state.calendar import from_micros, to_day
+from scoring.state.events import Event
 from service.evaluation.policy import publish_default
 from service.storage.database.engine import create_engine
 from tests.support.api import Api, make_key, running

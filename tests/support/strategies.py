@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from scoring.events import AttributesEvent, AttributeValue, Event, SurveyEvent, SurveyKind, TicketEvent, UsageEvent
+from scoring.state.events import (
+    AttributesEvent,
+    AttributeValue,
+    Event,
+    SurveyEvent,
+    SurveyKind,
+    TicketEvent,
+    UsageEvent,
+)
 from tests.support.oracle import DAY, HOUR, day_number, is_late
 
 FIRST_DAY = 20_000

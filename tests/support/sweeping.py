@@ -10,9 +10,9 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep.runner import forget_once, reevaluate_once, sweep_once, tell_once
-from scoring.documents import ScorecardDocument
-from scoring.events import AttributesEvent, Event, UsageEvent
-from scoring.windows import day_of, to_micros
+from scoring.scorecards.document import ScorecardDocument
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import AttributesEvent, Event, UsageEvent
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.evaluation.reevaluation import begin_for_rule, begin_for_scorecard

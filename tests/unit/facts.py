@@ -6,7 +6,9 @@ A record reaches the broker on the day that its event is dated, but for what is 
 from itertools import count
 from zlib import crc32
 
-from scoring.events import (
+from scoring.state.account_state import AccountState, fold
+from scoring.state.calendar import MICROSECONDS_PER_HOUR, from_day, start_of
+from scoring.state.events import (
     AttributesEvent,
     AttributeValue,
     Event,
@@ -15,8 +17,6 @@ from scoring.events import (
     TicketEvent,
     UsageEvent,
 )
-from scoring.state import AccountState, fold
-from scoring.windows import MICROSECONDS_PER_HOUR, from_day, start_of
 
 ACCOUNT = "acme"
 TODAY = 20_500

@@ -9,7 +9,7 @@ from consumers.fold.batch import Batch, Owned, prepare
 from consumers.fold.batch_tracing import MOST_SPANS, folding
 from consumers.fold.buffer import Stretch, halves
 from consumers.fold.dedup import Seen
-from scoring.events import UsageEvent
+from scoring.state.events import UsageEvent
 from service.messaging.cloudevents import Decoded
 from service.observability import tracing
 from service.observability.tracing import Attributes, Kind

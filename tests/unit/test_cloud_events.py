@@ -11,7 +11,7 @@ from cloudevents.core.bindings.kafka import to_binary, to_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from scoring.events import AttributesEvent, SurveyEvent, TicketEvent, UsageEvent
+from scoring.state.events import AttributesEvent, SurveyEvent, TicketEvent, UsageEvent
 from service.messaging.cloudevents import InvalidEventError, decode_binary, decode_structured
 from service.runtime.settings import Signal
 

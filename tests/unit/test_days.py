@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 from pydantic import TypeAdapter, ValidationError
 
-from scoring.windows import from_day
+from scoring.state.calendar import from_day
 from service.api.http.day_range import MOST_DAYS, DayRange, Instant
 from service.api.http.pagination import decode_token, encode_token
 from service.api.http.problems import ProblemError

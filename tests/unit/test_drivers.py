@@ -6,10 +6,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.documents import ScorecardDocument
-from scoring.drivers import drivers, shortfalls
-from scoring.measures import Missing, Value
-from scoring.scorecards import Evaluation, compile_scorecard, score
+from scoring.scorecards.document import ScorecardDocument
+from scoring.scorecards.drivers import drivers, shortfalls
+from scoring.scorecards.measures import Missing, Value
+from scoring.scorecards.scorecard import Evaluation, compile_scorecard, score
 
 _MEASURES: list[dict[str, Any]] = [
     {"measure": "open_tickets", "weight": 2, "curve": [[0, 100], [10, 0]]},

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Meta, Struct
 
-from scoring.faults import fault_of
+from scoring.scorecards.validation_errors import fault_of
 
 
 class Inner(Struct, forbid_unknown_fields=True):

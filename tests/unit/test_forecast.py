@@ -3,16 +3,16 @@
 from msgspec.structs import replace
 
 from scoring.advance import advance
-from scoring.choice import in_order
-from scoring.documents import parse
-from scoring.events import Event
-from scoring.forecast import Foreseen, Situation, forecast
-from scoring.policy import Policy
-from scoring.rules import Condition, DropRule, Memory, Rule, ScoreRule, SilenceRule, snooze
-from scoring.scorecards import compile_scorecard
-from scoring.standing import Override
-from scoring.state import AccountState
-from scoring.windows import MICROSECONDS_PER_HOUR
+from scoring.history.score_run import Override
+from scoring.rules.policy import Policy
+from scoring.rules.rules import Condition, DropRule, Memory, Rule, ScoreRule, SilenceRule, snooze
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.account_state import AccountState
+from scoring.state.calendar import MICROSECONDS_PER_HOUR
+from scoring.state.events import Event
+from scoring.whatif.forecast import Foreseen, Situation, forecast
 from tests.unit.facts import TODAY, noon, told, used
 
 NOW = noon(0)

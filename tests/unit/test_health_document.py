@@ -4,12 +4,12 @@ from datetime import UTC, date, datetime
 
 import msgspec
 
-from scoring.documents import parse
-from scoring.scorecards import compile_scorecard, evaluate
-from scoring.standing import Override
-from scoring.state import AccountState
-from scoring.usage import UsageState
-from scoring.windows import start_of, to_day
+from scoring.history.score_run import Override
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import compile_scorecard, evaluate
+from scoring.state.account_state import AccountState
+from scoring.state.calendar import start_of, to_day
+from scoring.state.usage import UsageState
 from service.api.resources.health_document import Freshness, Moment, document, trend
 
 DAY = to_day(date(2030, 1, 31))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.sweep.history_partitions import MONTHS_AHEAD, expired, first_kept, wanted
-from scoring.course import LONGEST_GAP
+from scoring.history.day_by_day import LONGEST_GAP
 from service.storage.accounts.history_partitions import Month
 
 days = st.dates(date(2000, 1, 1), date(2100, 1, 1))

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scoring.events import AttributesEvent, TicketEvent, UsageEvent
-from scoring.windows import to_micros
+from scoring.state.calendar import to_micros
+from scoring.state.events import AttributesEvent, TicketEvent, UsageEvent
 from service.jobs.load import ndjson, parquet
 from service.jobs.load.column_mapping import parse_mapping
 from service.jobs.load.ndjson import NdjsonLog

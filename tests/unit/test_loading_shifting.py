@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.windows import MICROSECONDS_PER_DAY, day_of, to_micros
+from scoring.state.calendar import MICROSECONDS_PER_DAY, day_of, to_micros
 from service.jobs.load.date_shift import days_to_now, shift_day, shift_moment
 from service.jobs.load.first_pass_report import Findings
 

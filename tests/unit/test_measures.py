@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from scoring.events import Event
-from scoring.measures import CATALOGUE, Missing, Parameters, Value
+from scoring.scorecards.measures import CATALOGUE, Missing, Parameters, Value
+from scoring.state.events import Event
 from tests.unit.facts import TODAY, answered, calendar, state_of, ticket, told, used
 
 

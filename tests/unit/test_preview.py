@@ -7,15 +7,15 @@ import pytest
 from msgspec.structs import replace
 
 from scoring.advance import advance
-from scoring.choice import in_order
-from scoring.documents import parse
-from scoring.outlook import MOST_MOVES, Outlook, Range, Shift, Tally
-from scoring.policy import Policy
-from scoring.preview import Account, Change, Draft, draft, preview
-from scoring.rules import Rule, ScoreRule
-from scoring.scorecards import compile_scorecard
-from scoring.state import AccountState
-from scoring.windows import start_of
+from scoring.rules.policy import Policy
+from scoring.rules.rules import Rule, ScoreRule
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.account_state import AccountState
+from scoring.state.calendar import start_of
+from scoring.whatif.preview import Account, Change, Draft, draft, preview
+from scoring.whatif.preview_summary import MOST_MOVES, Outlook, Range, Shift, Tally
 from tests.unit.facts import TODAY, state_of, told, used
 
 RETENTION = 30

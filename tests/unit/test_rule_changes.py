@@ -6,16 +6,16 @@ import msgspec
 import pytest
 
 from scoring.advance import Step, advance
-from scoring.choice import in_order
-from scoring.crossings import Crossing, Memories
-from scoring.documents import ScorecardDocument
-from scoring.events import AttributesEvent, Event, UsageEvent
-from scoring.policy import Policy
-from scoring.rules import BandRule, Condition, DropRule, Rule, ScoreRule, SilenceRule
-from scoring.scorecards import compile_scorecard
-from scoring.standing import Standing
-from scoring.state import AccountState
-from scoring.windows import start_of
+from scoring.history.score_run import Standing
+from scoring.rules.crossings import Crossing, Memories
+from scoring.rules.policy import Policy
+from scoring.rules.rules import BandRule, Condition, DropRule, Rule, ScoreRule, SilenceRule
+from scoring.scorecards.document import ScorecardDocument
+from scoring.scorecards.scorecard import compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.account_state import AccountState
+from scoring.state.calendar import start_of
+from scoring.state.events import AttributesEvent, Event, UsageEvent
 
 DAY = 20_000
 HOUR, SECOND = 3_600_000_000, 1_000_000

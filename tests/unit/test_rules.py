@@ -6,8 +6,7 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
-from scoring.measures import Missing
-from scoring.rules import (
+from scoring.rules.rules import (
     OK,
     BandRule,
     Condition,
@@ -24,6 +23,7 @@ from scoring.rules import (
     step,
     worth_keeping,
 )
+from scoring.scorecards.measures import Missing
 
 SECOND = 1_000_000
 AT_RISK = ScoreRule(direction="below", level=40, clear_level=45)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from scoring.differences import Difference, differences, in_words
-from scoring.documents import ScorecardDocument, parse
-from scoring.state import RETENTION_DAYS
+from scoring.scorecards.diff import Difference, differences, in_words
+from scoring.scorecards.document import ScorecardDocument, parse
+from scoring.state.account_state import RETENTION_DAYS
 from tests.unit.test_scorecard_documents import Document, document, entry
 
 NPS = entry(measure="nps", window=90, weight=10)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from scoring.choice import in_order
-from scoring.documents import InvalidDocumentError, parse
-from scoring.measures import CATALOGUE
-from scoring.scorecards import compile_scorecard
-from scoring.state import RETENTION_DAYS
+from scoring.scorecards.document import InvalidDocumentError, parse
+from scoring.scorecards.measures import CATALOGUE
+from scoring.scorecards.scorecard import compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.account_state import RETENTION_DAYS
 
 Document = dict[str, Any]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from scoring.documents import Problem, ScorecardDocument, parse
-from scoring.state import RETENTION_DAYS
-from scoring.warnings import overlaps, warnings
+from scoring.scorecards.document import Problem, ScorecardDocument, parse
+from scoring.scorecards.lint import overlaps, warnings
+from scoring.state.account_state import RETENTION_DAYS
 from tests.unit.test_scorecard_documents import Document, document, entry
 
 

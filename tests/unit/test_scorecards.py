@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from scoring.choice import choose, in_order
-from scoring.documents import parse
-from scoring.events import Event
-from scoring.scorecards import Evaluation, MeasureResult, compile_scorecard, evaluate
-from scoring.state import RETENTION_DAYS
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import Evaluation, MeasureResult, compile_scorecard, evaluate
+from scoring.scorecards.selection import choose, in_order
+from scoring.state.account_state import RETENTION_DAYS
+from scoring.state.events import Event
 from tests.unit.facts import TODAY, answered, calendar, state_of, ticket, told, used
 
 USE: dict[str, Any] = {"measure": "days_since_last_use", "weight": 3, "curve": [[0, 100], [10, 0]]}

@@ -6,10 +6,10 @@ from pathlib import Path
 import yaml
 
 import scoring
-from scoring.documents import parse
-from scoring.events import Event
-from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, evaluate
-from scoring.state import RETENTION_DAYS
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import Evaluation, Scorecard, compile_scorecard, evaluate
+from scoring.state.account_state import RETENTION_DAYS
+from scoring.state.events import Event
 from tests.unit.facts import TODAY, answered, state_of, ticket, told, used
 
 PEOPLE = ("ann", "bob", "cem", "dee", "eva", "fay", "gus", "hal")

@@ -5,12 +5,12 @@ from functools import cache
 import pytest
 import yaml
 
-from scoring.choice import choose, in_order
-from scoring.documents import parse
-from scoring.events import Event
-from scoring.scorecards import Evaluation, Scorecard, compile_scorecard, evaluate
-from scoring.state import RETENTION_DAYS
-from scoring.warnings import MOST_MEASURES, overlaps, warnings
+from scoring.scorecards.document import parse
+from scoring.scorecards.lint import MOST_MEASURES, overlaps, warnings
+from scoring.scorecards.scorecard import Evaluation, Scorecard, compile_scorecard, evaluate
+from scoring.scorecards.selection import choose, in_order
+from scoring.state.account_state import RETENTION_DAYS
+from scoring.state.events import Event
 from service.evaluation.starter_scorecards import purpose, starter_names, starter_text
 from tests.unit.facts import TODAY, answered, calendar, state_of, ticket, told
 from tests.unit.test_starter_scorecard import workdays

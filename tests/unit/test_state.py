@@ -4,9 +4,9 @@ from zlib import crc32
 
 from msgspec.structs import replace
 
-from scoring.events import AttributesEvent, Event, TicketEvent
-from scoring.sampling import ALL, LIMIT
-from scoring.state import RETENTION_DAYS, AccountState, encode, fold, settle
+from scoring.state.account_state import RETENTION_DAYS, AccountState, encode, fold, settle
+from scoring.state.distinct_sample import ALL, LIMIT
+from scoring.state.events import AttributesEvent, Event, TicketEvent
 from tests.unit.facts import ACCOUNT, TODAY, answered, noon, state_of, ticket, told, used
 
 YEAR: list[Event] = [

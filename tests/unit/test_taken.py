@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from consumers.fold.buffer import Stretch, Taken, Waiting, halves
 from consumers.fold.decode import Refused
 from consumers.fold.fingerprint import fingerprint
-from scoring.events import UsageEvent
+from scoring.state.events import UsageEvent
 from service.messaging.cloudevents import Decoded
 
 

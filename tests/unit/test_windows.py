@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from scoring.windows import (
+from scoring.state.calendar import (
     MICROSECONDS_PER_DAY,
     day_of,
     first_day,

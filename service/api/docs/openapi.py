@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from msgspec import Struct
 from pydantic import BaseModel
 
-from scoring.documents import ScorecardDocument
-from scoring.measures import CATALOGUE
-from scoring.rules import BandRule, DropRule, ScoreRule, SilenceRule
+from scoring.rules.rules import BandRule, DropRule, ScoreRule, SilenceRule
+from scoring.scorecards.document import ScorecardDocument
+from scoring.scorecards.measures import CATALOGUE
 from service.api.docs.openapi_responses import describe_answers
 from service.api.http.problems import Problem
 from service.api.resources.health_document import Health

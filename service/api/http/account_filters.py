@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from scoring.scorecards import Band
+from scoring.scorecards.scorecard import Band
 from service.api.http.account_paths import Printable
 from service.api.http.pagination import PageQuery
 from service.storage.accounts.listing.filters import Filter

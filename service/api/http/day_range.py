@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from scoring.past import Past
-from scoring.windows import from_day, to_day, to_day_text
+from scoring.history.runs import Past
+from scoring.state.calendar import from_day, to_day, to_day_text
 from service.api.http.problems import FieldError, ProblemError, invalid
 
 MOST_DAYS = 400

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
-from scoring.documents import InvalidDocumentError
+from scoring.scorecards.document import InvalidDocumentError
 from service.messaging.producer import NotPublishedError
 from service.runtime.errors import HealthError
 from service.storage.database.retry import is_transient, sqlstate, trouble

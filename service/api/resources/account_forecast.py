@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from scoring.forecast import Foreseen, forecast
-from scoring.rules import Condition
-from scoring.scorecards import Band, Evaluation
-from scoring.windows import from_day, to_micros
+from scoring.rules.rules import Condition
+from scoring.scorecards.scorecard import Band, Evaluation
+from scoring.state.calendar import from_day, to_micros
+from scoring.whatif.forecast import Foreseen, forecast
 from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.http.account_paths import AccountId

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Query, Response
 from msgspec import Meta
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from scoring.scorecards import Band
-from scoring.windows import to_micros
+from scoring.scorecards.scorecard import Band
+from scoring.state.calendar import to_micros
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import RIGHT_CLOCK, Api
 from service.api.docs.openapi import ref, takes

@@ -6,9 +6,9 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Struct
 
-from scoring.documents import Word
-from scoring.faults import fault_of
-from scoring.rules import KINDS, Condition
+from scoring.rules.rules import KINDS, Condition
+from scoring.scorecards.document import Word
+from scoring.scorecards.validation_errors import fault_of
 from service.api.docs.openapi import RULES, ref
 from service.api.http.problems import MOST_ERRORS, FieldError, invalid
 from service.runtime import text

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query, Request
 from msgspec import Struct
 from pydantic import BaseModel, Field
 
-from scoring.events import Event
-from scoring.windows import day_of, to_micros
+from scoring.state.calendar import day_of, to_micros
+from scoring.state.events import Event
 from service.api.access.auth import WRITE
 from service.api.access.deps import Api, Context
 from service.api.docs.openapi import ref, takes

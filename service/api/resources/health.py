@@ -7,13 +7,13 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.explanation import evaluation_of
-from scoring.journal import FindScorecard
-from scoring.past import Past
-from scoring.policy import Policy
-from scoring.standing import Standing
-from scoring.stored_journal import decode_journal
-from scoring.windows import from_micros, start_of, to_day
+from scoring.history.explanation import evaluation_of
+from scoring.history.journal import FindScorecard
+from scoring.history.journal_codec import decode_journal
+from scoring.history.runs import Past
+from scoring.history.score_run import Standing
+from scoring.rules.policy import Policy
+from scoring.state.calendar import from_micros, start_of, to_day
 from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.docs.openapi import answers

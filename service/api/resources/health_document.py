@@ -8,11 +8,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from scoring.documents import MeasureDocument
-from scoring.drivers import Driver, shortfalls
-from scoring.scorecards import DECIMALS, VETO, Band, Evaluation, MeasureResult, Scorecard
-from scoring.standing import Override
-from scoring.windows import from_day, from_micros
+from scoring.history.score_run import Override
+from scoring.scorecards.document import MeasureDocument
+from scoring.scorecards.drivers import Driver, shortfalls
+from scoring.scorecards.scorecard import DECIMALS, VETO, Band, Evaluation, MeasureResult, Scorecard
+from scoring.state.calendar import from_day, from_micros
 
 
 class ScorecardName(Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Response
 
-from scoring.explanation import explain_change
+from scoring.history.explanation import explain_change
 from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.docs.openapi import answers

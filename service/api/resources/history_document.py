@@ -5,13 +5,13 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
-from scoring.explanation import Effect, Explanation, effects_of, evaluation_of
-from scoring.journal import FindScorecard
-from scoring.past import Past
-from scoring.points import BILLION, points
-from scoring.scorecards import Band
-from scoring.standing import Standing
-from scoring.windows import from_day, from_micros
+from scoring.history.explanation import Effect, Explanation, effects_of, evaluation_of
+from scoring.history.journal import FindScorecard
+from scoring.history.runs import Past
+from scoring.history.score_run import Standing
+from scoring.scorecards.contributions import BILLION, points
+from scoring.scorecards.scorecard import Band
+from scoring.state.calendar import from_day, from_micros
 from service.api.resources.health_document import OverrideShown, ScorecardName, show_override
 
 

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.events import Event
-from scoring.policy import Policy
-from scoring.rules import KnownBand
-from scoring.standing import Override
-from scoring.windows import to_micros
+from scoring.history.score_run import Override
+from scoring.rules.policy import Policy
+from scoring.rules.rules import KnownBand
+from scoring.state.calendar import to_micros
+from scoring.state.events import Event
 from service.api.access.auth import WRITE
 from service.api.access.deps import RIGHT_CLOCK, Api, Context
 from service.api.docs.openapi import takes

@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
-from scoring.outlook import Outlook, RuleAlerts, ScoreChange, Shift
-from scoring.preview import Draft
+from scoring.whatif.preview import Draft
+from scoring.whatif.preview_summary import Outlook, RuleAlerts, ScoreChange, Shift
 from service.api.http.problems import FieldError
 
 

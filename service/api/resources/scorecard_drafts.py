@@ -7,9 +7,9 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from scoring.differences import differences
-from scoring.documents import parse
-from scoring.preview import draft
+from scoring.scorecards.diff import differences
+from scoring.scorecards.document import parse
+from scoring.whatif.preview import draft
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api
 from service.api.docs.openapi import answers, ref, takes

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel
 
-from scoring.documents import Problem, parse
+from scoring.scorecards.document import Problem, parse
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api
 from service.api.docs.openapi import ref, takes

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from scoring.policy import Policy
-from scoring.readings import decode_readings
-from scoring.scorecards import Evaluation
-from scoring.windows import to_day
+from scoring.rules.policy import Policy
+from scoring.scorecards.readings import decode_readings
+from scoring.scorecards.scorecard import Evaluation
+from scoring.state.calendar import to_day
 from service.api.resources.health_document import FiringAlert, Freshness, Moment, trend
 from service.storage.accounts.score_reader import StoredScore
 from service.storage.codecs.score_run import decode_override

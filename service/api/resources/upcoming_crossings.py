@@ -8,9 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from scoring.policy import Policy
-from scoring.scorecards import Band
-from scoring.windows import from_day
+from scoring.rules.policy import Policy
+from scoring.scorecards.scorecard import Band
+from scoring.state.calendar import from_day
 from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.http.account_filters import AccountFilters

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from scoring.faults import told
+from scoring.scorecards.validation_errors import told
 from service.jobs.load.event_fields import fields_of
 from service.jobs.load.time_zones import zone_of
 from service.jobs.load.values import plain_constant

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
-from scoring.windows import day_of, start_of
+from scoring.state.calendar import day_of, start_of
 
 
 def days_to_now(newest: int, now: int) -> int:

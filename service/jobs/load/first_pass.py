@@ -2,7 +2,7 @@
 
 import asyncio
 
-from scoring.windows import MICROSECONDS_PER_DAY
+from scoring.state.calendar import MICROSECONDS_PER_DAY
 from service.jobs.load.first_pass_report import Findings
 from service.jobs.load.progress_bar import bar
 from service.jobs.load.row_validation import EventLog, check

@@ -4,7 +4,7 @@ from collections import Counter
 
 from msgspec import Struct, field
 
-from scoring.windows import MICROSECONDS_PER_DAY, day_of
+from scoring.state.calendar import MICROSECONDS_PER_DAY, day_of
 from service.jobs.load.row_validation import Draft, Drafts, Refused, Verdict
 from service.runtime.settings import Signal
 

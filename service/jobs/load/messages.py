@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from scoring.windows import from_day
+from scoring.state.calendar import from_day
 from service.jobs.load.checkpoint import Checkpoint
 from service.jobs.load.first_pass_report import Findings
 from service.jobs.load.readable import readable

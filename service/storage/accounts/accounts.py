@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import ARRAY, Date, Integer, LargeBinary, Numeric, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.attributes import AttributeState
-from scoring.events import ATTRIBUTES
-from scoring.state import encode
+from scoring.state.account_state import encode
+from scoring.state.attributes import AttributeState
+from scoring.state.events import ATTRIBUTES
 
 _PARSERS = {
     "seats": lambda value: value,

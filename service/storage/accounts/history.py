@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.scorecards import Band
+from scoring.scorecards.scorecard import Band
 from service.storage.database.bulk_parameters import columns
 
 # MERGED """History to be read: an account's runs of days, and what it scored on a day."""

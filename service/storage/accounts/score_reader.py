@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from scoring.scorecards import Band
+from scoring.scorecards.scorecard import Band
 from service.storage.alerts.alerts import firing_of
 from service.storage.database.batched_reads import GatheredRead
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.windows import from_day, from_micros, start_of
+from scoring.state.calendar import from_day, from_micros, start_of
 from service.storage.database.bulk_parameters import columns
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.scorecards import Band
+from scoring.scorecards.scorecard import Band
 from service.storage.database.bulk_parameters import columns, joined
 
 SignalTable = Literal["ticket_states", "survey_states"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from scoring.rules import Memory
+from scoring.rules.rules import Memory
 
 _decoder = msgspec.msgpack.Decoder(dict[str, Memory])
 _encoder = msgspec.msgpack.Encoder()

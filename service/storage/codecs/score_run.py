@@ -2,7 +2,7 @@
 
 import msgspec
 
-from scoring.standing import Override, Standing
+from scoring.history.score_run import Override, Standing
 from service.storage.accounts.history import HistoryRow
 from service.storage.accounts.scores import ScoreRow
 from service.storage.accounts.states import StoredAccount

@@ -189,7 +189,7 @@ scores = Table(
     Column("sequence", BigInteger, nullable=False, server_default="0", comment="of the account's last alert"),
     Column("due_at", Instant, nullable=False, server_default="-infinity", comment="when the sweeper has to look"),
     Column("since", Date, comment="the first day on which all measures scored as they do; null until evaluated"),
-    Column("journal", LargeBinary, comment="what happened on that day, by cause: scoring/journal.py"),
+    Column("journal", LargeBinary, comment="what happened on that day, by cause: scoring/history/journal.py"),
     Column("override", JSON, comment="a score or band by hand: score, band, reason, author, set_at, expires_at"),
     # What lists are narrowed down by, beside the score: an account that isn't wanted needn't be looked up.
     Column("segment", Text, comment="as in accounts"),
@@ -233,7 +233,7 @@ history = Table(
     Column("scorecard", Text, nullable=False),
     Column("scorecard_version", Integer, nullable=False),
     Column("readings", JSON, nullable=False, comment="as in scores, on `day`"),
-    Column("journal", LargeBinary, comment="what happened on `since`, by cause: scoring/journal.py"),
+    Column("journal", LargeBinary, comment="what happened on `since`, by cause: scoring/history/journal.py"),
     Column("override", JSON),
     postgresql_partition_by="RANGE (day)",
 )

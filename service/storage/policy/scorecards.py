@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.documents import ScorecardDocument
+from scoring.scorecards.document import ScorecardDocument
 from service.storage.database.tables import scorecards
 
 

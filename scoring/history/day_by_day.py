@@ -1,0 +1,123 @@
+"""The days of one account: events are folded day by day, and every move is put down to its cause."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+from scoring.history.journal import MOST_IDS, Cause, Reason
+from scoring.history.score_run import Override, Standing
+from scoring.history.timeline import Timeline
+from scoring.rules.crossings import Closing
+from scoring.rules.policy import Policy
+from scoring.scorecards.scorecard import evaluate
+from scoring.scorecards.selection import choose
+from scoring.state.account_state import AccountState, fold, settle
+from scoring.state.calendar import day_of, start_of
+from scoring.state.events import Event
+
+LONGEST_GAP = 400
+"""Days. An account that wasn't judged for longer has no history of the days before."""
+
+
+class Course:
+    """Takes an account from what stands to `now`, its state in place, and keeps what is to be known of the way."""
+
+    __slots__ = ("_card", "_day", "_now", "_policy", "_state", "closings", "late", "switched", "timeline")
+
+    def __init__(self, state: AccountState, standing: Standing | None, policy: Policy, now: int) -> None:
+        """`now` is in microseconds."""
+        self.closings: list[Closing] = []
+        self.switched = False
+        self.late = 0
+        self._state = state
+        self._policy = policy
+        self._now = now
+        self._day = standing.day if standing else None
+        """The day that was judged last."""
+        self._card = policy.find(standing.scorecard, standing.version) if standing else None
+        self.timeline = Timeline(standing, self._card, policy.find)
+
+    def run(self, events: Sequence[Event]) -> None:
+        """Fold events on their broker's days, and judge every day up to that of now or of the newest event."""
+        first = self._day
+        today = max(day_of(self._now), self._state.newest, first or 0)
+        for event in events:
+            if event.broker_day > today:
+                today = event.broker_day
+        if first is None:
+            first = min([event.broker_day for event in events], default=today)
+        if first == today:
+            self._expire(today, self._now)
+            self._live(today, events, self._now)
+            return
+        first = max(first, today - LONGEST_GAP)
+        for day in range(first, today + 1):
+            came = [event for event in events if max(event.broker_day, first) == day]
+            at = self._now if day == today else start_of(day + 1) - 1
+            self._expire(day, at)
+            if came or day != self._day:
+                self._live(day, came, at)
+            if day < today and (evaluation := self.timeline.evaluation):
+                self.closings.append((day, evaluation.score))
+
+    def set_override(self, override: Override | None) -> None:
+        """Set an override by hand, or take it back; after `run`."""
+        _, evaluation = self.timeline.finish()
+        note = f"set by {override.author}: {override.reason}" if override else "taken back"
+        self.timeline.set_override(Reason("override", self._now, note=note), override, evaluation.day)
+
+    def _live(self, day: int, events: Sequence[Event], at: int) -> None:
+        """Judge one day, with the events that came on it, up to the instant `at`."""
+        for cause, part in _parts(self._day, day, events):
+            if part:
+                self.late += fold(self._state, part, self._policy.retention)
+            state = settled(self._state, day)
+            card = self._card or choose(self._policy.scorecards, state, day)
+            self.timeline.move(reason(cause, part, at), evaluate(card, state, day))
+        applies = choose(self._policy.scorecards, state, day)
+        if applies is not self._card and self._card is not None:
+            card = self._card
+            note = f"{card.name} {card.version} to {applies.name} {applies.version}"
+            self.timeline.move(Reason("scorecard", at, note=note), evaluate(applies, state, day))
+            self.switched = True
+        self._card = applies
+        self._day = day
+
+    def _expire(self, day: int, at: int) -> None:
+        override = self.timeline.override
+        if override is not None and override.expires_at is not None and override.expires_at <= at:
+            over = Reason("override", override.expires_at, note=f"{override.author}'s has expired")
+            self.timeline.set_override(over, None, day)
+
+
+def settled(state: AccountState, day: int) -> AccountState:
+    """The state with what was dated ahead and is due by `day`; `state` stays as it is."""
+    if state.usage.pending or state.tickets.pending or state.surveys.pending or state.attributes.pending:
+        state = deepcopy(state)
+        settle(state, day)
+    return state
+
+
+def _parts(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[Cause, Sequence[Event]]]:
+    """What moves a day, in this order: the calendar, events that tell of days before the last one, and the others."""
+    if before is None:
+        return [("events", events)]
+    known = start_of(before)
+    old = [event for event in events if event.at < known]
+    if day == before and events and (not old or len(old) == len(events)):
+        return [("correction" if old else "events", events)]
+    parts: list[tuple[Cause, Sequence[Event]]] = []
+    if day > before or not events:
+        parts.append(("time", ()))
+    if old:
+        parts.append(("correction", old))
+    if len(old) < len(events):
+        parts.append(("events", [event for event in events if event.at >= known] if old else events))
+    return parts
+
+
+def reason(cause: Cause, events: Sequence[Event], at: int) -> Reason:
+    """Why events of one cause move an account, up to the instant `at`."""
+    names: list[str] = []
+    for event in events if len(events) <= MOST_IDS else events[-MOST_IDS:]:
+        names += (event.source, event.id)
+    return Reason(cause, at, len(events), tuple(names))

@@ -1,0 +1,63 @@
+"""An account's past: the runs of days on which all its measures contributed the same, up to what stands."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from scoring.advance import judge
+from scoring.history.day_by_day import Course
+from scoring.history.journal import Cause, Reason
+from scoring.history.score_run import Standing, is_ahead
+from scoring.history.timeline import Timeline
+from scoring.rules.policy import Policy
+from scoring.state.account_state import AccountState
+
+
+class Past:
+    """Runs in order of time; the last one is what stands. There is one at least."""
+
+    def __init__(self, runs: Sequence[Standing]) -> None:
+        """`runs` follow each other without a gap, but may begin long after the account did."""
+        self.runs = runs
+        self._ends = [run.day for run in runs]
+
+    @property
+    def first_day(self) -> int:
+        """The first day that is known."""
+        return self.runs[0].since
+
+    def at(self, day: int) -> Standing | None:
+        """What stood at the end of `day`; None before the first day that is known, and after the last."""
+        index = bisect_left(self._ends, day)
+        run = self.runs[index] if index < len(self.runs) else None
+        return run if run is not None and run.since <= day else None
+
+
+def up_to_now(
+    closed: Sequence[Standing], state: AccountState, standing: Standing | None, policy: Policy, now: int
+) -> Past:
+    """The past as it is at `now` (microseconds), whenever the account was last judged; `closed` are its stored runs.
+
+    `state` is moved on, in place. What was judged at a day to come is left out: the last run is of today even so.
+    """
+    if standing is not None and is_ahead(standing, now):
+        return _up_to_today(closed, state, standing, policy, now)
+    course = Course(state, standing, policy, now)
+    course.run(())
+    stands, _ = course.timeline.finish()
+    return Past([*closed, *course.timeline.closed, stands])
+
+
+def _up_to_today(closed: Sequence[Standing], state: AccountState, standing: Standing, policy: Policy, now: int) -> Past:
+    """The past without the days to come, and with today as `state` has it now."""
+    evaluation = judge(state, policy, now)
+    runs = [run for run in (*closed, standing) if run.since <= evaluation.day]
+    before = replace(runs[-1], day=evaluation.day) if runs else None
+    card = policy.find(before.scorecard, before.version) if before else None
+    timeline = Timeline(before, card, policy.find)
+    cause: Cause = "events" if card is None or card is evaluation.card else "scorecard"
+    timeline.move(Reason(cause, now), evaluation)
+    timeline.set_override(Reason("override", now), standing.override, evaluation.day)
+    stands, _ = timeline.finish()
+    return Past([*runs[:-1], *timeline.closed, stands])

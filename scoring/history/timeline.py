@@ -1,0 +1,116 @@
+"""An account's course through time: what stands is moved on, cause by cause, and what no longer stands is kept.
+
+A run of days on which all measures contribute the same is one row of history: it is closed by the first move of a later
+day that changes a contribution.
+"""
+
+from msgspec.structs import replace
+
+from scoring.history.journal import Base, FindScorecard, Journal, Reason, note
+from scoring.history.journal_codec import decode_journal, encode_journal, has_waiting
+from scoring.history.score_run import Override, Standing
+from scoring.scorecards.contributions import points
+from scoring.scorecards.readings import encode_readings
+from scoring.scorecards.scorecard import Evaluation, Scorecard
+
+
+class Timeline:
+    """Moves one account on. `closed` are the runs that ended on the way, `finish` says what stands in the end."""
+
+    __slots__ = ("_card", "_evaluation", "_find", "_journal", "_readings", "_since", "_stands", "closed", "override")
+
+    def __init__(self, stands: Standing | None, card: Scorecard | None, find: FindScorecard) -> None:
+        """`card` judged what stands; `find` gives published scorecards, in force or not."""
+        self.closed: list[Standing] = []
+        self.override = stands.override if stands else None
+        self._stands = stands
+        self._card = card
+        self._find = find
+        self._since = stands.since if stands else 0
+        self._readings = stands.readings if stands else ""
+        self._journal: Journal | None = None
+        self._evaluation: Evaluation | None = None
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """The evaluation that stands; None before the first, or if its scorecard is gone."""
+        if self._evaluation is None and self._stands is not None and self._card is not None:
+            self._evaluation = self._stands.evaluation(self._card)
+        return self._evaluation
+
+    def move(self, reason: Reason, after: Evaluation) -> None:
+        """Let `after` stand, which `reason` has led to."""
+        readings = encode_readings(after.readings)
+        if self._card is None or self._changes(after, readings):
+            self._begin(after.day)
+            self._note(reason)
+        self._evaluation = after
+        self._card = after.card
+        self._readings = readings
+
+    def set_override(self, reason: Reason, override: Override | None, day: int) -> None:
+        """Let another override, or none, stand from `day` on."""
+        if self.override != override:
+            self._begin(day)
+            self._note(reason)
+            self.override = override
+
+    def finish(self) -> tuple[Standing, Evaluation]:
+        """What stands in the end; something must have been moved."""
+        evaluation = self._evaluation
+        assert evaluation is not None
+        return self._standing(evaluation.day), evaluation
+
+    def _changes(self, after: Evaluation, readings: str) -> bool:
+        if self._card is not after.card:
+            return True
+        if readings == self._readings:
+            return False
+        if self._since == after.day:
+            return True
+        before = self.evaluation
+        return (
+            before is None
+            or before.score != after.score
+            or before.coverage != after.coverage
+            or points(before) != points(after)
+        )
+
+    def _begin(self, day: int) -> None:
+        """Begin a run on `day`, unless one did."""
+        if self._since < day:
+            if self._journal is None and self._stands is not None and has_waiting(self._stands.journal):
+                self._journal = decode_journal(self._stands.journal, self._find)  # history is kept for long
+            if self._stands is not None or self._evaluation is not None:
+                self.closed.append(self._standing(day - 1))
+            self._since = day
+            self._journal = Journal()
+
+    def _note(self, reason: Reason) -> None:
+        if self._journal is None:
+            self._journal = decode_journal(self._stands.journal if self._stands else None, self._find)
+        note(self._journal, reason, self._before, self._find)
+
+    def _before(self) -> Base | None:
+        return Base(self._readings, self._card.name, self._card.version) if self._card else None
+
+    def _standing(self, day: int) -> Standing:
+        """What stands, as of `day`."""
+        after, stands = self._evaluation, self._stands
+        journal = encode_journal(self._journal) if self._journal else stands.journal if stands else None
+        if after is None:
+            assert stands is not None
+            return replace(stands, day=day, since=self._since, journal=journal, override=self.override)
+        card = after.card
+        return Standing(
+            day,
+            self._since,
+            after.score,
+            after.band,
+            after.coverage,
+            card.name,
+            card.version,
+            self._readings,
+            journal,
+            self.override,
+        )

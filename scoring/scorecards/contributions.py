@@ -1,0 +1,60 @@
+"""Contributions as whole numbers, so that they sum exactly to the score, and their differences to its change."""
+
+from collections.abc import Mapping
+
+from scoring.scorecards.measures import Missing
+from scoring.scorecards.scorecard import DECIMALS, VETO, Evaluation
+
+BILLION = 10**DECIMALS
+"""A point is so many of the parts that a score is counted in: scores are rounded to these."""
+
+Points = dict[str, int]
+"""Billionths of a point per measure, and per veto that caps the score."""
+
+
+def points(evaluation: Evaluation | None) -> Points:
+    """What each measure contributes. Sums exactly to the score; empty where there is none.
+
+    Rounding can leave a few billionths over; the largest contribution takes them.
+    """
+    if evaluation is None or evaluation.score is None:
+        return {}
+    card = evaluation.card
+    weighted: dict[str, float] = {}
+    counted = 0.0
+    for name, (weight, curve, absent, _, _), value in zip(card.names, card.scales, evaluation.readings, strict=True):
+        score = absent if isinstance(value, Missing) else curve(value)
+        if score is not None:
+            weighted[name] = weight * score
+            counted += weight
+    parts = {name: round(share / counted * BILLION) for name, share in weighted.items()}
+    whole, total = sum(parts.values()), round(evaluation.score * BILLION)
+    if whole - total > len(parts):  # more than rounding: a veto
+        parts.update(_veto(evaluation))
+        whole = sum(parts.values())
+    largest = max(parts, key=parts.__getitem__)
+    parts[largest] += total - whole
+    return parts
+
+
+def _veto(evaluation: Evaluation) -> Points:
+    return {
+        name: round(result.contribution * BILLION)
+        for name, result in evaluation.measures.items()
+        if name.startswith(VETO) and result.contribution is not None
+    }
+
+
+def change(before: Mapping[str, int], after: Mapping[str, int]) -> Points:
+    """By how much each measure moved, without those that didn't. Sums exactly to the change of the score."""
+    moved = {name: after.get(name, 0) - before.get(name, 0) for name in {**before, **after}}
+    return {name: delta for name, delta in moved.items() if delta}
+
+
+def add(total: Points, change: Mapping[str, int]) -> None:
+    """Add a change to a total, in place."""
+    for name, delta in change.items():
+        if moved := total.get(name, 0) + delta:
+            total[name] = moved
+        else:
+            del total[name]

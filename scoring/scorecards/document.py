@@ -1,0 +1,163 @@
+"""Scorecards as documents: their form, and every check before one is published."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from scoring.scorecards.measures import CATALOGUE
+from scoring.scorecards.validation_errors import fault_of
+
+DEFAULT = "default"
+PRIORITIES = ("low", "normal", "high", "urgent")
+
+# `$` alone would let a line break at the end pass.
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$(?!\n)")]
+Score = Annotated[float, Meta(ge=0, le=100)]
+Measured = Annotated[float, Meta(ge=-1e15, le=1e15)]
+# No database takes a NUL in text.
+Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class Problem(Struct, frozen=True):
+    """One thing that is wrong: the field's path and what is allowed there."""
+
+    field: str
+    message: str
+
+
+class InvalidDocumentError(ValueError):
+    """A document that can't be used; `problems` says why, at least one."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
+        self.problems = problems
+
+
+class AppliesTo(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which accounts a scorecard is for; the lowest `rank` that matches wins. Ranges include both ends."""
+
+    segments: list[Word] | None = None
+    stages: list[Word] | None = None
+    tenure_days: tuple[int, int] | None = None
+    rank: int = 0
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether nothing narrows it down."""
+        return self.segments is None and self.stages is None and self.tenure_days is None
+
+
+class Veto(Struct, frozen=True, forbid_unknown_fields=True):
+    """Below a measure's score of `below`, the whole score is at most `cap`."""
+
+    below: Score
+    cap: Score
+
+
+class MeasureDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A measure with what the scorecard makes of it."""
+
+    measure: str
+    weight: Annotated[float, Meta(ge=0, le=1_000_000)]
+    curve: Annotated[list[tuple[Measured, Score]], Meta(min_length=1, max_length=100)]
+    name: Name | None = None
+    window: Annotated[int, Meta(ge=1)] | None = None
+    features: Annotated[list[Word], Meta(min_length=1, max_length=200)] | None = None
+    priorities: Annotated[list[Literal["low", "normal", "high", "urgent"]], Meta(min_length=1)] | None = None
+    missing: Literal["exclude", "neutral", "worst"] = "exclude"
+    veto: Veto | None = None
+
+    @property
+    def title(self) -> str:
+        """The measure's name on this scorecard."""
+        return self.name or self.measure
+
+
+class Bands(Struct, frozen=True, forbid_unknown_fields=True):
+    """The lowest score of each band."""
+
+    red: Score = 0
+    yellow: Score = 40
+    green: Score = 70
+
+
+class ScorecardDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A scorecard as people write it."""
+
+    name: Name
+    measures: Annotated[list[MeasureDocument], Meta(min_length=1, max_length=100)]
+    bands: Bands = field(default_factory=Bands)
+    min_coverage: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    applies_to: AppliesTo | None = None
+
+
+def parse(document: Any, retention: int) -> ScorecardDocument:
+    """Read a document (as parsed from YAML or JSON) and check all of it.
+
+    Raises `InvalidDocumentError` naming every field at fault and what is allowed there.
+    """
+    try:
+        parsed = msgspec.convert(document, ScorecardDocument)
+    except msgspec.ValidationError as error:
+        raise InvalidDocumentError([Problem(*fault_of(error, "document", ScorecardDocument))]) from None
+    problems = list(_check(parsed, retention))
+    if problems:
+        raise InvalidDocumentError(problems)
+    return parsed
+
+
+def _check(document: ScorecardDocument, retention: int) -> Iterator[Problem]:
+    bands = document.bands
+    if not bands.red == 0 < bands.yellow < bands.green:
+        yield Problem("bands", "must rise: red is 0, then yellow, then green")
+    yield from _check_audience(document)
+    if not any(measure.weight for measure in document.measures):
+        yield Problem("measures", "at least one weight must be above 0")
+    seen: set[str] = set()
+    for index, measure in enumerate(document.measures):
+        at = f"measures[{index}]"
+        if measure.title in seen:
+            yield Problem(f"{at}.name", f"{measure.title} is taken; give this one a name of its own")
+        seen.add(measure.title)
+        yield from _check_measure(measure, at, retention)
+
+
+def _check_audience(document: ScorecardDocument) -> Iterator[Problem]:
+    applies_to = document.applies_to
+    if document.name == DEFAULT:
+        if applies_to is not None:
+            yield Problem("applies_to", "the scorecard named default applies to all the rest; leave it out")
+    elif applies_to is None:
+        yield Problem("applies_to", "say which accounts it is for; only the scorecard named default goes without")
+    elif applies_to.is_for_all:
+        yield Problem(
+            "applies_to",
+            "overlapping defaults: this is for every account, and only the scorecard named default applies to all; "
+            "give segments, stages or tenure_days",
+        )
+    if applies_to and (tenure := applies_to.tenure_days) and tenure[0] > tenure[1]:
+        yield Problem("applies_to.tenure_days", "must be [from, to] with from not after to")
+
+
+def _check_measure(measure: MeasureDocument, at: str, retention: int) -> Iterator[Problem]:
+    values = [value for value, _ in measure.curve]
+    if any(later <= earlier for earlier, later in pairwise(values)):
+        yield Problem(f"{at}.curve", "values must rise from point to point")
+    if (definition := CATALOGUE.get(measure.measure)) is None:
+        yield Problem(f"{at}.measure", f"{measure.measure!r} is not a measure; take one of {', '.join(CATALOGUE)}")
+        return
+    if definition.windows:
+        longest = retention // definition.windows
+        if measure.window is None:
+            yield Problem(f"{at}.window", f"{measure.measure} needs a window of 1 to {longest} days")
+        elif measure.window > longest:
+            yield Problem(f"{at}.window", f"must be 1 to {longest} days: events are kept for {retention} days")
+    elif measure.window is not None:
+        yield Problem(f"{at}.window", f"{measure.measure} takes no window; leave it out")
+    if measure.features is not None and not definition.takes_features:
+        yield Problem(f"{at}.features", f"{measure.measure} takes no features; leave them out")
+    if measure.priorities is not None and not definition.takes_priorities:
+        yield Problem(f"{at}.priorities", f"{measure.measure} takes no priorities; leave them out")

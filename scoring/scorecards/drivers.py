@@ -1,0 +1,47 @@
+"""Which measures moved a score, in points."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from scoring.scorecards.scorecard import Evaluation, MeasureResult, Scorecard
+
+
+class Driver(Struct, frozen=True):
+    """A measure, and by how many points it moved the score."""
+
+    measure: str
+    delta: float
+
+
+def drivers(before: Evaluation | None, after: Evaluation, most: int = 3) -> list[Driver]:
+    """The measures that moved the score most between two evaluations; the largest move comes first.
+
+    Without an earlier score they are the measures that keep the score furthest below 100. A score that isn't known
+    has none.
+    """
+    if after.score is None:
+        return []
+    # An account may have been judged before it had a score: to have come by a measure is no move of it.
+    if before is None or before.score is None:
+        return shortfalls(after.measures, after.card, most)
+    return _largest(_moves(before.measures, after.measures), most)
+
+
+def shortfalls(results: Mapping[str, MeasureResult], card: Scorecard, most: int = 3) -> list[Driver]:
+    """The measures that keep a score furthest below 100; `results` are what those of `card` came to."""
+    counting = [(entry.name, entry.weight, results[entry.name].contribution) for entry in card.measures]
+    total = sum([weight for _, weight, contribution in counting if contribution is not None])
+    return _largest({name: part - 100 * weight / total for name, weight, part in counting if part is not None}, most)
+
+
+def _largest(deltas: Mapping[str, float], most: int) -> list[Driver]:
+    moved = sorted([(-abs(delta), name) for name, delta in deltas.items() if delta])
+    return [Driver(name, deltas[name]) for _, name in moved[:most]]
+
+
+def _moves(before: Mapping[str, MeasureResult], after: Mapping[str, MeasureResult]) -> dict[str, float]:
+    def points(results: Mapping[str, MeasureResult], name: str) -> float:
+        return (results[name].contribution or 0.0) if name in results else 0.0
+
+    return {name: points(after, name) - points(before, name) for name in {**before, **after}}

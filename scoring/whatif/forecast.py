@@ -1,0 +1,164 @@
+"""What silence would do: an account's days to come if nothing more happens, and when its rules would fire or clear.
+
+It goes the way that `advance` would, called without events at every instant that the account is due, and comes to the
+same; but it judges each day once, and keeps nothing of the way that is only there to be stored.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scoring.history.day_by_day import LONGEST_GAP, settled
+from scoring.history.score_run import Override, Standing, is_ahead
+from scoring.rules.crossings import Closing, Memories, apply_rules, see
+from scoring.rules.policy import Policy
+from scoring.rules.rules import OK, Rule
+from scoring.scorecards.scorecard import Evaluation, evaluate
+from scoring.scorecards.selection import choose
+from scoring.state.account_state import AccountState, settle
+from scoring.state.attributes import churned_on
+from scoring.state.calendar import day_of, start_of
+
+
+class Situation(Struct, frozen=True):
+    """What there is of an account now. `memory` is what rules remember of it, `source` sent its newest usage."""
+
+    state: AccountState
+    standing: Standing | None = None
+    memory: Memories = {}
+    source: str | None = None
+
+
+class Foreseen(Struct, frozen=True):
+    """A rule will begin to fire, or cease to, at an instant (microseconds), when this is what the account comes to."""
+
+    rule: Rule
+    state: str
+    """`firing` or `resolved`."""
+    at: int
+    evaluation: Evaluation
+
+
+class Forecast(Struct, frozen=True):
+    """An account now and on each of the days to come, and the first crossing of each rule, in order of time.
+
+    A crossing can be at `at` (microseconds), if the account hasn't been looked at since something fell due.
+    """
+
+    at: int
+    now: Evaluation
+    days: list[Evaluation]
+    crossings: list[Foreseen]
+
+    @property
+    def firings(self) -> list[Foreseen]:
+        """The rules that don't fire now, and will begin to."""
+        return [each for each in self.crossings if each.state == "firing" and each.at > self.at]
+
+
+def forecast(situation: Situation, policy: Policy, now: int, days: int, *, whole: bool = True) -> Forecast:
+    """The account at `now` (microseconds) and on so many days after that; the situation stays as it is.
+
+    If it needn't be `whole`, it ends on the day on which the last of the rules that don't fire now begins to.
+    """
+    silence = _Silence(_of_today(situation, now), policy, now)
+    today = silence.evaluation
+    later: list[Evaluation] = []
+    while len(later) < days and (whole or silence.awaited):
+        later.append(silence.pass_day())
+    return Forecast(now, today, later, list(silence.crossings.values()))
+
+
+def _of_today(situation: Situation, now: int) -> Situation:
+    """The situation as if its account had been judged today, where it was judged at a day to come."""
+    standing = situation.standing
+    if standing is None or not is_ahead(standing, now):
+        return situation
+    today = max(day_of(now), situation.state.newest)
+    return replace(situation, standing=replace(standing, day=today, since=min(standing.since, today)))
+
+
+class _Silence:
+    """An account as time passes. `crossings` has the first of each rule so far, by rule id.
+
+    `awaited` are the rules that don't fire and haven't begun to, as far as they can be for the account.
+    """
+
+    def __init__(self, situation: Situation, policy: Policy, now: int) -> None:
+        standing = situation.standing
+        today = max(day_of(now), situation.state.newest, standing.day if standing else 0)
+        self.crossings: dict[str, Foreseen] = {}
+        self.awaited = _awaited(situation, policy, today)
+        self._policy = policy
+        self._memory = situation.memory
+        self._override = standing.override if standing else None
+        self._held = situation.source in policy.quiet_sources
+        # A copy if anything is due some day, and otherwise there is nothing to settle: so it can be settled in place.
+        self._state = settled(situation.state, today)
+        self.evaluation = self._judge(today)
+        self._see(now, list(_closings(situation, policy, today)) if policy.drops else ())
+
+    def pass_day(self) -> Evaluation:
+        """Let a day end; returns what the next one comes to."""
+        closed = self.evaluation
+        self.evaluation = self._judge(closed.day + 1)
+        self._see(start_of(closed.day + 1), [(closed.day, closed.score)])
+        return self.evaluation
+
+    def _judge(self, day: int) -> Evaluation:
+        settle(self._state, day)
+        return _judged(self._state, self._policy, day)
+
+    def _see(self, at: int, closings: Sequence[Closing]) -> None:
+        """Let the rules see the day at the instant `at`, and later in it whenever one is ready or an override ends."""
+        if not self._policy.rules and not self._memory:
+            return
+        end = start_of(self.evaluation.day + 1)
+        while at < end:
+            override = self._in_force(at)
+            seen = see(self._state, self.evaluation, override, self._policy, held=self._held)
+            verdicts = apply_rules(self._state, self._memory, closings, seen, self._policy, at)
+            self._memory, closings = verdicts.memory, ()
+            for crossing in verdicts.crossings:
+                self.crossings.setdefault(
+                    crossing.rule.id, Foreseen(crossing.rule, crossing.state, at, self.evaluation)
+                )
+                self.awaited.discard(crossing.rule.id)
+            expires_at = override.expires_at if override else None
+            at = min(end, verdicts.ready_at or end, expires_at or end)
+
+    def _in_force(self, at: int) -> Override | None:
+        override = self._override
+        return None if override and override.expires_at is not None and override.expires_at <= at else override
+
+
+def _awaited(situation: Situation, policy: Policy, today: int) -> set[str]:
+    attributes, memory = situation.state.attributes, situation.memory
+    value = attributes.value
+    if not attributes.pending and churned_on(attributes, today) is not None:
+        return set()
+    about = value("segment"), value("stage"), value("owner")
+    return {
+        rule.id
+        for rule in policy.rules
+        if memory.get(rule.id, OK).state != "firing" and (attributes.pending or rule.condition.applies(*about))
+    }
+
+
+def _closings(situation: Situation, policy: Policy, today: int) -> Iterator[Closing]:
+    """The days that have ended since the account was last judged."""
+    standing = situation.standing
+    if standing is None or standing.day == today:
+        return
+    first = max(standing.day, today - LONGEST_GAP)
+    if first == standing.day:
+        if policy.find(standing.scorecard, standing.version):
+            yield first, standing.score
+        first += 1
+    for day in range(first, today):
+        yield day, _judged(settled(situation.state, day), policy, day).score
+
+
+def _judged(state: AccountState, policy: Policy, day: int) -> Evaluation:
+    return evaluate(choose(policy.scorecards, state, day), state, day)

@@ -1,0 +1,68 @@
+"""What publishing a draft would do to one account: what stands now, and what would then."""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scoring.advance import advance
+from scoring.history.score_run import Standing
+from scoring.rules.crossings import Crossing, Memories
+from scoring.rules.policy import Policy
+from scoring.scorecards.document import ScorecardDocument
+from scoring.scorecards.scorecard import Evaluation, Scorecard, compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.account_state import AccountState
+
+
+class Account(Struct, frozen=True):
+    """An account as it is stored. `source` sent its newest usage."""
+
+    account_id: str
+    state: AccountState
+    standing: Standing | None
+    memory: Memories
+    source: str | None = None
+
+
+class Change(Struct, frozen=True):
+    """An account under the present scorecards and with the draft, and what of its alerts the draft would change."""
+
+    account_id: str
+    name: str | None
+    before: Evaluation
+    after: Evaluation
+    crossings: list[Crossing]
+
+
+class Draft(Struct, frozen=True):
+    """A policy, and what it would be with a document published, in place of the version `replaces` if there is one."""
+
+    card: Scorecard
+    present: Policy
+    published: Policy
+    replaces: Scorecard | None
+
+
+def draft(document: ScorecardDocument, policy: Policy) -> Draft:
+    """A checked document as the next version of its name, in place of or beside those in force."""
+    replaces = next((card for card in policy.scorecards if card.name == document.name), None)
+    card = compile_scorecard(document, replaces.version + 1 if replaces else 1)
+    others = [other for other in policy.scorecards if other is not replaces]
+    return Draft(card, policy, replace(policy, scorecards=in_order([*others, card])), replaces)
+
+
+def preview(account: Account, draft: Draft, now: int) -> Change:
+    """What publishing the draft at `now` (microseconds) would change; the account stays as it is.
+
+    Time alone may have changed the account since it was last judged: it is brought up to `now` by the present
+    scorecards first, so that all that follows is the draft's doing.
+    """
+    before = advance(account.state, account.standing, account.memory, (), draft.present, now, source=account.source)
+    after = advance(account.state, before.standing, before.memory, (), draft.published, now, source=account.source)
+    name = account.state.attributes.value("name")
+    return Change(
+        account.account_id,
+        name if isinstance(name, str) else None,
+        before.evaluation,
+        after.evaluation,
+        after.crossings,
+    )
