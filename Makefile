@@ -61,7 +61,7 @@ bench-ingest: $(STAMP) ## ingest beside bare aiokafka, Quix Streams and Kafka St
 	@$(BIN)/python -m benchmarks.ingest $(BENCH)
 
 bench-beside: $(STAMP) ## ingest of this version and of an earlier one at the same time: BENCH='COMMIT'
-	@$(BIN)/python -m benchmarks.beside $(BENCH)
+	@$(BIN)/python -m benchmarks.versions $(BENCH)
 
 bench-reads: $(STAMP) ## one account's health beside a bare route, and lists of a million accounts
 	@$(BIN)/python -m benchmarks.reads $(BENCH)

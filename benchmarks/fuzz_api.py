@@ -7,8 +7,8 @@ import argparse
 import asyncio
 import sys
 
-from benchmarks.servers import Arena, prepare, run_servers
-from benchmarks.terminal import say
+from benchmarks.harness.servers import Arena, prepare, run_servers
+from benchmarks.harness.terminal import say
 from service.observability.logs import configure_logs
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine

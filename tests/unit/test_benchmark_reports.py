@@ -2,12 +2,15 @@
 
 import pytest
 
-from benchmarks import beside_report, reads_report, sweep_report, webhooks_report
-from benchmarks.beside_report import Pair
-from benchmarks.keeping import Circumstances, document
-from benchmarks.reads_report import ListReads, OneReads
-from benchmarks.results import Run
-from benchmarks.webhooks_report import Latency, Throughput
+from benchmarks.harness.result_files import Circumstances, document
+from benchmarks.ingest.results import Run
+from benchmarks.reads import report as reads_report
+from benchmarks.reads.report import ListReads, OneReads
+from benchmarks.sweep import report as sweep_report
+from benchmarks.versions import report as beside_report
+from benchmarks.versions.report import Pair
+from benchmarks.webhooks import report as webhooks_report
+from benchmarks.webhooks.report import Latency, Throughput
 
 RAN = Circumstances("now", "make bench", {"processor": "a fast one"}, {"shared_buffers": "2GB"})
 

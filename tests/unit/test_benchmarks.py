@@ -6,16 +6,24 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks import bare, ours, targets
-from benchmarks.kafka_streams import contender as kafka_streams
-from benchmarks.numbers import Sample, latencies, micros_per_event, percentile, rate, second_half
-from benchmarks.options import parse
-from benchmarks.profiling import package, short, summarise
-from benchmarks.quix import contender as quix
-from benchmarks.reference import compare, expected_scores
-from benchmarks.report import disagreements, markdown, report, table
-from benchmarks.results import Latency, Results, Run, Scale
-from benchmarks.workload import HISTORY_DAYS, MILLISECONDS_PER_DAY, Distribution, Workload, account_id, cycle, draw
+from benchmarks.harness.statistics import Sample, latencies, micros_per_event, percentile, rate, second_half
+from benchmarks.harness.workload import (
+    HISTORY_DAYS,
+    MILLISECONDS_PER_DAY,
+    Distribution,
+    Workload,
+    account_id,
+    cycle,
+    draw,
+)
+from benchmarks.ingest import contender_aiokafka, contender_service, thresholds
+from benchmarks.ingest.expected_scores import compare, expected_scores
+from benchmarks.ingest.kafka_streams import contender as kafka_streams
+from benchmarks.ingest.options import parse
+from benchmarks.ingest.profiling import package, short, summarise
+from benchmarks.ingest.quix import contender as quix
+from benchmarks.ingest.report import disagreements, markdown, report, table
+from benchmarks.ingest.results import Latency, Results, Run, Scale
 from service.messaging.cloudevents import decode_structured
 
 NEWEST = 1_760_000_000_000
@@ -139,10 +147,10 @@ def some_results() -> Results:
     """Results that meet some targets, miss some, and don't know some."""
     results = Results("2025-01-01 00:00 UTC", "python -m benchmarks.ingest", 100_000, 1000)
     results.runs = [
-        run(ours.NAME, 90_000, difference=0.0),
-        run(ours.NAME, 70_000, difference=0.0),
-        run(ours.NAME, 80_000, difference=0.0),
-        run(bare.NAMES["decode"], 150_000),
+        run(contender_service.NAME, 90_000, difference=0.0),
+        run(contender_service.NAME, 70_000, difference=0.0),
+        run(contender_service.NAME, 80_000, difference=0.0),
+        run(contender_aiokafka.NAMES["decode"], 150_000),
         run(quix.NAME, 8_000, difference=0.0),
         run(kafka_streams.NAME, 40_000, difference=0.0),
     ]
@@ -155,7 +163,7 @@ def some_results() -> Results:
 
 
 def test_targets_are_judged_by_the_median() -> None:
-    found = {verdict.what: verdict for verdict in targets.verdicts(some_results())}
+    found = {verdict.what: verdict for verdict in thresholds.verdicts(some_results())}
     of_bare = found["zipf: events/s as a multiple of aiokafka poll + decode"]
     assert of_bare.value == pytest.approx(80 / 150)
     assert of_bare.met is True

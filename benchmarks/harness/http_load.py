@@ -1,0 +1,134 @@
+"""`python -m benchmarks.harness.http_load`: GETs over connections that are kept open, from a process of its own.
+
+As little as possible is done per request, so that the load isn't what is measured; what it costs is reported too.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from random import Random
+from typing import cast
+
+import msgspec
+import uvloop
+from msgspec import Struct
+
+from benchmarks.harness.population import account_id
+
+
+class Load(Struct, frozen=True):
+    """What to ask for. `{account}` in the path becomes a random account's id."""
+
+    host: str
+    port: int
+    path: str
+    accounts: int
+    connections: int
+    seconds: float
+    """How long to ask, unless SIGTERM comes before."""
+    headers: dict[str, str] = {}
+    per_second: float | None = None
+    """So many requests a second over all connections; as many as they take where it is None."""
+    warm_seconds: float = 1.0
+    """What is answered in these first seconds doesn't count."""
+
+
+class Answered(Struct, frozen=True):
+    """What came back."""
+
+    milliseconds: list[float]
+    """From each request to the end of its answer."""
+    seconds: float
+    cpu_seconds: float
+    """Processor time of the load itself."""
+    failed: int
+    """Answers that weren't a 200."""
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with one request under way at a time."""
+
+    def __init__(self, load: Load, seed: int) -> None:
+        self._load = load
+        self._random = Random(seed)
+        head = "".join(f"{name}: {value}\r\n" for name, value in load.headers.items())
+        self._rest = f" HTTP/1.1\r\nHost: {load.host}\r\n{head}\r\n"
+        self._received = b""
+        self._sent_at = 0.0
+        self._pause = load.connections / load.per_second if load.per_second else 0.0
+        self.taken: list[tuple[float, float]] = []
+        self.failed = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's isn't one of its subclasses
+        asyncio.get_running_loop().call_later(self._random.random() * self._pause, self._ask)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, _, body = self._received.partition(b"\r\n\r\n")
+        if not body or len(body) < _length(head):
+            return
+        now = time.perf_counter()
+        self.taken.append((now, (now - self._sent_at) * 1000))
+        self.failed += not head.startswith(b"HTTP/1.1 200")
+        self._received = b""
+        wait = self._sent_at + self._pause - now
+        if wait > 0:
+            asyncio.get_running_loop().call_later(wait, self._ask)
+        else:
+            self._ask()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._transport.close()
+
+    def _ask(self) -> None:
+        if self._transport.is_closing():
+            return
+        account = account_id(self._random.randrange(self._load.accounts))
+        path = self._load.path.replace("{account}", account)
+        self._sent_at = time.perf_counter()
+        self._transport.write(f"GET {path}{self._rest}".encode())
+
+
+def _length(head: bytes) -> int:
+    """The length of the body that a head announces."""
+    lowered = head.lower()
+    start = lowered.index(b"content-length:") + len(b"content-length:")
+    return int(lowered[start:].partition(b"\r\n")[0])
+
+
+async def _run(load: Load) -> Answered:
+    loop = asyncio.get_running_loop()
+    connections = [
+        (await loop.create_connection(partial(_Connection, load, seed), load.host, load.port))[1]
+        for seed in range(load.connections)
+    ]
+    await asyncio.sleep(load.warm_seconds)
+    started, cpu_started = time.perf_counter(), time.process_time()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), load.seconds)
+    ended, cpu_ended = time.perf_counter(), time.process_time()
+    for connection in connections:
+        connection.close()
+    taken = [took for connection in connections for at, took in connection.taken if started <= at <= ended]
+    failed = sum(connection.failed for connection in connections)
+    return Answered(taken, ended - started, cpu_ended - cpu_started, failed)
+
+
+def command(load: Load) -> Sequence[str]:
+    """The command that runs a load and prints what was answered, as JSON."""
+    return [sys.executable, "-P", "-m", "benchmarks.harness.http_load", msgspec.json.encode(load).decode()]
+
+
+if __name__ == "__main__":
+    found = uvloop.run(_run(msgspec.json.decode(sys.argv[1], type=Load)))
+    os.set_blocking(sys.stdout.fileno(), True)  # libuv may have made it otherwise, and the reader may come late
+    sys.stdout.write(msgspec.json.encode(found).decode())

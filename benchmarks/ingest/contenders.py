@@ -1,0 +1,83 @@
+"""What a run needs to know, and how a finished one is measured."""
+
+import time
+from dataclasses import dataclass
+
+from benchmarks.harness.processes import Contender, ContenderFailedError
+from benchmarks.harness.servers import Arena
+from benchmarks.harness.statistics import Sample, micros_per_event, rate, second_half
+from benchmarks.harness.workload import Workload
+from benchmarks.ingest.results import Run
+
+MIN_STEPS = 4
+"""Fewer commits than these, and a rate of the second half would be chance."""
+
+
+SCORES_TABLE = """
+    CREATE TABLE scores (
+        account_id text PRIMARY KEY,
+        score double precision,
+        band text NOT NULL,
+        coverage double precision NOT NULL,
+        day date NOT NULL,
+        measures json NOT NULL
+    )
+"""
+"""Where the other contenders upsert to: the columns of the service's own table that a score is made of."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A filled topic: its set's prefix, and what is in it."""
+
+    arena: Arena
+    prefix: str
+    distribution: str
+    workload: Workload
+
+    @property
+    def usage(self) -> str:
+        """The name of the topic with the events."""
+        return f"{self.prefix}-usage"
+
+
+def measured(
+    name: str,
+    topic: Topic,
+    contender: Contender,
+    samples: list[Sample],
+    *,
+    started: float,
+    first_event: float | None = None,
+) -> Run:
+    """The run that `samples` tell of.
+
+    Without the moment of the first event, the clock starts with the first sample.
+    """
+    last = samples[-1]
+    counted = samples if first_event is None else [Sample(first_event, 0), last]
+    if counted[0].at >= last.at:
+        raise ContenderFailedError(f"{name} was done at once: take more events")
+    half = second_half(samples)
+    resident, peak = contender.memory()
+    cpu, postgres_cpu = micros_per_event(samples) if len(samples) > 1 else (0.0, 0.0)
+    return Run(
+        contender=name,
+        distribution=topic.distribution,
+        events=last.done,
+        events_per_second=rate(counted),
+        seconds=counted[-1].at - counted[0].at,
+        whole_seconds=last.at - started,
+        cpu_micros=cpu,
+        postgres_cpu_micros=postgres_cpu,
+        second_half=rate(half) if len(half) >= MIN_STEPS else None,
+        rss_mb=resident or None,
+        peak_rss_mb=peak or None,
+        commits=len({sample.done for sample in samples if sample.done}),
+        samples=samples,
+    )
+
+
+def now() -> float:
+    """The clock that all processes share."""
+    return time.time()

@@ -1,0 +1,112 @@
+"""The command line of `python -m benchmarks.ingest`."""
+
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.harness.workload import Distribution
+
+CONTENDERS = ("ours", "bare", "quix", "kafka-streams")
+DISTRIBUTIONS: tuple[Distribution, ...] = ("zipf", "uniform")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure, and how much of it."""
+
+    events: int
+    accounts: int
+    partitions: int
+    seed: int
+    repeat: int
+    quix_events: int
+    only: tuple[str, ...]
+    distributions: tuple[Distribution, ...]
+    latency_seconds: int
+    scale_accounts: tuple[int, ...]
+    scale_events: int
+    scale_rounds: int
+    profile: bool
+    write: bool
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line; `--help` explains and exits."""
+    parser = ArgumentParser(
+        "python -m benchmarks.ingest",
+        description="Ingest on Apache Kafka and PostgreSQL: the service beside bare aiokafka, Quix Streams and Kafka "
+        "Streams, on the same topics. Starts its own servers.",
+        formatter_class=ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--events", type=count, metavar="N", default=1_000_000, help="events on each topic")
+    add("--accounts", type=count, metavar="N", default=100_000, help="accounts that they are of")
+    add("--partitions", type=count, metavar="N", default=12, help="partitions of a topic")
+    add("--seed", type=int, metavar="N", default=1, help="of all that is drawn")
+    add(
+        "--repeat",
+        type=count,
+        metavar="N",
+        default=3,
+        help="runs of the service and of bare aiokafka, of which the median counts",
+    )
+    add(
+        "--quix-events",
+        type=count,
+        metavar="N",
+        default=200_000,
+        help="at most so many for Quix Streams, which is slow",
+    )
+    add("--only", type=_words(CONTENDERS), default=",".join(CONTENDERS), metavar="A,B", help="these contenders")
+    add(
+        "--distributions",
+        type=_words(DISTRIBUTIONS),
+        default=",".join(DISTRIBUTIONS),
+        metavar="A,B",
+        help="of events over accounts",
+    )
+    add(
+        "--latency-seconds",
+        type=int,
+        metavar="N",
+        default=30,
+        help="of live events, to measure produce to commit; 0 skips it",
+    )
+    add("--scale-accounts", type=_counts, default="10_000,1_000_000", metavar="FEW,MANY", help="to compare")
+    add("--scale-events", type=count, metavar="N", default=200_000, help="events with few accounts and with many")
+    add("--scale-rounds", type=count, metavar="N", default=2, help="events of each account that come before")
+    add("--skip-scale", action="store_true", help="leave out the comparison of few accounts and many")
+    add("--profile", action="store_true", help="run the service once more under py-spy")
+    add("--write", action="store_true", help="write benchmarks/RESULTS.md")
+    given = vars(parser.parse_args(arguments))
+    if given.pop("skip_scale"):
+        given["scale_accounts"] = ()
+    return Options(**given)
+
+
+def count(text: str) -> int:
+    """A number of at least 1; raises what `argparse` tells."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ArgumentTypeError(f"{text!r} is not a number of at least 1, such as 100_000")
+    return number
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(count(part) for part in text.split(","))
+
+
+class _words:  # noqa: N801 - reads as a function where it is used
+    """A comma-separated choice of some words."""
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        self._known = known
+
+    def __call__(self, text: str) -> tuple[str, ...]:
+        chosen = tuple(text.split(","))
+        if unknown := set(chosen) - set(self._known):
+            raise ArgumentTypeError(f"{', '.join(sorted(unknown))}: take some of {', '.join(self._known)}")
+        return chosen

@@ -1,0 +1,185 @@
+"""Results for people: tables on the terminal, and benchmarks/RESULTS.md."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.harness.statistics import middle
+from benchmarks.ingest.expected_scores import TOLERANCE
+from benchmarks.ingest.results import Profile, Results, Run, Scale
+from benchmarks.ingest.thresholds import Verdict, verdicts
+
+RESULTS_MD = Path(__file__).with_name("RESULTS.md")
+MOST_FUNCTIONS = 20
+QUIET = 0.05
+"""Others may take this share of the processors before a warning says so."""
+WORDS = {True: "met", False: "MISSED", None: "not measured"}
+
+Rows = list[list[str]]
+
+
+def report(results: Results) -> str:
+    """All tables, as Markdown that reads well on a terminal."""
+    parts = []
+    if results.runs:
+        parts.append(_section(f"{results.accounts:,} accounts, one process", _runs(results.runs)))
+    if latency := results.latency:
+        rows = [
+            ["events", "events/s", "p50 ms", "p99 ms", "worst ms", "others"],
+            [f"{latency.events:,}", *(f"{each:,.0f}" for each in (latency.events_per_second, latency.p50))],
+        ]
+        rows[1] += [f"{latency.p99:,.0f}", f"{latency.worst:,.0f}", f"{latency.foreign:.0%}"]
+        parts.append(_section("Produce to commit", rows))
+    if results.scale:
+        parts.append(_section("Few accounts and many", _scales(results.scale)))
+    if memory := results.remembering:
+        rows = [["events remembered", "MB", "µs CPU an event"]]
+        rows.append([f"{memory.events:,}", f"{memory.rss_mb:.0f}", f"{memory.cpu_micros:.2f}"])
+        parts.append(_section("Duplicates", rows))
+    parts.append(_section("Targets", _targets(verdicts(results))))
+    if share := _foreign(results):
+        parts.append(
+            f"NOT A QUIET MACHINE: others took up to {share:.0%} of the processors, so rates and latencies are too low"
+            " and too high; µs CPU hold."
+        )
+    if faults := disagreements(results.runs):
+        parts.append("SCORES DIFFER: " + "; ".join(faults))
+    parts += [f"LEFT OUT: {line}" for line in results.left_out]
+    return "\n\n".join(parts)
+
+
+def markdown(results: Results) -> str:
+    """The contents of RESULTS.md."""
+    raw = msgspec.structs.replace(results, runs=[msgspec.structs.replace(run, samples=[]) for run in results.runs])
+    settings = ", ".join(f"{name}={value}" for name, value in results.postgres_settings.items())
+    parts = [
+        "# Results",
+        f"`{results.command}`, {results.started_at}. What is measured, and how to read it, is in README.md.",
+        "\n".join(f"- {name}: {value}" for name, value in results.machine.items()),
+        f"PostgreSQL, for all contenders: {settings}; fsync and synchronous_commit on.",
+        report(results),
+        *map(_profile, results.profiles),
+        f"## Raw\n\n```json\n{msgspec.json.format(msgspec.json.encode(raw), indent=1).decode()}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def disagreements(runs: Iterable[Run]) -> list[str]:
+    """Runs whose scores aren't those that must come out."""
+    return [
+        f"{run.contender}, {run.distribution}: by up to {run.worst_difference:.3g} points"
+        for run in runs
+        if run.worst_difference is not None and run.worst_difference > TOLERANCE
+    ]
+
+
+def _foreign(results: Results) -> float:
+    shares = [run.foreign for run in results.runs] + [scale.foreign for scale in results.scale]
+    shares += [results.latency.foreign] if results.latency else []
+    worst = max(shares, default=0.0)
+    return worst if worst > QUIET else 0.0
+
+
+def table(rows: Rows) -> str:
+    """A Markdown table with aligned columns; the first row is the head, the first column is text."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        _line([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    rule = _line(["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _section(title: str, rows: Rows) -> str:
+    return f"## {title}\n\n{table(rows)}"
+
+
+def _runs(runs: Sequence[Run]) -> Rows:
+    rows = [["contender", "topic", "runs", "events", "events/s", "least", "most", "2nd half", "µs CPU", "µs Postgres"]]
+    rows[0] += ["peak MB", "others", "scores"]
+    seen: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        seen.setdefault((run.distribution, run.contender), []).append(run)
+    for (distribution, contender), theirs in seen.items():
+        rates = [run.events_per_second for run in theirs]
+        halves = [run.second_half for run in theirs if run.second_half]
+        peaks = [run.peak_rss_mb for run in theirs if run.peak_rss_mb]
+        rows.append(
+            [
+                contender,
+                distribution,
+                str(len(theirs)),
+                f"{theirs[-1].events:,}",
+                *(f"{each:,.0f}" for each in (middle(rates), min(rates), max(rates))),
+                f"{middle(halves):,.0f}" if halves else "",
+                *(_cost([run.cpu_micros for run in theirs]), _cost([run.postgres_cpu_micros for run in theirs])),
+                f"{max(peaks):,.0f}" if peaks else "",
+                f"{max(run.foreign for run in theirs):.0%}",
+                _agreement(theirs),
+            ]
+        )
+    return rows
+
+
+def _cost(micros: Sequence[float]) -> str:
+    """Nothing where it wasn't measured."""
+    return f"{middle(micros):.1f}" if any(micros) else ""
+
+
+def _agreement(runs: Sequence[Run]) -> str:
+    checked = [run for run in runs if run.worst_difference is not None]
+    if not checked:
+        return ""
+    return "DIFFER" if disagreements(checked) else f"{checked[-1].checked} agree"
+
+
+def _scales(scales: Sequence[Scale]) -> Rows:
+    rows = [["accounts", "events", "µs/event", "µs CPU", "µs Postgres", "peak MB", "loading events/s", "others"]]
+    for scale in scales:
+        micros = (scale.micros, scale.cpu_micros, scale.postgres_cpu_micros)
+        peak = f"{scale.peak_rss_mb:,.0f}" if scale.peak_rss_mb else ""
+        rows.append([f"{scale.accounts:,}", f"{scale.events:,}", *(f"{each:.1f}" for each in micros), peak])
+        rows[-1].append(f"{scale.loading_events_per_second:,.0f}" if scale.loading_events_per_second else "")
+        rows[-1].append(f"{scale.foreign:.0%}")
+    return rows
+
+
+def _targets(found: Sequence[Verdict]) -> Rows:
+    rows = [["target", "wanted", "found", ""]]
+    for verdict in found:
+        bound = f"≥ {verdict.least:g}" if verdict.least is not None else f"≤ {verdict.most:g}"
+        value = "" if verdict.value is None else f"{verdict.value:.{0 if verdict.unit else 2}f} {verdict.unit}".strip()
+        rows.append([verdict.what, f"{bound} {verdict.unit}".strip(), value, WORDS[verdict.met]])
+    return rows
+
+
+def _profile(profile: Profile) -> str:
+    def shares(title: str, found: Sequence[tuple[str, float]]) -> str:
+        return table([[title, "%"], *([name, f"{share:.1f}"] for name, share in found[:MOST_FUNCTIONS])])
+
+    head = (
+        f"## Where the time goes: {profile.distribution}\n\npy-spy, {profile.samples:,} samples of the consumer at work"
+    )
+    head += "; what C does counts for the Python function that called it."
+    tables = (("package running", profile.packages), ("function running", profile.own), ("on the stack", profile.total))
+    return "\n\n".join([head, *(shares(title, found) for title, found in tables)])
+
+
+def main() -> None:
+    """Print the report of a kept JSON file; with `--write`, make RESULTS.md of it."""
+    words = [word for word in sys.argv[1:] if word != "--write"]
+    results = msgspec.json.decode(Path(words[0]).read_bytes(), type=Results)
+    print(report(results))
+    if "--write" in sys.argv:
+        RESULTS_MD.write_text(markdown(results))
+
+
+if __name__ == "__main__":
+    main()

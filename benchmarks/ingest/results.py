@@ -1,0 +1,103 @@
+"""What a benchmark run found out, as it is kept in JSON."""
+
+from msgspec import Struct, field
+
+from benchmarks.harness.statistics import Sample
+
+
+class Run(Struct):
+    """One contender on one topic, once."""
+
+    contender: str
+    distribution: str
+    events: int
+    events_per_second: float
+    seconds: float
+    """From the first event to the last commit."""
+    whole_seconds: float
+    """The same with the start of the process."""
+    cpu_micros: float = 0.0
+    """Processor time of the process, per event."""
+    postgres_cpu_micros: float = 0.0
+    second_half: float | None = None
+    """Events a second in the second half."""
+    rss_mb: float | None = None
+    peak_rss_mb: float | None = None
+    commits: int = 0
+    """How many steps of the committed offsets were seen."""
+    foreign: float = 0.0
+    """Share of the machine's processors that others took meanwhile; what isn't near 0 makes the run a poor one."""
+    checked: int = 0
+    """Accounts whose score was compared with one computed apart."""
+    worst_difference: float | None = None
+    samples: list[Sample] = field(default_factory=list)
+
+
+class Latency(Struct):
+    """Produce to commit, in milliseconds."""
+
+    events: int
+    events_per_second: float
+    p50: float
+    p99: float
+    worst: float
+    foreign: float
+    """As of a run."""
+
+
+class Scale(Struct):
+    """The cost of events among so many accounts."""
+
+    accounts: int
+    events: int
+    micros: float
+    """Wall-clock time per event."""
+    cpu_micros: float
+    postgres_cpu_micros: float
+    peak_rss_mb: float | None
+    loading_events_per_second: float
+    """How fast the rounds before were folded, which began without any account."""
+    commits: int
+    foreign: float
+    """As of a run."""
+
+
+class Remembering(Struct):
+    """The memory of which events were folded."""
+
+    events: int
+    rss_mb: float
+    """What the process grew by."""
+    cpu_micros: float
+    """Processor time per event, to look it up and to remember it."""
+
+
+class Profile(Struct):
+    """Where the time goes: shares of the samples, in percent."""
+
+    distribution: str
+    samples: int
+    packages: list[tuple[str, float]]
+    """By the package whose Python function was running, with what it ran in C."""
+    own: list[tuple[str, float]]
+    """By that function."""
+    total: list[tuple[str, float]]
+    """By every function on the stack, from the consumer's loop down."""
+
+
+class Results(Struct):
+    """All of one `make bench`."""
+
+    started_at: str
+    command: str
+    accounts: int
+    events: int
+    machine: dict[str, str] = field(default_factory=dict)
+    postgres_settings: dict[str, str] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    latency: Latency | None = None
+    remembering: Remembering | None = None
+    scale: list[Scale] = field(default_factory=list)
+    profiles: list[Profile] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """What wasn't measured, and why."""

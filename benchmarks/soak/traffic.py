@@ -1,0 +1,127 @@
+"""What a soak puts in: events of all four signals at a steady rate, some of them sent twice, late or damaged."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from msgspec import Struct
+
+from benchmarks.harness.population import account_id
+from service.messaging.cloudevents import type_of
+from service.runtime.settings import Settings, Signal
+
+TICK_SECONDS = 0.01
+_SIGNALS: dict[Signal, int] = {"usage": 90, "ticket": 6, "survey": 3, "account": 1}
+_COPIES, _LATE, _DAMAGED = 0.01, 0.005, 0.0005
+_TROUBLED = 20
+"""One account in so many has tickets, and then many, so that scores go up and down."""
+_BUSIEST = 1.3
+"""Above 1: how much more often some accounts are drawn than others."""
+
+
+Record = tuple[str, bytes, bytes]
+"""Topic, key and value."""
+
+
+class Sent(Struct):
+    """What has been put in so far."""
+
+    records: int = 0
+    damaged: int = 0
+
+
+class Traffic:
+    """Events of now, of `accounts` accounts."""
+
+    def __init__(self, settings: Settings, accounts: int, per_second: int, seed: int = 1) -> None:
+        """Nothing is sent before `run`."""
+        self.sent = Sent()
+        self._settings = settings
+        self._accounts = accounts
+        self._per_second = per_second
+        self._chance = Random(seed)
+        self._made = 0
+        self._last: Record | None = None
+
+    async def introduce(self) -> None:
+        """Send one event of every account, as fast as it goes."""
+        async with self._producing() as producer:
+            for number in range(self._accounts):
+                await self._send(producer, self._record("account", account_id(number)))
+
+    async def run(self, seconds: float) -> None:
+        """Send at the rate for so long; all of it is acknowledged when this returns."""
+        async with self._producing() as producer:
+            already, started = self.sent.records, time.perf_counter()
+            while (elapsed := time.perf_counter() - started) < seconds:
+                while self.sent.records - already < elapsed * self._per_second:
+                    await self._send(producer, self._next())
+                await asyncio.sleep(TICK_SECONDS)
+
+    @asynccontextmanager
+    async def _producing(self) -> AsyncIterator[AIOKafkaProducer]:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.kafka_bootstrap_servers, acks="all", enable_idempotence=True
+        )
+        await producer.start()
+        try:
+            yield producer
+        finally:
+            await producer.stop()  # which sends what is left
+
+    async def _send(self, producer: AIOKafkaProducer, record: Record) -> None:
+        topic, key, value = record
+        await producer.send(topic, key=key, value=value)
+        self.sent.records += 1
+
+    def _next(self) -> Record:
+        drawn = self._chance.random()
+        if drawn < _COPIES and self._last:
+            return self._last
+        signal = self._chance.choices(list(_SIGNALS), list(_SIGNALS.values()))[0]
+        accounts = self._accounts // _TROUBLED if signal == "ticket" else self._accounts
+        account = account_id(int(accounts * self._chance.random() ** _BUSIEST))
+        topic, key, value = self._record(signal, account)
+        if drawn > 1 - _DAMAGED:
+            self.sent.damaged += 1
+            return topic, key, value[:-9]
+        self._last = topic, key, value
+        return self._last
+
+    def _record(self, signal: Signal, account: str) -> Record:
+        return self._settings.topics[signal], account.encode(), msgspec.json.encode(self._event(signal, account))
+
+    def _event(self, signal: Signal, account: str) -> dict[str, Any]:
+        self._made += 1
+        late = self._chance.random() < _LATE
+        return {
+            "specversion": "1.0",
+            "id": str(self._made),
+            "source": "/soak",
+            "type": type_of(signal),
+            "subject": account,
+            "time": datetime.now(UTC) - timedelta(days=120 if late else 0),
+            "data": self._data(signal),
+        }
+
+    def _data(self, signal: Signal) -> dict[str, Any]:
+        chance = self._chance
+        if signal == "usage":
+            return {"feature": f"feature-{chance.randrange(12)}", "user_id": f"user-{chance.randrange(20)}"}
+        if signal == "ticket":
+            opened = {"ticket_id": f"T-{chance.randrange(8)}", "priority": "urgent", "created_at": datetime.now(UTC)}
+            return {**opened, "status": chance.choice(("open", "solved"))}
+        if signal == "survey":
+            who = {"response_id": str(self._made), "respondent_id": f"user-{chance.randrange(20)}"}
+            return {"survey": "nps", "score": chance.randint(0, 10), **who}
+        return {
+            "name": f"Customer {self._made}",
+            "seats": chance.randint(1, 50),
+            "owner": f"owner-{chance.randrange(9)}",
+        }

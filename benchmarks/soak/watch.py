@@ -1,0 +1,86 @@
+"""Watching a running service from outside: memory and open files of each process, connections to Postgres, lag."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import asyncpg
+from msgspec import Struct
+from psutil import Process  # type: ignore[import-untyped] # ships no types
+
+from benchmarks.harness.processes import cpu_seconds, tree_cpu_seconds
+
+SAMPLE_SECONDS = 2.0
+POSTGRES = "Postgres"
+
+_OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'account-health %'"
+_CONNECTIONS = f"SELECT application_name AS name, count(*) {_OURS} GROUP BY 1"
+_STUCK = f"SELECT count(*) {_OURS} AND state LIKE 'idle in transaction%' AND state_change < now() - interval '5 s'"
+_FOLDED = "SELECT coalesce(sum(next_offset), 0)::bigint FROM progress"
+
+
+class Sample(Struct, frozen=True):
+    """One look."""
+
+    at: float
+    """Seconds since watching began."""
+    rss_mb: dict[str, float]
+    """By process."""
+    cpu_seconds: dict[str, float]
+    """So far, by process, and of all of Postgres."""
+    files: dict[str, int]
+    """Open files and sockets, by process."""
+    connections: dict[str, int]
+    """To Postgres, by application name."""
+    stuck: int
+    """Of these, how many have had a transaction open for five seconds without doing anything."""
+    folded: int
+    behind: int
+    """Records that were sent and not yet folded."""
+
+
+def processes(supervisor: int) -> dict[str, Process]:
+    """The processes of `account-health up`, itself among them, by what they do."""
+    counts: Counter[str] = Counter()
+    found = {"up": Process(supervisor)}
+    for child in sorted(found["up"].children(), key=lambda child: child.pid):
+        command = child.cmdline()[-1]
+        counts[command] += 1
+        found[f"{command} {counts[command]}" if counts[command] > 1 else command] = child
+    return found
+
+
+async def watch(
+    supervisor: int, postgres: int, database_url: str, sent: Callable[[], int], samples: list[Sample]
+) -> None:
+    """Add a sample every two seconds until cancelled; `sent` tells how many records there are so far.
+
+    `supervisor` and `postgres` are process numbers.
+
+    Raises `psutil.NoSuchProcess` if a process ends meanwhile, which none should.
+    """
+    running = processes(supervisor)
+    began = time.monotonic()
+    connection = await asyncpg.connect(database_url)
+    try:
+        while True:
+            folded = await connection.fetchval(_FOLDED)
+            samples.append(
+                Sample(
+                    at=time.monotonic() - began,
+                    rss_mb={name: process.memory_info().rss / 1e6 for name, process in running.items()},
+                    cpu_seconds={
+                        **{name: cpu_seconds(process.pid) for name, process in running.items()},
+                        POSTGRES: tree_cpu_seconds(postgres),
+                    },
+                    files={name: process.num_fds() for name, process in running.items()},
+                    connections={row["name"]: row["count"] for row in await connection.fetch(_CONNECTIONS)},
+                    stuck=await connection.fetchval(_STUCK),
+                    folded=folded,
+                    behind=max(sent() - folded, 0),
+                )
+            )
+            await asyncio.sleep(SAMPLE_SECONDS)
+    finally:
+        await connection.close()

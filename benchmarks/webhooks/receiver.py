@@ -1,0 +1,71 @@
+"""`python -m benchmarks.webhooks.receiver PORT`: a receiver that answers 204 at once and notes what came when.
+
+At SIGTERM it prints that as JSON: per message its time (seconds of the system's monotonic clock), its id and account.
+"""
+
+import asyncio
+import re
+import signal
+import sys
+import time
+from typing import cast
+
+import msgspec
+import uvloop
+from msgspec import Struct
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_ID = re.compile(rb"\r\nwebhook-id: *([^\r]+)", re.IGNORECASE)
+_ACCOUNT = re.compile(rb'"account_id":"([^"]*)"')
+_ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+class Arrived(Struct, frozen=True, array_like=True):
+    """One message."""
+
+    at: float
+    id: str
+    account: str
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, on which requests follow each other."""
+
+    def __init__(self, arrived: list[Arrived]) -> None:
+        self._arrived = arrived
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's isn't one of its subclasses
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while b"\r\n\r\n" in self._received:
+            head, _, rest = self._received.partition(b"\r\n\r\n")
+            length = _LENGTH.search(head)
+            size = int(length[1]) if length else 0
+            if len(rest) < size:
+                return
+            self._note(head, rest[:size])
+            self._received = rest[size:]
+            self._transport.write(_ANSWER)
+
+    def _note(self, head: bytes, body: bytes) -> None:
+        found, account = _ID.search(head), _ACCOUNT.search(body)
+        message_id, account_id = found[1].decode() if found else "", account[1].decode() if account else ""
+        self._arrived.append(Arrived(time.monotonic(), message_id, account_id))
+
+
+async def _serve(port: int) -> list[Arrived]:
+    arrived: list[Arrived] = []
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    server = await loop.create_server(lambda: _Connection(arrived), "127.0.0.1", port)
+    async with server:
+        await stop.wait()
+    return arrived
+
+
+if __name__ == "__main__":
+    sys.stdout.write(msgspec.json.encode(uvloop.run(_serve(int(sys.argv[1])))).decode())
