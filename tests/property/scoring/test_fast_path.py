@@ -1,0 +1,163 @@
+"""The shortcut comes to what the course comes to, or leaves the account to it as it was."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from scoring.advance import advance
+from scoring.history.day_by_day import Course
+from scoring.history.fast_path import shortcut
+from scoring.history.journal import entries
+from scoring.history.journal_codec import decode_journal, encode_journal
+from scoring.history.score_run import Override, Standing
+from scoring.rules.policy import Policy
+from scoring.rules.rules import Memory
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import Scorecard, compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.account_state import AccountState
+from scoring.state.events import AttributesEvent, UsageEvent
+from tests.support.courses import RETENTION, Stop, anyhow, policies, ride, streams
+from tests.support.folding import encoded
+from tests.support.oracle import DAY, HOUR
+from tests.support.strategies import FIRST_DAY, batches
+
+
+def compare(stops: Sequence[Stop]) -> int:
+    """Go the short way beside the long one wherever that has events; returns how often it could be gone."""
+    state, standing, taken = AccountState(), None, 0
+    memory: dict[str, Memory] = {}
+    for stop in stops:
+        if stop.override is UNSET:
+            taken += _compare(state, standing, stop)
+        step = advance(state, standing, memory, stop.events, stop.policy, stop.now, override=stop.override)
+        standing, memory = step.standing, step.memory
+    return taken
+
+
+def _compare(state: AccountState, standing: Standing | None, stop: Stop) -> bool:
+    briefly, at_length, before = deepcopy(state), deepcopy(state), encoded(state)
+    short = shortcut(briefly, standing, stop.events, stop.policy, stop.now)
+    if short is None:
+        assert encoded(briefly) == before
+        return False
+    course = Course(at_length, standing, stop.policy, stop.now)
+    course.run(stop.events)
+    stands, evaluation = course.timeline.finish()
+    assert (_merged(short[0], stop.policy), *short[1:]) == (_merged(stands, stop.policy), evaluation, course.late)
+    assert (course.timeline.closed, course.closings, course.switched) == ([], [], False)
+    assert encoded(briefly) == encoded(at_length)
+    return True
+
+
+def _merged(stands: Standing, policy: Policy) -> Standing:
+    """With the journal merged, which the long way only does where it notes something."""
+    return replace(stands, journal=encode_journal(decode_journal(stands.journal, policy.find)))
+
+
+@st.composite
+def days(draw: st.DrawFn) -> list[Stop]:
+    """All events on one day, as the broker has it, and now and then somebody who looks."""
+    events = [replace(event, broker_day=FIRST_DAY) for event in draw(streams())]
+    policy = draw(policies())[0]
+    cut = draw(batches(events))
+    return [Stop(FIRST_DAY * DAY + min(number, 23) * HOUR, batch, policy) for number, batch in enumerate(cut)]
+
+
+@st.composite
+def courses(draw: st.DrawFn) -> list[Stop]:
+    return draw(anyhow(draw(streams()), draw(policies())))
+
+
+@given(days() | courses())
+def test_the_short_way_leads_where_the_long_one_does(stops: list[Stop]) -> None:
+    compare(stops)
+
+
+def card(name: str, version: int = 1, **more: object) -> Scorecard:
+    measure = {"measure": "active_users", "window": 7, "weight": 1, "curve": [[0, 0], [10, 100]]}
+    return compile_scorecard(parse({"name": name, "measures": [measure], **more}, RETENTION), version)
+
+
+SMALL = card("small", applies_to={"segments": ["smb"], "rank": 1})
+POLICY = Policy(in_order([SMALL, card("default")]), (), RETENTION)
+NEXT = Policy((card("default", 2),))
+NOON = FIRST_DAY * DAY + 12 * HOUR
+
+
+def used(user: int, days_ago: int = 0, taken: int = FIRST_DAY) -> UsageEvent:
+    return UsageEvent("acme", NOON - days_ago * DAY, FIRST_DAY - days_ago, taken, "login", user, 1)
+
+
+def small(at: int) -> AttributesEvent:
+    return AttributesEvent("acme", at, FIRST_DAY, "a", {"segment": "smb"})
+
+
+KNOWN = Stop(NOON, [used(1)], POLICY)
+TOMORROW = Stop(NOON + DAY, [], POLICY)
+ALONE = Policy((card("default"),))
+SMALL_THEN = Stop(NOON, [small(NOON), used(1)], ALONE)
+AHEAD = [
+    Stop(NOON, [used(1), small((FIRST_DAY + 1) * DAY)], ALONE),
+    Stop(NOON + DAY, [used(5, -1, FIRST_DAY + 1)], ALONE),
+]
+
+
+@pytest.mark.parametrize(
+    "stops",
+    [
+        pytest.param([KNOWN, KNOWN._replace(events=[])], id="nothing but time"),
+        pytest.param([KNOWN, Stop(NOON + DAY, [used(2)], POLICY)], id="another day"),
+        pytest.param([KNOWN, Stop(NOON, [used(2, taken=FIRST_DAY + 1)], POLICY)], id="another day of the broker's"),
+        pytest.param([Stop(NOON, [used(1), used(2, taken=FIRST_DAY + 1)], POLICY)], id="begun today and tomorrow"),
+        pytest.param([Stop(NOON, [used(1, taken=FIRST_DAY - 1), used(2)], POLICY)], id="begun yesterday and today"),
+        pytest.param([KNOWN, TOMORROW, Stop(NOON + DAY, [used(2)], POLICY)], id="a run that ends"),
+        pytest.param([KNOWN, Stop(NOON, [small(NOON)], POLICY)], id="another segment"),
+        pytest.param([KNOWN, Stop(NOON, [used(2)], NEXT)], id="another version"),
+        pytest.param([SMALL_THEN, Stop(NOON, [used(2)], POLICY)], id="another scorecard"),
+        pytest.param([*AHEAD, Stop(NOON + DAY, [used(2, taken=FIRST_DAY + 1)], POLICY)], id="another segment by now"),
+        pytest.param([KNOWN, Stop(NOON, [], POLICY, Override("met", "ann", NOON, score=20)), KNOWN], id="an override"),
+    ],
+)
+def test_where_there_is_more_to_it_the_long_way_is_gone(stops: list[Stop]) -> None:
+    *before, last = stops
+    ridden = ride(before)
+    assert not _compare(ridden.state, ridden.standing if before else None, last)
+
+
+@given(policies(), st.integers(1, 5))
+def test_usage_within_a_day_goes_the_short_way(in_turn: list[Policy], times: int) -> None:
+    noon = FIRST_DAY * DAY + 12 * HOUR
+    uses = [UsageEvent("acme", noon, FIRST_DAY, FIRST_DAY, f"feature {number}", number, 1) for number in range(times)]
+    stops = [Stop(noon + number * HOUR, [use], in_turn[0]) for number, use in enumerate(uses)]
+    assert compare(stops) == times
+
+
+def test_events_of_today_and_of_before_are_two_causes_on_the_short_way() -> None:
+    stops = [KNOWN, Stop(NOON, [used(2), used(3, days_ago=1), used(4)], POLICY)]
+    assert compare(stops) == len(stops)
+    stands = ride(stops).standing
+    assert stands is not None
+    journal = decode_journal(stands.journal, POLICY.find)
+    moved = entries(journal, stands.evaluation(POLICY.scorecards[-1]), POLICY.find)
+    assert {entry.cause: entry.events for entry, _ in moved} == {"events": 1 + 2, "correction": 1}
+
+
+def test_each_cause_forgets_by_the_broker_days_of_its_own_events() -> None:
+    """A consumer that lags over midnight: what came yesterday is folded today, by the day that it was then."""
+    measure = {"measure": "silence_ratio", "weight": 1, "curve": [[0, 100], [10, 0]]}
+    policy = Policy((card("default", measures=[measure]),), (), RETENTION)
+    yesterday = FIRST_DAY - 1
+    before = [used(1, days_ago, yesterday) for days_ago in (RETENTION, 5, 3, 2)]
+    lagging = [used(1, 1, yesterday), used(2)]
+    stops = [Stop(NOON - DAY, before, policy), Stop(NOON, [], policy), Stop(NOON, lagging, policy)]
+    *earlier, last = stops
+    ridden = ride(earlier)
+    assert ridden.standing is not None
+    assert ridden.standing.since == FIRST_DAY
+    assert _compare(ridden.state, ridden.standing, last)

@@ -1,0 +1,134 @@
+"""What a preview foretells is what publishing does."""
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from scoring.advance import advance, judge
+from scoring.rules.policy import Policy
+from scoring.rules.rules import BandRule, DropRule, Rule, ScoreRule, SilenceRule
+from scoring.scorecards.document import parse
+from scoring.scorecards.scorecard import compile_scorecard
+from scoring.scorecards.selection import in_order
+from scoring.state.calendar import start_of
+from scoring.whatif.preview import Account, Change, Draft, draft, preview
+from scoring.whatif.preview_summary import Outlook, Tally
+from tests.support.folding import encoded, folded
+from tests.support.oracle import Document
+from tests.support.strategies import days_after, histories
+from tests.support.strategies_scorecards import scorecards
+
+RETENTION = 30
+RULES = (
+    Rule("low", "Low", ScoreRule(direction="below", level=40, clear_level=50)),
+    Rule("slow", "Low for long", ScoreRule(direction="below", level=40, for_seconds=600)),
+    Rule("band", "Green", BandRule(to=["green"])),
+    Rule("drop", "Drop", DropRule(points=10, days=7)),
+    Rule("silence", "Silence", SilenceRule(level=2)),
+)
+
+
+def policy_of(*documents: Document) -> Policy:
+    return Policy(in_order(compile_scorecard(parse(each, RETENTION), 1) for each in documents), RULES, RETENTION)
+
+
+def drafted(document: Document, present: Policy) -> Draft:
+    return draft(parse(document, RETENTION), present)
+
+
+def outlook_of(changes: Sequence[Change], planned: Draft) -> Outlook:
+    tally = Tally(planned)
+    for change in changes:
+        tally.add(change)
+    return tally.outlook()
+
+
+def _draft_of(document: Document, applies_to: Document | None) -> Document:
+    return document if applies_to is None else {**document, "name": "draft", "applies_to": applies_to}
+
+
+drafts = st.builds(
+    _draft_of,
+    scorecards(RETENTION),
+    st.sampled_from([None, None, {"segments": ["smb"]}, {"tenure_days": [0, 400]}]),
+)
+
+
+@st.composite
+def accounts(draw: st.DrawFn, policy: Policy) -> tuple[Account, int]:
+    """An account that was last judged some time ago, or never, and a moment since."""
+    events = draw(histories(RETENTION))
+    state = folded([events] if events else [], RETENTION)
+    day = draw(days_after(events, 20))
+    now = start_of(day + draw(st.sampled_from([0, 0, 1, 8]))) + 60_000_000
+    if draw(st.booleans()):
+        return Account("acme", state, None, {}), now
+    step = advance(state, None, {}, (), policy, start_of(day))
+    return Account("acme", state, step.standing, step.memory), now
+
+
+@given(st.data(), scorecards(RETENTION))
+def test_what_is_in_force_already_changes_nothing(data: st.DataObject, document: Document) -> None:
+    present = policy_of(document)
+    account, now = data.draw(accounts(present))
+    planned = drafted(document, present)
+    change = preview(account, planned, now)
+    assert change.crossings == []
+    assert change.before.score == change.after.score
+    outlook = outlook_of([change], planned)
+    assert [(shift.before == shift.after, shift.accounts) for shift in outlook.bands] == [(True, 1)]
+    assert outlook.scorecards == []
+    assert outlook.score.up == outlook.score.down == []
+    assert outlook.score.mean in (0, None)
+    assert all(rule.firing == rule.resolved == 0 for rule in outlook.rules)
+
+
+@given(st.data(), scorecards(RETENTION), drafts)
+def test_what_is_judged_by_the_draft_then_is_what_was_foretold(
+    data: st.DataObject, document: Document, written: Document
+) -> None:
+    present = policy_of(document)
+    account, now = data.draw(accounts(present))
+    planned = drafted(written, present)
+    change = preview(account, planned, now)
+    then = judge(account.state, policy_of(*[document] * (written["name"] != "default"), written), now)
+    before = judge(account.state, present, now)
+    assert (change.after.score, change.after.band, change.after.card.name) == (then.score, then.band, then.card.name)
+    assert (change.before.score, change.before.band) == (before.score, before.band)
+
+
+@given(st.data(), scorecards(RETENTION), drafts)
+def test_alerts_are_those_of_publishing(data: st.DataObject, document: Document, written: Document) -> None:
+    present = policy_of(document)
+    account, now = data.draw(accounts(present))
+    step = advance(account.state, account.standing, account.memory, (), present, now)
+    current = Account("acme", account.state, step.standing, step.memory)
+    planned = drafted(written, present)
+    published = advance(account.state, step.standing, step.memory, (), planned.published, now)
+    assert preview(current, planned, now).crossings == published.crossings
+    assert preview(account, planned, now).crossings == published.crossings
+
+
+@given(st.data(), scorecards(RETENTION), drafts)
+def test_an_account_stays_as_it_is(data: st.DataObject, document: Document, written: Document) -> None:
+    present = policy_of(document)
+    account, now = data.draw(accounts(present))
+    before = encoded(account.state)
+    preview(account, drafted(written, present), now)
+    assert encoded(account.state) == before
+
+
+@given(st.data(), scorecards(RETENTION), drafts)
+def test_sums_agree_in_any_order(data: st.DataObject, document: Document, written: Document) -> None:
+    present = policy_of(document)
+    planned = drafted(written, present)
+    some = [data.draw(accounts(present)) for _ in range(data.draw(st.integers(0, 4)))]
+    changes = [
+        replace(preview(account, planned, now), account_id=str(index)) for index, (account, now) in enumerate(some)
+    ]
+    outlook = outlook_of(changes, planned)
+    assert sum(shift.accounts for shift in outlook.bands) == outlook.judged == len(some)
+    assert sum(each.accounts for each in outlook.score.distribution) == outlook.score.compared
+    assert outlook_of(data.draw(st.permutations(changes)), planned) == outlook
