@@ -23,7 +23,7 @@ from service.evaluation.evaluate import Outcome
 from service.evaluation.policy import PolicyCache
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings
-from service.runtime.tasks import in_thread
+from service.runtime.tasks import to_thread_uncancelled
 from service.storage.database.clock_check import OneClock
 from service.storage.database.poison import is_poison
 from service.storage.database.retry import persistently
@@ -99,7 +99,7 @@ class Folder:
     async def _prepare(self, taken: Taken) -> Batch:
         """A large one in a thread, as heartbeats are due meanwhile."""
         work = partial(prepare, taken, self._ownership.owned, self._settings.retention_days)
-        return await in_thread(work) if size(taken) > INLINE_RECORDS else work()
+        return await to_thread_uncancelled(work) if size(taken) > INLINE_RECORDS else work()
 
     async def _apply(self, batch: Batch, contexts: batch_tracing.Contexts) -> Outcome:
         return await apply(self._engine, batch, self._policies, self._clock.now(), self._settings.base_url, contexts)

@@ -1,4 +1,4 @@
-"""Records once more, whole, of a log that was read before."""
+"""The Kafka consumer at its edges: reading records again, pausing an idle fetch, and waiting for a broker."""
 
 import asyncio
 import time
@@ -19,15 +19,11 @@ from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition
 
-# MERGED """Asking a broker less often while it has nothing."""
-# MERGED """What aiokafka does behind a consumer: staying in the group, fetching, and learning of brokers and partitions.
-#
-# It doesn't begin anew what has failed.
-# """
-# MERGED """Asking Kafka until it answers."""
-
 PATIENCE_SECONDS = 10.0
 POLL_MILLISECONDS = 500
+RETRY_SECONDS = 1.0
+
+Answer = TypeVar("Answer")
 
 
 class GoneError(LookupError):
@@ -119,10 +115,6 @@ async def watch(consumer: AIOKafkaConsumer) -> None:
     raise (failure and refusal_in(failure)) or HealthError(
         f"The Kafka client has failed: {failure or 'it was ended'}", "Start the process again: it goes on where it was"
     ) from failure
-
-
-RETRY_SECONDS = 1.0
-Answer = TypeVar("Answer")
 
 
 async def until_answered(ask: Callable[[], Awaitable[Answer]], pulse: Pulse, contact: Contact) -> Answer:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep.side_jobs import aside
 from service.observability import metrics
-from service.runtime.tasks import rest, unless
+from service.runtime.tasks import sleep_unless_stopped, unless_stopped
 from service.storage.accounts import portfolio_counts
 from service.storage.accounts.portfolio_counts import Cell
 from service.storage.database.retry import is_transient, persistently
@@ -38,8 +38,8 @@ NONE = "none"
 async def run(engine: AsyncEngine, stop: asyncio.Event) -> None:
     """Count every minute until `stop` is set, through outages of Postgres."""
     while not stop.is_set():
-        took = await unless(stop, aside(lambda: persistently(lambda: count_once(engine), DOING), DOING))
-        await rest(stop, max(EVERY_SECONDS, (took or 0.0) / SHARE))
+        took = await unless_stopped(stop, aside(lambda: persistently(lambda: count_once(engine), DOING), DOING))
+        await sleep_unless_stopped(stop, max(EVERY_SECONDS, (took or 0.0) / SHARE))
 
 
 async def count_once(engine: AsyncEngine, timeout_ms: int = TIMEOUT_MS) -> float:

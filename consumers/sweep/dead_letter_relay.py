@@ -16,7 +16,7 @@ from service.observability import metrics
 from service.observability.probes import Pulse
 from service.runtime.batch_size import BatchSize
 from service.runtime.settings import Settings
-from service.runtime.tasks import rest
+from service.runtime.tasks import sleep_unless_stopped
 from service.storage.database.poison import is_poison
 from service.storage.database.retry import is_transient, persistently, took_too_long, trouble
 from service.storage.ingest import dead_letter_listing, dead_letters
@@ -48,7 +48,7 @@ async def run(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: async
             is_cut = any(topic.is_cut for topic in topics)
             wait = min(wait * 2, LONGEST_WAIT) if failed and not is_cut else IDLE_SECONDS
             if failed or not relayed:
-                await rest(stop, wait)
+                await sleep_unless_stopped(stop, wait)
     finally:
         await publisher.stop()
 

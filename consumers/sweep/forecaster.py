@@ -17,7 +17,7 @@ from service.evaluation.policy import PolicyCache
 from service.observability import metrics
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings
-from service.runtime.tasks import rest
+from service.runtime.tasks import sleep_unless_stopped
 from service.storage.accounts import forecasts
 from service.storage.accounts.forecasts import Turn
 from service.storage.database import clock_check
@@ -46,7 +46,7 @@ async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse: P
         pause = await aside(partial(_turn, engine, forecaster, clock, pulse), "forecasting")
         if pause is None:
             pulse.beat(FAILS)
-        await rest(stop, AGAIN_SECONDS if pause is None else min(pause, IDLE_SECONDS))
+        await sleep_unless_stopped(stop, AGAIN_SECONDS if pause is None else min(pause, IDLE_SECONDS))
 
 
 async def _turn(engine: AsyncEngine, forecaster: "Forecaster", clock: OneClock, pulse: Pulse) -> float:

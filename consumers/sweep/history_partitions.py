@@ -1,4 +1,4 @@
-"""Housekeeping of history: months have their partitions ahead of time, and leave with retention."""
+"""The partitions of history, one a month: created ahead of time, dropped with retention."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,14 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from consumers.sweep.side_jobs import aside
 from scoring.history.day_by_day import LONGEST_GAP
 from service.runtime.settings import Settings
-from service.runtime.tasks import rest
+from service.runtime.tasks import sleep_unless_stopped
 from service.storage.accounts import history_partitions
 from service.storage.accounts.history_partitions import Month
 from service.storage.database import clock_check
 from service.storage.database.clock_check import OneClock
 from service.storage.database.retry import is_transient, persistently
-
-# MERGED """Housekeeping beside the sweeper: the partitions of history."""
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +27,12 @@ LOCK_TIMEOUT_MS = 300
 MOST_MOVED = 100_000
 """Rows that are moved in a transaction, and with them a month: it takes half a second, in which folding may wait."""
 FORGET_ROWS = 10_000
-"""How many rows of the default partition are deleted in a transaction."""
+"""Rows of the default partition that are deleted in a transaction."""
+ROUND_SECONDS = 3600.0
+AGAIN_SECONDS = 5.0
+"""The pause before a partition is tried again when folding held it: far longer than the wait for its lock."""
+FAILED_SECONDS = 300.0
+KEEPING = "keeping the partitions of history"
 
 
 def first_kept(today: date, retention_days: int) -> date:
@@ -127,15 +130,6 @@ async def _forget(engine: AsyncEngine, first: date) -> None:
             log.info("history_deleted", rows=deleted, before=str(first))
 
 
-ROUND_SECONDS = 3600.0
-AGAIN_SECONDS = 5.0
-"""How soon a partition is tried for again when folding held it: far longer than it is waited for."""
-FAILED_SECONDS = 300.0
-KEEPING = "keeping the partitions of history"
-FAILED_SECONDS = 300.0
-KEEPING = "keeping the partitions of history"
-
-
 async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, stop: asyncio.Event) -> None:
     """Keep the partitions of history until `stop` is set, through outages of Postgres.
 
@@ -143,7 +137,7 @@ async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, stop: as
     """
     while not stop.is_set():
         if await persistently(partial(clock_check.compare, engine, clock), clock_check.COMPARING):
-            await rest(stop, AGAIN_SECONDS)
+            await sleep_unless_stopped(stop, AGAIN_SECONDS)
             continue
         done = await aside(
             lambda: persistently(
@@ -151,4 +145,4 @@ async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, stop: as
             ),
             KEEPING,
         )
-        await rest(stop, FAILED_SECONDS if done is None else ROUND_SECONDS if done else AGAIN_SECONDS)
+        await sleep_unless_stopped(stop, FAILED_SECONDS if done is None else ROUND_SECONDS if done else AGAIN_SECONDS)

@@ -19,7 +19,7 @@ from service.evaluation.quiet_sources import SourceWatch
 from service.observability import metrics
 from service.observability.probes import Pulse, serve_probes
 from service.runtime.settings import Settings
-from service.runtime.tasks import rest, until_all
+from service.runtime.tasks import sleep_unless_stopped, until_all
 from service.storage.accounts import scores
 from service.storage.alerts import erased_episodes
 from service.storage.database import clock_check
@@ -67,7 +67,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
     while not stop.is_set():
         if trouble := await persistently(partial(clock_check.compare, engine, clock), clock_check.COMPARING, waiting):
             pulse.beat(trouble)
-            await rest(stop, settings.sweep_interval_seconds)
+            await sleep_unless_stopped(stop, settings.sweep_interval_seconds)
             continue
         # One moment for all three: no account is judged at a day before its sources have been looked at.
         now = clock.now()
@@ -84,7 +84,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
             counted_at = time.monotonic()
         pulse.beat(remark=clock.remark)
         if not due.is_behind and not judged_anew:
-            await rest(stop, settings.sweep_interval_seconds)
+            await sleep_unless_stopped(stop, settings.sweep_interval_seconds)
 
 
 async def sweep_once(

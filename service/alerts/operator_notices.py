@@ -1,7 +1,4 @@
-"""What operators are told of a webhook endpoint that fails or was disabled: an alert that is about no account.
-
-It goes to the other endpoints, as the one that it is about doesn't take messages.
-"""
+"""Notices to operators: alerts about no single account, but about many, a webhook endpoint or a source of events."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,7 +9,6 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.alerts import operator_notices
 from service.alerts.alert_metrics import count_when_committed
 from service.runtime.ids import new_id
 from service.storage.alerts import alerts, routing
@@ -21,65 +17,9 @@ from service.storage.policy.sources import Outage
 from service.storage.webhooks.endpoints import DisabledReason, Endpoint
 from service.targets import ROUTED
 
-# MERGED """Notices: alerts about no single account, which tell operators of something that concerns many, or the service."""
-# MERGED """What operators are told of a source that goes quiet, and of its end: an alert that is about no single account."""
-
 FAILING, DISABLED = "endpoint failing", "endpoint disabled"
-"""What stands in place of a rule's name."""
-
-log = structlog.get_logger(__name__)
-
-
-class Notice(NamedTuple):
-    """An endpoint that fails and will be disabled at the earliest at `disabled_at`, or was disabled then."""
-
-    endpoint_id: UUID
-    url_host: str
-    description: str
-    what: str
-    reason: DisabledReason
-    since: datetime
-    disabled_at: datetime
-
-
-def notice_of(endpoint: Endpoint, what: str, reason: DisabledReason, since: datetime, disabled_at: datetime) -> Notice:
-    """The notice. Of the URL only the host is told, as the rest may hold a token."""
-    host = urlsplit(endpoint.url).hostname or ""
-    return Notice(endpoint.id, host, endpoint.description, what, reason, since, disabled_at)
-
-
-async def tell(connection: AsyncConnection, notice: Notice, now: datetime, base_url: str) -> None:
-    """Write the alert with its deliveries, in the transaction that warns or disables."""
-    url = f"{base_url}/v1/webhook-endpoints/{notice.endpoint_id}"
-    about = {"endpoint": _about(notice)}
-    await operator_notices.tell(connection, notice.what, about, url=url, now=now, but=notice.endpoint_id)
-
-
-def put_in_log(notice: Notice) -> None:
-    """For those who read logs: once the transaction is committed."""
-    write = log.error if notice.what == DISABLED else log.warning
-    write(
-        notice.what.replace(" ", "_"),
-        endpoint=str(notice.endpoint_id),
-        reason=notice.reason,
-        since=notice.since.isoformat(),
-        disabled_at=notice.disabled_at.isoformat(),
-        remedy="See what was answered: GET /v1/webhook-endpoints/{id}/deliveries; deploy/webhooks-operating.md",
-    )
-
-
-def _about(notice: Notice) -> dict[str, Any]:
-    when = "disabled_at" if notice.what == DISABLED else "will_be_disabled_at"
-    return {
-        "id": notice.endpoint_id,
-        "url_host": notice.url_host,
-        "description": notice.description,
-        "reason": notice.reason,
-        "since": notice.since,
-        when: notice.disabled_at,
-    }
-
-
+WENT_QUIET, ENDED = "source quiet", "source outage ended"
+"""These stand in place of a rule's name."""
 TYPE = "health.digest"
 _OF_ACCOUNTS = (
     "account_id",
@@ -92,8 +32,30 @@ _OF_ACCOUNTS = (
     "sequence",
 )
 
+log = structlog.get_logger(__name__)
 
-async def tell(
+
+class EndpointNotice(NamedTuple):
+    """An endpoint that fails and will be disabled at the earliest at `disabled_at`, or was disabled then."""
+
+    endpoint_id: UUID
+    url_host: str
+    description: str
+    what: str
+    reason: DisabledReason
+    since: datetime
+    disabled_at: datetime
+
+
+class SourceNotice(NamedTuple):
+    """An outage that begins or ends, with the number of accounts the source was heard of, if known, and the usual one."""
+
+    outage: Outage
+    accounts: int | None
+    usual: int | None
+
+
+async def send(
     connection: AsyncConnection, what: str, about: dict[str, Any], *, url: str, now: datetime, but: UUID | None = None
 ) -> None:
     """Write a notice with its deliveries, in the transaction that is its reason.
@@ -106,7 +68,7 @@ async def tell(
 
 
 def notice_data(what: str, about: dict[str, Any], *, url: str) -> str:
-    """The data of a notice as JSON text: what every alert has, most of it null, and what it is about."""
+    """The data of a notice as JSON text: the fields of every alert, most of them null, and those of `about`."""
     nothing: dict[str, Any] = dict.fromkeys(_OF_ACCOUNTS)
     data = {**nothing, "rule": what, "state": "digest", "drivers": [], "url": url, **about}
     return msgspec.json.encode(data).decode()
@@ -131,30 +93,53 @@ async def write(connection: AsyncConnection, what: str, data: str, now: datetime
     return row.id
 
 
-WENT_QUIET, ENDED = "source quiet", "source outage ended"
-"""What stands in place of a rule's name."""
+def endpoint_notice(
+    endpoint: Endpoint, what: str, reason: DisabledReason, since: datetime, disabled_at: datetime
+) -> EndpointNotice:
+    """The notice about an endpoint. It names only the host of the URL, as the rest may hold a token."""
+    host = urlsplit(endpoint.url).hostname or ""
+    return EndpointNotice(endpoint.id, host, endpoint.description, what, reason, since, disabled_at)
 
 
-class Notice(NamedTuple):
-    """An outage that begins or ends; of how many accounts the source was heard, if known, and of how many usually."""
+async def send_about_endpoint(
+    connection: AsyncConnection, notice: EndpointNotice, now: datetime, base_url: str
+) -> None:
+    """Write the notice for the other endpoints, in the transaction that warns or disables: its own takes no messages."""
+    url = f"{base_url}/v1/webhook-endpoints/{notice.endpoint_id}"
+    when = "disabled_at" if notice.what == DISABLED else "will_be_disabled_at"
+    about = {
+        "id": notice.endpoint_id,
+        "url_host": notice.url_host,
+        "description": notice.description,
+        "reason": notice.reason,
+        "since": notice.since,
+        when: notice.disabled_at,
+    }
+    await send(connection, notice.what, {"endpoint": about}, url=url, now=now, but=notice.endpoint_id)
 
-    outage: Outage
-    accounts: int | None
-    usual: int | None
+
+def log_endpoint_notice(notice: EndpointNotice) -> None:
+    """Log the notice; call it once the transaction is committed."""
+    write_line = log.error if notice.what == DISABLED else log.warning
+    write_line(
+        notice.what.replace(" ", "_"),
+        endpoint=str(notice.endpoint_id),
+        reason=notice.reason,
+        since=notice.since.isoformat(),
+        disabled_at=notice.disabled_at.isoformat(),
+        remedy="See what was answered: GET /v1/webhook-endpoints/{id}/deliveries; deploy/webhooks-operating.md",
+    )
 
 
-async def tell(connection: AsyncConnection, notice: Notice, now: datetime, base_url: str) -> None:
-    """Write the alert with its deliveries, in the transaction that begins or ends the outage."""
-    what = WENT_QUIET if notice.outage.ended_at is None else ENDED
-    await operator_notices.tell(connection, what, {"source": _about(notice)}, url=f"{base_url}/v1/sources", now=now)
-
-
-def _about(notice: Notice) -> dict[str, Any]:
+async def send_about_source(connection: AsyncConnection, notice: SourceNotice, now: datetime, base_url: str) -> None:
+    """Write the notice with its deliveries, in the transaction that begins or ends the outage."""
     outage, accounts, usual = notice
-    return {
+    about = {
         "name": outage.source,
         "began_on": outage.began_on,
         "ended_at": outage.ended_at,
         "accounts": accounts,
         "usual": usual,
     }
+    what = WENT_QUIET if outage.ended_at is None else ENDED
+    await send(connection, what, {"source": about}, url=f"{base_url}/v1/sources", now=now)

@@ -13,7 +13,7 @@ from service.api.app import create_app
 from service.api.middleware.bounded_protocol import BoundedProtocol
 from service.messaging.producer import Publisher
 from service.observability.probes import serve_probes
-from service.runtime.garbage_collection import passing_over_what_stays
+from service.runtime.garbage_collection import gc_frozen
 from service.runtime.settings import Settings
 from service.runtime.sockets import listen_on
 from service.runtime.tasks import until_first
@@ -40,7 +40,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         log.info("listening", host=host, port=port)
         async with serve_probes(settings):  # for Prometheus, without a key, and for health checks
             await look(engine, clock)
-            with passing_over_what_stays():
+            with gc_frozen():
                 await until_first(run(app, listening, stop), watch(engine, clock))
     finally:
         listening.close()

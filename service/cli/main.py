@@ -3,12 +3,12 @@
 import sys
 
 from service.runtime.errors import HealthError
-from service.runtime.signals import heed_sigterm
+from service.runtime.signals import die_on_sigterm
 
 
 def main() -> None:
     """Run the command. A `HealthError` becomes one line on standard error and exit status 1."""
-    heed_sigterm()
+    die_on_sigterm()
     try:
         # Imported here, which takes a second, so that Ctrl-C is heeded meanwhile too.
         from service.cli.app import app

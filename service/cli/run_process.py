@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from service.observability.logs import configure_logs
 from service.observability.tracing import tracing
 from service.runtime.settings import Settings
-from service.runtime.signals import heed_lifeline, heed_sigterm
+from service.runtime.signals import die_on_sigterm, stop_when_parent_dies
 from service.storage.database.error_messages import explain
 
 Main = Callable[[Settings, asyncio.Event], Coroutine[None, None, None]]
@@ -27,7 +27,7 @@ def run_process(name: str, main: Main, settings: Settings, *, grace_seconds: flo
     do something first.
     """
     configure_logs(settings, name)
-    heed_lifeline()
+    stop_when_parent_dies()
     with tracing(settings, name):
         uvloop.run(_supervised(main, settings, grace_seconds))
 
@@ -44,7 +44,7 @@ async def _supervised(main: Main, settings: Settings, grace_seconds: float) -> N
         loop.call_later(grace_seconds, working.cancel)
         loop.remove_signal_handler(number)
         if number == signal.SIGTERM:
-            heed_sigterm()
+            die_on_sigterm()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_stop, number)

@@ -19,7 +19,7 @@ from service.runtime.child_process import Role
 from service.runtime.private_files import keep, kept
 from service.runtime.settings import Settings, load_settings
 from service.runtime.supervisor import BUDGET_SECONDS, Supervisor, service_roles
-from service.runtime.tasks import in_thread, until_first
+from service.runtime.tasks import to_thread_uncancelled, until_first
 
 log = structlog.get_logger(__name__)
 DATA_DIR = Path(".account-health")
@@ -49,7 +49,7 @@ def up(
     async def with_own_servers(settings: Settings, stop: asyncio.Event) -> None:
         servers = EmbeddedStack(data_dir.resolve())
         try:
-            environment = await in_thread(servers.start)
+            environment = await to_thread_uncancelled(servers.start)
             if settings.encryption_key is None:
                 environment["HEALTH_ENCRYPTION_KEY"] = kept(data_dir / "encryption-key", token_urlsafe)
             roles = service_roles(consumers, alone=True, probes_port=settings.probes_port)
@@ -58,7 +58,7 @@ def up(
             )
             await until_first(running, servers.watch(lambda what: log.warning("server_died", what=what)))
         finally:
-            await in_thread(servers.stop)
+            await to_thread_uncancelled(servers.stop)
 
     main = with_own_servers if embedded else with_given_servers
     run_process("up", main, load_settings(), grace_seconds=BUDGET_SECONDS + SERVERS_SECONDS)
@@ -67,7 +67,7 @@ def up(
 async def _run(
     settings: Settings, environment: Mapping[str, str], roles: list[Role], where: str, stop: asyncio.Event
 ) -> None:
-    await in_thread(prepare_database, settings)
+    await to_thread_uncancelled(prepare_database, settings)
     await create_topics(settings)
     announcing = asyncio.create_task(_announce(settings, where))
     try:

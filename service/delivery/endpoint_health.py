@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.alerts import operator_notices
-from service.alerts.operator_notices import DISABLED, FAILING, Notice, notice_of
+from service.alerts.operator_notices import DISABLED, FAILING, EndpointNotice, endpoint_notice
 from service.delivery import disable_policy
 from service.delivery.disable_policy import Disable, Warn
 from service.delivery.retry import GaveUp, Outcome, RetryAt, Succeeded
@@ -35,7 +35,7 @@ class Ended(Protocol):
     def failure(self) -> Failure | None: ...
 
 
-async def note(conn: AsyncConnection, some: Sequence[Ended], now: datetime, base_url: str) -> list[Notice]:
+async def note(conn: AsyncConnection, some: Sequence[Ended], now: datetime, base_url: str) -> list[EndpointNotice]:
     """Note what attempts that ended say of their endpoints; what operators are told.
 
     Call it in the transaction that records them and before that locks the deliveries: in this order deleting an
@@ -85,7 +85,7 @@ async def judge(
     failure: Failure | None,
     now: datetime,
     base_url: str,
-) -> Notice | None:
+) -> EndpointNotice | None:
     """Note how an attempt that ended at `now` speaks against its endpoint; what operators are told, if anything."""
     if failure in OURS:
         return None
@@ -110,19 +110,19 @@ async def judge(
 
 async def _disable(
     conn: AsyncConnection, delivery: ClaimedDelivery, reason: DisabledReason, now: datetime, base_url: str
-) -> Notice | None:
+) -> EndpointNotice | None:
     endpoint = await endpoints.disable(conn, delivery.endpoint_id, reason, now)
     if endpoint is None:
         return None
-    notice = notice_of(endpoint, DISABLED, reason, endpoint.failing_since or now, now)
-    await operator_notices.tell(conn, notice, now, base_url)
+    notice = endpoint_notice(endpoint, DISABLED, reason, endpoint.failing_since or now, now)
+    await operator_notices.send_about_endpoint(conn, notice, now, base_url)
     return notice
 
 
 async def _warn(
     conn: AsyncConnection, delivery: ClaimedDelivery, disabled_at: datetime, now: datetime, base_url: str
-) -> Notice | None:
+) -> EndpointNotice | None:
     endpoint = await endpoint_failures.warned(conn, delivery.endpoint_id, now)
-    notice = notice_of(endpoint, FAILING, "failing", endpoint.failing_since or now, disabled_at)
-    await operator_notices.tell(conn, notice, now, base_url)
+    notice = endpoint_notice(endpoint, FAILING, "failing", endpoint.failing_since or now, disabled_at)
+    await operator_notices.send_about_endpoint(conn, notice, now, base_url)
     return notice

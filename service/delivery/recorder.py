@@ -101,7 +101,7 @@ class Recorder:
             notices = await endpoint_health.note(connection, some, now, self._base_url)
             written = await outbox.record(connection, [each.attempted for each in some], now)
         for notice in notices:
-            operator_notices.put_in_log(notice)
+            operator_notices.log_endpoint_notice(notice)
         return written
 
     async def _alone(self, one: _Waiting, error: Exception) -> None:

@@ -30,7 +30,7 @@ from service.runtime.ids import new_id
 from service.runtime.private_files import keep, kept
 from service.runtime.settings import Settings, load_settings
 from service.runtime.supervisor import Supervisor, service_roles
-from service.runtime.tasks import in_thread
+from service.runtime.tasks import to_thread_uncancelled
 from service.storage.access import api_keys
 from service.storage.database.engine import create_engine
 from service.storage.database.session import in_transaction
@@ -73,16 +73,16 @@ async def bring_up(
     """Start servers, processes and receiver; `stack` ends them all, in order. Raises `HealthError`."""
     servers = EmbeddedStack(folder.path)
     with steps.step("PostgreSQL and a Kafka-compatible broker"):
-        stack.push_async_callback(in_thread, servers.stop)
-        environment = await in_thread(servers.start) | _environment(options, folder)
+        stack.push_async_callback(to_thread_uncancelled, servers.stop)
+        environment = await to_thread_uncancelled(servers.start) | _environment(options, folder)
     settings = load_settings(environment)
     log_to(folder.logs / "demo.log", settings)
     with steps.step("Schema, scorecard and topics"):
-        await in_thread(prepare_database, settings)
+        await to_thread_uncancelled(prepare_database, settings)
         await create_topics(settings)
         engine = await stack.enter_async_context(_engine(settings))
         await mend(settings, engine)
-        key = await in_thread(kept, folder.api_key, lambda: _make_key(settings))
+        key = await to_thread_uncancelled(kept, folder.api_key, lambda: _make_key(settings))
 
     receiver = Receiver(board.add_webhook)
     webhook_url = await _listen(receiver, folder, memory, stack)

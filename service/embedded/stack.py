@@ -9,7 +9,7 @@ from secrets import token_hex
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.postgres import EmbeddedPostgres
 from service.runtime.errors import HealthError
-from service.runtime.tasks import in_thread
+from service.runtime.tasks import to_thread_uncancelled
 
 WATCH_SECONDS = 1.0
 _PLAIN = {
@@ -74,4 +74,4 @@ class EmbeddedStack:
                 raise HealthError("The embedded broker died", f"Its log is {self.broker.folder / 'server.log'}")
             if not self.postgres.alive:
                 tell("Postgres died and is started again")
-                await in_thread(self.postgres.start)
+                await to_thread_uncancelled(self.postgres.start)

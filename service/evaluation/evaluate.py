@@ -24,7 +24,7 @@ from service.alerts.digests import band_moves, digests_of
 from service.evaluation.changes import Changes, Crossed
 from service.evaluation.drop_history import seed_drops
 from service.observability.stopwatch import Stopwatch
-from service.runtime.tasks import in_thread
+from service.runtime.tasks import to_thread_uncancelled
 from service.storage.accounts import accounts, history, scores, states
 from service.storage.accounts.states import StoredAccount
 from service.storage.alerts import alerts, digests, routing
@@ -133,7 +133,7 @@ async def _fold(read: _Read, work: _Work) -> Changes:
         await asyncio.sleep(0)
         began = time.perf_counter()
         if is_slow or sum(len(work.events[each.account_id]) for each in accounts) > INLINE_EVENTS:
-            await in_thread(fold)
+            await to_thread_uncancelled(fold)
         else:
             fold()
         is_slow = time.perf_counter() - began > SLOW_SECONDS

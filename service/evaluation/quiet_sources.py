@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.quiet_sources import FEWEST, is_back, is_quiet, usual
 from scoring.state.calendar import to_day
-from service.alerts.operator_notices import Notice, tell
+from service.alerts.operator_notices import SourceNotice, send_about_source
 from service.observability import metrics
 from service.storage.database.retry import is_transient
 from service.storage.policy import sources as stored
@@ -97,7 +97,7 @@ async def end(connection: AsyncConnection, source: str, now: datetime, base_url:
     if outage is None:
         return False
     known = (await _counts(connection, outage.began_on - WEEKS, source))[source]
-    await tell(connection, _notice(outage, None, known), now, base_url)
+    await send_about_source(connection, _notice(outage, None, known), now, base_url)
     return True
 
 
@@ -108,7 +108,7 @@ async def _begin(
     if outage is None:
         return
     notice = _notice(outage, heard.accounts, counts)
-    await tell(connection, notice, now, base_url)
+    await send_about_source(connection, notice, now, base_url)
     log.error(
         "source_quiet",
         source=heard.source,
@@ -128,15 +128,15 @@ async def _end_where_back(connection: AsyncConnection, heard: Mapping[str, int],
         if not is_back(counts, to_day(outage.began_on), accounts):
             continue
         if over := await stored.end(connection, outage.source, now):
-            await tell(connection, _notice(over, accounts, counts), now, base_url)
+            await send_about_source(connection, _notice(over, accounts, counts), now, base_url)
             log.warning("source_outage_ended", source=outage.source, accounts=accounts)
         ended += 1
     return ended
 
 
-def _notice(outage: Outage, accounts: int | None, counts: Mapping[int, int]) -> Notice:
+def _notice(outage: Outage, accounts: int | None, counts: Mapping[int, int]) -> SourceNotice:
     expected = usual(counts, to_day(outage.began_on))
-    return Notice(outage, accounts, expected.accounts if expected else None)
+    return SourceNotice(outage, accounts, expected.accounts if expected else None)
 
 
 async def _counts(

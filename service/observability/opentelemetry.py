@@ -17,7 +17,7 @@ from service.observability.trace_context import valid
 from service.observability.tracing import Attributes, Kind
 from service.runtime.errors import HealthError
 
-# MERGED """Sending spans, with one line in the log when the collector ceases to take them and one when it takes them again."""
+log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 3.0
 """How long a process waits at its end for its last spans to be taken."""
@@ -117,9 +117,6 @@ def _remote(traceparent: str) -> NonRecordingSpan:
     _, trace_id, span_id, flags = traceparent.split("-")[:4]
     context = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
     return NonRecordingSpan(context)
-
-
-log = structlog.get_logger(__name__)
 
 
 class WatchedExporter(SpanExporter):

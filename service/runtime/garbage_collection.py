@@ -1,16 +1,14 @@
-"""What the garbage collector needn't look at."""
+"""The garbage collector: kept from objects that stay, and run by hand between batches."""
 
 import ctypes
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# MERGED """Memory that is no longer used: looked for by hand, and given back to the system."""
-
 
 @contextmanager
-def passing_over_what_stays() -> Iterator[None]:
-    """Have it pass over all that there is, which stays until the end.
+def gc_frozen() -> Iterator[None]:
+    """Freeze all existing objects, so that full collections skip them.
 
     Libraries and an application are some 170,000 objects. A full collection takes a tenth of a second to look through
     them, and whoever asks meanwhile waits.
@@ -30,7 +28,7 @@ _give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
 @contextmanager
 def collecting_by_hand() -> Iterator[None]:
     """Keep the garbage collector out of batches, whose many objects it would look through again and again."""
-    with passing_over_what_stays():
+    with gc_frozen():
         gc.disable()
         try:
             yield

@@ -1,4 +1,4 @@
-"""Dying of SIGTERM where there is nothing to finish: before a process has begun its work, and when asked twice."""
+"""Signals that end a process: SIGTERM while there is nothing to finish, and the death of its parent."""
 
 import os
 import signal
@@ -7,14 +7,8 @@ import threading
 import time
 from types import FrameType
 
-# MERGED """A process must not outlive the one that looks after it, however that one ends.
-#
-# The starter gives it a pipe for standard input and writes nothing. Reading comes to an end when the last writer is
-# gone; there is no moment at which the process runs and isn't tied, as there is for a watcher that is started after it.
-# """
 
-
-def heed_sigterm() -> None:
+def die_on_sigterm() -> None:
     """End at once on SIGTERM from now on, in process 1 of a container too.
 
     The kernel keeps from process 1 what would kill it by default, so without a handler a container that is stopped
@@ -34,8 +28,12 @@ VARIABLE = "HEALTH_LIFELINE_SECONDS"
 """Set for a tied process: how long it may take to stop once its starter is gone."""
 
 
-def heed_lifeline() -> None:
-    """If this process is tied to its starter, stop as on SIGTERM when that is gone, and be killed if it takes long."""
+def stop_when_parent_dies() -> None:
+    """If this process is tied to its parent, stop as on SIGTERM when that is gone, and be killed if it takes long.
+
+    The parent gives it a pipe for standard input and writes nothing; reading ends when the last writer is gone. So
+    there is no moment in which the process runs and isn't tied, as with a watcher that is started after it.
+    """
     if patience := os.environ.get(VARIABLE):
         threading.Thread(target=_wait, args=(float(patience),), name="lifeline", daemon=True).start()
 

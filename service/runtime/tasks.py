@@ -1,17 +1,16 @@
-"""Calls that block, from where an event loop runs."""
+"""Tasks of an event loop: several at once, pauses and work that a request to stop cuts short, and calls that block."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ParamSpec, TypeVar
 
-# MERGED """What a request to stop cuts short: a pause between two turns of a loop, and work that isn't worth waiting for."""
-# MERGED """Work that stands and falls together."""
-
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-async def in_thread(call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+async def to_thread_uncancelled(
+    call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> Result:
     """Call it in a thread. Cancelling this waits for its end: a server that is half started can't be stopped."""
     running = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
     try:
@@ -21,10 +20,7 @@ async def in_thread(call: Callable[Arguments, Result], *args: Arguments.args, **
         raise
 
 
-Result = TypeVar("Result")
-
-
-async def rest(stop: asyncio.Event, seconds: float) -> None:
+async def sleep_unless_stopped(stop: asyncio.Event, seconds: float) -> None:
     """Wait for so long, or until `stop` is set."""
     try:
         async with asyncio.timeout(seconds):
@@ -33,7 +29,7 @@ async def rest(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
+async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
     """What `work` returns; None, and it is cancelled, where `stop` is set before. Raises what `work` raises."""
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:

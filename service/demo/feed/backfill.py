@@ -11,7 +11,7 @@ from service.demo.startup_screen import Steps
 from service.demo.world.customers import Customer
 from service.demo.world.events import DemoEvent
 from service.demo.world.history import HISTORY_DAYS, happened, introductions
-from service.runtime.tasks import in_thread
+from service.runtime.tasks import to_thread_uncancelled
 from service.storage.ingest.progress import Partition
 
 HISTORY = timedelta(days=HISTORY_DAYS)
@@ -26,7 +26,7 @@ async def load_missing(
     history = f"{HISTORY_DAYS} days in the life of {memory.accounts} customers"
     title = "What happened meanwhile" if memory.loaded else history
     with steps.step(title, bar=True) as tell:
-        events = await in_thread(_missing, memory, customers, now)
+        events = await to_thread_uncancelled(_missing, memory, customers, now)
         words = f"{len(events):,} events"
         await _send(running, events, lambda share: tell(share, words))
     memory.loaded = True

@@ -1,4 +1,4 @@
-"""History to be written: the runs of days on which an account's measures all scored the same."""
+"""An account's history: its runs of days with the same contributions, written and read."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,8 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.scorecards.scorecard import Band
 from service.storage.database.bulk_parameters import columns
-
-# MERGED """History to be read: an account's runs of days, and what it scored on a day."""
 
 
 class HistoryRow(NamedTuple):

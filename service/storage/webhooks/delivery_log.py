@@ -1,4 +1,4 @@
-"""What became of deliveries, to be read by people: newest first, page by page."""
+"""The log of deliveries and their attempts, for people: newest first, page by page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.database.tables import alerts, deliveries, delivery_attempts
-from service.storage.database.tables import delivery_attempts as table
 from service.storage.webhooks.outbox import State
-
-# MERGED """How the last attempt of each of some deliveries went."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +117,10 @@ async def longest_due(conn: AsyncConnection, now: datetime) -> dict[str, float]:
 async def of(connection: AsyncConnection, delivery_ids: Sequence[UUID]) -> dict[UUID, PastAttempt]:
     """The last attempt by delivery; one that was never attempted is left out."""
     query = (
-        select(table)
-        .where(table.c.delivery_id.in_(delivery_ids))
-        .ext(distinct_on(table.c.delivery_id))
-        .order_by(table.c.delivery_id, table.c.number.desc())
+        select(delivery_attempts)
+        .where(delivery_attempts.c.delivery_id.in_(delivery_ids))
+        .ext(distinct_on(delivery_attempts.c.delivery_id))
+        .order_by(delivery_attempts.c.delivery_id, delivery_attempts.c.number.desc())
     )
     names = PastAttempt.__dataclass_fields__
     rows = (await connection.execute(query)).mappings()

@@ -18,7 +18,7 @@ def counted() -> float:
 
 async def tell(engine: AsyncEngine, *, fail: bool) -> None:
     async with engine.begin() as connection:
-        await operator_notices.tell(connection, "notice", {"about": "tests"}, url="", now=datetime.now(UTC))
+        await operator_notices.send(connection, "notice", {"about": "tests"}, url="", now=datetime.now(UTC))
         if fail:
             raise ConnectionError("before the commit")
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from service.alerts import operator_notices
-from service.alerts.operator_notices import Notice
+from service.alerts.operator_notices import EndpointNotice
 from service.delivery import endpoint_health
 from service.delivery.recorder import Ended
 from service.delivery.retry import GaveUp, Outcome, RetryAt, Succeeded
@@ -49,7 +49,7 @@ async def claim(engine: AsyncEngine, endpoint: UUID, now: datetime) -> ClaimedDe
 
 async def end(
     engine: AsyncEngine, claimed: ClaimedDelivery, status: int | None, now: datetime, failure: Any = None
-) -> Notice | None:
+) -> EndpointNotice | None:
     """What the recorder does when an attempt has ended."""
     outcome: Outcome = Succeeded() if status == 200 else GAVE_UP.get(status, RetryAt(now))
     state: State = "succeeded" if status == 200 else "failed" if status in GAVE_UP else "pending"
@@ -61,7 +61,9 @@ async def end(
     return notices[0] if notices else None
 
 
-async def attempt(engine: AsyncEngine, endpoint: UUID, status: int | None, now: datetime, **more: Any) -> Notice | None:
+async def attempt(
+    engine: AsyncEngine, endpoint: UUID, status: int | None, now: datetime, **more: Any
+) -> EndpointNotice | None:
     return await end(engine, await claim(engine, endpoint, now), status, now, **more)
 
 
@@ -218,7 +220,7 @@ async def test_410_disables_it_at_once_and_is_told(engine: AsyncEngine, failing:
     with capture_logs() as logs:
         notice = await attempt(engine, failing, 410, START)
         assert notice
-        operator_notices.put_in_log(notice)
+        operator_notices.log_endpoint_notice(notice)
     found = await stored(engine, failing)
     assert (found.enabled, found.disabled_reason, found.failing_since) == (False, "gone", START)
     [(_, data)] = await told(engine)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from service.runtime.tasks import in_thread, until_all, until_first
+from service.runtime.tasks import to_thread_uncancelled, until_all, until_first
 
 pytestmark = pytest.mark.anyio
 
@@ -80,7 +80,7 @@ async def test_a_thread_is_waited_for_even_when_cancelled() -> None:
         time.sleep(0.1)
         done.append(what)
 
-    task = asyncio.create_task(in_thread(work, "all of it"))
+    task = asyncio.create_task(to_thread_uncancelled(work, "all of it"))
     await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
