@@ -7,10 +7,11 @@ from msgspec import UNSET, Struct, UnsetType, field
 from scoring.history.day_by_day import Course, settled
 from scoring.history.fast_path import shortcut
 from scoring.history.rule_changes import moved_by_change
-from scoring.history.score_run import Override, Standing
+from scoring.history.score_run import Standing
 from scoring.rules.crossings import Crossing, Memories, apply_rules, see
 from scoring.rules.policy import Policy
 from scoring.rules.rules import Memory
+from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation, evaluate
 from scoring.scorecards.selection import choose
 from scoring.state.account_state import AccountState

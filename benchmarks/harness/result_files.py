@@ -5,18 +5,18 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct, field
 
+from benchmarks.harness.machine import ROOT
 from benchmarks.harness.processes import ContenderFailedError
 from benchmarks.harness.terminal import say
 from benchmarks.ingest.report import QUIET, WORDS, table
 from benchmarks.ingest.thresholds import Verdict
 from service.runtime.errors import HealthError
 
-FOLDER = Path(__file__).with_name("results")
+FOLDER = ROOT / "benchmarks" / "results"
 
 
 class Circumstances(Struct):
@@ -56,7 +56,7 @@ def keep(name: str, results: Struct, report: str, whole: Callable[[], str], writ
     say(f"Raw results: benchmarks/results/{kept.name}")
     print("\n" + report)
     if write:
-        Path(__file__).with_name(f"RESULTS-{name}.md").write_text(whole())
+        (FOLDER.parent / f"RESULTS-{name}.md").write_text(whole())
 
 
 def document(title: str, ran: Circumstances, report: str) -> str:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from service.cli.migrate import prepare_database
 from service.embedded.postgres import EmbeddedPostgres
+from service.evaluation.bootstrap import prepare_database
 from service.messaging.topics import create_topics
 from service.runtime.settings import Settings
 from tests.support.kafka import ApacheKafka

@@ -4,10 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.harness.machine import ROOT
 from benchmarks.harness.processes import ContenderFailedError
 from benchmarks.harness.terminal import say
 
-FOLDER = Path(__file__).parent
+FOLDER = ROOT / "benchmarks"
 
 
 def python_of(name: str, requirements: Path) -> Path:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
-from benchmarks.harness.machine import describe
+from benchmarks.harness.machine import ROOT, describe
 from benchmarks.harness.noise import others
 from benchmarks.harness.preload import fill
 from benchmarks.harness.processes import ContenderFailedError
@@ -30,7 +29,7 @@ from benchmarks.ingest.report import RESULTS_MD, disagreements, markdown, report
 from benchmarks.ingest.results import Results, Run
 from service.runtime.errors import HealthError
 
-FOLDER = Path(__file__).with_name("results")
+FOLDER = ROOT / "benchmarks" / "results"
 
 
 class Bench:

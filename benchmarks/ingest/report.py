@@ -6,12 +6,13 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.harness.machine import ROOT
 from benchmarks.harness.statistics import middle
 from benchmarks.ingest.expected_scores import TOLERANCE
 from benchmarks.ingest.results import Profile, Results, Run, Scale
 from benchmarks.ingest.thresholds import Verdict, verdicts
 
-RESULTS_MD = Path(__file__).with_name("RESULTS.md")
+RESULTS_MD = ROOT / "benchmarks" / "RESULTS.md"
 MOST_FUNCTIONS = 20
 QUIET = 0.05
 """Others may take this share of the processors before a warning says so."""

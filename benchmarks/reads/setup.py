@@ -15,11 +15,12 @@ import msgspec
 
 from benchmarks.harness import http_load
 from benchmarks.harness.http_load import Answered, Load
+from benchmarks.harness.machine import ROOT
 from benchmarks.harness.population import TABLES, Expressions, populate
 from benchmarks.harness.processes import Contender, ContenderFailedError, environment, running
 from benchmarks.harness.servers import Arena, TunedPostgres
-from service.cli.migrate import prepare_database
 from service.embedded.ports import free_port, listens
+from service.evaluation.bootstrap import prepare_database
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine
 from tests.support.api import make_key
@@ -130,4 +131,4 @@ def answered(process: subprocess.Popen[bytes]) -> Answered:
 
 
 def _root() -> str:
-    return str(Path(__file__).parents[1])
+    return str(ROOT)

@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from benchmarks.harness.machine import ROOT
 from benchmarks.harness.processes import Contender, ContenderFailedError, environment, running
 from benchmarks.harness.servers import Arena
 from benchmarks.webhooks.receiver import Arrived
@@ -53,7 +53,7 @@ def receiving() -> Iterator[Receiver]:
     """A receiver in a process of its own."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.webhooks.receiver", str(port)]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     try:
         while not listens(port):
             time.sleep(0.05)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from copy import deepcopy
 
 from scoring.history.journal import MOST_IDS, Cause, Reason
-from scoring.history.score_run import Override, Standing
+from scoring.history.score_run import Standing
 from scoring.history.timeline import Timeline
 from scoring.rules.crossings import Closing
 from scoring.rules.policy import Policy
+from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import evaluate
 from scoring.scorecards.selection import choose
 from scoring.state.account_state import AccountState, fold, settle

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from scoring.history.journal import Base, FindScorecard, Journal, Reason, note
 from scoring.history.journal_codec import decode_journal, encode_journal, has_waiting
-from scoring.history.score_run import Override, Standing
+from scoring.history.score_run import Standing
 from scoring.scorecards.contributions import points
+from scoring.scorecards.override import Override
 from scoring.scorecards.readings import encode_readings
 from scoring.scorecards.scorecard import Evaluation, Scorecard
 

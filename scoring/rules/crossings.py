@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scoring.history.score_run import Override
 from scoring.rules.policy import Policy
 from scoring.rules.rules import OK, Memory, Rule, Seen, SilenceRule, close_day, end, ready_at, step, worth_keeping
 from scoring.scorecards.measures import CATALOGUE, Missing, Parameters, Value
+from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation
 from scoring.state.account_state import AccountState
 from scoring.state.attributes import churned_on

@@ -10,10 +10,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scoring.history.day_by_day import LONGEST_GAP, settled
-from scoring.history.score_run import Override, Standing, is_ahead
+from scoring.history.score_run import Standing, is_ahead
 from scoring.rules.crossings import Closing, Memories, apply_rules, see
 from scoring.rules.policy import Policy
 from scoring.rules.rules import OK, Rule
+from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation, evaluate
 from scoring.scorecards.selection import choose
 from scoring.state.account_state import AccountState, settle

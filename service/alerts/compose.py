@@ -15,13 +15,13 @@ from scoring.rules.rules import BandRule, DropRule, ScoreRule, SilenceRule
 from scoring.scorecards.drivers import Driver, drivers
 from scoring.scorecards.scorecard import Band, Evaluation
 from scoring.state.calendar import from_micros
-from service.evaluation.changes import Crossed
+from service.alerts.crossed_account import CrossedAccount
 from service.runtime.ids import new_id
 from service.storage.alerts.alerts import AlertRow, Begun, Incident
 
 
 def crossing_alerts(
-    crossed: Crossed,
+    crossed: CrossedAccount,
     policy: Policy,
     *,
     base_url: str,
@@ -55,7 +55,7 @@ def crossing_alerts(
     ]
 
 
-def ending(crossed: Sequence[Crossed]) -> list[Incident]:
+def ending(crossed: Sequence[CrossedAccount]) -> list[Incident]:
     """What is over."""
     return [
         (each.account_id, UUID(crossing.rule.id))

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scoring.rules.crossings import Crossing
 from scoring.rules.policy import Policy
 from service.alerts import operator_notices
-from service.evaluation.changes import Crossed
+from service.alerts.crossed_account import CrossedAccount
 from service.storage.alerts import digest_parts, digests
 from service.storage.alerts.digest_parts import Crossings, Moves
 from service.storage.alerts.digests import Move
@@ -46,7 +46,11 @@ class Together:
 
 
 async def digests_of(
-    connection: AsyncConnection, crossed: Sequence[Crossed], policy: Policy, now: datetime, history: AbstractSet[str]
+    connection: AsyncConnection,
+    crossed: Sequence[CrossedAccount],
+    policy: Policy,
+    now: datetime,
+    history: AbstractSet[str],
 ) -> Together:
     """The digests that crossings belong into. `history` are the accounts whose events were all loaded."""
     found: dict[str, UUID] = {}
@@ -65,7 +69,7 @@ async def digests_of(
     return Together(found, changed, await digests.open_one(connection, "dwell", "", now) if dwelt else None)
 
 
-def band_moves(crossed: Sequence[Crossed]) -> Counter[Move]:
+def band_moves(crossed: Sequence[CrossedAccount]) -> Counter[Move]:
     """How many of the accounts went from band to band when another scorecard began to judge them."""
     return Counter(
         Move(each.before.band, each.step.evaluation.band, *each.about)

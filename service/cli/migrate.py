@@ -1,23 +1,17 @@
 """`account-health migrate`."""
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import structlog
 import typer
-from sqlalchemy.exc import DBAPIError
 
-from service.evaluation.policy import publish_default
+from service.evaluation.bootstrap import prepare_database, with_database
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database import migrate as schema
-from service.storage.database.error_messages import explain
 from service.storage.database.migrate import BASE, Step
-from service.storage.database.session import in_transaction
 
 log = structlog.get_logger(__name__)
-
-Result = TypeVar("Result")
 
 
 def register(app: typer.Typer) -> None:
@@ -49,20 +43,8 @@ def migrate(
         typer.echo(f"{_later_version(later)}. Nothing was changed." if later else "The database is up to date.")
 
 
-def prepare_database(settings: Settings) -> str | None:
-    """Migrate and publish the default scorecard; does nothing where both are done. Raises `HealthError`.
-
-    The schema of a later version stays as it is, with a line in the log; its revision is returned, else None.
-    """
-    later = _with_database(settings, schema.upgrade)
-    if later:
-        log.warning("schema_of_a_later_version", revision=later, newest_known=schema.steps()[-1].revision)
-    in_transaction(settings, lambda connection: publish_default(connection, settings.retention_days))
-    return later
-
-
 def _show(settings: Settings) -> None:
-    now = _with_database(settings, schema.current)
+    now = with_database(settings, schema.current)
     for step in schema.steps():
         typer.echo(f"{'>' if step.revision == now else ' '} {step.revision}  {step.purpose}")
     if now == BASE:
@@ -77,7 +59,7 @@ def _later_version(revision: str) -> str:
 
 def _go_to(settings: Settings, to: str, yes: bool) -> None:
     revisions = [BASE, *(step.revision for step in schema.steps())]
-    now = _with_database(settings, schema.current)
+    now = with_database(settings, schema.current)
     if to not in revisions:
         raise HealthError(f"There is no revision {to}", f"Take one of {', '.join(revisions)}")
     if not schema.is_known(now):
@@ -85,17 +67,17 @@ def _go_to(settings: Settings, to: str, yes: bool) -> None:
             f"The database has revision {now}, which is of a later version than this one", "Go back with that version"
         )
     if revisions.index(to) >= revisions.index(now):
-        _with_database(settings, lambda url: schema.upgrade(url, to))
+        with_database(settings, lambda url: schema.upgrade(url, to))
     else:
         _refuse_while_running(settings)
         _confirm(schema.steps()[revisions.index(to) : revisions.index(now)], yes)
         _refuse_while_running(settings)  # an answer takes its time
-        _with_database(settings, lambda url: schema.downgrade(url, to))
+        with_database(settings, lambda url: schema.downgrade(url, to))
     typer.echo(f"The database has revision {to}.")
 
 
 def _refuse_while_running(settings: Settings) -> None:
-    if names := _with_database(settings, schema.running):
+    if names := with_database(settings, schema.running):
         raise HealthError(f"Processes are connected to the database: {', '.join(names)}", "Stop the service first")
 
 
@@ -104,10 +86,3 @@ def _confirm(taken_back: list[Step], yes: bool) -> None:
         typer.echo(f"{step.revision} is taken back: {step.loss}", err=True)
     if not yes:
         typer.confirm("Is there a backup, and shall that be done?", abort=True, err=True)
-
-
-def _with_database(settings: Settings, work: Callable[[str], Result]) -> Result:
-    try:
-        return work(settings.database_url.get_secret_value())
-    except (DBAPIError, OSError) as error:
-        raise explain(error) from error

@@ -10,9 +10,9 @@ from typing import Annotated
 import structlog
 import typer
 
-from service.cli.migrate import prepare_database
 from service.cli.run_process import run_process
 from service.embedded.stack import EmbeddedStack
+from service.evaluation.bootstrap import prepare_database
 from service.messaging.topics import create_topics
 from service.runtime.api_readiness import local_url, until_live
 from service.runtime.child_process import Role

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.delivery.rate_limit import Pace
+from service.runtime.target_kinds import NO_SCOPES, Scope
 from service.storage.database.poison import is_poison
 from service.storage.webhooks import outbox, rate_limits
-from service.storage.webhooks.coalescing import NO_SCOPES, Scope
 from service.storage.webhooks.outbox import ClaimedDelivery
 
 

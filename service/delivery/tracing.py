@@ -8,13 +8,13 @@ from msgspec import structs
 from service.delivery.retry import is_success
 from service.delivery.transport.http import Reply, Request
 from service.messaging.producer import RawRecord
-from service.observability import tracing
+from service.observability import spans, tracing
 from service.storage.webhooks.outbox import ClaimedDelivery
 
 _HEADER = "traceparent"
 
 
-def sending(delivery: ClaimedDelivery) -> AbstractContextManager[tracing.Span]:
+def sending(delivery: ClaimedDelivery) -> AbstractContextManager[spans.Span]:
     """The span of an attempt. It doesn't name the URL, which may be a secret."""
     return tracing.span(
         "deliver",
@@ -30,7 +30,7 @@ def sending(delivery: ClaimedDelivery) -> AbstractContextManager[tracing.Span]:
     )
 
 
-def end(span: tracing.Span, reply: Reply) -> None:
+def end(span: spans.Span, reply: Reply) -> None:
     """Note what came back."""
     if reply.status is not None:
         span.add({"http.response.status_code": reply.status})

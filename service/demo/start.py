@@ -10,7 +10,6 @@ from secrets import token_urlsafe
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.cli.migrate import prepare_database
 from service.demo.api_client import Client
 from service.demo.data_folder import DemoFolder, Memory
 from service.demo.feed.broker_recovery import mend
@@ -22,6 +21,7 @@ from service.demo.view.board import Board
 from service.demo.webhook_receiver import Receiver
 from service.embedded.ports import free_port, is_free
 from service.embedded.stack import EmbeddedStack
+from service.evaluation.bootstrap import prepare_database
 from service.messaging.topics import create_topics
 from service.runtime.api_key import new_key
 from service.runtime.api_readiness import local_url, until_live

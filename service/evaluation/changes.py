@@ -7,34 +7,21 @@ from dataclasses import dataclass, field
 from msgspec import UNSET, UnsetType
 
 from scoring.advance import Step, advance
-from scoring.history.score_run import Override, Standing
+from scoring.history.score_run import Standing
 from scoring.rules.crossings import about
 from scoring.rules.policy import Policy
 from scoring.rules.rules import Memory
+from scoring.scorecards.override import Override
 from scoring.state.account_state import AccountState, decode, encode
 from scoring.state.attributes import AttributeState
 from scoring.state.calendar import start_of
 from scoring.state.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
+from service.alerts.crossed_account import CrossedAccount
 from service.storage.accounts.history import HistoryRow
 from service.storage.accounts.scores import MemoryRow, OverrideRow, ScoreRow
 from service.storage.accounts.states import StateRow, StoredAccount, UsageRow
 from service.storage.codecs.rule_memory import decode_memories, encode_memories
 from service.storage.codecs.score_run import encode_override, history_row, score_row, standing_of
-
-
-@dataclass(slots=True)
-class Crossed:
-    """An account that crossed a threshold, or was switched to a scorecard: as it was, its name, and the step.
-
-    `about` is what endpoints filter by beside the band: its segment, stage and owner.
-    """
-
-    account_id: str
-    sequence: int
-    before: Standing | None
-    name: object
-    step: Step
-    about: tuple[object, object, object] = (None, None, None)
 
 
 @dataclass(slots=True)
@@ -50,7 +37,7 @@ class Changes:
     history: list[HistoryRow] = field(default_factory=list)
     overrides: list[OverrideRow] = field(default_factory=list)
     memories: list[MemoryRow] = field(default_factory=list)
-    crossed: list[Crossed] = field(default_factory=list)
+    crossed: list[CrossedAccount] = field(default_factory=list)
     late: int = 0
 
     def add(
@@ -89,7 +76,7 @@ class Changes:
             self.memories.append(MemoryRow(stored.account_id, encode_memories(step.memory), sequence, step.due))
         if step.crossings or step.switched:
             name = state.attributes.value("name")
-            self.crossed.append(Crossed(stored.account_id, stored.sequence, standing, name, step, about(state)))
+            self.crossed.append(CrossedAccount(stored.account_id, stored.sequence, standing, name, step, about(state)))
 
     def _keep_score(self, account_id: str, before: Standing | None, step: Step) -> None:
         stands = step.standing

@@ -13,15 +13,16 @@ from uuid import UUID
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.history.score_run import Override
 from scoring.rules.policy import Policy
 from scoring.rules.rules import Memory
+from scoring.scorecards.override import Override
 from scoring.state.calendar import to_micros
 from scoring.state.events import Event
 from service.alerts.alert_metrics import count_when_committed
 from service.alerts.compose import crossing_alerts, ending
+from service.alerts.crossed_account import CrossedAccount
 from service.alerts.digests import band_moves, digests_of
-from service.evaluation.changes import Changes, Crossed
+from service.evaluation.changes import Changes
 from service.evaluation.drop_history import seed_drops
 from service.observability.stopwatch import Stopwatch
 from service.runtime.tasks import to_thread_uncancelled
@@ -76,7 +77,7 @@ async def advance_accounts(
     outcome = Outcome(accounts=len(account_ids))
     timing = outcome.stopwatch.timing
     chunks = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)]
-    crossed: list[Crossed] = []
+    crossed: list[CrossedAccount] = []
     work = _Work(events, quiet, overrides, policy, to_micros(now))
     new: set[str] = set()
     with timing("read"):
@@ -197,7 +198,7 @@ async def _save(connection: AsyncConnection, changes: Changes, now: datetime, ne
 
 async def _alert(
     connection: AsyncConnection,
-    crossed: Sequence[Crossed],
+    crossed: Sequence[CrossedAccount],
     policy: Policy,
     now: datetime,
     outcome: Outcome,

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from service.observability.spans import Attributes, Kind
 from service.observability.trace_context import valid
-from service.observability.tracing import Attributes, Kind
 from service.runtime.errors import HealthError
 
 log = structlog.get_logger(__name__)

@@ -3,53 +3,16 @@
 Nothing of OpenTelemetry is imported, and a span costs nothing, unless tracing is on.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Literal, Protocol
 
+from service.observability.spans import Attributes, Kind, Span, Tracer
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 
-Kind = Literal["internal", "server", "client", "producer", "consumer"]
-Attributes = Mapping[str, str | int | float | bool]
 MISSING_EXTRA = HealthError(
     "HEALTH_TRACING is otlp, but OpenTelemetry isn't installed", "Run, where its source is: pip install '.[otel]'"
 )
-
-
-class Span(Protocol):
-    """A stretch of work. It ends with its block; an exception that passes is noted by its type alone."""
-
-    @property
-    def traceparent(self) -> str | None:
-        """The context to hand on; None if this trace isn't kept."""
-
-    def name(self, name: str) -> None:
-        """Call it something else."""
-
-    def add(self, attributes: Attributes) -> None:
-        """Say more about it. No personal data, and no secrets."""
-
-    def fail(self, kind: str) -> None:
-        """Note that it failed, and how."""
-
-
-class Tracer(Protocol):
-    """What makes spans, while tracing is on."""
-
-    def span(
-        self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: Attributes, *, alone: bool
-    ) -> AbstractContextManager[Span]:
-        """As `span` below."""
-
-    def ids(self) -> tuple[str, str] | None:
-        """Trace and span of the work under way."""
-
-    def current(self) -> str | None:
-        """As `current` below."""
-
-    def stop(self) -> None:
-        """Send what is left, for some seconds at most."""
 
 
 class _NoSpan:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from service.runtime.errors import HealthError
-from service.storage.alerts.routing import Targets
-from service.storage.webhooks.coalescing import Scope
+from service.runtime.target_kinds import Scope, Targets
 from service.targets.alertmanager import ALERTMANAGER
 from service.targets.cloudevents import CLOUDEVENTS
 from service.targets.hubspot import HUBSPOT

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from service.storage.webhooks.coalescing import Scope
+from service.runtime.target_kinds import Scope
 from service.targets.answer import Answer, Verdict
 from service.targets.message import Body, Message, NoOptions
 

@@ -23,9 +23,10 @@ from scoring.state.calendar import from_day, to_day
 from service.evaluation.policy import starter
 from service.runtime.settings import Settings
 from tests.support.commands import command, environment
+from tests.support.paths import ROOT
 from tests.support.service import eventually, query
 
-LOG = Path(__file__).parents[3] / "shared" / "data" / "social.events.parquet"
+LOG = ROOT.parent / "shared" / "data" / "social.events.parquet"
 
 pytestmark = [
     pytest.mark.anyio,

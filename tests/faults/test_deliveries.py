@@ -9,12 +9,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.support.paths import ROOT
 from tests.support.service import query
 from tests.support.webhooks import (
     KEY,
@@ -113,7 +113,7 @@ async def killed_again_and_again(database_url: str, kills: int) -> AsyncIterator
 
     async def go_on() -> None:
         for number in range(kills + 1):
-            process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=Path(__file__).parents[2])
+            process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=ROOT)
             try:
                 await asyncio.sleep(3600 if number == kills else 1.5 + chance.random())
             finally:

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 
 from scoring.state.account_state import decode
-from service.cli.migrate import prepare_database
 from service.embedded.ports import free_port
 from service.embedded.postgres import EmbeddedPostgres
+from service.evaluation.bootstrap import prepare_database
 from service.messaging.topics import create_topics
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine

@@ -35,13 +35,14 @@ from tests.faults.stream import Stream
 from tests.faults.test_faults import differences
 from tests.support.cloud_events import produce, record, usage
 from tests.support.dumps import dump, restore, run_sql
+from tests.support.paths import ROOT
 from tests.support.postgres import PostgresServer
 from tests.support.service import consuming, eventually, folded_up_to, query
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 SEED, RECORDS = 5, 60_000
-MANUAL = (Path(__file__).parents[2] / "deploy" / "backup.md").read_text()
+MANUAL = (ROOT / "deploy" / "backup.md").read_text()
 
 
 def renumbering() -> str:

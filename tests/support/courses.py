@@ -9,10 +9,11 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from scoring.advance import Step, advance
-from scoring.history.score_run import Override, Standing
+from scoring.history.score_run import Standing
 from scoring.rules.policy import Policy
 from scoring.rules.rules import DropRule, Memory, Rule
 from scoring.scorecards.document import parse
+from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Scorecard, compile_scorecard
 from scoring.scorecards.selection import in_order
 from scoring.state.account_state import AccountState, decode, encode

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET
 
-from scoring.history.score_run import Override
 from scoring.rules.policy import Policy
 from scoring.scorecards.contributions import Points, points
+from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation, Scorecard, evaluate
 from scoring.scorecards.selection import choose
 from scoring.state.account_state import AccountState, fold, settle

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
-from msgspec import Struct
-from pydantic import BaseModel
 
 from scoring.rules.rules import BandRule, DropRule, ScoreRule, SilenceRule
 from scoring.scorecards.document import ScorecardDocument
 from scoring.scorecards.measures import CATALOGUE
 from service.api.docs.openapi_responses import describe_answers
+from service.api.http.openapi_helpers import _REF, RULES, ref
 from service.api.http.problems import Problem
 from service.api.resources.health_document import Health
 from service.api.resources.history_document import History, Why
@@ -42,8 +41,6 @@ TAGS = [
     {"name": "operations", "description": "Keys, refused records, probes and metrics."},
 ]
 
-RULES = ("ScoreRule", "DropRule", "BandRule", "SilenceRule")
-_REF = "#/components/schemas/"
 _STRUCTS = (
     Health,
     History,
@@ -74,24 +71,6 @@ class DescribedAPI(FastAPI):
             describe_answers(document)
         assert self.openapi_schema is not None
         return self.openapi_schema
-
-
-def ref(name: str) -> dict[str, str]:
-    """A reference to a schema of ours."""
-    return {"$ref": _REF + name}
-
-
-def answers(model: type[Struct]) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that encodes its own answer."""
-    return {200: {"description": "OK", "content": {"application/json": {"schema": ref(model.__name__)}}}}
-
-
-def takes(schema: dict[str, Any] | type[BaseModel], example: object, *more: str) -> dict[str, Any]:
-    """The `openapi_extra` of a route that reads its own JSON body; `more` are media types beside application/json."""
-    if not isinstance(schema, dict):
-        schema = schema.model_json_schema()
-    content = {media_type: {"schema": schema, "example": example} for media_type in ("application/json", *more)}
-    return {"requestBody": {"required": True, "content": content}}
 
 
 def _components() -> dict[str, Any]:

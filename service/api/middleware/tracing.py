@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from service.evaluation.evaluate import NO_TRACES
 from service.messaging.producer import Publisher, RawRecord, Record
-from service.observability import tracing
+from service.observability import spans, tracing
 
 _UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds, by machines."""
@@ -67,7 +67,7 @@ async def publish(publisher: Publisher, records: Sequence[Record], *, over_event
     if not tracing.is_on():
         await publisher.publish(records)
         return
-    attributes: tracing.Attributes = {
+    attributes: spans.Attributes = {
         "messaging.system": "kafka",
         "messaging.operation.type": "send",
         "messaging.batch.message_count": len(records),

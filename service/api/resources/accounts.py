@@ -16,10 +16,10 @@ from scoring.scorecards.scorecard import Band
 from scoring.state.calendar import to_micros
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import RIGHT_CLOCK, Api
-from service.api.docs.openapi import ref, takes
 from service.api.http.account_filters import AccountFilters
 from service.api.http.account_paths import AccountId
 from service.api.http.day_range import Instant
+from service.api.http.openapi_helpers import ref, takes
 from service.api.http.pagination import TokenText
 from service.api.http.problems import FieldError, invalid, not_found
 from service.api.http.request_bodies import JsonObject

@@ -9,7 +9,7 @@ from msgspec import Struct
 from scoring.rules.rules import KINDS, Condition
 from scoring.scorecards.document import Word
 from scoring.scorecards.validation_errors import fault_of
-from service.api.docs.openapi import RULES, ref
+from service.api.http.openapi_helpers import RULES, ref
 from service.api.http.problems import MOST_ERRORS, FieldError, invalid
 from service.runtime import text
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api, Context
-from service.api.docs.openapi import takes
+from service.api.http.openapi_helpers import takes
 from service.api.http.problems import ProblemError, not_found
 from service.api.http.request_bodies import JsonObject
 from service.api.resources.alert_rule_document import BODY, EXAMPLE, PATCH_BODY, parse_rule, patched

@@ -11,9 +11,9 @@ from service.alerts import triage
 from service.alerts.triage import NotFiringError, NotOneRuleError
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api
-from service.api.docs.openapi import takes
 from service.api.http.account_paths import Printable
 from service.api.http.day_range import BodyInstant
+from service.api.http.openapi_helpers import takes
 from service.api.http.problems import FieldError, ProblemError, invalid, not_found
 from service.api.http.request_bodies import StrictModel, body_of
 from service.api.resources.alerts import Alert

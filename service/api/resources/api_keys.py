@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.access.auth import ADMIN
 from service.api.access.deps import Api
-from service.api.docs.openapi import takes
 from service.api.http.account_paths import Printable
 from service.api.http.day_range import BodyInstant
+from service.api.http.openapi_helpers import takes
 from service.api.http.pagination import PageQuery
 from service.api.http.problems import FieldError, invalid, not_found
 from service.api.http.request_bodies import StrictModel, body_of

@@ -11,8 +11,8 @@ from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event
 from service.api.access.auth import WRITE
 from service.api.access.deps import Api, Context
-from service.api.docs.openapi import ref, takes
 from service.api.http.event_modes import BATCH, MOST_EVENTS, ONE, Sent, read_events
+from service.api.http.openapi_helpers import ref, takes
 from service.api.http.problems import FieldError, ProblemError, invalid
 from service.api.middleware.tracing import brings_context, publish
 from service.messaging import event_schemas

@@ -16,9 +16,9 @@ from scoring.rules.policy import Policy
 from scoring.state.calendar import from_micros, start_of, to_day
 from service.api.access.auth import READ
 from service.api.access.deps import Api
-from service.api.docs.openapi import answers
 from service.api.http.account_paths import AccountId
 from service.api.http.day_range import CalendarDay, known_at, not_after
+from service.api.http.openapi_helpers import answers
 from service.api.http.problems import not_found
 from service.api.resources.health_document import Health, Moment, document, trend
 from service.api.resources.stored_health import firing, freshness, stored_moment

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from scoring.history.score_run import Override
 from scoring.scorecards.document import MeasureDocument
 from scoring.scorecards.drivers import Driver, shortfalls
+from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import DECIMALS, VETO, Band, Evaluation, MeasureResult, Scorecard
 from scoring.state.calendar import from_day, from_micros
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Response
 from scoring.history.explanation import explain_change
 from service.api.access.auth import READ
 from service.api.access.deps import Api
-from service.api.docs.openapi import answers
 from service.api.http.account_paths import AccountId
 from service.api.http.day_range import DayRange, known_at
+from service.api.http.openapi_helpers import answers
 from service.api.http.problems import not_found
 from service.api.resources.history_document import History, Why, history_document, why_document
 from service.evaluation.score_history import read_past

@@ -7,16 +7,16 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.history.score_run import Override
 from scoring.rules.policy import Policy
 from scoring.rules.rules import KnownBand
+from scoring.scorecards.override import Override
 from scoring.state.calendar import to_micros
 from scoring.state.events import Event
 from service.api.access.auth import WRITE
 from service.api.access.deps import RIGHT_CLOCK, Api, Context
-from service.api.docs.openapi import takes
 from service.api.http.account_paths import AccountId, Printable
 from service.api.http.day_range import BodyInstant
+from service.api.http.openapi_helpers import takes
 from service.api.http.problems import FieldError, invalid, not_found
 from service.api.http.request_bodies import StrictModel, body_of
 from service.api.middleware.tracing import traces

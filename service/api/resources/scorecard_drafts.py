@@ -12,7 +12,7 @@ from scoring.scorecards.document import parse
 from scoring.whatif.preview import draft
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api
-from service.api.docs.openapi import answers, ref, takes
+from service.api.http.openapi_helpers import answers, ref, takes
 from service.api.http.problems import FieldError
 from service.api.http.request_bodies import JsonObject
 from service.api.middleware.load_shedding import allow

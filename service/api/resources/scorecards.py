@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from scoring.scorecards.document import Problem, parse
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api
-from service.api.docs.openapi import ref, takes
+from service.api.http.openapi_helpers import ref, takes
 from service.api.http.problems import not_found
 from service.api.http.request_bodies import JsonObject
 from service.evaluation.policy import starter

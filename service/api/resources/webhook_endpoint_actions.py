@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from service.alerts import sample_alert
 from service.api.access.auth import WRITE
 from service.api.access.deps import Api
-from service.api.docs.openapi import takes
 from service.api.http.day_range import BodyInstant
+from service.api.http.openapi_helpers import takes
 from service.api.http.problems import FieldError, ProblemError, invalid, not_found
 from service.api.http.request_bodies import StrictModel, body_of
 from service.delivery.transport import signing_keys

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api
-from service.api.docs.openapi import takes
+from service.api.http.openapi_helpers import takes
 from service.api.http.pagination import PageQuery
 from service.api.http.problems import not_found
 from service.api.http.request_bodies import body_of

@@ -4,30 +4,15 @@ An alert goes to the enabled endpoints whose filters it passes. What ends an epi
 began, whatever their filters say by then. A quiet alert is told in a digest, but for those who need it for itself.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import ARRAY, Text, Uuid, bindparam, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.runtime.target_kinds import NO_TARGETS, Targets
 from service.storage.database.tables import deliveries
-
-
-class Targets(NamedTuple):
-    """Kinds of targets, by name.
-
-    Those in `states` keep what each account is like now: they are sent quiet alerts too, and once they were sent an
-    account, all that is told of it, or else they would keep what was sent last for good. Those in `people` are read by
-    people: what ends for many at once they hear of in the digest alone.
-    """
-
-    states: Collection[str] = ()
-    people: Collection[str] = ()
-
-
-NO_TARGETS = Targets()
 
 
 def passes(alert: str) -> str:

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from scoring.history.score_run import Override, Standing
+from scoring.history.score_run import Standing
+from scoring.scorecards.override import Override
 from service.storage.accounts.history import HistoryRow
 from service.storage.accounts.scores import ScoreRow
 from service.storage.accounts.states import StoredAccount

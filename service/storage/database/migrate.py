@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from service.runtime.errors import HealthError
 from service.storage.database.engine import async_url, libpq_parameters
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
+MIGRATIONS = Path(__file__).parents[3] / "migrations"
 LOCK = 0x6865616C7468  # "health": two processes that start at once migrate one after the other
 OWN_TABLE = "accounts"
 """The first table of the first revision."""

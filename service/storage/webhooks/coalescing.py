@@ -8,13 +8,9 @@ might arrive last, and that of an account until a minute has passed since the la
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
-Scope = Literal["account", "incident"]
-"""What is told as a state."""
-
-NO_SCOPES: Mapping[str, Scope] = MappingProxyType({})
+from service.runtime.target_kinds import Scope
 
 PAUSE = timedelta(seconds=60)
 """Between two updates of an account at one endpoint."""

@@ -14,8 +14,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import TextClause, insert, null, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.runtime.target_kinds import NO_SCOPES, Scope
 from service.storage.database.tables import deliveries, delivery_attempts
-from service.storage.webhooks.coalescing import COALESCING, NO_SCOPES, Scope, parameters
+from service.storage.webhooks.coalescing import COALESCING, parameters
 
 State = Literal["pending", "succeeded", "failed", "superseded"]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.history.score_run import Override
+from scoring.scorecards.override import Override
 from scoring.state.calendar import to_micros
 from service.evaluation.erase_account import erase
 from service.evaluation.evaluate import advance_accounts

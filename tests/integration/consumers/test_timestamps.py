@@ -22,6 +22,7 @@ from tests.support.api import Api
 from tests.support.cloud_events import encode, record, usage
 from tests.support.cloud_events import produce as publish
 from tests.support.commands import command, environment
+from tests.support.paths import ROOT
 from tests.support.service import consuming, eventually, folded_up_to, query, settings_for
 from tests.support.topics import create_topics
 
@@ -77,7 +78,7 @@ async def test_records_that_are_stamped_ahead_or_with_no_time_spoil_nothing(
     assert abs(scored.day - datetime.now(UTC).date()) <= timedelta(days=1)
 
 
-UPGRADING = (Path(__file__).parents[2] / "deploy" / "upgrading.md").read_text()
+UPGRADING = (ROOT / "deploy" / "upgrading.md").read_text()
 
 
 @pytest.mark.skipif(not shutil.which("jq"), reason="jq, which the manual's command needs, isn't installed")

@@ -266,7 +266,7 @@ async def test_enabled_again_it_begins_anew_and_only_then(engine: AsyncEngine, f
     assert (again.enabled, again.disabled_reason, again.failing_since, again.warned_at) == (True, None, None, None)
 
 
-async def refuse_another(engine: AsyncEngine, endpoint: UUID, account: str, now: datetime) -> Notice | None:
+async def refuse_another(engine: AsyncEngine, endpoint: UUID, account: str, now: datetime) -> EndpointNotice | None:
     """A message that is written `now`, and refused for good."""
     alert = await add_alert(engine, account)
     async with engine.begin() as conn:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +17,13 @@ from service.runtime.settings import Settings
 from service.storage.webhooks import endpoints
 from tests.support.api import Api
 from tests.support.crm import crm, hubspot_done
+from tests.support.paths import ROOT
 from tests.support.service import eventually, query
 from tests.support.sweeping import START, Clock, by_active_days, used
 from tests.support.webhooks import Receiver, local_settings, receiver, states, until, working
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[2]
 MINUTE = timedelta(minutes=1)
 FORTY_EIGHT = [f"account-{number:02}" for number in range(48)]
 KEY = "a key that is only for tests"

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,10 +9,11 @@ import pytest
 from service.storage.database.migrate import upgrade
 from tests.integration.cli.test_reader_command import as_user, on
 from tests.support.commands import command, environment
+from tests.support.paths import ROOT
 from tests.support.postgres import PostgresServer
 from tests.support.service import settings_for
 
-MANUAL = (Path(__file__).parents[2] / "deploy" / "backup.md").read_text()
+MANUAL = (ROOT / "deploy" / "backup.md").read_text()
 
 
 @pytest.fixture

@@ -18,13 +18,14 @@ from tests.support.cloud_events import encode, produce, record, usage
 from tests.support.commands import call, command, environment, service_up
 from tests.support.expressions import needed_by
 from tests.support.grafana import MADE_BY_PROMETHEUS, promql
+from tests.support.paths import ROOT
 from tests.support.promtool import promtool
 from tests.support.service import consuming, eventually, folded_up_to
 from tests.support.webhooks import receiver
 
 pytestmark = pytest.mark.anyio
 
-RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules" / "account-health.yml"
+RULES = ROOT / "deploy" / "prometheus" / "rules" / "account-health.yml"
 PROCESSES = ("consume", "sweep", "deliver", "api")
 OF_TARGETS = {"instance", "job"}
 """Labels that Prometheus adds."""

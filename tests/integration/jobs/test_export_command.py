@@ -21,6 +21,7 @@ from service.cli.app import app
 from service.runtime.errors import HealthError
 from service.storage.access import exports
 from service.storage.database.engine import create_engine
+from tests.support.paths import ROOT
 from tests.support.portfolio import Portfolio, counting
 from tests.support.postgres import PostgresServer
 from tests.support.service import eventually, settings_for
@@ -41,7 +42,7 @@ def export(*words: str) -> Result:
 
 async def exported(portfolio: Portfolio, *words: str) -> str:
     """What it says."""
-    env = {**os.environ, "HEALTH_DATABASE_URL": portfolio.database_url, "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {**os.environ, "HEALTH_DATABASE_URL": portfolio.database_url, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "service", "export", *words]
     done = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -178,7 +179,7 @@ async def test_stopped_it_leaves_nothing_behind(portfolio: Portfolio, folder: Pa
     holding = connection.transaction()
     await holding.start()
     await connection.execute("LOCK TABLE history IN ACCESS EXCLUSIVE MODE")
-    env = {**os.environ, "HEALTH_DATABASE_URL": portfolio.database_url, "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {**os.environ, "HEALTH_DATABASE_URL": portfolio.database_url, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-m", "service", "export", "measures", "daily", "--force"]
     process = await asyncio.create_subprocess_exec(*words, env=env, stderr=subprocess.PIPE)
 

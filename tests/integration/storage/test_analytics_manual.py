@@ -4,7 +4,6 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,12 +13,13 @@ import pytest
 from service.runtime.settings import Settings
 from service.storage.access import analyst_role
 from service.storage.database.engine import create_engine
+from tests.support.paths import ROOT
 from tests.support.portfolio import Portfolio
 from tests.support.service import settings_for
 
 pytestmark = pytest.mark.anyio
 
-MANUAL = (Path(__file__).parents[2] / "deploy" / "analytics.md").read_text()
+MANUAL = (ROOT / "deploy" / "analytics.md").read_text()
 QUERIES = re.findall(r"```sql\n(.*?)```", MANUAL, re.DOTALL)
 
 

@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,12 +24,13 @@ from service.storage.accounts.listing.filters import Filter
 from service.storage.database.engine import create_engine
 from service.storage.database.migrate import upgrade
 from tests.support.cloud_events import produce, record, usage
+from tests.support.paths import ROOT
 from tests.support.postgres import PostgresServer
 from tests.support.service import consuming, folded_up_to, query, settings_for
 
 pytestmark = pytest.mark.anyio
 
-SQL = Path(__file__).parents[2] / "deploy" / "sql"
+SQL = ROOT / "deploy" / "sql"
 TABLES = ("scores", "accounts", "usage_states", "ticket_states", "survey_states")
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NAMES = [f"account-{number}" for number in range(300)]

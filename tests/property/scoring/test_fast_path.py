@@ -14,10 +14,11 @@ from scoring.history.day_by_day import Course
 from scoring.history.fast_path import shortcut
 from scoring.history.journal import entries
 from scoring.history.journal_codec import decode_journal, encode_journal
-from scoring.history.score_run import Override, Standing
+from scoring.history.score_run import Standing
 from scoring.rules.policy import Policy
 from scoring.rules.rules import Memory
 from scoring.scorecards.document import parse
+from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Scorecard, compile_scorecard
 from scoring.scorecards.selection import in_order
 from scoring.state.account_state import AccountState

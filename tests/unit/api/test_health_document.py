@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime
 
 import msgspec
 
-from scoring.history.score_run import Override
 from scoring.scorecards.document import parse
+from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import compile_scorecard, evaluate
 from scoring.state.account_state import AccountState
 from scoring.state.calendar import start_of, to_day

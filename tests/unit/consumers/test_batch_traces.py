@@ -11,8 +11,8 @@ from consumers.fold.buffer import Stretch, halves
 from consumers.fold.dedup import Seen
 from scoring.state.events import UsageEvent
 from service.messaging.cloudevents import Decoded
-from service.observability import tracing
-from service.observability.tracing import Attributes, Kind
+from service.observability import spans, tracing
+from service.observability.spans import Attributes, Kind
 from service.storage.ingest.progress import Claim
 from tests.support.kafka_records import kafka_record
 
@@ -28,7 +28,7 @@ class Recorded:
     @contextmanager
     def span(
         self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: Attributes, *, alone: bool
-    ) -> Iterator[tracing.Span]:
+    ) -> Iterator[spans.Span]:
         assert alone, "the poller's and the folder's work are not each other's"
         self.parents.append(parent)
         yield Told(f"below {parent}")

@@ -11,9 +11,10 @@ import typer
 import yaml
 
 from service.cli.app import app
+from tests.support.paths import ROOT
 from tests.support.promtool import promtool
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus" / "rules" / "account-health.yml"
 RULE_TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))
 RUNBOOK = DEPLOY / "runbook.md"

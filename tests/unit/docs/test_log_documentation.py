@@ -4,9 +4,9 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 DOCUMENT = ROOT / "deploy" / "logs.md"
 LEVELS = {"info", "warning", "error", "exception", "critical"}
 NAMED_BY_VALUE = {"write": ("endpoint_failing", "endpoint_disabled"), "level": ("delivery_attempted",)}

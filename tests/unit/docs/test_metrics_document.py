@@ -1,11 +1,11 @@
 """deploy/metrics.md tells of every metric there is, and of no other."""
 
 import re
-from pathlib import Path
 
+from tests.support.paths import ROOT
 from tests.support.registered import registered
 
-DOCUMENT = Path(__file__).parents[2] / "deploy" / "metrics.md"
+DOCUMENT = ROOT / "deploy" / "metrics.md"
 ROW = re.compile(r"^\| `(health_\w+)` \|.*$", re.MULTILINE)
 UNBOUNDED = {"account", "account_id", "endpoint", "endpoint_id", "url", "path", "user", "owner", "id"}
 

@@ -1,13 +1,13 @@
 """deploy/settings.md names every setting that there is, with the default that it has."""
 
 import re
-from pathlib import Path
 
 from pydantic import SecretStr
 
 from service.runtime.settings import PREFIX, Settings
+from tests.support.paths import ROOT
 
-TEXT = (Path(__file__).parents[2] / "deploy" / "settings.md").read_text()
+TEXT = (ROOT / "deploy" / "settings.md").read_text()
 ROWS = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", TEXT, re.MULTILINE)
 
 

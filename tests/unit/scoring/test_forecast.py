@@ -3,10 +3,10 @@
 from msgspec.structs import replace
 
 from scoring.advance import advance
-from scoring.history.score_run import Override
 from scoring.rules.policy import Policy
 from scoring.rules.rules import Condition, DropRule, Memory, Rule, ScoreRule, SilenceRule, snooze
 from scoring.scorecards.document import parse
+from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import compile_scorecard
 from scoring.scorecards.selection import in_order
 from scoring.state.account_state import AccountState

@@ -1,0 +1,21 @@
+"""An account that crossed a threshold or changed its scorecard."""
+
+from dataclasses import dataclass
+
+from scoring.advance import Step
+from scoring.history.score_run import Standing
+
+
+@dataclass(slots=True)
+class CrossedAccount:
+    """An account that crossed a threshold, or was switched to a scorecard: as it was, its name, and the step.
+
+    `about` is what endpoints filter by beside the band: its segment, stage and owner.
+    """
+
+    account_id: str
+    sequence: int
+    before: Standing | None
+    name: object
+    step: Step
+    about: tuple[object, object, object] = (None, None, None)
