@@ -12,10 +12,9 @@ from scoring.rules.crossings import Crossing, Memories, apply_rules, see
 from scoring.rules.policy import Policy
 from scoring.rules.rules import Memory
 from scoring.scorecards.override import Override
-from scoring.scorecards.scorecard import Evaluation, evaluate
-from scoring.scorecards.selection import choose
+from scoring.scorecards.scorecard import Evaluation
 from scoring.state.account_state import AccountState
-from scoring.state.calendar import day_of, start_of
+from scoring.state.calendar import start_of
 from scoring.state.events import Event
 
 
@@ -84,10 +83,3 @@ def advance(
         late,
         min(due, verdicts.ready_at or due),
     )
-
-
-def judge(state: AccountState, policy: Policy, now: int) -> Evaluation:
-    """The evaluation of `state` at `now`, by the scorecard that applies; `state` stays as it is."""
-    day = max(day_of(now), state.newest)
-    state = settled(state, day)
-    return evaluate(choose(policy.scorecards, state, day), state, day)

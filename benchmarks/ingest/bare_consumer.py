@@ -1,4 +1,4 @@
-"""The process that `benchmarks.ingest.contender_aiokafka` measures: a consumer with the service's settings of poll, loop and collector."""
+"""The process of `contender_aiokafka`: a consumer with the service's settings of poll, loop and collector."""
 
 import gc
 import json

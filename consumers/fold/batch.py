@@ -156,7 +156,7 @@ def _group(batch: Batch, fresh: Sequence[Event], loaded: Sequence[bool]) -> None
 
 
 def _count(batch: Batch, partition: Partition, columns: _Columns, fresh: NDArray[np.bool_], retention: int) -> None:
-    """Note what becomes of the events, as `scoring.state.account_state.fold` decides it, and when those happened that are news."""
+    """Note the outcome of each event, as `account_state.fold` decides it, and the times of those that are news."""
     happened = columns.happened
     late = fresh & (happened // MICROSECONDS_PER_DAY <= columns.taken_ms // _MILLISECONDS_PER_DAY - retention)
     new, too_late = int(fresh.sum()), int(late.sum())

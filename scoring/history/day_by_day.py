@@ -9,7 +9,7 @@ from scoring.history.timeline import Timeline
 from scoring.rules.crossings import Closing
 from scoring.rules.policy import Policy
 from scoring.scorecards.override import Override
-from scoring.scorecards.scorecard import evaluate
+from scoring.scorecards.scorecard import Evaluation, evaluate
 from scoring.scorecards.selection import choose
 from scoring.state.account_state import AccountState, fold, settle
 from scoring.state.calendar import day_of, start_of
@@ -122,3 +122,10 @@ def reason(cause: Cause, events: Sequence[Event], at: int) -> Reason:
     for event in events if len(events) <= MOST_IDS else events[-MOST_IDS:]:
         names += (event.source, event.id)
     return Reason(cause, at, len(events), tuple(names))
+
+
+def judge(state: AccountState, policy: Policy, now: int) -> Evaluation:
+    """The evaluation of `state` at `now`, by the scorecard that applies; `state` stays as it is."""
+    day = max(day_of(now), state.newest)
+    state = settled(state, day)
+    return evaluate(choose(policy.scorecards, state, day), state, day)

@@ -64,7 +64,7 @@ def has_waiting(stored: bytes | None) -> bool:
 
 
 def note_stored(stored: bytes | None, reason: Reason, before: Base | None, find: FindScorecard) -> bytes:
-    """Note that `reason` is about to move what `before` is: `scoring.history.journal.note` on a stored journal, put off."""
+    """Note that `reason` is about to move what `before` is: `journal.note` on a stored journal, put off."""
     stored = stored or _EMPTY
     count = stored[0] - _EMPTY[0]
     if count == MOST_WAITING:

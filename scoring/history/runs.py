@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from scoring.advance import judge
-from scoring.history.day_by_day import Course
+from scoring.history.day_by_day import Course, judge
 from scoring.history.journal import Cause, Reason
 from scoring.history.score_run import Standing, is_ahead
 from scoring.history.timeline import Timeline

@@ -48,7 +48,7 @@ class EndpointNotice(NamedTuple):
 
 
 class SourceNotice(NamedTuple):
-    """An outage that begins or ends, with the number of accounts the source was heard of, if known, and the usual one."""
+    """An outage that begins or ends, with the number of accounts that were heard of, if known, and the usual one."""
 
     outage: Outage
     accounts: int | None
@@ -104,7 +104,7 @@ def endpoint_notice(
 async def send_about_endpoint(
     connection: AsyncConnection, notice: EndpointNotice, now: datetime, base_url: str
 ) -> None:
-    """Write the notice for the other endpoints, in the transaction that warns or disables: its own takes no messages."""
+    """Write the notice for the other endpoints, in the transaction that warns or disables."""
     url = f"{base_url}/v1/webhook-endpoints/{notice.endpoint_id}"
     when = "disabled_at" if notice.what == DISABLED else "will_be_disabled_at"
     about = {

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.advance import judge
+from scoring.history.day_by_day import judge
 from scoring.history.runs import Past, up_to_now
 from scoring.history.score_run import AHEAD_MICROSECONDS, Standing
 from scoring.rules.policy import Policy

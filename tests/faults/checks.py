@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.advance import judge
+from scoring.history.day_by_day import judge
 from scoring.rules.policy import Policy
 from scoring.state.account_state import AccountState, encode, fold
 from scoring.state.calendar import from_day, start_of, to_day

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from scoring.advance import advance, judge
+from scoring.advance import advance
+from scoring.history.day_by_day import judge
 from scoring.rules.policy import Policy
 from scoring.scorecards.document import parse
 from scoring.scorecards.scorecard import Evaluation, compile_scorecard

@@ -197,7 +197,7 @@ scores = Table(
     Column("owner", Text, comment="as in accounts"),
     # Counted by the portfolio, and what an earlier version still lists by.
     Column("point", SmallInteger, Computed("floor(score)", persisted=True), comment="the score's whole points"),
-    # What lists are found by, in place of what nearly every event changes: service/storage/accounts/listing/index_scans.py.
+    # Lists are found by these, as nearly every event changes the score: service/storage/accounts/listing.
     Column("quarter", SmallInteger, Computed("floor(score * 4)", persisted=True), comment="the score's quarter points"),
     Column(
         "settled",

@@ -16,7 +16,7 @@ MOST_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A refused record as it came. `headers` are pairs of name and value as text; see `service.storage.codecs.header_values`."""
+    """A refused record as it came. `headers` are pairs of name and value as text; see `codecs.header_values`."""
 
     id: int
     topic: str

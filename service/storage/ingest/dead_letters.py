@@ -14,7 +14,7 @@ from service.storage.ingest.progress import Partition
 
 
 class DeadLetterRow(NamedTuple):
-    """A row to write; `headers` is JSON text: [[name, value as text], …]; see `service.storage.codecs.header_values`."""
+    """A row to write; `headers` is JSON text: [[name, value as text], …]; see `codecs.header_values`."""
 
     topic: str
     partition: int

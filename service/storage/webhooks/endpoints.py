@@ -1,4 +1,4 @@
-"""Webhook endpoints: a subscriber's URL with its secret and filters. Secrets come and go sealed (`service.runtime.vault`)."""
+"""Webhook endpoints: a subscriber's URL with its secret and filters. Secrets are sealed (`runtime.vault`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
 """The outbox: who is sending which delivery, and what came of it.
 
-A delivery is written in the transaction that writes its alert (`service.storage.alerts.routing`), is claimed for a time (a
+A delivery is written in the transaction that writes its alert (`alerts.routing`), is claimed for a time (a
 lease), sent with no transaction open, and its result recorded if the lease still holds. A sender that dies leaves a
 lease to lapse, and the delivery is claimed again: at least once. Times come from the callers' clocks.
 """
@@ -132,7 +132,7 @@ async def claim(
     endpoint gets its first before any gets its second. Deliveries that another claims at this moment are passed
     over, not waited for. For an `ordered` endpoint only an account's earliest unfinished delivery is due; for one
     whose target is in `coalesced` only its newest, or that of each rule, and the older are superseded
-    (`service.storage.webhooks.coalescing`). Endpoints that asked to be left alone for a while get nothing. Those with a rate
+    (`coalescing`). Endpoints that asked to be left alone for a while get nothing. Those with a rate
     limit are left out unless `limited_too`: who claims for them has to hold their limits. Those in `without` are passed
     over.
     """

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.advance import judge
+from scoring.history.day_by_day import judge
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event, SurveyEvent, TicketEvent, UsageEvent
 from service.evaluation.changes import read_state

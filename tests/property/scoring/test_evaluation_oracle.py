@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.advance import judge
+from scoring.history.day_by_day import judge
 from scoring.rules.policy import Policy
 from scoring.scorecards.document import parse
 from scoring.scorecards.measures import CATALOGUE

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from scoring.advance import advance, judge
+from scoring.advance import advance
+from scoring.history.day_by_day import judge
 from scoring.rules.policy import Policy
 from scoring.rules.rules import BandRule, DropRule, Rule, ScoreRule, SilenceRule
 from scoring.scorecards.document import parse
