@@ -1,0 +1,1 @@
+"""What all benchmarks stand on: servers, load, results and their files."""

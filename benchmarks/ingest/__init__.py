@@ -1,0 +1,1 @@
+"""`make bench-ingest`: ingest beside bare aiokafka, Quix Streams and Kafka Streams."""

@@ -1,0 +1,1 @@
+"""`make soak`: the whole service under load for minutes."""

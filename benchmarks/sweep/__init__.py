@@ -1,0 +1,1 @@
+"""`make bench-sweep`: the nightly sweep of a million accounts."""

@@ -1,0 +1,1 @@
+"""Alerts: composed from crossings, summed up in digests, and notices to operators."""

@@ -1,0 +1,1 @@
+"""Evaluation of accounts: events and policy in; scores, history, alerts and forecasts out."""

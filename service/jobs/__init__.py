@@ -1,0 +1,1 @@
+"""One-shot work over files: loading and exporting."""

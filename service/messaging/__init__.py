@@ -1,0 +1,1 @@
+"""Kafka and CloudEvents: topics, clients, the producer, and events as they are encoded."""

@@ -1,0 +1,1 @@
+"""The ground of every process: settings, errors, tasks, signals and secrets. It imports no other room."""

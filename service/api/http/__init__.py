@@ -1,0 +1,1 @@
+"""HTTP of all resources: problems, bodies, pages and parameters."""

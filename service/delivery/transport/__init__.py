@@ -1,0 +1,1 @@
+"""Sending one request: addresses, DNS, TLS, signatures, OAuth tokens and Kafka."""

@@ -1,0 +1,1 @@
+"""The demo's events on their way into Kafka: first its history, then live."""

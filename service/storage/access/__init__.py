@@ -1,0 +1,1 @@
+"""SQL of API keys, the analysts' role and exports."""

@@ -1,0 +1,1 @@
+"""SQL of accounts: their states, scores, history and forecasts."""

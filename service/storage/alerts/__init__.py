@@ -1,0 +1,1 @@
+"""SQL of alerts, their digests, triage and routing."""

@@ -1,0 +1,1 @@
+"""Columns' bytes to values of the domain and back."""

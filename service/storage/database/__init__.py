@@ -1,0 +1,1 @@
+"""The database itself: engine, tables, migrations, retries, errors and the clock."""

@@ -1,0 +1,1 @@
+"""SQL of scorecards, alert rules, re-evaluations and sources."""

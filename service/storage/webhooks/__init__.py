@@ -1,0 +1,1 @@
+"""SQL of webhook endpoints and the outbox of deliveries."""

@@ -1,0 +1,1 @@
+"""Lists of accounts, filtered and sorted, page by page: ask `page`."""
