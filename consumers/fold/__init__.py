@@ -1,1 +1,1 @@
-"""The consumers: records are polled, decoded, batched, and folded into accounts in one transaction with their offsets."""
+"""The consumers: records are polled, decoded, batched, and folded into accounts together with their offsets."""
