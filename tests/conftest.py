@@ -36,6 +36,7 @@ def pytest_report_header() -> list[str]:
     return [f"postgres: {postgres.describe()}", f"kafka: {kafka_choice.describe()}"]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """Fetch what servers need before several processes run tests: once, and where it can be said on the terminal."""
     try:

@@ -198,7 +198,9 @@ def test_written_results_hold_versions_and_the_raw_numbers_but_no_samples() -> N
     results = some_results()
     results.machine = {"processor": "some, 2 cores"}
     results.runs[0].samples = [Sample(1.0, 1)]
-    results.profiles = [summarise("zipf", ["a (/x/consumers/runner.py:1);b (/x/scoring/state.py:2) 4"])]
+    results.profiles = [
+        summarise("zipf", ["a (/x/consumers/fold/runner.py:1);b (/x/scoring/state/account_state.py:2) 4"])
+    ]
     text = markdown(results)
     assert "- processor: some, 2 cores" in text
     raw = json.loads(text.split("```json\n")[1].split("\n```")[0])
@@ -214,14 +216,14 @@ def test_tables_are_aligned() -> None:
 
 def test_stacks_become_shares_below_the_loop() -> None:
     stacks = [
-        "main (/x/service/cli.py:1);_fold (/x/consumers/runner.py:9);fold (/x/scoring/state.py:5) 3",
-        "main (/x/service/cli.py:1);_poll (/x/consumers/runner.py:4);read (/v/site-packages/aiokafka/conn.py:7) 1",
+        "main (/x/service/cli/main.py:1);_fold (/x/consumers/fold/runner.py:9);fold (/x/scoring/state/account_state.py:5) 3",
+        "main (/x/service/cli/main.py:1);_poll (/x/consumers/fold/runner.py:4);read (/v/site-packages/aiokafka/conn.py:7) 1",
     ]
     profile = summarise("zipf", stacks)
     assert profile.samples == 4
     assert profile.packages == [("scoring/state", 75.0), ("aiokafka", 25.0)]
-    assert dict(profile.total)["_fold (consumers/fold/runner.py)"] == 75.0
-    assert "main (service/cli/main.py)" not in dict(profile.total)
+    assert dict(profile.total)["_fold (fold/runner.py)"] == 75.0
+    assert "main (cli/main.py)" not in dict(profile.total)
 
 
 def test_frames_are_named_by_package_and_function() -> None:

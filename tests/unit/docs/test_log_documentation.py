@@ -9,7 +9,7 @@ from tests.support.paths import ROOT
 
 DOCUMENT = ROOT / "deploy" / "logs.md"
 LEVELS = {"info", "warning", "error", "exception", "critical"}
-NAMED_BY_VALUE = {"write": ("endpoint_failing", "endpoint_disabled"), "level": ("delivery_attempted",)}
+NAMED_BY_VALUE = {"write_line": ("endpoint_failing", "endpoint_disabled"), "level": ("delivery_attempted",)}
 """Functions that choose the level, and the events that they write."""
 ROW = re.compile(r"^\| `(\w+)` \| ([\w, ]+) \| ([^|]*) \| ([^|]+) \|$", re.MULTILINE)
 

@@ -21,14 +21,14 @@ pytestmark = pytest.mark.anyio
 
 PROGRAM = """
 import os, signal, sys, time
-from service.runtime.signals import heed_lifeline
+from service.runtime.signals import stop_when_parent_dies
 name = os.environ["NAME"]
 def end(*_):
     time.sleep(float(os.environ.get("LASTS", "0")))
     print("end", name, flush=True)
     sys.exit(0)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[1] == "deaf" else end)
-heed_lifeline()
+stop_when_parent_dies()
 print("began", name, flush=True)
 if sys.argv[1] == "fail":
     print("it can't be", flush=True)
@@ -182,11 +182,11 @@ async def test_cancelling_ends_all_even_while_they_start(tmp_path: Path) -> None
 
 async def test_a_killed_supervisor_takes_its_processes_along(tmp_path: Path) -> None:
     program = (
-        "import asyncio, sys; from pathlib import Path; from service import worker; "
+        "import asyncio, sys; from pathlib import Path; from service.runtime import child_process; "
         "from service.runtime.supervisor import Supervisor; from service.runtime.child_process import Role; "
-        "worker.PROGRAM = (sys.executable, '-c', sys.argv[1]); "
+        "child_process.PROGRAM = (sys.executable, '-c', sys.argv[1]); "
         "roles = [Role(name, name, 0, (('NAME', name),)) for name in ('deaf', 'good')]; "
-        "worker.PATIENCE_SECONDS = 1; asyncio.run(Supervisor(roles, {}, logs=Path(sys.argv[2])).run(asyncio.Event()))"
+        "child_process.PATIENCE_SECONDS = 1; asyncio.run(Supervisor(roles, {}, logs=Path(sys.argv[2])).run(asyncio.Event()))"
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, PROGRAM, str(tmp_path))
     await until(lambda: len(said(tmp_path)) == 2)
