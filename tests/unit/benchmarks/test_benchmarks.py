@@ -216,8 +216,8 @@ def test_tables_are_aligned() -> None:
 
 def test_stacks_become_shares_below_the_loop() -> None:
     stacks = [
-        "main (/x/service/cli/main.py:1);_fold (/x/consumers/fold/runner.py:9);fold (/x/scoring/state/account_state.py:5) 3",
-        "main (/x/service/cli/main.py:1);_poll (/x/consumers/fold/runner.py:4);read (/v/site-packages/aiokafka/conn.py:7) 1",
+        "main (/x/cli/main.py:1);_fold (/x/consumers/fold/runner.py:9);fold (/x/scoring/state/account_state.py:5) 3",
+        "main (/x/cli/main.py:1);_poll (/x/consumers/fold/poller.py:4);read (/v/site-packages/aiokafka/conn.py:7) 1",
     ]
     profile = summarise("zipf", stacks)
     assert profile.samples == 4

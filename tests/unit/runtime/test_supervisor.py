@@ -186,7 +186,8 @@ async def test_a_killed_supervisor_takes_its_processes_along(tmp_path: Path) -> 
         "from service.runtime.supervisor import Supervisor; from service.runtime.child_process import Role; "
         "child_process.PROGRAM = (sys.executable, '-c', sys.argv[1]); "
         "roles = [Role(name, name, 0, (('NAME', name),)) for name in ('deaf', 'good')]; "
-        "child_process.PATIENCE_SECONDS = 1; asyncio.run(Supervisor(roles, {}, logs=Path(sys.argv[2])).run(asyncio.Event()))"
+        "child_process.PATIENCE_SECONDS = 1; "
+        "asyncio.run(Supervisor(roles, {}, logs=Path(sys.argv[2])).run(asyncio.Event()))"
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, PROGRAM, str(tmp_path))
     await until(lambda: len(said(tmp_path)) == 2)
