@@ -40,7 +40,7 @@ async def apply(
     async with engine.begin() as connection:
         if lost := await progress.advance(connection, batch.moves):
             # An earlier try of ours moved all of them or none, so one that moves only now says that there was none.
-            if lost == batch.moves.keys() and await progress.stands_at(connection, batch.moves):
+            if lost == batch.moves.keys() and await progress.was_applied(connection, batch.moves):
                 return Outcome()
             raise FencedError(lost)
         policy = await policies.in_force(connection)

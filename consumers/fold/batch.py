@@ -18,15 +18,15 @@ from scoring.state.calendar import MICROSECONDS_PER_DAY
 from scoring.state.events import Event
 from service.runtime.settings import Signal
 from service.storage.ingest.dead_letters import DeadLetterRow
-from service.storage.ingest.progress import Claim, Move, Partition
-from service.storage.ingest.refused_timestamps import RefusedStamp
+from service.storage.ingest.progress import OffsetMove, Partition, PartitionClaim
+from service.storage.ingest.refused_timestamps import RefusedTimestamp
 
 
 class Owned(Struct):
     """A partition that this process has claimed: up to where it was folded, and what it remembers."""
 
     signal: Signal
-    claim: Claim
+    claim: PartitionClaim
     seen: Seen
     refused: list[int] = field(default_factory=list)
     """Offsets of the dead letters among the last records."""
@@ -45,13 +45,13 @@ _MILLISECONDS_PER_DAY = MICROSECONDS_PER_DAY // 1000
 class Batch(Struct):
     """What one transaction will do."""
 
-    moves: dict[Partition, Move] = field(default_factory=dict)
+    moves: dict[Partition, OffsetMove] = field(default_factory=dict)
     changes: dict[Partition, Change] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=dict)
     quiet: set[str] = field(default_factory=set)
     """Accounts all of whose events are loaded history."""
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
-    ahead: list[RefusedStamp] = field(default_factory=list)
+    ahead: list[RefusedTimestamp] = field(default_factory=list)
     """Those of the dead letters that a later clock would take."""
     records: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -82,7 +82,7 @@ def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, star
     offsets = stretch.offsets[start:]
     refused = [stretch.refused[offset] for offset in offsets if offset in stretch.refused] if stretch.refused else []
     tombstones = len(stretch.tombstones.intersection(offsets)) if stretch.tombstones else 0
-    batch.moves[partition] = Move(mine.claim, offsets[-1] + 1, stretch.fingerprint)
+    batch.moves[partition] = OffsetMove(mine.claim, offsets[-1] + 1, stretch.fingerprint)
     batch.records += len(offsets)
     batch.dead_letters += map(dead_letter, refused)
     batch.outcomes[partition[0], "dead_letter"] += len(refused)
@@ -92,7 +92,7 @@ def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, star
     if refused or tombstones:
         batch.taken_ms[partition] = columns.taken_ms[columns.taken_ms != timestamps.NO_TIME]
         batch.ahead += [
-            RefusedStamp(*partition, each.record.offset, each.record.timestamp)
+            RefusedTimestamp(*partition, each.record.offset, each.record.timestamp)
             for each in refused
             if not each.stamped and timestamps.is_time(each.record.timestamp)
         ]

@@ -26,8 +26,8 @@ from service.runtime.settings import Settings
 from service.runtime.tasks import to_thread_uncancelled
 from service.storage.database.clock_check import OneClock
 from service.storage.database.poison import is_poison
-from service.storage.database.retry import persistently
-from service.storage.ingest.progress import Move, Partition
+from service.storage.database.retry import retry_while_transient
+from service.storage.ingest.progress import OffsetMove, Partition
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class Folder:
         settings: Settings,
         pulse: Pulse,
         clock: OneClock,
-        on_fold: Callable[[dict[Partition, Move]], None],
+        on_fold: Callable[[dict[Partition, OffsetMove]], None],
     ) -> None:
         """`on_fold` is told how far partitions were folded."""
         self._engine = engine
@@ -77,7 +77,7 @@ class Folder:
                 continue
             try:
                 with batch_tracing.folding(taken, batch) as contexts:
-                    outcome = await persistently(
+                    outcome = await retry_while_transient(
                         partial(self._apply, batch, contexts),
                         "folding a batch",
                         self._pulse.beat,

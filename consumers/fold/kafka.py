@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from consumers.fold.record_batches import is_unreadable
 from consumers.fold.reread import reread
-from service.messaging.client_config import connection
-from service.messaging.kafka_availability import Contact
+from service.messaging.client_config import client_arguments
+from service.messaging.kafka_availability import KafkaAvailability
 from service.messaging.kafka_errors import refusal_in
 from service.observability.probes import Pulse
 from service.runtime.errors import HealthError
@@ -43,7 +43,7 @@ async def fetch_range(
 ) -> list[ConsumerRecord]:
     """The records from one offset to before another, as far as they can be read; waits until Kafka is there."""
     return await until_answered(
-        lambda: _fetch(settings, TopicPartition(*partition), start, stop), pulse, Contact(settings)
+        lambda: _fetch(settings, TopicPartition(*partition), start, stop), pulse, KafkaAvailability(settings)
     )
 
 
@@ -75,7 +75,7 @@ async def _fetch(settings: Settings, partition: TopicPartition, start: int, stop
 @asynccontextmanager
 async def _reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
-        **connection(settings),
+        **client_arguments(settings),
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="none",
@@ -117,7 +117,7 @@ async def watch(consumer: AIOKafkaConsumer) -> None:
     ) from failure
 
 
-async def until_answered(ask: Callable[[], Awaitable[Answer]], pulse: Pulse, contact: Contact) -> Answer:
+async def until_answered(ask: Callable[[], Awaitable[Answer]], pulse: Pulse, contact: KafkaAvailability) -> Answer:
     """What Kafka answers, however long it is away or refuses us; the process is alive meanwhile, but not ready."""
     while True:
         try:

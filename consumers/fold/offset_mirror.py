@@ -7,8 +7,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from service.messaging.kafka_availability import Contact
-from service.storage.ingest.progress import Move, Partition
+from service.messaging.kafka_availability import KafkaAvailability
+from service.storage.ingest.progress import OffsetMove, Partition
 
 log = structlog.get_logger(__name__)
 
@@ -21,14 +21,14 @@ PATIENCE_SECONDS = 5.0
 class Mirror:
     """Commits to Kafka what Postgres already has, beside the work, and so notices when Kafka is away."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, contact: Contact) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, contact: KafkaAvailability) -> None:
         """Nothing is told before `run` or `flush`; `contact` is told how Kafka takes it."""
         self._consumer = consumer
         self._contact = contact
         self._moves: dict[TopicPartition, int] = {}
         self._heard_at = time.monotonic()
 
-    def add(self, moves: dict[Partition, Move]) -> None:
+    def add(self, moves: dict[Partition, OffsetMove]) -> None:
         """Have these told with the next round."""
         self._moves |= {TopicPartition(*partition): move.next_offset for partition, move in moves.items()}
 

@@ -23,13 +23,13 @@ from consumers.fold.dedup import Run, Seen
 from consumers.fold.fingerprint import fingerprint
 from consumers.fold.kafka import until_answered
 from consumers.fold.placement import PlacementWatch
-from service.messaging.kafka_availability import Contact
+from service.messaging.kafka_availability import KafkaAvailability
 from service.observability import metrics
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings, Signal
-from service.storage.database.retry import persistently
+from service.storage.database.retry import retry_while_transient
 from service.storage.ingest import dead_letters, progress, refused_timestamps, seen_events, standstill
-from service.storage.ingest.progress import OPERATOR, Claim, Growth, Owner, Partition
+from service.storage.ingest.progress import OPERATOR, Partition, PartitionClaim, PartitionOwner, TopicGrowth
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +42,11 @@ LOOK_SECONDS = 3.0
 class _Claimed(NamedTuple):
     """What is known of partitions that were claimed."""
 
-    claims: dict[Partition, Claim]
+    claims: dict[Partition, PartitionClaim]
     seen: dict[Partition, Seen]
     refused: dict[Partition, list[int]]
     decided: dict[Partition, set[tuple[int, int]]]
-    grown: dict[str, Growth]
+    grown: dict[str, TopicGrowth]
 
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
@@ -59,7 +59,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         settings: Settings,
         waiting: Waiting,
         pulse: Pulse,
-        contact: Contact,
+        contact: KafkaAvailability,
         placement: PlacementWatch,
     ) -> None:
         """`waiting` loses what was polled of partitions that cease to be ours. `placement` hears of those added."""
@@ -130,7 +130,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         if wanted:
             await self._claim(wanted)
         if self.halted != self._noted:
-            await persistently(self._note_halted, "noting what is halted", self._pulse.beat)
+            await retry_while_transient(self._note_halted, "noting what is halted", self._pulse.beat)
 
     async def _handed_back(self) -> set[Partition]:
         """Those that an operator has set. One that we fold would else only be noticed with its next record."""
@@ -138,12 +138,12 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
             return set()
         self._looked_at = time.monotonic()
 
-        async def owners() -> dict[Partition, Owner]:
+        async def owners() -> dict[Partition, PartitionOwner]:
             async with self._engine.begin() as connection:
-                await standstill.say_heard(connection, self._epochs)
+                await standstill.record_heartbeat(connection, self._epochs)
                 return await progress.owners(connection, self._assigned)
 
-        found = await persistently(owners, "looking for partitions that were set", self._pulse.beat)
+        found = await retry_while_transient(owners, "looking for partitions that were set", self._pulse.beat)
         self.give_up(
             [
                 partition
@@ -166,10 +166,12 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
                 seen = await _load_seen(connection, partitions)
                 ends = {partition: claimed.next_offset for partition, claimed in claims.items()}
                 refused = await dead_letters.recent(connection, ends, dead_letter_limit.WINDOW)
-                await refused_timestamps.forget(connection, starts)
+                await refused_timestamps.delete_before(connection, starts)
                 return _Claimed(claims, seen, refused, await refused_timestamps.load(connection, ends), grown)
 
-        claims, seen, refused, decided, grown = await persistently(claim, "claiming partitions", self._pulse.beat)
+        claims, seen, refused, decided, grown = await retry_while_transient(
+            claim, "claiming partitions", self._pulse.beat
+        )
         halted = {partition: why for partition, why in self.halted.items() if partition not in claims}
         for partition, claimed in claims.items():
             start, end = bounds[partition]
@@ -282,7 +284,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
 
     async def _note_halted(self) -> None:
         async with self._engine.begin() as connection:
-            await progress.keep_halted(connection, self._epochs, self.halted)
+            await progress.save_halted(connection, self._epochs, self.halted)
         self._noted = dict(self.halted)
 
 

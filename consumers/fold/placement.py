@@ -13,7 +13,7 @@ from aiokafka.partitioner import murmur2
 from msgspec import Struct
 
 from service.observability import metrics
-from service.storage.ingest.progress import Growth, Partition
+from service.storage.ingest.progress import Partition, TopicGrowth
 
 log = structlog.get_logger(__name__)
 Polled = TypeVar("Polled")
@@ -91,7 +91,7 @@ class PlacementWatch:
             metrics.MISPLACED.labels(topic, reason).inc(count)
             self._note(topic, reason, f"{count} of {found.checked}")
 
-    def note_growth(self, grown: Mapping[str, Growth]) -> None:
+    def note_growth(self, grown: Mapping[str, TopicGrowth]) -> None:
         """Take notice of topics that have got more partitions: keys move, and their events' memory doesn't."""
         for topic, growth in grown.items():
             self._added_at[topic] = growth.found_at.timestamp()

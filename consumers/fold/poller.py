@@ -20,7 +20,7 @@ from consumers.fold.ownership import Ownership
 from consumers.fold.placement import PlacementWatch, sample
 from consumers.fold.record_batches import is_unreadable
 from consumers.fold.reread import reread
-from service.messaging.kafka_availability import Contact
+from service.messaging.kafka_availability import KafkaAvailability
 from service.messaging.kafka_errors import refusal_in
 from service.observability import metrics, tracing
 from service.observability.probes import Pulse
@@ -62,7 +62,7 @@ class Poller:
         self._pulse = pulse
         self._placement = placement
         self._clock = clock
-        self._contact = Contact(settings)
+        self._contact = KafkaAvailability(settings)
         self._decoding_seconds = 0.0
         self._refused_at = 0.0
 

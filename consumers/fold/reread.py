@@ -8,7 +8,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.protocol.fetch import FetchRequest
 
 from consumers.fold.record_batches import Fetched, Reading, read
-from service.messaging.client_config import CLIENT_ID, connection
+from service.messaging.client_config import CLIENT_ID, client_arguments
 from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition
 
@@ -25,7 +25,7 @@ async def reread(settings: Settings, offsets: Mapping[Partition, int]) -> dict[P
 
     Where a partition has no leader, or its leader doesn't answer for it, it is left out.
     """
-    client = AIOKafkaClient(**connection(settings), client_id=CLIENT_ID)
+    client = AIOKafkaClient(**client_arguments(settings), client_id=CLIENT_ID)
     try:
         await client.bootstrap()
         await client.set_topics({topic for topic, _ in offsets})

@@ -19,8 +19,8 @@ from consumers.fold.ownership import Ownership
 from consumers.fold.placement import PlacementWatch
 from consumers.fold.poller import Poller
 from service.messaging import foreign_topics
-from service.messaging.client_config import CLIENT_ID, connection
-from service.messaging.kafka_availability import Contact, unreachable
+from service.messaging.client_config import CLIENT_ID, client_arguments
+from service.messaging.kafka_availability import KafkaAvailability, unreachable
 from service.observability import metrics
 from service.observability.probes import Pulse, serve_probes
 from service.runtime.batch_size import BatchSize
@@ -55,7 +55,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     consumer = _consumer(settings)
     try:
         async with serve_probes(settings, folding, polling):
-            contact = Contact(settings)
+            contact = KafkaAvailability(settings)
             await _connect(consumer, settings, (folding, polling), contact, stop)
             await _require_topics(consumer, settings, folding, contact)
             await foreign_topics.warn(settings)
@@ -70,7 +70,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 await until_first(
                     _Worker(ownership, folder, waiting, sizes, contact, clock, folding).run(stop),
                     Poller(consumer, ownership, waiting, settings, polling, placement, clock).run(),
-                    clock_check.watch(engine, clock),
+                    clock_check.keep_comparing(engine, clock),
                     mirror.run(),
                     lag.run(),
                     kafka.watch(consumer),
@@ -83,7 +83,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 def _consumer(settings: Settings) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
-        **connection(settings),
+        **client_arguments(settings),
         group_id=settings.kafka_group,
         group_instance_id=settings.kafka_instance_id or None,
         client_id=CLIENT_ID,
@@ -103,7 +103,11 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
 
 
 async def _connect(
-    consumer: AIOKafkaConsumer, settings: Settings, pulses: Iterable[Pulse], contact: Contact, stop: asyncio.Event
+    consumer: AIOKafkaConsumer,
+    settings: Settings,
+    pulses: Iterable[Pulse],
+    contact: KafkaAvailability,
+    stop: asyncio.Event,
 ) -> None:
     wait = 0.5
     while True:
@@ -122,7 +126,9 @@ async def _connect(
             return
 
 
-async def _require_topics(consumer: AIOKafkaConsumer, settings: Settings, pulse: Pulse, contact: Contact) -> None:
+async def _require_topics(
+    consumer: AIOKafkaConsumer, settings: Settings, pulse: Pulse, contact: KafkaAvailability
+) -> None:
     deadline = 0.0  # it begins with the first answer
     while missing := sorted(set(settings.topics.values()) - await until_answered(consumer.topics, pulse, contact)):
         deadline = deadline or time.monotonic() + TOPICS_PATIENCE_SECONDS
@@ -151,7 +157,7 @@ class _Worker:
         folder: Folder,
         waiting: Waiting,
         sizes: BatchSize,
-        contact: Contact,
+        contact: KafkaAvailability,
         clock: OneClock,
         pulse: Pulse,
     ) -> None:

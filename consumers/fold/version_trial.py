@@ -22,7 +22,7 @@ from service.evaluation.policy import PolicyCache
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings, Signal
 from service.storage.database.poison import is_poison
-from service.storage.database.retry import persistently
+from service.storage.database.retry import retry_while_transient
 from service.storage.ingest import dead_letters
 from service.storage.ingest.progress import Partition
 
@@ -74,7 +74,8 @@ class Trial:
 
     async def _try(self, partition: Partition, signal: Signal, taken_before: int) -> str | None:
         stop, refused_before = await self._persistently(
-            lambda connection: dead_letters.before(connection, partition, taken_before, SAMPLE), "looking for a sample"
+            lambda connection: dead_letters.refused_before(connection, partition, taken_before, SAMPLE),
+            "looking for a sample",
         )
         records = await fetch_range(self._settings, partition, stop - SAMPLE, stop, self._pulse)
         latest = timestamps.latest(time.time())  # a clock that is far behind is as bad as a version
@@ -121,4 +122,4 @@ class Trial:
                 finally:
                     await connection.rollback()
 
-        return await persistently(attempt, doing, self._pulse.beat)
+        return await retry_while_transient(attempt, doing, self._pulse.beat)

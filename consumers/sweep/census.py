@@ -18,7 +18,7 @@ from service.observability import metrics
 from service.runtime.tasks import sleep_unless_stopped, unless_stopped
 from service.storage.accounts import portfolio_counts
 from service.storage.accounts.portfolio_counts import Cell
-from service.storage.database.retry import is_transient, persistently
+from service.storage.database.retry import is_transient, retry_while_transient
 from service.storage.policy.sources import is_timeout
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,9 @@ NONE = "none"
 async def run(engine: AsyncEngine, stop: asyncio.Event) -> None:
     """Count every minute until `stop` is set, through outages of Postgres."""
     while not stop.is_set():
-        took = await unless_stopped(stop, aside(lambda: persistently(lambda: count_once(engine), DOING), DOING))
+        took = await unless_stopped(
+            stop, aside(lambda: retry_while_transient(lambda: count_once(engine), DOING), DOING)
+        )
         await sleep_unless_stopped(stop, max(EVERY_SECONDS, (took or 0.0) / SHARE))
 
 

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep.side_jobs import aside
-from service.messaging.dead_letter_replay import relayed_forms
+from service.messaging.dead_letter_replay import relay_records
 from service.messaging.producer import NotPublishedError, Publisher, RecordTooLargeError
 from service.observability import metrics
 from service.observability.probes import Pulse
@@ -18,7 +18,7 @@ from service.runtime.batch_size import BatchSize
 from service.runtime.settings import Settings
 from service.runtime.tasks import sleep_unless_stopped
 from service.storage.database.poison import is_poison
-from service.storage.database.retry import is_transient, persistently, took_too_long, trouble
+from service.storage.database.retry import is_transient, retry_while_transient, took_too_long, trouble
 from service.storage.ingest import dead_letter_listing, dead_letters
 from service.storage.ingest.dead_letter_listing import DeadLetter
 
@@ -68,7 +68,7 @@ async def _round(topics: Sequence["Topic"], pulse: Pulse, stop: asyncio.Event) -
 async def _turn(topic: "Topic", pulse: Pulse) -> int | None:
     """Relay some of a topic: how many; None if they can't be published."""
     try:
-        return await persistently(topic.relay, "relaying dead letters", waiting=pulse.beat)
+        return await retry_while_transient(topic.relay, "relaying dead letters", waiting=pulse.beat)
     except NotPublishedError as error:
         log.warning(
             "dead_letters_not_relayed",
@@ -128,7 +128,7 @@ class Topic:
             claimed = await dead_letters.claim_unrelayed(connection, self.name, self._size.limit, self._passed_over)
             if not claimed:
                 return
-            bite += next(dead_letter_listing.bites(claimed))
+            bite += next(dead_letter_listing.batches(claimed))
             await _publish(self._publisher, await dead_letter_listing.read(connection, bite))
             await dead_letters.mark_relayed(connection, bite, datetime.now(UTC))
         metrics.RELAYED.labels(self.name).inc(len(bite))
@@ -169,7 +169,7 @@ def _reason(error: Exception) -> str:
 
 async def _publish(publisher: Publisher, letters: Sequence[DeadLetter]) -> None:
     try:
-        await publisher.publish([relayed_forms(letter)[0] for letter in letters])
+        await publisher.publish([relay_records(letter)[0] for letter in letters])
     except RecordTooLargeError:
         # Kafka doesn't say which; those it took are published twice.
         for letter in letters:
@@ -177,7 +177,7 @@ async def _publish(publisher: Publisher, letters: Sequence[DeadLetter]) -> None:
 
 
 async def _publish_what_fits(publisher: Publisher, letter: DeadLetter) -> None:
-    *forms, smallest = relayed_forms(letter)
+    *forms, smallest = relay_records(letter)
     for form in forms:
         try:
             await publisher.publish([form])

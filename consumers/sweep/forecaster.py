@@ -19,10 +19,10 @@ from service.observability.probes import Pulse
 from service.runtime.settings import Settings
 from service.runtime.tasks import sleep_unless_stopped
 from service.storage.accounts import forecasts
-from service.storage.accounts.forecasts import Turn
+from service.storage.accounts.forecasts import ForecastCycle
 from service.storage.database import clock_check
 from service.storage.database.clock_check import OneClock
-from service.storage.database.retry import persistently
+from service.storage.database.retry import retry_while_transient
 
 BATCH = 200
 """Accounts in one transaction, at most: some tenths of a second."""
@@ -52,10 +52,12 @@ async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse: P
 async def _turn(engine: AsyncEngine, forecaster: "Forecaster", clock: OneClock, pulse: Pulse) -> float:
     """Forecast some accounts, unless the clock is wrong; returns for how many seconds to rest then."""
     waiting = pulse.beat
-    if trouble := await persistently(partial(clock_check.compare, engine, clock), clock_check.COMPARING, waiting):
+    if trouble := await retry_while_transient(
+        partial(clock_check.compare, engine, clock), clock_check.COMPARING, waiting
+    ):
         pulse.beat(trouble)
         return IDLE_SECONDS
-    pause = await persistently(lambda: forecaster.next(engine, clock.now()), "forecasting", waiting)
+    pause = await retry_while_transient(lambda: forecaster.next(engine, clock.now()), "forecasting", waiting)
     pulse.beat()
     return pause
 
@@ -105,7 +107,7 @@ class _Step:
     async def judge(self, connection: AsyncConnection, attempt: Attempt) -> int:
         """Forecast them, and note how far the cycle has come."""
         started = time.monotonic()
-        turn = await forecasts.take(connection, self.now)
+        turn = await forecasts.lock_cycle(connection, self.now)
         if turn is None:
             self.pause = IDLE_SECONDS
             return 0
@@ -117,7 +119,9 @@ class _Step:
         if not cursor:
             pause = max(pause, SHORTEST_CYCLE - (self.now - began_at).total_seconds())
             self.cycle_seconds = (self.now - began_at).total_seconds() + worked
-        await forecasts.move_on(connection, Turn(cursor, began_at), self.now + timedelta(seconds=worked + pause))
+        await forecasts.save_cycle(
+            connection, ForecastCycle(cursor, began_at), self.now + timedelta(seconds=worked + pause)
+        )
         self.pause = pause
         return len(attempt.claimed)
 
@@ -127,7 +131,7 @@ class _Step:
         if not policy.rules:
             await forecasts.clear(connection)
             return []
-        following = await forecasts.following(connection, cursor, attempt.limit)
+        following = await forecasts.next_accounts(connection, cursor, attempt.limit)
         passed_over = {*self.left, *attempt.without}
         attempt.claimed += [account_id for account_id in following if account_id not in passed_over]
         rows = await foresee(connection, attempt.claimed, policy, to_micros(self.now), self.settings.forecast_days)

@@ -17,7 +17,7 @@ from service.storage.accounts import history_partitions
 from service.storage.accounts.history_partitions import Month
 from service.storage.database import clock_check
 from service.storage.database.clock_check import OneClock
-from service.storage.database.retry import is_transient, persistently
+from service.storage.database.retry import is_transient, retry_while_transient
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ async def _create(connection: AsyncConnection, month: Month, present: Month) -> 
         )
         return
     if month <= present:
-        await history_partitions.hold_writers(connection)
+        await history_partitions.block_writers(connection)
     moved = await history_partitions.create(connection, month)
     log.info("history_partition_created", partition=month.partition, moved=moved)
 
@@ -104,7 +104,7 @@ async def _try(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[
     """Do `work` in a transaction of its own; False if it wasn't done because somebody else held a lock."""
     try:
         async with engine.begin() as connection:
-            if not await history_partitions.take_turn(connection, LOCK_TIMEOUT_MS):
+            if not await history_partitions.acquire_lock(connection, LOCK_TIMEOUT_MS):
                 return False
             await work(connection)
     except DBAPIError as error:
@@ -125,7 +125,7 @@ async def _forget(engine: AsyncEngine, first: date) -> None:
     deleted = FORGET_ROWS
     while deleted == FORGET_ROWS:
         async with engine.begin() as connection:
-            deleted = await history_partitions.forget(connection, first, FORGET_ROWS)
+            deleted = await history_partitions.delete_before(connection, first, FORGET_ROWS)
         if deleted:
             log.info("history_deleted", rows=deleted, before=str(first))
 
@@ -136,11 +136,11 @@ async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, stop: as
     Not while the clock is wrong: months would leave that are still to be kept.
     """
     while not stop.is_set():
-        if await persistently(partial(clock_check.compare, engine, clock), clock_check.COMPARING):
+        if await retry_while_transient(partial(clock_check.compare, engine, clock), clock_check.COMPARING):
             await sleep_unless_stopped(stop, AGAIN_SECONDS)
             continue
         done = await aside(
-            lambda: persistently(
+            lambda: retry_while_transient(
                 lambda: keep_history(engine, clock.now().date(), settings.history_retention_days), KEEPING
             ),
             KEEPING,

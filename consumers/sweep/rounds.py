@@ -16,7 +16,7 @@ from service.observability import metrics
 from service.runtime.settings import Settings
 from service.storage.accounts import scores
 from service.storage.policy import reevaluations
-from service.storage.policy.reevaluations import Reevaluation
+from service.storage.policy.reevaluations import RunningReevaluation
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class Due:
 
     async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
         """Have it be due later."""
-        return await scores.put_off(connection, account_id, self.now, until)
+        return await scores.postpone(connection, account_id, self.now, until)
 
     async def leave(self, connection: AsyncConnection, account_id: str) -> None:
         """Nothing: it stays due, and is passed over."""
@@ -66,12 +66,12 @@ class Anew:
     policies: PolicyCache
     base_url: str
     now: datetime
-    _tried: Reevaluation | None = field(default=None, init=False)
+    _tried: RunningReevaluation | None = field(default=None, init=False)
 
     async def judge(self, connection: AsyncConnection, attempt: Attempt) -> int:
         """Judge those that follow, without looking at when they are due."""
         policy = await self.policies.in_force(connection)
-        self._tried = await reevaluations.take(connection)
+        self._tried = await reevaluations.lock_current(connection)
         if self._tried is None:
             return 0
         return await carry_on(
@@ -88,7 +88,7 @@ class Anew:
         """Go on behind it; the sweep judges it by what is in force then."""
         if not await self._go_past(connection, account_id):
             return False
-        await scores.put_off(connection, account_id, self.now, until)
+        await scores.postpone(connection, account_id, self.now, until)
         return True
 
     async def leave(self, connection: AsyncConnection, account_id: str) -> None:
@@ -97,8 +97,8 @@ class Anew:
 
     async def _go_past(self, connection: AsyncConnection, account_id: str) -> bool:
         """Move the cursor on, unless others have moved it, or are about to."""
-        under_way = await reevaluations.take(connection)
+        under_way = await reevaluations.lock_current(connection)
         if under_way is None or under_way != self._tried:
             return False
-        await reevaluations.move_on(connection, under_way.id, account_id, 1)
+        await reevaluations.record_progress(connection, under_way.id, account_id, 1)
         return True

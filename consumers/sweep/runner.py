@@ -25,7 +25,7 @@ from service.storage.alerts import erased_episodes
 from service.storage.database import clock_check
 from service.storage.database.clock_check import OneClock
 from service.storage.database.engine import create_engine
-from service.storage.database.retry import persistently
+from service.storage.database.retry import retry_while_transient
 from service.storage.ingest.standstill import standstills
 
 log = structlog.get_logger(__name__)
@@ -65,18 +65,20 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
     due, anew = sweeping(settings, waiting), reevaluating(settings, waiting)
     counted_at = -BACKLOG_SECONDS
     while not stop.is_set():
-        if trouble := await persistently(partial(clock_check.compare, engine, clock), clock_check.COMPARING, waiting):
+        if trouble := await retry_while_transient(
+            partial(clock_check.compare, engine, clock), clock_check.COMPARING, waiting
+        ):
             pulse.beat(trouble)
             await sleep_unless_stopped(stop, settings.sweep_interval_seconds)
             continue
         # One moment for all three: no account is judged at a day before its sources have been looked at.
         now = clock.now()
         structlog.contextvars.bind_contextvars(sweep_id=token_hex(4))
-        await persistently(partial(sources.look, now), "looking at sources", waiting)
-        judged_anew = await persistently(
+        await retry_while_transient(partial(sources.look, now), "looking at sources", waiting)
+        judged_anew = await retry_while_transient(
             partial(reevaluate_once, engine, policies, settings, now, anew), "judging all accounts anew", waiting
         )
-        await persistently(partial(sweep_once, engine, policies, settings, now, due), "sweeping", waiting)
+        await retry_while_transient(partial(sweep_once, engine, policies, settings, now, due), "sweeping", waiting)
         if time.monotonic() - counted_at >= BACKLOG_SECONDS:
             await aside(lambda: _count_backlog(engine, settings, clock.now()), "counting what is due")
             await aside(lambda: forget_once(engine, clock.now()), "forgetting the ends of erased accounts")
@@ -113,7 +115,7 @@ async def tell_once(engine: AsyncEngine, settings: Settings, now: datetime) -> i
 async def forget_once(engine: AsyncEngine, now: datetime) -> int:
     """Delete what was told of accounts that were erased, and has arrived; returns how many there were."""
     async with engine.begin() as connection:
-        return await erased_episodes.forget(connection, now)
+        return await erased_episodes.delete_finished(connection, now)
 
 
 async def _count_backlog(engine: AsyncEngine, settings: Settings, now: datetime) -> None:

@@ -17,7 +17,7 @@ from scoring.scorecards.scorecard import Band, Evaluation
 from scoring.state.calendar import from_micros
 from service.alerts.crossed_account import CrossedAccount
 from service.runtime.ids import new_id
-from service.storage.alerts.alerts import AlertRow, Begun, Incident
+from service.storage.alerts.alerts import AlertRow, EpisodeStart, Incident
 
 
 def crossing_alerts(
@@ -26,7 +26,7 @@ def crossing_alerts(
     *,
     base_url: str,
     digest: Callable[[Crossing], UUID | None],
-    begun: Mapping[Incident, Begun],
+    begun: Mapping[Incident, EpisodeStart],
 ) -> list[AlertRow]:
     """One alert for each crossing of a step, numbered on from the account's last.
 
@@ -103,7 +103,9 @@ def _override(before: Standing | None, standing: Standing) -> dict[str, Any] | N
     }
 
 
-def _alert(crossing: Crossing, data: dict[str, Any], digest: UUID | None, begun: Mapping[Incident, Begun]) -> AlertRow:
+def _alert(
+    crossing: Crossing, data: dict[str, Any], digest: UUID | None, begun: Mapping[Incident, EpisodeStart]
+) -> AlertRow:
     rule, alert_id = crossing.rule, new_id()
     told = {
         **data,
@@ -130,7 +132,7 @@ def _alert(crossing: Crossing, data: dict[str, Any], digest: UUID | None, begun:
 
 
 def _episode(
-    crossing: Crossing, data: dict[str, Any], alert_id: UUID, begun: Mapping[Incident, Begun]
+    crossing: Crossing, data: dict[str, Any], alert_id: UUID, begun: Mapping[Incident, EpisodeStart]
 ) -> dict[str, Any]:
     """What stays the same from the firing to the end, whatever becomes of rule and account meanwhile."""
     rule = crossing.rule
@@ -140,7 +142,7 @@ def _episode(
     return episode if first is None else episode_of(first, UUID(rule.id))
 
 
-def episode_of(first: Begun, rule: UUID) -> dict[str, Any]:
+def episode_of(first: EpisodeStart, rule: UUID) -> dict[str, Any]:
     """An episode of a rule, as the alert that began it has it.
 
     One that an earlier version began is known elsewhere without the rule's id.

@@ -18,8 +18,8 @@ from scoring.rules.policy import Policy
 from service.alerts import operator_notices
 from service.alerts.crossed_account import CrossedAccount
 from service.storage.alerts import digest_parts, digests
-from service.storage.alerts.digest_parts import Crossings, Moves
-from service.storage.alerts.digests import Move
+from service.storage.alerts.digest_parts import EndpointCrossings, EndpointMoves
+from service.storage.alerts.digests import BandMove
 from service.targets import ROUTED
 
 PAUSE = timedelta(seconds=60)
@@ -64,15 +64,15 @@ async def digests_of(
         else:
             dwelt = dwelt or any(crossing.bulk and not crossing.by_change for crossing in each.step.crossings)
     if loaded:
-        found |= dict.fromkeys(loaded, await digests.open_one(connection, "backfill", "", now))
+        found |= dict.fromkeys(loaded, await digests.open_digest(connection, "backfill", "", now))
     changed = UUID(policy.rule_digest) if policy.rule_digest is not None else None
-    return Together(found, changed, await digests.open_one(connection, "dwell", "", now) if dwelt else None)
+    return Together(found, changed, await digests.open_digest(connection, "dwell", "", now) if dwelt else None)
 
 
-def band_moves(crossed: Sequence[CrossedAccount]) -> Counter[Move]:
+def band_moves(crossed: Sequence[CrossedAccount]) -> Counter[BandMove]:
     """How many of the accounts went from band to band when another scorecard began to judge them."""
     return Counter(
-        Move(each.before.band, each.step.evaluation.band, *each.about)
+        BandMove(each.before.band, each.step.evaluation.band, *each.about)
         for each in crossed
         if each.step.switched and each.before
     )
@@ -122,7 +122,7 @@ class Part:
     bands: list[dict[str, Any]] = field(default_factory=list)
 
 
-def parts(crossings: Sequence[Crossings], moves: Sequence[Moves]) -> dict[UUID, Part]:
+def parts(crossings: Sequence[EndpointCrossings], moves: Sequence[EndpointMoves]) -> dict[UUID, Part]:
     """What each endpoint hears. One with filters hears nothing where nothing of its own has changed."""
     found: defaultdict[UUID, Part] = defaultdict(Part)
     for rule in crossings:

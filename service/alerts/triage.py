@@ -66,7 +66,7 @@ async def _held(connection: AsyncConnection, alert_id: UUID) -> Row[Any] | None:
     alert = await listing.get(connection, alert_id)
     if alert is None or alert.account_id is None:
         return alert
-    await account_lock.hold(connection, alert.account_id)
+    await account_lock.lock(connection, alert.account_id)
     # As it is now: whoever held the account before may have changed it, or erased all.
     return await listing.get(connection, alert_id)
 
@@ -80,9 +80,9 @@ async def _fires(connection: AsyncConnection, alert: Row[Any]) -> bool:
 async def _set_snooze(connection: AsyncConnection, alert: Row[Any], until: datetime | None, now: datetime) -> None:
     if alert.account_id is None or alert.rule_id is None:
         raise NotOneRuleError
-    held = await account_lock.hold(connection, alert.account_id)
+    held = await account_lock.lock(connection, alert.account_id)
     memories = decode_memories(held.rule_memory if held else None)
     rule = str(alert.rule_id)
     memories[rule] = rules.snooze(memories.get(rule, rules.OK), to_micros(until) if until else 0)
-    await account_lock.remember(connection, alert.account_id, encode_memories(memories), until or now)
+    await account_lock.save_rule_memory(connection, alert.account_id, encode_memories(memories), until or now)
     await triage.snooze(connection, alert, until, now)

@@ -17,7 +17,7 @@ from service.runtime.garbage_collection import gc_frozen
 from service.runtime.settings import Settings
 from service.runtime.sockets import listen_on
 from service.runtime.tasks import until_first
-from service.storage.database.clock_check import OneClock, look, watch
+from service.storage.database.clock_check import OneClock, compare_if_reachable, keep_comparing
 from service.storage.database.engine import create_engine
 
 log = structlog.get_logger(__name__)
@@ -39,9 +39,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         host, port = listening.getsockname()[:2]
         log.info("listening", host=host, port=port)
         async with serve_probes(settings):  # for Prometheus, without a key, and for health checks
-            await look(engine, clock)
+            await compare_if_reachable(engine, clock)
             with gc_frozen():
-                await until_first(run(app, listening, stop), watch(engine, clock))
+                await until_first(run(app, listening, stop), keep_comparing(engine, clock))
     finally:
         listening.close()
         await engine.dispose()

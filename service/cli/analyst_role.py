@@ -7,7 +7,7 @@ import typer
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.access import analyst_role
-from service.storage.access.analyst_role import Made
+from service.storage.access.analyst_role import CreatedRole
 from service.storage.database.session import in_transaction
 
 Name = Annotated[str, typer.Argument(metavar="[NAME]", help="Of the role in Postgres.")]
@@ -69,14 +69,14 @@ def _given(settings: Settings) -> str | None:
     return analyst_role.checked_password(password) if password else None
 
 
-def _told(name: str, made: Made, *, is_given: bool, wants_password: bool) -> list[str]:
+def _told(name: str, made: CreatedRole, *, is_given: bool, wants_password: bool) -> list[str]:
     password = ", and its password is set" if is_given and made.is_altered else ""
     lines = [f"The role {name} {'is made' if made.is_new else 'is up to date'}{password}."]
     if not made.is_altered:
         what = "its password and settings" if wants_password else "its settings"
         lines.append(f"It was made by others, who alone may alter it: {what} are as they were.")
     if made.left:
-        lines.append(f"So that it is kept from accidents, have them run:\n{analyst_role.listed(made.left)}".rstrip())
+        lines.append(f"So that it is kept from accidents, have them run:\n{analyst_role.as_script(made.left)}".rstrip())
     if made.also_reads:
         lines.append(
             f"WARNING: it may also read {', '.join(made.also_reads)}. Revoke that from {name} or from PUBLIC,"

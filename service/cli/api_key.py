@@ -15,7 +15,7 @@ from service.runtime.errors import HealthError
 from service.runtime.ids import new_id
 from service.runtime.settings import load_settings
 from service.storage.access import api_keys
-from service.storage.access.api_keys import ApiKey
+from service.storage.access.api_keys import StoredApiKey
 from service.storage.database.session import in_transaction
 
 PAGE = 1000
@@ -44,7 +44,7 @@ def create(
     expires_at = None if expires_in is None else now + timedelta(days=expires_in)
     scopes = _known(scope)
 
-    async def insert(connection: AsyncConnection) -> ApiKey:
+    async def insert(connection: AsyncConnection) -> StoredApiKey:
         return await api_keys.create(
             connection,
             new_id(),
@@ -84,8 +84,8 @@ def revoke(key_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `api-ke
     typer.echo("The key is revoked.")
 
 
-async def _all_keys(connection: AsyncConnection) -> list[ApiKey]:
-    keys: list[ApiKey] = []
+async def _all_keys(connection: AsyncConnection) -> list[StoredApiKey]:
+    keys: list[StoredApiKey] = []
     while page := await api_keys.page(connection, after=keys[-1].id if keys else None, limit=PAGE):
         keys += page
     return keys

@@ -15,7 +15,7 @@ from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database.session import in_transaction
 from service.storage.ingest import dead_letter_listing
-from service.storage.ingest.dead_letter_listing import DeadLetter, Filter
+from service.storage.ingest.dead_letter_listing import DeadLetter, DeadLetterFilter
 
 WIDE = 200
 PAGE = 20
@@ -40,7 +40,7 @@ def list_letters(
     everything: Annotated[bool, typer.Option("--all", help="All, however many.")] = False,
 ) -> None:
     """List dead letters, newest first."""
-    wanted = Filter(topic=topic, account_id=account)
+    wanted = DeadLetterFilter(topic=topic, account_id=account)
     table = Table("id", "refused", "topic", "partition", "offset", "account", "reason", "replayed", box=None)
     table.columns[0].no_wrap = True  # whole, to be given to `show` and `replay`
     settings = load_settings()
@@ -76,7 +76,7 @@ def show(
 
 
 async def _rows(
-    connection: AsyncConnection, wanted: Filter, limit: int, everything: bool
+    connection: AsyncConnection, wanted: DeadLetterFilter, limit: int, everything: bool
 ) -> tuple[list[list[str]], bool]:
     """The table's rows, and whether there are more."""
     rows: list[list[str]] = []
@@ -89,11 +89,11 @@ async def _rows(
     return rows, False
 
 
-def _none(wanted: Filter, settings: Settings) -> str:
+def _none(wanted: DeadLetterFilter, settings: Settings) -> str:
     names = settings.topics.values()
     if wanted.topic is not None and wanted.topic not in names:
         return f"There are no dead letters of a topic {wanted.topic}. The topics are {', '.join(names)}."
-    return "There are no such dead letters." if wanted != Filter() else "There are no dead letters."
+    return "There are no such dead letters." if wanted != DeadLetterFilter() else "There are no dead letters."
 
 
 def _cells(letter: DeadLetter) -> list[str]:

@@ -18,7 +18,7 @@ from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database.session import in_transaction, with_engine
 from service.storage.ingest import dead_letter_listing
-from service.storage.ingest.dead_letter_listing import DeadLetter, Filter
+from service.storage.ingest.dead_letter_listing import DeadLetter, DeadLetterFilter
 
 MANY = 1_000
 """From here on a bar shows how far it is."""
@@ -54,7 +54,7 @@ def replay(
     if sum((bool(ids), topic is not None, everything)) != 1:
         raise HealthError("What to replay isn't clear", "Give IDs, or --topic TOPIC, or --all")
     settings = load_settings()
-    wanted = Filter(
+    wanted = DeadLetterFilter(
         topic=topic,
         reason=reason,
         since=since and since.replace(tzinfo=UTC),
@@ -91,7 +91,7 @@ async def _replay_all(engine: AsyncEngine, settings: Settings, sizes: dict[int, 
     report = Report()
     publisher = Publisher(settings)
     try:
-        for bite in _visibly(list(dead_letter_listing.bites(sizes)), len(sizes)):
+        for bite in _visibly(list(dead_letter_listing.batches(sizes)), len(sizes)):
             async with engine.connect() as connection:
                 letters = await dead_letter_listing.read(connection, bite)
             await _replay(engine, publisher, _usable(letters, settings, report), report)
@@ -110,7 +110,7 @@ async def _replay_all(engine: AsyncEngine, settings: Settings, sizes: dict[int, 
 def _usable(letters: Iterable[DeadLetter], settings: Settings, report: Report) -> list[DeadLetter]:
     usable = []
     for letter in letters:
-        if why := dead_letter_replay.why_not(letter, settings.max_record_bytes):
+        if why := dead_letter_replay.replay_problem(letter, settings.max_record_bytes):
             report.left[letter.id] = why
         else:
             usable.append(letter)

@@ -9,7 +9,7 @@ from service.evaluation.bootstrap import prepare_database, with_database
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database import migrate as schema
-from service.storage.database.migrate import BASE, Step
+from service.storage.database.migrate import BASE, SchemaRevision
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ def migrate(
 
 def _show(settings: Settings) -> None:
     now = with_database(settings, schema.current)
-    for step in schema.steps():
+    for step in schema.revisions():
         typer.echo(f"{'>' if step.revision == now else ' '} {step.revision}  {step.purpose}")
     if now == BASE:
         typer.echo("The database has no tables yet. Run: account-health migrate")
@@ -58,7 +58,7 @@ def _later_version(revision: str) -> str:
 
 
 def _go_to(settings: Settings, to: str, yes: bool) -> None:
-    revisions = [BASE, *(step.revision for step in schema.steps())]
+    revisions = [BASE, *(step.revision for step in schema.revisions())]
     now = with_database(settings, schema.current)
     if to not in revisions:
         raise HealthError(f"There is no revision {to}", f"Take one of {', '.join(revisions)}")
@@ -70,18 +70,18 @@ def _go_to(settings: Settings, to: str, yes: bool) -> None:
         with_database(settings, lambda url: schema.upgrade(url, to))
     else:
         _refuse_while_running(settings)
-        _confirm(schema.steps()[revisions.index(to) : revisions.index(now)], yes)
+        _confirm(schema.revisions()[revisions.index(to) : revisions.index(now)], yes)
         _refuse_while_running(settings)  # an answer takes its time
         with_database(settings, lambda url: schema.downgrade(url, to))
     typer.echo(f"The database has revision {to}.")
 
 
 def _refuse_while_running(settings: Settings) -> None:
-    if names := with_database(settings, schema.running):
+    if names := with_database(settings, schema.running_processes):
         raise HealthError(f"Processes are connected to the database: {', '.join(names)}", "Stop the service first")
 
 
-def _confirm(taken_back: list[Step], yes: bool) -> None:
+def _confirm(taken_back: list[SchemaRevision], yes: bool) -> None:
     for step in reversed(taken_back):
         typer.echo(f"{step.revision} is taken back: {step.loss}", err=True)
     if not yes:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.messaging.client_config import connection
+from service.messaging.client_config import client_arguments
 from service.messaging.kafka_availability import why_refused
 from service.messaging.topics import partitions_of
 from service.runtime.errors import HealthError
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 def show() -> None:
     """Show the next offset of every partition, how far behind it is, and who owns it."""
     settings = load_settings()
-    rows = in_transaction(settings, progress.show)
+    rows = in_transaction(settings, progress.all_partitions)
     bounds = asyncio.run(_log_bounds(settings, [(row.topic, row.partition) for row in rows]))
     table = Table("topic", "partition", "next offset", "behind", "owner", "updated")
     for row in rows:
@@ -114,7 +114,7 @@ async def _log_bounds(settings: Settings, partitions: list[Partition]) -> dict[P
     if not partitions:
         return {}  # aiokafka can't stop a consumer that was asked nothing
     wanted = [TopicPartition(*partition) for partition in partitions]
-    consumer = AIOKafkaConsumer(**connection(settings))
+    consumer = AIOKafkaConsumer(**client_arguments(settings))
     try:
         await consumer.start()
         first = await consumer.beginning_offsets(wanted)

@@ -105,7 +105,7 @@ async def _get(engine: AsyncEngine, reevaluation_id: UUID) -> Row[Any]:
 
 async def _under_way(engine: AsyncEngine) -> Row[Any] | None:
     async with engine.begin() as connection:
-        return await reevaluations.under_way(connection)
+        return await reevaluations.current(connection)
 
 
 def _end(row: Row[Any]) -> str:

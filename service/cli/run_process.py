@@ -12,7 +12,7 @@ from service.observability.logs import configure_logs
 from service.observability.tracing import tracing
 from service.runtime.settings import Settings
 from service.runtime.signals import die_on_sigterm, stop_when_parent_dies
-from service.storage.database.error_messages import explain
+from service.storage.database.error_messages import to_operator_error
 
 Main = Callable[[Settings, asyncio.Event], Coroutine[None, None, None]]
 
@@ -56,7 +56,7 @@ async def _supervised(main: Main, settings: Settings, grace_seconds: float) -> N
             raise
         log.warning("given_up", after_seconds=grace_seconds)
     except DBAPIError as error:
-        explained = explain(error)
+        explained = to_operator_error(error)
         if explained is error:
             raise
         raise explained from None

@@ -17,7 +17,7 @@ from service.runtime.settings import load_settings
 from service.storage.database.session import in_transaction
 from service.storage.webhooks import endpoints, resend
 from service.storage.webhooks.endpoints import Endpoint
-from service.storage.webhooks.resend import Failed
+from service.storage.webhooks.resend import FailedDeliveries
 
 PAGE = 1000
 WIDE = 200
@@ -75,14 +75,14 @@ def recover(
     typer.echo(f"{_count(recovered)} will be sent again.")
 
 
-def _wanted(endpoint_id: UUID, since: datetime, until: datetime | None) -> Failed:
+def _wanted(endpoint_id: UUID, since: datetime, until: datetime | None) -> FailedDeliveries:
     since = since.replace(tzinfo=UTC)
     until = until and until.replace(tzinfo=UTC)
     if since > datetime.now(UTC):
         raise HealthError("--since is in the future", "Give a time (UTC) at which deliveries failed already")
     if until is not None and since >= until:
         raise HealthError("--since isn't before --until", "Give the earlier time as --since")
-    return Failed(endpoint_id=endpoint_id, since=since, until=until)
+    return FailedDeliveries(endpoint_id=endpoint_id, since=since, until=until)
 
 
 async def _all_endpoints(connection: AsyncConnection) -> list[Endpoint]:

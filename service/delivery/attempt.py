@@ -10,23 +10,23 @@ import structlog
 from aiohttp import ClientSession
 
 from service.delivery.prepare import prepare
-from service.delivery.recorder import Ended, Recorder
-from service.delivery.reply_outcome import follow, judge
-from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded
-from service.delivery.tracing import carrying, end, sending
+from service.delivery.recorder import EndedAttempt, Recorder
+from service.delivery.reply_outcome import decide_outcome, interpret
+from service.delivery.retry import GaveUp, RetryAt, RetryDecision, RetryPolicy, Succeeded
+from service.delivery.tracing import attempt_span, end_span, with_traceparent
 from service.delivery.transport.http import Failure, Reply, send
 from service.delivery.transport.kafka import publish
 from service.delivery.transport.oauth_retry import send_authorized
-from service.delivery.transport.oauth_tokens import Tokens
+from service.delivery.transport.oauth_tokens import TokenCache
 from service.messaging.producer import Publisher, RawRecord
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
-from service.storage.webhooks.outbox import Attempt, Attempted, ClaimedDelivery, State
+from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryAttempt, DeliveryState
 
 log = structlog.get_logger(__name__)
 
-Sent = Callable[[Outcome, int | None, float], None]
+OnSent = Callable[[RetryDecision, int | None, float], None]
 """Told what follows from an attempt, its status if there is one, and the seconds that it took."""
 
 
@@ -37,7 +37,7 @@ class AttemptOutcome:
     delivery: ClaimedDelivery
     status: int | None
     failure: Failure | None
-    outcome: Outcome
+    outcome: RetryDecision
     duration_seconds: float
     recorded: bool
 
@@ -59,19 +59,19 @@ class AttemptOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Carrier:
+class AttemptRunner:
     """Makes attempts. Holds what they have in common."""
 
     recorder: Recorder
     session: ClientSession
-    tokens: Tokens
+    tokens: TokenCache
     publisher: Publisher
     vault: Vault
     settings: Settings
     policy: RetryPolicy
     observe: Callable[[AttemptOutcome], None]
 
-    async def carry(self, delivery: ClaimedDelivery, sent: Sent) -> AttemptOutcome:
+    async def carry(self, delivery: ClaimedDelivery, sent: OnSent) -> AttemptOutcome:
         """Attempt a delivery once and record how it went; waits while the database is away and the lease holds.
 
         `sent` is told what follows, the status and the seconds once the answer is there, before it is recorded.
@@ -80,27 +80,27 @@ class Carrier:
         with structlog.contextvars.bound_contextvars(**ids):
             return await self._carry(delivery, sent)
 
-    async def _carry(self, delivery: ClaimedDelivery, sent: Sent) -> AttemptOutcome:
+    async def _carry(self, delivery: ClaimedDelivery, sent: OnSent) -> AttemptOutcome:
         started_at, clock = datetime.now(UTC), time.perf_counter()
-        with sending(delivery) as span:
-            reply, verdict = judge(await self._send(delivery, started_at, span.traceparent), delivery.target)
-            end(span, reply)
+        with attempt_span(delivery) as span:
+            reply, verdict = interpret(await self._send(delivery, started_at, span.traceparent), delivery.target)
+            end_span(span, reply)
         duration = time.perf_counter() - clock
         now = datetime.now(UTC)
         spread = random.random()  # noqa: S311 - spreads retries, guards nothing
-        outcome = follow(self.policy, delivery, reply, verdict, now, spread)
+        outcome = decide_outcome(self.policy, delivery, reply, verdict, now, spread)
         sent(outcome, reply.status, duration)
-        attempt = Attempt(
+        attempt = DeliveryAttempt(
             started_at=started_at,
             duration_seconds=duration,
             status=reply.status,
             error=_storable(reply.error),
             response=_storable(reply.excerpt.decode("utf-8", "replace")),
         )
-        state, due_at = _state(outcome, now)
+        state, due_at = _next_state(outcome, now)
         free = isinstance(outcome, RetryAt) and outcome.paused_until is not None
-        attempted = Attempted(delivery=delivery, attempt=attempt, state=state, due_at=due_at, costs=not free)
-        recorded = await self.recorder.record(Ended(attempted, outcome, reply.failure))
+        attempted = AttemptResult(delivery=delivery, attempt=attempt, state=state, due_at=due_at, costs=not free)
+        recorded = await self.recorder.record(EndedAttempt(attempted, outcome, reply.failure))
         result = AttemptOutcome(delivery, reply.status, reply.failure, outcome, duration, recorded)
         _log(result)
         self.observe(result)
@@ -108,7 +108,7 @@ class Carrier:
 
     async def _send(self, delivery: ClaimedDelivery, now: datetime, traceparent: str | None) -> Reply:
         try:
-            prepared = carrying(traceparent, prepare(delivery, self.vault, self.settings, now))
+            prepared = with_traceparent(traceparent, prepare(delivery, self.vault, self.settings, now))
         except HealthError as error:
             return Reply(failure="prepare", error=str(error))
         except Exception as error:  # noqa: BLE001 - one message that can't be built must not stop the others
@@ -123,7 +123,7 @@ class Carrier:
         )
 
 
-def _state(outcome: Outcome, now: datetime) -> tuple[State, datetime]:
+def _next_state(outcome: RetryDecision, now: datetime) -> tuple[DeliveryState, datetime]:
     match outcome:
         case Succeeded():
             return "succeeded", now

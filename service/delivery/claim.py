@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.delivery.rate_limit import Pace
+from service.delivery.rate_limit import EndpointRateLimit
 from service.runtime.target_kinds import NO_SCOPES, Scope
 from service.storage.database.poison import is_poison
 from service.storage.webhooks import outbox, rate_limits
@@ -40,8 +40,8 @@ async def claim(
     Limits are looked up only if endpoints that have one are claimed for, `limited_too`. Raises `UnclaimableError`
     where a delivery is at fault.
     """
-    limited = await rate_limits.hold(connection) if limited_too else []
-    kept = {each.id: Pace(each.rate, each.paid_until) for each in limited if each.rate is not None}
+    limited = await rate_limits.lock(connection) if limited_too else []
+    kept = {each.id: EndpointRateLimit(each.rate, each.paid_until) for each in limited if each.rate is not None}
     allowed = {each.id: kept[each.id].allowance(now) if each.id in kept else 0 for each in limited}
     narrowed = {endpoint: min(most, room.get(endpoint, room_otherwise)) for endpoint, most in allowed.items()}
     rooms = {**room, **narrowed}
@@ -62,5 +62,7 @@ async def claim(
             raise UnclaimableError(type(error).__name__, rooms) from error
         raise
     sent = Counter(each.endpoint_id for each in claimed if each.endpoint_id in kept)
-    await rate_limits.keep(connection, {endpoint: kept[endpoint].after(count, now) for endpoint, count in sent.items()})
+    await rate_limits.save_paid_until(
+        connection, {endpoint: kept[endpoint].after(count, now) for endpoint, count in sent.items()}
+    )
     return claimed

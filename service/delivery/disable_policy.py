@@ -21,7 +21,7 @@ class Disable:
     """The endpoint has failed for too long."""
 
 
-Verdict = Warn | Disable | None
+DisableVerdict = Warn | Disable | None
 
 
 def is_due(failing_since: datetime, warned_at: datetime | None, now: datetime) -> bool:
@@ -29,7 +29,9 @@ def is_due(failing_since: datetime, warned_at: datetime | None, now: datetime) -
     return now - failing_since >= (WARN_AFTER if warned_at is None else DISABLE_AFTER)
 
 
-def judge(failing_since: datetime, warned_at: datetime | None, attempted_at: datetime | None, now: datetime) -> Verdict:
+def decide(
+    failing_since: datetime, warned_at: datetime | None, attempted_at: datetime | None, now: datetime
+) -> DisableVerdict:
     """What follows from an attempt that failed at `now`, as all have since `failing_since`.
 
     `attempted_at` is when the attempt before it began, None if there was none. Within `RECENT` it has to be for the

@@ -12,30 +12,32 @@ from service.alerts import operator_notices
 from service.alerts.operator_notices import DISABLED, FAILING, EndpointNotice, endpoint_notice
 from service.delivery import disable_policy
 from service.delivery.disable_policy import Disable, Warn
-from service.delivery.retry import GaveUp, Outcome, RetryAt, Succeeded
+from service.delivery.retry import GaveUp, RetryAt, RetryDecision, Succeeded
 from service.delivery.transport.http import Failure
 from service.storage.webhooks import endpoint_failures, endpoints, rate_limits
 from service.storage.webhooks.endpoints import DisabledReason
 from service.storage.webhooks.outbox import ClaimedDelivery
 
-OURS: frozenset[Failure | None] = frozenset({"prepare"})
+OWN_FAILURES: frozenset[Failure | None] = frozenset({"prepare"})
 """Failures of the service itself, such as a missing key: nothing was sent, so they say nothing of the endpoint."""
 
 _GONE = GaveUp("gone")
 
 
-class Ended(Protocol):
+class EndedAttempt(Protocol):
     """An attempt that has ended."""
 
     @property
     def delivery(self) -> ClaimedDelivery: ...
     @property
-    def outcome(self) -> Outcome: ...
+    def outcome(self) -> RetryDecision: ...
     @property
     def failure(self) -> Failure | None: ...
 
 
-async def note(conn: AsyncConnection, some: Sequence[Ended], now: datetime, base_url: str) -> list[EndpointNotice]:
+async def record_attempts(
+    conn: AsyncConnection, some: Sequence[EndedAttempt], now: datetime, base_url: str
+) -> list[EndpointNotice]:
     """Note what attempts that ended say of their endpoints; what operators are told.
 
     Call it in the transaction that records them and before that locks the deliveries: in this order deleting an
@@ -45,14 +47,15 @@ async def note(conn: AsyncConnection, some: Sequence[Ended], now: datetime, base
     await rate_limits.pause(conn, _pauses(some))
     well = {each.delivery.endpoint_id for each in some if isinstance(each.outcome, Succeeded)}
     if well:
-        await endpoint_failures.end(conn, well)
+        await endpoint_failures.mark_healthy(conn, well)
     notices = [
-        await judge(conn, each.delivery, each.outcome, each.failure, now, base_url) for each in _telling(some, well)
+        await record_failure(conn, each.delivery, each.outcome, each.failure, now, base_url)
+        for each in _deciding_failures(some, well)
     ]
     return [notice for notice in notices if notice]
 
 
-def _pauses(some: Sequence[Ended]) -> list[tuple[UUID, datetime]]:
+def _pauses(some: Sequence[EndedAttempt]) -> list[tuple[UUID, datetime]]:
     outcomes = ((each.delivery.endpoint_id, each.outcome) for each in some)
     return [
         (endpoint, outcome.paused_until)
@@ -61,45 +64,45 @@ def _pauses(some: Sequence[Ended]) -> list[tuple[UUID, datetime]]:
     ]
 
 
-def _speaks_against(outcome: Outcome) -> bool:
+def _counts_against(outcome: RetryDecision) -> bool:
     """Whether an attempt says that the endpoint fails. One that only asked for time says nothing of it."""
     return not isinstance(outcome, Succeeded) and not (isinstance(outcome, RetryAt) and outcome.paused_until)
 
 
-def _telling(some: Sequence[Ended], well: AbstractSet[UUID]) -> list[Ended]:
+def _deciding_failures(some: Sequence[EndedAttempt], well: AbstractSet[UUID]) -> list[EndedAttempt]:
     """For each endpoint one attempt that speaks against it: that it is gone, or else, if none was well, that it fails.
 
     Of several the one that was tried most often, which knows best how long that has been so.
     """
-    found: dict[UUID, Ended] = {}
+    found: dict[UUID, EndedAttempt] = {}
     for each in sorted(some, key=lambda ended: (ended.outcome == _GONE, ended.delivery.attempt)):
-        if _speaks_against(each.outcome) and (each.outcome == _GONE or each.delivery.endpoint_id not in well):
+        if _counts_against(each.outcome) and (each.outcome == _GONE or each.delivery.endpoint_id not in well):
             found[each.delivery.endpoint_id] = each
     return [found[endpoint_id] for endpoint_id in sorted(found)]
 
 
-async def judge(
+async def record_failure(
     conn: AsyncConnection,
     delivery: ClaimedDelivery,
-    outcome: Outcome,
+    outcome: RetryDecision,
     failure: Failure | None,
     now: datetime,
     base_url: str,
 ) -> EndpointNotice | None:
     """Note how an attempt that ended at `now` speaks against its endpoint; what operators are told, if anything."""
-    if failure in OURS:
+    if failure in OWN_FAILURES:
         return None
     if outcome == _GONE:
         return await _disable(conn, delivery, "gone", now, base_url)
     if delivery.failing_since is None:
-        await endpoint_failures.begin(conn, delivery.endpoint_id, now)
+        await endpoint_failures.mark_failing(conn, delivery.endpoint_id, now)
         return None
     if not disable_policy.is_due(delivery.failing_since, delivery.warned_at, now):
         return None
     failing = await endpoint_failures.lock(conn, delivery.endpoint_id, delivery.id, now - disable_policy.RECENT)
     if failing is None:
         return None
-    match disable_policy.judge(failing.failing_since, failing.warned_at, failing.attempted_at, now):
+    match disable_policy.decide(failing.failing_since, failing.warned_at, failing.attempted_at, now):
         case Disable():
             return await _disable(conn, delivery, "failing", now, base_url)
         case Warn(disabled_at):
@@ -122,7 +125,7 @@ async def _disable(
 async def _warn(
     conn: AsyncConnection, delivery: ClaimedDelivery, disabled_at: datetime, now: datetime, base_url: str
 ) -> EndpointNotice | None:
-    endpoint = await endpoint_failures.warned(conn, delivery.endpoint_id, now)
+    endpoint = await endpoint_failures.mark_warned(conn, delivery.endpoint_id, now)
     notice = endpoint_notice(endpoint, FAILING, "failing", endpoint.failing_since or now, disabled_at)
     await operator_notices.send_about_endpoint(conn, notice, now, base_url)
     return notice

@@ -8,17 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.observability.metrics import DELIVERY_ENDPOINTS, DELIVERY_OPEN_BREAKERS, DELIVERY_QUEUE_AGE_SECONDS
 from service.storage.webhooks import delivery_log, endpoints
-from service.storage.webhooks.endpoints import Doing
+from service.storage.webhooks.endpoints import EndpointStatus
 from service.targets import TARGETS
 
 STATES = ("ok", "failing", "disabled", "disabled_failing", "disabled_gone")
 
 
-async def look(engine: AsyncEngine, now: datetime) -> Sequence[Doing]:
+async def refresh_gauges(engine: AsyncEngine, now: datetime) -> Sequence[EndpointStatus]:
     """Show for how long deliveries that are due have waited, and how endpoints are doing; returns the latter."""
     async with engine.connect() as connection:
         waited = await delivery_log.longest_due(connection, now)
-        found = await endpoints.doings(connection)
+        found = await endpoints.statuses(connection)
     counts = Counter((each.target, state_of(each)) for each in found)
     for target in TARGETS:
         DELIVERY_QUEUE_AGE_SECONDS.labels(target).set(waited.get(target, 0.0))
@@ -27,7 +27,7 @@ async def look(engine: AsyncEngine, now: datetime) -> Sequence[Doing]:
     return found
 
 
-def state_of(endpoint: Doing) -> str:
+def state_of(endpoint: EndpointStatus) -> str:
     """One of `STATES`."""
     if endpoint.enabled:
         return "failing" if endpoint.is_failing else "ok"

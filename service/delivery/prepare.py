@@ -10,7 +10,7 @@ from service.delivery.transport import signing_keys
 from service.delivery.transport.http import Request
 from service.delivery.transport.kafka import record_of
 from service.delivery.transport.signing import sign
-from service.delivery.transport.url_rules import check_destination, is_ours
+from service.delivery.transport.url_rules import check_destination, is_reserved_header
 from service.messaging.producer import RawRecord
 from service.runtime.account_links import account_link
 from service.runtime.settings import Settings
@@ -33,7 +33,7 @@ def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: da
     body = target.build(message, options)
     if target.transport == "kafka":
         return record_of(url, message, body)
-    secrets = signing_keys.signing(signing_keys.load(vault.open(delivery.secret)), now)
+    secrets = signing_keys.active_secrets(signing_keys.load(vault.open(delivery.secret)), now)
     headers = {
         **(_additional(vault.open(delivery.headers)) if delivery.headers else {}),
         "Content-Type": body.content_type,
@@ -61,4 +61,4 @@ def _joined(url: str, path: str, query: str) -> str:
 
 def _additional(opened: bytes) -> dict[str, str]:
     headers = msgspec.json.decode(opened, type=dict[str, str])
-    return {name: value for name, value in headers.items() if not is_ours(name)}
+    return {name: value for name, value in headers.items() if not is_reserved_header(name)}

@@ -16,7 +16,7 @@ SLOWEST = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class EndpointRateLimit:
     """An endpoint's messages a second at most, and by when those that it was sent are paid for."""
 
     rate: float

@@ -15,27 +15,27 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.alerts import operator_notices
 from service.delivery import endpoint_health
-from service.delivery.retry import Outcome
+from service.delivery.retry import RetryDecision
 from service.delivery.set_aside import SetAside
 from service.delivery.transport.http import Failure
 from service.runtime.batch_size import BatchSize
 from service.storage.database.poison import is_poison
 from service.storage.database.retry import is_transient, sqlstate, took_too_long, trouble
 from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import Attempted, ClaimedDelivery, State
+from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryState
 
 log = structlog.get_logger(__name__)
 
 MOST_AT_ONCE = 500
-AGAIN_SECONDS = 0.5
+RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedAttempt:
     """An attempt that has ended, with what follows for its delivery, and why it failed, if that is known."""
 
-    attempted: Attempted
-    outcome: Outcome
+    attempted: AttemptResult
+    outcome: RetryDecision
     failure: Failure | None
 
     @property
@@ -44,7 +44,7 @@ class Ended:
         return self.attempted.delivery
 
 
-_Waiting = tuple[Ended, "asyncio.Future[bool]"]
+_Waiting = tuple[EndedAttempt, "asyncio.Future[bool]"]
 
 
 class Recorder:
@@ -59,7 +59,7 @@ class Recorder:
         self._size = BatchSize(MOST_AT_ONCE)
         self._task: asyncio.Task[None] | None = None
 
-    async def record(self, ended: Ended) -> bool:
+    async def record(self, ended: EndedAttempt) -> bool:
         """Whether the result was written: not if the lease was lost, or while it held Postgres couldn't be reached."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((ended, written))
@@ -85,7 +85,7 @@ class Recorder:
                 self._keep(some)
             elif is_transient(error):
                 self._keep(some, behind=took_too_long(error))
-                await asyncio.sleep(AGAIN_SECONDS if self._waiting else 0)
+                await asyncio.sleep(RETRY_SECONDS if self._waiting else 0)
             elif len(some) > 1:
                 for each in some:
                     await self._write([each])
@@ -93,12 +93,12 @@ class Recorder:
                 await self._alone(some[0], error)
         else:
             self._size.done(len(some), time.monotonic() - started)
-            _tell(some, written)
+            _resolve(some, written)
 
-    async def _record(self, some: Sequence[Ended], now: datetime) -> set[UUID]:
+    async def _record(self, some: Sequence[EndedAttempt], now: datetime) -> set[UUID]:
         async with self._engine.begin() as connection:
             # Endpoints before deliveries, the order in which deleting an endpoint locks them.
-            notices = await endpoint_health.note(connection, some, now, self._base_url)
+            notices = await endpoint_health.record_attempts(connection, some, now, self._base_url)
             written = await outbox.record(connection, [each.attempted for each in some], now)
         for notice in notices:
             operator_notices.log_endpoint_notice(notice)
@@ -116,11 +116,11 @@ class Recorder:
                     written = await outbox.record(connection, [attempted], datetime.now(UTC))
             except Exception as again:  # noqa: BLE001 - as above
                 await self._end(one, again)
-        _tell([one], written)
+        _resolve([one], written)
 
     async def _end(self, one: _Waiting, error: Exception) -> None:
         attempted = one[0].attempted
-        state: State = "failed" if attempted.state == "pending" else attempted.state
+        state: DeliveryState = "failed" if attempted.state == "pending" else attempted.state
         try:
             if is_poison(error):
                 await self.aside.end(attempted.delivery.id, state, "recording", error)
@@ -130,7 +130,7 @@ class Recorder:
     def _keep(self, some: Sequence[_Waiting], *, behind: bool = False) -> None:
         """Have those whose lease still holds be written again, before what has come meanwhile or `behind` it."""
         now = datetime.now(UTC)
-        _tell([each for each in some if now >= each[0].delivery.leased_until], set())
+        _resolve([each for each in some if now >= each[0].delivery.leased_until], set())
         kept = [each for each in some if now < each[0].delivery.leased_until]
         self._waiting = self._waiting + kept if behind else kept + self._waiting
 
@@ -147,7 +147,7 @@ class Recorder:
         )
 
 
-def _tell(some: Sequence[_Waiting], written: AbstractSet[UUID]) -> None:
+def _resolve(some: Sequence[_Waiting], written: AbstractSet[UUID]) -> None:
     for ended, answer in some:
         if not answer.done():  # who asked may have been cancelled
             answer.set_result(ended.delivery.id in written)

@@ -4,37 +4,37 @@ from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 
-from service.delivery.retry import GaveUp, Outcome, RetryAt, RetryPolicy, decide, is_success, put_off
-from service.delivery.retry_after import wait_of
+from service.delivery.retry import GaveUp, RetryAt, RetryDecision, RetryPolicy, decide, is_success, postpone
+from service.delivery.retry_after import requested_wait
 from service.delivery.transport.http import Failure, Reply
 from service.storage.webhooks.outbox import ClaimedDelivery
 from service.targets import target_of
-from service.targets.answer import AGAIN, LIMITED, TAKEN, Answer, Verdict, plain
+from service.targets.answer import AGAIN, LIMITED, TAKEN, AnswerVerdict, ReceiverAnswer, plain_verdict
 
 LONGEST_REASON = 500
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-def judge(reply: Reply, target: str) -> tuple[Reply, Verdict]:
+def interpret(reply: Reply, target: str) -> tuple[Reply, AnswerVerdict]:
     """What a reply means to a target, and the reply with the reason in words; `refused` if it is a 2xx all the same."""
     if reply.status is None or reply.failure is not None:
         return reply, LIMITED if reply.limited else AGAIN
-    verdict = _verdict(Answer(reply.status, reply.headers, reply.body), target, cut=reply.cut)
+    verdict = _verdict(ReceiverAnswer(reply.status, reply.headers, reply.body), target, cut=reply.cut)
     failure: Failure | None = "refused" if verdict.kind != "taken" and is_success(reply.status) else None
     reason = verdict.reason or _redirect(reply)
     return replace(reply, failure=failure, error=reason[:LONGEST_REASON] if reason else reply.error), verdict
 
 
-def _verdict(answer: Answer, target: str, *, cut: bool) -> Verdict:
+def _verdict(answer: ReceiverAnswer, target: str, *, cut: bool) -> AnswerVerdict:
     kind = target_of(target)
     if cut and is_success(answer.status):
         return TAKEN  # its status was read, and no more: the message was taken, as far as anybody can tell
     if verdict := kind.verdict(answer):
         return verdict
     if not is_success(answer.status):
-        return plain(answer)
+        return plain_verdict(answer)
     refusal = kind.refusal(answer.status, answer.body)
-    return Verdict("again", refusal) if refusal else TAKEN
+    return AnswerVerdict("again", refusal) if refusal else TAKEN
 
 
 def _redirect(reply: Reply) -> str | None:
@@ -48,14 +48,19 @@ def _redirect(reply: Reply) -> str | None:
     return f"the answer is a redirect to {shown[:400]}, and redirects are not followed: give the endpoint that URL"
 
 
-def follow(
-    policy: RetryPolicy, delivery: ClaimedDelivery, reply: Reply, verdict: Verdict, now: datetime, randomness: float
-) -> Outcome:
+def decide_outcome(
+    policy: RetryPolicy,
+    delivery: ClaimedDelivery,
+    reply: Reply,
+    verdict: AnswerVerdict,
+    now: datetime,
+    randomness: float,
+) -> RetryDecision:
     """What follows an attempt that ended at `now` with a reply that means `verdict`."""
     if verdict.kind == "limited":
-        asked = wait_of(reply.headers, reply.body, now)
+        asked = requested_wait(reply.headers, reply.body, now)
         began_at = delivery.began_at or delivery.created_at
-        outcome: RetryAt | None = put_off(policy, began_at, delivery.attempt - delivery.tries, asked, now, randomness)
+        outcome: RetryAt | None = postpone(policy, began_at, delivery.attempt - delivery.tries, asked, now, randomness)
         if outcome is not None:
             return outcome
     if verdict.kind == "never":

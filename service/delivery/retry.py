@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Literal
 
-from service.delivery.retry_after import asked_wait
+from service.delivery.retry_after import retry_after_wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class GaveUp:
     reason: Literal["exhausted", "gone", "refused"]
 
 
-Outcome = Succeeded | RetryAt | GaveUp
+RetryDecision = Succeeded | RetryAt | GaveUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ STANDARD = RetryPolicy(
 
 LEAST_PAUSE = timedelta(seconds=1)
 """For a receiver that limits and does not say for how long, or says `Retry-After: 0`."""
-FREELY_PUT_OFF = 30
+FREE_POSTPONEMENTS = 30
 """How often a message is put off for no longer than it was asked for; after that for twice as long each time."""
-LONGEST_PUT_OFF = timedelta(minutes=5)
+LONGEST_POSTPONEMENT = timedelta(minutes=5)
 """As far as the doubling goes."""
 
 
@@ -83,7 +83,7 @@ def decide(
     retry_after: str | None,
     now: datetime,
     randomness: float,
-) -> Outcome:
+) -> RetryDecision:
     """What follows attempt number `attempt` (from 1) that ended at `now` with `status`, None if without an answer.
 
     Only 2xx is success; a redirect is a failure like any other. The wait is the longer of the schedule's and the
@@ -96,7 +96,7 @@ def decide(
         return GaveUp("gone")
     if attempt > len(policy.delays):
         return GaveUp("exhausted")
-    asked = min(asked_wait(retry_after, now), policy.longest_asked)
+    asked = min(retry_after_wait(retry_after, now), policy.longest_asked)
     wait = max(policy.delays[attempt - 1], asked)
     return RetryAt(now + wait * (1 + policy.jitter * randomness))
 
@@ -106,7 +106,7 @@ def is_success(status: int | None) -> bool:
     return status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def put_off(
+def postpone(
     policy: RetryPolicy, began_at: datetime, times: int, asked: timedelta | None, now: datetime, randomness: float
 ) -> RetryAt | None:
     """What follows an attempt at a receiver that takes nothing at `now`; None where the message's lifetime is over.
@@ -118,6 +118,6 @@ def put_off(
     if now - began_at >= policy.lifetime:
         return None
     pause = min(max(asked or LEAST_PAUSE, LEAST_PAUSE), policy.longest_asked)
-    doubled = LEAST_PAUSE * 2 ** min(max(times - FREELY_PUT_OFF, 0), 10)
-    wait = max(pause, min(doubled, LONGEST_PUT_OFF))
+    doubled = LEAST_PAUSE * 2 ** min(max(times - FREE_POSTPONEMENTS, 0), 10)
+    wait = max(pause, min(doubled, LONGEST_POSTPONEMENT))
     return RetryAt(now + wait * (1 + policy.jitter * randomness), now + pause, asked=asked is not None)

@@ -35,12 +35,12 @@ _POLICIES = {"SECONDLY": 1, "TEN_SECONDLY_ROLLING": 10, "DAILY": 3600}
 """HubSpot names the limit and not its end; that of a day ends at a midnight that only the account's settings know."""
 
 
-def asked_wait(retry_after: str | None, now: datetime) -> timedelta:
+def retry_after_wait(retry_after: str | None, now: datetime) -> timedelta:
     """The wait a `Retry-After` header asks for, as seconds or as a date; nothing if it is absent, past or nonsense."""
     return _wait(retry_after, now) or timedelta()
 
 
-def wait_of(headers: Mapping[str, str], body: bytes, now: datetime) -> timedelta | None:
+def requested_wait(headers: Mapping[str, str], body: bytes, now: datetime) -> timedelta | None:
     """The wait an answer asks for in any way that is known, never below zero; None if it says nothing of it.
 
     Names of `headers` are in lower case. What can't be read is passed over. `Retry-After` comes before the rest.

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.observability.metrics import DELIVERIES_SET_ASIDE
 from service.storage.database.poison import is_poison
 from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import State
+from service.storage.webhooks.outbox import DeliveryState
 
 log = structlog.get_logger(__name__)
 
@@ -36,13 +36,13 @@ class SetAside:
         return self._passed_over.keys()
 
     async def end(
-        self, delivery: UUID, state: State, doing: Literal["claiming", "recording"], error: BaseException
+        self, delivery: UUID, state: DeliveryState, doing: Literal["claiming", "recording"], error: BaseException
     ) -> bool:
         """End a delivery that fails by `error`; False if it can't be, so that it is passed over. Raises what passes."""
         is_ended = True
         try:
             async with self._engine.begin() as connection:
-                await outbox.end(connection, delivery, state, datetime.now(UTC))
+                await outbox.finish(connection, delivery, state, datetime.now(UTC))
         except Exception as again:
             if not is_poison(again):
                 raise

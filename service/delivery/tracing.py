@@ -14,7 +14,7 @@ from service.storage.webhooks.outbox import ClaimedDelivery
 _HEADER = "traceparent"
 
 
-def sending(delivery: ClaimedDelivery) -> AbstractContextManager[spans.Span]:
+def attempt_span(delivery: ClaimedDelivery) -> AbstractContextManager[spans.Span]:
     """The span of an attempt. It doesn't name the URL, which may be a secret."""
     return tracing.span(
         "deliver",
@@ -30,7 +30,7 @@ def sending(delivery: ClaimedDelivery) -> AbstractContextManager[spans.Span]:
     )
 
 
-def end(span: spans.Span, reply: Reply) -> None:
+def end_span(span: spans.Span, reply: Reply) -> None:
     """Note what came back."""
     if reply.status is not None:
         span.add({"http.response.status_code": reply.status})
@@ -38,7 +38,7 @@ def end(span: spans.Span, reply: Reply) -> None:
         span.fail(reply.failure or str(reply.status))
 
 
-def carrying(traceparent: str | None, prepared: Request | RawRecord) -> Request | RawRecord:
+def with_traceparent(traceparent: str | None, prepared: Request | RawRecord) -> Request | RawRecord:
     """The message with its context, in place of one that the endpoint's own headers may have."""
     if traceparent is None:
         return prepared

@@ -11,15 +11,15 @@ import structlog
 from aiohttp.abc import AbstractResolver
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.delivery.attempt import AttemptOutcome, Carrier
+from service.delivery.attempt import AttemptOutcome, AttemptRunner
 from service.delivery.claim import UnclaimableError, claim
 from service.delivery.concurrency import UNPROVEN, Slots
-from service.delivery.gauges import look, show_breakers
+from service.delivery.gauges import refresh_gauges, show_breakers
 from service.delivery.recorder import Recorder
-from service.delivery.retry import STANDARD, GaveUp, Outcome, RetryAt, RetryPolicy, Succeeded
+from service.delivery.retry import STANDARD, GaveUp, RetryAt, RetryDecision, RetryPolicy, Succeeded
 from service.delivery.transport.dns import Resolver
 from service.delivery.transport.http import open_session
-from service.delivery.transport.oauth_tokens import Tokens
+from service.delivery.transport.oauth_tokens import TokenCache
 from service.messaging.producer import Publisher
 from service.observability.metrics import (
     DELIVERY_ATTEMPTS,
@@ -48,7 +48,7 @@ MOST_RESOLVER_THREADS = 64
 LONGEST_OUTAGE_PAUSE_SECONDS = 5.0
 MOST_IN_A_ROW = 100
 """So many deliveries one after the other that can't be claimed aren't to blame: the version or the schema is."""
-LOOK_SECONDS = 5.0
+REFRESH_SECONDS = 5.0
 """How often it is looked how endpoints are doing, and gauges are brought up to date."""
 MOST_TO_RECORD = 500
 """Attempts that have ended and are yet to be recorded; with more of them no others are begun."""
@@ -66,7 +66,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         async with serve_probes(settings, pulse):
             # It writes no day, so it goes on; but receivers refuse what is signed at a time that is none to them.
             await until_first(
-                run(engine, settings, stop, observe=_measure, pulse=pulse), clock_check.watch(engine, OneClock())
+                run(engine, settings, stop, observe=_measure, pulse=pulse),
+                clock_check.keep_comparing(engine, OneClock()),
             )
     finally:
         await engine.dispose()
@@ -105,10 +106,10 @@ async def run(
     locks = asyncio.create_task(watch_locks(engine))
     try:
         async with open_session(settings.webhook_allow_networks, resolver, settings.webhook_ca_file) as session:
-            carrier = Carrier(
+            carrier = AttemptRunner(
                 Recorder(engine, settings.base_url),
                 session,
-                Tokens(session, settings),
+                TokenCache(session, settings),
                 publisher,
                 vault,
                 settings,
@@ -128,7 +129,12 @@ class _Worker:
     """Attempts under way, and the loop that claims more as slots come free."""
 
     def __init__(
-        self, engine: AsyncEngine, carrier: Carrier, lease_seconds: float | None, poll_seconds: float, pulse: Pulse
+        self,
+        engine: AsyncEngine,
+        carrier: AttemptRunner,
+        lease_seconds: float | None,
+        poll_seconds: float,
+        pulse: Pulse,
     ) -> None:
         self._engine = engine
         self._carrier = carrier
@@ -144,7 +150,7 @@ class _Worker:
         self._set_aside_in_a_row = 0
         self._any_limited = True
         """Whether there are rate limits; if one is new, its endpoint gets nothing before the next look."""
-        self._looked_at = -LOOK_SECONDS
+        self._looked_at = -REFRESH_SECONDS
         self._woken = asyncio.Event()
 
     async def work(self, stop: asyncio.Event) -> None:
@@ -224,7 +230,7 @@ class _Worker:
         aside = self._carrier.recorder.aside
         try:
             async with self._engine.begin() as conn:
-                found = await outbox.first(
+                found = await outbox.lock_first(
                     conn,
                     datetime.now(UTC),
                     room=error.room,
@@ -249,7 +255,7 @@ class _Worker:
     async def _attempt(self, delivery: ClaimedDelivery) -> None:
         endpoint, holds = delivery.endpoint_id, True
 
-        def give_back(outcome: Outcome, status: int | None, seconds: float) -> None:
+        def give_back(outcome: RetryDecision, status: int | None, seconds: float) -> None:
             nonlocal holds
             if outcome == GaveUp("gone"):
                 return  # it is disabled when this is recorded, and until then it must get nothing else
@@ -267,12 +273,12 @@ class _Worker:
                 self._slots.give_back(endpoint, quick=False)
             self._woken.set()
 
-    def _note(self, endpoint: UUID, outcome: Outcome, status: int | None) -> None:
+    def _note(self, endpoint: UUID, outcome: RetryDecision, status: int | None) -> None:
         now = time.monotonic()
         match outcome:
             case RetryAt(paused_until=datetime() as until, asked=asked):
                 # The pause proper is in the database, where whoever changes the endpoint can end it.
-                pause = min((until - datetime.now(UTC)).total_seconds(), LOOK_SECONDS)
+                pause = min((until - datetime.now(UTC)).total_seconds(), REFRESH_SECONDS)
                 self._slots.limited(endpoint, status, now + pause, now, asked=asked)
             case Succeeded():
                 self._slots.took(endpoint)
@@ -282,11 +288,11 @@ class _Worker:
 
     async def _look(self) -> None:
         """See how endpoints are doing, now and then, and forget those that are sent nothing any more."""
-        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+        if time.monotonic() - self._looked_at < REFRESH_SECONDS:
             return
         self._looked_at = time.monotonic()
         try:
-            found = await look(self._engine, datetime.now(UTC))
+            found = await refresh_gauges(self._engine, datetime.now(UTC))
         except Exception as error:
             if not is_transient(error):
                 raise

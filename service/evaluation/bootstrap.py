@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from service.evaluation.policy import publish_default
 from service.runtime.settings import Settings
 from service.storage.database import migrate as schema
-from service.storage.database.error_messages import explain
+from service.storage.database.error_messages import to_operator_error
 from service.storage.database.session import in_transaction
 
 log = structlog.get_logger(__name__)
@@ -24,7 +24,7 @@ def prepare_database(settings: Settings) -> str | None:
     """
     later = with_database(settings, schema.upgrade)
     if later:
-        log.warning("schema_of_a_later_version", revision=later, newest_known=schema.steps()[-1].revision)
+        log.warning("schema_of_a_later_version", revision=later, newest_known=schema.revisions()[-1].revision)
     in_transaction(settings, lambda connection: publish_default(connection, settings.retention_days))
     return later
 
@@ -34,4 +34,4 @@ def with_database(settings: Settings, work: Callable[[str], Result]) -> Result:
     try:
         return work(settings.database_url.get_secret_value())
     except (DBAPIError, OSError) as error:
-        raise explain(error) from error
+        raise to_operator_error(error) from error

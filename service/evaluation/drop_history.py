@@ -9,7 +9,7 @@ from scoring.rules.policy import Policy
 from scoring.rules.rules import OK, DropRule, Memory, Rule, close_day
 from service.evaluation.changes import read_memory
 from service.storage.accounts import history
-from service.storage.accounts.history import Closing
+from service.storage.accounts.history import ClosingScore
 from service.storage.accounts.states import StoredAccount
 
 Seeds = dict[str, dict[str, Memory]]
@@ -27,7 +27,7 @@ async def seed_drops(connection: AsyncConnection, stored: Sequence[StoredAccount
     longest = max(rule.condition.days for rule in policy.drops if isinstance(rule.condition, DropRule))
     standing = {account.account_id: account for account in stored if account.account_id in unseeded}
     first = min(account.day for account in standing.values() if account.day is not None) - longest
-    found = await history.closings(connection, sorted(unseeded), first)
+    found = await history.closing_scores(connection, sorted(unseeded), first)
     by_account = {account_id: list(some) for account_id, some in groupby(found, lambda closing: closing.account_id)}
     return {
         account_id: _seeds(rules, _closings(standing[account_id], by_account.get(account_id, [])))
@@ -46,7 +46,7 @@ def _without_memory(account: StoredAccount, drops: Sequence[Rule]) -> list[Rule]
     return [rule for rule in drops if rule.id not in memory]
 
 
-def _closings(account: StoredAccount, runs: Sequence[Closing]) -> list[Run]:
+def _closings(account: StoredAccount, runs: Sequence[ClosingScore]) -> list[Run]:
     """The runs of an account that ended, and the one that lasts, as far as its days are over."""
     closed: list[Run] = [(run.day, run.score) for run in runs]
     if account.day is not None and account.since is not None and account.since < account.day:

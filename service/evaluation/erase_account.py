@@ -12,7 +12,7 @@ from service.runtime.ids import new_id
 from service.storage.accounts import account_lock, accounts
 from service.storage.alerts import alerts, erased_episodes
 from service.storage.alerts.alerts import AlertRow
-from service.storage.alerts.erased_episodes import Open
+from service.storage.alerts.erased_episodes import OpenEpisode
 from service.targets import ROUTED
 
 
@@ -21,10 +21,10 @@ async def erase(connection: AsyncConnection, account_id: str, now: datetime) -> 
 
     The messages of what ends by it keep the account's id until they have arrived: a week at most.
     """
-    await account_lock.hold(connection, account_id)
+    await account_lock.lock(connection, account_id)
     episodes = await erased_episodes.open_episodes(connection, account_id)
     begun = [episode.begun.id for episode in episodes]
-    owed = await erased_episodes.owed(connection, begun, ROUTED.states, now) if begun else []
+    owed = await erased_episodes.owed_ends(connection, begun, ROUTED.states, now) if begun else []
     if not await accounts.erase(connection, account_id):
         return False
     told = {
@@ -38,7 +38,7 @@ async def erase(connection: AsyncConnection, account_id: str, now: datetime) -> 
     return True
 
 
-def _end(account_id: str, episode: Open, sequence: int) -> AlertRow:
+def _end(account_id: str, episode: OpenEpisode, sequence: int) -> AlertRow:
     """What tells the end of an episode: nothing is known of the account any more but its id."""
     data: dict[str, Any] = {
         "account_id": account_id,

@@ -186,14 +186,14 @@ async def _take(connection: AsyncConnection, account_ids: list[str], new: set[st
 
 async def _save(connection: AsyncConnection, changes: Changes, now: datetime, new: AbstractSet[str]) -> None:
     await states.save_usage(connection, changes.usage)
-    await states.save(connection, "ticket_states", changes.tickets)
-    await states.save(connection, "survey_states", changes.surveys)
+    await states.save_signal(connection, "ticket_states", changes.tickets)
+    await states.save_signal(connection, "survey_states", changes.surveys)
     for judged, rows in changes.scores.items():
-        await scores.save(connection, scores.Judged(*judged), rows, new, now)
+        await scores.save(connection, scores.ScoreBasis(*judged), rows, new, now)
     await accounts.save_attributes(connection, changes.attributes)
     await history.insert(connection, changes.history)
-    await scores.keep_overrides(connection, changes.overrides)
-    await scores.remember(connection, changes.memories)
+    await scores.save_overrides(connection, changes.overrides)
+    await scores.save_rule_memory(connection, changes.memories)
 
 
 async def _alert(
@@ -210,7 +210,7 @@ async def _alert(
     """Write the alerts of all crossings, and a delivery of each for those who want it."""
     told: list[AlertRow] = []
     together = await digests_of(connection, crossed, policy, now, quiet)
-    begun = await alerts.begun(connection, ending(crossed))
+    begun = await alerts.episode_starts(connection, ending(crossed))
     for each in crossed:
         digest = partial(together.of, each.account_id)
         told += crossing_alerts(each, policy, base_url=base_url, digest=digest, begun=begun)

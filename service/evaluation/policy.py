@@ -45,8 +45,8 @@ async def load_policy(connection: AsyncConnection, retention: int) -> Policy:
         cards = in_order(newest.values())
     except ValueError:
         raise HealthError("No default scorecard is published", "Run: account-health migrate") from None
-    stored = [(each["enabled"], _rule(each)) for each in await rules.ever(connection)]
-    summed_up = await reevaluations.summed_up(connection)
+    stored = [(each["enabled"], _rule(each)) for each in await rules.all_with_deleted(connection)]
+    summed_up = await reevaluations.current_digest(connection)
     digest = str(summed_up.digest) if summed_up else None
     return Policy(
         scorecards=cards,
@@ -89,7 +89,7 @@ class PolicyCache:
 
         To be called before accounts are locked.
         """
-        await lock.hold(connection)
+        await lock.lock_shared(connection)
         return await self._check(connection)
 
     async def recent(self, connection: AsyncConnection) -> Policy:

@@ -37,7 +37,7 @@ async def sample(reads: AsyncEngine, most: int | None) -> Sample:
         accounts = await sampling.count(connection)
         if most is None or accounts <= most:
             return Sample(accounts, accounts, None)
-        return Sample(accounts, most, await sampling.cut(connection, most))
+        return Sample(accounts, most, await sampling.hash_cutoff(connection, most))
 
 
 async def preview_accounts(
@@ -64,7 +64,7 @@ async def _chunks(
     after = ""
     while True:
         async with reads.connect() as connection:
-            account_ids = await sampling.following(connection, after, drawn.cut, CHUNK)
+            account_ids = await sampling.next_accounts(connection, after, drawn.cut, CHUNK)
             if not account_ids:
                 return
             stored = await states.read(connection, account_ids)

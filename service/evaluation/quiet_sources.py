@@ -16,7 +16,7 @@ from service.alerts.operator_notices import SourceNotice, send_about_source
 from service.observability import metrics
 from service.storage.database.retry import is_transient
 from service.storage.policy import sources as stored
-from service.storage.policy.sources import Heard, Outage, SourceDay
+from service.storage.policy.sources import Outage, SourceCount, SourceDay
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class SourceWatch:
             return
         try:
             async with self._engine.begin() as connection:
-                await stored.take_turn(connection, TIMEOUT_MS)
+                await stored.acquire_lock(connection, TIMEOUT_MS)
                 if self._day != today:
                     await close_day(connection, today - timedelta(days=1), now, self._base_url)
                 metrics.QUIET_SOURCES.set(await end_what_is_over(connection, now, self._base_url))
@@ -72,28 +72,28 @@ async def close_day(connection: AsyncConnection, day: date, now: datetime, base_
     began = _start_of(day)
     heard = await stored.count(connection, began, began - LATELY, FEWEST)
     known = await _counts(connection, day - WEEKS)
-    open_before = {outage.source for outage in await stored.quiet(connection)}
+    open_before = {outage.source for outage in await stored.open_outages(connection)}
     for each in heard:
         counts = known[each.source]
         if each.source not in open_before and is_quiet(counts, to_day(day), each.accounts, each.lately):
             await _begin(connection, each, day, counts, now, base_url)
     await _end_where_back(connection, {each.source: each.accounts for each in heard}, now, base_url)
-    await stored.keep(connection, [SourceDay(each.source, day, each.accounts) for each in heard])
-    await stored.forget(connection, day - KEPT)
+    await stored.save_days(connection, [SourceDay(each.source, day, each.accounts) for each in heard])
+    await stored.delete_before(connection, day - KEPT)
 
 
 async def end_what_is_over(connection: AsyncConnection, now: datetime, base_url: str) -> int:
     """End the outages of sources that were heard of enough accounts today; returns how many sources are quiet."""
-    quiet = [outage.source for outage in await stored.quiet(connection)]
+    quiet = [outage.source for outage in await stored.open_outages(connection)]
     if not quiet:
         return 0
-    heard = await stored.heard(connection, quiet, _start_of(now.astimezone(UTC).date()))
+    heard = await stored.count_accounts(connection, quiet, _start_of(now.astimezone(UTC).date()))
     return len(quiet) - await _end_where_back(connection, heard, now, base_url)
 
 
 async def end(connection: AsyncConnection, source: str, now: datetime, base_url: str) -> bool:
     """End a source's outage because an operator says so; False if it isn't quiet."""
-    outage = await stored.end(connection, source, now)
+    outage = await stored.end_outage(connection, source, now)
     if outage is None:
         return False
     known = (await _counts(connection, outage.began_on - WEEKS, source))[source]
@@ -102,9 +102,9 @@ async def end(connection: AsyncConnection, source: str, now: datetime, base_url:
 
 
 async def _begin(
-    connection: AsyncConnection, heard: Heard, day: date, counts: Mapping[int, int], now: datetime, base_url: str
+    connection: AsyncConnection, heard: SourceCount, day: date, counts: Mapping[int, int], now: datetime, base_url: str
 ) -> None:
-    outage = await stored.begin(connection, heard.source, day, now)
+    outage = await stored.begin_outage(connection, heard.source, day, now)
     if outage is None:
         return
     notice = _notice(outage, heard.accounts, counts)
@@ -122,12 +122,12 @@ async def _begin(
 async def _end_where_back(connection: AsyncConnection, heard: Mapping[str, int], now: datetime, base_url: str) -> int:
     """End the outages of sources that were `heard` of enough accounts on one day; returns how many."""
     ended = 0
-    for outage in await stored.quiet(connection):
+    for outage in await stored.open_outages(connection):
         accounts = heard.get(outage.source, 0)
         counts = (await _counts(connection, outage.began_on - WEEKS, outage.source))[outage.source]
         if not is_back(counts, to_day(outage.began_on), accounts):
             continue
-        if over := await stored.end(connection, outage.source, now):
+        if over := await stored.end_outage(connection, outage.source, now):
             await send_about_source(connection, _notice(over, accounts, counts), now, base_url)
             log.warning("source_outage_ended", source=outage.source, accounts=accounts)
         ended += 1

@@ -17,7 +17,7 @@ from service.evaluation.changes import read_state
 from service.evaluation.policy import PolicyCache
 from service.storage.accounts import history, states
 from service.storage.accounts.history import StoredRun
-from service.storage.accounts.listing.row import Account
+from service.storage.accounts.listing.row import AccountRecord
 from service.storage.codecs.score_run import decode_override, standing_of
 
 AHEAD = timedelta(microseconds=AHEAD_MICROSECONDS)
@@ -37,8 +37,8 @@ async def read_past(
 
 
 async def shown_today(
-    connection: AsyncConnection, accounts: Sequence[Account], policies: PolicyCache, now: datetime
-) -> list[Account]:
+    connection: AsyncConnection, accounts: Sequence[AccountRecord], policies: PolicyCache, now: datetime
+) -> list[AccountRecord]:
     """Accounts with the scores that are stored; with those of `now` where they were judged at a day to come."""
     last = to_day((now + AHEAD).date())
     ahead = [each.account_id for each in accounts if each.day is not None and to_day(each.day) > last]
@@ -52,7 +52,7 @@ async def shown_today(
     return [_judged(each, evaluations.get(each.account_id), now) for each in accounts]
 
 
-def _judged(account: Account, evaluation: Evaluation | None, now: datetime) -> Account:
+def _judged(account: AccountRecord, evaluation: Evaluation | None, now: datetime) -> AccountRecord:
     if evaluation is None:
         return account
     return replace(

@@ -21,7 +21,7 @@ from scoring.state.calendar import to_day, to_micros
 from scoring.whatif.forecast import Foreseen, forecast
 from service.evaluation.forecast import YIELD_EVERY, situations
 from service.storage.accounts import forecasts
-from service.storage.accounts.forecasts import Foretold, Key, Wanted
+from service.storage.accounts.forecasts import ForecastKey, StoredForecast, UpcomingFilter
 
 MOST_ROUNDS = 3
 """How often more forecasts are read in the place of those that aren't true any more, for one page."""
@@ -40,19 +40,25 @@ class Page(NamedTuple):
     """Some of the list, in order; behind which forecast the next page begins; when the oldest one read was made."""
 
     items: list[Upcoming]
-    after: Key | None
+    after: ForecastKey | None
     as_of: datetime | None
 
 
 async def page(
-    connection: AsyncConnection, wanted: Wanted, policy: Policy, now: datetime, *, after: Key | None, size: int
+    connection: AsyncConnection,
+    wanted: UpcomingFilter,
+    policy: Policy,
+    now: datetime,
+    *,
+    after: ForecastKey | None,
+    size: int,
 ) -> Page:
     """Up to `size` of what is wanted, from behind `after`: fewer where many forecasts aren't true any more.
 
     They come by day, account and rule, as forecast; where a day has moved since, its page is sorted by the new one.
     """
     items: list[Upcoming] = []
-    read: list[Foretold] = []
+    read: list[StoredForecast] = []
     for _ in range(MOST_ROUNDS):
         room = size - len(items)
         rows = await forecasts.page(connection, wanted, after=after, limit=room + 1)
@@ -69,7 +75,7 @@ def _place(item: Upcoming) -> tuple[int, str, str]:
 
 
 async def _true(
-    connection: AsyncConnection, rows: Sequence[Foretold], wanted: Wanted, policy: Policy, now: datetime
+    connection: AsyncConnection, rows: Sequence[StoredForecast], wanted: UpcomingFilter, policy: Policy, now: datetime
 ) -> list[Upcoming]:
     """What is foretold as it is to be foreseen now, without what isn't."""
     rules: defaultdict[str, set[str]] = defaultdict(set)

@@ -12,7 +12,7 @@ CLIENT_ID = "account-health"
 DEFAULT_MECHANISM = "PLAIN"
 
 
-def connection(settings: Settings) -> dict[str, Any]:
+def client_arguments(settings: Settings) -> dict[str, Any]:
     """The arguments with which any client of aiokafka connects.
 
     Certificates are read anew each time. Raises `HealthError`, naming the variable, if settings contradict each other

@@ -37,7 +37,7 @@ MAX_AHEAD = 5 * 60 * 1_000_000
 """How far, in microseconds, an event may be dated ahead of the broker's clock."""
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=storable.SCHEMA)]
-Word = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=storable.SCHEMA)]
+ShortText = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=storable.SCHEMA)]
 # The schemas of what is checked once an event is typed: `service.event_schemas` tells senders.
 _PrintableId = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=printable.SCHEMA)]
 _PrintableWord = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=printable.SCHEMA)]
@@ -64,7 +64,7 @@ class AheadError(InvalidEventError):
 class UsageData(Struct, gc=False, forbid_unknown_fields=True):
     """`data` of usage.recorded."""
 
-    feature: Word
+    feature: ShortText
     user_id: Identifier | None = None
     quantity: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1
 

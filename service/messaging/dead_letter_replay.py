@@ -12,7 +12,7 @@ from service.storage.ingest import dead_letters
 from service.storage.ingest.dead_letter_listing import DeadLetter
 
 
-def why_not(letter: DeadLetter, max_record_bytes: int) -> str | None:
+def replay_problem(letter: DeadLetter, max_record_bytes: int) -> str | None:
     """Why replaying a dead letter would only make another one; None if nothing is known against it."""
     if letter.value is None:
         return "it has no value"
@@ -31,14 +31,14 @@ async def replay(engine: AsyncEngine, publisher: Publisher, letters: Sequence[De
         await dead_letters.mark_replayed(connection, [letter.id for letter in letters], now)
 
 
-def relayed_forms(letter: DeadLetter) -> list[RawRecord]:
+def relay_records(letter: DeadLetter) -> list[RawRecord]:
     """The record for the dead-letter topic, as it came and with its story in headers; then ever smaller forms of it.
 
     A smaller one is for when the one before is too large for the topic; it says what was left out, and Postgres has
     it under the id.
     """
     topic = dead_letter_topic(letter.topic)
-    story = _story(letter)
+    story = _refusal_headers(letter)
     headers = _headers(letter)
     return [
         RawRecord(topic, letter.key, letter.value, [*headers, *story]),
@@ -56,7 +56,7 @@ def _headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
     return [(name, from_text(value)) for name, value in letter.headers]
 
 
-def _story(letter: DeadLetter) -> list[tuple[str, bytes]]:
+def _refusal_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
     story = {
         "id": str(letter.id),
         "reason": letter.reason[:1000],

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from service.messaging.client_config import CLIENT_ID, connection
+from service.messaging.client_config import CLIENT_ID, client_arguments
 from service.runtime.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -20,10 +20,10 @@ log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 5.0
 SHORTEST_RETENTION_MS = 24 * 3_600_000
 """What a topic should keep at least: so long consumers may be away without losing anything."""
-LOOKED_AT = ("message.timestamp.type", "cleanup.policy", "max.message.bytes", "retention.ms")
+INSPECTED_SETTINGS = ("message.timestamp.type", "cleanup.policy", "max.message.bytes", "retention.ms")
 
 
-class Lack(NamedTuple):
+class TopicProblem(NamedTuple):
     """What is wrong with a topic's configuration, and the settings that mend it."""
 
     problem: str
@@ -38,19 +38,19 @@ class ForeignTopic(NamedTuple):
     remedy: str
 
 
-def lacks(config: Mapping[str, str | None], max_record_bytes: int) -> list[Lack]:
+def find_problems(config: Mapping[str, str | None], max_record_bytes: int) -> list[TopicProblem]:
     """What a topic with this configuration lacks; what isn't known of it is taken to be right."""
     found = []
     if config.get("message.timestamp.type") == "CreateTime":
         found.append(
-            Lack(
+            TopicProblem(
                 "producers stamp its records (message.timestamp.type=CreateTime), and what they stamp ahead is refused",
                 "message.timestamp.type=LogAppendTime",
             )
         )
     if "compact" in (config.get("cleanup.policy") or ""):
         found.append(
-            Lack(
+            TopicProblem(
                 "compaction deletes all but the newest event of an account (cleanup.policy=compact), folded or not",
                 "cleanup.policy=delete",
             )
@@ -58,7 +58,7 @@ def lacks(config: Mapping[str, str | None], max_record_bytes: int) -> list[Lack]
     largest = _number(config.get("max.message.bytes"))
     if largest is not None and largest < max_record_bytes:
         found.append(
-            Lack(
+            TopicProblem(
                 f"it takes records of {largest:,} bytes at most, and HEALTH_MAX_RECORD_BYTES is {max_record_bytes:,}",
                 f"max.message.bytes={max_record_bytes + _OVERHEAD}",
             )
@@ -66,7 +66,7 @@ def lacks(config: Mapping[str, str | None], max_record_bytes: int) -> list[Lack]
     kept = _number(config.get("retention.ms"))
     if kept is not None and 0 <= kept < SHORTEST_RETENTION_MS:
         found.append(
-            Lack(
+            TopicProblem(
                 f"it keeps records for {kept / 3_600_000:,.1f} h, and what isn't folded by then is lost",
                 f"retention.ms={7 * SHORTEST_RETENTION_MS}",
             )
@@ -85,7 +85,7 @@ def _number(text: str | None) -> int | None:
         return None
 
 
-def described(name: str, found: Collection[Lack], bootstrap_servers: str) -> ForeignTopic:
+def describe(name: str, found: Collection[TopicProblem], bootstrap_servers: str) -> ForeignTopic:
     """The topic with what it lacks, which is something, and the one command that mends all of it."""
     mended = ",".join(f"[{each.mended_by}]" if "," in each.mended_by else each.mended_by for each in found)
     return ForeignTopic(
@@ -109,9 +109,9 @@ async def inspect(settings: Settings) -> list[ForeignTopic]:
         log.debug("topics_not_looked_at", reason=str(error) or type(error).__name__)
         return []
     return [
-        described(name, found, settings.kafka_bootstrap_servers)
+        describe(name, found, settings.kafka_bootstrap_servers)
         for name, config in configs.items()
-        if (found := lacks(config, settings.max_record_bytes))
+        if (found := find_problems(config, settings.max_record_bytes))
     ]
 
 
@@ -122,10 +122,10 @@ async def warn(settings: Settings) -> None:
 
 
 async def _configs(settings: Settings) -> dict[str, dict[str, str | None]]:
-    admin = AIOKafkaAdminClient(**connection(settings), client_id=CLIENT_ID)
+    admin = AIOKafkaAdminClient(**client_arguments(settings), client_id=CLIENT_ID)
     try:
         await admin.start()
-        wanted = dict.fromkeys(LOOKED_AT)
+        wanted = dict.fromkeys(INSPECTED_SETTINGS)
         asked = [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in settings.topics.values()]
         found: dict[str, dict[str, str | None]] = {}
         for answer in await admin.describe_configs(asked):

@@ -3,7 +3,7 @@
 import structlog
 from aiokafka.errors import KafkaConnectionError
 
-from service.messaging.kafka_errors import KafkaRefusesError, refusal, refusal_in
+from service.messaging.kafka_errors import KafkaRefusesError, find_refusal, refusal_in
 from service.observability import metrics
 from service.observability.probes import KAFKA_AWAY
 from service.runtime.errors import HealthError
@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 _UP = metrics.DEPENDENCY_UP.labels("kafka")
 
 
-class Contact:
+class KafkaAvailability:
     """Whether Kafka is there and lets us in. Those who talk to it say how that went."""
 
     def __init__(self, settings: Settings) -> None:
@@ -58,7 +58,7 @@ async def why_refused(settings: Settings, error: BaseException) -> KafkaRefusesE
     if isinstance(error, KafkaRefusesError):
         return error
     try:
-        return refusal_in(error) or await refusal(settings)
+        return refusal_in(error) or await find_refusal(settings)
     except HealthError as unusable:  # a certificate that was there when the process began
         return KafkaRefusesError("The settings of the connection to Kafka can't be used any more", str(unusable))
 

@@ -21,7 +21,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from service.messaging.client_config import CLIENT_ID, connection
+from service.messaging.client_config import CLIENT_ID, client_arguments
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 
@@ -41,12 +41,12 @@ class KafkaRefusesError(HealthError):
     """Kafka is there, and doesn't let us in. The problem names no host and no user: probes show it to anybody."""
 
 
-async def refusal(settings: Settings) -> KafkaRefusesError | None:
+async def find_refusal(settings: Settings) -> KafkaRefusesError | None:
     """Why a server that we are told of, or that those name in turn, refuses us; None if none does.
 
     Takes some seconds at most for each. Raises `HealthError` if the settings can't be used.
     """
-    arguments = connection(settings)
+    arguments = client_arguments(settings)
     told = {(host, port) for host, port, _ in collect_hosts(arguments.pop("bootstrap_servers"))}
     asked: set[tuple[str, int]] = set()
     while left := told - asked:

@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from msgspec import Struct
 
-from service.messaging.client_config import CLIENT_ID, connection
-from service.messaging.kafka_availability import Contact
+from service.messaging.client_config import CLIENT_ID, client_arguments
+from service.messaging.kafka_availability import KafkaAvailability
 from service.messaging.kafka_errors import KafkaRefusesError, refusal_in
 from service.runtime.settings import Settings
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 5.0
 """How long publishing may take, connecting included."""
 
-AGAIN_SECONDS = 10.0
+PROBE_SECONDS = 10.0
 """How often Kafka is asked for a sign of life while it is away."""
 _REQUEST_TIMEOUT_MS = 4_000
 _ROOM_FOR_ENVELOPE = 4_096
@@ -61,9 +61,9 @@ class Publisher:
         A record of more than `most_bytes`, and more than consumers take, is too large whatever its topic takes.
         Raises `HealthError` if the settings of the connection can't be used.
         """
-        connection(settings)
+        client_arguments(settings)
         self._settings = settings
-        self._contact = Contact(settings)
+        self._contact = KafkaAvailability(settings)
         self._is_stopped = False
         self._most_bytes = max(most_bytes, settings.max_record_bytes + _ROOM_FOR_ENVELOPE)
         self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
@@ -166,7 +166,7 @@ class Publisher:
     async def _until_back(self) -> None:
         """Ask again now and then, so that metrics and the log know that Kafka is back before somebody publishes."""
         while True:
-            await asyncio.sleep(AGAIN_SECONDS)
+            await asyncio.sleep(PROBE_SECONDS)
             if not self._contact.trouble:
                 return
             connecting = self._producer()
@@ -211,7 +211,7 @@ async def _send_raw(producer: AIOKafkaProducer, record: RawRecord) -> Any:
 
 async def _connect(settings: Settings, most_bytes: int) -> AIOKafkaProducer:
     producer = AIOKafkaProducer(
-        **connection(settings),
+        **client_arguments(settings),
         client_id=CLIENT_ID,
         acks="all",
         enable_idempotence=True,

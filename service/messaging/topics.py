@@ -6,7 +6,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
-from service.messaging.client_config import CLIENT_ID, connection
+from service.messaging.client_config import CLIENT_ID, client_arguments
 from service.messaging.kafka_availability import unreachable
 from service.messaging.kafka_errors import refusal_in
 from service.runtime.errors import HealthError
@@ -29,7 +29,7 @@ def dead_letter_topic(topic: str) -> str:
 
 async def create_topics(settings: Settings) -> dict[str, bool]:
     """Create the topics that are missing; says for each whether it was created. Raises `HealthError`."""
-    admin = AIOKafkaAdminClient(**connection(settings), client_id=CLIENT_ID)
+    admin = AIOKafkaAdminClient(**client_arguments(settings), client_id=CLIENT_ID)
     try:
         await admin.start()
         brokers = len((await admin.describe_cluster())["brokers"])
@@ -49,7 +49,7 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
 
 async def partitions_of(settings: Settings, topic: str) -> int:
     """How many partitions a topic has; 0 if there is none that we may see. Creates none. Raises `HealthError`."""
-    admin = AIOKafkaAdminClient(**connection(settings), client_id=CLIENT_ID)
+    admin = AIOKafkaAdminClient(**client_arguments(settings), client_id=CLIENT_ID)
     try:
         await admin.start()
         # All of them: one that is asked for by name would be created by brokers that create topics by themselves.

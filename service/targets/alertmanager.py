@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from service.targets.message import Body, Facts, Message, NoOptions
-from service.targets.plain_text import Words, words_of
+from service.targets.message import AlertFacts, Body, Message, NoOptions
+from service.targets.plain_text import PlainText, to_plain_text
 from service.targets.target import Target
 
 RECEIVER = "account-health"
@@ -24,7 +24,7 @@ Labels = dict[str, str]
 
 def build(message: Message, _options: NoOptions) -> Body:
     """A group of one alert."""
-    facts, words = message.facts, words_of(message)
+    facts, words = message.facts, to_plain_text(message)
     resolved = message.type == "health.threshold.resolved"
     status = "resolved" if resolved else "firing"
     at = message.timestamp.astimezone(UTC)
@@ -55,7 +55,7 @@ def build(message: Message, _options: NoOptions) -> Body:
     return Body(msgspec.json.encode(group))
 
 
-def _identity(message: Message, facts: Facts) -> Labels:
+def _identity(message: Message, facts: AlertFacts) -> Labels:
     if not facts.account_id:
         return {"alertname": facts.rule, "alert_id": str(message.id)}
     episode = facts.episode
@@ -64,22 +64,22 @@ def _identity(message: Message, facts: Facts) -> Labels:
     return {**identity, "rule_id": episode.rule_id} if episode and episode.rule_id else identity
 
 
-def _labels(identity: Labels, facts: Facts) -> Labels:
+def _labels(identity: Labels, facts: AlertFacts) -> Labels:
     band = facts.episode.band if facts.episode else facts.band
     return {**identity, **({"band": band} if band else {}), "severity": _severity(facts, band)}
 
 
-def _severity(facts: Facts, band: str | None) -> str:
+def _severity(facts: AlertFacts, band: str | None) -> str:
     if facts.endpoint or (facts.source and not facts.source.get("ended_at")):
         return "warning"
     return SEVERITIES.get(band or "", "info")
 
 
-def _began_at(facts: Facts, at: datetime) -> datetime:
+def _began_at(facts: AlertFacts, at: datetime) -> datetime:
     return min(facts.episode.began_at.astimezone(UTC), at) if facts.episode else at
 
 
-def _annotations(words: Words, facts: Facts) -> Labels:
+def _annotations(words: PlainText, facts: AlertFacts) -> Labels:
     told = [f"{label}: {value}" for label, value in words.details]
     annotations = {
         "summary": words.headline,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal
 
-Kind = Literal["taken", "again", "never", "gone", "limited"]
+VerdictKind = Literal["taken", "again", "never", "gone", "limited"]
 
 HOPELESS = frozenset(
     {
@@ -19,7 +19,7 @@ HOPELESS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReceiverAnswer:
     """A status with what was read of the rest; header names are in lower case."""
 
     status: int
@@ -40,27 +40,27 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AnswerVerdict:
     """What becomes of a message, with the reason in words where the status doesn't say it.
 
     `taken`: it is the receiver's own. `again`: it failed, and may pass later. `never`: it won't, whenever it is sent.
     `gone`: nothing will ever be taken there. `limited`: nothing is taken now, which says nothing of the message.
     """
 
-    kind: Kind
+    kind: VerdictKind
     reason: str | None = None
 
 
 TAKEN, AGAIN, NEVER, GONE, LIMITED = (
-    Verdict("taken"),
-    Verdict("again"),
-    Verdict("never"),
-    Verdict("gone"),
-    Verdict("limited"),
+    AnswerVerdict("taken"),
+    AnswerVerdict("again"),
+    AnswerVerdict("never"),
+    AnswerVerdict("gone"),
+    AnswerVerdict("limited"),
 )
 
 
-def plain(answer: Answer) -> Verdict:
+def plain_verdict(answer: ReceiverAnswer) -> AnswerVerdict:
     """What an answer means where a target knows no better: its status alone counts."""
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         return TAKEN

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from service.targets.account_update import account_update
-from service.targets.answer import Answer
+from service.targets.answer import ReceiverAnswer
 from service.targets.message import Body, Message
 from service.targets.target import Target
 
@@ -19,10 +19,10 @@ FAILED = "error"
 LONGEST_ANSWER = 65_536
 """Bytes of an answer that are read at all."""
 
-Property = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=100)]
+PropertyName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=100)]
 
 
-Version = Annotated[str, Meta(pattern=r"^(v3|20[0-9]{2}-(0[1-9]|1[0-2]))$")]
+HubSpotVersion = Annotated[str, Meta(pattern=r"^(v3|20[0-9]{2}-(0[1-9]|1[0-2]))$")]
 
 
 class HubSpotOptions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,11 +31,11 @@ class HubSpotOptions(Struct, frozen=True, forbid_unknown_fields=True):
     `api_version` is `v3`, or that of a dated API, such as `2026-09`.
     """
 
-    id_property: Property = "account_health_id"
-    score_property: Property = "account_health_score"
-    band_property: Property = "account_health_band"
-    changed_at_property: Property = "account_health_changed_at"
-    api_version: Version = UNDATED
+    id_property: PropertyName = "account_health_id"
+    score_property: PropertyName = "account_health_score"
+    band_property: PropertyName = "account_health_band"
+    changed_at_property: PropertyName = "account_health_changed_at"
+    api_version: HubSpotVersion = UNDATED
 
     @property
     def path(self) -> str:
@@ -86,7 +86,7 @@ def refusal(status: int, excerpt: bytes) -> str | None:
     try:
         answer = msgspec.json.decode(excerpt, type=_Answer)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        if Answer(status, {}, excerpt).is_page:
+        if ReceiverAnswer(status, {}, excerpt).is_page:
             return f"HubSpot does not answer {status} with a page: look at the endpoint's URL"
         # A long answer is cut. It can't be read to its end, and errors would stand at its beginning.
         cut = status == HTTPStatus.OK and len(excerpt) >= LONGEST_ANSWER

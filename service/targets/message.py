@@ -12,14 +12,14 @@ TEST = "test"
 """What stands in place of a rule's name in a test message."""
 
 
-class Driver(Struct, frozen=True):
+class DriverFact(Struct, frozen=True):
     """A measure that moved the score, by so many points."""
 
     measure: str
     delta: float
 
 
-class Override(Struct, frozen=True):
+class OverrideFact(Struct, frozen=True):
     """A score or a band set by hand: by whom and why, and whether that is over."""
 
     author: str
@@ -39,7 +39,7 @@ class Episode(Struct, frozen=True):
     band: str | None = None
 
 
-class Facts(Struct, frozen=True):
+class AlertFacts(Struct, frozen=True):
     """An alert's `data`, read. Where it is about many accounts, or none, most of it is None; `digest`, `source` or
     `endpoint` says more.
     """
@@ -53,8 +53,8 @@ class Facts(Struct, frozen=True):
     band: str | None = None
     previous_band: str | None = None
     threshold: float | None = None
-    drivers: list[Driver] = []
-    override: Override | None = None
+    drivers: list[DriverFact] = []
+    override: OverrideFact | None = None
     episode: Episode | None = None
     churned_on: str | None = None
     playbook_url: str | None = None
@@ -84,9 +84,9 @@ class Message:
     link: str = ""
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> AlertFacts:
         """`data`, read."""
-        return msgspec.json.decode(self.data, type=Facts)
+        return msgspec.json.decode(self.data, type=AlertFacts)
 
     @property
     def told(self) -> Any:

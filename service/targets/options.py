@@ -35,13 +35,13 @@ def options_text(target: str, options: Mapping[str, Any] | None) -> bytes | None
         text = msgspec.json.encode(options or {})
         msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError as error:
-        raise _explained(error, target, kind) from None
+        raise _to_invalid_options(error, target, kind) from None
     if len(text) > LARGEST_OPTIONS:
         raise InvalidOptionsError("options", f"must not exceed {LARGEST_OPTIONS:,} bytes")
     return text if options else None
 
 
-def _explained(error: msgspec.ValidationError, target: str, kind: type[msgspec.Struct]) -> InvalidOptionsError:
+def _to_invalid_options(error: msgspec.ValidationError, target: str, kind: type[msgspec.Struct]) -> InvalidOptionsError:
     match = _AT.fullmatch(str(error))
     assert match
     field, problem = f"options{match['path'] or ''}", match["problem"]

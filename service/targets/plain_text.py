@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from service.targets.message import Driver, Facts, Message, Override
+from service.targets.message import AlertFacts, DriverFact, Message, OverrideFact
 
 LONGEST = 250
 """Characters of any one detail or line; a name that is longer ends in an ellipsis."""
@@ -22,7 +22,7 @@ _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class PlainText:
     """A headline, up to ten details by label, up to ten lines (drivers, or what is summed up), and where to look.
 
     `links` are at most two, by what they lead to.
@@ -39,15 +39,15 @@ class Words:
         return "\n".join([self.headline, *(f"{label}: {value}" for label, value in self.details), *self.lines])
 
 
-def words_of(message: Message) -> Words:
+def to_plain_text(message: Message) -> PlainText:
     """A message of any type in words."""
     facts = message.facts
-    headline, details, lines = _said(message.type, facts)
+    headline, details, lines = _parts(message.type, facts)
     shown = [(label, shortened(value, LONGEST)) for label, value in details]
     told = tuple((label, value) for label, value in shown if value)
     links = (("Open the account", message.link), ("Open the playbook", facts.playbook_url or ""))
     shown_links = tuple((label, link) for label, link in links if link)
-    return Words(shortened(headline, LONGEST), told, _bounded(lines), shown_links)
+    return PlainText(shortened(headline, LONGEST), told, _bounded(lines), shown_links)
 
 
 def shortened(text: str, most: int) -> str:
@@ -56,10 +56,10 @@ def shortened(text: str, most: int) -> str:
     return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 
-_Said = tuple[str, list[tuple[str, str]], list[str]]
+_Parts = tuple[str, list[tuple[str, str]], list[str]]
 
 
-def _said(type_: str, facts: Facts) -> _Said:
+def _parts(type_: str, facts: AlertFacts) -> _Parts:
     if facts.digest is not None:
         return _of_digest(facts.digest)
     if facts.source is not None:
@@ -74,7 +74,7 @@ def _said(type_: str, facts: Facts) -> _Said:
 # --- one account ------------------------------------------------------------------------------------------------
 
 
-def _of_account(type_: str, facts: Facts) -> _Said:
+def _of_account(type_: str, facts: AlertFacts) -> _Parts:
     named = shortened(facts.account_name or "", LONGEST)
     account = named or facts.account_id or "An account"
     details = [
@@ -90,7 +90,7 @@ def _of_account(type_: str, facts: Facts) -> _Said:
     return f"{happened}: {_standing(facts)}", details, [_driver(each, facts) for each in facts.drivers[:3]]
 
 
-def _by_hand(override: Override | None) -> tuple[str, str]:
+def _by_hand(override: OverrideFact | None) -> tuple[str, str]:
     if override is None:
         return "Set by hand", ""
     set_to = override.band or "" if override.score is None else _number(override.score)
@@ -98,7 +98,7 @@ def _by_hand(override: Override | None) -> tuple[str, str]:
     return "Was set by hand until now" if override.ended else "Set by hand", told
 
 
-def _happened(type_: str, facts: Facts, account: str) -> str:
+def _happened(type_: str, facts: AlertFacts, account: str) -> str:
     rule = f"“{shortened(facts.rule, LONGEST_RULE)}”"
     match type_:
         case "health.threshold.resolved" if facts.churned_on:
@@ -113,7 +113,7 @@ def _happened(type_: str, facts: Facts, account: str) -> str:
             return f"{account} set off {rule}"
 
 
-def _standing(facts: Facts) -> str:
+def _standing(facts: AlertFacts) -> str:
     """`score 38 (red), was 62 (green)`."""
     now, before = _banded(facts.score, facts.band), _banded(facts.previous_score, facts.previous_band)
     told = now if facts.score is None else f"score {now}"
@@ -138,7 +138,7 @@ def _number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _driver(driver: Driver, facts: Facts) -> str:
+def _driver(driver: DriverFact, facts: AlertFacts) -> str:
     """`active users worsened: -12.4 points`. Not "fell": of open tickets, it is more of them that costs points.
 
     Without an earlier score, or with one set by hand, no measure has moved it: the points are what it lacks to 100.
@@ -156,7 +156,7 @@ def _driver(driver: Driver, facts: Facts) -> str:
 # --- many or none -----------------------------------------------------------------------------------------------
 
 
-def _of_digest(digest: dict[str, Any]) -> _Said:
+def _of_digest(digest: dict[str, Any]) -> _Parts:
     rules = digest["rules"]
     moves = [each for each in digest["bands"] if each["band_before"] != each["band_after"]]
     moved = sum(each["accounts"] for each in moves)
@@ -198,7 +198,7 @@ def _many(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _of_source(source: dict[str, Any]) -> _Said:
+def _of_source(source: dict[str, Any]) -> _Parts:
     details = [
         ("Source", source["name"]),
         ("Quiet since", _moment(source["began_on"])),
@@ -214,7 +214,7 @@ def _accounts(count: int | None) -> str:
     return "" if count is None else _many(count, "account")
 
 
-def _of_endpoint(endpoint: dict[str, Any], rule: str) -> _Said:
+def _of_endpoint(endpoint: dict[str, Any], rule: str) -> _Parts:
     host, description = endpoint["url_host"], endpoint.get("description") or ""
     details = [
         ("Endpoint", description),

@@ -17,9 +17,9 @@ from service.targets.message import Body, Message
 from service.targets.salesforce_answers import refusal, verdict
 from service.targets.target import Credentials, Target
 
-Field = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_]*$", max_length=80)]
-Version = Annotated[str, Meta(pattern=r"^v[1-9][0-9]{1,2}\.0$", max_length=6)]
-Given = Annotated[str, Meta(min_length=1, max_length=2048)]
+FieldName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_]*$", max_length=80)]
+SalesforceVersion = Annotated[str, Meta(pattern=r"^v[1-9][0-9]{1,2}\.0$", max_length=6)]
+RequiredText = Annotated[str, Meta(min_length=1, max_length=2048)]
 
 KNOWS_UPDATE_ONLY = 61
 """The first version that does; an earlier one creates the account all the same."""
@@ -32,14 +32,14 @@ class SalesforceOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     With `update_only` an account that Salesforce doesn't know is left out, and not created.
     """
 
-    token_url: Given
-    client_id: Given
-    client_secret: Given
-    api_version: Version = "v62.0"
-    external_id_field: Field = "Health_Account_Id__c"
-    score_field: Field = "Health_Score__c"
-    band_field: Field = "Health_Band__c"
-    changed_at_field: Field = "Health_Changed_At__c"
+    token_url: RequiredText
+    client_id: RequiredText
+    client_secret: RequiredText
+    api_version: SalesforceVersion = "v62.0"
+    external_id_field: FieldName = "Health_Account_Id__c"
+    score_field: FieldName = "Health_Score__c"
+    band_field: FieldName = "Health_Band__c"
+    changed_at_field: FieldName = "Health_Changed_At__c"
     update_only: bool = False
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from service.targets.answer import LIMITED, Answer, Verdict
+from service.targets.answer import LIMITED, AnswerVerdict, ReceiverAnswer
 
 SUCCESS = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT})
 LIMITS = frozenset({"REQUEST_LIMIT_EXCEEDED", "SERVER_UNAVAILABLE"})
@@ -32,10 +32,12 @@ NEVER = frozenset(
 LONGEST_MESSAGE = 200
 
 
-def verdict(answer: Answer) -> Verdict | None:
+def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
     """By the first error in the answer, if there is one."""
     if answer.status == HTTPStatus.MULTIPLE_CHOICES:
-        return Verdict("never", "Salesforce knows several accounts by this id: make the field of external ids unique")
+        return AnswerVerdict(
+            "never", "Salesforce knows several accounts by this id: make the field of external ids unique"
+        )
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return None
     error = next(_errors(answer.body), None)
@@ -44,19 +46,19 @@ def verdict(answer: Answer) -> Verdict | None:
     code, message = error
     reason = f"Salesforce says: {code} ({message})"
     if code in LIMITS:
-        return Verdict(LIMITED.kind, reason)
+        return AnswerVerdict(LIMITED.kind, reason)
     if code == "PROCESSING_HALTED":
         reason = "Salesforce knows no account by this id, and with update_only none is created"
     if code == "NOT_FOUND":
         reason = "Salesforce finds no such field of external ids, or, with update_only, no account by this id"
-    return Verdict("never" if code in NEVER else "again", reason)
+    return AnswerVerdict("never" if code in NEVER else "again", reason)
 
 
 def refusal(status: int, excerpt: bytes) -> str | None:
     """An upsert is done with 200, 201 or 204; any other 2xx, and a page, is of something that is no upsert."""
     if status not in SUCCESS:
         return f"Salesforce does not answer an upsert with {status}"
-    if Answer(status, {}, excerpt).is_page:
+    if ReceiverAnswer(status, {}, excerpt).is_page:
         return f"Salesforce does not answer {status} with a page: look at the endpoint's URL"
     return None
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from service.targets.answer import AGAIN, Answer, Verdict
+from service.targets.answer import AGAIN, AnswerVerdict, ReceiverAnswer
 from service.targets.message import Body, Message, NoOptions
-from service.targets.plain_text import Words, words_of
+from service.targets.plain_text import PlainText, to_plain_text
 from service.targets.target import Target
 
 LONGEST_HEADER = 150
@@ -48,7 +48,7 @@ _IN_LINKS = str.maketrans({**_ESCAPES, "|": "%7C"})
 
 def build(message: Message, _options: NoOptions) -> Body:
     """`text` for notifications and screen readers, `blocks` for the eye."""
-    words = words_of(message)
+    words = to_plain_text(message)
     return Body(msgspec.json.encode({"text": _fit(words.text, LONGEST_SECTION), "blocks": _blocks(words)}))
 
 
@@ -60,19 +60,19 @@ def refusal(status: int, excerpt: bytes) -> str | None:
     return f"Slack did not take the message, it says: {said[:100] or 'nothing'}"
 
 
-def verdict(answer: Answer) -> Verdict | None:
+def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
     """By the word in the body of a refusal. A 410 for an archived channel isn't the webhook's end."""
     said = answer.text[:100]
     if answer.status < HTTPStatus.BAD_REQUEST:
         return None  # what takes the same as Slack, and says so with another status, may mean less by it
     if said in NEVER:
-        return Verdict("never", f"Slack refused the message for good, it says: {said}")
+        return AnswerVerdict("never", f"Slack refused the message for good, it says: {said}")
     if said == _ARCHIVED:
-        return Verdict(AGAIN.kind, "the channel is archived: have it opened again, or disable the endpoint")
+        return AnswerVerdict(AGAIN.kind, "the channel is archived: have it opened again, or disable the endpoint")
     return None
 
 
-def _blocks(words: Words) -> list[dict[str, Any]]:
+def _blocks(words: PlainText) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = [{"type": "header", "text": _plain(words.headline)}]
     if words.details:
         fields = [_marked(f"*{label}*\n", value) for label, value in words.details[:MOST_FIELDS]]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from service.runtime.target_kinds import Scope
-from service.targets.answer import Answer, Verdict
+from service.targets.answer import AnswerVerdict, ReceiverAnswer
 from service.targets.message import Body, Message, NoOptions
 
 
@@ -20,12 +20,12 @@ class Credentials:
     client_secret: str = field(repr=False)
 
 
-def received(_status: int, _excerpt: bytes) -> str | None:
+def accept_any(_status: int, _excerpt: bytes) -> str | None:
     """Any 2xx answer says that the message was received."""
     return None
 
 
-def as_usual(_answer: Answer) -> Verdict | None:
+def usual_verdict(_answer: ReceiverAnswer) -> AnswerVerdict | None:
     """No answer means anything of its own."""
     return None
 
@@ -47,8 +47,8 @@ class Target:
 
     build: Callable[[Message, Any], Body]
     options: type[Struct] = NoOptions
-    refusal: Callable[[int, bytes], str | None] = received
-    verdict: Callable[[Answer], Verdict | None] = as_usual
+    refusal: Callable[[int, bytes], str | None] = accept_any
+    verdict: Callable[[ReceiverAnswer], AnswerVerdict | None] = usual_verdict
     credentials: Callable[[Any], Credentials] | None = None
     rate: float | None = None
     coalesced: Scope | None = None

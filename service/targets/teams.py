@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from service.targets.answer import LIMITED, Answer, Verdict
+from service.targets.answer import LIMITED, AnswerVerdict, ReceiverAnswer
 from service.targets.message import Body, Message, NoOptions
-from service.targets.plain_text import Words, words_of
+from service.targets.plain_text import PlainText, to_plain_text
 from service.targets.target import Target
 
 CARD = "application/vnd.microsoft.card.adaptive"
@@ -20,11 +20,11 @@ _NOT_POSTED = "Webhook message delivery failed"
 
 def build(message: Message, _options: NoOptions) -> Body:
     """A message with one card attached."""
-    attachment = {"contentType": CARD, "contentUrl": None, "content": _card(words_of(message))}
+    attachment = {"contentType": CARD, "contentUrl": None, "content": _card(to_plain_text(message))}
     return Body(msgspec.json.encode({"type": "message", "attachments": [attachment]}))
 
 
-def _card(words: Words) -> dict[str, Any]:
+def _card(words: PlainText) -> dict[str, Any]:
     card: dict[str, Any] = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -51,14 +51,18 @@ def _run(text: str, **style: Any) -> dict[str, Any]:
     return {"type": "TextRun", "text": text, **style}
 
 
-def verdict(answer: Answer) -> Verdict | None:
+def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
     """Teams' own webhooks answer 200 for what they could not post, and say in words why; a flow answers no page."""
     if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
         return None
     said = answer.text[:300]
     if _NOT_POSTED in said:
-        return LIMITED if "429" in said else Verdict("again", f"Teams did not post the message, it says: {said}")
-    return Verdict("again", "Teams does not answer with a page: look at the endpoint's URL") if answer.is_page else None
+        return LIMITED if "429" in said else AnswerVerdict("again", f"Teams did not post the message, it says: {said}")
+    return (
+        AnswerVerdict("again", "Teams does not answer with a page: look at the endpoint's URL")
+        if answer.is_page
+        else None
+    )
 
 
 TEAMS = Target(build, verdict=verdict, for_people=True, rate=1.0)

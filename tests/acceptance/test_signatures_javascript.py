@@ -21,7 +21,7 @@ LIBRARIES = {"standardwebhooks", "svix"}
 
 async def test_either_secret_verifies_while_one_rotates_and_nothing_else_does(engine: AsyncEngine) -> None:
     old, fresh, now = new_webhook_secret(), new_webhook_secret(), datetime.now(UTC)
-    ring = signing_keys.rotated((SigningSecret(old),), fresh, now, now + timedelta(hours=24))
+    ring = signing_keys.rotate((SigningSecret(old),), fresh, now, now + timedelta(hours=24))
     sealed = Vault(local_settings().encryption_key).seal(signing_keys.dump(ring))
     async with receiver() as crm:
         await add_endpoint(engine, crm.url, secret=sealed)

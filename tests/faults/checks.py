@@ -55,7 +55,7 @@ async def stored_accounts(connection: AsyncConnection) -> dict[str, Account]:
 
 async def check_offsets(connection: AsyncConnection, truth: Truth) -> AsyncIterator[str]:
     """Every partition was folded to its end, and no further."""
-    found = {(row.topic, row.partition): row.next_offset for row in await progress.show(connection)}
+    found = {(row.topic, row.partition): row.next_offset for row in await progress.all_partitions(connection)}
     for partition in truth.ends.keys() | found.keys():
         if found.get(partition) != truth.ends.get(partition):
             yield f"{partition}: next offset {found.get(partition)}, but the log ends at {truth.ends.get(partition)}"

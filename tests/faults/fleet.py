@@ -104,7 +104,7 @@ class Fleet:
         while True:
             self.check()
             async with engine.connect() as connection:
-                folded = sum(row.next_offset for row in await progress.show(connection))
+                folded = sum(row.next_offset for row in await progress.all_partitions(connection))
             if folded >= records:
                 return
             await asyncio.sleep(0.5)

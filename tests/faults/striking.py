@@ -163,7 +163,7 @@ class Strikes:
         """What Postgres knows of progress; None while it is away."""
         try:
             async with asyncio.timeout(5), self._ground.engine.connect() as connection:
-                return await progress.show(connection)
+                return await progress.all_partitions(connection)
         except (SQLAlchemyError, OSError):
             return None
 

@@ -62,7 +62,7 @@ async def _folds(engine: AsyncEngine, fleet: Fleet, records: int) -> None:
     async def reached() -> bool:
         fleet.check()
         async with engine.connect() as connection:
-            folded: int = sum(row.next_offset for row in await progress.show(connection))
+            folded: int = sum(row.next_offset for row in await progress.all_partitions(connection))
         return folded >= records
 
     await eventually(reached, f"{records} records folded")
@@ -90,4 +90,4 @@ _WAITING = "FROM pg_stat_activity WHERE datname = current_database() AND wait_ev
 
 async def _owns(engine: AsyncEngine, member: Member) -> bool:
     async with engine.connect() as connection:
-        return any(row.owner.endswith(f":{member.worker.pid}") for row in await progress.show(connection))
+        return any(row.owner.endswith(f":{member.worker.pid}") for row in await progress.all_partitions(connection))

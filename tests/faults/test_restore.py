@@ -23,7 +23,7 @@ from service.embedded.postgres import EmbeddedPostgres
 from service.evaluation.policy import PolicyCache
 from service.runtime.settings import Settings
 from service.storage.alerts import listing
-from service.storage.alerts.listing import BEGINNING, Filter
+from service.storage.alerts.listing import BEGINNING, AlertFilter
 from service.storage.database.engine import create_engine
 from service.storage.database.migrate import upgrade
 from service.storage.ingest import progress
@@ -90,8 +90,8 @@ async def check_all_is_right(place: Ground, lost: Sequence[Row[Any]]) -> None:
     assert RECORDS // 4 <= before < RECORDS // 2, "it was taken while they folded"
     assert 0 < len(kept) < len(lost)
     async with place.engine.connect() as connection:
-        settled, _ = await listing.settled(connection)
-        polled = await listing.since(connection, Filter(), after=BEGINNING, until=settled, limit=100_000)
+        settled, _ = await listing.settled_marks(connection)
+        polled = await listing.since(connection, AlertFilter(), after=BEGINNING, until=settled, limit=100_000)
     assert {row.id for row in polled} == {row.id for row in kept}, "pollers that begin anew get all there are, at once"
 
     held = await truth.read(place.settings)
@@ -129,7 +129,7 @@ async def alerts_of(engine: AsyncEngine) -> Sequence[Row[Any]]:
 
 async def progress_of(engine: AsyncEngine) -> Sequence[Row[Any]]:
     async with engine.connect() as connection:
-        return await progress.show(connection)
+        return await progress.all_partitions(connection)
 
 
 def url_of(settings: Settings) -> str:

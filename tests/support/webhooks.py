@@ -25,7 +25,7 @@ from service.storage.database.tables import accounts, alerts
 from service.storage.database.tables import deliveries as deliveries_table
 from service.storage.webhooks import endpoints, outbox
 from service.storage.webhooks.endpoints import NewEndpoint
-from service.storage.webhooks.outbox import Attempt, Attempted, ClaimedDelivery, State
+from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryAttempt, DeliveryState
 from service.targets import ROUTED
 
 KEY = "a key that only tests use"
@@ -136,10 +136,15 @@ async def add_alert(engine: AsyncEngine, account_id: str | None, sequence: int |
 
 
 async def record(
-    conn: AsyncConnection, delivery: ClaimedDelivery, made: Attempt, state: State, due_at: datetime, now: datetime
+    conn: AsyncConnection,
+    delivery: ClaimedDelivery,
+    made: DeliveryAttempt,
+    state: DeliveryState,
+    due_at: datetime,
+    now: datetime,
 ) -> bool:
     """Record one result, as the recorder does many; whether it was written."""
-    attempted = Attempted(delivery=delivery, attempt=made, state=state, due_at=due_at)
+    attempted = AttemptResult(delivery=delivery, attempt=made, state=state, due_at=due_at)
     return await outbox.record(conn, [attempted], now) == {delivery.id}
 
 

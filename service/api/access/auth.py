@@ -8,7 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from service.api.access.deps import Api, Context
 from service.api.http.problems import ProblemError
 from service.runtime.api_key import Scope, allows
-from service.storage.access.api_keys import ApiKey
+from service.storage.access.api_keys import StoredApiKey
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -36,7 +36,7 @@ async def authorise(
             raise ProblemError(403, f"This needs a key with scope {scope}.", headers={"WWW-Authenticate": challenge})
 
 
-async def _known(request: Request, api: Context, text: str) -> ApiKey:
+async def _known(request: Request, api: Context, text: str) -> StoredApiKey:
     client = request.scope.get("client")
     # Who has shown a good key isn't kept out by others who share the address: colleagues, or a proxy. Nor is one that
     # has expired since a guess, though somebody's program may go on with it for days.

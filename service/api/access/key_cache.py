@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.runtime.api_key import digest_of
 from service.storage.access import api_keys
-from service.storage.access.api_keys import ApiKey
+from service.storage.access.api_keys import StoredApiKey
 from service.storage.database.retry import is_transient
 
 KEEP_SECONDS = 10.0
@@ -34,14 +34,14 @@ class KnownKeys:
         self._engine = engine
         self._clock = clock
         self._monotonic = monotonic
-        self._kept: dict[bytes, tuple[float, ApiKey]] = {}
+        self._kept: dict[bytes, tuple[float, StoredApiKey]] = {}
 
-    async def find(self, text: str) -> ApiKey | None:
+    async def find(self, text: str) -> StoredApiKey | None:
         """The key, if there is one with this text that has not expired."""
         key = await self._find(digest_of(text))
         return None if key is None or _has_expired(key, self._clock()) else key
 
-    def kept(self, text: str) -> ApiKey | None:
+    def kept(self, text: str) -> StoredApiKey | None:
         """The key, if it was looked up within `KEEP_SECONDS` and has not expired; asks nobody."""
         found_at, key = self._kept.get(digest_of(text), (0.0, None))
         if key is None or self._monotonic() - found_at >= KEEP_SECONDS or _has_expired(key, self._clock()):
@@ -56,7 +56,7 @@ class KnownKeys:
         """Look every key up again."""
         self._kept = {digest: (-math.inf, key) for digest, (_, key) in self._kept.items()}
 
-    async def _find(self, digest: bytes) -> ApiKey | None:
+    async def _find(self, digest: bytes) -> StoredApiKey | None:
         found_at, kept = self._kept.get(digest, (0.0, None))
         age = self._monotonic() - found_at
         if kept is not None and age < KEEP_SECONDS:
@@ -68,7 +68,7 @@ class KnownKeys:
                 raise
             return kept
 
-    async def _look_up(self, digest: bytes) -> ApiKey | None:
+    async def _look_up(self, digest: bytes) -> StoredApiKey | None:
         async with self._engine.begin() as connection:
             key = await api_keys.find(connection, digest)
             if key is not None:
@@ -81,5 +81,5 @@ class KnownKeys:
         return key
 
 
-def _has_expired(key: ApiKey, now: datetime) -> bool:
+def _has_expired(key: StoredApiKey, now: datetime) -> bool:
     return key.expires_at is not None and key.expires_at <= now

@@ -11,7 +11,7 @@ from typing import Any
 from service.api.http.problems import ProblemError
 from service.api.middleware.request_log import add_headers
 from service.runtime.rate_limit import Owing, Rate
-from service.storage.access.api_keys import ApiKey
+from service.storage.access.api_keys import StoredApiKey
 
 BURST_SECONDS = 1.0
 """So much of a key's rate may come at once."""
@@ -37,7 +37,7 @@ class KeyRates:
             policy = f'"key";q={math.floor(rate.burst)};w={math.ceil(rate.window)}'
             self._policy = (b"ratelimit-policy", policy.encode())
 
-    def wait(self, scope: Scope, key: ApiKey) -> float:
+    def wait(self, scope: Scope, key: StoredApiKey) -> float:
         """In how many seconds a request may be sent again; 0 lets it pass.
 
         A request counts once, however often this is asked about it. What is refused doesn't count: who asks at twice
@@ -50,12 +50,12 @@ class KeyRates:
             scope[_WAIT] = wait = self._take(scope, key, self._owing)
         return wait
 
-    def admit(self, scope: Scope, key: ApiKey) -> None:
+    def admit(self, scope: Scope, key: StoredApiKey) -> None:
         """Raises a 429 problem if a request has to wait."""
         if wait := self.wait(scope, key):
             raise _too_many("This key asks too often: see RateLimit-Policy.", wait)
 
-    def _take(self, scope: Scope, key: ApiKey, owing: Owing) -> float:
+    def _take(self, scope: Scope, key: StoredApiKey, owing: Owing) -> float:
         now = self._monotonic()
         wait = owing.rate.wait(owing.owed(key.id, now))
         if not wait:

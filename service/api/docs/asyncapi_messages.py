@@ -11,7 +11,7 @@ from service.api.resources.webhook_endpoint_document import EventType
 from service.messaging import event_schemas
 from service.messaging.cloudevents import type_of
 from service.runtime.settings import Signal
-from service.targets.message import Facts
+from service.targets.message import AlertFacts
 
 _REF = "#/components/schemas/"
 _STRUCTURED = "application/cloudevents+json"
@@ -34,7 +34,7 @@ class Told(Struct):
 
     type: EventType
     timestamp: datetime
-    data: Facts
+    data: AlertFacts
 
 
 def names_of(signal: Signal) -> list[str]:

@@ -8,7 +8,7 @@ from pydantic import Field
 from scoring.scorecards.scorecard import Band
 from service.api.http.account_paths import Printable
 from service.api.http.pagination import PageQuery
-from service.storage.accounts.listing.filters import Filter
+from service.storage.accounts.listing.filters import AccountFilter
 
 Words = list[Annotated[str, Field(max_length=200), Printable()]]
 
@@ -24,9 +24,9 @@ class AccountFilters(PageQuery):
     exclude_stages: Words | None = None
     exclude_owners: Words | None = None
 
-    def of_accounts(self, today: date, *, churned: bool | None) -> Filter:
+    def of_accounts(self, today: date, *, churned: bool | None) -> AccountFilter:
         """What storage is asked for; `churned` asks for those that have left by `today`, or for the others."""
-        return Filter(
+        return AccountFilter(
             bands=self.band,
             segments=self.segment,
             stages=self.stage,

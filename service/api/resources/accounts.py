@@ -30,7 +30,7 @@ from service.evaluation.score_history import shown_today
 from service.messaging import cloudevents
 from service.messaging.cloudevents import Decoded, InvalidEventError
 from service.storage.accounts.listing import page as account_lists
-from service.storage.accounts.listing.filters import Filter
+from service.storage.accounts.listing.filters import AccountFilter
 from service.storage.accounts.listing.page import Sort
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
@@ -90,7 +90,7 @@ class AccountQuery(AccountFilters):
         "in lists by `evaluated_at`.",
     )
 
-    def filter(self, today: date) -> Filter:
+    def filter(self, today: date) -> AccountFilter:
         """What storage is asked for."""
         return replace(
             self.of_accounts(today, churned=self.churned),

@@ -17,7 +17,7 @@ from service.api.http.request_bodies import JsonObject
 from service.api.resources.alert_rule_document import BODY, EXAMPLE, PATCH_BODY, parse_rule, patched
 from service.evaluation.reevaluation import begin_for_rule
 from service.runtime.ids import new_id
-from service.storage.alerts.digests import Change
+from service.storage.alerts.digests import RuleChange
 from service.storage.policy import rules
 
 router = APIRouter(prefix="/v1/alert-rules", tags=["alerts"])
@@ -125,7 +125,7 @@ async def _save(api: Context, rule_id: UUID, body: dict[str, Any], *, is_new: bo
     return ChangedAlertRule(**_shown(stored).model_dump(), reevaluation=begun)
 
 
-def _change(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Change:
+def _change(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> RuleChange:
     """What happened to a rule, in one word: whether it is on matters more than what it says."""
     if before is None:
         return "created"

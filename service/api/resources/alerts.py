@@ -17,7 +17,7 @@ from service.api.http.account_paths import LONGEST_ACCOUNT_ID, Printable
 from service.api.http.pagination import PageQuery, TokenNumber, decode_token, encode_token
 from service.api.http.problems import FieldError, invalid
 from service.storage.alerts import listing
-from service.storage.alerts.listing import BEGINNING, Filter, Mark
+from service.storage.alerts.listing import BEGINNING, AlertFilter, AlertMark
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
@@ -77,9 +77,9 @@ class AlertQuery(PageQuery):
         "and each exactly once if every answer's `next_after` is passed on.",
     )
 
-    def filter(self) -> Filter:
+    def filter(self) -> AlertFilter:
         """What storage is asked for."""
-        return Filter(account_id=self.account_id, rule=self.rule, state=self.state, digest=self.digest)
+        return AlertFilter(account_id=self.account_id, rule=self.rule, state=self.state, digest=self.digest)
 
 
 @router.get("", summary="List or poll alerts", dependencies=READ)
@@ -90,7 +90,7 @@ async def list_alerts(query: Annotated[AlertQuery, Query()], api: Api) -> AlertP
     transactions are over that began to write before its own, so that none is passed over that is finished later.
     """
     async with api.reads.connect() as connection:
-        settled, begun = await listing.settled(connection)
+        settled, begun = await listing.settled_marks(connection)
         if query.after is not None:
             return await _poll(connection, query, _mark(query.after, begun), settled)
         before = query.start(_Position)
@@ -99,17 +99,17 @@ async def list_alerts(query: Annotated[AlertQuery, Query()], api: Api) -> AlertP
     return _page(items, token, settled)
 
 
-def _mark(cursor: str, begun: Mark) -> Mark:
+def _mark(cursor: str, begun: AlertMark) -> AlertMark:
     if not cursor:
         return BEGINNING
-    after: Mark = decode_token("after", cursor, _Mark)
+    after: AlertMark = decode_token("after", cursor, _Mark)
     if after > begun:
         # The database was restored from a dump: its transactions are numbered anew.
         raise invalid(FieldError("after", "is from before the database was restored; begin anew with an empty one"))
     return after
 
 
-async def _poll(connection: AsyncConnection, query: AlertQuery, after: Mark, settled: Mark) -> AlertPage:
+async def _poll(connection: AsyncConnection, query: AlertQuery, after: AlertMark, settled: AlertMark) -> AlertPage:
     if query.page_token is not None:
         raise invalid(FieldError("page_token", "goes without after: pass on the next_after of each answer instead"))
     items = await listing.since(connection, query.filter(), after=after, until=settled, limit=query.page_size)
@@ -117,6 +117,6 @@ async def _poll(connection: AsyncConnection, query: AlertQuery, after: Mark, set
     return _page(items, None, (items[-1].transaction, items[-1].id) if is_full else max(after, settled))
 
 
-def _page(items: Sequence[Row[Any]], token: str | None, next_after: Mark) -> AlertPage:
+def _page(items: Sequence[Row[Any]], token: str | None, next_after: AlertMark) -> AlertPage:
     alerts = [Alert.model_validate(row) for row in items]
     return AlertPage(items=alerts, next_page_token=token, next_after=encode_token(next_after))

@@ -15,11 +15,11 @@ from service.api.http.account_paths import LONGEST_ACCOUNT_ID, Printable
 from service.api.http.day_range import Instant
 from service.api.http.pagination import PageQuery, TokenNumber
 from service.api.http.problems import RETRY_AFTER, ProblemError, not_found
-from service.messaging.dead_letter_replay import replay, why_not
+from service.messaging.dead_letter_replay import replay, replay_problem
 from service.messaging.producer import NotPublishedError, RecordTooLargeError
 from service.storage.codecs.header_values import from_text
 from service.storage.ingest import dead_letter_listing
-from service.storage.ingest.dead_letter_listing import DeadLetter, Filter
+from service.storage.ingest.dead_letter_listing import DeadLetter, DeadLetterFilter
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["operations"])
 
@@ -75,10 +75,10 @@ class DeadLetterQuery(PageQuery):
     replayed: bool | None = Field(None, description="Whether it was published again.")
 
     @property
-    def wanted(self) -> Filter:
+    def wanted(self) -> DeadLetterFilter:
         """The filter."""
         names = ("topic", "account_id", "reason", "since", "replayed")
-        return Filter(**{name: getattr(self, name) for name in names})
+        return DeadLetterFilter(**{name: getattr(self, name) for name in names})
 
 
 _SAME = RefusedRecord.model_fields.keys() - {"key", "value", "headers"}
@@ -116,7 +116,7 @@ async def replay_dead_letter(
     letter = await _find(api.reads, letter_id)
     if letter.replayed_at is not None and not again:
         raise ProblemError(409, f"It was replayed at {letter.replayed_at.isoformat()}. Once more: ?again=true")
-    if why := why_not(letter, api.settings.max_record_bytes):
+    if why := replay_problem(letter, api.settings.max_record_bytes):
         raise ProblemError(409, f"It would be refused again: {why}.")
     try:
         await replay(api.engine, api.publisher, [letter], api.clock())

@@ -17,7 +17,7 @@ from service.api.http.problems import ProblemError, not_found
 from service.storage.webhooks import delivery_log, endpoints, resend
 from service.storage.webhooks import delivery_log as last_attempts
 from service.storage.webhooks.delivery_log import Delivery, PastAttempt
-from service.storage.webhooks.outbox import State
+from service.storage.webhooks.outbox import DeliveryState
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])
 
@@ -47,7 +47,7 @@ class AlertDelivery(BaseModel):
     endpoint_id: UUID
     account_id: str | None = Field(description="Null where the alert is about many accounts.")
     type: str
-    state: State
+    state: DeliveryState
     attempts: int = Field(description="How many there were, also before it was sent again.")
     due_at: datetime
     created_at: datetime
@@ -72,7 +72,7 @@ class AttemptPage(BaseModel):
 class DeliveryQuery(PageQuery):
     """Which deliveries."""
 
-    state: State | None = None
+    state: DeliveryState | None = None
 
 
 @router.get("/webhook-endpoints/{endpoint_id}/deliveries", summary="List an endpoint's deliveries", dependencies=READ)
@@ -84,7 +84,7 @@ async def list_deliveries(endpoint_id: UUID, query: Annotated[DeliveryQuery, Que
             raise not_found("webhook endpoint")
         rows = await delivery_log.page(connection, endpoint_id, before=before, limit=query.limit, state=query.state)
         items, token = query.cut(rows, lambda delivery: (delivery.created_at, delivery.id))
-        attempts = await last_attempts.of(connection, [delivery.id for delivery in items])
+        attempts = await last_attempts.last_attempts(connection, [delivery.id for delivery in items])
     return DeliveryPage(
         items=[_shown(delivery, attempts.get(delivery.id)) for delivery in items], next_page_token=token
     )
@@ -135,7 +135,7 @@ async def _one(connection: AsyncConnection, delivery_id: UUID) -> AlertDelivery:
     delivery = await delivery_log.get(connection, delivery_id)
     if delivery is None:
         raise not_found("delivery")
-    attempts = await last_attempts.of(connection, [delivery_id])
+    attempts = await last_attempts.last_attempts(connection, [delivery_id])
     return _shown(delivery, attempts.get(delivery_id))
 
 

@@ -73,7 +73,7 @@ async def set_override(
     override = _override(body, now)
     async with api.engine.begin() as connection:
         policy = await api.policies.in_force(connection)
-        if await account_lock.hold(connection, account_id) is None:
+        if await account_lock.lock(connection, account_id) is None:
             raise not_found("account")
         await _let_count(api, connection, policy, account_id, override, now)
     return StoredOverride(
@@ -97,7 +97,7 @@ async def end_override(account_id: AccountId, api: Api) -> None:
     now = api.clock()
     async with api.engine.begin() as connection:
         policy = await api.policies.in_force(connection)
-        held = await account_lock.hold(connection, account_id)
+        held = await account_lock.lock(connection, account_id)
         if held is None:
             raise not_found("account")
         override = decode_override(held.override)

@@ -13,8 +13,8 @@ from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.http.problems import ProblemError
 from service.storage.database.retry import trouble
-from service.storage.database.schema_check import what_is_missing
-from service.storage.ingest.standstill import standstills, told
+from service.storage.database.schema_check import schema_problem
+from service.storage.ingest.standstill import describe, standstills
 
 router = APIRouter(tags=["operations"])
 
@@ -55,7 +55,7 @@ async def readyz(api: Api) -> Ready:
     """
     try:
         async with api.reads.connect() as connection:
-            missing = await what_is_missing(connection)
+            missing = await schema_problem(connection)
             found = [] if missing else await standstills(connection, list(api.settings.topics.values()))
     except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
         # No more than that: anybody may ask, and the text can name hosts and users.
@@ -63,7 +63,7 @@ async def readyz(api: Api) -> Ready:
         raise ProblemError(503, f"{trouble(error)} ({kind}).") from None
     if missing:
         raise ProblemError(503, missing)
-    return Ready(folding=told(found), clock=api.clock_difference() or None)
+    return Ready(folding=describe(found), clock=api.clock_difference() or None)
 
 
 _TEXT: dict[int | str, dict[str, Any]] = {

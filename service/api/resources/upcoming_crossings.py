@@ -19,7 +19,7 @@ from service.api.http.pagination import TokenText, encode_token
 from service.api.http.problems import FieldError, invalid
 from service.evaluation import upcoming_crossings
 from service.evaluation.upcoming_crossings import Upcoming
-from service.storage.accounts.forecasts import Wanted
+from service.storage.accounts.forecasts import UpcomingFilter
 
 router = APIRouter(prefix="/v1/forecasts", tags=["accounts"])
 
@@ -59,11 +59,11 @@ class ForecastQuery(AccountFilters):
     days: int = Field(14, ge=1, le=365, description="How many days to look ahead: HEALTH_FORECAST_DAYS at most.")
     rule: Annotated[str, Printable()] | None = Field(None, max_length=200, description="A rule's id, or its name.")
 
-    def wanted(self, policy: Policy, today: date) -> Wanted:
+    def wanted(self, policy: Policy, today: date) -> UpcomingFilter:
         """What storage is asked for."""
         rules = [UUID(rule.id) for rule in policy.rules if self.rule in (None, rule.id, rule.name)]
         accounts = self.of_accounts(today, churned=False)
-        return Wanted(rules=rules, first=today, last=today + timedelta(days=self.days), accounts=accounts)
+        return UpcomingFilter(rules=rules, first=today, last=today + timedelta(days=self.days), accounts=accounts)
 
 
 @router.get("", summary="List what silence will set off", dependencies=READ)

@@ -18,7 +18,7 @@ from service.delivery.transport import signing_keys
 from service.runtime.vault import new_webhook_secret
 from service.storage.webhooks import endpoints, resend
 from service.storage.webhooks.endpoints import Endpoint
-from service.storage.webhooks.resend import Failed
+from service.storage.webhooks.resend import FailedDeliveries
 
 router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
 
@@ -66,7 +66,7 @@ async def rotate_secret(endpoint_id: UUID, api: Api, response: Response) -> Rota
     until = now + OLD_SIGNS_FOR
     async with api.engine.begin() as connection:
         endpoint = _found(await endpoints.lock(connection, endpoint_id))
-        secrets = signing_keys.rotated(signing_keys.load(api.vault.open(endpoint.secret)), secret, now, until)
+        secrets = signing_keys.rotate(signing_keys.load(api.vault.open(endpoint.secret)), secret, now, until)
         if len(secrets) > MOST_SECRETS:
             raise ProblemError(409, f"{MOST_SECRETS} secrets sign already. The oldest of them cease within 24 hours.")
         sealed = api.vault.seal(signing_keys.dump(secrets))
@@ -112,14 +112,14 @@ async def recover(endpoint_id: UUID, body: Annotated[Recovery, Depends(body_of(R
     return Recovered(deliveries=count, dry_run=body.dry_run)
 
 
-def _wanted(endpoint_id: UUID, body: Recovery, now: datetime) -> Failed:
+def _wanted(endpoint_id: UUID, body: Recovery, now: datetime) -> FailedDeliveries:
     if body.since > now:
         raise invalid(FieldError("since", "must not be in the future"))
     if body.until is not None and body.since >= body.until:
         raise invalid(FieldError("since", "must be before until"))
     # Brought within what the database can hold; what lies outside makes no difference.
     until = None if body.until is None or body.until > now else max(body.until, _LONG_AGO)
-    return Failed(endpoint_id=endpoint_id, since=max(body.since, _LONG_AGO), until=until)
+    return FailedDeliveries(endpoint_id=endpoint_id, since=max(body.since, _LONG_AGO), until=until)
 
 
 def _found(endpoint: Endpoint | None) -> Endpoint:

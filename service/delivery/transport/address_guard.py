@@ -51,7 +51,7 @@ _IPV6_CLOSED = tuple(
 )
 
 
-def permitted(address: str, allow: Sequence[Network]) -> bool:
+def is_permitted(address: str, allow: Sequence[Network]) -> bool:
     """Whether to connect to `address`, as a resolver or a socket writes it: public, or in a range of `allow`.
 
     IPv4 mapped into IPv6 counts as the IPv4 address it is. What isn't an address, or names a zone, is not permitted.

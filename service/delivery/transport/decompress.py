@@ -9,7 +9,7 @@ _BARE = -zlib.MAX_WBITS
 _FORMATS = {"gzip": (_EITHER,), "x-gzip": (_EITHER,), "deflate": (_EITHER, _BARE)}
 
 
-def unpacked(data: bytes, encoding: str, most: int) -> bytes:
+def decompress(data: bytes, encoding: str, most: int) -> bytes:
     """Up to `most` bytes of what `data` holds by its `Content-Encoding`; `data` itself if it can't be unpacked.
 
     No more memory is used than that, whatever the data would come to. Data that was cut gives what it has.

@@ -16,9 +16,9 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from service.delivery.transport import tls
-from service.delivery.transport.address_guard import Network, permitted
-from service.delivery.transport.decompress import unpacked
-from service.delivery.transport.response_head import Watched, arriving, read_head
+from service.delivery.transport.address_guard import Network, is_permitted
+from service.delivery.transport.decompress import decompress
+from service.delivery.transport.response_head import RecordingHandler, answer_start, read_head
 from service.targets.target import Credentials
 
 KEEP_BYTES = 4_096
@@ -83,11 +83,11 @@ async def open_session(
         socket_factory=_guard(allow),
         limit=0,  # the worker bounds what is under way; a second bound here would let endpoints wait for each other
         keepalive_timeout=IDLE_SECONDS,
-        ssl=tls.trusting(ca_file),
+        ssl=tls.ssl_context(ca_file),
     )
     # There is no public way to see the bytes of an answer that can't be parsed.
     loop = asyncio.get_running_loop()
-    connector._factory = functools.partial(Watched, loop=loop)  # type: ignore[assignment] # a kind of ResponseHandler
+    connector._factory = functools.partial(RecordingHandler, loop=loop)  # type: ignore[assignment] # a kind of ResponseHandler
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -101,7 +101,7 @@ async def open_session(
 def _guard(allow: Sequence[Network]) -> Callable[[aiohttp.AddrInfoType], socket.socket]:
     def open_socket(info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
-        if not permitted(str(address[0]), allow):
+        if not is_permitted(str(address[0]), allow):
             raise RefusedAddressError
         return socket.socket(family, kind, protocol)
 
@@ -118,7 +118,7 @@ async def send(
     """
     reply: Reply | None = None
     body, start = bytearray(), bytearray()
-    watching = arriving.set(start)
+    watching = answer_start.set(start)
     try:
         async with (
             asyncio.timeout(timeout_seconds),
@@ -134,8 +134,8 @@ async def send(
     except (aiohttp.ClientError, OSError, ValueError) as error:
         reply = reply or _as_far_as_it_was_read(start, body) or _failed(error)
     finally:
-        arriving.reset(watching)
-    shown = unpacked(bytes(body), reply.headers.get("content-encoding", ""), READ_BYTES)
+        answer_start.reset(watching)
+    shown = decompress(bytes(body), reply.headers.get("content-encoding", ""), READ_BYTES)
     return replace(reply, excerpt=shown[:keep_bytes], body=shown)
 
 
@@ -165,7 +165,7 @@ async def _read_start(response: aiohttp.ClientResponse, body: bytearray) -> None
 
 def _failed(error: Exception) -> Reply:
     if (cause := _of_tls(error)) is not None:
-        return Reply(failure="tls", error=tls.why(cause))
+        return Reply(failure="tls", error=tls.describe_failure(cause))
     match error:
         case aiohttp.ClientConnectorDNSError():
             return Reply(failure="name", error="the host name can't be resolved")

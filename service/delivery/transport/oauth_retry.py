@@ -8,13 +8,13 @@ from uuid import UUID
 from aiohttp import ClientSession
 
 from service.delivery.transport.http import Reply, Request, send
-from service.delivery.transport.oauth_tokens import Tokens
+from service.delivery.transport.oauth_tokens import TokenCache
 from service.targets.target import Credentials
 
 
 async def send_authorized(
     session: ClientSession,
-    tokens: Tokens,
+    tokens: TokenCache,
     endpoint_id: UUID,
     credentials: Credentials,
     request: Request,

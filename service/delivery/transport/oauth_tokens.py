@@ -18,7 +18,7 @@ from service.delivery.transport.http import Reply, Request, send
 from service.delivery.transport.url_rules import check_url
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
-from service.targets.answer import LIMITED, Answer, plain
+from service.targets.answer import LIMITED, ReceiverAnswer, plain_verdict
 from service.targets.target import Credentials
 
 LIFE_SECONDS = 1_800.0
@@ -56,7 +56,7 @@ class _Slot:
     until: float = 0.0
 
 
-class Tokens:
+class TokenCache:
     """Fetches tokens and keeps them, per endpoint and credentials, for as long as they live. In memory only."""
 
     def __init__(
@@ -130,7 +130,7 @@ def _read(reply: Reply, credentials: Credentials) -> _Answer | Reply:
 
 def _refused(reply: Reply, credentials: Credentials) -> Reply:
     why = f"token_url answered {reply.status}{_code(reply.excerpt, credentials)}"
-    limited = plain(Answer(reply.status or 0, reply.headers, b"")) == LIMITED
+    limited = plain_verdict(ReceiverAnswer(reply.status or 0, reply.headers, b"")) == LIMITED
     # Headers and body go no further than to where a wait is read from them.
     return replace(_no_token(why, reply.retry_after), headers=reply.headers, body=reply.body, limited=limited)
 

@@ -17,18 +17,18 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _END = re.compile(rb"\r?\n\r?\n")
 _LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100})[ \t]*:[ \t]*(.*)")
 
-arriving: ContextVar[bytearray | None] = ContextVar("arriving", default=None)
+answer_start: ContextVar[bytearray | None] = ContextVar("arriving", default=None)
 """Where the first bytes of the answer to this task's request are kept, as they come from the wire."""
 
 
-class Watched(ResponseHandler):
+class RecordingHandler(ResponseHandler):
     """A connection that keeps the start of each answer for the one who asked."""
 
     _start: bytearray | None = None
 
     def set_response_params(self, **params: Any) -> None:
         """A request is about to be sent, by the task that waits for its answer."""
-        self._start = arriving.get()
+        self._start = answer_start.get()
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
@@ -39,7 +39,7 @@ class Watched(ResponseHandler):
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ResponseHead:
     """A status, the headers that can be read (names in lower case, of several the first), and what follows them."""
 
     status: int
@@ -47,14 +47,14 @@ class Head:
     rest: bytes = field(repr=False)
 
 
-def read_head(start: bytes) -> Head | None:
+def read_head(start: bytes) -> ResponseHead | None:
     """The head of the final answer in the first bytes that came, None if there is no whole status line."""
     while line := _STATUS_LINE.match(start):
         status = int(line[1])
         end = _END.search(start, line.end() - 2)
         if status >= 200:
             head = start[line.end() : end.start() if end else len(start)]
-            return Head(status, _headers(head), start[end.end() :] if end else b"")
+            return ResponseHead(status, _headers(head), start[end.end() :] if end else b"")
         if end is None:
             return None
         start = start[end.end() :]

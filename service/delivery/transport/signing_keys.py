@@ -19,15 +19,15 @@ class SigningSecret:
 Keyring = tuple[SigningSecret, ...]
 
 
-def rotated(keyring: Keyring, fresh: str, now: datetime, until: datetime) -> Keyring:
+def rotate(keyring: Keyring, fresh: str, now: datetime, until: datetime) -> Keyring:
     """The keyring with `fresh` in front; what signed so far stops at `until`, or sooner if that was set before."""
-    kept = (SigningSecret(old.text, min(old.until or until, until)) for old in keyring if _lives(old, now))
+    kept = (SigningSecret(old.text, min(old.until or until, until)) for old in keyring if _is_active(old, now))
     return (SigningSecret(fresh), *kept)
 
 
-def signing(keyring: Keyring, now: datetime) -> list[str]:
+def active_secrets(keyring: Keyring, now: datetime) -> list[str]:
     """The secrets to sign with at `now`, newest first."""
-    return [secret.text for secret in keyring if _lives(secret, now)]
+    return [secret.text for secret in keyring if _is_active(secret, now)]
 
 
 def dump(keyring: Keyring) -> bytes:
@@ -46,5 +46,5 @@ def _read(line: str) -> SigningSecret:
     return SigningSecret(text, datetime.fromisoformat(until) if until else None)
 
 
-def _lives(secret: SigningSecret, now: datetime) -> bool:
+def _is_active(secret: SigningSecret, now: datetime) -> bool:
     return secret.until is None or now < secret.until

@@ -38,7 +38,7 @@ _REASONS = {
 }
 
 
-def why(error: ssl.SSLError) -> str:
+def describe_failure(error: ssl.SSLError) -> str:
     """Why a connection failed, without anything that the other side could have chosen the words of."""
     return f"no TLS connection: {_cause(error)}"
 
@@ -52,7 +52,7 @@ def _cause(error: ssl.SSLError) -> str:
     return _REASONS.get(reason, f"the handshake failed ({reason.lower().replace('_', ' ')})")
 
 
-def trusting(ca_file: str) -> ssl.SSLContext | bool:
+def ssl_context(ca_file: str) -> ssl.SSLContext | bool:
     """For aiohttp: the system's authorities, and those in `ca_file` (PEM) if it is given.
 
     Raises `HealthError` that names the setting if that can't be read.

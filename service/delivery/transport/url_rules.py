@@ -10,7 +10,7 @@ from ipaddress import IPv6Address
 
 from yarl import URL
 
-from service.delivery.transport.address_guard import Network, permitted
+from service.delivery.transport.address_guard import Network, is_permitted
 from service.messaging.topics import dead_letter_topic
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
@@ -27,7 +27,7 @@ _DOTTED_QUAD = re.compile(r"(0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){3}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TOPIC = re.compile(r"(?!\.{1,2}$)(?!__)[a-zA-Z0-9._-]{1,249}")
 _PUBLIC_ONLY = "Use a public address, or have the operator add its range to HEALTH_WEBHOOK_ALLOW_NETWORKS"
-_OURS = frozenset(
+_RESERVED_HEADERS = frozenset(
     {
         "accept-encoding",
         "connection",
@@ -107,14 +107,14 @@ def _check_host(host: str, allow: Sequence[Network]) -> None:
         _check_literal(host, allow)
     elif not _NAME.fullmatch(host):
         raise HealthError("url names no valid host", "Write it as https://host/path")
-    elif f".{host.rstrip('.')}".endswith(".localhost") and not permitted("127.0.0.1", allow):
+    elif f".{host.rstrip('.')}".endswith(".localhost") and not is_permitted("127.0.0.1", allow):
         raise HealthError("url must not point to this machine", _PUBLIC_ONLY)
 
 
 def _check_literal(host: str, allow: Sequence[Network]) -> None:
     if not (_DOTTED_QUAD.fullmatch(host) or _is_ipv6(host)):
         raise HealthError("url holds an address in an unusual form", "Write it as 192.0.2.1 or [2001:db8::1]")
-    if not permitted(host, allow):
+    if not is_permitted(host, allow):
         raise HealthError("url must not point to a private or reserved address", _PUBLIC_ONLY)
 
 
@@ -138,13 +138,13 @@ def check_headers(headers: Mapping[str, str]) -> None:
         seen.add(name.lower())
         if not _TOKEN.fullmatch(name):
             raise HealthError("headers hold a name that HTTP does not allow", "Use letters, digits and hyphens")
-        if is_ours(name):
+        if is_reserved_header(name):
             raise HealthError(f"headers must not hold {name}", "Leave it out: the service sets it, or must not send it")
         if not (value.isascii() and value.isprintable()):
             raise HealthError(f"headers hold a value of {name} that is not printable ASCII", "Encode the value")
 
 
-def is_ours(name: str) -> bool:
+def is_reserved_header(name: str) -> bool:
     """Whether an endpoint may not set this header: it frames the message, signs it, or belongs to a proxy."""
     lower = name.lower()
-    return lower in _OURS or lower.startswith(("webhook-", "proxy-"))
+    return lower in _RESERVED_HEADERS or lower.startswith(("webhook-", "proxy-"))

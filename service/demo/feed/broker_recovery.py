@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.demo.feed.folded_count import folded
-from service.messaging.client_config import connection
+from service.messaging.client_config import client_arguments
 from service.runtime.settings import Settings
 from service.storage.ingest import progress, seen_events
 from service.storage.ingest.progress import Partition
@@ -35,7 +35,7 @@ async def mend(settings: Settings, engine: AsyncEngine) -> None:
 
 
 async def _log_ends(settings: Settings, partitions: Collection[Partition]) -> dict[Partition, int]:
-    consumer = AIOKafkaConsumer(**connection(settings))
+    consumer = AIOKafkaConsumer(**client_arguments(settings))
     try:
         await consumer.start()
         ends = await consumer.end_offsets([TopicPartition(*partition) for partition in partitions])

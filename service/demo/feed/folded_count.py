@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.storage.database.retry import persistently
+from service.storage.database.retry import retry_while_transient
 from service.storage.ingest import progress
 from service.storage.ingest.progress import Partition
 
@@ -15,6 +15,6 @@ async def folded(engine: AsyncEngine) -> dict[Partition, int]:
 
     async def read() -> dict[Partition, int]:
         async with engine.connect() as connection:
-            return {(row.topic, row.partition): row.next_offset for row in await progress.show(connection)}
+            return {(row.topic, row.partition): row.next_offset for row in await progress.all_partitions(connection)}
 
-    return await persistently(read, "looking how far folding is")
+    return await retry_while_transient(read, "looking how far folding is")

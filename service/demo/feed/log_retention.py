@@ -8,7 +8,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.demo.feed.folded_count import folded
-from service.messaging.client_config import connection
+from service.messaging.client_config import client_arguments
 from service.runtime.settings import Settings
 
 LOOK_SECONDS = 60.0
@@ -27,7 +27,7 @@ async def keep_log_short(settings: Settings, engine: AsyncEngine) -> None:
 
 
 async def _delete(settings: Settings, records: dict[TopicPartition, RecordsToDelete]) -> None:
-    admin = AIOKafkaAdminClient(**connection(settings))
+    admin = AIOKafkaAdminClient(**client_arguments(settings))
     await admin.start()
     try:
         await admin.delete_records(records)

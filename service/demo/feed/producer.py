@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 
 from service.demo.world.events import DemoEvent
-from service.messaging.client_config import connection
+from service.messaging.client_config import client_arguments
 from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition
 
@@ -28,7 +28,7 @@ class Producer:
     async def connected(cls, settings: Settings) -> AsyncIterator["Producer"]:
         """A producer while the block runs. It compresses, because the embedded broker keeps all in one file."""
         producer = AIOKafkaProducer(
-            **connection(settings),
+            **client_arguments(settings),
             enable_idempotence=True,
             compression_type="gzip",
             linger_ms=20,

@@ -15,9 +15,9 @@ from service.jobs.export.schema import schema_of
 from service.jobs.load.progress_bar import bar
 from service.runtime.errors import HealthError
 from service.storage.access import exports
-from service.storage.access.exports import Column, Source
+from service.storage.access.exports import ExportView, ViewColumn
 
-DATASETS: Final[Mapping[str, Source]] = {
+DATASETS: Final[Mapping[str, ExportView]] = {
     "health": exports.HEALTH,
     "daily": exports.DAILY,
     "measures": exports.MEASURES,
@@ -52,7 +52,7 @@ async def export(engine: AsyncEngine, order: Order) -> list[ParquetFile]:
         return files
 
 
-def _schema(dataset: str, columns: Sequence[Column], order: Order) -> pa.Schema:
+def _schema(dataset: str, columns: Sequence[ViewColumn], order: Order) -> pa.Schema:
     source = DATASETS[dataset]
     about = {"dataset": dataset, "exported_at": datetime.now(UTC).isoformat()}
     if source.days:
@@ -61,7 +61,7 @@ def _schema(dataset: str, columns: Sequence[Column], order: Order) -> pa.Schema:
 
 
 async def _fill(
-    file: ParquetFile, connection: AsyncConnection, dataset: str, columns: Sequence[Column], order: Order
+    file: ParquetFile, connection: AsyncConnection, dataset: str, columns: Sequence[ViewColumn], order: Order
 ) -> None:
     source = DATASETS[dataset]
     total = await exports.count(connection, source, order.first, order.last)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
-from service.storage.access.exports import Column
+from service.storage.access.exports import ViewColumn
 
 _TYPES = {
     "text": pa.string(),
@@ -21,12 +21,12 @@ _TYPES = {
 _NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
 
 
-def schema_of(columns: Sequence[Column], keys: Collection[str], metadata: dict[str, str]) -> pa.Schema:
+def schema_of(columns: Sequence[ViewColumn], keys: Collection[str], metadata: dict[str, str]) -> pa.Schema:
     """The schema: everything may be null but the keys; each field says in its metadata what it is."""
     return pa.schema([_field(column, column.name not in keys) for column in columns], metadata)
 
 
-def _field(column: Column, nullable: bool) -> pa.Field:
+def _field(column: ViewColumn, nullable: bool) -> pa.Field:
     comment = {"description": column.comment} if column.comment else None
     return pa.field(column.name, _type(column.type), nullable=nullable, metadata=comment)
 

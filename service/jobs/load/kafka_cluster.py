@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from service.messaging.client_config import connection
+from service.messaging.client_config import client_arguments
 from service.messaging.kafka_availability import why_refused
 from service.messaging.kafka_errors import refusal_in
 from service.runtime.errors import HealthError
@@ -25,7 +25,7 @@ class Cluster:
     def __init__(self, settings: Settings) -> None:
         """Inside an event loop; `start` comes next. Raises `HealthError` if the settings can't be used."""
         self.servers = settings.kafka_bootstrap_servers
-        self.connection = connection(settings)
+        self.connection = client_arguments(settings)
         """How to connect to it."""
         self.id = self.servers
         """Its own id; its address, if it has none."""

@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.runtime.errors import HealthError
 from service.runtime.scram import scram_verifier
 from service.storage.access import analyst_role_sql
-from service.storage.access.analyst_role_sql import Place, Role
+from service.storage.access.analyst_role_sql import DatabaseRole, ViewLocation
 
 SHORTEST_PASSWORD = 16
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
-class Made(NamedTuple):
+class CreatedRole(NamedTuple):
     """What came of `create`. `password` is one that was made; `left` are statements for who may alter the role, where
     this user may not; `also_reads` is what can be read beside the views.
     """
@@ -47,14 +47,14 @@ def checked_password(password: str) -> str:
     return password
 
 
-async def create(connection: AsyncConnection, name: str, given: str | None, *, renew: bool = False) -> Made:
+async def create(connection: AsyncConnection, name: str, given: str | None, *, renew: bool = False) -> CreatedRole:
     """Make the role, or bring one that is there up to date, with the password that is given. Without, a new role gets
     one that is made here, and so does another on `renew`.
 
     A role that was made by others is let in, and left as it is where this user may not alter it. Raises `HealthError`
     saying what an administrator has to run; and, before anything is altered, for a role that does more than read.
     """
-    await analyst_role_sql.take_turn(connection)
+    await analyst_role_sql.acquire_lock(connection)
     where = await _place(connection)
     role = await analyst_role_sql.find(connection, name)
     _refuse_others(name, role)
@@ -82,20 +82,20 @@ async def create(connection: AsyncConnection, name: str, given: str | None, *, r
                 f"Run this as {where.owner}, who owns them",
             ) from None
         raise
-    left = [] if is_altered else await analyst_role_sql.unset(connection, name)
-    return Made(role is None, is_altered, fresh, left, await analyst_role_sql.reachable(connection, name))
+    left = [] if is_altered else await analyst_role_sql.missing_settings(connection, name)
+    return CreatedRole(role is None, is_altered, fresh, left, await analyst_role_sql.reachable(connection, name))
 
 
 async def drop(connection: AsyncConnection, name: str) -> None:
     """Take back what the role may do here, and drop it; raises `HealthError` where that can't be done."""
-    await analyst_role_sql.take_turn(connection)
+    await analyst_role_sql.acquire_lock(connection)
     where = await _place(connection)
     role = await analyst_role_sql.find(connection, name)
     if role is None:
         raise HealthError(f"There is no role {name}", "In psql, \\du lists the roles")
     _refuse_others(name, role)
     try:
-        await analyst_role_sql.run(connection, analyst_role_sql.farewell(name, where))
+        await analyst_role_sql.run(connection, analyst_role_sql.revocations(name, where))
     except DBAPIError as error:
         if analyst_role_sql.is_needed(error):
             raise HealthError(
@@ -116,7 +116,7 @@ async def statements(connection: AsyncConnection, name: str) -> list[str]:
     return [f"CREATE ROLE {name}", *analyst_role_sql.settings(name), *analyst_role_sql.grants(name, where)]
 
 
-def listed(statements: Sequence[str]) -> str:
+def as_script(statements: Sequence[str]) -> str:
     """Statements for people to run, a line each."""
     return "".join(f"    {statement};\n" for statement in statements)
 
@@ -126,20 +126,20 @@ async def _make(connection: AsyncConnection, name: str) -> None:
         raise HealthError(
             f"The database user of HEALTH_DATABASE_URL may not create the role {name}",
             "As an administrator of the server run:\n"
-            + listed([f"CREATE ROLE {name}", *analyst_role_sql.settings(name)])
+            + as_script([f"CREATE ROLE {name}", *analyst_role_sql.settings(name)])
             + f"and in psql: \\password {name}. Then run this again; --print-sql shows what it does",
         )
     await analyst_role_sql.run(connection, [f"CREATE ROLE {name}"])
 
 
-async def _place(connection: AsyncConnection) -> Place:
-    where = await analyst_role_sql.place(connection)
+async def _place(connection: AsyncConnection) -> ViewLocation:
+    where = await analyst_role_sql.view_location(connection)
     if where is None:
         raise HealthError("The database has no views for analysts yet", "Run: account-health migrate")
     return where
 
 
-def _refuse_others(name: str, role: Role | None) -> None:
+def _refuse_others(name: str, role: DatabaseRole | None) -> None:
     if role and (role.is_me or role.is_privileged):
         raise HealthError(
             f"The role {name} may do more than read, or is a member of others", "Give another name for the reader"

@@ -21,10 +21,10 @@ LIMITS = {
 """Settings of a reader's sessions, as SQL. They keep from accidents: a reader may set them otherwise."""
 MOST_CONNECTIONS = 20
 
-_TURN = 0x726561646572  # "reader"
+_LOCK_KEY = 0x726561646572  # "reader"
 
 
-class Role(NamedTuple):
+class DatabaseRole(NamedTuple):
     """What a role may do beside reading; `is_me` is the one that asks, `is_mine` says that it may alter it.
 
     `is_of_others` is one that was never made a reader, and owns something or may write in this database.
@@ -56,15 +56,15 @@ _FIND = text("""
 """)
 
 
-async def take_turn(connection: AsyncConnection) -> None:
+async def acquire_lock(connection: AsyncConnection) -> None:
     """Be the only one to change readers until the transaction ends."""
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _TURN})
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _LOCK_KEY})
 
 
-async def find(connection: AsyncConnection, name: str) -> Role | None:
+async def find(connection: AsyncConnection, name: str) -> DatabaseRole | None:
     """The role of that name, or None."""
     row = (await connection.execute(_FIND, {"name": name})).one_or_none()
-    return Role(*row) if row else None
+    return DatabaseRole(*row) if row else None
 
 
 async def may_create(connection: AsyncConnection) -> bool:
@@ -73,7 +73,7 @@ async def may_create(connection: AsyncConnection) -> bool:
     return bool((await connection.execute(statement)).scalar_one())
 
 
-class Place(NamedTuple):
+class ViewLocation(NamedTuple):
     """What readers are let into: the database, and who owns the views; both quoted where they have to be."""
 
     database: str
@@ -86,10 +86,10 @@ _PLACE = text("""
 """)
 
 
-async def place(connection: AsyncConnection) -> Place | None:
+async def view_location(connection: AsyncConnection) -> ViewLocation | None:
     """Where the views are; None before they are."""
     row = (await connection.execute(_PLACE)).one_or_none()
-    return Place(*row) if row else None
+    return ViewLocation(*row) if row else None
 
 
 def settings(name: str) -> list[str]:
@@ -106,7 +106,7 @@ _SET = text("""
 """)
 
 
-async def unset(connection: AsyncConnection, name: str) -> list[str]:
+async def missing_settings(connection: AsyncConnection, name: str) -> list[str]:
     """Those of the statements of `settings` that haven't been run for a role, as far as that can be seen."""
     is_limited, config = (await connection.execute(_SET, {"name": name, "most": MOST_CONNECTIONS})).one()
     first, *others = settings(name)
@@ -116,7 +116,7 @@ async def unset(connection: AsyncConnection, name: str) -> list[str]:
     return missing if is_limited else [first, *missing]
 
 
-def grants(name: str, where: Place) -> list[str]:
+def grants(name: str, where: ViewLocation) -> list[str]:
     """Statements that let a role read, for the owner of the views. The last is about views that are yet to come."""
     return [
         f"GRANT CONNECT ON DATABASE {where.database} TO {name}",
@@ -127,7 +127,7 @@ def grants(name: str, where: Place) -> list[str]:
     ]
 
 
-def farewell(name: str, where: Place) -> list[str]:
+def revocations(name: str, where: ViewLocation) -> list[str]:
     """Statements that take back what `grants` gave, and the role."""
     return [
         f"ALTER DEFAULT PRIVILEGES FOR ROLE {where.owner} IN SCHEMA analytics REVOKE SELECT ON TABLES FROM {name}",  # noqa: S608 - of names that were checked

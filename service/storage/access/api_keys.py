@@ -15,7 +15,7 @@ USED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKey:
+class StoredApiKey:
     """A key without its text and digest. `hint` is how it begins, to recognise it by."""
 
     id: UUID
@@ -27,7 +27,7 @@ class ApiKey:
     last_used_at: datetime | None
 
 
-_COLUMNS = [table.c[name] for name in ApiKey.__dataclass_fields__]
+_COLUMNS = [table.c[name] for name in StoredApiKey.__dataclass_fields__]
 
 
 async def create(
@@ -40,28 +40,28 @@ async def create(
     scopes: Collection[str],
     now: datetime,
     expires_at: datetime | None = None,
-) -> ApiKey:
+) -> StoredApiKey:
     """Insert a key."""
     row = {"id": key_id, "name": name, "digest": digest, "hint": hint, "scopes": list(scopes)}
     result = await connection.execute(
         insert(table).values(**row, created_at=now, expires_at=expires_at).returning(*_COLUMNS)
     )
-    return ApiKey(**result.one()._mapping)
+    return StoredApiKey(**result.one()._mapping)
 
 
-async def find(connection: AsyncConnection, digest: bytes) -> ApiKey | None:
+async def find(connection: AsyncConnection, digest: bytes) -> StoredApiKey | None:
     """The key with this digest, expired or not; None if there is none."""
     row = (await connection.execute(select(*_COLUMNS).where(table.c.digest == digest))).one_or_none()
-    return ApiKey(**row._mapping) if row else None
+    return StoredApiKey(**row._mapping) if row else None
 
 
-async def get(connection: AsyncConnection, key_id: UUID) -> ApiKey | None:
+async def get(connection: AsyncConnection, key_id: UUID) -> StoredApiKey | None:
     """One key, or None."""
     row = (await connection.execute(select(*_COLUMNS).where(table.c.id == key_id))).one_or_none()
-    return ApiKey(**row._mapping) if row else None
+    return StoredApiKey(**row._mapping) if row else None
 
 
-async def mark_used(connection: AsyncConnection, key: ApiKey, now: datetime) -> None:
+async def mark_used(connection: AsyncConnection, key: StoredApiKey, now: datetime) -> None:
     """Note that a key is in use at `now`; writes at most once a minute."""
     if key.last_used_at is not None and key.last_used_at > now - USED_EVERY:
         return
@@ -69,12 +69,12 @@ async def mark_used(connection: AsyncConnection, key: ApiKey, now: datetime) -> 
     await connection.execute(update(table).where(table.c.id == key.id, stale).values(last_used_at=now))
 
 
-async def page(connection: AsyncConnection, *, after: UUID | None, limit: int) -> list[ApiKey]:
+async def page(connection: AsyncConnection, *, after: UUID | None, limit: int) -> list[StoredApiKey]:
     """Up to `limit` keys by id, which is the order of creation, that follow `after`."""
     query = select(*_COLUMNS).order_by(table.c.id).limit(limit)
     if after is not None:
         query = query.where(table.c.id > after)
-    return [ApiKey(**row._mapping) for row in await connection.execute(query)]
+    return [StoredApiKey(**row._mapping) for row in await connection.execute(query)]
 
 
 async def remove(connection: AsyncConnection, key_id: UUID) -> bool:

@@ -12,7 +12,7 @@ CHUNK = 20_000
 """Rows that are held at once; they take some 40 MB as Python objects."""
 
 
-class Column(NamedTuple):
+class ViewColumn(NamedTuple):
     """A column of a view: its type as Postgres writes it, and what it says."""
 
     name: str
@@ -21,7 +21,7 @@ class Column(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ExportView:
     """A view to be read. `keys` are its columns that are never null.
 
     `days` narrows it down to the days from :first to :last, where that can be asked for. `order` is for what is small,
@@ -34,15 +34,15 @@ class Source:
     order: str | None = None
 
 
-HEALTH = Source(view="analytics.account_health", keys=("account_id",), order="account_id")
-DAILY = Source(
+HEALTH = ExportView(view="analytics.account_health", keys=("account_id",), order="account_id")
+DAILY = ExportView(
     view="analytics.account_health_daily",
     keys=("account_id", "day", "run_first_day", "run_last_day"),
     # By its bounds too, so that only the months of these days are read.
     days="day BETWEEN :first AND :last AND run_last_day >= :first AND run_first_day <= :last",
 )
-MEASURES = Source(view="analytics.account_measures", keys=("account_id", "name"))
-ALERTS = Source(
+MEASURES = ExportView(view="analytics.account_measures", keys=("account_id", "name"))
+ALERTS = ExportView(
     view="analytics.alerts",
     keys=("id", "created_at"),
     days="created_at >= CAST(CAST(:first AS date) AS timestamp) AT TIME ZONE 'UTC'"
@@ -56,19 +56,19 @@ _COLUMNS = text("""
 """)
 
 
-async def columns(connection: AsyncConnection, source: Source) -> list[Column]:
+async def columns(connection: AsyncConnection, source: ExportView) -> list[ViewColumn]:
     """The columns of a view, in order; none if it isn't there."""
-    return list(map(Column._make, await connection.execute(_COLUMNS, {"view": source.view})))
+    return list(map(ViewColumn._make, await connection.execute(_COLUMNS, {"view": source.view})))
 
 
-async def count(connection: AsyncConnection, source: Source, first: date, last: date) -> int:
+async def count(connection: AsyncConnection, source: ExportView, first: date, last: date) -> int:
     """How many rows there are to read."""
     statement = text(f"SELECT count(*) FROM {source.view} {_where(source)}")  # noqa: S608 - made of this module's own text
     return int((await connection.execute(statement, _values(source, first, last))).scalar_one())
 
 
 async def rows(
-    connection: AsyncConnection, source: Source, wanted: Sequence[Column], first: date, last: date
+    connection: AsyncConnection, source: ExportView, wanted: Sequence[ViewColumn], first: date, last: date
 ) -> AsyncIterator[Sequence[Sequence[Any]]]:
     """All rows, by chunks, as they are at one moment; from a cursor, so that they are never all in memory.
 
@@ -85,9 +85,9 @@ async def rows(
         yield chunk
 
 
-def _where(source: Source) -> str:
+def _where(source: ExportView) -> str:
     return f"WHERE {source.days}" if source.days else ""
 
 
-def _values(source: Source, first: date, last: date) -> dict[str, date]:
+def _values(source: ExportView, first: date, last: date) -> dict[str, date]:
     return {"first": first, "last": last} if source.days else {}

@@ -7,20 +7,20 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-class HeldAccount(NamedTuple):
+class LockedAccount(NamedTuple):
     """What rules remember of an account, and its override; both as encoded."""
 
     rule_memory: bytes | None
     override: str | None
 
 
-_HOLD = text("SELECT rule_memory, CAST(override AS text) FROM scores WHERE account_id = :id FOR UPDATE")
+_LOCK = text("SELECT rule_memory, CAST(override AS text) FROM scores WHERE account_id = :id FOR UPDATE")
 
 
-async def hold(connection: AsyncConnection, account_id: str) -> HeldAccount | None:
+async def lock(connection: AsyncConnection, account_id: str) -> LockedAccount | None:
     """Lock an account until the transaction ends; None if there is none of that id."""
-    row = (await connection.execute(_HOLD, {"id": account_id})).one_or_none()
-    return HeldAccount(*row) if row else None
+    row = (await connection.execute(_LOCK, {"id": account_id})).one_or_none()
+    return LockedAccount(*row) if row else None
 
 
 _REMEMBER = text("""
@@ -29,6 +29,8 @@ _REMEMBER = text("""
 """)
 
 
-async def remember(connection: AsyncConnection, account_id: str, rule_memory: bytes | None, due_at: datetime) -> None:
+async def save_rule_memory(
+    connection: AsyncConnection, account_id: str, rule_memory: bytes | None, due_at: datetime
+) -> None:
     """Write what rules remember of an account that is held; the sweeper looks at it at `due_at`, or before."""
     await connection.execute(_REMEMBER, {"id": account_id, "rule_memory": rule_memory, "due_at": due_at})

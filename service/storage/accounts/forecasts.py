@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.accounts.listing.filters import Filter
-from service.storage.database.bulk_parameters import columns
+from service.storage.accounts.listing.filters import AccountFilter
+from service.storage.database.bulk_parameters import unnest_parameters
 
 # --- The cycle through all accounts -----------------------------------------------------------------------------
 
 
-class Turn(NamedTuple):
+class ForecastCycle(NamedTuple):
     """How far the cycle has come: the last account that was forecast, empty at its beginning, and when it began."""
 
     cursor: str
@@ -23,26 +23,26 @@ class Turn(NamedTuple):
 
 
 _BEGIN = text("INSERT INTO forecast_cycle (id, began_at, due_at) VALUES (1, :now, :now) ON CONFLICT DO NOTHING")
-_TAKE = text("SELECT cursor, began_at FROM forecast_cycle WHERE due_at <= :now FOR UPDATE SKIP LOCKED")
-_MOVE_ON = text("UPDATE forecast_cycle SET cursor = :cursor, began_at = :began_at, due_at = :due_at")
+_LOCK_CYCLE = text("SELECT cursor, began_at FROM forecast_cycle WHERE due_at <= :now FOR UPDATE SKIP LOCKED")
+_SAVE_CYCLE = text("UPDATE forecast_cycle SET cursor = :cursor, began_at = :began_at, due_at = :due_at")
 _FOLLOWING = text("SELECT account_id FROM scores WHERE account_id > :cursor ORDER BY account_id LIMIT :limit")
 
 
-async def take(connection: AsyncConnection, now: datetime) -> Turn | None:
+async def lock_cycle(connection: AsyncConnection, now: datetime) -> ForecastCycle | None:
     """Lock the cycle for a step; None if somebody else is at it, or it is to rest at `now`."""
     await connection.execute(_BEGIN, {"now": now})
-    row = (await connection.execute(_TAKE, {"now": now})).one_or_none()
-    return Turn(*row) if row else None
+    row = (await connection.execute(_LOCK_CYCLE, {"now": now})).one_or_none()
+    return ForecastCycle(*row) if row else None
 
 
-async def following(connection: AsyncConnection, cursor: str, limit: int) -> list[str]:
+async def next_accounts(connection: AsyncConnection, cursor: str, limit: int) -> list[str]:
     """The next accounts after `cursor`, in order."""
     return list((await connection.execute(_FOLLOWING, {"cursor": cursor, "limit": limit})).scalars())
 
 
-async def move_on(connection: AsyncConnection, turn: Turn, due_at: datetime) -> None:
+async def save_cycle(connection: AsyncConnection, turn: ForecastCycle, due_at: datetime) -> None:
     """Note how far the cycle has come, in the transaction that took it, and that it rests until `due_at`."""
-    await connection.execute(_MOVE_ON, {**turn._asdict(), "due_at": due_at})
+    await connection.execute(_SAVE_CYCLE, {**turn._asdict(), "due_at": due_at})
 
 
 # --- What was forecast ------------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ class ForecastRow(NamedTuple):
 
 
 # Accounts that somebody holds are being changed, or erased: they are passed over, and nobody waits for anybody.
-_HOLD = text("SELECT account_id FROM scores WHERE account_id = ANY(:ids) FOR KEY SHARE SKIP LOCKED")
+_LOCK = text("SELECT account_id FROM scores WHERE account_id = ANY(:ids) FOR KEY SHARE SKIP LOCKED")
 
 _SAVE = text("""
     INSERT INTO forecast_crossings (account_id, rule_id, day, score, made_at)
@@ -76,9 +76,9 @@ async def replace(
     connection: AsyncConnection, account_ids: Sequence[str], rows: Sequence[ForecastRow], now: datetime
 ) -> None:
     """Let `rows` be all that is foreseen for the accounts, but for those that somebody holds."""
-    held = set((await connection.execute(_HOLD, {"ids": list(account_ids)})).scalars())
+    held = set((await connection.execute(_LOCK, {"ids": list(account_ids)})).scalars())
     if kept := [row for row in rows if row.account_id in held]:
-        await connection.execute(_SAVE, {**columns(kept), "now": now})
+        await connection.execute(_SAVE, {**unnest_parameters(kept), "now": now})
     await connection.execute(_DROP_OLD, {"ids": list(held), "now": now})
 
 
@@ -89,21 +89,21 @@ async def clear(connection: AsyncConnection) -> None:
 
 # --- The list of what is coming ---------------------------------------------------------------------------------
 
-Key = tuple[date, str, UUID]
+ForecastKey = tuple[date, str, UUID]
 """A forecast's place in the list: by day, account and rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class UpcomingFilter:
     """Which forecasts: of these rules, for days from `first` to `last`, for these accounts."""
 
     rules: Sequence[UUID]
     first: date
     last: date
-    accounts: Filter
+    accounts: AccountFilter
 
 
-class Foretold(NamedTuple):
+class StoredForecast(NamedTuple):
     """A forecast as it was made at `made_at`."""
 
     account_id: str
@@ -112,12 +112,14 @@ class Foretold(NamedTuple):
     made_at: datetime
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ForecastKey:
         """Its place in the list."""
         return self.day, self.account_id, self.rule_id
 
 
-async def page(connection: AsyncConnection, wanted: Wanted, *, after: Key | None, limit: int) -> list[Foretold]:
+async def page(
+    connection: AsyncConnection, wanted: UpcomingFilter, *, after: ForecastKey | None, limit: int
+) -> list[StoredForecast]:
     """Up to `limit` forecasts that follow `after`, by day, account and rule."""
     parameters: dict[str, Any] = {
         **wanted.accounts.parameters(),
@@ -129,10 +131,10 @@ async def page(connection: AsyncConnection, wanted: Wanted, *, after: Key | None
     if after is not None:
         parameters |= zip(("after_day", "after_account", "after_rule"), after, strict=True)
     found = await connection.execute(text(_page_sql(wanted.accounts, after)), parameters)
-    return list(map(Foretold._make, found))
+    return list(map(StoredForecast._make, found))
 
 
-def _page_sql(accounts: Filter, after: Key | None) -> str:
+def _page_sql(accounts: AccountFilter, after: ForecastKey | None) -> str:
     attributes, scores = accounts.of_attributes(), accounts.of_scores()
     conditions = ["f.day BETWEEN :first AND :last", "f.rule_id = ANY(:rules)", *attributes, *scores]
     if after is not None:

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.scorecards.scorecard import Band
-from service.storage.database.bulk_parameters import columns
+from service.storage.database.bulk_parameters import unnest_parameters
 
 
 class HistoryRow(NamedTuple):
@@ -43,10 +43,10 @@ _INSERT = text("""
 async def insert(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> None:
     """Keep runs of accounts that this transaction has locked."""
     if rows:
-        await connection.execute(_INSERT, columns(rows))
+        await connection.execute(_INSERT, unnest_parameters(rows))
 
 
-class Closing(NamedTuple):
+class ClosingScore(NamedTuple):
     """With which score an account closed the days from `since` to `day` (day numbers); null if it was unknown."""
 
     account_id: str
@@ -55,16 +55,18 @@ class Closing(NamedTuple):
     score: float | None
 
 
-_CLOSINGS = text("""
+_CLOSING_SCORES = text("""
     SELECT account_id, since - date '1970-01-01', day - date '1970-01-01', score FROM history
     WHERE account_id = ANY(:ids) AND day >= date '1970-01-01' + CAST(:first AS int)
     ORDER BY account_id, day
 """)
 
 
-async def closings(connection: AsyncConnection, account_ids: list[str], first: int) -> list[Closing]:
+async def closing_scores(connection: AsyncConnection, account_ids: list[str], first: int) -> list[ClosingScore]:
     """The runs of accounts that reach to the day number `first` or beyond, in order of account and day."""
-    return list(map(Closing._make, await connection.execute(_CLOSINGS, {"ids": account_ids, "first": first})))
+    return list(
+        map(ClosingScore._make, await connection.execute(_CLOSING_SCORES, {"ids": account_ids, "first": first}))
+    )
 
 
 class StoredRun(NamedTuple):

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-_TURN = 0x686973746F7279  # "history"
+_LOCK_KEY = 0x686973746F7279  # "history"
 _NAME = re.compile(r"history_(\d{4})_(\d\d)")
 _LOCK_NOT_AVAILABLE = "55P03"
 
@@ -45,7 +45,7 @@ class Month(NamedTuple):
         return f"FROM ('{self.first_day}') TO ('{self.following.first_day}')"
 
 
-async def take_turn(connection: AsyncConnection, lock_timeout_ms: int) -> bool:
+async def acquire_lock(connection: AsyncConnection, lock_timeout_ms: int) -> bool:
     """Be the only one to change partitions until the transaction ends; False if somebody else is at it.
 
     No lock is waited for longer than `lock_timeout_ms`: who comes after the one that waits has to wait as well.
@@ -55,7 +55,9 @@ async def take_turn(connection: AsyncConnection, lock_timeout_ms: int) -> bool:
         text("SELECT set_config('lock_timeout', :timeout, true), set_config('enable_seqscan', 'on', true)"),
         {"timeout": f"{lock_timeout_ms}ms"},
     )
-    return bool((await connection.execute(text("SELECT pg_try_advisory_xact_lock(:turn)"), {"turn": _TURN})).scalar())
+    return bool(
+        (await connection.execute(text("SELECT pg_try_advisory_xact_lock(:turn)"), {"turn": _LOCK_KEY})).scalar()
+    )
 
 
 async def months(connection: AsyncConnection) -> list[Month]:
@@ -67,7 +69,7 @@ async def months(connection: AsyncConnection) -> list[Month]:
     return sorted(Month(int(match[1]), int(match[2])) for match in found if match)
 
 
-async def hold_writers(connection: AsyncConnection) -> None:
+async def block_writers(connection: AsyncConnection) -> None:
     """Until the transaction ends, nobody writes history; those who have are waited for.
 
     To be called before a partition is made for days that are written now: a row that was on its way to the default
@@ -110,15 +112,15 @@ async def drop(connection: AsyncConnection, month: Month) -> None:
     await connection.execute(text(f"DROP TABLE {month.partition}"))
 
 
-_FORGET = text("""
+_DELETE = text("""
     DELETE FROM history_default
     WHERE ctid = ANY(ARRAY(SELECT ctid FROM history_default WHERE day < :first LIMIT :limit))
 """)
 
 
-async def forget(connection: AsyncConnection, first: date, limit: int) -> int:
+async def delete_before(connection: AsyncConnection, first: date, limit: int) -> int:
     """Delete up to `limit` rows of days before `first` from the default partition; returns how many."""
-    return (await connection.execute(_FORGET, {"first": first, "limit": limit})).rowcount
+    return (await connection.execute(_DELETE, {"first": first, "limit": limit})).rowcount
 
 
 def is_busy(error: DBAPIError) -> bool:

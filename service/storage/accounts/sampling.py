@@ -20,12 +20,12 @@ async def count(connection: AsyncConnection) -> int:
     return int((await connection.execute(text("SELECT count(*) FROM accounts"))).scalar_one())
 
 
-async def cut(connection: AsyncConnection, most: int) -> int | None:
+async def hash_cutoff(connection: AsyncConnection, most: int) -> int | None:
     """The hash below which `most` accounts lie; None if there are no more than these anyway."""
     found: int | None = (await connection.execute(_CUT, {"most": most})).scalar_one_or_none()
     return found
 
 
-async def following(connection: AsyncConnection, after: str, cut: int | None, limit: int) -> list[str]:
+async def next_accounts(connection: AsyncConnection, after: str, cut: int | None, limit: int) -> list[str]:
     """The next accounts behind `after`, in order: all, or those below `cut`."""
     return list((await connection.execute(_FOLLOWING, {"after": after, "cut": cut, "limit": limit})).scalars())

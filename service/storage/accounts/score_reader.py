@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.scorecards.scorecard import Band
 from service.storage.alerts.alerts import firing_of
-from service.storage.database.batched_reads import GatheredRead
+from service.storage.database.batched_reads import BatchedReads
 
 
 class StoredScore(Struct, frozen=True, gc=False):
@@ -103,7 +103,7 @@ class ScoreReader:
     def __init__(self, engine: AsyncEngine, clock: Callable[[], datetime]) -> None:
         """`clock` says what time a score is read at."""
         self._clock = clock
-        self._read = GatheredRead(engine, STATEMENT, self._values)
+        self._read = BatchedReads(engine, STATEMENT, self._values)
 
     async def get(self, account_id: str) -> StoredScore | None:
         """The score of one account, or None."""

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.state.calendar import from_day, from_micros, start_of
-from service.storage.database.bulk_parameters import columns
+from service.storage.database.bulk_parameters import unnest_parameters
 
 
 class ScoreRow(NamedTuple):
@@ -24,7 +24,7 @@ class ScoreRow(NamedTuple):
     journal: bytes | None
 
 
-class Judged(NamedTuple):
+class ScoreBasis(NamedTuple):
     """By what, and at which day (a day number), a score was made."""
 
     day: int
@@ -61,7 +61,7 @@ _INSERT = text(f"""
 
 
 async def save(
-    connection: AsyncConnection, judged: Judged, rows: Sequence[ScoreRow], new: AbstractSet[str], now: datetime
+    connection: AsyncConnection, judged: ScoreBasis, rows: Sequence[ScoreRow], new: AbstractSet[str], now: datetime
 ) -> None:
     """Write the scores of accounts that this transaction has locked; those in `new` have none yet.
 
@@ -79,7 +79,7 @@ async def save(
         (_INSERT, [row for row in rows if row.account_id in new] if new else ()),
     ):
         if some:
-            of_rows = columns(some, ["account_id", "band", "readings"], ["score", "coverage", "since"])
+            of_rows = unnest_parameters(some, ["account_id", "band", "readings"], ["score", "coverage", "since"])
             await connection.execute(statement, {**shared, **of_rows})
 
 
@@ -101,10 +101,10 @@ _REMEMBER = text("""
 """)
 
 
-async def remember(connection: AsyncConnection, rows: Sequence[MemoryRow]) -> None:
+async def save_rule_memory(connection: AsyncConnection, rows: Sequence[MemoryRow]) -> None:
     """Write what rules remember, after `save`, of the few accounts where that changed or something is pending."""
     if rows:
-        await connection.execute(_REMEMBER, columns(rows))
+        await connection.execute(_REMEMBER, unnest_parameters(rows))
 
 
 class OverrideRow(NamedTuple):
@@ -121,10 +121,10 @@ _OVERRIDE = text("""
 """)
 
 
-async def keep_overrides(connection: AsyncConnection, rows: Sequence[OverrideRow]) -> None:
+async def save_overrides(connection: AsyncConnection, rows: Sequence[OverrideRow]) -> None:
     """Write, after `save`, the overrides of the few accounts where one was set or has ended."""
     if rows:
-        await connection.execute(_OVERRIDE, columns(rows))
+        await connection.execute(_OVERRIDE, unnest_parameters(rows))
 
 
 _CLAIM = text("""
@@ -132,7 +132,7 @@ _CLAIM = text("""
     ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 
-_PUT_OFF = text("""
+_POSTPONE = text("""
     UPDATE scores SET due_at = :until WHERE account_id = :account_id AND (due_at <= :now OR due_at > :until)
 """)
 
@@ -156,9 +156,9 @@ async def claim_due(connection: AsyncConnection, now: datetime, limit: int, with
     return list((await connection.execute(_CLAIM, values)).scalars())
 
 
-async def put_off(connection: AsyncConnection, account_id: str, now: datetime, until: datetime) -> bool:
+async def postpone(connection: AsyncConnection, account_id: str, now: datetime, until: datetime) -> bool:
     """Have an account be due at `until`, if it is due by `now` or only later; says whether that changed anything."""
-    result = await connection.execute(_PUT_OFF, {"account_id": account_id, "now": now, "until": until})
+    result = await connection.execute(_POSTPONE, {"account_id": account_id, "now": now, "until": until})
     return bool(result.rowcount)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.scorecards.scorecard import Band
-from service.storage.database.bulk_parameters import columns, joined
+from service.storage.database.bulk_parameters import joined_texts, unnest_parameters
 
 SignalTable = Literal["ticket_states", "survey_states"]
 
@@ -134,14 +134,14 @@ async def lock(connection: AsyncConnection, account_ids: list[str]) -> set[str]:
     batches that bring the same new account may still meet in a deadlock: Postgres ends one, and its transaction is
     tried again.
     """
-    missing = list((await connection.execute(_LOCK, {"ids": joined(account_ids)})).scalars())
+    missing = list((await connection.execute(_LOCK, {"ids": joined_texts(account_ids)})).scalars())
     if not missing:
         return set()
-    created = set((await connection.execute(_CREATE, {"ids": joined(missing)})).scalars())
+    created = set((await connection.execute(_CREATE, {"ids": joined_texts(missing)})).scalars())
     if others := [account_id for account_id in missing if account_id not in created]:
         # Created by somebody else meanwhile, who has committed since.
-        await connection.execute(_COMPLETE, {"ids": joined(others)})
-        await connection.execute(_LOCK, {"ids": joined(others)})
+        await connection.execute(_COMPLETE, {"ids": joined_texts(others)})
+        await connection.execute(_LOCK, {"ids": joined_texts(others)})
     return created
 
 
@@ -152,7 +152,7 @@ def blank(account_id: str) -> StoredAccount:
 
 async def read(connection: AsyncConnection, account_ids: list[str]) -> list[StoredAccount]:
     """The stored state of the accounts that exist, in no particular order; locks nothing."""
-    result = await connection.execute(_READ, {"ids": joined(account_ids)})
+    result = await connection.execute(_READ, {"ids": joined_texts(account_ids)})
     assert result.cursor is not None
     # As the driver has them: to put SQLAlchemy's rows around them costs a microsecond each.
     accounts = [StoredAccount(*row) for row in result.cursor.fetchall()]
@@ -163,10 +163,10 @@ async def read(connection: AsyncConnection, account_ids: list[str]) -> list[Stor
 async def save_usage(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
     """Write the states of usage."""
     if rows:
-        await connection.execute(_UPSERT_USAGE, columns(rows, ["account_id"], ["newest_at"], ["source"]))
+        await connection.execute(_UPSERT_USAGE, unnest_parameters(rows, ["account_id"], ["newest_at"], ["source"]))
 
 
-async def save(connection: AsyncConnection, table: SignalTable, rows: Sequence[StateRow]) -> None:
+async def save_signal(connection: AsyncConnection, table: SignalTable, rows: Sequence[StateRow]) -> None:
     """Write one signal's states."""
     if rows:
-        await connection.execute(_UPSERTS[table], columns(rows, ["account_id"], ["newest_at"]))
+        await connection.execute(_UPSERTS[table], unnest_parameters(rows, ["account_id"], ["newest_at"]))

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.database.bulk_parameters import columns
+from service.storage.database.bulk_parameters import unnest_parameters
 
 ALERT_COLUMNS = (
     "id, account_id, sequence, rule_id, rule, type, state, quiet, data, created_at, digest_id, acknowledged_at, "
@@ -47,10 +47,10 @@ _INSERT = text("""
 async def insert(connection: AsyncConnection, rows: Sequence[AlertRow], now: datetime) -> None:
     """Write alerts. The caller holds the locks of their accounts, which is what makes `sequence` grow by one."""
     if rows:
-        await connection.execute(_INSERT, {**columns(rows), "now": now})
+        await connection.execute(_INSERT, {**unnest_parameters(rows), "now": now})
 
 
-class Begun(NamedTuple):
+class EpisodeStart(NamedTuple):
     """How an episode began: the alert that told it, with the rule's name and the account's band then.
 
     `has_episode` says whether that alert named its episode, as those of earlier versions didn't.
@@ -66,7 +66,7 @@ class Begun(NamedTuple):
 Incident = tuple[str, UUID]
 """An account, and a rule that fires for it."""
 
-_BEGUN = text("""
+_EPISODE_STARTS = text("""
     SELECT asked.account_id, asked.rule_id, begun.id, begun.rule, begun.data ->> 'band' AS band, begun.created_at,
            begun.data -> 'episode' IS NOT NULL AS has_episode
     FROM unnest(CAST(:account_id AS text[]), CAST(:rule_id AS uuid[])) AS asked (account_id, rule_id)
@@ -78,13 +78,13 @@ _BEGUN = text("""
 """)
 
 
-async def begun(connection: AsyncConnection, incidents: Sequence[Incident]) -> dict[Incident, Begun]:
+async def episode_starts(connection: AsyncConnection, incidents: Sequence[Incident]) -> dict[Incident, EpisodeStart]:
     """How the last episode of each incident began; those that have none are left out."""
     if not incidents:
         return {}
     values = {"account_id": [account for account, _ in incidents], "rule_id": [rule for _, rule in incidents]}
-    found = await connection.execute(_BEGUN, values)
-    return {(account_id, rule_id): Begun(*rest) for account_id, rule_id, *rest in found}
+    found = await connection.execute(_EPISODE_STARTS, values)
+    return {(account_id, rule_id): EpisodeStart(*rest) for account_id, rule_id, *rest in found}
 
 
 def firing_of(account_id: str) -> str:

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Text, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.alerts.routing import DIGEST, passes, takes
+from service.storage.alerts.routing import DIGEST, filter_condition, type_condition
 
 
-class Crossings(NamedTuple):
+class EndpointCrossings(NamedTuple):
     """How many alerts of a rule began and ended, of those that an endpoint hears of in the digest."""
 
     endpoint_id: UUID
@@ -28,12 +28,12 @@ _CROSSINGS = text("""
 """)
 
 
-async def crossings(connection: AsyncConnection, digest: UUID) -> list[Crossings]:
+async def crossings(connection: AsyncConnection, digest: UUID) -> list[EndpointCrossings]:
     """What endpoints hear of alerts, by endpoint and rule."""
-    return [Crossings(*row) for row in await connection.execute(_CROSSINGS, {"id": digest})]
+    return [EndpointCrossings(*row) for row in await connection.execute(_CROSSINGS, {"id": digest})]
 
 
-class Moves(NamedTuple):
+class EndpointMoves(NamedTuple):
     """How many accounts went from band to band, of those that pass an endpoint's filters.
 
     `of_all` says that it has no filters.
@@ -55,15 +55,16 @@ _MOVES = text(f"""
         FROM digest_moves AS moves WHERE digest_id = :id
     ) AS move
     JOIN webhook_endpoints AS endpoint
-        ON endpoint.enabled AND endpoint.target <> ALL(:states) AND {takes(DIGEST)} AND {passes("move")}
+        ON endpoint.enabled AND endpoint.target <> ALL(:states)
+       AND {type_condition(DIGEST)} AND {filter_condition("move")}
     GROUP BY endpoint.id, move.band_before, move.band_after
     ORDER BY endpoint.id, move.band_before, move.band_after
 """).bindparams(bindparam("states", type_=ARRAY(Text)))  # noqa: S608 - made of this package's own text
 
 
-async def moves(connection: AsyncConnection, digest: UUID, states: Collection[str]) -> list[Moves]:
+async def moves(connection: AsyncConnection, digest: UUID, states: Collection[str]) -> list[EndpointMoves]:
     """What endpoints hear of bands, but for those whose target is in `states`."""
-    return [Moves(*row) for row in await connection.execute(_MOVES, {"id": digest, "states": list(states)})]
+    return [EndpointMoves(*row) for row in await connection.execute(_MOVES, {"id": digest, "states": list(states)})]
 
 
 _ENQUEUE = text("""

@@ -11,14 +11,14 @@ from sqlalchemy import Row, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.runtime.ids import new_id
-from service.storage.database.bulk_parameters import columns
+from service.storage.database.bulk_parameters import unnest_parameters
 
-Cause = Literal["scorecard", "rule", "backfill", "dwell"]
-Change = Literal["created", "changed", "enabled", "disabled", "deleted"]
+DigestCause = Literal["scorecard", "rule", "backfill", "dwell"]
+RuleChange = Literal["created", "changed", "enabled", "disabled", "deleted"]
 """What happened to a rule."""
 
 
-class Move(NamedTuple):
+class BandMove(NamedTuple):
     """From one band to another, in a segment, a stage and of an owner."""
 
     before: str
@@ -28,7 +28,7 @@ class Move(NamedTuple):
     owner: object
 
 
-Moves = Mapping[Move, int]
+BandMoves = Mapping[BandMove, int]
 """How many accounts went so."""
 
 # A rule's never counts as paused, for versions that know of none: it is told when all accounts are judged.
@@ -41,8 +41,8 @@ _OPEN = text("""
 """)
 
 
-async def open_one(
-    connection: AsyncConnection, cause: Cause, subject: str, now: datetime, change: Change | None = None
+async def open_digest(
+    connection: AsyncConnection, cause: DigestCause, subject: str, now: datetime, change: RuleChange | None = None
 ) -> UUID:
     """The digest to put alerts into: a new one, or that of the backfill or dwell that goes on.
 
@@ -53,7 +53,7 @@ async def open_one(
 
 
 # Scorecards come first, as the whole is called after them. Of one rule, what was made and then changed is still new.
-_ALSO = text("""
+_ADD_SUBJECT = text("""
     UPDATE digests SET
         change = CASE
             WHEN cause <> 'rule' OR :cause <> 'rule' THEN NULL
@@ -74,14 +74,14 @@ _ALSO = text("""
 """).bindparams(bindparam("cause", type_=Text), bindparam("subject", type_=Text), bindparam("change", type_=Text))
 
 
-async def also(
-    connection: AsyncConnection, digest: UUID, cause: Cause, subject: str, change: Change | None = None
+async def add_subject(
+    connection: AsyncConnection, digest: UUID, cause: DigestCause, subject: str, change: RuleChange | None = None
 ) -> None:
     """Note that a digest of a scorecard or a rule is about another one too, or about one more change of the rule."""
-    await connection.execute(_ALSO, {"id": digest, "cause": cause, "subject": subject, "change": change})
+    await connection.execute(_ADD_SUBJECT, {"id": digest, "cause": cause, "subject": subject, "change": change})
 
 
-async def add_moves(connection: AsyncConnection, digest: UUID, moves: Moves) -> None:
+async def add_moves(connection: AsyncConnection, digest: UUID, moves: BandMoves) -> None:
     """Add to how many accounts went from band to band."""
     if moves:
         await connection.execute(
@@ -91,7 +91,7 @@ async def add_moves(connection: AsyncConnection, digest: UUID, moves: Moves) -> 
                 FROM unnest(CAST(:before AS text[]), CAST(:after AS text[]), CAST(:segment AS text[]),
                             CAST(:stage AS text[]), CAST(:owner AS text[]), CAST(:accounts AS bigint[])) AS new
             """),
-            {"digest": digest, "accounts": list(moves.values()), **columns(list(moves))},
+            {"digest": digest, "accounts": list(moves.values()), **unnest_parameters(list(moves))},
         )
 
 

@@ -12,20 +12,20 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Text, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.alerts.alerts import Begun
-from service.storage.alerts.routing import RESOLVED, takes
+from service.storage.alerts.alerts import EpisodeStart
+from service.storage.alerts.routing import RESOLVED, type_condition
 
-LONGEST = timedelta(days=7)
+LONGEST_KEPT = timedelta(days=7)
 """How long a message of an end is kept that doesn't arrive; attempts cease after a little more than three days."""
 
 
-class Open(NamedTuple):
+class OpenEpisode(NamedTuple):
     """An episode that isn't over: its rule, the sequence of the account's last alert, and how it began."""
 
     rule: str
     rule_id: UUID
     last: int
-    begun: Begun
+    begun: EpisodeStart
 
 
 _OPEN = text("""
@@ -39,11 +39,13 @@ _OPEN = text("""
 """)
 
 
-async def open_episodes(connection: AsyncConnection, account_id: str) -> list[Open]:
+async def open_episodes(connection: AsyncConnection, account_id: str) -> list[OpenEpisode]:
     """The episodes of an account that aren't over, in the order in which they began."""
     found = await connection.execute(_OPEN, {"account_id": account_id})
     return [
-        Open(row.rule, row.rule_id, row.last, Begun(row.id, row.rule, row.band, row.created_at, row.has_episode))
+        OpenEpisode(
+            row.rule, row.rule_id, row.last, EpisodeStart(row.id, row.rule, row.band, row.created_at, row.has_episode)
+        )
         for row in found
         if row.state == "firing"
     ]
@@ -56,12 +58,12 @@ _OWED = text(f"""
     LEFT JOIN deliveries AS sending ON sending.id = first.id AND sending.state = 'pending'
     WHERE alert.id = ANY(:ids)
       AND (endpoint.id = ANY(alert.ends_for) OR endpoint.target = ANY(:states) AND first.id IS NOT NULL
-           OR {takes(RESOLVED)} AND (first.id IS NOT NULL OR endpoint.id = ANY(alert.digest_for)))
+           OR {type_condition(RESOLVED)} AND (first.id IS NOT NULL OR endpoint.id = ANY(alert.digest_for)))
     GROUP BY alert.id, endpoint.id
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("states", type_=ARRAY(Text)))  # noqa: S608 - as above
 
 
-class Owed(NamedTuple):
+class OwedEnd(NamedTuple):
     """An endpoint that is to hear of the end of what an alert began, and when: not while it is still told of that."""
 
     alert_id: UUID
@@ -69,12 +71,12 @@ class Owed(NamedTuple):
     due_at: datetime
 
 
-async def owed(
+async def owed_ends(
     connection: AsyncConnection, alert_ids: Sequence[UUID], states: Collection[str], now: datetime
-) -> list[Owed]:
+) -> list[OwedEnd]:
     """Who was told of the beginnings."""
     values = {"ids": list(alert_ids), "states": list(states), "now": now}
-    return [Owed(*row) for row in await connection.execute(_OWED, values)]
+    return [OwedEnd(*row) for row in await connection.execute(_OWED, values)]
 
 
 _ENQUEUE = text("""
@@ -87,7 +89,7 @@ _ENQUEUE = text("""
 """)
 
 
-async def enqueue(connection: AsyncConnection, some: Sequence[Owed], now: datetime) -> None:
+async def enqueue(connection: AsyncConnection, some: Sequence[OwedEnd], now: datetime) -> None:
     """Write the deliveries; `alert_id` is that of the alert that tells the end."""
     if some:
         alert_ids, endpoint_ids, due_at = map(list, zip(*some, strict=True))
@@ -95,7 +97,7 @@ async def enqueue(connection: AsyncConnection, some: Sequence[Owed], now: dateti
         await connection.execute(_ENQUEUE, values)
 
 
-_FORGET = text("""
+_DELETE_FINISHED = text("""
     DELETE FROM alerts
     WHERE account_id IS NULL AND state = 'resolved'
       AND (created_at < :before
@@ -103,6 +105,6 @@ _FORGET = text("""
 """)
 
 
-async def forget(connection: AsyncConnection, now: datetime) -> int:
+async def delete_finished(connection: AsyncConnection, now: datetime) -> int:
     """Delete those that have arrived, or were given up; how many."""
-    return (await connection.execute(_FORGET, {"before": now - LONGEST})).rowcount
+    return (await connection.execute(_DELETE_FINISHED, {"before": now - LONGEST_KEPT})).rowcount

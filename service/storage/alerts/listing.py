@@ -11,21 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.database.tables import alerts
 
-Position = tuple[datetime, UUID]
+AlertPosition = tuple[datetime, UUID]
 """An alert's place in the order of creation: `created_at` and `id`."""
 
-Mark = tuple[int, UUID]
+AlertMark = tuple[int, UUID]
 """An alert's place in the order of transactions: `transaction` and `id`."""
 
 _FIRST = UUID(int=0)
-BEGINNING: Mark = (-1, _FIRST)
+BEGINNING: AlertMark = (-1, _FIRST)
 
 _place: ColumnElement[Any] = tuple_(alerts.c.created_at, alerts.c.id)
 _mark: ColumnElement[Any] = tuple_(alerts.c.transaction, alerts.c.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class AlertFilter:
     """Which alerts; None takes all. `rule` is a rule's id or its name at the time."""
 
     account_id: str | None = None
@@ -40,7 +40,7 @@ async def get(connection: AsyncConnection, alert_id: UUID) -> Row[Any] | None:
 
 
 async def newest(
-    connection: AsyncConnection, wanted: Filter, *, before: Position | None, limit: int
+    connection: AsyncConnection, wanted: AlertFilter, *, before: AlertPosition | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Up to `limit` alerts, newest first, from before a position."""
     query = _narrow(select(alerts), wanted)
@@ -52,7 +52,7 @@ async def newest(
 
 
 async def since(
-    connection: AsyncConnection, wanted: Filter, *, after: Mark, until: Mark, limit: int
+    connection: AsyncConnection, wanted: AlertFilter, *, after: AlertMark, until: AlertMark, limit: int
 ) -> Sequence[Row[Any]]:
     """Up to `limit` alerts in the order of marks, from after one and before another, which is what `settled` gave."""
     query = _narrow(select(alerts), wanted).where(_mark > after, _mark < until)
@@ -68,7 +68,7 @@ _SETTLED = text("""
 """)
 
 
-async def settled(connection: AsyncConnection) -> tuple[Mark, Mark]:
+async def settled_marks(connection: AsyncConnection) -> tuple[AlertMark, AlertMark]:
     """The mark before which no more alerts will appear, and the first that none has yet.
 
     An alert is seen when its transaction ends, and those end in another order than they begin, so a poller that went
@@ -79,7 +79,7 @@ async def settled(connection: AsyncConnection) -> tuple[Mark, Mark]:
     return (row.settled, _FIRST), (row.begun, _FIRST)
 
 
-def _narrow(query: Select[Any], wanted: Filter) -> Select[Any]:
+def _narrow(query: Select[Any], wanted: AlertFilter) -> Select[Any]:
     if wanted.account_id is not None:
         query = query.where(alerts.c.account_id == wanted.account_id)
     if wanted.rule is not None:

@@ -15,7 +15,7 @@ from service.runtime.target_kinds import NO_TARGETS, Targets
 from service.storage.database.tables import deliveries
 
 
-def passes(alert: str) -> str:
+def filter_condition(alert: str) -> str:
     """SQL for whether an alert passes the filters of an endpoint, but for the types that this takes."""
     return f"""(
         (endpoint.rules IS NULL OR CAST({alert}.rule_id AS text) = ANY(endpoint.rules)
@@ -27,7 +27,7 @@ def passes(alert: str) -> str:
     )"""
 
 
-def takes(type_: str) -> str:
+def type_condition(type_: str) -> str:
     """SQL for whether an endpoint takes messages of a type, which is an SQL expression."""
     return f"(endpoint.event_types IS NULL OR {type_} = ANY(endpoint.event_types))"
 
@@ -54,8 +54,9 @@ WITH told AS MATERIALIZED (
 met AS MATERIALIZED (
     SELECT told.*, endpoint.id AS endpoint_id, endpoint.enabled,
            endpoint.target = ANY(:states) AS keeps_state, endpoint.target = ANY(:people) AS is_read_by_people,
-           {passes("told")} AS passes, {takes("told.type")} AS takes_it, {takes(DIGEST)} AS takes_digests,
-           {takes(RESOLVED)} AS takes_ends,
+           {filter_condition("told")} AS passes, {type_condition("told.type")} AS takes_it,
+           {type_condition(DIGEST)} AS takes_digests,
+           {type_condition(RESOLVED)} AS takes_ends,
            EXISTS (
                SELECT FROM deliveries AS first WHERE first.alert_id = told.begun AND first.endpoint_id = endpoint.id
            ) AS began_singly

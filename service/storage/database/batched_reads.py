@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 Row = Sequence[Any]
-_Asked = tuple[str, "asyncio.Future[Row | None]"]
+_Request = tuple[str, "asyncio.Future[Row | None]"]
 
 MOST_KEYS = 64
 CONNECTIONS = 2
@@ -20,7 +20,7 @@ _SETTINGS = """
 """Planned once, and through indexes whatever the statistics were then."""
 
 
-class GatheredRead:
+class BatchedReads:
     """Keys that are asked for while statements are under way share the next one: it costs little more than for one key.
 
     It goes past SQLAlchemy, on connections of its own and outside of transactions. Whether a connection is still good
@@ -35,7 +35,7 @@ class GatheredRead:
         self._engine = engine
         self._statement = statement
         self._values = values
-        self._asked: list[_Asked] = []
+        self._asked: list[_Request] = []
         self._idle: list[tuple[Any, Any]] = []
         self._readers = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,7 +64,7 @@ class GatheredRead:
         # Nobody has run since nothing was asked: who asks from now on starts another reader.
         self._readers -= 1
 
-    async def _answer(self, asked: Sequence[_Asked]) -> None:
+    async def _answer(self, asked: Sequence[_Request]) -> None:
         try:
             rows = await self._read([key for key, _ in asked])
         except Exception as error:  # noqa: BLE001 - raised by those who wait for it

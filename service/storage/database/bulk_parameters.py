@@ -15,7 +15,7 @@ SEPARATOR = "\x1f"
 _encode = msgspec.json.Encoder().encode
 
 
-def columns(
+def unnest_parameters(
     rows: Sequence[NamedTuple],
     texts: Collection[str] = (),
     numbers: Collection[str] = (),
@@ -25,15 +25,15 @@ def columns(
     `repeated` are array literals, made by `of_numbers` and `of_repeated`.
     """
     making: dict[str, Callable[[Any], Any]] = {
-        **dict.fromkeys(texts, joined),
-        **dict.fromkeys(numbers, of_numbers),
-        **dict.fromkeys(repeated, of_repeated),
+        **dict.fromkeys(texts, joined_texts),
+        **dict.fromkeys(numbers, number_array),
+        **dict.fromkeys(repeated, text_array),
     }
     fields = zip(rows[0]._fields, zip(*rows, strict=True), strict=True)
     return {name: making.get(name, list)(values) for name, values in fields}
 
 
-def joined(values: Sequence[str]) -> str:
+def joined_texts(values: Sequence[str]) -> str:
     """Many texts as one. None of them may be empty.
 
     Statements make an array of it again, with `string_to_array(:name, chr(31))`. Raises `ValueError` where that
@@ -45,7 +45,7 @@ def joined(values: Sequence[str]) -> str:
     return text
 
 
-def of_numbers(values: Sequence[float | None]) -> str:
+def number_array(values: Sequence[float | None]) -> str:
     """An array literal of numbers, for `CAST(CAST(:name AS text) AS float8[])` and the like.
 
     Raises `ValueError` if one of them is infinite or none at all, for JSON has no word for these.
@@ -56,7 +56,7 @@ def of_numbers(values: Sequence[float | None]) -> str:
     return "{" + text + "}"
 
 
-def of_repeated(values: Sequence[str]) -> str:
+def text_array(values: Sequence[str]) -> str:
     """An array literal of texts, whatever they hold, for `CAST(CAST(:name AS text) AS text[])`.
 
     It is fast where only a few of them differ.

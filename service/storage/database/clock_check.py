@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 WARN_SECONDS = 60.0
 STOP_SECONDS = 300.0
 COMPARE_SECONDS = 5.0
-SOON_SECONDS = 0.5
+FIRST_RETRY_SECONDS = 0.5
 """How soon it is tried again to compare for the first time."""
 NOT_COMPARED = "the clock hasn't been compared with the database's yet"
 REMEDY = "Have NTP set the clocks of this machine and of the database's"
@@ -32,7 +32,7 @@ COMPARING = "comparing clocks"
 AGREES, APART, WRONG = "agrees", "apart", "wrong"
 
 
-def judge(ahead: float) -> str:
+def classify(ahead: float) -> str:
     """What follows from a clock that is so many seconds ahead of the database's, or behind it where below zero."""
     if abs(ahead) > STOP_SECONDS:
         return WRONG
@@ -81,24 +81,24 @@ class OneClock:
         ahead = self.ahead
         if ahead is None:
             return NOT_COMPARED
-        return apart(ahead) if judge(ahead) == WRONG else ""
+        return describe_difference(ahead) if classify(ahead) == WRONG else ""
 
     @property
     def remark(self) -> str:
         """What people who look should know, though work goes on; empty if there is nothing."""
         ahead = self.ahead
-        return apart(ahead) if ahead is not None and judge(ahead) == APART else ""
+        return describe_difference(ahead) if ahead is not None and classify(ahead) == APART else ""
 
     @property
     def difference(self) -> str:
         """How the clock differs, for people who look: by more than a minute. Empty if it doesn't, or isn't known."""
         ahead = self.ahead
-        return apart(ahead) if ahead is not None and judge(ahead) != AGREES else ""
+        return describe_difference(ahead) if ahead is not None and classify(ahead) != AGREES else ""
 
     def now(self) -> datetime:
         """The time: the local clock's, unless that is wrong; then the database's, which may be a little off."""
         local, database, ahead = self._local(), self._estimate(), self.ahead
-        moment = database if database is not None and ahead is not None and judge(ahead) == WRONG else local
+        moment = database if database is not None and ahead is not None and classify(ahead) == WRONG else local
         return datetime.fromtimestamp(moment, UTC)
 
     def require(self) -> None:
@@ -116,7 +116,7 @@ class OneClock:
     def _tell(self) -> None:
         ahead = self.ahead or 0.0
         metrics.CLOCK_AHEAD_SECONDS.set(ahead)
-        verdict = judge(ahead)
+        verdict = classify(ahead)
         if verdict == self._verdict:
             return
         self._verdict = verdict
@@ -128,7 +128,7 @@ class OneClock:
             log.error("clock_wrong", ahead_seconds=round(ahead, 1), remedy=REMEDY)
 
 
-def apart(ahead: float) -> str:
+def describe_difference(ahead: float) -> str:
     """How a clock differs from the database's, in words."""
     seconds = f"{abs(ahead):,.0f} s"
     return f"the clock is {seconds} {'ahead of' if ahead > 0 else 'behind'} the database's"
@@ -155,14 +155,14 @@ async def _compare(connection: AsyncConnection, clock: OneClock) -> None:
     clock.compared(database, began, clock.read_monotonic())
 
 
-async def watch(engine: AsyncEngine, clock: OneClock) -> None:
+async def keep_comparing(engine: AsyncEngine, clock: OneClock) -> None:
     """Compare every few seconds, until cancelled. While Postgres is away, the last comparison holds."""
     while True:
-        await look(engine, clock)
-        await asyncio.sleep(SOON_SECONDS if clock.ahead is None else COMPARE_SECONDS)
+        await compare_if_reachable(engine, clock)
+        await asyncio.sleep(FIRST_RETRY_SECONDS if clock.ahead is None else COMPARE_SECONDS)
 
 
-async def look(engine: AsyncEngine, clock: OneClock) -> None:
+async def compare_if_reachable(engine: AsyncEngine, clock: OneClock) -> None:
     """Compare once, if Postgres answers."""
     try:
         await compare(engine, clock)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
-from service.storage.database.pool_metrics import watch
+from service.storage.database.pool_metrics import observe_engine
 
 _WITH_FILES = ("require", "verify-ca", "verify-full")
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
@@ -62,7 +62,7 @@ _BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin"
 """Batches look up thousands of rows by key: what that costs must not grow with the table, whatever the statistics."""
 
 
-_PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
+_CUSTOM_PLANS = {"plan_cache_mode": "force_custom_plan"}
 """A queue is long now and short then: a plan that was made for any values, once, does for neither."""
 
 
@@ -98,10 +98,10 @@ def create_engine(
                 "idle_in_transaction_session_timeout": "15000" if by_key else "60000",
                 "jit": "off",
                 **(_BY_KEY if by_key else {}),
-                **(_PLANNED_ANEW if planned_anew else {}),
+                **(_CUSTOM_PLANS if planned_anew else {}),
                 **({"statement_timeout": str(round(longest_statement * 1000))} if longest_statement else {}),
             },
         },
     )
-    watch(engine.sync_engine, application)
+    observe_engine(engine.sync_engine, application)
     return engine

@@ -16,7 +16,7 @@ _REFUSED_CLASSES = ("28", "3D")
 """SQLSTATE classes: the user or its password is refused; there is no such database."""
 
 
-def explain(error: DBAPIError | OSError) -> Exception:
+def to_operator_error(error: DBAPIError | OSError) -> Exception:
     """The error as an operator can act on it; itself where it is none of theirs."""
     origin = getattr(error, "orig", error)
     state = sqlstate(error) or ""

@@ -12,16 +12,16 @@ from service.storage.database.retry import is_transient
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 LONG_SECONDS = 10.0
 """From here on a wait is told."""
-AGAIN_SECONDS = 30.0
+REPEAT_SECONDS = 30.0
 """How often it is told of waits that go on."""
 
 
 async def watch_locks(engine: AsyncEngine) -> None:
     """Show the longest wait of any process of the service, until cancelled; a wait of `LONG_SECONDS` is a warning."""
-    told_at = -AGAIN_SECONDS
+    told_at = -REPEAT_SECONDS
     while True:
         try:
             async with engine.connect() as connection:
@@ -31,7 +31,7 @@ async def watch_locks(engine: AsyncEngine) -> None:
                 raise
             wait = None  # who claims, in the same process, says that Postgres is away
         LOCK_WAIT_SECONDS.set(0.0 if wait is None else wait.seconds)
-        if wait is not None and wait.seconds >= LONG_SECONDS and time.monotonic() - told_at >= AGAIN_SECONDS:
+        if wait is not None and wait.seconds >= LONG_SECONDS and time.monotonic() - told_at >= REPEAT_SECONDS:
             told_at = time.monotonic()
             remedy = f"If that session is stuck: psql -c 'SELECT pg_terminate_backend({wait.pid})'"
             log.warning(
@@ -43,4 +43,4 @@ async def watch_locks(engine: AsyncEngine) -> None:
                 table=wait.table,
                 remedy=remedy,
             )
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(CHECK_SECONDS)

@@ -29,10 +29,10 @@ _RUNNING = text("""
     WHERE datname = current_database() AND application_name LIKE 'account-health %' ORDER BY 1
 """)
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-class Step(Struct, frozen=True):
+class SchemaRevision(Struct, frozen=True):
     """One revision of the schema: what it brought, and what is lost when it is taken back."""
 
     revision: str
@@ -48,15 +48,18 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def steps() -> list[Step]:
+def revisions() -> list[SchemaRevision]:
     """All revisions, the first one first."""
-    return [_step(script) for script in reversed(list(ScriptDirectory.from_config(alembic_config()).walk_revisions()))]
+    return [
+        _schema_revision(script)
+        for script in reversed(list(ScriptDirectory.from_config(alembic_config()).walk_revisions()))
+    ]
 
 
-def _step(script: Script) -> Step:
+def _schema_revision(script: Script) -> SchemaRevision:
     purpose = (script.module.__doc__ or "").partition("\n\n")[0]
     loss = script.module.downgrade.__doc__ or ""
-    return Step(script.revision, " ".join(purpose.split()), " ".join(loss.split()))
+    return SchemaRevision(script.revision, " ".join(purpose.split()), " ".join(loss.split()))
 
 
 def upgrade(database_url: str, revision: str = "head") -> str | None:
@@ -65,7 +68,7 @@ def upgrade(database_url: str, revision: str = "head") -> str | None:
     A schema of a later version stays as it is, as an earlier version works on it: its revision is returned, else None.
     Raises `HealthError` if the database is of something else, or doesn't say of which revision it is.
     """
-    return _on(database_url, lambda connection: _upgrade(connection, revision))
+    return _run_on(database_url, lambda connection: _upgrade(connection, revision))
 
 
 def downgrade(database_url: str, revision: str) -> None:
@@ -75,22 +78,22 @@ def downgrade(database_url: str, revision: str) -> None:
         _lock(connection)
         command.downgrade(alembic_config(connection), revision)
 
-    _on(database_url, go)
+    _run_on(database_url, go)
 
 
 def current(database_url: str) -> str:
     """The revision that the database has; `base` where it has no tables."""
-    return _on(database_url, _revision)
+    return _run_on(database_url, _revision)
 
 
 def is_known(revision: str) -> bool:
     """Whether this version of the service has the revision; a later version may have gone further."""
-    return revision == BASE or revision in {step.revision for step in steps()}
+    return revision == BASE or revision in {step.revision for step in revisions()}
 
 
-def running(database_url: str) -> list[str]:
+def running_processes(database_url: str) -> list[str]:
     """Which of the service's processes are connected: `api`, `consume` and so on."""
-    return _on(database_url, lambda connection: list(connection.execute(_RUNNING).scalars()))
+    return _run_on(database_url, lambda connection: list(connection.execute(_RUNNING).scalars()))
 
 
 def _upgrade(connection: Connection, revision: str) -> str | None:
@@ -132,8 +135,8 @@ def _require_own(connection: Connection, revision: str) -> None:
         )
 
 
-def _on(database_url: str, work: Callable[[Connection], Found]) -> Found:
-    async def run() -> Found:
+def _run_on(database_url: str, work: Callable[[Connection], Result]) -> Result:
+    async def run() -> Result:
         engine = create_async_engine(
             async_url(database_url), poolclass=NullPool, connect_args=libpq_parameters(database_url)
         )

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, ExceptionContext, event
 from service.observability import metrics
 
 
-def watch(engine: Engine, name: str) -> None:
+def observe_engine(engine: Engine, name: str) -> None:
     """Show an engine in the metrics, for as long as it is there; its pool under `name`."""
     metrics.POOL.watch(engine, name)
     event.listen(engine, "checkout", _answered)

@@ -62,7 +62,7 @@ def trouble(error: BaseException) -> str:
     return _TROUBLES.get(sqlstate(error) or "", POSTGRES_AWAY)
 
 
-async def persistently(
+async def retry_while_transient(
     action: Callable[[], Awaitable[Result]], doing: str, waiting: Callable[[str], None] = lambda _: None
 ) -> Result:
     """Do `action` until the database lets it through, waiting 0.1 s, 0.2 s … 10 s between tries.

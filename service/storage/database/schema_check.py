@@ -12,7 +12,7 @@ _HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
 _VERSION = text("SELECT version_num FROM alembic_version")
 
 
-async def what_is_missing(connection: AsyncConnection) -> str | None:
+async def schema_problem(connection: AsyncConnection) -> str | None:
     """What has to be done to the schema before this version can work with it; None if nothing.
 
     A schema newer than this version is fine: it is what a rolling upgrade looks like from the old side.

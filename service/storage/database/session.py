@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine
-from service.storage.database.error_messages import explain
+from service.storage.database.error_messages import to_operator_error
 
 Result = TypeVar("Result")
 
@@ -34,6 +34,6 @@ async def _with_engine(settings: Settings, work: Callable[[AsyncEngine], Awaitab
     try:
         return await work(engine)
     except (DBAPIError, OSError) as error:
-        raise explain(error) from error
+        raise to_operator_error(error) from error
     finally:
         await engine.dispose()

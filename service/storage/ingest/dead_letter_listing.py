@@ -34,7 +34,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class DeadLetterFilter:
     """Which dead letters; None takes all. `reason` is a part of theirs."""
 
     topic: str | None = None
@@ -44,7 +44,7 @@ class Filter:
     replayed: bool | None = None
 
 
-ALL = Filter()
+ALL = DeadLetterFilter()
 
 
 async def get(connection: AsyncConnection, letter_id: int) -> DeadLetter | None:
@@ -60,7 +60,7 @@ async def read(connection: AsyncConnection, ids: Sequence[int]) -> list[DeadLett
 
 
 async def page(
-    connection: AsyncConnection, wanted: Filter = ALL, *, before: int | None, limit: int
+    connection: AsyncConnection, wanted: DeadLetterFilter = ALL, *, before: int | None, limit: int
 ) -> list[DeadLetter]:
     """Up to `limit` dead letters with ids below `before`, newest first."""
     query = _narrow(select(table), wanted).order_by(table.c.id.desc()).limit(limit)
@@ -69,7 +69,9 @@ async def page(
     return [DeadLetter(**row._mapping) for row in await connection.execute(query)]
 
 
-async def sizes(connection: AsyncConnection, wanted: Filter, ids: Sequence[int] | None = None) -> dict[int, int]:
+async def sizes(
+    connection: AsyncConnection, wanted: DeadLetterFilter, ids: Sequence[int] | None = None
+) -> dict[int, int]:
     """Every dead letter, or every one of `ids`, that passes: its id and how many bytes it has; oldest first."""
     query = _narrow(select(table.c.id, size()), wanted).order_by(table.c.id)
     if ids:
@@ -83,7 +85,7 @@ def size() -> Any:
     return sum((func.coalesce(func.octet_length(part), 0) for part in parts), literal(0)).label("size")
 
 
-def bites(letters: dict[int, int]) -> Iterator[list[int]]:
+def batches(letters: dict[int, int]) -> Iterator[list[int]]:
     """The ids, by how many bytes each has, in bites that fit into memory: records may be large."""
     bite: list[int] = []
     room = MOST_BYTES
@@ -97,7 +99,7 @@ def bites(letters: dict[int, int]) -> Iterator[list[int]]:
         yield bite
 
 
-def _narrow(query: Select[Any], wanted: Filter) -> Select[Any]:
+def _narrow(query: Select[Any], wanted: DeadLetterFilter) -> Select[Any]:
     if wanted.topic is not None:
         query = query.where(table.c.topic == wanted.topic)
     if wanted.account_id is not None:

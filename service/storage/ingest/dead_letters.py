@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.database.bulk_parameters import columns
+from service.storage.database.bulk_parameters import unnest_parameters
 from service.storage.database.tables import dead_letters as table
 from service.storage.ingest.dead_letter_listing import MOST_LETTERS, size
 from service.storage.ingest.progress import Partition
@@ -42,7 +42,7 @@ _INSERT = text("""
 async def insert(connection: AsyncConnection, rows: Sequence[DeadLetterRow]) -> None:
     """Keep refused records. A record that is refused again, after an operator rewound, is kept once."""
     if rows:
-        await connection.execute(_INSERT, columns(rows))
+        await connection.execute(_INSERT, unnest_parameters(rows))
 
 
 _RECENT = text("""
@@ -85,7 +85,9 @@ _WITHIN = text("""
 """)
 
 
-async def before(connection: AsyncConnection, partition: Partition, end: int, count: int) -> tuple[int, set[int]]:
+async def refused_before(
+    connection: AsyncConnection, partition: Partition, end: int, count: int
+) -> tuple[int, set[int]]:
     """Where the last record before `end` is that wasn't refused, as the offset after it, and which of the `count`
     offsets before that were.
     """

@@ -13,7 +13,7 @@ OPERATOR = "operator"
 """The owner of a partition that was set by hand, until a consumer takes it up."""
 
 
-class Claim(Struct, frozen=True):
+class PartitionClaim(Struct, frozen=True):
     """A partition that is ours for as long as its epoch holds, and what the last record folded there looked like."""
 
     next_offset: int
@@ -21,17 +21,17 @@ class Claim(Struct, frozen=True):
     fingerprint: int | None = None
 
 
-class Move(Struct, frozen=True):
+class OffsetMove(Struct, frozen=True):
     """A step on from a claim: the next offset after it, and the fingerprint of the record before, if it is known."""
 
-    claim: Claim
+    claim: PartitionClaim
     next_offset: int
     fingerprint: int | None
 
     @property
-    def after(self) -> Claim:
+    def after(self) -> PartitionClaim:
         """The claim once the step is done."""
-        return Claim(self.next_offset, self.claim.epoch, self.fingerprint)
+        return PartitionClaim(self.next_offset, self.claim.epoch, self.fingerprint)
 
 
 _CLAIM = text("""
@@ -60,15 +60,17 @@ _ADVANCE = text("""
 """)
 
 
-async def claim(connection: AsyncConnection, log_starts: Mapping[Partition, int], owner: str) -> dict[Partition, Claim]:
+async def claim(
+    connection: AsyncConnection, log_starts: Mapping[Partition, int], owner: str
+) -> dict[Partition, PartitionClaim]:
     """Make the partitions ours: whoever had them can't write any more. New ones begin at their log's start."""
     rows = await connection.execute(
         _CLAIM, {**_keys(log_starts), "log_starts": list(log_starts.values()), "owner": owner}
     )
-    return {(row.topic, row.partition): Claim(row.next_offset, row.epoch, row.fingerprint) for row in rows}
+    return {(row.topic, row.partition): PartitionClaim(row.next_offset, row.epoch, row.fingerprint) for row in rows}
 
 
-class Growth(NamedTuple):
+class TopicGrowth(NamedTuple):
     """A topic that has got more partitions: how many it had at the last claim and has now, and when they were found."""
 
     before: int
@@ -97,7 +99,7 @@ _COUNT_PARTITIONS = text("""
 
 async def count_partitions(
     connection: AsyncConnection, claimed: Collection[Partition], counts: Mapping[str, int]
-) -> dict[str, Growth]:
+) -> dict[str, TopicGrowth]:
     """Note how many partitions the topics of claimed ones have; returns the topics that have ever got more."""
     rows = await connection.execute(
         _COUNT_PARTITIONS,
@@ -105,12 +107,12 @@ async def count_partitions(
     )
     found = [row for row in rows if row.partitions_added_at is not None]
     return {
-        row.topic: Growth(row.before, row.has_now, row.partitions_added_at)
+        row.topic: TopicGrowth(row.before, row.has_now, row.partitions_added_at)
         for row in sorted(found, key=lambda row: (row.partitions_added_at, -row.before))
     }
 
 
-async def advance(connection: AsyncConnection, moves: Mapping[Partition, Move]) -> set[Partition]:
+async def advance(connection: AsyncConnection, moves: Mapping[Partition, OffsetMove]) -> set[Partition]:
     """Move the partitions on from where their claims stand; returns those that somebody else has taken.
 
     The first statement of every batch: its rows are locked until the transaction ends, so that of two owners only the
@@ -129,7 +131,7 @@ async def advance(connection: AsyncConnection, moves: Mapping[Partition, Move]) 
     return set(moves) - {(row.topic, row.partition) for row in rows}
 
 
-_STANDING = text("""
+_APPLIED = text("""
     SELECT count(*) FROM progress p
     JOIN unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:epochs AS bigint[]),
                 CAST(:next_offsets AS bigint[])) AS new (topic, partition, epoch, next_offset)
@@ -137,10 +139,10 @@ _STANDING = text("""
 """)
 
 
-async def stands_at(connection: AsyncConnection, moves: Mapping[Partition, Move]) -> bool:
+async def was_applied(connection: AsyncConnection, moves: Mapping[Partition, OffsetMove]) -> bool:
     """Whether one of these very moves was made before: the connection was lost after the commit, before its answer."""
     found = await connection.execute(
-        _STANDING,
+        _APPLIED,
         {
             **_keys(moves),
             "epochs": [move.claim.epoch for move in moves.values()],
@@ -150,14 +152,14 @@ async def stands_at(connection: AsyncConnection, moves: Mapping[Partition, Move]
     return bool(found.scalar_one())
 
 
-class Owner(NamedTuple):
+class PartitionOwner(NamedTuple):
     """Who has claimed a partition last, and the epoch of that claim."""
 
     name: str
     epoch: int
 
 
-async def owners(connection: AsyncConnection, partitions: Collection[Partition]) -> dict[Partition, Owner]:
+async def owners(connection: AsyncConnection, partitions: Collection[Partition]) -> dict[Partition, PartitionOwner]:
     """Who has claimed each of the partitions last."""
     rows = await connection.execute(
         text("""
@@ -167,10 +169,10 @@ async def owners(connection: AsyncConnection, partitions: Collection[Partition])
         """),
         _keys(partitions),
     )
-    return {(row.topic, row.partition): Owner(row.owner, row.epoch) for row in rows}
+    return {(row.topic, row.partition): PartitionOwner(row.owner, row.epoch) for row in rows}
 
 
-async def keep_halted(
+async def save_halted(
     connection: AsyncConnection, epochs: Mapping[Partition, int], why: Mapping[Partition, str]
 ) -> None:
     """Note why claimed partitions are halted, if they are still ours by their epochs; claiming again clears it."""
@@ -193,7 +195,7 @@ def _keys(partitions: Collection[Partition]) -> dict[str, Any]:
     }
 
 
-async def show(connection: AsyncConnection) -> Sequence[Row[Any]]:
+async def all_partitions(connection: AsyncConnection) -> Sequence[Row[Any]]:
     """Every row: topic, partition, next_offset, epoch, owner, halted, updated_at, partitions_added_at."""
     return (
         await connection.execute(

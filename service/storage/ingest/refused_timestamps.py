@@ -9,11 +9,11 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.database.bulk_parameters import columns
+from service.storage.database.bulk_parameters import unnest_parameters
 from service.storage.ingest.progress import Partition
 
 
-class RefusedStamp(NamedTuple):
+class RefusedTimestamp(NamedTuple):
     """A record by its place, and what it was stamped with, in milliseconds."""
 
     topic: str
@@ -29,7 +29,7 @@ _INSERT = text("""
     ON CONFLICT DO NOTHING
 """)
 
-_FORGET = text("""
+_DELETE = text("""
     DELETE FROM refused_stamps r
     USING unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:starts AS bigint[]))
           AS log (topic, partition, start)
@@ -44,15 +44,15 @@ _LOAD = text("""
 """)
 
 
-async def insert(connection: AsyncConnection, rows: Sequence[RefusedStamp]) -> None:
+async def insert(connection: AsyncConnection, rows: Sequence[RefusedTimestamp]) -> None:
     """Keep what was decided. A record that is refused again is kept once."""
     if rows:
-        await connection.execute(_INSERT, columns(rows))
+        await connection.execute(_INSERT, unnest_parameters(rows))
 
 
-async def forget(connection: AsyncConnection, log_starts: Mapping[Partition, int]) -> None:
+async def delete_before(connection: AsyncConnection, log_starts: Mapping[Partition, int]) -> None:
     """Forget records that their logs no longer hold."""
-    await connection.execute(_FORGET, _starts(log_starts))
+    await connection.execute(_DELETE, _starts(log_starts))
 
 
 async def load(connection: AsyncConnection, starts: Mapping[Partition, int]) -> dict[Partition, set[tuple[int, int]]]:

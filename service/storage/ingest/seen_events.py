@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.database.bulk_parameters import columns
+from service.storage.database.bulk_parameters import unnest_parameters
 from service.storage.ingest.progress import Partition
 
 
@@ -52,7 +52,7 @@ async def replace(
             _DELETE, {"topics": list(topics), "partitions": list(partitions), "offsets": list(offsets)}
         )
     if added:
-        await connection.execute(_INSERT, columns(added))
+        await connection.execute(_INSERT, unnest_parameters(added))
 
 
 async def load(connection: AsyncConnection, partitions: Sequence[Partition]) -> list[SegmentRow]:

@@ -21,7 +21,7 @@ class Standstill(NamedTuple):
     away: int
 
 
-_HEARD = text("""
+_HEARTBEAT = text("""
     UPDATE progress p SET heard_at = now()
     FROM (
         SELECT q.topic, q.partition FROM progress q
@@ -43,10 +43,10 @@ _COUNT = text("""
 """)
 
 
-async def say_heard(connection: AsyncConnection, epochs: Mapping[Partition, int]) -> None:
+async def record_heartbeat(connection: AsyncConnection, epochs: Mapping[Partition, int]) -> None:
     """Say that the consumer of these partitions is there, of those that are still its own."""
     await connection.execute(
-        _HEARD,
+        _HEARTBEAT,
         {
             "topics": [topic for topic, _ in epochs],
             "partitions": [partition for _, partition in epochs],
@@ -61,7 +61,7 @@ async def standstills(connection: AsyncConnection, topics: Sequence[str]) -> lis
     return [Standstill(*row) for row in rows]
 
 
-def told(found: Sequence[Standstill]) -> str | None:
+def describe(found: Sequence[Standstill]) -> str | None:
     """In words, without names of hosts or reasons, as anybody may read them; None where all goes on."""
     parts = []
     for each in found:

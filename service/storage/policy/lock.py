@@ -15,7 +15,7 @@ _SIGNATURE = text("""
 """)
 
 
-async def hold(connection: AsyncConnection) -> None:
+async def lock_shared(connection: AsyncConnection) -> None:
     """Until the transaction ends, nobody changes scorecards or rules; whoever is at it is waited for.
 
     To be called before accounts are locked: a change locks them all, once it holds the policy.
@@ -23,7 +23,7 @@ async def hold(connection: AsyncConnection) -> None:
     await connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": _LOCK})
 
 
-async def hold_alone(connection: AsyncConnection) -> None:
+async def lock_exclusive(connection: AsyncConnection) -> None:
     """Until the transaction ends, nobody judges by scorecards or rules; those who are at it are waited for."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.runtime.ids import new_id
 
-Cause = Literal["scorecard", "rule"]
+ReevaluationCause = Literal["scorecard", "rule"]
 
 
-class Reevaluation(Struct, frozen=True):
+class RunningReevaluation(Struct, frozen=True):
     """One under way: up to which account it has come, and the digest of what it sets off, if it has one."""
 
     id: UUID
@@ -28,16 +28,16 @@ _BEGIN = text("""
     RETURNING id
 """).bindparams(bindparam("rules", type_=ARRAY(Uuid)))
 
-_BREAK_OFF = text("UPDATE reevaluations SET finished_at = :now WHERE finished_at IS NULL RETURNING digest_id, rules")
+_INTERRUPT = text("UPDATE reevaluations SET finished_at = :now WHERE finished_at IS NULL RETURNING digest_id, rules")
 
-_SUMMED_UP = text("""
+_CURRENT_DIGEST = text("""
     SELECT digest.id AS digest, digest.cause = 'scorecard' AS of_scorecard, under_way.rules
     FROM reevaluations AS under_way JOIN digests AS digest ON digest.id = under_way.digest_id
     WHERE under_way.finished_at IS NULL LIMIT 1
 """)
 
 
-class SummedUp(NamedTuple):
+class ReevaluationDigest(NamedTuple):
     """What the re-evaluation under way sums up, and where: of a scorecard or not, and of the rules that changed."""
 
     digest: UUID
@@ -45,29 +45,29 @@ class SummedUp(NamedTuple):
     rules: Sequence[UUID]
 
 
-async def summed_up(connection: AsyncConnection) -> SummedUp | None:
+async def current_digest(connection: AsyncConnection) -> ReevaluationDigest | None:
     """The digest of the re-evaluation under way, and what belongs into it."""
-    row = (await connection.execute(_SUMMED_UP)).one_or_none()
-    return SummedUp(*row) if row else None
+    row = (await connection.execute(_CURRENT_DIGEST)).one_or_none()
+    return ReevaluationDigest(*row) if row else None
 
 
-class BrokenOff(NamedTuple):
+class InterruptedReevaluation(NamedTuple):
     """What a re-evaluation leaves to the one that takes its place: its digest, and the rules that had changed."""
 
     digest: UUID | None
     rules: Sequence[UUID]
 
 
-async def break_off(connection: AsyncConnection, now: datetime) -> BrokenOff:
+async def interrupt(connection: AsyncConnection, now: datetime) -> InterruptedReevaluation:
     """End the one under way, after a step of it that somebody is at, because another takes its place."""
-    ended = (await connection.execute(_BREAK_OFF, {"now": now})).all()
+    ended = (await connection.execute(_INTERRUPT, {"now": now})).all()
     digest = next((row.digest_id for row in ended if row.digest_id is not None), None)
-    return BrokenOff(digest, [rule for row in ended for rule in row.rules])
+    return InterruptedReevaluation(digest, [rule for row in ended for rule in row.rules])
 
 
 async def begin(
     connection: AsyncConnection,
-    cause: Cause,
+    cause: ReevaluationCause,
     subject: str,
     digest: UUID | None,
     now: datetime,
@@ -79,16 +79,16 @@ async def begin(
     return UUID(str((await connection.execute(_BEGIN, values)).scalar_one()))
 
 
-_TAKE = text("""
+_LOCK_CURRENT = text("""
     SELECT id, cursor, digest_id FROM reevaluations WHERE finished_at IS NULL
     ORDER BY started_at LIMIT 1 FOR UPDATE SKIP LOCKED
 """)
 
 
-async def take(connection: AsyncConnection) -> Reevaluation | None:
+async def lock_current(connection: AsyncConnection) -> RunningReevaluation | None:
     """Lock the one under way for a step; None if there is none, or somebody else is at it."""
-    row = (await connection.execute(_TAKE)).one_or_none()
-    return Reevaluation(*row) if row else None
+    row = (await connection.execute(_LOCK_CURRENT)).one_or_none()
+    return RunningReevaluation(*row) if row else None
 
 
 _FOLLOWING = text("SELECT account_id FROM scores WHERE account_id > :cursor ORDER BY account_id LIMIT :limit")
@@ -102,7 +102,7 @@ _LOCK = text("""
 """)
 
 
-async def following(connection: AsyncConnection, cursor: str, limit: int) -> list[str]:
+async def next_accounts(connection: AsyncConnection, cursor: str, limit: int) -> list[str]:
     """Lock the next accounts after `cursor`, and return them in the order that the database gives them."""
     while ids := list((await connection.execute(_FOLLOWING, {"cursor": cursor, "limit": limit})).scalars()):
         if locked := list((await connection.execute(_LOCK, {"ids": ids})).scalars()):
@@ -111,14 +111,14 @@ async def following(connection: AsyncConnection, cursor: str, limit: int) -> lis
     return []
 
 
-_MOVE_ON = text("""
+_RECORD_PROGRESS = text("""
     UPDATE reevaluations SET cursor = :cursor, done = done + :done, total = greatest(total, done + :done) WHERE id = :id
 """)
 
 
-async def move_on(connection: AsyncConnection, id_: UUID, cursor: str, done: int) -> None:
+async def record_progress(connection: AsyncConnection, id_: UUID, cursor: str, done: int) -> None:
     """Note that `done` more accounts are done, up to `cursor`; of accounts made meanwhile the total grows."""
-    await connection.execute(_MOVE_ON, {"id": id_, "cursor": cursor, "done": done})
+    await connection.execute(_RECORD_PROGRESS, {"id": id_, "cursor": cursor, "done": done})
 
 
 async def finish(connection: AsyncConnection, id_: UUID, now: datetime) -> None:
@@ -128,7 +128,7 @@ async def finish(connection: AsyncConnection, id_: UUID, now: datetime) -> None:
     )
 
 
-Position = tuple[datetime, UUID]
+ReevaluationPosition = tuple[datetime, UUID]
 """A re-evaluation's place in the order of their beginnings: `started_at` and `id`."""
 
 _COLUMNS = "id, cause, subject, digest_id, total, done, started_at, finished_at"
@@ -145,7 +145,7 @@ _UNDER_WAY = text(f"""
 """)  # noqa: S608 - as above
 
 
-async def under_way(connection: AsyncConnection) -> Row[Any] | None:
+async def current(connection: AsyncConnection) -> Row[Any] | None:
     """The one under way, or None."""
     return (await connection.execute(_UNDER_WAY)).one_or_none()
 
@@ -158,7 +158,7 @@ _NEWEST = text(f"""
 """)  # noqa: S608 - as above
 
 
-async def newest(connection: AsyncConnection, limit: int, before: Position | None = None) -> list[Row[Any]]:
+async def newest(connection: AsyncConnection, limit: int, before: ReevaluationPosition | None = None) -> list[Row[Any]]:
     """The last re-evaluations, the newest first, from before a position."""
     started_at, id_ = before or (None, None)
     return list(await connection.execute(_NEWEST, {"limit": limit, "started_at": started_at, "id": id_}))

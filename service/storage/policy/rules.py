@@ -9,35 +9,35 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.database.tables import alert_rules
 
-ADDED = frozenset({"exclude_segments", "exclude_stages", "exclude_owners", "playbook_url"})
+ADDED_FIELDS = frozenset({"exclude_segments", "exclude_stages", "exclude_owners", "playbook_url"})
 """Fields that came later. They have a column of their own: the version before takes no document that has them."""
 
 _COLUMNS = [column for column in alert_rules.c if column.name != "deleted_at"]
-_KEPT = alert_rules.c.deleted_at.is_(None)
-_SHOWN = select(*_COLUMNS).where(_KEPT)
+_NOT_DELETED = alert_rules.c.deleted_at.is_(None)
+_SHOWN = select(*_COLUMNS).where(_NOT_DELETED)
 
 
 async def create(connection: AsyncConnection, rule: dict[str, Any]) -> dict[str, Any]:
     """Insert a rule (id, name, kind, enabled, document); raises IntegrityError if the name is taken."""
-    row = await connection.execute(insert(alert_rules).values(**_apart(rule)).returning(*_COLUMNS))
-    return _whole(row.mappings().one())
+    row = await connection.execute(insert(alert_rules).values(**_to_columns(rule)).returning(*_COLUMNS))
+    return _from_columns(row.mappings().one())
 
 
 async def replace(connection: AsyncConnection, rule_id: UUID, rule: dict[str, Any]) -> dict[str, Any] | None:
     """Replace a rule; None if there is none of that id, IntegrityError if the name is taken."""
     row = await connection.execute(
         update(alert_rules)
-        .where(alert_rules.c.id == rule_id, _KEPT)
-        .values(**_apart(rule), updated_at=func.now())
+        .where(alert_rules.c.id == rule_id, _NOT_DELETED)
+        .values(**_to_columns(rule), updated_at=func.now())
         .returning(*_COLUMNS)
     )
     found = row.mappings().one_or_none()
-    return _whole(found) if found else None
+    return _from_columns(found) if found else None
 
 
 async def remove(connection: AsyncConnection, rule_id: UUID) -> bool:
     """Delete a rule; False if there is none of that id. Its alerts stay, and it can be told by name what it fired."""
-    marked = update(alert_rules).where(alert_rules.c.id == rule_id, _KEPT)
+    marked = update(alert_rules).where(alert_rules.c.id == rule_id, _NOT_DELETED)
     values = {"deleted_at": func.now(), "updated_at": func.now(), "enabled": False}
     return (await connection.execute(marked.values(**values))).rowcount > 0
 
@@ -46,29 +46,29 @@ async def get(connection: AsyncConnection, rule_id: UUID) -> dict[str, Any] | No
     """One rule, or None."""
     row = await connection.execute(_SHOWN.where(alert_rules.c.id == rule_id))
     found = row.mappings().one_or_none()
-    return _whole(found) if found else None
+    return _from_columns(found) if found else None
 
 
 async def all_rules(connection: AsyncConnection) -> list[dict[str, Any]]:
     """The rules by name. There are few: they are configuration."""
-    return [_whole(row) for row in (await connection.execute(_SHOWN.order_by(alert_rules.c.name))).mappings()]
+    return [_from_columns(row) for row in (await connection.execute(_SHOWN.order_by(alert_rules.c.name))).mappings()]
 
 
-async def ever(connection: AsyncConnection) -> list[dict[str, Any]]:
+async def all_with_deleted(connection: AsyncConnection) -> list[dict[str, Any]]:
     """The rules by name, and those that were deleted: these aren't enabled."""
     query = select(*_COLUMNS).order_by(alert_rules.c.name, alert_rules.c.id)
-    return [_whole(row) for row in (await connection.execute(query)).mappings()]
+    return [_from_columns(row) for row in (await connection.execute(query)).mappings()]
 
 
-def _apart(rule: Mapping[str, Any]) -> dict[str, Any]:
+def _to_columns(rule: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a rule."""
     document: dict[str, Any] = rule["document"]
-    added = {name: value for name, value in document.items() if name in ADDED}
-    known = {name: value for name, value in document.items() if name not in ADDED}
+    added = {name: value for name, value in document.items() if name in ADDED_FIELDS}
+    known = {name: value for name, value in document.items() if name not in ADDED_FIELDS}
     return {**rule, "document": known, "added": added or null()}
 
 
-def _whole(row: RowMapping) -> dict[str, Any]:
+def _from_columns(row: RowMapping) -> dict[str, Any]:
     """A rule, whose document is all that was given."""
     rule = dict(row)
     added = rule.pop("added")

@@ -10,13 +10,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.runtime.ids import new_id
-from service.storage.database.bulk_parameters import columns
+from service.storage.database.bulk_parameters import unnest_parameters
 
-_TURN = 0x736F7572636573  # "sources"
+_LOCK_KEY = 0x736F7572636573  # "sources"
 _CANCELLED = "57014"
 
 
-class Heard(NamedTuple):
+class SourceCount(NamedTuple):
     """How many accounts a source was heard of: on a day or since, and from a week before on."""
 
     source: str
@@ -42,7 +42,7 @@ class Outage(NamedTuple):
     ended_at: datetime | None
 
 
-async def take_turn(connection: AsyncConnection, timeout_ms: int) -> None:
+async def acquire_lock(connection: AsyncConnection, timeout_ms: int) -> None:
     """Be the only one to count until the transaction ends; whoever is at it is waited for.
 
     No statement takes longer than `timeout_ms`, and the waiting neither.
@@ -52,7 +52,7 @@ async def take_turn(connection: AsyncConnection, timeout_ms: int) -> None:
         text("SELECT set_config('statement_timeout', :timeout, true), set_config('enable_seqscan', 'on', true)"),
         {"timeout": f"{timeout_ms}ms"},
     )
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _TURN})
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _LOCK_KEY})
 
 
 async def is_counted(connection: AsyncConnection, day: date) -> bool:
@@ -68,37 +68,37 @@ _COUNT = text("""
 """)
 
 
-async def count(connection: AsyncConnection, since: datetime, lately: datetime, fewest: int) -> list[Heard]:
+async def count(connection: AsyncConnection, since: datetime, lately: datetime, fewest: int) -> list[SourceCount]:
     """The sources that at least `fewest` accounts had `lately`, with how many they were heard of `since`."""
     values = {"since": since, "lately": lately, "fewest": fewest}
-    return list(map(Heard._make, await connection.execute(_COUNT, values)))
+    return list(map(SourceCount._make, await connection.execute(_COUNT, values)))
 
 
-_HEARD = text("""
+_COUNT_ACCOUNTS = text("""
     SELECT source, count(*) FROM usage_states WHERE newest_at >= :since AND source = ANY(:sources) GROUP BY source
 """)
 
 
-async def heard(connection: AsyncConnection, sources: list[str], since: datetime) -> dict[str, int]:
+async def count_accounts(connection: AsyncConnection, sources: list[str], since: datetime) -> dict[str, int]:
     """Of how many accounts some sources were heard `since`; those that weren't are left out."""
-    found = await connection.execute(_HEARD, {"sources": sources, "since": since})
+    found = await connection.execute(_COUNT_ACCOUNTS, {"sources": sources, "since": since})
     return {row[0]: row[1] for row in found}
 
 
-_KEEP = text("""
+_SAVE_DAYS = text("""
     INSERT INTO source_days (source, day, accounts)
     SELECT * FROM unnest(CAST(:source AS text[]), CAST(:day AS date[]), CAST(:accounts AS bigint[]))
     ON CONFLICT DO NOTHING
 """)
 
 
-async def keep(connection: AsyncConnection, days: Sequence[SourceDay]) -> None:
+async def save_days(connection: AsyncConnection, days: Sequence[SourceDay]) -> None:
     """Write counts of days; those that are there stay."""
     if days:
-        await connection.execute(_KEEP, columns(days))
+        await connection.execute(_SAVE_DAYS, unnest_parameters(days))
 
 
-async def forget(connection: AsyncConnection, before: date) -> None:
+async def delete_before(connection: AsyncConnection, before: date) -> None:
     """Delete the counts of days before that one."""
     await connection.execute(text("DELETE FROM source_days WHERE day < :before"), {"before": before})
 
@@ -118,7 +118,7 @@ async def days(connection: AsyncConnection, since: date, source: str | None = No
 _COLUMNS = "id, source, began_on, noticed_at, ended_at"
 
 
-async def quiet(connection: AsyncConnection) -> list[Outage]:
+async def open_outages(connection: AsyncConnection) -> list[Outage]:
     """The outages that haven't ended."""
     statement = text(f"SELECT {_COLUMNS} FROM source_outages WHERE ended_at IS NULL ORDER BY source")  # noqa: S608 - this module's own names
     return list(map(Outage._make, await connection.execute(statement)))
@@ -133,7 +133,7 @@ async def outages(connection: AsyncConnection, since: date) -> list[Outage]:
     return list(map(Outage._make, await connection.execute(statement, {"since": since})))
 
 
-async def begin(connection: AsyncConnection, source: str, began_on: date, now: datetime) -> Outage | None:
+async def begin_outage(connection: AsyncConnection, source: str, began_on: date, now: datetime) -> Outage | None:
     """Note that a source is quiet; None if that is known."""
     statement = text(f"""
         INSERT INTO source_outages (id, source, began_on, noticed_at) VALUES (:id, :source, :began_on, :now)
@@ -144,7 +144,7 @@ async def begin(connection: AsyncConnection, source: str, began_on: date, now: d
     return Outage._make(row) if row else None
 
 
-async def end(connection: AsyncConnection, source: str, now: datetime) -> Outage | None:
+async def end_outage(connection: AsyncConnection, source: str, now: datetime) -> Outage | None:
     """Note that a source isn't quiet any more; None if it wasn't."""
     statement = text(f"""
         UPDATE source_outages SET ended_at = :now WHERE source = :source AND ended_at IS NULL RETURNING {_COLUMNS}

@@ -15,7 +15,7 @@ from service.runtime.target_kinds import Scope
 PAUSE = timedelta(seconds=60)
 """Between two updates of an account at one endpoint."""
 
-LOOK_AGAIN = timedelta(seconds=1)
+RECHECK_AFTER = timedelta(seconds=1)
 """When to look again after somebody who is sending for the account."""
 
 COALESCING = """
@@ -88,5 +88,5 @@ place, so that no more are sent than were claimed. A newest that was due but has
 def parameters(scopes: Mapping[str, Scope], now: datetime) -> dict[str, Any]:
     """The parameters of `COALESCING` that follow from `now`, and from what each target holds the state of."""
     by_rule = [target for target, scope in scopes.items() if scope == "incident"]
-    times = {"now": now, "look_again_at": now + LOOK_AGAIN, "quiet_since": now - PAUSE, "pause": PAUSE}
+    times = {"now": now, "look_again_at": now + RECHECK_AFTER, "quiet_since": now - PAUSE, "pause": PAUSE}
     return {"by_rule": by_rule, **times}

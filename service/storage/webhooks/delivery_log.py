@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.database.tables import alerts, deliveries, delivery_attempts
-from service.storage.webhooks.outbox import State
+from service.storage.webhooks.outbox import DeliveryState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Delivery:
     endpoint_id: UUID
     account_id: str | None
     type: str
-    state: State
+    state: DeliveryState
     attempts: int
     due_at: datetime
     created_at: datetime
@@ -73,7 +73,7 @@ async def page(
     *,
     before: tuple[datetime, UUID] | None,
     limit: int,
-    state: State | None = None,
+    state: DeliveryState | None = None,
 ) -> list[Delivery]:
     """Up to `limit` of an endpoint's deliveries, newest first; `before` is the last one seen: `created_at` and `id`."""
     order = tuple_(deliveries.c.created_at, deliveries.c.id)
@@ -114,7 +114,7 @@ async def longest_due(conn: AsyncConnection, now: datetime) -> dict[str, float]:
     return {row.target: row.seconds for row in await conn.execute(_LONGEST_DUE, {"now": now})}
 
 
-async def of(connection: AsyncConnection, delivery_ids: Sequence[UUID]) -> dict[UUID, PastAttempt]:
+async def last_attempts(connection: AsyncConnection, delivery_ids: Sequence[UUID]) -> dict[UUID, PastAttempt]:
     """The last attempt by delivery; one that was never attempted is left out."""
     query = (
         select(delivery_attempts)

@@ -18,7 +18,7 @@ from service.storage.webhooks.endpoints import Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failing:
+class FailingEndpoint:
     """An enabled endpoint that fails. `attempted_at` is when it was last attempted before, as far as `lock` looks."""
 
     failing_since: datetime
@@ -26,19 +26,19 @@ class Failing:
     attempted_at: datetime | None
 
 
-async def begin(conn: AsyncConnection, endpoint_id: UUID, now: datetime) -> None:
+async def mark_failing(conn: AsyncConnection, endpoint_id: UUID, now: datetime) -> None:
     """Note that the endpoint fails, unless that is noted already."""
-    row = _unheld([endpoint_id], table.c.failing_since.is_(None))
+    row = _unlocked([endpoint_id], table.c.failing_since.is_(None))
     await conn.execute(update(table).where(row).values(failing_since=now))
 
 
-async def end(conn: AsyncConnection, endpoint_ids: Collection[UUID]) -> None:
+async def mark_healthy(conn: AsyncConnection, endpoint_ids: Collection[UUID]) -> None:
     """Note that the endpoints have answered well."""
-    rows = _unheld(endpoint_ids, or_(table.c.failing_since.is_not(None), table.c.warned_at.is_not(None)))
+    rows = _unlocked(endpoint_ids, or_(table.c.failing_since.is_not(None), table.c.warned_at.is_not(None)))
     await conn.execute(update(table).where(rows).values(failing_since=null(), warned_at=null()))
 
 
-async def lock(conn: AsyncConnection, endpoint_id: UUID, delivery_id: UUID, since: datetime) -> Failing | None:
+async def lock(conn: AsyncConnection, endpoint_id: UUID, delivery_id: UUID, since: datetime) -> FailingEndpoint | None:
     """How the endpoint fails, which nobody else changes until the transaction ends; None if it doesn't any more.
 
     Attempts before are those of the delivery, and of deliveries written `since` then that were given up: what is
@@ -65,15 +65,15 @@ async def lock(conn: AsyncConnection, endpoint_id: UUID, delivery_id: UUID, sinc
         .with_for_update(key_share=True)
     )
     row = (await conn.execute(query)).one_or_none()
-    return Failing(**row._mapping) if row else None
+    return FailingEndpoint(**row._mapping) if row else None
 
 
-async def warned(conn: AsyncConnection, endpoint_id: UUID, now: datetime) -> Endpoint:
+async def mark_warned(conn: AsyncConnection, endpoint_id: UUID, now: datetime) -> Endpoint:
     """Note that operators are told that the endpoint, which `lock` has given, will be disabled; the endpoint."""
     statement = update(table).where(table.c.id == endpoint_id).values(warned_at=now).returning(table)
     return Endpoint(**(await conn.execute(statement)).one()._mapping)
 
 
-def _unheld(endpoint_ids: Collection[UUID], changes: ColumnElement[bool]) -> ColumnElement[bool]:
+def _unlocked(endpoint_ids: Collection[UUID], changes: ColumnElement[bool]) -> ColumnElement[bool]:
     wanted = select(table.c.id).where(table.c.id.in_(endpoint_ids), table.c.enabled, changes)
     return table.c.id.in_(wanted.with_for_update(key_share=True, skip_locked=True))

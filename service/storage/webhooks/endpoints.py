@@ -121,7 +121,7 @@ async def change(conn: AsyncConnection, endpoint_id: UUID, changes: EndpointChan
     return Endpoint(**row._mapping) if row else None
 
 
-class Doing(NamedTuple):
+class EndpointStatus(NamedTuple):
     """How an endpoint is doing."""
 
     id: UUID
@@ -132,11 +132,11 @@ class Doing(NamedTuple):
     is_limited: bool
 
 
-async def doings(conn: AsyncConnection) -> list[Doing]:
+async def statuses(conn: AsyncConnection) -> list[EndpointStatus]:
     """How all endpoints are doing."""
     columns = (table.c.id, table.c.target, table.c.enabled, table.c.disabled_reason)
     query = select(*columns, table.c.failing_since.is_not(None), table.c.rate_limit.is_not(None))
-    return list(map(Doing._make, await conn.execute(query)))
+    return list(map(EndpointStatus._make, await conn.execute(query)))
 
 
 async def remove(conn: AsyncConnection, endpoint_id: UUID) -> bool:

@@ -18,7 +18,7 @@ from service.runtime.target_kinds import NO_SCOPES, Scope
 from service.storage.database.tables import deliveries, delivery_attempts
 from service.storage.webhooks.coalescing import COALESCING, parameters
 
-State = Literal["pending", "succeeded", "failed", "superseded"]
+DeliveryState = Literal["pending", "succeeded", "failed", "superseded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class ClaimedDelivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class DeliveryAttempt:
     """One HTTP try: a status, or why there was no answer."""
 
     started_at: datetime
@@ -152,7 +152,7 @@ async def claim(
     return [each for each in claimed if each.target not in coalesced] + newest
 
 
-async def first(
+async def lock_first(
     conn: AsyncConnection,
     now: datetime,
     *,
@@ -175,7 +175,7 @@ async def first(
     return None if found is None else UUID(str(found))
 
 
-async def end(conn: AsyncConnection, delivery_id: UUID, state: State, now: datetime) -> None:
+async def finish(conn: AsyncConnection, delivery_id: UUID, state: DeliveryState, now: datetime) -> None:
     """End a delivery without an attempt to show for it, and give up its lease."""
     await conn.execute(
         update(deliveries)
@@ -191,15 +191,15 @@ async def _sendable(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempted:
+class AttemptResult:
     """A delivery that was attempted, how that went, and what follows: `due_at` is when it is to be tried again.
 
     An attempt that `costs` nothing leaves its place in the retry schedule as it is.
     """
 
     delivery: ClaimedDelivery
-    attempt: Attempt
-    state: State
+    attempt: DeliveryAttempt
+    state: DeliveryState
     due_at: datetime
     costs: bool = True
 
@@ -233,7 +233,7 @@ _POSTPONE = text("""
 """Only to spare `claim` from passing over what waits behind a failed delivery, which took 24 µs for each every time."""
 
 
-async def record(conn: AsyncConnection, some: Sequence[Attempted], now: datetime) -> set[UUID]:
+async def record(conn: AsyncConnection, some: Sequence[AttemptResult], now: datetime) -> set[UUID]:
     """Write results of attempts, and give up their leases; returns the deliveries whose lease was still held.
 
     Of the others nothing is written. Those that have to wait for one that failed are due when it is.

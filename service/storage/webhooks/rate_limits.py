@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-class Paced(NamedTuple):
+class EndpointRate(NamedTuple):
     """An endpoint with a rate limit. Without a `rate` somebody else claims for it at this moment."""
 
     id: UUID
@@ -17,7 +17,7 @@ class Paced(NamedTuple):
     paid_until: datetime | None
 
 
-_HOLD = text("""
+_LOCK = text("""
     WITH held AS MATERIALIZED (
         SELECT id, rate_limit, paid_until FROM webhook_endpoints
         WHERE enabled AND rate_limit IS NOT NULL FOR NO KEY UPDATE SKIP LOCKED
@@ -27,22 +27,22 @@ _HOLD = text("""
     WHERE endpoint.enabled AND endpoint.rate_limit IS NOT NULL
 """)
 
-_KEEP = text("""
+_SAVE_PAID_UNTIL = text("""
     UPDATE webhook_endpoints SET paid_until = new.paid_until
     FROM unnest(CAST(:ids AS uuid[]), CAST(:paid AS timestamptz[])) AS new (id, paid_until)
     WHERE webhook_endpoints.id = new.id
 """)
 
 
-async def hold(connection: AsyncConnection) -> list[Paced]:
+async def lock(connection: AsyncConnection) -> list[EndpointRate]:
     """The enabled endpoints with a rate limit, locked until the transaction ends, but for those that others hold."""
-    return list(map(Paced._make, await connection.execute(_HOLD)))
+    return list(map(EndpointRate._make, await connection.execute(_LOCK)))
 
 
-async def keep(connection: AsyncConnection, paid: Mapping[UUID, datetime]) -> None:
+async def save_paid_until(connection: AsyncConnection, paid: Mapping[UUID, datetime]) -> None:
     """By when endpoints that are held have paid for what they were sent."""
     if paid:
-        await connection.execute(_KEEP, {"ids": list(paid), "paid": list(paid.values())})
+        await connection.execute(_SAVE_PAID_UNTIL, {"ids": list(paid), "paid": list(paid.values())})
 
 
 # In order, so that two that pause the same endpoints at once don't lock each other out.

@@ -17,7 +17,7 @@ UNLIMITED_PER_SECOND = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class FailedDeliveries:
     """An endpoint's deliveries that were given up, and were written at `since` or later and before `until`."""
 
     endpoint_id: UUID
@@ -45,9 +45,9 @@ async def resend(conn: AsyncConnection, delivery_id: UUID, now: datetime) -> boo
     return result.rowcount == 1
 
 
-async def count(conn: AsyncConnection, wanted: Failed) -> int:
+async def count(conn: AsyncConnection, wanted: FailedDeliveries) -> int:
     """How many `recover` would put back."""
-    found = await conn.execute(select(func.count()).select_from(table).where(_are(wanted)))
+    found = await conn.execute(select(func.count()).select_from(table).where(_matching(wanted)))
     return found.scalar_one()
 
 
@@ -72,7 +72,7 @@ FROM placed WHERE deliveries.id = placed.id
 """)
 
 
-async def recover(conn: AsyncConnection, wanted: Failed, now: datetime) -> int:
+async def recover(conn: AsyncConnection, wanted: FailedDeliveries, now: datetime) -> int:
     """Make deliveries that failed due again, the oldest now and the others one by one; how many.
 
     They come at half the endpoint's rate limit, so that the other half is left to what is told meanwhile.
@@ -81,7 +81,7 @@ async def recover(conn: AsyncConnection, wanted: Failed, now: datetime) -> int:
     return (await conn.execute(_RECOVER, values)).rowcount
 
 
-def _are(wanted: Failed) -> ColumnElement[bool]:
+def _matching(wanted: FailedDeliveries) -> ColumnElement[bool]:
     found = and_(
         table.c.endpoint_id == wanted.endpoint_id, table.c.state == "failed", table.c.created_at >= wanted.since
     )

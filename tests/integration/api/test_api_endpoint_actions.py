@@ -13,7 +13,7 @@ from service.delivery.transport import signing_keys
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as table
 from service.storage.webhooks import outbox, resend
-from service.storage.webhooks.resend import Failed
+from service.storage.webhooks.resend import FailedDeliveries
 from tests.support.api import Api, make_key
 from tests.support.webhooks import add_alert, local_settings, receiver, until, working
 
@@ -32,7 +32,7 @@ async def secrets(engine: AsyncEngine, api: Api) -> list[str]:
     """What signs now."""
     async with engine.connect() as connection:
         sealed = (await connection.execute(select(webhook_endpoints.c.secret))).scalar_one()
-    return signing_keys.signing(signing_keys.load(api.app.state.context.vault.open(sealed)), api.clock())
+    return signing_keys.active_secrets(signing_keys.load(api.app.state.context.vault.open(sealed)), api.clock())
 
 
 # --- rotate-secret ----------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ async def test_two_that_recover_at_once_send_each_once(engine: AsyncEngine, api:
     created = await create(api)
     now = api.clock.now
     await failed(engine, created["id"], [n * HOUR for n in range(20)], now)
-    wanted = Failed(endpoint_id=UUID(created["id"]), since=now - 48 * HOUR)
+    wanted = FailedDeliveries(endpoint_id=UUID(created["id"]), since=now - 48 * HOUR)
     async with engine.connect() as first, engine.connect() as second:
         assert await resend.recover(first, wanted, now) == 20
         later = asyncio.create_task(resend.recover(second, wanted, now))

@@ -16,7 +16,7 @@ from service.api.access.rate_limits import KeyRates, WrongKeys
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy
 from service.runtime.api_key import new_key
-from service.storage.access.api_keys import ApiKey
+from service.storage.access.api_keys import StoredApiKey
 from tests.integration.api.test_api_errors import assert_problem
 from tests.support.api import Api, make_key, running
 from tests.support.service import query, settings_for
@@ -146,7 +146,7 @@ async def test_addresses_are_those_that_trusted_proxies_tell(engine: AsyncEngine
 
 def test_a_slow_rate_says_in_whole_seconds_when() -> None:
     rates = KeyRates(0.4, lambda: 0.0)
-    key = ApiKey(id=None, name="", hint="", scopes=[], created_at=None, expires_at=None, last_used_at=None)  # type: ignore[arg-type] # only told apart
+    key = StoredApiKey(id=None, name="", hint="", scopes=[], created_at=None, expires_at=None, last_used_at=None)  # type: ignore[arg-type] # only told apart
     first: dict[str, Any] = {}
     again: dict[str, Any] = {}
     assert rates.wait(first, key) == 0.0

@@ -26,11 +26,11 @@ async def counted(engine: AsyncEngine) -> None:
     """Two sources, one of which went quiet yesterday, and was before."""
     async with engine.begin() as connection:
         days = [SourceDay("/app", ago(past), 40 if past > 1 else 3) for past in range(1, 31)]
-        await sources.keep(connection, [*days, SourceDay("/shop", ago(1), 12), SourceDay("/gone", ago(60), 50)])
+        await sources.save_days(connection, [*days, SourceDay("/shop", ago(1), 12), SourceDay("/gone", ago(60), 50)])
         noticed = datetime.now(UTC) - timedelta(days=9)
-        await sources.begin(connection, "/app", ago(10), noticed)
-        await sources.end(connection, "/app", noticed + timedelta(hours=5))
-        await sources.begin(connection, "/app", ago(1), datetime.now(UTC))
+        await sources.begin_outage(connection, "/app", ago(10), noticed)
+        await sources.end_outage(connection, "/app", noticed + timedelta(hours=5))
+        await sources.begin_outage(connection, "/app", ago(1), datetime.now(UTC))
 
 
 async def test_the_list(api: Api) -> None:

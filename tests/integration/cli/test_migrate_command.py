@@ -30,7 +30,7 @@ def say(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Say:
 
 
 def test_it_shows_where_the_database_is(say: Say) -> None:
-    newest = schema.steps()[-1].revision
+    newest = schema.revisions()[-1].revision
     marked = [line for line in say("--show").stdout.splitlines() if line.startswith(">")]
     assert [line.split()[1] for line in marked] == [newest]
 
@@ -43,7 +43,7 @@ def test_it_shows_a_line_for_each_and_does_not_show_and_go(say: Say) -> None:
 
 
 def test_going_back_says_what_is_lost_and_asks_first(say: Say, database_url: str) -> None:
-    newest = schema.steps()[-1].revision
+    newest = schema.revisions()[-1].revision
     result = say("--to", "0005", answer="n\n")
     assert result.exit_code == 1
     assert "0006 is taken back: Forecasts are gone; they are made again after the next upgrade." in result.stderr
@@ -52,7 +52,7 @@ def test_going_back_says_what_is_lost_and_asks_first(say: Say, database_url: str
 
 
 def test_there_and_back(say: Say, database_url: str) -> None:
-    newest = schema.steps()[-1].revision
+    newest = schema.revisions()[-1].revision
     assert say("--to", "0005", "--yes").exit_code == 0
     assert schema.current(database_url) == "0005"
     assert say().exit_code == 0
@@ -70,7 +70,7 @@ def test_nothing_is_taken_back_under_a_running_process(say: Say, database_url: s
                 await asyncio.to_thread(say, "--to", "0006")  # before it asks
 
     asyncio.run(while_connected())
-    assert schema.current(database_url) == schema.steps()[-1].revision
+    assert schema.current(database_url) == schema.revisions()[-1].revision
 
 
 def test_the_schema_of_a_later_version_stays_as_it_is(say: Say, database_url: str) -> None:
@@ -109,7 +109,7 @@ def test_a_database_of_a_later_version_is_left_alone(say: Say, database_url: str
 
 
 def test_each_step_says_what_it_costs_to_take_it_back() -> None:
-    assert all(step.purpose and step.loss for step in schema.steps())
+    assert all(step.purpose and step.loss for step in schema.revisions())
 
 
 @pytest.mark.parametrize(

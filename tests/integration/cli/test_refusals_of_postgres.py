@@ -135,4 +135,4 @@ def test_a_view_of_others_is_named_before_ours_are_dropped(database_url: str, mo
     said = refused("migrate", "--to", "0007", "--yes")
     assert "cannot drop view analytics.alerts" in said
     assert "view theirs depends on view analytics.alerts. Drop what depends on it first" in said
-    assert schema.current(database_url) == schema.steps()[-1].revision
+    assert schema.current(database_url) == schema.revisions()[-1].revision

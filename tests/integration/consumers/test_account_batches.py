@@ -13,7 +13,7 @@ from consumers.sweep.rounds import sweeping
 from consumers.sweep.runner import reevaluate_once, sweep_once
 from service.observability.metrics import PUT_OFF as COUNTED
 from service.runtime.settings import Settings
-from service.storage.database.retry import persistently
+from service.storage.database.retry import retry_while_transient
 from tests.support.service import query
 from tests.support.sweeping import START, Clock, by_active_days, used
 
@@ -144,7 +144,7 @@ async def test_a_batch_that_takes_too_long_comes_back_smaller(clock: Clock, engi
     await spoil(engine, SLOW, only=None)
     batches = sweeping(clock.settings)
     sizes = []
-    while swept := await persistently(
+    while swept := await retry_while_transient(
         lambda: sweep_once(engine, clock.policies, clock.settings, TOMORROW, batches), "sweeping"
     ):
         sizes.append(swept)

@@ -16,7 +16,7 @@ from service.observability.metrics import SIDE_JOB_FAILURES
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings
 from service.storage.database.clock_check import OneClock
-from service.storage.database.retry import persistently
+from service.storage.database.retry import retry_while_transient
 from tests.support.service import eventually, query
 from tests.support.sweeping import START, Clock, by_active_days, used
 
@@ -79,7 +79,7 @@ async def cycle(engine: AsyncEngine, forecasting: Forecaster, later: timedelta =
     """Forecast all accounts, once."""
     while True:
         await query(engine, "UPDATE forecast_cycle SET due_at = '-infinity' RETURNING id")
-        await persistently(lambda: forecasting.next(engine, START + later), "forecasting")
+        await retry_while_transient(lambda: forecasting.next(engine, START + later), "forecasting")
         if not (await query(engine, "SELECT cursor FROM forecast_cycle"))[0].cursor:
             return
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.fold import ownership
 from consumers.sweep import runner
 from service.runtime.settings import Settings
-from service.storage.ingest.standstill import Standstill, told
+from service.storage.ingest.standstill import Standstill, describe
 from tests.support.api import Api, make_key, running
 from tests.support.service import consuming, eventually, query
 
@@ -71,7 +71,7 @@ async def test_it_tells_of_consumers_that_are_away_and_of_halted_partitions(
 
 
 def test_it_is_told_in_words() -> None:
-    assert told([Standstill("usage", 3, 0, 0)]) is None
-    assert told([Standstill("usage", 3, 1, 0), Standstill("survey", 0, 0, 0)]) == (
+    assert describe([Standstill("usage", 3, 0, 0)]) is None
+    assert describe([Standstill("usage", 3, 1, 0), Standstill("survey", 0, 0, 0)]) == (
         f"1 of 3 partitions of usage are halted; no consumer has begun with survey. {SEE}"
     )

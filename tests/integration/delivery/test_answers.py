@@ -20,7 +20,7 @@ from service.delivery.attempt import AttemptOutcome
 from service.delivery.retry import GaveUp, RetryPolicy, Succeeded
 from service.delivery.transport.dns import Resolver
 from service.delivery.transport.http import KEEP_BYTES, READ_BYTES, Reply, Request, open_session, send
-from service.delivery.transport.tls import trusting
+from service.delivery.transport.tls import ssl_context
 from service.runtime.errors import HealthError
 from service.storage.webhooks import delivery_log, endpoints
 from service.storage.webhooks.delivery_log import PastAttempt
@@ -263,7 +263,7 @@ async def test_a_private_authority_is_trusted_beside_the_others_once_it_is_given
     assert unknown.failure == "tls"
     assert "the authority that signed its certificate is not known" in (unknown.error or "")
     assert "HEALTH_WEBHOOK_CA_FILE" in (unknown.error or "")
-    trusted = trusting(str(authority.file))
+    trusted = ssl_context(str(authority.file))
     assert isinstance(trusted, ssl.SSLContext)
     assert trusted.cert_store_stats()["x509_ca"] > ssl.create_default_context().cert_store_stats()["x509_ca"]
 
@@ -305,7 +305,7 @@ def test_a_file_of_authorities_that_cannot_be_read_is_named_with_its_setting(tmp
     broken.write_text("no certificate")
     for file in (broken, tmp_path / "absent.pem"):
         with pytest.raises(HealthError, match="HEALTH_WEBHOOK_CA_FILE"):
-            trusting(str(file))
+            ssl_context(str(file))
 
 
 # --- Chat ------------------------------------------------------------------------------------------------------

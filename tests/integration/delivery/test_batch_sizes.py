@@ -10,12 +10,12 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.claim import UnclaimableError
-from service.delivery.recorder import Ended, Recorder
+from service.delivery.recorder import EndedAttempt, Recorder
 from service.delivery.retry import Succeeded
 from service.delivery.worker import MOST_IN_A_ROW, run
 from service.observability.metrics import DELIVERIES_SET_ASIDE
 from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import Attempt, Attempted, ClaimedDelivery
+from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryAttempt
 from tests.support.service import query
 from tests.support.webhooks import add_alert, add_endpoint, answers, local_settings, receiver, states, until, working
 
@@ -55,10 +55,12 @@ async def on_write(engine: AsyncEngine, what: str, does: str) -> None:
         await connection.execute(text(f"CREATE TRIGGER spoil BEFORE {what} FOR EACH ROW EXECUTE FUNCTION spoil()"))
 
 
-def succeeded(delivery: ClaimedDelivery) -> Ended:
+def succeeded(delivery: ClaimedDelivery) -> EndedAttempt:
     now = datetime.now(UTC)
-    made = Attempt(started_at=now, duration_seconds=0.1, status=204, error=None, response=None)
-    return Ended(Attempted(delivery=delivery, attempt=made, state="succeeded", due_at=now), Succeeded(), None)
+    made = DeliveryAttempt(started_at=now, duration_seconds=0.1, status=204, error=None, response=None)
+    return EndedAttempt(
+        AttemptResult(delivery=delivery, attempt=made, state="succeeded", due_at=now), Succeeded(), None
+    )
 
 
 @pytest.mark.usefixtures("hurried")

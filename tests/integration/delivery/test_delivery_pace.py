@@ -55,7 +55,7 @@ async def test_an_endpoint_that_is_down_is_left_alone(engine: AsyncEngine) -> No
 async def test_one_that_is_disabled_meanwhile_is_no_longer_shown_as_down(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "REFRESH_SECONDS", 0.1)
 
     def shown(state: str) -> float | None:
         return value("health_delivery_endpoints", target="standard", state=state)
@@ -75,16 +75,16 @@ async def test_one_that_is_disabled_meanwhile_is_no_longer_shown_as_down(
 async def test_limits_are_looked_up_only_where_there_are_some(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "REFRESH_SECONDS", 0.1)
     lookups = 0
-    hold = rate_limits.hold
+    hold = rate_limits.lock
 
-    async def counted(connection: AsyncConnection) -> list[rate_limits.Paced]:
+    async def counted(connection: AsyncConnection) -> list[rate_limits.EndpointRate]:
         nonlocal lookups
         lookups += 1
         return await hold(connection)
 
-    monkeypatch.setattr(rate_limits, "hold", counted)
+    monkeypatch.setattr(rate_limits, "lock", counted)
     async with receiver() as free, receiver() as slow, working(engine, local_settings()):
         await add_endpoint(engine, free.url)
         await until(lambda: value("health_delivery_endpoints", target="standard", state="ok") == 1)

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from service.delivery.transport import http
-from service.delivery.transport.address_guard import permitted
+from service.delivery.transport.address_guard import is_permitted
 from service.delivery.transport.dns import Resolver
 from service.delivery.transport.http import KEEP_BYTES, Reply, Request, open_session, send
 from tests.support.webhooks import local_settings, receiver
@@ -87,7 +87,7 @@ async def raw_server(*chunks: bytes, pause: float = 0.0, forever: bytes = b"") -
 HOSTILE = [
     address
     for address in CLOSED
-    if _is_address(address) and not permitted(address, local_settings().webhook_allow_networks)
+    if _is_address(address) and not is_permitted(address, local_settings().webhook_allow_networks)
 ]
 """All closed addresses but this machine's, which these tests allow for their receivers."""
 

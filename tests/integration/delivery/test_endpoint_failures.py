@@ -15,13 +15,13 @@ from structlog.testing import capture_logs
 from service.alerts import operator_notices
 from service.alerts.operator_notices import EndpointNotice
 from service.delivery import endpoint_health
-from service.delivery.recorder import Ended
-from service.delivery.retry import GaveUp, Outcome, RetryAt, Succeeded
+from service.delivery.recorder import EndedAttempt
+from service.delivery.retry import GaveUp, RetryAt, RetryDecision, Succeeded
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as deliveries_table
 from service.storage.webhooks import endpoints, outbox
 from service.storage.webhooks.endpoints import Endpoint
-from service.storage.webhooks.outbox import Attempt, Attempted, ClaimedDelivery
+from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryAttempt
 from tests.support.webhooks import (
     add_alert,
     add_endpoint,
@@ -38,7 +38,7 @@ START = datetime.now(UTC) + timedelta(hours=1)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BASE_URL = "https://health.test"
 State = Literal["pending", "succeeded", "failed"]
-GAVE_UP: dict[int | None, Outcome] = {410: GaveUp("gone"), 413: GaveUp("refused")}
+GAVE_UP: dict[int | None, RetryDecision] = {410: GaveUp("gone"), 413: GaveUp("refused")}
 
 
 async def claim(engine: AsyncEngine, endpoint: UUID, now: datetime) -> ClaimedDelivery:
@@ -51,12 +51,14 @@ async def end(
     engine: AsyncEngine, claimed: ClaimedDelivery, status: int | None, now: datetime, failure: Any = None
 ) -> EndpointNotice | None:
     """What the recorder does when an attempt has ended."""
-    outcome: Outcome = Succeeded() if status == 200 else GAVE_UP.get(status, RetryAt(now))
+    outcome: RetryDecision = Succeeded() if status == 200 else GAVE_UP.get(status, RetryAt(now))
     state: State = "succeeded" if status == 200 else "failed" if status in GAVE_UP else "pending"
-    attempt = Attempt(started_at=now, duration_seconds=0.5, status=status, error=None, response=None)
-    attempted = Attempted(delivery=claimed, attempt=attempt, state=state, due_at=now)
+    attempt = DeliveryAttempt(started_at=now, duration_seconds=0.5, status=status, error=None, response=None)
+    attempted = AttemptResult(delivery=claimed, attempt=attempt, state=state, due_at=now)
     async with engine.begin() as conn:
-        notices = await endpoint_health.note(conn, [Ended(attempted, outcome, failure)], now, BASE_URL)
+        notices = await endpoint_health.record_attempts(
+            conn, [EndedAttempt(attempted, outcome, failure)], now, BASE_URL
+        )
         assert await outbox.record(conn, [attempted], now)
     return notices[0] if notices else None
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from service.delivery.transport.dns import Resolver
 from service.delivery.transport.http import Reply, open_session
-from service.delivery.transport.oauth_tokens import Tokens
+from service.delivery.transport.oauth_tokens import TokenCache
 from service.targets.target import Credentials
 from tests.support.crm import CLIENT_SECRET, Asked, Crm, Salesforce, crm, reply
 from tests.support.webhooks import local_settings
@@ -32,11 +32,11 @@ class Clock:
 @asynccontextmanager
 async def fetching(
     answer: Callable[[Asked], Awaitable[web.Response]], clock: Clock
-) -> AsyncIterator[tuple[Tokens, Credentials, Crm]]:
+) -> AsyncIterator[tuple[TokenCache, Credentials, Crm]]:
     settings, resolver = local_settings(), Resolver(2)
     async with crm(answer) as server, open_session(settings.webhook_allow_networks, resolver) as session:
         credentials = Credentials(f"{server.url}/services/oauth2/token", "3MVG", CLIENT_SECRET)
-        yield Tokens(session, settings, clock=clock), credentials, server
+        yield TokenCache(session, settings, clock=clock), credentials, server
     await resolver.close()
 
 

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 from sqlalchemy import URL
 
-from service.messaging.client_config import connection
+from service.messaging.client_config import client_arguments
 from service.runtime.settings import Settings
 from tests.support.cut_line import cut_line
 
@@ -28,7 +28,7 @@ async def _in_time(settings: Settings) -> list[Exception]:
 
 async def _use_once_lost(settings: Settings) -> Exception | None:
     """What sending raises between the transport's end and when aiokafka notices; None if it noticed first."""
-    connection(settings)
+    client_arguments(settings)
     host, port = settings.kafka_bootstrap_servers.split(":")
     async with cut_line(URL.create("kafka", host=host, port=int(port))) as line:
         lost = await create_conn(line.url.host, line.url.port)

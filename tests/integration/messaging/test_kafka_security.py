@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 
 from service.delivery.transport.kafka import publish
 from service.embedded.ports import free_port
-from service.messaging.client_config import connection
+from service.messaging.client_config import client_arguments
 from service.messaging.producer import NotPublishedError, Publisher, RawRecord
 from service.messaging.topics import create_topics
 from service.runtime.errors import HealthError
@@ -282,5 +282,5 @@ async def test_rights_that_are_documented_suffice(plain: Settings, kafka: Secure
 
 
 async def test_a_kafka_client_of_ones_own_can_use_the_same_arguments(plain: Settings, kafka: SecureKafka) -> None:
-    async with AIOKafkaProducer(**connection(kafka.to(plain, "SSL"))) as producer:
+    async with AIOKafkaProducer(**client_arguments(kafka.to(plain, "SSL"))) as producer:
         assert (await producer.send_and_wait(plain.topic_usage, b"{}")).offset == 0

@@ -14,7 +14,7 @@ from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
 from service.messaging import kafka_availability
 from service.messaging import producer as publishing
-from service.messaging.kafka_availability import Contact
+from service.messaging.kafka_availability import KafkaAvailability
 from service.messaging.producer import NotPublishedError, Publisher
 from service.observability import metrics
 from service.runtime.settings import Settings
@@ -143,7 +143,7 @@ async def test_outages_are_told_and_outlived(tmp_path: Path, monkeypatch: pytest
 async def test_that_kafka_is_back_is_noticed_without_anything_to_publish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr(publishing, "PROBE_SECONDS", 0.3)
     port = free_port()
     publisher = Publisher(settings_at(port))
     await publisher.start()
@@ -161,7 +161,7 @@ async def test_that_kafka_is_back_is_noticed_without_anything_to_publish(
 
 
 async def test_a_failure_that_is_told_late_does_not_undo_what_came_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    contact = Contact(settings_at(free_port()))
+    contact = KafkaAvailability(settings_at(free_port()))
 
     async def slowly(*_: object) -> None:
         await asyncio.sleep(0.2)

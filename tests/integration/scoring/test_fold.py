@@ -21,7 +21,7 @@ from service.messaging.cloudevents import decode_structured, now_micros
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.storage.ingest import progress
-from service.storage.ingest.progress import Move
+from service.storage.ingest.progress import OffsetMove
 from tests.support.cloud_events import cloud_event, produce, record, usage
 from tests.support.cloud_events import encode as encode_event
 from tests.support.service import consuming, eventually, folded_up_to, query
@@ -117,14 +117,14 @@ async def test_a_claim_that_was_taken_over_writes_nothing(settings: Settings, en
     assert (old.epoch, new.epoch) == (1, 2)
     today = int(datetime.now(UTC).timestamp()) // 86_400
     event = UsageEvent("acme", today * 86_400_000_000, today, today, "login", None, 1)
-    batch = Batch(moves={partition: Move(old, 10, 0)}, events={"acme": [event]})
+    batch = Batch(moves={partition: OffsetMove(old, 10, 0)}, events={"acme": [event]})
     policies = PolicyCache(settings.retention_days, lambda: 0.0)
 
     with pytest.raises(FencedError):
         await apply(engine, batch, policies, datetime.now(UTC), "")
     assert await query(engine, "SELECT 1 FROM scores") == []
 
-    batch.moves = {partition: Move(new, 10, 0)}
+    batch.moves = {partition: OffsetMove(new, 10, 0)}
     assert (await apply(engine, batch, policies, datetime.now(UTC), "")).accounts == 1
     # The answer to the commit was lost, so the same batch comes again: it must not count twice.
     assert (await apply(engine, batch, policies, datetime.now(UTC), "")).accounts == 0
@@ -143,7 +143,7 @@ async def test_what_is_ours_does_not_move_on_without_its_events_when_the_rest_wa
         await progress.claim(connection, {theirs: 0}, "second")
     today = int(datetime.now(UTC).timestamp()) // 86_400
     event = UsageEvent("acme", today * 86_400_000_000, today, today, "login", None, 1)
-    moves = {partition: Move(claim, 10, 0) for partition, claim in claims.items()}
+    moves = {partition: OffsetMove(claim, 10, 0) for partition, claim in claims.items()}
     batch = Batch(moves=moves, events={"acme": [event]})
 
     with pytest.raises(FencedError) as fenced:
@@ -162,7 +162,7 @@ async def test_two_writers_of_one_account_both_count(settings: Settings, engine:
         async with engine.begin() as connection:
             claim = (await progress.claim(connection, {partition: 0}, "test"))[partition]
         event = UsageEvent("acme", today * 86_400_000_000 + number, today, today, f"feature-{number}", None, 1)
-        batch = Batch(moves={partition: Move(claim, 1, 0)}, events={"acme": [event]})
+        batch = Batch(moves={partition: OffsetMove(claim, 1, 0)}, events={"acme": [event]})
         await apply(engine, batch, policies, datetime.now(UTC), "")
 
     await asyncio.gather(*(write(number) for number in range(5)))

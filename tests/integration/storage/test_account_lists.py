@@ -19,10 +19,10 @@ from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy
 from service.storage.accounts.listing import index_scans, planner
 from service.storage.accounts.listing import page as account_lists
-from service.storage.accounts.listing.filters import BANDS, Filter
+from service.storage.accounts.listing.filters import BANDS, AccountFilter
 from service.storage.accounts.listing.page import Sort
-from service.storage.accounts.listing.row import Account
-from service.storage.accounts.listing.sort_order import Key, Order, quarter_of, slot_of
+from service.storage.accounts.listing.row import AccountRecord
+from service.storage.accounts.listing.sort_order import PageKey, SortOrder, quarter_of, slot_of
 from service.storage.database.engine import create_engine
 from service.storage.database.tables import accounts, scores
 from tests.support.postgres import PostgresServer
@@ -99,27 +99,27 @@ def beside(attributes: dict[str, Any]) -> dict[str, Any]:
 def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """So few candidates at a time that a few thousand accounts take every way there is."""
     if request.param == "short stretches":
-        monkeypatch.setattr(planner, "FIRST_STRETCH", 3)
-        monkeypatch.setattr(planner, "FIRST_STRETCH_BY_TIME", 3)
-        monkeypatch.setattr(planner, "LOOK_COST", 0.001)
+        monkeypatch.setattr(planner, "FIRST_SCAN_ROWS", 3)
+        monkeypatch.setattr(planner, "FIRST_SCAN_ROWS_BY_TIME", 3)
+        monkeypatch.setattr(planner, "CANDIDATE_COST", 0.001)
         monkeypatch.setattr(planner, "ENTRY_COST", 0.0)
-        monkeypatch.setattr(planner, "LONG", 6)
-        monkeypatch.setattr(planner, "MARGIN", 0.01)
-        monkeypatch.setattr(planner, "CHEAP", 0)
+        monkeypatch.setattr(planner, "LONG_LIST_ROWS", 6)
+        monkeypatch.setattr(planner, "SCAN_MARGIN", 0.01)
+        monkeypatch.setattr(planner, "CHEAP_FULL_MATCH_COST", 0)
     if request.param == "all at once":
-        monkeypatch.setattr(planner, "CHEAP", 1_000_000)
+        monkeypatch.setattr(planner, "CHEAP_FULL_MATCH_COST", 1_000_000)
 
 
 async def page(
-    engine: AsyncEngine, wanted: Filter, sort: Sort, after: Key | None, limit: int
-) -> tuple[Sequence[Account], Key | None, Order]:
+    engine: AsyncEngine, wanted: AccountFilter, sort: Sort, after: PageKey | None, limit: int
+) -> tuple[Sequence[AccountRecord], PageKey | None, SortOrder]:
     """A page, the key of the next one, and the order it is in."""
     async with engine.connect() as connection:
         found = await account_lists.page(connection, wanted, sort=sort, after=after, limit=limit)
     return found.accounts, found.key_of(found.accounts[-1]) if found.accounts else None, found.order
 
 
-async def everything(engine: AsyncEngine) -> list[Account]:
+async def everything(engine: AsyncEngine) -> list[AccountRecord]:
     """All accounts, read without any of what is tested."""
     rows = await query(
         engine,
@@ -127,16 +127,16 @@ async def everything(engine: AsyncEngine) -> list[Account]:
         " churned_on, parent_id, created_at, score, band, coverage, day, evaluated_at"
         " FROM accounts a JOIN scores USING (account_id)",
     )
-    return [Account(*tuple(row)) for row in rows]
+    return [AccountRecord(*tuple(row)) for row in rows]
 
 
-def value_of(account: Account, order: Order) -> Any:
+def value_of(account: AccountRecord, order: SortOrder) -> Any:
     if order.column == "slot":
         return account.evaluated_at and slot_of(account.evaluated_at)
     return getattr(account, order.column)
 
 
-def in_order(all_accounts: Iterable[Account], order: Order) -> list[str]:
+def in_order(all_accounts: Iterable[AccountRecord], order: SortOrder) -> list[str]:
     """The ids as `order` has them, by Python's sort."""
     by_id = sorted(all_accounts, key=lambda account: account.account_id)
     having = [account for account in by_id if value_of(account, order) is not None]
@@ -144,7 +144,7 @@ def in_order(all_accounts: Iterable[Account], order: Order) -> list[str]:
     return [account.account_id for account in [*having, *(each for each in by_id if value_of(each, order) is None)]]
 
 
-def matches(account: Account, wanted: Filter) -> bool:
+def matches(account: AccountRecord, wanted: AccountFilter) -> bool:
     """Whether an account is wanted, said plainly."""
     of_words = (
         (wanted.bands, account.band),
@@ -172,7 +172,7 @@ def matches(account: Account, wanted: Filter) -> bool:
     return since is None or (account.evaluated_at is not None and account.evaluated_at >= since)
 
 
-def a_filter(random: Random) -> Filter:
+def a_filter(random: Random) -> AccountFilter:
     """Mostly one or two conditions; some match nothing."""
     share = random.choice([0.1, 0.3, 0.6])
 
@@ -180,7 +180,7 @@ def a_filter(random: Random) -> Filter:
         return value if random.random() < share else None
 
     low, high = random.choice([(0, 100), (18.75, 18.75), (35, 60.5), (99.9, 100), (0, 0), (80, 20)])
-    return Filter(
+    return AccountFilter(
         bands=maybe(random.choices(BANDS, k=random.choice([1, 1, 2, 4]))),
         segments=maybe(
             random.choices(["self-serve", "smb", "enterprise", "strategic", "none"], k=random.choice([1, 2]))
@@ -206,7 +206,7 @@ async def test_pages_are_what_plain_sorting_gives(filled: AsyncEngine, seed: int
     for _ in range(25):
         wanted, sort = a_filter(random), random.choice(SORTS)
         limit = random.choice([7, 100, 1001])
-        after: Key | None = None
+        after: PageKey | None = None
         found: list[str] = []
         for _ in range(4):
             listed, after, order = await page(filled, wanted, sort, after, limit)
@@ -221,10 +221,10 @@ async def test_pages_are_what_plain_sorting_gives(filled: AsyncEngine, seed: int
 @pytest.mark.usefixtures("stretches")
 @pytest.mark.parametrize("sort", SORTS)
 async def test_every_account_comes_once_in_pages_that_end_anywhere(filled: AsyncEngine, sort: Sort) -> None:
-    after: Key | None = None
+    after: PageKey | None = None
     found: list[str] = []
     for limit in (1, 2, 500, 37, *[411] * 10):
-        listed, after, order = await page(filled, Filter(), sort, after, limit)
+        listed, after, order = await page(filled, AccountFilter(), sort, after, limit)
         found += [account.account_id for account in listed]
         if len(listed) < limit:
             break
@@ -232,8 +232,8 @@ async def test_every_account_comes_once_in_pages_that_end_anywhere(filled: Async
 
 
 async def test_by_time_short_lists_are_exact_and_long_ones_go_by_slot(filled: AsyncEngine) -> None:
-    *_, short = await page(filled, Filter(segments=["strategic"]), "-evaluated_at", None, 100)
-    *_, long = await page(filled, Filter(), "-evaluated_at", None, 100)
+    *_, short = await page(filled, AccountFilter(segments=["strategic"]), "-evaluated_at", None, 100)
+    *_, long = await page(filled, AccountFilter(), "-evaluated_at", None, 100)
     assert (short.column, long.column) == ("evaluated_at", "slot")
 
 
@@ -250,9 +250,9 @@ async def test_what_does_not_move_is_listed_once_while_others_move(
         await connection.execute(scores.insert(), [{"account_id": name, **scored(random)} for name in names])
     still = [account for account in await everything(engine) if account.account_id not in movers]
     found: list[str] = []
-    after: Key | None = None
+    after: PageKey | None = None
     while True:
-        listed, after, order = await page(engine, Filter(), sort, after, 50)
+        listed, after, order = await page(engine, AccountFilter(), sort, after, 50)
         found += [account.account_id for account in listed]
         if len(listed) < 50:
             break
@@ -278,9 +278,9 @@ async def test_what_does_not_move_is_listed_once_while_others_move_within_a_page
     async with engine.begin() as connection:
         await connection.execute(accounts.insert(), attributes)
         await connection.execute(scores.insert(), [{**beside(each), **scored(random)} for each in attributes])
-    look = planner.Search._look
+    look = planner.ListQuery._look
 
-    async def look_and_move(*arguments: Any) -> planner.Stop:
+    async def look_and_move(*arguments: Any) -> planner.ScanResult:
         stop = await look(*arguments)
         async with engine.begin() as connection:
             for name in random.sample(movers, 60):
@@ -289,14 +289,20 @@ async def test_what_does_not_move_is_listed_once_while_others_move_within_a_page
                 )
         return stop
 
-    monkeypatch.setattr(planner.Search, "_look", look_and_move)
-    short_then_long = {"FIRST_STRETCH": 3, "MARGIN": 0.01, "_further": lambda *_: 150, "LOOK_COST": 0.001, "CHEAP": 0}
+    monkeypatch.setattr(planner.ListQuery, "_look", look_and_move)
+    short_then_long = {
+        "FIRST_SCAN_ROWS": 3,
+        "SCAN_MARGIN": 0.01,
+        "_next_scan_rows": lambda *_: 150,
+        "CANDIDATE_COST": 0.001,
+        "CHEAP_FULL_MATCH_COST": 0,
+    }
     for name, value in short_then_long.items():
         monkeypatch.setattr(planner, name, value)
-    wanted = Filter(segments=["a"])
+    wanted = AccountFilter(segments=["a"])
     still = [each for each in await everything(engine) if each.account_id not in movers and matches(each, wanted)]
     found: list[str] = []
-    after: Key | None = None
+    after: PageKey | None = None
     while True:
         listed, after, order = await page(engine, wanted, sort, after, 40)
         found += [account.account_id for account in listed]
@@ -309,7 +315,7 @@ async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
     database_url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else all accounts would be fetched for one page, in the belief that they are few."""
-    monkeypatch.setattr(planner, "MANY", 100)
+    monkeypatch.setattr(planner, "STALE_STATISTICS_ROWS", 100)
     names = [f"account-{number}" for number in range(400)]
     async with engine.begin() as connection:
         await connection.execute(accounts.insert(), [{"account_id": name} for name in names])
@@ -318,7 +324,7 @@ async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
         )
         await connection.execute(text("ANALYZE scores"))
         await connection.execute(scores.update().values(evaluated_at=MIDNIGHT + timedelta(seconds=1)))
-        search = partial(planner.Search, Filter(evaluated_since=MIDNIGHT), Order("score", True), None, 10)
+        search = partial(planner.ListQuery, AccountFilter(evaluated_since=MIDNIGHT), SortOrder("score", True), None, 10)
         assert await search()._is_news(connection)
         await connection.execute(text("ANALYZE scores"))
         assert not await search()._is_news(connection)
@@ -326,8 +332,8 @@ async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
 
 @pytest.mark.usefixtures("stretches")
 async def test_a_list_may_go_on_behind_a_time_before_its_first(filled: AsyncEngine) -> None:
-    wanted = Filter(evaluated_since=MIDNIGHT + timedelta(seconds=150))
-    before: Key = (MIDNIGHT, "c", False)
+    wanted = AccountFilter(evaluated_since=MIDNIGHT + timedelta(seconds=150))
+    before: PageKey = (MIDNIGHT, "c", False)
     listed, _, order = await page(filled, wanted, "evaluated_at", before, 50)
     everyone = await everything(filled)
     assert [each.account_id for each in listed] == in_order((a for a in everyone if matches(a, wanted)), order)[:50]
@@ -348,9 +354,9 @@ async def test_those_never_evaluated_come_last_and_once(
         await connection.execute(scores.insert(), rows)
         await connection.execute(text("ANALYZE scores"))
     found: list[str] = []
-    after: Key | None = None
+    after: PageKey | None = None
     while len(found) < len(names):
-        listed, after, _ = await page(engine, Filter(segments=["smb"]), "evaluated_at", after, 50)
+        listed, after, _ = await page(engine, AccountFilter(segments=["smb"]), "evaluated_at", after, 50)
         assert listed
         found += [account.account_id for account in listed]
     assert found == names
@@ -377,11 +383,11 @@ async def test_the_database_agrees_on_quarters(filled: AsyncEngine) -> None:
 
 @pytest.mark.parametrize(("sort", "beyond"), [("score", 1e308), ("score", -3.0), ("-score", 1e308), ("-score", -3.0)])
 async def test_a_list_may_go_on_behind_what_no_score_can_be(filled: AsyncEngine, sort: Sort, beyond: float) -> None:
-    listed, *_ = await page(filled, Filter(), sort, (beyond, "c"), 50)
+    listed, *_ = await page(filled, AccountFilter(), sort, (beyond, "c"), 50)
     everyone = await everything(filled)
     if (beyond > 0) == (sort == "score"):
         everyone = [account for account in everyone if account.score is None]
-    assert [each.account_id for each in listed] == in_order(everyone, Order("score", sort == "-score"))[:50]
+    assert [each.account_id for each in listed] == in_order(everyone, SortOrder("score", sort == "-score"))[:50]
 
 
 async def test_attributes_stand_beside_the_score_from_the_first_event_on(engine: AsyncEngine) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.storage.database.batched_reads import CONNECTIONS, MOST_KEYS, GatheredRead
+from service.storage.database.batched_reads import CONNECTIONS, MOST_KEYS, BatchedReads
 from tests.support.service import query
 
 pytestmark = pytest.mark.anyio
@@ -20,21 +20,21 @@ STATEMENT = """
 
 
 @pytest.fixture
-async def reads(engine: AsyncEngine) -> AsyncIterator[GatheredRead]:
+async def reads(engine: AsyncEngine) -> AsyncIterator[BatchedReads]:
     numbers = iter(range(1_000_000))
-    reads = GatheredRead(engine, STATEMENT, lambda: (next(numbers),))
+    reads = BatchedReads(engine, STATEMENT, lambda: (next(numbers),))
     yield reads
     await reads.close()
 
 
-async def test_everybody_gets_the_row_of_their_key(reads: GatheredRead) -> None:
+async def test_everybody_gets_the_row_of_their_key(reads: BatchedReads) -> None:
     keys = [f"{letter}{number}" for number in range(100) for letter in "abx"]
     rows = await asyncio.gather(*map(reads.row, keys))
     for key, row in zip(keys, rows, strict=True):
         assert (row and tuple(row[:2])) == (None if key.startswith("x") else (key, key.upper()))
 
 
-async def test_what_is_asked_at_once_shares_a_statement(reads: GatheredRead) -> None:
+async def test_what_is_asked_at_once_shares_a_statement(reads: BatchedReads) -> None:
     alone = await reads.row("a")
     assert alone is not None
     assert alone[2] == 1
@@ -43,7 +43,7 @@ async def test_what_is_asked_at_once_shares_a_statement(reads: GatheredRead) -> 
     assert max(row[2] for row in rows) == MOST_KEYS
 
 
-async def test_nobody_is_forgotten_however_they_come(reads: GatheredRead) -> None:
+async def test_nobody_is_forgotten_however_they_come(reads: BatchedReads) -> None:
     chance = random.Random(7)
 
     async def ask(number: int) -> None:
@@ -58,7 +58,7 @@ async def test_nobody_is_forgotten_however_they_come(reads: GatheredRead) -> Non
         await asyncio.gather(*map(ask, range(20)))
 
 
-async def test_who_goes_away_takes_nothing_from_the_others(reads: GatheredRead) -> None:
+async def test_who_goes_away_takes_nothing_from_the_others(reads: BatchedReads) -> None:
     asked = [asyncio.create_task(reads.row(f"a{number}")) for number in range(10)]
     await asyncio.sleep(0)
     for task in asked[::2]:
@@ -67,7 +67,7 @@ async def test_who_goes_away_takes_nothing_from_the_others(reads: GatheredRead) 
     assert [row[1] for row in rows if row] == ["A1", "A3", "A5", "A7", "A9"]
 
 
-async def test_connections_are_few_and_found_anew_after_they_were_cut(engine: AsyncEngine, reads: GatheredRead) -> None:
+async def test_connections_are_few_and_found_anew_after_they_were_cut(engine: AsyncEngine, reads: BatchedReads) -> None:
     await asyncio.gather(*(reads.row(f"a{number}") for number in range(1000)))
     cut = await query(
         engine,
@@ -84,7 +84,7 @@ async def test_connections_are_few_and_found_anew_after_they_were_cut(engine: As
 async def test_an_error_is_told_to_all_who_asked_and_to_nobody_after(engine: AsyncEngine) -> None:
     divisors = iter([0, 1])
     statement = "SELECT key, 1 / $2::int FROM unnest($1::text[]) AS keys (key)"
-    reads = GatheredRead(engine, statement, lambda: (next(divisors),))
+    reads = BatchedReads(engine, statement, lambda: (next(divisors),))
     told = await asyncio.gather(*map(reads.row, "abc"), return_exceptions=True)
     assert [type(each).__name__ for each in told] == ["DivisionByZeroError"] * 3
     row = await reads.row("a")

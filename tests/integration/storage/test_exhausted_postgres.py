@@ -14,7 +14,7 @@ from service.embedded.ports import free_port
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine
-from service.storage.database.error_messages import explain
+from service.storage.database.error_messages import to_operator_error
 from service.storage.database.retry import is_transient, trouble
 from tests.support.api import running
 from tests.support.cloud_events import produce, record, usage
@@ -43,7 +43,7 @@ async def test_no_connection_left_is_told_as_that(without_connections: Settings)
     await engine.dispose()
     assert is_transient(refused.value)
     assert trouble(refused.value) == "Postgres has no connection left"
-    explained = explain(refused.value)
+    explained = to_operator_error(refused.value)
     assert isinstance(explained, HealthError)
     assert "too many connections for role" in str(explained)
     assert "Raise max_connections" in str(explained)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_watch, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(lock_watch, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(lock_watch, "LONG_SECONDS", 0.3)
 
 

@@ -12,7 +12,7 @@ from service.runtime.ids import new_id
 from service.storage.alerts import routing
 from service.storage.database.tables import deliveries as table
 from service.storage.webhooks import delivery_log, endpoints, outbox
-from service.storage.webhooks.outbox import Attempt, Attempted, ClaimedDelivery
+from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryAttempt
 from tests.support.webhooks import add_account, add_alert, add_endpoint, record, states
 
 pytestmark = pytest.mark.anyio
@@ -27,8 +27,8 @@ async def claim(
     return await outbox.claim(conn, limit, now, 60, room=room or {}, room_otherwise=100)
 
 
-def attempt(status: int = 200) -> Attempt:
-    return Attempt(started_at=NOW, duration_seconds=0.5, status=status, error=None, response="ok")
+def attempt(status: int = 200) -> DeliveryAttempt:
+    return DeliveryAttempt(started_at=NOW, duration_seconds=0.5, status=status, error=None, response="ok")
 
 
 PASSED: list[dict[str, object]] = [
@@ -170,7 +170,7 @@ async def test_results_are_written_together_and_of_those_whose_lease_is_lost_not
         claimed = await claim(conn)
         await outbox.release(conn, claimed[:1])
         some = [
-            Attempted(
+            AttemptResult(
                 delivery=each,
                 attempt=attempt(500 if each.endpoint_id == down else 200),
                 state="failed" if each.endpoint_id == down else "succeeded",

@@ -14,7 +14,7 @@ from scoring.state.account_state import AccountState, fold
 from scoring.state.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from service.messaging.cloudevents import Decoded
 from service.runtime.settings import Signal
-from service.storage.ingest.progress import Claim, Partition
+from service.storage.ingest.progress import Partition, PartitionClaim
 from tests.support.kafka_records import kafka_record
 from tests.support.oracle import DAY
 from tests.support.strategies import histories
@@ -45,7 +45,7 @@ def taken(draw: st.DrawFn, retention: int) -> tuple[Taken, list[Event]]:
 
 
 def owned(of: Taken) -> dict[Partition, Owned]:
-    return {(topic, number): Owned("usage", Claim(0, 1), Seen()) for topic, number in of}
+    return {(topic, number): Owned("usage", PartitionClaim(0, 1), Seen()) for topic, number in of}
 
 
 def outcomes(batch: Batch, outcome: str) -> Counter[str]:
@@ -127,7 +127,7 @@ def test_what_was_folded_before_is_left_out(data: st.DataObject, retention: int)
     }
     claimed = owned(records)
     for partition, start in where.items():
-        claimed[partition].claim = Claim(start, 1)
+        claimed[partition].claim = PartitionClaim(start, 1)
     batch, expected = prepare(records, claimed, retention), prepare(rest, claimed, retention)
     assert (batch.events, batch.quiet, batch.outcomes) == (expected.events, expected.quiet, expected.outcomes)
     assert (batch.moves, batch.dead_letters) == (expected.moves, expected.dead_letters)

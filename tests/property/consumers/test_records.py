@@ -20,12 +20,12 @@ from consumers.fold.fingerprint import fingerprint
 from service.api.resources.dead_letters import _shown
 from service.cli.dead_letter_text import lines
 from service.messaging.cloudevents import Decoded
-from service.messaging.dead_letter_replay import relayed_forms
+from service.messaging.dead_letter_replay import relay_records
 from service.runtime.settings import Signal
 from service.storage.codecs.header_values import from_text
 from service.storage.ingest.dead_letter_listing import DeadLetter
 from service.storage.ingest.dead_letters import DeadLetterRow
-from service.storage.ingest.progress import Claim
+from service.storage.ingest.progress import PartitionClaim
 from tests.support.cloud_events import TYPES
 from tests.support.whole_records import binary, envelope, record, structured, whole_records
 
@@ -39,7 +39,7 @@ SIGNALS: st.SearchStrategy[Signal] = st.sampled_from(["usage", "ticket", "survey
 def prepared(signal: Signal, records: Sequence[ConsumerRecord]) -> Batch:
     stretch = Stretch()
     stretch.add(records, [decode(signal, each, MOST_BYTES) for each in records])
-    return prepare({PARTITION: stretch}, {PARTITION: Owned(signal, Claim(0, 1), Seen())}, 92)
+    return prepare({PARTITION: stretch}, {PARTITION: Owned(signal, PartitionClaim(0, 1), Seen())}, 92)
 
 
 def letter(row: DeadLetterRow) -> DeadLetter:
@@ -97,7 +97,7 @@ def test_a_dead_letter_can_be_kept_read_relayed_and_replayed(signal: Signal, rec
             text.encode()
         assert row.recorded_at.tzinfo is UTC
         found = letter(row)
-        for form in relayed_forms(found):
+        for form in relay_records(found):
             assert all(isinstance(name, str) for name, _ in form.headers)
         assert "".join(lines(found)).isprintable()
         assert _shown(found).model_dump_json()

@@ -13,7 +13,7 @@ from scoring.state.events import UsageEvent
 from service.messaging.cloudevents import Decoded
 from service.observability import spans, tracing
 from service.observability.spans import Attributes, Kind
-from service.storage.ingest.progress import Claim
+from service.storage.ingest.progress import PartitionClaim
 from tests.support.kafka_records import kafka_record
 
 PLACE = ("usage-events", 0)
@@ -72,7 +72,7 @@ def stretch_of(results: dict[int, Decoded], contexts: dict[int, str]) -> Stretch
 
 
 def batch_of(stretch: Stretch) -> Batch:
-    claim = Claim(epoch=1, next_offset=stretch.offsets[0], fingerprint=None)
+    claim = PartitionClaim(epoch=1, next_offset=stretch.offsets[0], fingerprint=None)
     return prepare({PLACE: stretch}, {PLACE: Owned("usage", claim, Seen())}, 92)
 
 

@@ -16,7 +16,7 @@ from consumers.fold.placement import (
     examine,
     home,
 )
-from service.storage.ingest.progress import Growth
+from service.storage.ingest.progress import TopicGrowth
 from tests.support.scraped import Change
 
 
@@ -88,7 +88,7 @@ def test_partitions_that_were_added_are_remarked_on_for_a_day() -> None:
     clock = Clock()
     watch = PlacementWatch(clock)
     found_at = datetime.fromtimestamp(clock.now, UTC)
-    watch.note_growth({"grown": Growth(3, 6, found_at)})
+    watch.note_growth({"grown": TopicGrowth(3, 6, found_at)})
     assert "partitions were added within a day" in watch.remark()
     assert "grown" in watch.remark()
     clock.now += ADDED_SECONDS + 1

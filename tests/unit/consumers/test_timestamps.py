@@ -16,7 +16,7 @@ from consumers.fold.decode import Refused, as_decided, dead_letter, decode
 from consumers.fold.dedup import Seen
 from consumers.fold.fingerprint import fingerprint
 from service.messaging.cloudevents import Decoded
-from service.storage.ingest.progress import Claim
+from service.storage.ingest.progress import PartitionClaim
 from tests.support.cloud_events import encode, usage
 from tests.support.kafka_records import kafka_record
 
@@ -131,7 +131,7 @@ def test_any_timestamps_make_a_batch_of_which_none_is_ahead(found: list[tuple[in
     results = [decode("usage", record, 262_144, LATEST) for record in records]
     stretch = Stretch()
     stretch.add(records, results)
-    batch = prepare({partition: stretch}, {partition: Owned("usage", Claim(0, 1), Seen())}, 92)
+    batch = prepare({partition: stretch}, {partition: Owned("usage", PartitionClaim(0, 1), Seen())}, 92)
     assert sum(map(len, batch.events.values())) + len(batch.dead_letters) <= batch.records == len(records)
     assert sum(batch.outcomes.values()) == len(records)
     days = [event.broker_day for events in batch.events.values() for event in events]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from service.delivery.transport.address_guard import Network, permitted
+from service.delivery.transport.address_guard import Network, is_permitted
 from service.delivery.transport.url_rules import check_headers, check_url
 from service.runtime.errors import HealthError
 
@@ -41,27 +41,27 @@ OPEN = words("""
 
 @pytest.mark.parametrize("address", CLOSED)
 def test_closed_addresses(address: str) -> None:
-    assert not permitted(address, ())
+    assert not is_permitted(address, ())
 
 
 @pytest.mark.parametrize("address", ["", " 1.1.1.1", "1.1.1.1 ", "1.1.1.1\n", "\uff11.1.1.1", "\u0661.1.1.1"])
 def test_what_is_no_plain_address_is_closed(address: str) -> None:
-    assert not permitted(address, ())
+    assert not is_permitted(address, ())
 
 
 @pytest.mark.parametrize("address", OPEN)
 def test_open_addresses_up_to_the_edges_of_closed_ranges(address: str) -> None:
-    assert permitted(address, ())
+    assert is_permitted(address, ())
 
 
 @given(st.ip_addresses(v=4))
 def test_mapping_into_ipv6_changes_nothing(address: IPv4Address) -> None:
-    assert permitted(f"::ffff:{address}", ()) == permitted(str(address), ())
+    assert is_permitted(f"::ffff:{address}", ()) == is_permitted(str(address), ())
 
 
 @given(st.ip_addresses())
 def test_nothing_that_the_library_knows_to_be_special_is_open(address: IPv4Address | IPv6Address) -> None:
-    if permitted(str(address), ()):
+    if is_permitted(str(address), ()):
         plain = getattr(address, "ipv4_mapped", None) or address
         assert not any([plain.is_private, plain.is_loopback, plain.is_link_local, plain.is_multicast])
         assert not any([plain.is_reserved, plain.is_unspecified])
@@ -82,7 +82,7 @@ def test_nothing_that_the_library_knows_to_be_special_is_open(address: IPv4Addre
     ],
 )
 def test_the_operator_opens_ranges_and_nothing_beside(address: str, allow: list[str], open_: bool) -> None:
-    assert permitted(address, networks(allow)) is open_
+    assert is_permitted(address, networks(allow)) is open_
 
 
 HOSTILE = words(r"""
@@ -171,7 +171,7 @@ def test_whatever_passes_names_no_address_that_is_closed(host: str) -> None:
         return
     accepted = URL(url).raw_host
     assert accepted
-    assert numeric(accepted) is None or permitted(str(numeric(accepted)), ())
+    assert numeric(accepted) is None or is_permitted(str(numeric(accepted)), ())
 
 
 def numeric(host: str) -> str | None:

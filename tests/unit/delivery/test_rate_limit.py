@@ -5,32 +5,32 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.delivery.rate_limit import BURST_SECONDS, Pace
+from service.delivery.rate_limit import BURST_SECONDS, EndpointRateLimit
 
 START = datetime(2026, 3, 5, 12, tzinfo=UTC)
 rates = st.sampled_from([0.1, 0.5, 1.0, 3.0, 10.0, 250.0])
 
 
 def test_a_second_of_messages_comes_at_once_and_then_one_after_the_other() -> None:
-    assert Pace(10, None).allowance(START) == 10
-    spent = Pace(10, Pace(10, None).after(10, START))
+    assert EndpointRateLimit(10, None).allowance(START) == 10
+    spent = EndpointRateLimit(10, EndpointRateLimit(10, None).after(10, START))
     assert spent.allowance(START) == 0
     assert spent.allowance(START + timedelta(seconds=0.1)) == 1
     assert spent.allowance(START + timedelta(seconds=60)) == 10
 
 
 def test_a_slow_rate_lets_one_message_through() -> None:
-    spent = Pace(0.1, Pace(0.1, None).after(1, START))
-    assert Pace(0.1, None).allowance(START) == 1
+    spent = EndpointRateLimit(0.1, EndpointRateLimit(0.1, None).after(1, START))
+    assert EndpointRateLimit(0.1, None).allowance(START) == 1
     assert spent.allowance(START + timedelta(seconds=9.9)) == 0
     assert spent.allowance(START + timedelta(seconds=10)) == 1
 
 
 def test_a_rate_next_to_nothing_is_about_one_a_day() -> None:
-    paid = Pace(5e-324, None).after(1, START)
+    paid = EndpointRateLimit(5e-324, None).after(1, START)
     assert timedelta(days=1) < paid - START < timedelta(days=2)
-    assert Pace(5e-324, paid).allowance(START) == 0
-    assert Pace(5e-324, paid).allowance(paid) == 1
+    assert EndpointRateLimit(5e-324, paid).allowance(START) == 0
+    assert EndpointRateLimit(5e-324, paid).allowance(paid) == 1
 
 
 @given(rates, st.lists(st.floats(0, 5), min_size=1, max_size=60))
@@ -38,8 +38,8 @@ def test_what_is_sent_keeps_to_the_rate_and_uses_it(rate: float, waits: list[flo
     now, paid, sent = START, None, 0
     for wait in waits:
         now += timedelta(seconds=wait)
-        most = Pace(rate, paid).allowance(now)
-        paid = Pace(rate, paid).after(most, now)
+        most = EndpointRateLimit(rate, paid).allowance(now)
+        paid = EndpointRateLimit(rate, paid).after(most, now)
         sent += most
     passed = (now - START).total_seconds()
     burst = max(rate * BURST_SECONDS, 1)

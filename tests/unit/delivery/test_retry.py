@@ -8,27 +8,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.delivery.retry import (
-    FREELY_PUT_OFF,
-    LONGEST_PUT_OFF,
+    FREE_POSTPONEMENTS,
+    LONGEST_POSTPONEMENT,
     STANDARD,
     GaveUp,
-    Outcome,
     RetryAt,
+    RetryDecision,
     Succeeded,
     decide,
-    put_off,
+    postpone,
 )
-from service.delivery.retry_after import asked_wait
+from service.delivery.retry_after import retry_after_wait
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LAST = len(STANDARD.delays) + 1
 
 
-def after(attempt: int, status: int | None = 500, asked: str | None = None, randomness: float = 0.0) -> Outcome:
+def after(attempt: int, status: int | None = 500, asked: str | None = None, randomness: float = 0.0) -> RetryDecision:
     return decide(STANDARD, attempt, status, asked, NOW, randomness)
 
 
-def wait(outcome: Outcome) -> timedelta:
+def wait(outcome: RetryDecision) -> timedelta:
     assert isinstance(outcome, RetryAt)
     return outcome.when - NOW
 
@@ -90,7 +90,7 @@ def test_jitter_only_ever_lengthens_and_no_header_breaks_the_decision(
     attempt: int, asked: str | None, randomness: float
 ) -> None:
     waited = wait(after(attempt, 503, asked, randomness))
-    least = max(STANDARD.delays[attempt - 1], min(asked_wait(asked, NOW), STANDARD.longest_asked))
+    least = max(STANDARD.delays[attempt - 1], min(retry_after_wait(asked, NOW), STANDARD.longest_asked))
     assert least <= waited <= least * (1 + STANDARD.jitter)
 
 
@@ -100,7 +100,7 @@ def test_deliveries_that_failed_together_come_back_apart() -> None:
 
 def put(times: int = 0, asked: float | None = None, age: timedelta = timedelta(), spread: float = 0.0) -> RetryAt:
     wanted = None if asked is None else timedelta(seconds=asked)
-    found = put_off(STANDARD, NOW - age, times, wanted, NOW, spread)
+    found = postpone(STANDARD, NOW - age, times, wanted, NOW, spread)
     assert found is not None
     return found
 
@@ -116,17 +116,17 @@ def test_a_receiver_that_takes_nothing_now_is_left_alone_for_as_long_as_it_asks(
 
 
 def test_a_message_that_is_put_off_again_and_again_comes_back_ever_more_rarely() -> None:
-    waits = [(put(times, asked=1).when - NOW).total_seconds() for times in range(FREELY_PUT_OFF + 20)]
-    assert waits[: FREELY_PUT_OFF + 1] == [1] * (FREELY_PUT_OFF + 1)
-    assert waits[FREELY_PUT_OFF + 1 : FREELY_PUT_OFF + 4] == [2, 4, 8]
-    assert waits[-1] == LONGEST_PUT_OFF.total_seconds()
+    waits = [(put(times, asked=1).when - NOW).total_seconds() for times in range(FREE_POSTPONEMENTS + 20)]
+    assert waits[: FREE_POSTPONEMENTS + 1] == [1] * (FREE_POSTPONEMENTS + 1)
+    assert waits[FREE_POSTPONEMENTS + 1 : FREE_POSTPONEMENTS + 4] == [2, 4, 8]
+    assert waits[-1] == LONGEST_POSTPONEMENT.total_seconds()
     # The receiver's own pause stays as it was: it takes the others.
-    assert put(FREELY_PUT_OFF + 20, asked=1).paused_until == NOW + timedelta(seconds=1)
+    assert put(FREE_POSTPONEMENTS + 20, asked=1).paused_until == NOW + timedelta(seconds=1)
 
 
 def test_a_message_is_put_off_for_its_lifetime_and_no_longer() -> None:
     assert put(age=STANDARD.lifetime - timedelta(seconds=1)).when > NOW
-    assert put_off(STANDARD, NOW - STANDARD.lifetime, 0, None, NOW, 0.0) is None
+    assert postpone(STANDARD, NOW - STANDARD.lifetime, 0, None, NOW, 0.0) is None
 
 
 @given(times=st.integers(0, 10**6), asked=st.none() | st.floats(0, 10**8), spread=st.floats(0, 1, exclude_max=True))

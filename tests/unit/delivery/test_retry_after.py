@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.delivery.retry_after import LONGEST, asked_wait, wait_of
+from service.delivery.retry_after import LONGEST, requested_wait, retry_after_wait
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 UNIX = int(NOW.timestamp())
@@ -44,7 +44,7 @@ names = st.sampled_from(
     ],
 )
 def test_a_header_says_it(name: str, value: str, seconds: float) -> None:
-    assert wait_of({name: value}, b"", NOW) == timedelta(seconds=seconds)
+    assert requested_wait({name: value}, b"", NOW) == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -60,36 +60,38 @@ def test_a_header_says_it(name: str, value: str, seconds: float) -> None:
     ],
 )
 def test_the_body_says_it(body: object, seconds: float) -> None:
-    assert wait_of({}, json.dumps(body).encode(), NOW) == timedelta(seconds=seconds)
+    assert requested_wait({}, json.dumps(body).encode(), NOW) == timedelta(seconds=seconds)
 
 
 def test_retry_after_comes_before_the_rest_unless_it_cannot_be_read() -> None:
     others = {"x-ratelimit-reset": str(UNIX + 900)}
-    assert wait_of({**others, "retry-after": "9"}, b'{"retry_after": 4}', NOW) == timedelta(seconds=9)
-    assert wait_of({**others, "retry-after": "soon"}, b"", NOW) == timedelta(seconds=900)
+    assert requested_wait({**others, "retry-after": "9"}, b'{"retry_after": 4}', NOW) == timedelta(seconds=9)
+    assert requested_wait({**others, "retry-after": "soon"}, b"", NOW) == timedelta(seconds=900)
 
 
 @pytest.mark.parametrize("said", ["", "soon", "-10", "1e3", "١٢٠", "Sun, 01 Mar 2026 99:10:00 GMT", "12 s", "NaN"])
 def test_what_cannot_be_read_says_nothing(said: str) -> None:
-    assert wait_of({"retry-after": said, "x-ratelimit-reset": said, "ratelimit": said}, said.encode(), NOW) is None
-    assert asked_wait(said, NOW) == timedelta()
+    assert (
+        requested_wait({"retry-after": said, "x-ratelimit-reset": said, "ratelimit": said}, said.encode(), NOW) is None
+    )
+    assert retry_after_wait(said, NOW) == timedelta()
 
 
 def test_a_body_that_is_nested_without_end_says_nothing() -> None:
-    assert wait_of({}, b"[" * 60_000, NOW) is None
-    assert wait_of({}, b'{"a":' * 20_000 + b"1" + b"}" * 20_000, NOW) is None
+    assert requested_wait({}, b"[" * 60_000, NOW) is None
+    assert requested_wait({}, b'{"a":' * 20_000 + b"1" + b"}" * 20_000, NOW) is None
 
 
 @given(st.dictionaries(names, st.text(max_size=40) | st.integers().map(str)), st.binary(max_size=200), st.datetimes())
 def test_whatever_is_said_it_is_a_wait_within_bounds_or_nothing(
     headers: dict[str, str], body: bytes, now: datetime
 ) -> None:
-    wait = wait_of(headers, body, now.replace(tzinfo=UTC))
+    wait = requested_wait(headers, body, now.replace(tzinfo=UTC))
     assert wait is None or timedelta() <= wait <= LONGEST
 
 
 @given(st.recursive(st.none() | st.integers() | st.floats() | st.text(), lambda leaf: st.lists(leaf) | st.dictionaries(
     st.sampled_from(["retry_after", "retry_after_ms", "policyName", "error"]), leaf)))  # fmt: skip
 def test_whatever_json_it_is_it_is_a_wait_within_bounds_or_nothing(body: object) -> None:
-    wait = wait_of({}, json.dumps(body).encode(), NOW)
+    wait = requested_wait({}, json.dumps(body).encode(), NOW)
     assert wait is None or timedelta() <= wait <= LONGEST

@@ -75,16 +75,16 @@ def test_without_a_usable_secret_nothing_is_signed_and_nothing_is_told(secrets: 
 
 def test_a_rotated_secret_signs_until_its_time_and_no_longer() -> None:
     until = NOON + timedelta(hours=24)
-    ring = signing_keys.rotated(signing_keys.load(b"whsec_b2xk"), "whsec_bmV3", NOON, until)
+    ring = signing_keys.rotate(signing_keys.load(b"whsec_b2xk"), "whsec_bmV3", NOON, until)
     ring = signing_keys.load(signing_keys.dump(ring))
-    assert signing_keys.signing(ring, until - timedelta(seconds=1)) == ["whsec_bmV3", "whsec_b2xk"]
-    assert signing_keys.signing(ring, until) == ["whsec_bmV3"]
+    assert signing_keys.active_secrets(ring, until - timedelta(seconds=1)) == ["whsec_bmV3", "whsec_b2xk"]
+    assert signing_keys.active_secrets(ring, until) == ["whsec_bmV3"]
     assert "whsec_" not in repr(ring)
 
 
 def test_rotating_again_neither_prolongs_a_secret_nor_keeps_a_dead_one() -> None:
-    ring = signing_keys.rotated(signing_keys.load(b"whsec_MQ=="), "whsec_Mg==", NOON, NOON + timedelta(hours=1))
-    soon = signing_keys.rotated(ring, "whsec_Mw==", NOON, NOON + timedelta(hours=24))
+    ring = signing_keys.rotate(signing_keys.load(b"whsec_MQ=="), "whsec_Mg==", NOON, NOON + timedelta(hours=1))
+    soon = signing_keys.rotate(ring, "whsec_Mw==", NOON, NOON + timedelta(hours=24))
     assert [secret.until for secret in soon] == [None, NOON + timedelta(hours=24), NOON + timedelta(hours=1)]
-    later = signing_keys.rotated(ring, "whsec_Mw==", NOON + timedelta(hours=2), NOON + timedelta(hours=24))
+    later = signing_keys.rotate(ring, "whsec_Mw==", NOON + timedelta(hours=2), NOON + timedelta(hours=24))
     assert [secret.text for secret in later] == ["whsec_Mw==", "whsec_Mg=="]

@@ -12,7 +12,7 @@ from consumers.fold.decode import Refused, decode
 from service.api.docs.asyncapi import document
 from service.cli.app import app
 from service.delivery.transport.kafka import record_of
-from service.messaging.dead_letter_replay import relayed_forms
+from service.messaging.dead_letter_replay import relay_records
 from service.messaging.event_schemas import SIGNALS
 from service.messaging.topics import dead_letter_topic
 from service.runtime.settings import Settings
@@ -110,7 +110,7 @@ def test_dead_letters_carry_the_headers_that_are_told() -> None:
         replayed_at=None,
         relayed_at=None,
     )
-    for form in relayed_forms(letter):
+    for form in relay_records(letter):
         headers = {name: value.decode() for name, value in form.headers if value is not None}
         validated(MESSAGES["DeadLetter"]["headers"], headers)
         assert headers.keys() <= MESSAGES["DeadLetter"]["headers"]["properties"].keys()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.messaging.foreign_topics import described, lacks
+from service.messaging.foreign_topics import describe, find_problems
 
 GOOD = {
     "message.timestamp.type": "LogAppendTime",
@@ -27,16 +27,16 @@ GOOD = {
     ],
 )
 def test_what_a_topic_lacks(changed: dict[str, str | None], mended_by: list[str]) -> None:
-    assert [each.mended_by for each in lacks({**GOOD, **changed}, 262_144)] == mended_by
+    assert [each.mended_by for each in find_problems({**GOOD, **changed}, 262_144)] == mended_by
 
 
 def test_what_is_not_known_is_taken_to_be_right() -> None:
-    assert lacks({}, 262_144) == []
+    assert find_problems({}, 262_144) == []
 
 
 def test_one_command_mends_all() -> None:
-    found = lacks({**GOOD, "message.timestamp.type": "CreateTime", "cleanup.policy": "compact"}, 262_144)
-    topic = described("usage-events", found, "kafka:9092")
+    found = find_problems({**GOOD, "message.timestamp.type": "CreateTime", "cleanup.policy": "compact"}, 262_144)
+    topic = describe("usage-events", found, "kafka:9092")
     assert topic.remedy == (
         "kafka-configs --bootstrap-server kafka:9092 --alter --entity-type topics --entity-name usage-events"
         " --add-config message.timestamp.type=LogAppendTime,cleanup.policy=delete"

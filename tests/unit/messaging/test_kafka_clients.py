@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from pydantic import SecretStr
 
-from service.messaging.client_config import connection
+from service.messaging.client_config import client_arguments
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from tests.support.certificates import Authority
@@ -21,26 +21,29 @@ def settings(protocol: str, **values: Any) -> Settings:
 
 
 def test_without_any_setting_it_is_plaintext() -> None:
-    assert connection(Settings(_env_file=None)) == {
+    assert client_arguments(Settings(_env_file=None)) == {
         "bootstrap_servers": "localhost:9092",
         "security_protocol": "PLAINTEXT",
     }
 
 
 def test_credentials_get_to_the_client() -> None:
-    found = connection(settings("SASL_PLAINTEXT", **SASL))
+    found = client_arguments(settings("SASL_PLAINTEXT", **SASL))
     assert found["sasl_mechanism"] == "SCRAM-SHA-512"
     assert (found["sasl_plain_username"], found["sasl_plain_password"]) == ("health", "s3cret")
-    assert connection(settings("SASL_PLAINTEXT", **{**SASL, "kafka_sasl_mechanism": ""}))["sasl_mechanism"] == "PLAIN"
+    assert (
+        client_arguments(settings("SASL_PLAINTEXT", **{**SASL, "kafka_sasl_mechanism": ""}))["sasl_mechanism"]
+        == "PLAIN"
+    )
 
 
 def test_tls_trusts_the_given_authority_alone_and_checks_the_host(tmp_path: Path) -> None:
     authority = Authority(tmp_path, "authority")
-    context = connection(settings("SSL", kafka_ssl_ca_file=str(authority.file)))["ssl_context"]
+    context = client_arguments(settings("SSL", kafka_ssl_ca_file=str(authority.file)))["ssl_context"]
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert [dict(each[0] for each in ca["subject"]) for ca in context.get_ca_certs()] == [{"commonName": "authority"}]
-    unchecked = connection(settings("SSL", kafka_ssl_check_hostname=False))["ssl_context"]
+    unchecked = client_arguments(settings("SSL", kafka_ssl_check_hostname=False))["ssl_context"]
     assert not unchecked.check_hostname
     assert unchecked.verify_mode is ssl.CERT_REQUIRED
 
@@ -63,7 +66,7 @@ CONTRADICTIONS = [
 @pytest.mark.parametrize(("protocol", "values", "message"), CONTRADICTIONS)
 def test_what_contradicts_itself_is_refused_by_name(protocol: str, values: dict[str, str], message: str) -> None:
     with pytest.raises(HealthError, match=message) as refused:
-        connection(settings(protocol, **values))
+        client_arguments(settings(protocol, **values))
     assert refused.value.remedy
     assert "s3cret" not in str(refused.value)
 
@@ -96,7 +99,7 @@ def test_files_that_are_no_certificates_are_refused(tmp_path: Path) -> None:
         ({"kafka_ssl_cert_file": str(text), "kafka_ssl_key_file": str(key)}, "can't be used together"),
     ):
         with pytest.raises(HealthError, match=message):
-            connection(settings("SSL", **values))
+            client_arguments(settings("SSL", **values))
 
 
 def test_the_password_is_shown_nowhere() -> None:

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.storage.database.bulk_parameters import SEPARATOR, joined, of_numbers
+from service.storage.database.bulk_parameters import SEPARATOR, joined_texts, number_array
 
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1))
 
 
 @given(TEXTS)
 def test_what_is_joined_can_be_told_apart(values: list[str]) -> None:
-    text = joined(values)
+    text = joined_texts(values)
     assert (text.split(SEPARATOR) if text else []) == values
 
 
@@ -19,10 +19,10 @@ def test_what_is_joined_can_be_told_apart(values: list[str]) -> None:
 def test_what_could_not_be_told_apart_is_refused(values: list[str], odd: str, data: st.DataObject) -> None:
     values.insert(data.draw(st.integers(0, len(values))), odd)
     with pytest.raises(ValueError, match="holds their separator"):
-        joined(values)
+        joined_texts(values)
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_no_number_is_refused(odd: float) -> None:
     with pytest.raises(ValueError, match="none, or infinite"):
-        of_numbers([1.5, None, odd])
+        number_array([1.5, None, odd])

@@ -14,7 +14,7 @@ from service.storage.database.clock_check import (
     STOP_SECONDS,
     WRONG,
     OneClock,
-    judge,
+    classify,
     least_ahead,
 )
 
@@ -48,7 +48,7 @@ class Machine:
     [(0, AGREES), (60, AGREES), (-60, AGREES), (61, APART), (-300, APART), (301, WRONG), (-301, WRONG), (DAY, WRONG)],
 )
 def test_a_minute_is_said_and_five_stop(ahead: float, verdict: str) -> None:
-    assert judge(ahead) == verdict
+    assert classify(ahead) == verdict
     clock = Machine(ahead).clock()
     assert bool(clock.remark) == (verdict == APART)
     assert bool(clock.trouble) == (verdict == WRONG)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.delivery.reply_outcome import judge
+from service.delivery.reply_outcome import interpret
 from service.delivery.transport.http import Reply
 from service.runtime.errors import HealthError
 from service.targets import ACCOUNTS_ONLY, COALESCED, TARGETS, hubspot, salesforce
-from service.targets.answer import Answer
+from service.targets.answer import ReceiverAnswer
 from service.targets.hubspot import HUBSPOT, HubSpotOptions
 from service.targets.message import Message
 from service.targets.salesforce import SALESFORCE, SalesforceOptions
@@ -159,7 +159,7 @@ def test_salesforce_takes_an_upsert_with_these_answers_alone() -> None:
 )
 def test_a_record_that_salesforce_did_not_write_is_no_success(answered: object, kind: str) -> None:
     reply = Reply(200, body=json.dumps(answered).encode())
-    assert judge(reply, "salesforce")[1].kind == kind
+    assert interpret(reply, "salesforce")[1].kind == kind
 
 
 @pytest.mark.parametrize(("build", "options"), [(hubspot.build, HubSpotOptions()), (salesforce.build, app())])
@@ -186,5 +186,5 @@ def test_an_update_alone_needs_a_version_that_knows_it() -> None:
 @given(st.binary(max_size=300), st.integers(200, 599))
 def test_whatever_a_crm_answers_it_is_read(body: bytes, status: int) -> None:
     for target in (HUBSPOT, SALESFORCE, TARGETS["slack"], TARGETS["teams"]):
-        target.verdict(Answer(status, {}, body))
+        target.verdict(ReceiverAnswer(status, {}, body))
         target.refusal(status, body)

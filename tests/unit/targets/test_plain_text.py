@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.targets.message import Message
-from service.targets.plain_text import LONGEST, MOST_LINES, words_of
+from service.targets.plain_text import LONGEST, MOST_LINES, to_plain_text
 from tests.support.messages import ACCOUNT, BASE, HOSTILE, ID, MESSAGES, digest, message, source
 
 NAME = "Sørensen 株式会社"
@@ -39,7 +39,7 @@ NAME = "Sørensen 株式会社"
     ],
 )
 def test_headlines(name: str, headline: str) -> None:
-    assert words_of(MESSAGES[name]).headline == headline
+    assert to_plain_text(MESSAGES[name]).headline == headline
 
 
 BY_HAND = {"author": "Ann", "reason": "Their champion has left.", "score": 12.5, "band": None, "ended": False}
@@ -94,11 +94,11 @@ BY_HAND = {"author": "Ann", "reason": "Their champion has left.", "score": 12.5,
     ],
 )
 def test_details(told: Message, details: dict[str, str]) -> None:
-    assert dict(words_of(told).details) == details
+    assert dict(to_plain_text(told).details) == details
 
 
 def test_lines_of_a_scorecards_digest() -> None:
-    assert words_of(MESSAGES["scorecard"]).lines == (
+    assert to_plain_text(MESSAGES["scorecard"]).lines == (
         "green to red: 1 account",
         "green to yellow: 1,200 accounts",
         "At risk: 3 began, 1 ended",
@@ -109,13 +109,15 @@ def test_lines_of_a_scorecards_digest() -> None:
 def test_a_digest_of_a_rule_says_what_happened_to_it() -> None:
     """One that was written before it said so: that it was changed."""
     for change in ("created", "changed", "enabled", "disabled", "deleted"):
-        assert words_of(digest("rule", "At risk", change=change)).headline.startswith(f"Rule “At risk” was {change}: ")
-    assert words_of(digest("rule", "At risk")).headline.startswith("Rule “At risk” was changed: ")
+        assert to_plain_text(digest("rule", "At risk", change=change)).headline.startswith(
+            f"Rule “At risk” was {change}: "
+        )
+    assert to_plain_text(digest("rule", "At risk")).headline.startswith("Rule “At risk” was changed: ")
 
 
 def test_a_digest_in_which_nothing_crossed_says_so() -> None:
     same = [{"band_before": "red", "band_after": "red", "accounts": 3}]
-    assert words_of(digest("scorecard", "default v2", rules=[], bands=same)).headline == (
+    assert to_plain_text(digest("scorecard", "default v2", rules=[], bands=same)).headline == (
         "Accounts are judged by default v2: nothing crossed"
     )
 
@@ -132,7 +134,7 @@ def test_a_digest_in_which_nothing_crossed_says_so() -> None:
     ],
 )
 def test_drivers(changes: dict[str, Any], line: str) -> None:
-    assert words_of(message(**changes)).lines[0] == line
+    assert to_plain_text(message(**changes)).lines[0] == line
 
 
 @pytest.mark.parametrize(
@@ -144,31 +146,31 @@ def test_drivers(changes: dict[str, Any], line: str) -> None:
     ],
 )
 def test_what_was_set_by_hand_is_told_with_who_did_it_and_why(changes: dict[str, Any], told: tuple[str, str]) -> None:
-    assert told in words_of(message(override={**BY_HAND, **changes})).details
+    assert told in to_plain_text(message(override={**BY_HAND, **changes})).details
 
 
 def test_no_more_than_three_drivers() -> None:
-    assert len(words_of(message(drivers=ACCOUNT["drivers"] * 3)).lines) == 3
+    assert len(to_plain_text(message(drivers=ACCOUNT["drivers"] * 3)).lines) == 3
 
 
 @pytest.mark.parametrize("band", ["red", None])
 def test_a_band_that_did_not_change_did_not_change(band: str | None) -> None:
     """A rule with a dwell fires later than the band changes."""
-    headline = words_of(message("health.band.changed", band=band, previous_band=band)).headline
+    headline = to_plain_text(message("health.band.changed", band=band, previous_band=band)).headline
     assert headline.startswith(f"{NAME} set off “At risk”: score 38")
 
 
 def test_a_rule_named_test_is_a_rule() -> None:
-    assert words_of(message(rule="test")).headline.startswith(f"{NAME} set off “test”")
+    assert to_plain_text(message(rule="test")).headline.startswith(f"{NAME} set off “test”")
 
 
 def test_a_blank_name_is_none() -> None:
-    assert words_of(message(account_name=" \x00\n")).headline.startswith("acme set off")
+    assert to_plain_text(message(account_name=" \x00\n")).headline.startswith("acme set off")
 
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_all_of_it_is_bounded_and_printable_in_one_line_each(name: str) -> None:
-    words = words_of(MESSAGES[name])
+    words = to_plain_text(MESSAGES[name])
     texts = [words.headline, *[text for detail in words.details for text in detail], *words.lines]
     assert all(0 < len(text) <= LONGEST for text in texts)
     assert not any(character in text for text in texts for character in "\n\t\0\x1b\x85")
@@ -178,6 +180,6 @@ def test_all_of_it_is_bounded_and_printable_in_one_line_each(name: str) -> None:
 
 
 def test_what_is_cut_ends_in_an_ellipsis() -> None:
-    assert words_of(MESSAGES["hostile digest"]).lines[-1] == "and 43 more"
-    assert dict(words_of(source("source quiet", name=HOSTILE)).details)["Source"].endswith("…")
-    assert words_of(message(account_name="x" * 500)).headline.startswith(f"{'x' * 59}… set off")
+    assert to_plain_text(MESSAGES["hostile digest"]).lines[-1] == "and 43 more"
+    assert dict(to_plain_text(source("source quiet", name=HOSTILE)).details)["Source"].endswith("…")
+    assert to_plain_text(message(account_name="x" * 500)).headline.startswith(f"{'x' * 59}… set off")

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from service.storage.accounts.listing.row import Account
+from service.storage.accounts.listing.row import AccountRecord
 from service.storage.accounts.listing.sort_order import quarter_of, slot_of
 
 BANDS = ("red", "yellow", "green", "unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class AccountFilter:
     """Which accounts; None takes all. Of several values, one has to match, and none of those that are excluded.
 
     Scores include both ends. `churned` asks for those that have left by `today`, or for the others.
@@ -62,7 +62,7 @@ class Filter:
         conditions += [f"s.score {bound}" for bound in self.score_bounds()]
         return conditions + (["s.evaluated_at >= :since"] if self.evaluated_since is not None else [])
 
-    def takes(self, account: Account) -> bool:
+    def takes(self, account: AccountRecord) -> bool:
         """Whether an account is among them, as far as its score and band decide it."""
         if self.bands is not None and account.band not in self.bands:
             return False

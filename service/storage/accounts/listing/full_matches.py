@@ -2,27 +2,27 @@
 
 from collections.abc import Iterator
 
-from service.storage.accounts.listing.filters import Filter
+from service.storage.accounts.listing.filters import AccountFilter
 from service.storage.accounts.listing.index_scans import COLUMNS as OF_SCORES
 from service.storage.accounts.listing.row import COLUMNS
-from service.storage.accounts.listing.sort_order import Key, Order
+from service.storage.accounts.listing.sort_order import PageKey, SortOrder
 
 _S = ", ".join(f"s.{name}" for name in OF_SCORES.split(", "))
 _BOTH = "scores s JOIN accounts a ON a.account_id = s.account_id"
 
 
-def ways(wanted: Filter) -> Iterator[tuple[str, list[list[str]]]]:
+def statements(wanted: AccountFilter) -> Iterator[tuple[str, list[list[str]]]]:
     """SQL for all that match: by the indexes of the attributes, and by those of scores, which have the attributes last.
 
     With it come conditions on entries of an index that are gone through for their attributes; it may be either index.
     """
     attributes, points, slots = wanted.of_attributes(), wanted.of_points(), wanted.of_slots()
-    yield _fetched(_BOTH if attributes else "scores s", [*attributes, *points, *slots]), []
+    yield _select(_BOTH if attributes else "scores s", [*attributes, *points, *slots]), []
     if attributes and (through := [conditions for conditions in (points, slots) if conditions]):
-        yield _fetched("scores s", [*wanted.of_attributes("s"), *points, *slots]), through
+        yield _select("scores s", [*wanted.of_attributes("s"), *points, *slots]), through
 
 
-def in_order(matching: str, wanted: Filter, order: Order, after: Key | None) -> str:
+def sorted_page(matching: str, wanted: AccountFilter, order: SortOrder, after: PageKey | None) -> str:
     """SQL for the first `:limit` of these that follow `after`."""
     # OFFSET 0, so that it is planned for all rows, not in the hope that the first few come soon. What follows from
     # other conditions stays outside: to the planner it would look as if that left only some of the rest.
@@ -35,5 +35,5 @@ def in_order(matching: str, wanted: Filter, order: Order, after: Key | None) -> 
     """  # noqa: S608 - made of this package's own text
 
 
-def _fetched(rows: str, conditions: list[str]) -> str:
+def _select(rows: str, conditions: list[str]) -> str:
     return f"SELECT {_S} FROM {rows} WHERE {' AND '.join(conditions) or 'true'}"  # noqa: S608 - own text

@@ -49,12 +49,12 @@ def by_slot(*, descending: bool, started: bool, bound: str, attributes: Sequence
     `started` is given no bound by slot: it follows from `:value`.
     """
     bound = " AND ".join([bound, *attributes])
-    value = _value("timestamptz", descending=descending, started=started)
+    value = _start_value("timestamptz", descending=descending, started=started)
     if descending:
-        lateral = f"{_cut('slot', bound, value)} CROSS JOIN LATERAL ({_downwards('slot', bound, value)}) AS there"
+        lateral = f"{_scan_end('slot', bound, value)} CROSS JOIN LATERAL ({_descending('slot', bound, value)}) AS there"
         there = f"SELECT there.* FROM {lateral}"  # noqa: S608 - own text
     elif started:
-        there = _upwards("slot", bound, value)
+        there = _ascending("slot", bound, value)
     else:  # not behind a value before all others: the index would be read from there, whatever the bound
         there = _first("slot IS NOT NULL", bound)
     parts = [there, _first("slot IS NULL AND account_id > :tail", *attributes)] if never else [there]
@@ -76,22 +76,22 @@ def by_score(*, descending: bool, started: bool, bounds: Sequence[str], attribut
     order; it stops at the first one that fills the stretch. `:ends` are those that the list may begin or end within. A
     null at the end of the quarters is for accounts without a score, behind the id `:tail`.
     """
-    value = _value("float8", descending=descending, started=started)
+    value = _start_value("float8", descending=descending, started=started)
     in_band = " AND ".join(["band = any_band.wanted", *attributes])
     here = f"{in_band} AND quarter = step.wanted"
     resting = " AND ".join([here, *(f"settled {bound}" for bound in bounds)])
     moving = " AND ".join([here, "settled IS NULL", *(f"score {bound}" for bound in bounds)])
     order = "score DESC, account_id" if descending else "score, account_id"
     if descending:
-        cut = f"CROSS JOIN {_cut('settled', resting, value)}"
-        settled = _downwards("settled", resting, value)
+        cut = f"CROSS JOIN {_scan_end('settled', resting, value)}"
+        settled = _descending("settled", resting, value)
         behind = f"(score < {value} OR score = {value} AND account_id > :id)"
     else:
         cut = ""
-        settled = f"({_upwards('settled', resting, value)})"
+        settled = f"({_ascending('settled', resting, value)})"
         behind = f"(score, account_id) > ({value}, :id)"
     return f"""
-        SELECT candidate.* FROM ({_steps(in_band)}) AS step
+        SELECT candidate.* FROM ({_quarters(in_band)}) AS step
         CROSS JOIN LATERAL (
             SELECT there.* FROM unnest(CAST(:bands AS text[])) AS any_band (wanted) {cut}
             CROSS JOIN LATERAL (
@@ -115,7 +115,7 @@ def by_score(*, descending: bool, started: bool, bounds: Sequence[str], attribut
 # how far to go, and what is empty on the way is left out; in those of `:ends` there may be none that are wanted.
 
 
-def _steps(in_band: str) -> str:
+def _quarters(in_band: str) -> str:
     quarters = "(CAST(:quarters AS smallint[]))"
     return f"""
         WITH RECURSIVE step (wanted, place, before, has) AS (
@@ -136,13 +136,13 @@ def _steps(in_band: str) -> str:
     """  # noqa: S608 - own text
 
 
-def _value(kind: str, *, descending: bool, started: bool) -> str:
+def _start_value(kind: str, *, descending: bool, started: bool) -> str:
     """Where the last page ended; for the first page a value that everything is behind."""
     first = "'infinity'" if descending else "'-infinity'"
     return f"CAST({':value' if started else first} AS {kind})"
 
 
-def _upwards(column: str, where: str, value: str) -> str:
+def _ascending(column: str, where: str, value: str) -> str:
     return f"""
         SELECT {COLUMNS} FROM scores WHERE {where} AND ({column}, account_id) > ({value}, :id)
         ORDER BY {column}, account_id LIMIT :stretch
@@ -155,14 +155,14 @@ def _upwards(column: str, where: str, value: str) -> str:
 # OFFSET 0 has it looked up once: the planner would put it in both places where it is used.
 
 
-def _cut(column: str, where: str, value: str) -> str:
+def _scan_end(column: str, where: str, value: str) -> str:
     return f"""LATERAL (SELECT coalesce((
         SELECT {column} FROM scores WHERE {where} AND {column} < {value}
         ORDER BY {column} DESC OFFSET :stretch - 1 LIMIT 1
     ), '-infinity') AS value OFFSET 0) AS cut"""  # noqa: S608 - own text
 
 
-def _downwards(column: str, where: str, value: str) -> str:
+def _descending(column: str, where: str, value: str) -> str:
     return f"""
         (SELECT {COLUMNS} FROM scores WHERE {where} AND {column} = {value} AND account_id > :id
          ORDER BY account_id LIMIT :stretch)

@@ -7,10 +7,10 @@ from typing import Literal, cast
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.accounts.listing.filters import Filter
-from service.storage.accounts.listing.planner import Search, Way
-from service.storage.accounts.listing.row import COLUMNS, Account
-from service.storage.accounts.listing.sort_order import Column, Key, Order
+from service.storage.accounts.listing.filters import AccountFilter
+from service.storage.accounts.listing.planner import FullMatchPlan, ListQuery
+from service.storage.accounts.listing.row import COLUMNS, AccountRecord
+from service.storage.accounts.listing.sort_order import PageKey, SortColumn, SortOrder
 
 Sort = Literal["account_id", "-account_id", "score", "-score", "evaluated_at", "-evaluated_at"]
 
@@ -28,24 +28,26 @@ _BY_INDEX = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class AccountPage:
     """Accounts, in an order that the next page has to keep to."""
 
-    accounts: Sequence[Account]
-    order: Order
+    accounts: Sequence[AccountRecord]
+    order: SortOrder
 
-    def key_of(self, account: Account) -> Key:
+    def key_of(self, account: AccountRecord) -> PageKey:
         """The `after` that continues behind `account`."""
         return self.order.key_of(account.account_id, account.score, account.evaluated_at)
 
 
-async def get(connection: AsyncConnection, account_id: str) -> Account | None:
+async def get(connection: AsyncConnection, account_id: str) -> AccountRecord | None:
     """One account, or None."""
     row = (await connection.execute(_ONE, {"id": account_id})).one_or_none()
-    return Account(*row) if row else None
+    return AccountRecord(*row) if row else None
 
 
-async def page(connection: AsyncConnection, wanted: Filter, *, sort: Sort, after: Key | None, limit: int) -> Page:
+async def page(
+    connection: AsyncConnection, wanted: AccountFilter, *, sort: Sort, after: PageKey | None, limit: int
+) -> AccountPage:
     """Up to `limit` accounts that follow `after`. A leading `-` sorts downwards; accounts without a value come last.
 
     Equal values follow each other by account id, upwards, so that no account is missed or repeated. By time of
@@ -56,28 +58,28 @@ async def page(connection: AsyncConnection, wanted: Filter, *, sort: Sort, after
     """
     await connection.execute(_BY_INDEX)
     descending = sort.startswith("-")
-    column = cast(Column, sort.removeprefix("-"))
+    column = cast(SortColumn, sort.removeprefix("-"))
     if column == "evaluated_at":
         return await _by_time(connection, wanted, descending, after, limit)
-    search = Search(wanted, Order(column, descending), after, limit)
+    search = ListQuery(wanted, SortOrder(column, descending), after, limit)
     found = await search.along(connection)
-    accounts = await search.at_once(connection, found) if isinstance(found, Way) else found.accounts
-    return Page(accounts, search.order)
+    accounts = await search.at_once(connection, found) if isinstance(found, FullMatchPlan) else found.accounts
+    return AccountPage(accounts, search.order)
 
 
 async def _by_time(
-    connection: AsyncConnection, wanted: Filter, descending: bool, after: Key | None, limit: int
-) -> Page:
+    connection: AsyncConnection, wanted: AccountFilter, descending: bool, after: PageKey | None, limit: int
+) -> AccountPage:
     """By slot, unless the whole list can be sorted at once; the first page decides it for those that follow."""
-    by_slot = Search(wanted, Order("slot", descending), after, limit)
+    by_slot = ListQuery(wanted, SortOrder("slot", descending), after, limit)
     way = None
     if after is None or not after[2]:
         found = await by_slot.along(connection)
-        if isinstance(found, Way):
+        if isinstance(found, FullMatchPlan):
             way = found
             if after is not None:
-                return Page(await by_slot.at_once(connection, way), by_slot.order)
+                return AccountPage(await by_slot.at_once(connection, way), by_slot.order)
         elif after is not None or not found.ended:
-            return Page(found.accounts, by_slot.order)
-    exact = Search(wanted, Order("evaluated_at", descending), after, limit)
-    return Page(await exact.at_once(connection, way or await exact.cheapest(connection)), exact.order)
+            return AccountPage(found.accounts, by_slot.order)
+    exact = ListQuery(wanted, SortOrder("evaluated_at", descending), after, limit)
+    return AccountPage(await exact.at_once(connection, way or await exact.cheapest(connection)), exact.order)

@@ -16,30 +16,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.accounts.listing import full_matches as matches
 from service.storage.accounts.listing import index_scans as candidates
-from service.storage.accounts.listing.filters import Filter
-from service.storage.accounts.listing.row import COLUMNS, Account
-from service.storage.accounts.listing.sort_order import Key, Order, quarter_of
+from service.storage.accounts.listing.filters import AccountFilter
+from service.storage.accounts.listing.row import COLUMNS, AccountRecord
+from service.storage.accounts.listing.sort_order import PageKey, SortOrder, quarter_of
 
-FIRST_STRETCH, FIRST_STRETCH_BY_TIME = 500, 1_000
+FIRST_SCAN_ROWS, FIRST_SCAN_ROWS_BY_TIME = 500, 1_000
 """Candidates to look at to begin with, at least, where not all of them match."""
-LOOK_COST = 1.7
+CANDIDATE_COST = 1.7
 """What it costs to look at a candidate, in the planner's units. Measured; a page is right whatever it costs."""
 ENTRY_COST = 0.05
 """The same for an entry of an index that isn't a candidate's."""
-UNDERRATED = 0.03
+EXTRA_ENTRY_COST = 0.03
 """By how much the planner has too good an opinion of an entry that is gone through in vain. Measured."""
-CHEAP = 4_000
+CHEAP_FULL_MATCH_COST = 4_000
 """For so much, in the planner's units, all that match are fetched without further ado."""
-LONG = 2 * FIRST_STRETCH_BY_TIME
+LONG_LIST_ROWS = 2 * FIRST_SCAN_ROWS_BY_TIME
 """Where so many are expected to match, a list is taken to have more than `FIRST_STRETCH_BY_TIME`."""
-BEYOND_STATISTICS = 16_000
+UNCERTAIN_SCAN_ROWS = 16_000
 """Candidates that are looked at where the planner doesn't know what is cheaper."""
-MANY = 5_000
+STALE_STATISTICS_ROWS = 5_000
 """So many that the planner has to know of them."""
-MARGIN = 1.1
-TELLING = 10
+SCAN_MARGIN = 1.1
+SIGNIFICANT_MATCHES = 10
 """So many matches say how many there will be further on; fewer may be an accident."""
-MOST_SLOTS = 6
+MAX_MERGED_SLOTS = 6
 """Slots that are merged by account id. Where accounts were evaluated in more of them, many match."""
 
 _SLOTS = text("""
@@ -53,29 +53,29 @@ _SLOTS = text("""
 """)
 
 
-class Found(NamedTuple):
+class ScannedPage(NamedTuple):
     """Accounts, and whether the candidates came to an end with them."""
 
-    accounts: list[Account]
+    accounts: list[AccountRecord]
     ended: bool
 
 
-class Stop(NamedTuple):
+class ScanResult(NamedTuple):
     """Accounts of a stretch, how many candidates there were, and the key of the last of these."""
 
-    accounts: list[Account]
+    accounts: list[AccountRecord]
     candidates: int
-    last: Key
+    last: PageKey
 
 
-class Way(NamedTuple):
+class FullMatchPlan(NamedTuple):
     """SQL for all that match, and what it costs in the planner's units."""
 
     cost: float
     statement: str
 
 
-class Outlook(NamedTuple):
+class PlannerEstimate(NamedTuple):
     """What the planner expects: how many match, of how many candidates, and what it costs to look at one of these."""
 
     matching: float
@@ -89,64 +89,64 @@ class Outlook(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class ListQuery:
     """What is wanted: up to `limit` accounts of `wanted` that follow `after` in `order`."""
 
-    wanted: Filter
-    order: Order
-    after: Key | None
+    wanted: AccountFilter
+    order: SortOrder
+    after: PageKey | None
     limit: int
     expected: dict[str, float] = field(default_factory=dict, compare=False)
     """How many rows the planner expects, by conditions that it was asked about."""
 
-    async def along(self, connection: AsyncConnection) -> Found | Way:
+    async def along(self, connection: AsyncConnection) -> ScannedPage | FullMatchPlan:
         """The accounts; where it is cheaper to fetch all that match at once, the cheapest way to do that."""
         stretch, most, way = self._fewest(is_long=self.after is not None), 0.0, None
         slots = await self._few_slots(connection)
         among_others = self._is_among_others(slots)
-        if self.wanted != Filter() and (stretch > self.limit or among_others):
+        if self.wanted != AccountFilter() and (stretch > self.limit or among_others):
             way = await self.cheapest(connection)
             is_news = await self._is_news(connection)
-            if way.cost <= CHEAP and not is_news:
+            if way.cost <= CHEAP_FULL_MATCH_COST and not is_news:
                 return way
             outlook = await self._outlook(connection, slots, among_others=among_others)
-            most = max(way.cost / outlook.cost, BEYOND_STATISTICS if is_news else 0.0)
-            is_long = self.after is not None or outlook.matching > LONG
-            stretch = max(self._fewest(is_long=is_long), ceil(MARGIN * self.limit / outlook.share))
+            most = max(way.cost / outlook.cost, UNCERTAIN_SCAN_ROWS if is_news else 0.0)
+            is_long = self.after is not None or outlook.matching > LONG_LIST_ROWS
+            stretch = max(self._fewest(is_long=is_long), ceil(SCAN_MARGIN * self.limit / outlook.share))
             if stretch > most:
                 return way
-        found: dict[str, Account] = {}
+        found: dict[str, AccountRecord] = {}
         looked_at, here = 0, self
         while stretch:
             stop = await here._look(connection, stretch, slots)
             found |= {each.account_id: each for each in stop.accounts if each.account_id not in found}
             if len(found) >= self.limit or stop.candidates < stretch:
-                return Found(list(found.values())[: self.limit], stop.candidates < stretch)
+                return ScannedPage(list(found.values())[: self.limit], stop.candidates < stretch)
             looked_at += stop.candidates
-            stretch = _further(looked_at, len(found), self.limit - len(found), most)
+            stretch = _next_scan_rows(looked_at, len(found), self.limit - len(found), most)
             # Not with a lower limit: some that are found there may be known already, as they have moved meanwhile.
             here = replace(here, after=stop.last)
         return way or await self.cheapest(connection)
 
-    async def at_once(self, connection: AsyncConnection, way: Way) -> list[Account]:
+    async def at_once(self, connection: AsyncConnection, way: FullMatchPlan) -> list[AccountRecord]:
         """The same accounts by fetching all that match and sorting them."""
-        statement = matches.in_order(way.statement, self.wanted, self.order, self.after)
+        statement = matches.sorted_page(way.statement, self.wanted, self.order, self.after)
         rows = await connection.execute(text(statement), self._parameters())
-        return [Account(*row) for row in rows]
+        return [AccountRecord(*row) for row in rows]
 
-    async def cheapest(self, connection: AsyncConnection) -> Way:
+    async def cheapest(self, connection: AsyncConnection) -> FullMatchPlan:
         """How to fetch all that match, as the planner sees it. Where its statistics are wrong, a page takes longer."""
         found = []
-        for statement, through in matches.ways(self.wanted):
+        for statement, through in matches.statements(self.wanted):
             cost = float((await self._plan(connection, statement))["Total Cost"])
             if through:
-                cost += UNDERRATED * min([await self._expected(connection, conditions) for conditions in through])
-            found.append(Way(cost, statement))
+                cost += EXTRA_ENTRY_COST * min([await self._expected(connection, conditions) for conditions in through])
+            found.append(FullMatchPlan(cost, statement))
         return min(found)
 
     async def _outlook(
         self, connection: AsyncConnection, merged: Sequence[datetime] | None, *, among_others: bool
-    ) -> Outlook:
+    ) -> PlannerEstimate:
         """By conditions of which no two say the same, and by scores themselves, which are finer than quarter points."""
         attributes, points, slots = self.wanted.of_attributes("s"), self.wanted.of_points(), self.wanted.of_slots()
         scores = [f"s.score {bound}" for bound in self.wanted.score_bounds()] or points
@@ -157,7 +157,7 @@ class Search:
         candidates = await self._expected(connection, [*attributes, *known])
         matching = await self._expected(connection, [*attributes, *scores, *slots])
         entries = self._passes * await self._expected(connection, of_entries) if among_others else candidates
-        return Outlook(matching, candidates, LOOK_COST + ENTRY_COST * entries / candidates)
+        return PlannerEstimate(matching, candidates, CANDIDATE_COST + ENTRY_COST * entries / candidates)
 
     async def _expected(self, connection: AsyncConnection, conditions: Sequence[str]) -> float:
         within = " AND ".join(conditions) or "true"
@@ -174,12 +174,12 @@ class Search:
     async def _is_news(self, connection: AsyncConnection) -> bool:
         """Whether many were evaluated since `evaluated_since`, as all are every night, and the planner doesn't know."""
         slots = self.wanted.of_slots()
-        if not slots or await self._expected(connection, slots) > MANY:
+        if not slots or await self._expected(connection, slots) > STALE_STATISTICS_ROWS:
             return False
         such = f"SELECT FROM scores s WHERE {' AND '.join(slots)} LIMIT :most"
-        parameters = {**self.wanted.parameters(), "most": MANY + 1}
+        parameters = {**self.wanted.parameters(), "most": STALE_STATISTICS_ROWS + 1}
         counted = await connection.execute(text(f"SELECT count(*) FROM ({such}) AS such"), parameters)  # noqa: S608 - own text
-        return int(counted.scalar_one()) > MANY
+        return int(counted.scalar_one()) > STALE_STATISTICS_ROWS
 
     @property
     def _passes(self) -> int:
@@ -197,11 +197,11 @@ class Search:
         """
         wanted, column = self.wanted, self.order.column
         if column == "slot" and not is_long:
-            return FIRST_STRETCH_BY_TIME + 3 * self.limit
+            return FIRST_SCAN_ROWS_BY_TIME + 3 * self.limit
         known = wanted.evaluated_since is None if column == "score" else not wanted.of_scores()
-        return self.limit if known else FIRST_STRETCH + self.limit
+        return self.limit if known else FIRST_SCAN_ROWS + self.limit
 
-    async def _look(self, connection: AsyncConnection, stretch: int, slots: Sequence[datetime] | None) -> Stop:
+    async def _look(self, connection: AsyncConnection, stretch: int, slots: Sequence[datetime] | None) -> ScanResult:
         """Those of the next candidates that match, up to `limit`."""
         statement, parameters = self._candidates(slots)
         conditions = [*self.wanted.of_attributes("s"), *self.wanted.of_scores()]
@@ -218,8 +218,8 @@ class Search:
             LEFT JOIN (s JOIN accounts a ON a.account_id = s.account_id) ON true ORDER BY {self.order.clause()}
         """  # noqa: S608 - made of this package's own text
         rows = (await connection.execute(text(looked), {**parameters, "stretch": stretch})).all()
-        found = [Account(*row[3:]) for row in rows if row[3] is not None]
-        return Stop(found, rows[0][0], (rows[0][1], rows[0][2], False))
+        found = [AccountRecord(*row[3:]) for row in rows if row[3] is not None]
+        return ScanResult(found, rows[0][0], (rows[0][1], rows[0][2], False))
 
     def _candidates(self, slots: Sequence[datetime] | None) -> tuple[str, dict[str, Any]]:
         """SQL for candidates, and its parameters less the stretch. `slots` are those to be merged, if they are few."""
@@ -277,9 +277,9 @@ class Search:
         """
         if self.order.column != "account_id" or self.wanted.evaluated_since is None:
             return None
-        parameters = {"slot_since": self.wanted.parameters()["slot_since"], "most": MOST_SLOTS + 1}
+        parameters = {"slot_since": self.wanted.parameters()["slot_since"], "most": MAX_MERGED_SLOTS + 1}
         slots = list((await connection.execute(_SLOTS, parameters)).scalars())
-        return slots if len(slots) <= MOST_SLOTS else None
+        return slots if len(slots) <= MAX_MERGED_SLOTS else None
 
     @property
     def _without_value(self) -> bool:
@@ -304,12 +304,12 @@ class Search:
         }
 
 
-def _further(looked_at: int, found: int, missing: int, most: float) -> int:
+def _next_scan_rows(looked_at: int, found: int, missing: int, most: float) -> int:
     """How many candidates more will have the accounts that are missing, by what those so far had; 0 if even with luck
     it takes more than `most`.
     """
     with_luck = missing * looked_at / (found + sqrt(found) + 1)
-    expected = ceil(MARGIN * missing * looked_at / max(found, 1))
+    expected = ceil(SCAN_MARGIN * missing * looked_at / max(found, 1))
     if with_luck > most:
         return 0
-    return expected if found >= TELLING else max(min(expected, 5 * looked_at), 2 * looked_at)
+    return expected if found >= SIGNIFICANT_MATCHES else max(min(expected, 5 * looked_at), 2 * looked_at)

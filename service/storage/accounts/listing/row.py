@@ -6,7 +6,7 @@ from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountRecord:
     """An account's attributes and the score that is stored for it."""
 
     account_id: str
@@ -30,5 +30,5 @@ class Account:
 
 _OF_SCORES = ("score", "band", "coverage", "day", "evaluated_at")
 
-COLUMNS = ", ".join(f"{'s' if name in _OF_SCORES else 'a'}.{name}" for name in Account.__dataclass_fields__)
+COLUMNS = ", ".join(f"{'s' if name in _OF_SCORES else 'a'}.{name}" for name in AccountRecord.__dataclass_fields__)
 """The fields as SQL, of `accounts a` and `scores s`."""

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from math import floor
 from typing import Any, Literal
 
-Key = tuple[Any, ...]
+PageKey = tuple[Any, ...]
 """Where a page ended: the value that the list is sorted by, and the account id. By time of evaluation a third value
 says whether the first is the time itself, or its slot.
 """
 
-Column = Literal["account_id", "score", "evaluated_at", "slot"]
+SortColumn = Literal["account_id", "score", "evaluated_at", "slot"]
 
 SLOT = timedelta(minutes=2)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -27,10 +27,10 @@ def quarter_of(score: float) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SortOrder:
     """By a column of `scores`. Accounts without a value come last; equal values go by account id, upwards."""
 
-    column: Column
+    column: SortColumn
     descending: bool
 
     def clause(self) -> str:
@@ -43,7 +43,7 @@ class Order:
         direction = "ASC" if self.descending else "DESC"
         return f"s.{self.column} {direction} NULLS FIRST, s.account_id DESC"
 
-    def behind(self, after: Key | None) -> list[str]:
+    def behind(self, after: PageKey | None) -> list[str]:
         """The conditions for what follows `after`, with `:value` and `:id`."""
         if after is None:
             return []
@@ -57,7 +57,7 @@ class Order:
         further = f"s.{self.column} {beyond} {value}"
         return [f"({further} OR s.{self.column} = {value} AND s.account_id > :id OR s.{self.column} IS NULL)"]
 
-    def key_of(self, account_id: str, score: float | None, evaluated_at: datetime | None) -> Key:
+    def key_of(self, account_id: str, score: float | None, evaluated_at: datetime | None) -> PageKey:
         """The key of an account in this order."""
         if self.column == "account_id":
             return account_id, account_id
