@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.messaging import dead_letter_replay
 from service.messaging.kafka_errors import KafkaRefusesError
-from service.messaging.producer import NotPublishedError, Publisher, RecordTooLargeError
+from service.messaging.producer import NotConfirmedInTimeError, NotPublishedError, Publisher, RecordTooLargeError
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database.session import in_transaction, with_engine
@@ -118,11 +118,20 @@ def _usable(letters: Iterable[DeadLetter], settings: Settings, report: Report) -
 
 
 async def _replay(engine: AsyncEngine, publisher: Publisher, letters: list[DeadLetter], report: Report) -> None:
-    """Replay all at once; where one is too large for its topic, one by one, so that only that one is left."""
+    """Replay all at once; where that takes too long, in halves at once, as the same size would take too long again.
+
+    Where one is too large for its topic they are replayed one by one, so that only that one is left.
+    """
     if not letters:
         return
     try:
         await dead_letter_replay.replay(engine, publisher, letters, datetime.now(UTC))
+    except NotConfirmedInTimeError:
+        half = len(letters) // 2
+        if not half:
+            raise
+        await _replay(engine, publisher, letters[:half], report)
+        await _replay(engine, publisher, letters[half:], report)
     except RecordTooLargeError:
         if len(letters) == 1:
             report.left[letters[0].id] = f"{letters[0].topic} takes no record of this size: raise its max.message.bytes"

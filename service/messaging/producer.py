@@ -45,6 +45,10 @@ class NotPublishedError(Exception):
     """Kafka did not confirm every record in time. Those it did get stay: publish all of them again."""
 
 
+class NotConfirmedInTimeError(NotPublishedError):
+    """Kafka is there, but took too long: fewer records may be confirmed in time."""
+
+
 class RecordTooLargeError(NotPublishedError):
     """At least one record is larger than its topic takes: publishing it again won't help."""
 
@@ -99,7 +103,9 @@ class Publisher:
             self._ask_why(error)
             # The producer stays: it delivers what it holds when Kafka is back, and a record that was sent again
             # meanwhile is dropped as a duplicate.
-            raise NotPublishedError(f"Kafka did not confirm within {PATIENCE_SECONDS:g} seconds") from None
+            is_connected = connecting.done() and not connecting.cancelled() and connecting.exception() is None
+            kind = NotConfirmedInTimeError if is_connected else NotPublishedError
+            raise kind(f"Kafka did not confirm within {PATIENCE_SECONDS:g} seconds") from None
         except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
             # What a broker has refused leaves a gap in the producer's sequence, and it would refuse all that follows.
             self._discard(connecting)

@@ -189,6 +189,29 @@ async def test_what_would_be_refused_again_stays(
     assert [row.value == b"short" for row in left] == [False, False]
 
 
+async def test_a_replay_that_takes_too_long_goes_on_in_smaller_parts(
+    small: Settings, settings: Settings, engine: AsyncEngine, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A topic that confirms a few records within the patience, and never as many as were refused."""
+    await refuse(small, engine, [(settings.topic_usage, b"acme", encode(large(number))) for number in range(40)])
+    send, tried = publishing._send, []
+
+    async def slowly(producer: AIOKafkaProducer, records: Sequence[Any]) -> None:
+        tried.append(len(records))
+        await asyncio.sleep(0.2 * len(records))
+        await send(producer, records)
+
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 3.5)
+    monkeypatch.setattr(publishing, "_send", slowly)
+    replayed = await asyncio.to_thread(say, "replay", "--all", "--yes")
+    assert replayed.exit_code == 0, replayed.output
+    assert "40 dead letters replayed." in replayed.output
+    assert tried == [40, 20, 10, 10, 20, 10, 10]
+    async with consuming(settings):
+        await folded_up_to(engine, 80)
+    assert await used(engine) == 40
+
+
 async def test_replaying_without_kafka_says_so_and_changes_nothing(
     small: Settings, settings: Settings, engine: AsyncEngine, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
