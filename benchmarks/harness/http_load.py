@@ -21,7 +21,7 @@ from msgspec import Struct
 from benchmarks.harness.population import account_id
 
 
-class Load(Struct, frozen=True):
+class HttpLoad(Struct, frozen=True):
     """What to ask for. `{account}` in the path becomes a random account's id."""
 
     host: str
@@ -53,7 +53,7 @@ class Answered(Struct, frozen=True):
 class _Connection(asyncio.Protocol):
     """One connection, with one request under way at a time."""
 
-    def __init__(self, load: Load, seed: int) -> None:
+    def __init__(self, load: HttpLoad, seed: int) -> None:
         self._load = load
         self._random = Random(seed)
         head = "".join(f"{name}: {value}\r\n" for name, value in load.headers.items())
@@ -103,7 +103,7 @@ def _length(head: bytes) -> int:
     return int(lowered[start:].partition(b"\r\n")[0])
 
 
-async def _run(load: Load) -> Answered:
+async def _run(load: HttpLoad) -> Answered:
     loop = asyncio.get_running_loop()
     connections = [
         (await loop.create_connection(partial(_Connection, load, seed), load.host, load.port))[1]
@@ -123,12 +123,12 @@ async def _run(load: Load) -> Answered:
     return Answered(taken, ended - started, cpu_ended - cpu_started, failed)
 
 
-def command(load: Load) -> Sequence[str]:
+def command(load: HttpLoad) -> Sequence[str]:
     """The command that runs a load and prints what was answered, as JSON."""
     return [sys.executable, "-P", "-m", "benchmarks.harness.http_load", msgspec.json.encode(load).decode()]
 
 
 if __name__ == "__main__":
-    found = uvloop.run(_run(msgspec.json.decode(sys.argv[1], type=Load)))
+    found = uvloop.run(_run(msgspec.json.decode(sys.argv[1], type=HttpLoad)))
     os.set_blocking(sys.stdout.fileno(), True)  # libuv may have made it otherwise, and the reader may come late
     sys.stdout.write(msgspec.json.encode(found).decode())

@@ -9,7 +9,7 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
 from benchmarks.harness.processes import Contender, ContenderFailedError, tree_cpu_seconds
-from benchmarks.harness.statistics import Sample
+from benchmarks.harness.statistics import ProgressSample
 
 Offsets = dict[int, int]
 """Next offset by partition."""
@@ -56,13 +56,13 @@ async def watch(
     events: int,
     *,
     every: float,
-) -> tuple[list[Sample], Offsets]:
+) -> tuple[list[ProgressSample], Offsets]:
     """Sample until `events` are committed: a sample whenever more were, and the offsets at the end.
 
     The first sample is of when there were offsets at all: the service claims its partitions just before it polls.
     `postgres` is the server's process. Raises `ContenderFailedError`.
     """
-    samples: list[Sample] = []
+    samples: list[ProgressSample] = []
     done = -1
     moved_at = time.monotonic()
     while True:
@@ -72,7 +72,7 @@ async def watch(
         if offsets and (now_done := sum(offsets.values())) > done:
             done = now_done
             moved_at = time.monotonic()
-            samples.append(Sample(at, done, contender.cpu_seconds(), tree_cpu_seconds(postgres)))
+            samples.append(ProgressSample(at, done, contender.cpu_seconds(), tree_cpu_seconds(postgres)))
         if done >= events:
             return samples, offsets
         if ended:

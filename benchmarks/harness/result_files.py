@@ -13,7 +13,7 @@ from benchmarks.harness.machine import ROOT
 from benchmarks.harness.processes import ContenderFailedError
 from benchmarks.harness.terminal import say
 from benchmarks.ingest.report import QUIET, WORDS, table
-from benchmarks.ingest.thresholds import Verdict
+from benchmarks.ingest.thresholds import ThresholdVerdict
 from service.runtime.errors import HealthError
 
 FOLDER = ROOT / "benchmarks" / "results"
@@ -48,7 +48,7 @@ def failing_in_words() -> Iterator[None]:
         raise SystemExit(f"error: {error}") from None
 
 
-def keep(name: str, results: Struct, report: str, whole: Callable[[], str], write: bool) -> None:
+def write_results(name: str, results: Struct, report: str, whole: Callable[[], str], write: bool) -> None:
     """Keep the raw results as JSON, print the tables, and with `write` RESULTS-NAME.md."""
     FOLDER.mkdir(exist_ok=True)
     kept = FOLDER / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
@@ -80,7 +80,7 @@ def warning(foreign: Sequence[float]) -> list[str]:
     return [f"NOT A QUIET MACHINE: others took up to {worst:.0%} of the processors, so times are too long."]
 
 
-def targets(verdicts: Sequence[Verdict], decimals: int = 0) -> str:
+def targets(verdicts: Sequence[ThresholdVerdict], decimals: int = 0) -> str:
     """The table of targets, under its heading."""
     rows = [["target", "wanted", "found", ""]]
     for verdict in verdicts:

@@ -6,7 +6,7 @@ from statistics import median
 from msgspec import Struct
 
 
-class Sample(Struct, frozen=True):
+class ProgressSample(Struct, frozen=True):
     """How many events were done at a moment, and the processor seconds used until then."""
 
     at: float
@@ -22,7 +22,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[max(int(rank), 1) - 1]
 
 
-def rate(samples: Sequence[Sample]) -> float:
+def rate(samples: Sequence[ProgressSample]) -> float:
     """Events a second between the first sample and the last; what was done before the first doesn't count."""
     first, last = samples[0], samples[-1]
     if last.at <= first.at:
@@ -30,13 +30,13 @@ def rate(samples: Sequence[Sample]) -> float:
     return (last.done - first.done) / (last.at - first.at)
 
 
-def second_half(samples: Sequence[Sample]) -> list[Sample]:
+def second_half(samples: Sequence[ProgressSample]) -> list[ProgressSample]:
     """The samples from half of the events on: what remains when everything is warm."""
     half = samples[-1].done / 2
     return [sample for sample in samples if sample.done >= half]
 
 
-def micros_per_event(samples: Sequence[Sample]) -> tuple[float, float]:
+def micros_per_event(samples: Sequence[ProgressSample]) -> tuple[float, float]:
     """Microseconds of processor time per event: of the process and of Postgres."""
     first, last = samples[0], samples[-1]
     events = last.done - first.done

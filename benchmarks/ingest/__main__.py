@@ -19,14 +19,14 @@ from benchmarks.harness.servers import POSTGRES_SETTINGS, Arena, run_servers
 from benchmarks.harness.terminal import say
 from benchmarks.harness.workload import Distribution, draw
 from benchmarks.ingest import contender_aiokafka, contender_service, dedup, latency, scale
-from benchmarks.ingest.contenders import Topic
+from benchmarks.ingest.contenders import FilledTopic
 from benchmarks.ingest.kafka_streams import build
 from benchmarks.ingest.kafka_streams import contender as kafka_streams
-from benchmarks.ingest.options import Options, parse
+from benchmarks.ingest.options import IngestOptions, parse
 from benchmarks.ingest.profiling import profile
 from benchmarks.ingest.quix import contender as quix
 from benchmarks.ingest.report import RESULTS_MD, disagreements, markdown, report
-from benchmarks.ingest.results import Results, Run
+from benchmarks.ingest.results import ContenderRun, IngestResults
 from service.runtime.errors import HealthError
 
 FOLDER = ROOT / "benchmarks" / "results"
@@ -35,7 +35,7 @@ FOLDER = ROOT / "benchmarks" / "results"
 class Bench:
     """One run: what is measured goes into `results`, and what fails is left out loudly."""
 
-    def __init__(self, options: Options, results: Results, arena: Arena) -> None:
+    def __init__(self, options: IngestOptions, results: IngestResults, arena: Arena) -> None:
         """The servers are up."""
         self._options = options
         self._results = results
@@ -91,7 +91,7 @@ class Bench:
         if database:
             self._after(topic, database)
 
-    def _after(self, topic: Topic, database: str) -> None:
+    def _after(self, topic: FilledTopic, database: str) -> None:
         """What comes after the comparison; `database` knows the accounts."""
         if self._options.latency_seconds and topic.distribution == self._options.distributions[-1]:
             with self._loudly("produce to commit"):
@@ -109,7 +109,7 @@ class Bench:
         say(f"  p50 {found.p50:.0f} ms, p99 {found.p99:.0f} ms")
         self._results.latency = found
 
-    def _profile(self, topic: Topic) -> None:
+    def _profile(self, topic: FilledTopic) -> None:
         say(f"{topic.distribution}: once more under py-spy …")
         database = f"profile_{topic.distribution}"
         settings = contender_service.prepared(self._arena, database, topic.prefix, self._options.partitions)
@@ -123,7 +123,7 @@ class Bench:
         self._results.scale.append(found)
         say(f"  {found.micros:.1f} µs an event, at most {found.peak_rss_mb or 0:.0f} MB")
 
-    def _fill(self, distribution: Distribution) -> Topic:
+    def _fill(self, distribution: Distribution) -> FilledTopic:
         options, arena = self._options, self._arena
         prefix = f"{arena.run}-{distribution}"
         say(f"{distribution}: filling a topic with {options.events:,} events of {options.accounts:,} accounts …")
@@ -139,9 +139,9 @@ class Bench:
         )
         asyncio.run(fill(arena.bootstrap, settings.topic_usage, workload))
         arena.drop_database(settings.database_url.get_secret_value())
-        return Topic(arena, prefix, distribution, workload)
+        return FilledTopic(arena, prefix, distribution, workload)
 
-    def _measure(self, run: Callable[[], Run]) -> None:
+    def _measure(self, run: Callable[[], ContenderRun]) -> None:
         with self._loudly("a run"):
             with others() as foreign:
                 measured = run()
@@ -162,7 +162,7 @@ class Bench:
 def main() -> None:
     """Run, print the tables, keep the raw results as JSON. The status is 1 if scores differ."""
     options = parse()
-    results = Results(
+    results = IngestResults(
         started_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=" ".join(["python -m benchmarks.ingest", *sys.argv[1:]]),
         accounts=options.accounts,
@@ -188,7 +188,7 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def _keep(results: Results) -> None:
+def _keep(results: IngestResults) -> None:
     """The raw results, however far they go; `python -m benchmarks.ingest.report FILE` shows them again."""
     if not (results.runs or results.scale):
         return

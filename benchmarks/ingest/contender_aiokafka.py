@@ -6,8 +6,8 @@ import sys
 
 from benchmarks.harness.machine import ROOT
 from benchmarks.harness.processes import Contender
-from benchmarks.ingest.contenders import Topic, now
-from benchmarks.ingest.results import Run
+from benchmarks.ingest.contenders import FilledTopic, now
+from benchmarks.ingest.results import ContenderRun
 
 NAMES = {
     "decode": "aiokafka poll + decode",
@@ -18,7 +18,7 @@ NAMES = {
 PATIENCE_SECONDS = 300
 
 
-def run(topic: Topic, mode: str) -> Run:
+def run(topic: FilledTopic, mode: str) -> ContenderRun:
     """Read the whole topic once."""
     command = [sys.executable, "-m", "benchmarks.ingest.bare_consumer", topic.arena.bootstrap, topic.usage]
     command += [str(topic.workload.partitions), mode, str(len(topic.workload))]
@@ -30,7 +30,7 @@ def run(topic: Topic, mode: str) -> Run:
     finally:
         contender.stop()
     told = json.loads(contender.output().splitlines()[-1])
-    return Run(
+    return ContenderRun(
         contender=NAMES[mode],
         distribution=topic.distribution,
         events=told["events"],

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from benchmarks.harness.processes import Contender, environment, running
 from benchmarks.harness.progress import Offsets, progress_table, watch
 from benchmarks.harness.servers import Arena, prepare
-from benchmarks.harness.statistics import Sample
-from benchmarks.ingest.contenders import Topic, measured, now
+from benchmarks.harness.statistics import ProgressSample
+from benchmarks.ingest.contenders import FilledTopic, measured, now
 from benchmarks.ingest.expected_scores import check
-from benchmarks.ingest.results import Run
+from benchmarks.ingest.results import ContenderRun
 from service.runtime.settings import Settings
 
 NAME = "account-health"
@@ -27,10 +27,12 @@ def consuming(arena: Arena, settings: Settings, **more: str) -> Iterator[Contend
         yield contender
 
 
-def watch_progress(arena: Arena, settings: Settings, contender: Contender, events: int) -> tuple[list[Sample], Offsets]:
+def watch_progress(
+    arena: Arena, settings: Settings, contender: Contender, events: int
+) -> tuple[list[ProgressSample], Offsets]:
     """Samples until `events` of the usage topic are folded and committed."""
 
-    async def run() -> tuple[list[Sample], Offsets]:
+    async def run() -> tuple[list[ProgressSample], Offsets]:
         url = settings.database_url.get_secret_value()
         async with progress_table(url, settings.topic_usage) as read:
             return await watch(read, contender, arena.postgres.pid, events, every=EVERY_SECONDS)
@@ -38,7 +40,7 @@ def watch_progress(arena: Arena, settings: Settings, contender: Contender, event
     return asyncio.run(run())
 
 
-def run(topic: Topic, settings: Settings) -> Run:
+def run(topic: FilledTopic, settings: Settings) -> ContenderRun:
     """Fold the whole topic into a prepared database, and check the scores."""
     events = len(topic.workload)
     started = now()

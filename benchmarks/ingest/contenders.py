@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from benchmarks.harness.processes import Contender, ContenderFailedError
 from benchmarks.harness.servers import Arena
-from benchmarks.harness.statistics import Sample, micros_per_event, rate, second_half
+from benchmarks.harness.statistics import ProgressSample, micros_per_event, rate, second_half
 from benchmarks.harness.workload import Workload
-from benchmarks.ingest.results import Run
+from benchmarks.ingest.results import ContenderRun
 
 MIN_STEPS = 4
 """Fewer commits than these, and a rate of the second half would be chance."""
@@ -27,7 +27,7 @@ SCORES_TABLE = """
 
 
 @dataclass(frozen=True)
-class Topic:
+class FilledTopic:
     """A filled topic: its set's prefix, and what is in it."""
 
     arena: Arena
@@ -43,25 +43,25 @@ class Topic:
 
 def measured(
     name: str,
-    topic: Topic,
+    topic: FilledTopic,
     contender: Contender,
-    samples: list[Sample],
+    samples: list[ProgressSample],
     *,
     started: float,
     first_event: float | None = None,
-) -> Run:
+) -> ContenderRun:
     """The run that `samples` tell of.
 
     Without the moment of the first event, the clock starts with the first sample.
     """
     last = samples[-1]
-    counted = samples if first_event is None else [Sample(first_event, 0), last]
+    counted = samples if first_event is None else [ProgressSample(first_event, 0), last]
     if counted[0].at >= last.at:
         raise ContenderFailedError(f"{name} was done at once: take more events")
     half = second_half(samples)
     resident, peak = contender.memory()
     cpu, postgres_cpu = micros_per_event(samples) if len(samples) > 1 else (0.0, 0.0)
-    return Run(
+    return ContenderRun(
         contender=name,
         distribution=topic.distribution,
         events=last.done,

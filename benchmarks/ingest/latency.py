@@ -13,7 +13,7 @@ from benchmarks.harness.servers import Arena, prepare
 from benchmarks.harness.statistics import latencies, percentile
 from benchmarks.harness.workload import draw
 from benchmarks.ingest import contender_service
-from benchmarks.ingest.results import Latency
+from benchmarks.ingest.results import IngestLatency
 from service.runtime.settings import Settings
 
 PER_SECOND = 1000
@@ -27,7 +27,7 @@ Sent = list[tuple[int, int, float]]
 Seen = dict[int, list[tuple[float, int]]]
 
 
-def measure(arena: Arena, database_url: str, *, accounts: int, seconds: int, partitions: int) -> Latency:
+def measure(arena: Arena, database_url: str, *, accounts: int, seconds: int, partitions: int) -> IngestLatency:
     """Uniform events over accounts that the database knows, on topics of their own.
 
     An event is sent when the producer takes it, and committed when a look at `progress`, every 5 ms, first shows it.
@@ -36,7 +36,7 @@ def measure(arena: Arena, database_url: str, *, accounts: int, seconds: int, par
     prepare(settings)
     with others() as foreign, contender_service.consuming(arena, settings) as contender:
         waits, took = asyncio.run(_measure(settings, contender, accounts, seconds))
-    return Latency(
+    return IngestLatency(
         events=len(waits),
         events_per_second=len(waits) / took,
         p50=percentile(waits, 50) * 1000,

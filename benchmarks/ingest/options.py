@@ -11,7 +11,7 @@ DISTRIBUTIONS: tuple[Distribution, ...] = ("zipf", "uniform")
 
 
 @dataclass(frozen=True)
-class Options:
+class IngestOptions:
     """What to measure, and how much of it."""
 
     events: int
@@ -30,7 +30,7 @@ class Options:
     write: bool
 
 
-def parse(arguments: Sequence[str] | None = None) -> Options:
+def parse(arguments: Sequence[str] | None = None) -> IngestOptions:
     """Read the command line; `--help` explains and exits."""
     parser = ArgumentParser(
         "python -m benchmarks.ingest",
@@ -81,7 +81,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     given = vars(parser.parse_args(arguments))
     if given.pop("skip_scale"):
         given["scale_accounts"] = ()
-    return Options(**given)
+    return IngestOptions(**given)
 
 
 def count(text: str) -> int:

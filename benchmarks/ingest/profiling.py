@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.harness.virtualenvs import python_of
 from benchmarks.ingest import contender_service
-from benchmarks.ingest.contenders import Topic
+from benchmarks.ingest.contenders import FilledTopic
 from benchmarks.ingest.results import Profile
 from service.runtime.settings import Settings
 
@@ -18,7 +18,7 @@ LOOP = "/consumers/"
 """Frames above the first one of this package are the way there, and the same for every sample."""
 
 
-def profile(topic: Topic, settings: Settings) -> Profile:
+def profile(topic: FilledTopic, settings: Settings) -> Profile:
     """Fold the whole topic once more with py-spy beside, from the first commit on.
 
     It slows the process, so no rate is kept. Moments in which the process waits are left out.

@@ -9,8 +9,8 @@ import msgspec
 from benchmarks.harness.machine import ROOT
 from benchmarks.harness.statistics import middle
 from benchmarks.ingest.expected_scores import TOLERANCE
-from benchmarks.ingest.results import Profile, Results, Run, Scale
-from benchmarks.ingest.thresholds import Verdict, verdicts
+from benchmarks.ingest.results import ContenderRun, IngestResults, Profile, Scale
+from benchmarks.ingest.thresholds import ThresholdVerdict, verdicts
 
 RESULTS_MD = ROOT / "benchmarks" / "RESULTS.md"
 MOST_FUNCTIONS = 20
@@ -21,7 +21,7 @@ WORDS = {True: "met", False: "MISSED", None: "not measured"}
 Rows = list[list[str]]
 
 
-def report(results: Results) -> str:
+def report(results: IngestResults) -> str:
     """All tables, as Markdown that reads well on a terminal."""
     parts = []
     if results.runs:
@@ -51,7 +51,7 @@ def report(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def markdown(results: Results) -> str:
+def markdown(results: IngestResults) -> str:
     """The contents of RESULTS.md."""
     raw = msgspec.structs.replace(results, runs=[msgspec.structs.replace(run, samples=[]) for run in results.runs])
     settings = ", ".join(f"{name}={value}" for name, value in results.postgres_settings.items())
@@ -67,7 +67,7 @@ def markdown(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def disagreements(runs: Iterable[Run]) -> list[str]:
+def disagreements(runs: Iterable[ContenderRun]) -> list[str]:
     """Runs whose scores aren't those that must come out."""
     return [
         f"{run.contender}, {run.distribution}: by up to {run.worst_difference:.3g} points"
@@ -76,7 +76,7 @@ def disagreements(runs: Iterable[Run]) -> list[str]:
     ]
 
 
-def _foreign(results: Results) -> float:
+def _foreign(results: IngestResults) -> float:
     shares = [run.foreign for run in results.runs] + [scale.foreign for scale in results.scale]
     shares += [results.latency.foreign] if results.latency else []
     worst = max(shares, default=0.0)
@@ -102,10 +102,10 @@ def _section(title: str, rows: Rows) -> str:
     return f"## {title}\n\n{table(rows)}"
 
 
-def _runs(runs: Sequence[Run]) -> Rows:
+def _runs(runs: Sequence[ContenderRun]) -> Rows:
     rows = [["contender", "topic", "runs", "events", "events/s", "least", "most", "2nd half", "µs CPU", "µs Postgres"]]
     rows[0] += ["peak MB", "others", "scores"]
-    seen: dict[tuple[str, str], list[Run]] = {}
+    seen: dict[tuple[str, str], list[ContenderRun]] = {}
     for run in runs:
         seen.setdefault((run.distribution, run.contender), []).append(run)
     for (distribution, contender), theirs in seen.items():
@@ -134,7 +134,7 @@ def _cost(micros: Sequence[float]) -> str:
     return f"{middle(micros):.1f}" if any(micros) else ""
 
 
-def _agreement(runs: Sequence[Run]) -> str:
+def _agreement(runs: Sequence[ContenderRun]) -> str:
     checked = [run for run in runs if run.worst_difference is not None]
     if not checked:
         return ""
@@ -152,7 +152,7 @@ def _scales(scales: Sequence[Scale]) -> Rows:
     return rows
 
 
-def _targets(found: Sequence[Verdict]) -> Rows:
+def _targets(found: Sequence[ThresholdVerdict]) -> Rows:
     rows = [["target", "wanted", "found", ""]]
     for verdict in found:
         bound = f"≥ {verdict.least:g}" if verdict.least is not None else f"≤ {verdict.most:g}"
@@ -176,7 +176,7 @@ def _profile(profile: Profile) -> str:
 def main() -> None:
     """Print the report of a kept JSON file; with `--write`, make RESULTS.md of it."""
     words = [word for word in sys.argv[1:] if word != "--write"]
-    results = msgspec.json.decode(Path(words[0]).read_bytes(), type=Results)
+    results = msgspec.json.decode(Path(words[0]).read_bytes(), type=IngestResults)
     print(report(results))
     if "--write" in sys.argv:
         RESULTS_MD.write_text(markdown(results))

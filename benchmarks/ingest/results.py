@@ -2,10 +2,10 @@
 
 from msgspec import Struct, field
 
-from benchmarks.harness.statistics import Sample
+from benchmarks.harness.statistics import ProgressSample
 
 
-class Run(Struct):
+class ContenderRun(Struct):
     """One contender on one topic, once."""
 
     contender: str
@@ -30,10 +30,10 @@ class Run(Struct):
     checked: int = 0
     """Accounts whose score was compared with one computed apart."""
     worst_difference: float | None = None
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[ProgressSample] = field(default_factory=list)
 
 
-class Latency(Struct):
+class IngestLatency(Struct):
     """Produce to commit, in milliseconds."""
 
     events: int
@@ -85,7 +85,7 @@ class Profile(Struct):
     """By every function on the stack, from the consumer's loop down."""
 
 
-class Results(Struct):
+class IngestResults(Struct):
     """All of one `make bench`."""
 
     started_at: str
@@ -94,8 +94,8 @@ class Results(Struct):
     events: int
     machine: dict[str, str] = field(default_factory=dict)
     postgres_settings: dict[str, str] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
-    latency: Latency | None = None
+    runs: list[ContenderRun] = field(default_factory=list)
+    latency: IngestLatency | None = None
     remembering: Remembering | None = None
     scale: list[Scale] = field(default_factory=list)
     profiles: list[Profile] = field(default_factory=list)

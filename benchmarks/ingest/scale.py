@@ -9,7 +9,7 @@ import time
 from benchmarks.harness.noise import others
 from benchmarks.harness.preload import fill
 from benchmarks.harness.servers import Arena, query
-from benchmarks.harness.statistics import Sample, micros_per_event, rate
+from benchmarks.harness.statistics import ProgressSample, micros_per_event, rate
 from benchmarks.harness.workload import Workload, cycle
 from benchmarks.ingest import contender_service
 from benchmarks.ingest.results import Scale
@@ -54,7 +54,7 @@ def _fill(settings: Settings, workload: Workload) -> None:
     asyncio.run(fill(settings.kafka_bootstrap_servers, settings.topic_usage, workload))
 
 
-def _fold(arena: Arena, settings: Settings, until: int) -> tuple[list[Sample], float]:
+def _fold(arena: Arena, settings: Settings, until: int) -> tuple[list[ProgressSample], float]:
     """Consume until so many events are folded; gives the peak memory too."""
     with contender_service.consuming(arena, settings, HEALTH_BATCH_MAX_RECORDS=str(BATCH_RECORDS)) as contender:
         samples, _ = contender_service.watch_progress(arena, settings, contender, until)

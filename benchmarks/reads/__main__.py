@@ -8,16 +8,16 @@ from functools import partial
 
 import msgspec
 
-from benchmarks.harness.http_load import Load
+from benchmarks.harness.http_load import HttpLoad
 from benchmarks.harness.machine import describe
 from benchmarks.harness.noise import others
 from benchmarks.harness.processes import Contender, tree_cpu_seconds
-from benchmarks.harness.result_files import circumstances, failing_in_words, keep
+from benchmarks.harness.result_files import circumstances, failing_in_words, write_results
 from benchmarks.harness.servers import POSTGRES_SETTINGS, Arena
 from benchmarks.harness.statistics import percentile
 from benchmarks.harness.terminal import say
 from benchmarks.reads.list_queries import KINDS, Kind, paths, spread
-from benchmarks.reads.report import ListReads, OneReads, Results, markdown, report
+from benchmarks.reads.report import ListReads, OneReads, ReadsResults, markdown, report
 from benchmarks.reads.setup import HOST, ask, filled, read_key, run_postgres, serving, serving_bare
 
 OURS = "account-health: GET /v1/accounts/{id}/health"
@@ -25,7 +25,7 @@ BARE = "Starlette and asyncpg: one row by key"
 WARM_QUERIES = 30
 
 
-class Options(msgspec.Struct, frozen=True):
+class ReadsOptions(msgspec.Struct, frozen=True):
     """What to measure, and how much of it."""
 
     accounts: int
@@ -38,7 +38,7 @@ class Options(msgspec.Struct, frozen=True):
     write: bool
 
 
-def parse() -> Options:
+def parse() -> ReadsOptions:
     """Read the command line; `--help` explains and exits."""
     parser = ArgumentParser(
         "python -m benchmarks.reads",
@@ -54,10 +54,10 @@ def parse() -> Options:
     add("--queries", type=int, metavar="N", default=90, help="lists of each kind")
     add("--seed", type=int, metavar="N", default=1, help="of all that is drawn")
     add("--write", action="store_true", help="write benchmarks/RESULTS-reads.md")
-    return Options(**vars(parser.parse_args()))
+    return ReadsOptions(**vars(parser.parse_args()))
 
 
-def measure_one(arena: Arena, options: Options, results: Results) -> None:
+def measure_one(arena: Arena, options: ReadsOptions, results: ReadsResults) -> None:
     """Loads on the service and on the bare route, in turn."""
     say(f"{options.accounts:,} accounts to read the health of …")
     settings = filled(arena, "health_reads", options.accounts, datetime.now(UTC))
@@ -70,15 +70,15 @@ def measure_one(arena: Arena, options: Options, results: Results) -> None:
 
 def _load(
     arena: Arena,
-    options: Options,
-    results: Results,
+    options: ReadsOptions,
+    results: ReadsResults,
     name: str,
     server: Contender,
     port: int,
     path: str,
     headers: dict[str, str],
 ) -> None:
-    load = Load(HOST, port, path, options.accounts, options.connections, options.seconds, headers)
+    load = HttpLoad(HOST, port, path, options.accounts, options.connections, options.seconds, headers)
     cpu, postgres_cpu = server.cpu_seconds(), tree_cpu_seconds(arena.postgres.pid)
     with others() as foreign:
         found = ask(load)
@@ -102,7 +102,7 @@ def _load(
     say(f"  {name}: {results.one[-1].per_second:,.0f} requests/s")
 
 
-def measure_lists(arena: Arena, options: Options, results: Results) -> None:
+def measure_lists(arena: Arena, options: ReadsOptions, results: ReadsResults) -> None:
     """Pages of `/v1/accounts`, one after another over one connection."""
     say(f"{options.list_accounts:,} accounts to list …")
     now = datetime.now(UTC)
@@ -139,7 +139,7 @@ def main() -> None:
     """Measure, print the tables, keep the raw results as JSON."""
     options = parse()
     ran = circumstances("reads", describe(), POSTGRES_SETTINGS)
-    results = Results(
+    results = ReadsResults(
         ran, accounts=options.accounts, list_accounts=options.list_accounts, connections=options.connections
     )
     with failing_in_words(), run_postgres() as arena:
@@ -148,7 +148,7 @@ def main() -> None:
             measure_one(arena, options, results)
         if options.list_accounts:
             measure_lists(arena, options, results)
-    keep("reads", results, report(results), partial(markdown, results), options.write)
+    write_results("reads", results, report(results), partial(markdown, results), options.write)
 
 
 if __name__ == "__main__":

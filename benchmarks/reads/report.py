@@ -5,7 +5,7 @@ from msgspec import Struct, field
 from benchmarks.harness.result_files import Circumstances, document, targets, warning
 from benchmarks.harness.statistics import middle, percentile
 from benchmarks.ingest.report import table
-from benchmarks.ingest.thresholds import Verdict
+from benchmarks.ingest.thresholds import ThresholdVerdict
 
 LEAST_OF_BARE = 0.6
 MOST_LIST_P99_MS = 50.0
@@ -36,7 +36,7 @@ class ListReads(Struct):
     foreign: float
 
 
-class Results(Struct):
+class ReadsResults(Struct):
     """All of one `make bench-reads`."""
 
     ran: Circumstances
@@ -47,7 +47,7 @@ class Results(Struct):
     lists: list[ListReads] = field(default_factory=list)
 
 
-def ratio(results: Results) -> float | None:
+def ratio(results: ReadsResults) -> float | None:
     """Requests a second of the service as a share of the bare route's, by the medians; None if not measured."""
     rates: dict[str, list[float]] = {}
     for run in results.one:
@@ -58,12 +58,12 @@ def ratio(results: Results) -> float | None:
     return ours / bare
 
 
-def verdicts(results: Results) -> list[Verdict]:
+def verdicts(results: ReadsResults) -> list[ThresholdVerdict]:
     """The targets."""
     taken = [took for each in results.lists for took in each.milliseconds]
     return [
-        Verdict("health: requests/s as a share of a bare route's", ratio(results), least=LEAST_OF_BARE),
-        Verdict(
+        ThresholdVerdict("health: requests/s as a share of a bare route's", ratio(results), least=LEAST_OF_BARE),
+        ThresholdVerdict(
             f"lists of {results.list_accounts:,} accounts, p99 of all kinds",
             percentile(taken, 99) if taken else None,
             most=MOST_LIST_P99_MS,
@@ -72,7 +72,7 @@ def verdicts(results: Results) -> list[Verdict]:
     ]
 
 
-def report(results: Results) -> str:
+def report(results: ReadsResults) -> str:
     """All tables, as Markdown that reads well on a terminal."""
     parts = []
     if results.one:
@@ -87,12 +87,12 @@ def report(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def markdown(results: Results) -> str:
+def markdown(results: ReadsResults) -> str:
     """The contents of RESULTS-reads.md."""
     return document("reads", results.ran, report(results))
 
 
-def _one(results: Results) -> list[list[str]]:
+def _one(results: ReadsResults) -> list[list[str]]:
     rows = [["server", "requests/s", "p50 ms", "p99 ms", "µs CPU", "µs Postgres", "load's CPU", "others"]]
     for run in results.one:
         rows.append([run.contender, f"{run.per_second:,.0f}", f"{run.p50:.1f}", f"{run.p99:.1f}"])
@@ -101,7 +101,7 @@ def _one(results: Results) -> list[list[str]]:
     return rows
 
 
-def _lists(results: Results) -> list[list[str]]:
+def _lists(results: ReadsResults) -> list[list[str]]:
     rows = [["filter, in all six orders, a third of them deep", "pages", "p50 ms", "p99 ms", "worst ms", "others"]]
     for each in results.lists:
         taken = each.milliseconds

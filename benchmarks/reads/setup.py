@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.harness import http_load
-from benchmarks.harness.http_load import Answered, Load
+from benchmarks.harness.http_load import Answered, HttpLoad
 from benchmarks.harness.machine import ROOT
 from benchmarks.harness.population import TABLES, Expressions, populate
 from benchmarks.harness.processes import Contender, ContenderFailedError, environment, running
@@ -105,14 +105,14 @@ def _listening(
         yield contender
 
 
-def ask(load: Load) -> Answered:
+def ask(load: HttpLoad) -> Answered:
     """Put a load on a server, from a process of its own."""
     with asking(load) as process:
         return answered(process)
 
 
 @contextmanager
-def asking(load: Load) -> Iterator[subprocess.Popen[bytes]]:
+def asking(load: HttpLoad) -> Iterator[subprocess.Popen[bytes]]:
     """The same beside other things; `answered` waits for what came back."""
     process = subprocess.Popen(http_load.command(load), cwd=_root(), stdout=subprocess.PIPE)
     try:

@@ -13,19 +13,19 @@ from functools import partial
 import aiohttp
 import msgspec
 
-from benchmarks.harness.http_load import Load
+from benchmarks.harness.http_load import HttpLoad
 from benchmarks.harness.machine import describe
 from benchmarks.harness.noise import others
 from benchmarks.harness.processes import Contender, ContenderFailedError, environment, running
-from benchmarks.harness.result_files import circumstances, failing_in_words, keep
+from benchmarks.harness.result_files import circumstances, failing_in_words, write_results
 from benchmarks.harness.servers import POSTGRES_SETTINGS, Arena, prepare, query, run_servers
 from benchmarks.harness.statistics import percentile
 from benchmarks.harness.terminal import say
 from benchmarks.reads.setup import answered, asking
-from benchmarks.soak.report import WINDOW_SECONDS, Outcome, Results, markdown, report, verdicts
-from benchmarks.soak.traffic import Traffic
+from benchmarks.soak.report import WINDOW_SECONDS, SoakOutcome, SoakResults, markdown, report, verdicts
+from benchmarks.soak.traffic import SoakTraffic
 from benchmarks.soak.watch import watch
-from benchmarks.webhooks.servers import Receiver, receiving, until
+from benchmarks.webhooks.servers import ReceiverProcess, receiving, until
 from service.embedded.ports import free_port, listens
 from service.runtime.settings import Settings
 
@@ -52,7 +52,7 @@ RULES = [
 _DONE = "SELECT NOT EXISTS (SELECT FROM deliveries WHERE state = 'pending')"
 
 
-class Options(msgspec.Struct, frozen=True):
+class SoakOptions(msgspec.Struct, frozen=True):
     """What to put in, and for how long."""
 
     seconds: int
@@ -64,7 +64,7 @@ class Options(msgspec.Struct, frozen=True):
     write: bool
 
 
-def parse() -> Options:
+def parse() -> SoakOptions:
     """Read the command line; `--help` explains and exits."""
     parser = ArgumentParser(
         "python -m benchmarks.soak",
@@ -79,14 +79,14 @@ def parse() -> Options:
     add("--consumers", type=int, metavar="N", default=1, help="consumer processes")
     add("--warm-up", type=int, metavar="S", default=180, help="after which memory has to stay flat")
     add("--write", action="store_true", help="write benchmarks/RESULTS-soak.md")
-    options = Options(**vars(parser.parse_args()))
+    options = SoakOptions(**vars(parser.parse_args()))
     if options.seconds < options.warm_up + 2 * WINDOW_SECONDS:
         parser.error(f"--seconds: must be {2 * WINDOW_SECONDS:.0f} more than --warm-up at least")
     return options
 
 
 @contextmanager
-def serving(arena: Arena, settings: Settings, options: Options) -> Iterator[tuple[Contender, str]]:
+def serving(arena: Arena, settings: Settings, options: SoakOptions) -> Iterator[tuple[Contender, str]]:
     """`account-health up`, as an operator starts it; gives the URL of its API."""
     port = free_port()
     variables = environment(
@@ -116,7 +116,7 @@ def make_key(settings: Settings) -> str:
     return made.stdout.strip()
 
 
-async def set_up(url: str, headers: dict[str, str], receiver: Receiver) -> None:
+async def set_up(url: str, headers: dict[str, str], receiver: ReceiverProcess) -> None:
     """A scorecard, rules, and two endpoints, over HTTP."""
     bodies = [("scorecards", SCORECARD), *(("alert-rules", rule) for rule in RULES)]
     bodies += [("webhook-endpoints", {"url": receiver.url})] * 2
@@ -125,7 +125,9 @@ async def set_up(url: str, headers: dict[str, str], receiver: Receiver) -> None:
             await session.post(f"{url}/v1/{path}", json=body)
 
 
-async def soak(contender: Contender, postgres: int, database_url: str, traffic: Traffic, results: Results) -> None:
+async def soak(
+    contender: Contender, postgres: int, database_url: str, traffic: SoakTraffic, results: SoakResults
+) -> None:
     """Send, and watch; then wait until all is folded and delivered."""
     looking = watch(contender.pid, postgres, database_url, lambda: traffic.sent.records, results.samples)
     watching = asyncio.create_task(looking)
@@ -146,26 +148,26 @@ async def soak(contender: Contender, postgres: int, database_url: str, traffic: 
     results.outcome.drain_seconds = time.monotonic() - ended
 
 
-def folded(traffic: Traffic) -> str:
+def folded(traffic: SoakTraffic) -> str:
     """A statement that says whether all that was sent is folded."""
     return f"SELECT coalesce(sum(next_offset), 0) >= {traffic.sent.records} FROM progress"
 
 
-def _reads(api: str, headers: dict[str, str], options: Options) -> Load:
+def _reads(api: str, headers: dict[str, str], options: SoakOptions) -> HttpLoad:
     path = "/v1/accounts/{account}/health"
-    return Load("127.0.0.1", _port(api), path, options.accounts, 8, options.seconds, headers, options.reads)
+    return HttpLoad("127.0.0.1", _port(api), path, options.accounts, 8, options.seconds, headers, options.reads)
 
 
-def _lists(api: str, headers: dict[str, str], options: Options) -> Load:
+def _lists(api: str, headers: dict[str, str], options: SoakOptions) -> HttpLoad:
     path = "/v1/accounts?band=red&sort=score&page_size=20"
-    return Load("127.0.0.1", _port(api), path, options.accounts, 2, options.seconds, headers, LISTS)
+    return HttpLoad("127.0.0.1", _port(api), path, options.accounts, 2, options.seconds, headers, LISTS)
 
 
 def _port(api: str) -> int:
     return int(api.rpartition(":")[2])
 
 
-async def _tell(results: Results) -> None:
+async def _tell(results: SoakResults) -> None:
     while True:
         await asyncio.sleep(TELL_SECONDS)
         last = results.samples[-1]
@@ -173,7 +175,7 @@ async def _tell(results: Results) -> None:
         say(f"  {last.at:.0f} s: {last.behind:,} behind; MB: {memory}")
 
 
-def account_for(outcome: Outcome, traffic: Traffic, url: str) -> None:
+def account_for(outcome: SoakOutcome, traffic: SoakTraffic, url: str) -> None:
     """Look in the database what became of it all."""
     outcome.records, outcome.damaged = traffic.sent.records, traffic.sent.damaged
     outcome.folded = query(url, "SELECT sum(next_offset)::bigint FROM progress")[0][0]
@@ -196,12 +198,12 @@ def errors_in(output: str) -> list[str]:
     return found
 
 
-def run(arena: Arena, options: Options, results: Results) -> None:
+def run(arena: Arena, options: SoakOptions, results: SoakResults) -> None:
     """One soak."""
     settings = arena.settings(arena.create_database("soak"), f"{arena.run}-soak", f"{arena.run}-soak", PARTITIONS)
     prepare(settings)
     url, outcome = settings.database_url.get_secret_value(), results.outcome
-    traffic = Traffic(settings, options.accounts, options.per_second)
+    traffic = SoakTraffic(settings, options.accounts, options.per_second)
     headers = {"Authorization": f"Bearer {make_key(settings)}"}
     with receiving() as receiver, others() as foreign:
         with serving(arena, settings, options) as (contender, api):
@@ -229,13 +231,13 @@ def main() -> None:
     """Soak, print the tables, keep the raw results as JSON; the status is 1 where something doesn't hold."""
     options = parse()
     ran = circumstances("soak", describe(), POSTGRES_SETTINGS)
-    results = Results(ran, options.seconds, options.per_second, options.warm_up)
+    results = SoakResults(ran, options.seconds, options.per_second, options.warm_up)
     with failing_in_words(), run_servers() as arena:
         ran.machine["PostgreSQL"] = arena.postgres_version()
         ran.machine["Kafka"] = arena.kafka_version
         say(f"{options.per_second:,} events and {options.reads:,} reads a second for {options.seconds} s …")
         run(arena, options, results)
-    keep("soak", results, report(results), partial(markdown, results), options.write)
+    write_results("soak", results, report(results), partial(markdown, results), options.write)
     sys.exit(not all(verdict.met for verdict in verdicts(results)))
 
 

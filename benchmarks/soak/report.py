@@ -7,8 +7,8 @@ from msgspec import Struct, field
 from benchmarks.harness.result_files import Circumstances, document, targets, warning
 from benchmarks.harness.statistics import middle
 from benchmarks.ingest.report import table
-from benchmarks.ingest.thresholds import Verdict
-from benchmarks.soak.watch import POSTGRES, SAMPLE_SECONDS, Sample
+from benchmarks.ingest.thresholds import ThresholdVerdict
+from benchmarks.soak.watch import POSTGRES, SAMPLE_SECONDS, ProcessSample
 
 MOST_GROWTH = 5.0
 """Percent."""
@@ -23,7 +23,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 30
 
 
-class Outcome(Struct):
+class SoakOutcome(Struct):
     """What became of all that was put in."""
 
     records: int = 0
@@ -48,41 +48,45 @@ class Outcome(Struct):
     """To Postgres, after the service has ended."""
 
 
-class Results(Struct):
+class SoakResults(Struct):
     """All of one `make soak`."""
 
     ran: Circumstances
     seconds: int
     per_second: int
     warm_up: int
-    samples: list[Sample] = field(default_factory=list)
-    outcome: Outcome = field(default_factory=Outcome)
+    samples: list[ProcessSample] = field(default_factory=list)
+    outcome: SoakOutcome = field(default_factory=SoakOutcome)
     foreign: float = 0.0
 
 
-def verdicts(results: Results) -> list[Verdict]:
+def verdicts(results: SoakResults) -> list[ThresholdVerdict]:
     """What has to hold."""
     outcome = results.outcome
     lost = abs(outcome.records - outcome.folded) + abs(outcome.damaged - outcome.dead_letters)
     warm = [sample for sample in results.samples if sample.at >= results.warm_up]
     return [
         *[
-            Verdict(
+            ThresholdVerdict(
                 f"growth of {name}'s memory{BESIDE[_folds(name)]}", _leaked(results, name), most=MOST_GROWTH, unit="%"
             )
             for name in results.samples[-1].rss_mb
         ],
-        Verdict("records unaccounted for", lost, most=0),
-        Verdict("reads that failed", outcome.reads_failed, most=0),
-        Verdict("webhooks not delivered", outcome.undelivered + max(outcome.deliveries - outcome.arrived, 0), most=0),
-        Verdict("lines of errors in the log", len(outcome.error_lines), most=0),
-        Verdict("transactions left open", sum(sample.stuck for sample in results.samples), most=0),
-        Verdict("connections of a process, at most", max(max(each.connections.values()) for each in warm), most=POOL),
-        Verdict("connections left at the end", outcome.connections_left, most=0),
+        ThresholdVerdict("records unaccounted for", lost, most=0),
+        ThresholdVerdict("reads that failed", outcome.reads_failed, most=0),
+        ThresholdVerdict(
+            "webhooks not delivered", outcome.undelivered + max(outcome.deliveries - outcome.arrived, 0), most=0
+        ),
+        ThresholdVerdict("lines of errors in the log", len(outcome.error_lines), most=0),
+        ThresholdVerdict("transactions left open", sum(sample.stuck for sample in results.samples), most=0),
+        ThresholdVerdict(
+            "connections of a process, at most", max(max(each.connections.values()) for each in warm), most=POOL
+        ),
+        ThresholdVerdict("connections left at the end", outcome.connections_left, most=0),
     ]
 
 
-def report(results: Results) -> str:
+def report(results: SoakResults) -> str:
     """All tables, as Markdown that reads well on a terminal."""
     outcome = results.outcome
     behind = max(sample.behind for sample in results.samples)
@@ -103,12 +107,12 @@ def report(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def markdown(results: Results) -> str:
+def markdown(results: SoakResults) -> str:
     """The contents of RESULTS-soak.md."""
     return document("soak", results.ran, report(results))
 
 
-def _processes(results: Results) -> list[list[str]]:
+def _processes(results: SoakResults) -> list[list[str]]:
     first, last = _windows(results)
     rows = [["process", "MB after warm-up", "MB at the end", "growth", "peak MB", "CPU", "files", "memory over time"]]
     for name in results.samples[-1].rss_mb:
@@ -120,19 +124,19 @@ def _processes(results: Results) -> list[list[str]]:
     return rows
 
 
-def _cpu(results: Results, name: str) -> float:
+def _cpu(results: SoakResults, name: str) -> float:
     """The share of one processor that it took after warm-up."""
     (first, *_), (*_, last) = _windows(results)
     return (last.cpu_seconds[name] - first.cpu_seconds[name]) / (last.at - first.at)
 
 
-def _windows(results: Results) -> tuple[list[Sample], list[Sample]]:
+def _windows(results: SoakResults) -> tuple[list[ProcessSample], list[ProcessSample]]:
     """The samples just after warm-up, and the last under load."""
     first = [each for each in results.samples if results.warm_up <= each.at < results.warm_up + WINDOW_SECONDS]
     return first, results.samples[-round(WINDOW_SECONDS / SAMPLE_SECONDS) :]
 
 
-def _leaked(results: Results, name: str) -> float:
+def _leaked(results: SoakResults, name: str) -> float:
     """Percent by which memory has grown, beside what a consumer has to remember."""
     if not _folds(name):
         return _growth(results, name)
@@ -146,7 +150,7 @@ def _folds(name: str) -> bool:
     return name.startswith("consume")
 
 
-def _growth(results: Results, name: str) -> float:
+def _growth(results: SoakResults, name: str) -> float:
     first, last = (middle([each.rss_mb[name] for each in part]) for part in _windows(results))
     return 100 * (last / first - 1)
 

@@ -29,19 +29,19 @@ Record = tuple[str, bytes, bytes]
 """Topic, key and value."""
 
 
-class Sent(Struct):
+class TrafficSent(Struct):
     """What has been put in so far."""
 
     records: int = 0
     damaged: int = 0
 
 
-class Traffic:
+class SoakTraffic:
     """Events of now, of `accounts` accounts."""
 
     def __init__(self, settings: Settings, accounts: int, per_second: int, seed: int = 1) -> None:
         """Nothing is sent before `run`."""
-        self.sent = Sent()
+        self.sent = TrafficSent()
         self._settings = settings
         self._accounts = accounts
         self._per_second = per_second

@@ -20,7 +20,7 @@ _STUCK = f"SELECT count(*) {_OURS} AND state LIKE 'idle in transaction%' AND sta
 _FOLDED = "SELECT coalesce(sum(next_offset), 0)::bigint FROM progress"
 
 
-class Sample(Struct, frozen=True):
+class ProcessSample(Struct, frozen=True):
     """One look."""
 
     at: float
@@ -52,7 +52,7 @@ def processes(supervisor: int) -> dict[str, Process]:
 
 
 async def watch(
-    supervisor: int, postgres: int, database_url: str, sent: Callable[[], int], samples: list[Sample]
+    supervisor: int, postgres: int, database_url: str, sent: Callable[[], int], samples: list[ProcessSample]
 ) -> None:
     """Add a sample every two seconds until cancelled; `sent` tells how many records there are so far.
 
@@ -67,7 +67,7 @@ async def watch(
         while True:
             folded = await connection.fetchval(_FOLDED)
             samples.append(
-                Sample(
+                ProcessSample(
                     at=time.monotonic() - began,
                     rss_mb={name: process.memory_info().rss / 1e6 for name, process in running.items()},
                     cpu_seconds={

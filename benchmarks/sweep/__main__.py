@@ -11,23 +11,23 @@ from functools import partial
 import asyncpg
 import msgspec
 
-from benchmarks.harness.http_load import Load
+from benchmarks.harness.http_load import HttpLoad
 from benchmarks.harness.machine import describe
 from benchmarks.harness.noise import others
 from benchmarks.harness.processes import Contender, ContenderFailedError, environment, running, tree_cpu_seconds
-from benchmarks.harness.result_files import circumstances, failing_in_words, keep
+from benchmarks.harness.result_files import circumstances, failing_in_words, write_results
 from benchmarks.harness.servers import POSTGRES_SETTINGS, Arena
 from benchmarks.harness.statistics import percentile
 from benchmarks.harness.terminal import say
 from benchmarks.reads.setup import HOST, answered, asking, filled, read_key, run_postgres, serving
-from benchmarks.sweep.report import Results, markdown, report
+from benchmarks.sweep.report import SweepResults, markdown, report
 from service.runtime.settings import Settings
 
 EVERY_SECONDS = 0.5
 PATIENCE_SECONDS = 3600.0
 
 
-class Options(msgspec.Struct, frozen=True):
+class SweepOptions(msgspec.Struct, frozen=True):
     """What to measure, and how much of it."""
 
     accounts: int
@@ -36,7 +36,7 @@ class Options(msgspec.Struct, frozen=True):
     write: bool
 
 
-def parse() -> Options:
+def parse() -> SweepOptions:
     """Read the command line; `--help` explains and exits."""
     parser = ArgumentParser(
         "python -m benchmarks.sweep",
@@ -48,10 +48,10 @@ def parse() -> Options:
     add("--reads-per-second", type=float, metavar="N", default=50.0, help="of an account's health meanwhile")
     add("--connections", type=int, metavar="N", default=4, help="that they come over")
     add("--write", action="store_true", help="write benchmarks/RESULTS-sweep.md")
-    return Options(**vars(parser.parse_args()))
+    return SweepOptions(**vars(parser.parse_args()))
 
 
-def measure(arena: Arena, options: Options, results: Results) -> None:
+def measure(arena: Arena, options: SweepOptions, results: SweepResults) -> None:
     """Accounts as they stood yesterday, swept to today."""
     say(f"{options.accounts:,} accounts as of yesterday …")
     yesterday = datetime.now(UTC).replace(hour=20, minute=0, second=0, microsecond=0) - timedelta(days=1)
@@ -60,7 +60,7 @@ def measure(arena: Arena, options: Options, results: Results) -> None:
     command = [sys.executable, "-P", "-m", "service", "sweep"]
     with serving(arena, settings) as (_, port):
         path = "/v1/accounts/{account}/health"
-        load = Load(
+        load = HttpLoad(
             HOST, port, path, options.accounts, options.connections, PATIENCE_SECONDS, key,
             per_second=options.reads_per_second,
         )  # fmt: skip
@@ -109,11 +109,11 @@ def main() -> None:
     """Measure, print the tables, keep the raw results as JSON."""
     options = parse()
     ran = circumstances("sweep", describe(), POSTGRES_SETTINGS)
-    results = Results(ran, accounts=options.accounts, reads_per_second=options.reads_per_second)
+    results = SweepResults(ran, accounts=options.accounts, reads_per_second=options.reads_per_second)
     with failing_in_words(), run_postgres() as arena:
         ran.machine["PostgreSQL"] = arena.postgres_version()
         measure(arena, options, results)
-    keep("sweep", results, report(results), partial(markdown, results), options.write)
+    write_results("sweep", results, report(results), partial(markdown, results), options.write)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ from msgspec import Struct
 
 from benchmarks.harness.result_files import Circumstances, document, targets
 from benchmarks.ingest.report import QUIET, table
-from benchmarks.ingest.thresholds import Verdict
+from benchmarks.ingest.thresholds import ThresholdVerdict
 
 TARGET_ACCOUNTS = 1_000_000
 MOST_SECONDS = 180.0
 
 
-class Results(Struct):
+class SweepResults(Struct):
     """One sweep. Processor times per account; times of reads in milliseconds."""
 
     ran: Circumstances
@@ -31,10 +31,10 @@ class Results(Struct):
     """Share of the machine's processors that others took meanwhile."""
 
 
-def report(results: Results) -> str:
+def report(results: SweepResults) -> str:
     """The tables, as Markdown that reads well on a terminal."""
     whole = results.accounts >= TARGET_ACCOUNTS
-    target = Verdict("1,000,000 accounts", results.seconds if whole else None, most=MOST_SECONDS, unit="s")
+    target = ThresholdVerdict("1,000,000 accounts", results.seconds if whole else None, most=MOST_SECONDS, unit="s")
     title = f"{results.accounts:,} accounts, one sweeper, {results.reads_per_second:g} reads a second beside it"
     parts = [f"## {title}\n\n{table(_sweep(results))}", table(_reads(results)), targets([target])]
     if results.foreign > QUIET:
@@ -44,18 +44,18 @@ def report(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def markdown(results: Results) -> str:
+def markdown(results: SweepResults) -> str:
     """The contents of RESULTS-sweep.md."""
     return document("sweep", results.ran, report(results))
 
 
-def _sweep(results: Results) -> list[list[str]]:
+def _sweep(results: SweepResults) -> list[list[str]]:
     numbers = [f"{results.seconds:.0f}", f"{results.accounts / results.seconds:,.0f}", f"{results.cpu_micros:.1f}"]
     numbers += [f"{results.postgres_cpu_micros:.1f}", f"{results.peak_rss_mb:.0f}", f"{results.history_rows:,}"]
     head = ["accounts", "seconds", "accounts/s", "µs CPU", "µs Postgres", "peak MB", "rows of history", "others"]
     return [head, [f"{results.accounts:,}", *numbers, f"{results.foreign:.0%}"]]
 
 
-def _reads(results: Results) -> list[list[str]]:
+def _reads(results: SweepResults) -> list[list[str]]:
     numbers = [f"{results.read_p50:.1f}", f"{results.read_p99:.1f}"]
     return [["reads meanwhile", "p50 ms", "p99 ms"], [f"{results.reads:,}", *numbers]]

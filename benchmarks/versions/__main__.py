@@ -19,15 +19,15 @@ from msgspec import Struct
 
 from benchmarks.harness.machine import ROOT, describe
 from benchmarks.harness.processes import ContenderFailedError
-from benchmarks.harness.result_files import circumstances, failing_in_words, keep
+from benchmarks.harness.result_files import circumstances, failing_in_words, write_results
 from benchmarks.harness.servers import POSTGRES_SETTINGS
 from benchmarks.harness.terminal import say
 from benchmarks.ingest.options import DISTRIBUTIONS, count
-from benchmarks.ingest.results import Run
-from benchmarks.versions.report import Pair, Results, markdown, report
+from benchmarks.ingest.results import ContenderRun
+from benchmarks.versions.report import Pair, VersionsResults, markdown, report
 
 
-class Options(Struct, frozen=True):
+class VersionsOptions(Struct, frozen=True):
     """What to measure, and how much of it."""
 
     earlier: str
@@ -41,10 +41,10 @@ class Options(Struct, frozen=True):
 class _Kept(Struct):
     """What is read of the raw results that a version keeps."""
 
-    runs: list[Run]
+    runs: list[ContenderRun]
 
 
-def parse(arguments: Sequence[str] | None = None) -> Options:
+def parse(arguments: Sequence[str] | None = None) -> VersionsOptions:
     """Read the command line; `--help` explains and exits."""
     parser = ArgumentParser(
         "python -m benchmarks.versions",
@@ -64,7 +64,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add("--rounds", type=count, metavar="N", default=1, help="such rows of each distribution")
     add("--in-turn", action="store_true", help="one version after the other instead of both at the same time")
     add("--write", action="store_true", help="write benchmarks/RESULTS-beside.md, or RESULTS-beside-in-turn.md")
-    options = Options(**vars(parser.parse_args(arguments)))
+    options = VersionsOptions(**vars(parser.parse_args(arguments)))
     if options.repeat < 3:
         parser.error("--repeat: take at least 3, as the first run doesn't count, nor may the last")
     return options
@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 def main() -> None:
     """Measure, print the tables, keep the raw results as JSON."""
     options = parse()
-    results = Results(circumstances("beside", describe(), POSTGRES_SETTINGS), options.events)
+    results = VersionsResults(circumstances("beside", describe(), POSTGRES_SETTINGS), options.events)
     with failing_in_words(), _checked_out(options.earlier) as earlier:
         for distribution in DISTRIBUTIONS:
             for number in range(options.rounds):
@@ -83,7 +83,7 @@ def main() -> None:
                 results.pairs += [Pair(distribution, *both) for both in zip(rows[earlier], rows[ROOT], strict=True)]
                 say(f"{distribution}: {', '.join(f'{pair.rate:.2f}' for pair in results.of(distribution))}")
     name = "beside-in-turn" if options.in_turn else "beside"
-    keep(name, results, report(results), partial(markdown, results), options.write)
+    write_results(name, results, report(results), partial(markdown, results), options.write)
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def _git(*words: str) -> None:
         raise ContenderFailedError(f"git {' '.join(words)}: {done.stderr.strip()}")
 
 
-def _together(trees: Sequence[Path], distribution: str, options: Options) -> dict[Path, list[Run]]:
+def _together(trees: Sequence[Path], distribution: str, options: VersionsOptions) -> dict[Path, list[ContenderRun]]:
     """Rows of runs of both versions, started at the same time.
 
     The first run of each finds caches cold. The last one of whoever is slower has the machine for itself in the end.
@@ -114,7 +114,7 @@ def _together(trees: Sequence[Path], distribution: str, options: Options) -> dic
         return {tree: runs()[1:-1] for tree, runs in started.items()}
 
 
-def _in_turn(trees: Sequence[Path], distribution: str, options: Options) -> dict[Path, list[Run]]:
+def _in_turn(trees: Sequence[Path], distribution: str, options: VersionsOptions) -> dict[Path, list[ContenderRun]]:
     """One after the other: the first run of each doesn't count."""
     rows = {}
     for tree in trees:
@@ -124,7 +124,7 @@ def _in_turn(trees: Sequence[Path], distribution: str, options: Options) -> dict
 
 
 @contextmanager
-def _ingest(tree: Path, distribution: str, options: Options) -> Iterator[Callable[[], list[Run]]]:
+def _ingest(tree: Path, distribution: str, options: VersionsOptions) -> Iterator[Callable[[], list[ContenderRun]]]:
     """Run the benchmark of a version; what is given waits for its runs."""
     words = ["--only", "ours", "--skip-scale", "--latency-seconds", "0", "--distributions", distribution]
     words += ["--events", str(options.events), "--repeat", str(options.repeat)]
@@ -139,7 +139,7 @@ def _ingest(tree: Path, distribution: str, options: Options) -> Iterator[Callabl
             stderr=subprocess.STDOUT,
         )
 
-        def runs() -> list[Run]:
+        def runs() -> list[ContenderRun]:
             failed = process.wait()
             added = set(results.glob("ingest-*.json")) - before
             found = [run for each in added for run in msgspec.json.decode(each.read_bytes(), type=_Kept).runs]

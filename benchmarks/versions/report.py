@@ -5,8 +5,8 @@ from msgspec import Struct, field
 from benchmarks.harness.result_files import Circumstances, document, targets
 from benchmarks.harness.statistics import middle
 from benchmarks.ingest.report import table
-from benchmarks.ingest.results import Run
-from benchmarks.ingest.thresholds import Verdict
+from benchmarks.ingest.results import ContenderRun
+from benchmarks.ingest.thresholds import ThresholdVerdict
 
 LEAST_OF_EARLIER = 0.9
 
@@ -15,8 +15,8 @@ class Pair(Struct):
     """A run of each version."""
 
     distribution: str
-    earlier: Run
-    this: Run
+    earlier: ContenderRun
+    this: ContenderRun
 
     @property
     def rate(self) -> float:
@@ -34,7 +34,7 @@ class Pair(Struct):
         return self.this.postgres_cpu_micros / self.earlier.postgres_cpu_micros
 
 
-class Results(Struct):
+class VersionsResults(Struct):
     """All pairs."""
 
     ran: Circumstances
@@ -51,10 +51,10 @@ class Results(Struct):
         return [pair for pair in self.pairs if pair.distribution == distribution]
 
 
-def report(results: Results) -> str:
+def report(results: VersionsResults) -> str:
     """The tables, as Markdown that reads well on a terminal."""
     verdicts = [
-        Verdict(f"{distribution}: events/s as a share of the earlier version's", rate, least=LEAST_OF_EARLIER)
+        ThresholdVerdict(f"{distribution}: events/s as a share of the earlier version's", rate, least=LEAST_OF_EARLIER)
         for distribution in results.distributions
         if (rate := middle([pair.rate for pair in results.of(distribution)]))
     ]
@@ -66,12 +66,12 @@ def report(results: Results) -> str:
     return "\n\n".join([*parts, targets(verdicts, 3)])
 
 
-def markdown(results: Results) -> str:
+def markdown(results: VersionsResults) -> str:
     """The contents of RESULTS-beside.md."""
     return document("beside an earlier version", results.ran, report(results))
 
 
-def _pairs(results: Results) -> list[list[str]]:
+def _pairs(results: VersionsResults) -> list[list[str]]:
     rows = [["topic", "events/s", "earlier", "share", "µs CPU", "earlier", "µs Postgres", "earlier"]]
     for pair in results.pairs:
         this, earlier = pair.this, pair.earlier
@@ -82,7 +82,7 @@ def _pairs(results: Results) -> list[list[str]]:
     return rows
 
 
-def _middles(results: Results) -> list[list[str]]:
+def _middles(results: VersionsResults) -> list[list[str]]:
     rows = [["medians of shares", "events/s", "CPU", "Postgres"]]
     for distribution in results.distributions:
         pairs = results.of(distribution)

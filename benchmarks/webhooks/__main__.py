@@ -10,17 +10,17 @@ import msgspec
 from benchmarks.harness.machine import describe
 from benchmarks.harness.noise import others
 from benchmarks.harness.processes import tree_cpu_seconds
-from benchmarks.harness.result_files import circumstances, failing_in_words, keep
+from benchmarks.harness.result_files import circumstances, failing_in_words, write_results
 from benchmarks.harness.servers import POSTGRES_SETTINGS, Arena, prepare, query, run_servers
 from benchmarks.harness.terminal import say
 from benchmarks.webhooks import latency
 from benchmarks.webhooks.latency import PARTITIONS, Live
-from benchmarks.webhooks.report import Results, Throughput, markdown, report
-from benchmarks.webhooks.servers import Receiver, delivering, fill, receiving, until
+from benchmarks.webhooks.report import Throughput, WebhooksResults, markdown, report
+from benchmarks.webhooks.servers import ReceiverProcess, delivering, fill, receiving, until
 from service.runtime.settings import Settings
 
 
-class Options(msgspec.Struct, frozen=True):
+class WebhooksOptions(msgspec.Struct, frozen=True):
     """What to measure, and how much of it."""
 
     messages: int
@@ -32,7 +32,7 @@ class Options(msgspec.Struct, frozen=True):
     write: bool
 
 
-def parse() -> Options:
+def parse() -> WebhooksOptions:
     """Read the command line; `--help` explains and exits."""
     parser = ArgumentParser(
         "python -m benchmarks.webhooks",
@@ -47,10 +47,10 @@ def parse() -> Options:
     add("--crossing", type=float, metavar="SHARE", default=0.1, help="of events, that set off an alert")
     add("--seconds", type=int, metavar="S", default=30, help="of live events; 0 skips them")
     add("--write", action="store_true", help="write benchmarks/RESULTS-webhooks.md")
-    return Options(**vars(parser.parse_args()))
+    return WebhooksOptions(**vars(parser.parse_args()))
 
 
-def measure_throughput(arena: Arena, options: Options, results: Results) -> None:
+def measure_throughput(arena: Arena, options: WebhooksOptions, results: WebhooksResults) -> None:
     """Deliveries that wait, to one endpoint and to several."""
     for number in range(options.repeat):
         for count in dict.fromkeys([1, options.endpoints]):
@@ -64,7 +64,7 @@ def measure_throughput(arena: Arena, options: Options, results: Results) -> None
             say(f"  {count} endpoints: {results.throughput[-1].per_second:,.0f} deliveries/s")
 
 
-def _throughput(arena: Arena, settings: Settings, receiver: Receiver, count: int) -> Throughput:
+def _throughput(arena: Arena, settings: Settings, receiver: ReceiverProcess, count: int) -> Throughput:
     url = settings.database_url.get_secret_value()
     postgres_cpu = tree_cpu_seconds(arena.postgres.pid)
     with others() as foreign, delivering(arena, settings) as contender:
@@ -92,7 +92,7 @@ def main() -> None:
     """Measure, print the tables, keep the raw results as JSON."""
     options = parse()
     ran = circumstances("webhooks", describe(), POSTGRES_SETTINGS)
-    results = Results(ran)
+    results = WebhooksResults(ran)
     with failing_in_words(), run_servers() as arena:
         ran.machine["PostgreSQL"] = arena.postgres_version()
         ran.machine["Kafka"] = arena.kafka_version
@@ -101,7 +101,7 @@ def main() -> None:
             say(f"{options.per_second:,} live events a second, {options.crossing:.0%} of which set off an alert …")
             results.latency = latency.measure(arena, Live(options.per_second, options.seconds, options.crossing))
             say(f"  p50 {results.latency.p50:.0f} ms, p99 {results.latency.p99:.0f} ms")
-    keep("webhooks", results, report(results), partial(markdown, results), options.write)
+    write_results("webhooks", results, report(results), partial(markdown, results), options.write)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from benchmarks.harness.processes import Contender
 from benchmarks.harness.servers import Arena, prepare, query
 from benchmarks.harness.statistics import percentile
 from benchmarks.ingest import contender_service
-from benchmarks.webhooks.report import Latency
+from benchmarks.webhooks.report import WebhookLatency
 from benchmarks.webhooks.servers import delivering, fill, receiving, until
 from service.runtime.settings import Settings
 
@@ -33,7 +33,7 @@ class Live(Struct, frozen=True):
     crossing: float
 
 
-def measure(arena: Arena, live: Live) -> Latency:
+def measure(arena: Arena, live: Live) -> WebhookLatency:
     """Some events are of accounts that nobody knows: their first score sets off an alert."""
     settings = arena.settings(
         arena.create_database("latency"), f"{arena.run}-webhooks", f"{arena.run}-webhooks", PARTITIONS
@@ -52,7 +52,7 @@ def measure(arena: Arena, live: Live) -> Latency:
             asyncio.run(until(url, deliverer, "SELECT NOT EXISTS (SELECT FROM deliveries WHERE state = 'pending')"))
         arrived = {each.account: each.at for each in reversed(receiver.arrived())}
     waits = [arrived[account] - at for account, at in sent.items()]
-    return Latency(
+    return WebhookLatency(
         events_per_second=live.per_second,
         alerts=len(waits),
         p50=percentile(waits, 50) * 1000,

@@ -5,7 +5,7 @@ from msgspec import Struct, field
 from benchmarks.harness.result_files import Circumstances, document, targets, warning
 from benchmarks.harness.statistics import middle
 from benchmarks.ingest.report import table
-from benchmarks.ingest.thresholds import Verdict
+from benchmarks.ingest.thresholds import ThresholdVerdict
 
 LEAST_PER_SECOND = 1000.0
 MOST_P50_MS, MOST_P99_MS = 300.0, 1500.0
@@ -25,7 +25,7 @@ class Throughput(Struct):
     """Share of the machine's processors that others took meanwhile."""
 
 
-class Latency(Struct):
+class WebhookLatency(Struct):
     """From an event's production to its webhook's arrival, in milliseconds."""
 
     events_per_second: int
@@ -36,19 +36,19 @@ class Latency(Struct):
     foreign: float
 
 
-class Results(Struct):
+class WebhooksResults(Struct):
     """All of one `make bench-webhooks`."""
 
     ran: Circumstances
     throughput: list[Throughput] = field(default_factory=list)
-    latency: Latency | None = None
+    latency: WebhookLatency | None = None
 
 
-def verdicts(results: Results) -> list[Verdict]:
+def verdicts(results: WebhooksResults) -> list[ThresholdVerdict]:
     """The targets."""
     counts = dict.fromkeys(run.endpoints for run in results.throughput)
     rates = [
-        Verdict(
+        ThresholdVerdict(
             f"deliveries/s to {count} endpoint{'s' if count > 1 else ''}",
             middle([run.per_second for run in results.throughput if run.endpoints == count]),
             least=LEAST_PER_SECOND,
@@ -58,12 +58,12 @@ def verdicts(results: Results) -> list[Verdict]:
     latency = results.latency
     return [
         *rates,
-        Verdict("event to webhook, p50", latency.p50 if latency else None, most=MOST_P50_MS, unit="ms"),
-        Verdict("event to webhook, p99", latency.p99 if latency else None, most=MOST_P99_MS, unit="ms"),
+        ThresholdVerdict("event to webhook, p50", latency.p50 if latency else None, most=MOST_P50_MS, unit="ms"),
+        ThresholdVerdict("event to webhook, p99", latency.p99 if latency else None, most=MOST_P99_MS, unit="ms"),
     ]
 
 
-def report(results: Results) -> str:
+def report(results: WebhooksResults) -> str:
     """All tables, as Markdown that reads well on a terminal."""
     parts = [f"## Deliveries that wait, one process\n\n{table(_throughput(results))}"]
     if results.latency:
@@ -77,12 +77,12 @@ def report(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def markdown(results: Results) -> str:
+def markdown(results: WebhooksResults) -> str:
     """The contents of RESULTS-webhooks.md."""
     return document("webhooks", results.ran, report(results))
 
 
-def _throughput(results: Results) -> list[list[str]]:
+def _throughput(results: WebhooksResults) -> list[list[str]]:
     rows = [["endpoints", "deliveries", "deliveries/s", "µs CPU", "µs Postgres", "came twice", "others"]]
     for run in results.throughput:
         rows.append([str(run.endpoints), f"{run.deliveries:,}", f"{run.per_second:,.0f}", f"{run.cpu_micros:.0f}"])
@@ -90,7 +90,7 @@ def _throughput(results: Results) -> list[list[str]]:
     return rows
 
 
-def _latency(latency: Latency) -> list[list[str]]:
+def _latency(latency: WebhookLatency) -> list[list[str]]:
     rows = [["events/s", "alerts", "p50 ms", "p99 ms", "worst ms", "others"]]
     rows.append([f"{latency.events_per_second:,}", f"{latency.alerts:,}"])
     rows[-1] += [f"{value:.0f}" for value in (latency.p50, latency.p99, latency.worst)] + [f"{latency.foreign:.0%}"]

@@ -33,7 +33,7 @@ PATIENCE_SECONDS = 120.0
 CHUNK = 5_000
 
 
-class Receiver:
+class ReceiverProcess:
     """The receiving process."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
@@ -49,7 +49,7 @@ class Receiver:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving() -> Iterator[ReceiverProcess]:
     """A receiver in a process of its own."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.webhooks.receiver", str(port)]
@@ -57,7 +57,7 @@ def receiving() -> Iterator[Receiver]:
     try:
         while not listens(port):
             time.sleep(0.05)
-        yield Receiver(process, port)
+        yield ReceiverProcess(process, port)
     finally:
         process.kill()
         process.wait()

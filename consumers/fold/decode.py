@@ -7,8 +7,8 @@ from aiokafka import ConsumerRecord
 
 from consumers.fold import timestamps
 from service.messaging.cloudevents import AheadError, Decoded, InvalidEventError, decode_binary, decode_structured
-from service.runtime import text as printable
 from service.runtime.settings import Signal
+from service.runtime.text import unprintable_problem
 from service.storage.codecs.header_values import as_text
 from service.storage.ingest.dead_letters import DeadLetterRow
 
@@ -118,4 +118,4 @@ def _readable(key: bytes | None) -> str | None:
         text = key.decode()
     except UnicodeDecodeError:
         return None
-    return text if printable.fault(text) is None else None
+    return text if unprintable_problem(text) is None else None

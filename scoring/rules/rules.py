@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from scoring.rules.links import is_web_address
-from scoring.scorecards.document import Problem, Score, Word
+from scoring.scorecards.document import Score, ScorecardProblem, Word
 from scoring.scorecards.measures import Missing, Value
 from scoring.scorecards.scorecard import DECIMALS, Band
 
@@ -88,7 +88,7 @@ class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
             and owner not in (self.exclude_owners or ())
         )
 
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[ScorecardProblem]:
         """What can't be, beyond what the form says: a value that is wanted and left out, a playbook that is no link."""
         lists = {
             "segments": (self.segments, self.exclude_segments),
@@ -96,7 +96,9 @@ class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
             "owners": (self.owners, self.exclude_owners),
         }
         contradictions = [
-            Problem(f"exclude_{name}", f"must not have {value!r}, which {name} has too; leave it out of one of them")
+            ScorecardProblem(
+                f"exclude_{name}", f"must not have {value!r}, which {name} has too; leave it out of one of them"
+            )
             for name, (wanted, excluded) in lists.items()
             for value in wanted or ()
             if value in (excluded or ())
@@ -104,7 +106,7 @@ class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
         if self.playbook_url is None or is_web_address(self.playbook_url):
             return contradictions
         said = "must be a web address that begins with https://, such as https://wiki.example/at-risk"
-        return [*contradictions, Problem("playbook_url", said)]
+        return [*contradictions, ScorecardProblem("playbook_url", said)]
 
 
 class ScoreRule(RuleFilter, frozen=True, tag="score", tag_field="kind", kw_only=True):
@@ -126,17 +128,17 @@ class ScoreRule(RuleFilter, frozen=True, tag="score", tag_field="kind", kw_only=
             breach, cleared = score > self.level, score <= clear
         return "breach" if breach else "clear" if cleared else "between"
 
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[ScorecardProblem]:
         """What can't be: a clear level on the wrong side, too."""
         problems = super().problems()
         if self.clear_level is None:
             return problems
         if self.direction == "below" and self.clear_level < self.level:
             said = f"must be at or above level ({self.level:g}) when direction is below"
-            return [*problems, Problem("clear_level", said)]
+            return [*problems, ScorecardProblem("clear_level", said)]
         if self.direction == "above" and self.clear_level > self.level:
             said = f"must be at or below level ({self.level:g}) when direction is above"
-            return [*problems, Problem("clear_level", said)]
+            return [*problems, ScorecardProblem("clear_level", said)]
         return problems
 
 

@@ -21,7 +21,7 @@ Measured = Annotated[float, Meta(ge=-1e15, le=1e15)]
 Word = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 
 
-class Problem(Struct, frozen=True):
+class ScorecardProblem(Struct, frozen=True):
     """One thing that is wrong: the field's path and what is allowed there."""
 
     field: str
@@ -31,7 +31,7 @@ class Problem(Struct, frozen=True):
 class InvalidDocumentError(ValueError):
     """A document that can't be used; `problems` says why, at least one."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[ScorecardProblem]) -> None:
         super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
         self.problems = problems
 
@@ -102,62 +102,66 @@ def parse(document: Any, retention: int) -> ScorecardDocument:
     try:
         parsed = msgspec.convert(document, ScorecardDocument)
     except msgspec.ValidationError as error:
-        raise InvalidDocumentError([Problem(*fault_of(error, "document", ScorecardDocument))]) from None
+        raise InvalidDocumentError([ScorecardProblem(*fault_of(error, "document", ScorecardDocument))]) from None
     problems = list(_check(parsed, retention))
     if problems:
         raise InvalidDocumentError(problems)
     return parsed
 
 
-def _check(document: ScorecardDocument, retention: int) -> Iterator[Problem]:
+def _check(document: ScorecardDocument, retention: int) -> Iterator[ScorecardProblem]:
     bands = document.bands
     if not bands.red == 0 < bands.yellow < bands.green:
-        yield Problem("bands", "must rise: red is 0, then yellow, then green")
+        yield ScorecardProblem("bands", "must rise: red is 0, then yellow, then green")
     yield from _check_audience(document)
     if not any(measure.weight for measure in document.measures):
-        yield Problem("measures", "at least one weight must be above 0")
+        yield ScorecardProblem("measures", "at least one weight must be above 0")
     seen: set[str] = set()
     for index, measure in enumerate(document.measures):
         at = f"measures[{index}]"
         if measure.title in seen:
-            yield Problem(f"{at}.name", f"{measure.title} is taken; give this one a name of its own")
+            yield ScorecardProblem(f"{at}.name", f"{measure.title} is taken; give this one a name of its own")
         seen.add(measure.title)
         yield from _check_measure(measure, at, retention)
 
 
-def _check_audience(document: ScorecardDocument) -> Iterator[Problem]:
+def _check_audience(document: ScorecardDocument) -> Iterator[ScorecardProblem]:
     applies_to = document.applies_to
     if document.name == DEFAULT:
         if applies_to is not None:
-            yield Problem("applies_to", "the scorecard named default applies to all the rest; leave it out")
+            yield ScorecardProblem("applies_to", "the scorecard named default applies to all the rest; leave it out")
     elif applies_to is None:
-        yield Problem("applies_to", "say which accounts it is for; only the scorecard named default goes without")
+        yield ScorecardProblem(
+            "applies_to", "say which accounts it is for; only the scorecard named default goes without"
+        )
     elif applies_to.is_for_all:
-        yield Problem(
+        yield ScorecardProblem(
             "applies_to",
             "overlapping defaults: this is for every account, and only the scorecard named default applies to all; "
             "give segments, stages or tenure_days",
         )
     if applies_to and (tenure := applies_to.tenure_days) and tenure[0] > tenure[1]:
-        yield Problem("applies_to.tenure_days", "must be [from, to] with from not after to")
+        yield ScorecardProblem("applies_to.tenure_days", "must be [from, to] with from not after to")
 
 
-def _check_measure(measure: MeasureDocument, at: str, retention: int) -> Iterator[Problem]:
+def _check_measure(measure: MeasureDocument, at: str, retention: int) -> Iterator[ScorecardProblem]:
     values = [value for value, _ in measure.curve]
     if any(later <= earlier for earlier, later in pairwise(values)):
-        yield Problem(f"{at}.curve", "values must rise from point to point")
+        yield ScorecardProblem(f"{at}.curve", "values must rise from point to point")
     if (definition := CATALOGUE.get(measure.measure)) is None:
-        yield Problem(f"{at}.measure", f"{measure.measure!r} is not a measure; take one of {', '.join(CATALOGUE)}")
+        yield ScorecardProblem(
+            f"{at}.measure", f"{measure.measure!r} is not a measure; take one of {', '.join(CATALOGUE)}"
+        )
         return
     if definition.windows:
         longest = retention // definition.windows
         if measure.window is None:
-            yield Problem(f"{at}.window", f"{measure.measure} needs a window of 1 to {longest} days")
+            yield ScorecardProblem(f"{at}.window", f"{measure.measure} needs a window of 1 to {longest} days")
         elif measure.window > longest:
-            yield Problem(f"{at}.window", f"must be 1 to {longest} days: events are kept for {retention} days")
+            yield ScorecardProblem(f"{at}.window", f"must be 1 to {longest} days: events are kept for {retention} days")
     elif measure.window is not None:
-        yield Problem(f"{at}.window", f"{measure.measure} takes no window; leave it out")
+        yield ScorecardProblem(f"{at}.window", f"{measure.measure} takes no window; leave it out")
     if measure.features is not None and not definition.takes_features:
-        yield Problem(f"{at}.features", f"{measure.measure} takes no features; leave them out")
+        yield ScorecardProblem(f"{at}.features", f"{measure.measure} takes no features; leave them out")
     if measure.priorities is not None and not definition.takes_priorities:
-        yield Problem(f"{at}.priorities", f"{measure.measure} takes no priorities; leave them out")
+        yield ScorecardProblem(f"{at}.priorities", f"{measure.measure} takes no priorities; leave them out")

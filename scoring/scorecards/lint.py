@@ -2,30 +2,32 @@
 
 from collections.abc import Iterable, Iterator
 
-from scoring.scorecards.document import AppliesTo, MeasureDocument, Problem, ScorecardDocument
+from scoring.scorecards.document import AppliesTo, MeasureDocument, ScorecardDocument, ScorecardProblem
 
 MOST_MEASURES = 10
 LEAST_SHARE = 0.01
 """Of the sum of all weights: below, a measure moves the score by less than a point."""
 
 
-def warnings(document: ScorecardDocument) -> list[Problem]:
+def warnings(document: ScorecardDocument) -> list[ScorecardProblem]:
     """What is odd about a checked document; empty if nothing is."""
     return list(_warn(document))
 
 
-def overlaps(document: ScorecardDocument, in_force: Iterable[ScorecardDocument]) -> list[Problem]:
+def overlaps(document: ScorecardDocument, in_force: Iterable[ScorecardDocument]) -> list[ScorecardProblem]:
     """The scorecards in force that an account can match as well, at the same rank: there the name decides."""
     rivals = [other for other in in_force if other.name != document.name and _tie(document, other)]
-    return [Problem("applies_to.rank", _tied(document, other)) for other in rivals]
+    return [ScorecardProblem("applies_to.rank", _tied(document, other)) for other in rivals]
 
 
-def _warn(document: ScorecardDocument) -> Iterator[Problem]:
+def _warn(document: ScorecardDocument) -> Iterator[ScorecardProblem]:
     if document.applies_to:
         yield from _warn_of_nobody(document.applies_to)
     if len(document.measures) > MOST_MEASURES:
         count = len(document.measures)
-        yield Problem("measures", f"{count} are more than {MOST_MEASURES}: no one of them moves the score much")
+        yield ScorecardProblem(
+            "measures", f"{count} are more than {MOST_MEASURES}: no one of them moves the score much"
+        )
     total = sum(measure.weight for measure in document.measures)
     for index, measure in enumerate(document.measures):
         at = f"measures[{index}]"
@@ -33,35 +35,35 @@ def _warn(document: ScorecardDocument) -> Iterator[Problem]:
         yield from _warn_of_curve(measure, at)
 
 
-def _warn_of_nobody(applies_to: AppliesTo) -> Iterator[Problem]:
+def _warn_of_nobody(applies_to: AppliesTo) -> Iterator[ScorecardProblem]:
     for field in ("segments", "stages"):
         if getattr(applies_to, field) == []:
-            yield Problem(f"applies_to.{field}", "an empty list is for no account; leave it out to take all")
+            yield ScorecardProblem(f"applies_to.{field}", "an empty list is for no account; leave it out to take all")
 
 
-def _warn_of_weight(measure: MeasureDocument, at: str, total: float) -> Iterator[Problem]:
+def _warn_of_weight(measure: MeasureDocument, at: str, total: float) -> Iterator[ScorecardProblem]:
     if measure.veto is not None:
         return
     if measure.weight == 0:
-        yield Problem(f"{at}.weight", f"is 0, and there is no veto: {measure.title} can't move the score")
+        yield ScorecardProblem(f"{at}.weight", f"is 0, and there is no veto: {measure.title} can't move the score")
     elif measure.weight < LEAST_SHARE * total:
         share = measure.weight / total
-        yield Problem(f"{at}.weight", f"is {share:.2%} of all weight: {measure.title} hardly moves the score")
+        yield ScorecardProblem(f"{at}.weight", f"is {share:.2%} of all weight: {measure.title} hardly moves the score")
 
 
-def _warn_of_curve(measure: MeasureDocument, at: str) -> Iterator[Problem]:
+def _warn_of_curve(measure: MeasureDocument, at: str) -> Iterator[ScorecardProblem]:
     scores = [score for _, score in measure.curve]
     lowest = min(scores)
     if lowest == max(scores):
-        yield Problem(f"{at}.curve", f"scores {lowest:g} whatever the value: {measure.title} tells nothing")
+        yield ScorecardProblem(f"{at}.curve", f"scores {lowest:g} whatever the value: {measure.title} tells nothing")
     if measure.veto is None:
         return
     if lowest >= measure.veto.below:
-        yield Problem(
+        yield ScorecardProblem(
             f"{at}.veto.below", f"the curve never goes below {measure.veto.below:g}: the veto can never apply"
         )
     if measure.veto.cap == 100:
-        yield Problem(f"{at}.veto.cap", "no score is above 100: the veto caps nothing")
+        yield ScorecardProblem(f"{at}.veto.cap", "no score is above 100: the veto caps nothing")
 
 
 def _tie(document: ScorecardDocument, other: ScorecardDocument) -> bool:

@@ -13,7 +13,7 @@ from scoring.scorecards.selection import in_order
 from scoring.state.account_state import AccountState
 
 
-class Account(Struct, frozen=True):
+class PreviewedAccount(Struct, frozen=True):
     """An account as it is stored. `source` sent its newest usage."""
 
     account_id: str
@@ -50,7 +50,7 @@ def draft(document: ScorecardDocument, policy: Policy) -> Draft:
     return Draft(card, policy, replace(policy, scorecards=in_order([*others, card])), replaces)
 
 
-def preview(account: Account, draft: Draft, now: int) -> Change:
+def preview(account: PreviewedAccount, draft: Draft, now: int) -> Change:
     """What publishing the draft at `now` (microseconds) would change; the account stays as it is.
 
     Time alone may have changed the account since it was last judged: it is brought up to `now` by the present

@@ -12,17 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service.api.access.deps import Clock, Context
-from service.api.access.key_cache import KnownKeys
+from service.api.access.key_cache import KeyCache
 from service.api.access.rate_limits import KeyRates, WrongKeys
 from service.api.docs import asyncapi, swagger_ui
 from service.api.docs.openapi import DESCRIPTION, TAGS, DescribedAPI
-from service.api.health_fast_path import FastHealth
+from service.api.health_fast_path import HealthFastPath
 from service.api.http import problems
 from service.api.http.account_paths import SlashesInSegments
 from service.api.http.request_bodies import BodyLimit
-from service.api.middleware.etag import Conditional
-from service.api.middleware.load_shedding import Load
-from service.api.middleware.request_log import Observing
+from service.api.middleware.etag import ConditionalRequests
+from service.api.middleware.load_shedding import LoadShedder
+from service.api.middleware.request_log import RequestLog
 from service.api.resources import (
     account_forecast,
     accounts,
@@ -111,11 +111,11 @@ def create_app(
         app.include_router(router)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, limit=settings.http_max_body_bytes)
-    app.add_middleware(Conditional)
+    app.add_middleware(ConditionalRequests)
     app.add_middleware(SlashesInSegments)
-    app.add_middleware(FastHealth, context=app.state.context, route=health.router.routes[0])
-    app.add_middleware(Load, most=settings.http_max_requests, seconds=settings.http_timeout_seconds)
-    app.add_middleware(Observing)
+    app.add_middleware(HealthFastPath, context=app.state.context, route=health.router.routes[0])
+    app.add_middleware(LoadShedder, most=settings.http_max_requests, seconds=settings.http_timeout_seconds)
+    app.add_middleware(RequestLog)
     if settings.http_trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in settings.http_trusted_proxies])
     return app
@@ -139,7 +139,7 @@ def _context(
         clock_trouble=clock_trouble,
         clock_difference=clock_difference,
         policies=PolicyCache(settings.retention_days, time.monotonic),
-        keys=KnownKeys(engine, clock),
+        keys=KeyCache(engine, clock),
         rates=KeyRates(settings.http_rate_limit),
         wrong_keys=WrongKeys(settings.http_wrong_keys),
         vault=Vault(settings.encryption_key),

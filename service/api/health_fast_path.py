@@ -21,7 +21,7 @@ _SPECIAL = (b"/", b"%")
 _encode = msgspec.json.Encoder().encode
 
 
-class FastHealth:
+class HealthFastPath:
     """Answers what is plain, in one statement. All else, and whatever goes wrong, is left to the route, which answers
     every case, and this one the same.
     """

@@ -101,7 +101,7 @@ def _known(wanted: list[str]) -> list[Scope]:
 def _usable(name: str) -> str:
     if not 0 < len(name) <= 200:
         raise HealthError(f"NAME can't be used: it is {len(name):,} characters long", "Give 1 to 200")
-    if (problem := text.fault(name)) is not None:
+    if (problem := text.unprintable_problem(name)) is not None:
         raise HealthError(f"NAME can't be used: it {problem}", "Take the character out")
     return name
 

@@ -31,7 +31,7 @@ def demo(
     """Watch the whole service at work, on embedded servers and with made-up customers, until Ctrl-C."""
     # Here, because every process of the service reads this module, and only the demo needs what these bring.
     from service.demo.data_folder import DemoFolder
-    from service.demo.options import Options
+    from service.demo.options import DemoOptions
     from service.demo.run import run
     from service.demo.stop_signal import until_stopped
 
@@ -41,7 +41,7 @@ def demo(
         return
     console = Console()
     try:
-        asyncio.run(until_stopped(run(Options(data_dir, accounts, port, rate, seed), console)))
+        asyncio.run(until_stopped(run(DemoOptions(data_dir, accounts, port, rate, seed), console)))
     except StartError as error:
         raise HealthError(error.problem, _log_end(error.log)) from None
     typer.echo("Stopped. `account-health demo` goes on from here, `account-health demo --reset` forgets it all.")

@@ -11,12 +11,12 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.runtime.errors import HealthError
-from service.runtime.extras import require_files
+from service.runtime.extras import require_files_extra
 from service.runtime.settings import load_settings
 from service.storage.database.session import with_engine
 
 if TYPE_CHECKING:
-    from service.jobs.export.export import Order
+    from service.jobs.export.export import ExportRequest
     from service.jobs.export.parquet_file import ParquetFile
 
 USUAL_DAYS = 90
@@ -66,15 +66,15 @@ def export_command(
     Writes DATASET.parquet for each, all as of one moment. Files are there when they are whole, or not at all.
     """
     # Not at the top: Arrow takes half a second to import, and the base install doesn't have it.
-    require_files("Writing Parquet")
-    from service.jobs.export.export import DATASETS, Order
+    require_files_extra("Writing Parquet")
+    from service.jobs.export.export import DATASETS, ExportRequest
 
     wanted = list(dict.fromkeys(datasets or ["health"]))
     if unknown := [name for name in wanted if name not in DATASETS]:
         raise HealthError(f"DATASET {unknown[0]!r} is not known", f"Give {', '.join(DATASETS)}")
     if (first or last) and not any(DATASETS[name].days for name in wanted):
         raise HealthError("--from and --to are for daily and alerts", "Leave them out, or name one of these")
-    order = Order(files=_files(wanted, output, force=force), **_days(first, last))
+    order = ExportRequest(files=_files(wanted, output, force=force), **_days(first, last))
     for file in with_engine(load_settings(), lambda engine: _until_stopped(engine, order)):
         typer.echo(f"{file.path}: {file.rows:,} rows, {_size(file.path.stat().st_size)}")
 
@@ -115,7 +115,7 @@ def _days(first: datetime | None, last: datetime | None) -> dict[str, date]:
     return {"first": begin, "last": end}
 
 
-async def _until_stopped(engine: AsyncEngine, order: "Order") -> "list[ParquetFile]":
+async def _until_stopped(engine: AsyncEngine, order: "ExportRequest") -> "list[ParquetFile]":
     from service.jobs.export.export import export
 
     work = asyncio.ensure_future(export(engine, order))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from service.jobs.load.stop_signal import Stop, StoppedError
+from service.jobs.load.stop_signal import StoppedError, StopSignal
 from service.runtime.settings import load_settings
 
 
@@ -72,7 +72,7 @@ def load_command(
     # Not at the top: no other command needs these.
     from service.jobs.load.checkpoint import default_folder
     from service.jobs.load.event_log import mapping_of, signal_of_topic
-    from service.jobs.load.files import Order
+    from service.jobs.load.files import LoadRequest
     from service.jobs.load.load import load, rehearse
     from service.jobs.load.part_files import part_files
     from service.jobs.load.time_zones import zone_of
@@ -81,7 +81,7 @@ def load_command(
     signal = signal_of_topic(topic, settings)
     zone_of(timezone)
     parts = part_files(files)
-    order = Order(
+    order = LoadRequest(
         files=parts,
         signal=signal,
         mapping=mapping_of(parts, signal, column or [], constant or [], timezone),
@@ -98,7 +98,7 @@ def load_command(
 
 
 async def _until_stopped(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    stop = Stop()
+    stop = StopSignal()
     try:
         await work(stop)
     except StoppedError as stopped:

@@ -8,7 +8,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.scorecards.diff import Difference, differences, in_words
-from scoring.scorecards.document import Problem
+from scoring.scorecards.document import ScorecardProblem
 from scoring.scorecards.lint import warnings
 from service.cli import scorecard_preview, scorecard_published
 from service.cli.reevaluations import wait
@@ -43,7 +43,7 @@ def diff(file: File) -> None:
     settings = load_settings()
     document = read(file, settings.retention_days)
 
-    async def work(connection: AsyncConnection) -> tuple[InForce | None, list[Problem]]:
+    async def work(connection: AsyncConnection) -> tuple[InForce | None, list[ScorecardProblem]]:
         return (await in_force(connection)).get(document.name), await all_warnings(connection, document)
 
     published, odd = in_transaction(settings, work)
@@ -62,7 +62,7 @@ def publish(
     settings = load_settings()
     document = read(file, settings.retention_days)
 
-    async def work(connection: AsyncConnection) -> tuple[int, UUID | None, list[Problem]]:
+    async def work(connection: AsyncConnection) -> tuple[int, UUID | None, list[ScorecardProblem]]:
         odd = await all_warnings(connection, document)
         version, is_new = await scorecards.publish(connection, document)
         if not is_new:

@@ -8,7 +8,7 @@ import msgspec
 import typer
 import yaml
 
-from scoring.scorecards.document import AppliesTo, InvalidDocumentError, Problem, ScorecardDocument, parse
+from scoring.scorecards.document import AppliesTo, InvalidDocumentError, ScorecardDocument, ScorecardProblem, parse
 from service.runtime.errors import HealthError
 
 File = Annotated[Path, typer.Argument(help="A scorecard in YAML or JSON.", exists=True, dir_okay=False, readable=True)]
@@ -36,7 +36,7 @@ def read(file: Path, retention: int) -> ScorecardDocument:
         raise HealthError(f"{file} can't be used:{lines}") from None
 
 
-def warn(warnings: Iterable[Problem]) -> None:
+def warn(warnings: Iterable[ScorecardProblem]) -> None:
     """Print warnings on standard error."""
     for warning in warnings:
         typer.secho(f"warning: {warning.field}: {warning.message}", err=True, fg=typer.colors.YELLOW)

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.scorecards.document import Problem, ScorecardDocument
+from scoring.scorecards.document import ScorecardDocument, ScorecardProblem
 from scoring.whatif.preview import Draft, draft
 from scoring.whatif.preview_summary import Outlook
 from service.cli.scorecard_file import File, read, warn
@@ -43,7 +43,9 @@ def preview(
     _print(*with_engine(settings, work))
 
 
-async def _plan(reads: AsyncEngine, document: ScorecardDocument, retention: int) -> tuple[Draft, list[Problem]]:
+async def _plan(
+    reads: AsyncEngine, document: ScorecardDocument, retention: int
+) -> tuple[Draft, list[ScorecardProblem]]:
     async with reads.connect() as connection:
         return draft(document, await load_policy(connection, retention)), await all_warnings(connection, document)
 

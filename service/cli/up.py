@@ -14,11 +14,11 @@ from service.cli.run_process import run_process
 from service.embedded.stack import EmbeddedStack
 from service.evaluation.bootstrap import prepare_database
 from service.messaging.topics import create_topics
-from service.runtime.api_readiness import local_url, until_live
-from service.runtime.child_process import Role
-from service.runtime.private_files import keep, kept
+from service.runtime.api_readiness import local_api_url, wait_until_live
+from service.runtime.child_process import ProcessSpec
+from service.runtime.private_files import read_or_create_private, write_private
 from service.runtime.settings import Settings, load_settings
-from service.runtime.supervisor import BUDGET_SECONDS, Supervisor, service_roles
+from service.runtime.supervisor import BUDGET_SECONDS, Supervisor, process_specs
 from service.runtime.tasks import to_thread_uncancelled, until_first
 
 log = structlog.get_logger(__name__)
@@ -44,15 +44,17 @@ def up(
     """Prepare the database and the topics, then run api, consumers, sweeper and delivery until a signal."""
 
     async def with_given_servers(settings: Settings, stop: asyncio.Event) -> None:
-        await _run(settings, {}, service_roles(consumers, probes_port=settings.probes_port), "", stop)
+        await _run(settings, {}, process_specs(consumers, probes_port=settings.probes_port), "", stop)
 
     async def with_own_servers(settings: Settings, stop: asyncio.Event) -> None:
         servers = EmbeddedStack(data_dir.resolve())
         try:
             environment = await to_thread_uncancelled(servers.start)
             if settings.encryption_key is None:
-                environment["HEALTH_ENCRYPTION_KEY"] = kept(data_dir / "encryption-key", token_urlsafe)
-            roles = service_roles(consumers, alone=True, probes_port=settings.probes_port)
+                environment["HEALTH_ENCRYPTION_KEY"] = read_or_create_private(
+                    data_dir / "encryption-key", token_urlsafe
+                )
+            roles = process_specs(consumers, alone=True, probes_port=settings.probes_port)
             running = _run(
                 load_settings(environment), environment, roles, _where(environment, data_dir.resolve()), stop
             )
@@ -65,7 +67,7 @@ def up(
 
 
 async def _run(
-    settings: Settings, environment: Mapping[str, str], roles: list[Role], where: str, stop: asyncio.Event
+    settings: Settings, environment: Mapping[str, str], roles: list[ProcessSpec], where: str, stop: asyncio.Event
 ) -> None:
     await to_thread_uncancelled(prepare_database, settings)
     await create_topics(settings)
@@ -81,13 +83,13 @@ def _where(environment: Mapping[str, str], data_dir: Path) -> str:
     terminals are recorded, and command lines are seen by all users of a machine.
     """
     path = data_dir / ENVIRONMENT
-    keep(path, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()))
+    write_private(path, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()))
     return f". {shlex.quote(str(path))}; "
 
 
 async def _announce(settings: Settings, where: str) -> None:
     """Tell people where to go, once somebody is there to answer."""
-    await until_live(settings)
-    url = local_url(settings)
+    await wait_until_live(settings)
+    url = local_api_url(settings)
     typer.echo(f"The API answers at {url}, its documentation at {url}/docs")
     typer.echo(f"To make an API key: {where}account-health api-key create NAME --scope admin")

@@ -10,12 +10,12 @@ from msgspec import Struct
 
 from service.embedded.directory_lock import DirectoryLock
 from service.runtime.errors import HealthError
-from service.runtime.private_files import keep
+from service.runtime.private_files import write_private
 
 RESET_SECONDS = 15.0
 
 
-class Memory(Struct):
+class DemoMemory(Struct):
     """What the next run has to know. `until` is up to when events were sent; `loaded` says that history was."""
 
     seed: int
@@ -40,7 +40,7 @@ class DemoFolder:
         self._memory = self.path / "demo.json"
         self._lock = DirectoryLock(self.path)
 
-    def open(self, seed: int, accounts: int, now: datetime) -> Memory:
+    def open(self, seed: int, accounts: int, now: datetime) -> DemoMemory:
         """Take the folder; returns what an earlier run left, else a new memory.
 
         Raises `HealthError` if a demo runs in it, or if it is somebody else's.
@@ -51,12 +51,12 @@ class DemoFolder:
         self._acquire()
         self.logs.mkdir(exist_ok=True)
         if not self._memory.exists():
-            self.save(Memory(seed, accounts, now, now))
-        return msgspec.json.decode(self._memory.read_bytes(), type=Memory)
+            self.save(DemoMemory(seed, accounts, now, now))
+        return msgspec.json.decode(self._memory.read_bytes(), type=DemoMemory)
 
-    def save(self, memory: Memory) -> None:
+    def save(self, memory: DemoMemory) -> None:
         """Keep it, whole or not at all."""
-        keep(self._memory, msgspec.json.format(msgspec.json.encode(memory)).decode())
+        write_private(self._memory, msgspec.json.format(msgspec.json.encode(memory)).decode())
 
     def close(self) -> None:
         """Let others have the folder."""

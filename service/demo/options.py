@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class DemoOptions:
     """The command's options. `accounts` counts for a new demo only: an earlier one goes on with its own."""
 
     data_dir: Path

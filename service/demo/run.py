@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from service.demo.data_folder import DemoFolder, Memory
+from service.demo.data_folder import DemoFolder, DemoMemory
 from service.demo.feed.backfill import load_missing
 from service.demo.feed.live import LiveTraffic
 from service.demo.feed.log_retention import keep_log_short
-from service.demo.options import Options
+from service.demo.options import DemoOptions
 from service.demo.start import Running, bring_up
 from service.demo.startup_screen import Steps
 from service.demo.view.board import Board
-from service.demo.view.plain_lines import Lines
+from service.demo.view.plain_lines import PlainLines
 from service.demo.view.poll import watch_accounts, watch_folding
 from service.demo.view.screen import Screen
 from service.demo.world.customers import make_customers
@@ -26,7 +26,7 @@ DRAW_SECONDS = 0.5
 EXAMPLE = "/v1/accounts?sort=score&page_size=3"
 
 
-async def run(options: Options, console: Console) -> None:
+async def run(options: DemoOptions, console: Console) -> None:
     """Run the demo until this is cancelled, and leave nothing running. Raises `HealthError`."""
     began = time.monotonic()
     folder = DemoFolder(options.data_dir)
@@ -40,7 +40,7 @@ async def run(options: Options, console: Console) -> None:
 
 
 async def _run(
-    options: Options, console: Console, folder: DemoFolder, memory: Memory, stack: AsyncExitStack, began: float
+    options: DemoOptions, console: Console, folder: DemoFolder, memory: DemoMemory, stack: AsyncExitStack, began: float
 ) -> None:
     steps = Steps(console)
     board = Board()
@@ -55,14 +55,14 @@ async def _run(
     running.tasks.create_task(watch_folding(running.engine, board))
     running.tasks.create_task(watch_accounts(running.client, board))
     running.tasks.create_task(traffic.flow(options.rate))
-    with Screen(console, board, above) if console.is_terminal else Lines(console, board) as view:
+    with Screen(console, board, above) if console.is_terminal else PlainLines(console, board) as view:
         while True:
             view.draw()
             await asyncio.sleep(DRAW_SECONDS)
 
 
 def _welcome(
-    console: Console, running: Running, folder: DemoFolder, memory: Memory, options: Options, seconds: float
+    console: Console, running: Running, folder: DemoFolder, memory: DemoMemory, options: DemoOptions, seconds: float
 ) -> int:
     """Tell what a viewer can do; returns how many lines of the terminal that takes.
 

@@ -11,25 +11,25 @@ from secrets import token_urlsafe
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.demo.api_client import Client
-from service.demo.data_folder import DemoFolder, Memory
-from service.demo.feed.broker_recovery import mend
+from service.demo.data_folder import DemoFolder, DemoMemory
+from service.demo.feed.broker_recovery import skip_lost_log
 from service.demo.feed.producer import Producer
 from service.demo.log_file import log_to
-from service.demo.options import Options
+from service.demo.options import DemoOptions
 from service.demo.startup_screen import Steps
 from service.demo.view.board import Board
-from service.demo.webhook_receiver import Receiver
+from service.demo.webhook_receiver import WebhookReceiver
 from service.embedded.ports import free_port, is_free
 from service.embedded.stack import EmbeddedStack
 from service.evaluation.bootstrap import prepare_database
 from service.messaging.topics import create_topics
 from service.runtime.api_key import new_key
-from service.runtime.api_readiness import local_url, until_live
-from service.runtime.child_process import Role
+from service.runtime.api_readiness import local_api_url, wait_until_live
+from service.runtime.child_process import ProcessSpec
 from service.runtime.ids import new_id
-from service.runtime.private_files import keep, kept
+from service.runtime.private_files import read_or_create_private, write_private
 from service.runtime.settings import Settings, load_settings
-from service.runtime.supervisor import Supervisor, service_roles
+from service.runtime.supervisor import Supervisor, process_specs
 from service.runtime.tasks import to_thread_uncancelled
 from service.storage.access import api_keys
 from service.storage.database.engine import create_engine
@@ -55,7 +55,7 @@ class Running:
     @property
     def url(self) -> str:
         """Where the API is."""
-        return local_url(self.settings)
+        return local_api_url(self.settings)
 
     @property
     def port(self) -> int:
@@ -68,7 +68,7 @@ class Running:
 
 
 async def bring_up(
-    options: Options, folder: DemoFolder, memory: Memory, board: Board, steps: Steps, stack: AsyncExitStack
+    options: DemoOptions, folder: DemoFolder, memory: DemoMemory, board: Board, steps: Steps, stack: AsyncExitStack
 ) -> Running:
     """Start servers, processes and receiver; `stack` ends them all, in order. Raises `HealthError`."""
     servers = EmbeddedStack(folder.path)
@@ -81,18 +81,18 @@ async def bring_up(
         await to_thread_uncancelled(prepare_database, settings)
         await create_topics(settings)
         engine = await stack.enter_async_context(_engine(settings))
-        await mend(settings, engine)
-        key = await to_thread_uncancelled(kept, folder.api_key, lambda: _make_key(settings))
+        await skip_lost_log(settings, engine)
+        key = await to_thread_uncancelled(read_or_create_private, folder.api_key, lambda: _make_key(settings))
 
-    receiver = Receiver(board.add_webhook)
+    receiver = WebhookReceiver(board.add_webhook)
     webhook_url = await _listen(receiver, folder, memory, stack)
     first, rest = _supervisors(environment, folder.logs, board)
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     tasks.create_task(servers.watch(board.tell))
     with steps.step(f"API and {CONSUMERS} consumers"):
         tasks.create_task(first.run(asyncio.Event()))
-        await until_live(settings)
-    client = await stack.enter_async_context(Client.connected(local_url(settings), key))
+        await wait_until_live(settings)
+    client = await stack.enter_async_context(Client.connected(local_api_url(settings), key))
     with steps.step("Alert rule and webhook endpoint, over the API"):
         await client.ensure_rule()
         receiver.secret = await _secret(client, folder, webhook_url)
@@ -100,10 +100,10 @@ async def bring_up(
     return Running(settings, key, client, producer, engine, tasks, rest)
 
 
-def _environment(options: Options, folder: DemoFolder) -> dict[str, str]:
+def _environment(options: DemoOptions, folder: DemoFolder) -> dict[str, str]:
     """Settings of the demo, which go over whatever is set around it."""
     return {
-        "HEALTH_ENCRYPTION_KEY": kept(folder.encryption_key, token_urlsafe),
+        "HEALTH_ENCRYPTION_KEY": read_or_create_private(folder.encryption_key, token_urlsafe),
         "HEALTH_HTTP_PORT": str(_free_from(options.port)),
         "HEALTH_KAFKA_PARTITIONS": str(PARTITIONS),
         "HEALTH_WEBHOOK_ALLOW_HTTP": "true",
@@ -128,7 +128,7 @@ def _make_key(settings: Settings) -> str:
     return key.text
 
 
-async def _listen(receiver: Receiver, folder: DemoFolder, memory: Memory, stack: AsyncExitStack) -> str:
+async def _listen(receiver: WebhookReceiver, folder: DemoFolder, memory: DemoMemory, stack: AsyncExitStack) -> str:
     """Listen where the last run did, if possible; returns the URL."""
     if not memory.receiver_port or not is_free(memory.receiver_port):
         memory.receiver_port = free_port()
@@ -139,17 +139,17 @@ async def _listen(receiver: Receiver, folder: DemoFolder, memory: Memory, stack:
 async def _secret(client: Client, folder: DemoFolder, url: str) -> str:
     """The secret that webhooks to `url` are signed with; they go there from now on."""
     if not (folder.webhook_secret.exists() and await client.has_endpoint(url)):
-        keep(folder.webhook_secret, await client.create_endpoint(url))
+        write_private(folder.webhook_secret, await client.create_endpoint(url))
     return folder.webhook_secret.read_text()
 
 
 def _supervisors(environment: dict[str, str], logs: Path, board: Board) -> tuple[Supervisor, Supervisor]:
     """Who looks after the API and the consumers, and who after the rest."""
 
-    def tell(role: Role, status: int, wait: float) -> None:
+    def tell(role: ProcessSpec, status: int, wait: float) -> None:
         board.tell(f"{role.name} ended with status {status} and is started again in {wait:.0f} s; see {logs}")
 
-    roles = service_roles(CONSUMERS, alone=True)
+    roles = process_specs(CONSUMERS, alone=True)
     parts = [[role for role in roles if (role.command in ("api", "consume")) is first] for first in (True, False)]
     first, rest = (Supervisor(part, environment, logs=logs, on_restart=tell) for part in parts)
     return first, rest

@@ -31,7 +31,7 @@ class Received:
         return str(self.data.get("account_name") or self.data.get("account_id") or "many accounts")
 
 
-class Receiver:
+class WebhookReceiver:
     """Answers 204 to what is signed with its secret, 401 to anything else."""
 
     def __init__(self, on_webhook: Callable[[Received], None]) -> None:

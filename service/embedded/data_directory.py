@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from service.embedded.unprivileged_user import Account
+from service.embedded.unprivileged_user import ServerAccount
 from service.runtime.errors import HealthError
 
 ROLE = "health"
@@ -13,7 +13,7 @@ ROLE = "health"
 LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 
 
-class Cluster:
+class DatabaseCluster:
     """The files of one cluster: `pgdata`, and beside it the password of its superuser `health`."""
 
     def __init__(self, folder: Path) -> None:
@@ -26,7 +26,7 @@ class Cluster:
         """The password of `health`, random per cluster."""
         return (self._folder / "password").read_text()
 
-    def create(self, initdb: Path, account: Account) -> None:
+    def create(self, initdb: Path, account: ServerAccount) -> None:
         """Create the cluster for `account`, unless it exists; what a killed attempt left is thrown away."""
         account.reach(initdb)
         account.reach(self.data)
@@ -61,7 +61,7 @@ class Cluster:
         except (FileNotFoundError, IndexError):
             return False
 
-    def _new_password(self, account: Account) -> Path:
+    def _new_password(self, account: ServerAccount) -> Path:
         path = self._folder / "password"
         path.touch(mode=0o600)
         path.write_text(secrets.token_hex(16))

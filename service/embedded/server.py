@@ -9,8 +9,8 @@ from typing import Self
 
 from service.embedded.directory_lock import DirectoryLock
 from service.embedded.ports import free_port, require_free
-from service.embedded.server_process import Child
-from service.embedded.unprivileged_user import Account
+from service.embedded.server_process import ServerProcess
+from service.embedded.unprivileged_user import ServerAccount
 
 
 class Server(ABC):
@@ -26,7 +26,7 @@ class Server(ABC):
         self.folder = folder.resolve()
         self._port = port
         self._lock = DirectoryLock(self.folder)
-        self._child: Child | None = None
+        self._child: ServerProcess | None = None
 
     @property
     @abstractmethod
@@ -97,10 +97,10 @@ class Server(ABC):
         command: Sequence[str],
         *,
         farewell: Signals = SIGTERM,
-        account: Account = Account(),  # noqa: B008 - frozen
-    ) -> Child:
+        account: ServerAccount = ServerAccount(),  # noqa: B008 - frozen
+    ) -> ServerProcess:
         require_free(self.port)
-        self._child = Child(name, command, self.folder / "server.log", farewell, account)
+        self._child = ServerProcess(name, command, self.folder / "server.log", farewell, account)
         return self._child
 
     def _end(self, signal: Signals) -> None:

@@ -9,13 +9,13 @@ from typing import NoReturn
 
 from service.embedded.lifeline import Lifeline
 from service.embedded.process_tree import kill_tree
-from service.embedded.unprivileged_user import Account
+from service.embedded.unprivileged_user import ServerAccount
 from service.runtime.errors import HealthError
 
 TAIL_LINES = 15
 
 
-class Child:
+class ServerProcess:
     """A running server whose output goes to a log file.
 
     It has its own session, so that Ctrl-C in a terminal reaches only the process that stops its servers in
@@ -28,7 +28,7 @@ class Child:
         command: Sequence[str],
         log: Path,
         farewell: Signals,
-        account: Account = Account(),  # noqa: B008 - frozen
+        account: ServerAccount = ServerAccount(),  # noqa: B008 - frozen
     ) -> None:
         """Start `command` in the log's folder, as `account`."""
         self._name = name

@@ -21,7 +21,7 @@ class PopenIdentity(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Account:
+class ServerAccount:
     """Who a server runs as; without a name, the user who runs this program."""
 
     name: str | None = None
@@ -58,9 +58,9 @@ class Account:
                 ) from None
 
 
-def postgres_account() -> Account:
+def postgres_account() -> ServerAccount:
     """The account Postgres runs as: ours, unless we are root."""
     if os.geteuid() != 0:
-        return Account()
+        return ServerAccount()
     entry = pwd.getpwnam(NAME)
-    return Account(NAME, entry.pw_uid, entry.pw_gid)
+    return ServerAccount(NAME, entry.pw_uid, entry.pw_gid)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.rules.policy import Policy
 from scoring.state.calendar import to_micros
-from scoring.whatif.preview import Account, Draft, preview
+from scoring.whatif.preview import Draft, PreviewedAccount, preview
 from scoring.whatif.preview_summary import Outlook, Tally
 from service.evaluation.changes import read_memory, read_state
 from service.evaluation.drop_history import Seeds, seed_drops
@@ -73,6 +73,6 @@ async def _chunks(
         after = account_ids[-1]
 
 
-def _account(stored: StoredAccount, seeds: Seeds) -> Account:
+def _account(stored: StoredAccount, seeds: Seeds) -> PreviewedAccount:
     memory = {**seeds.get(stored.account_id, {}), **read_memory(stored)}
-    return Account(stored.account_id, read_state(stored), standing_of(stored), memory, stored.source)
+    return PreviewedAccount(stored.account_id, read_state(stored), standing_of(stored), memory, stored.source)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.scorecards.document import Problem, ScorecardDocument
+from scoring.scorecards.document import ScorecardDocument, ScorecardProblem
 from scoring.scorecards.lint import overlaps, warnings
 from service.storage.policy import scorecards
 
@@ -26,7 +26,7 @@ async def in_force(connection: AsyncConnection) -> dict[str, InForce]:
     return {each.document.name: each for each in newest}
 
 
-async def all_warnings(connection: AsyncConnection, document: ScorecardDocument) -> list[Problem]:
+async def all_warnings(connection: AsyncConnection, document: ScorecardDocument) -> list[ScorecardProblem]:
     """What is odd about a checked document, by itself and beside those in force."""
     others = [each.document for each in (await in_force(connection)).values()]
     return [*warnings(document), *overlaps(document, others)]

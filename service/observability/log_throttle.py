@@ -17,7 +17,7 @@ class _Kept:
     dropped: int = 0
 
 
-class Repeats(logging.Filter):
+class RepeatFilter(logging.Filter):
     """Lets a line of a noisy library through once in `AGAIN_SECONDS`. What makes a kind is the place that logs it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

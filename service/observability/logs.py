@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from service.observability import tracing
-from service.observability.log_throttle import Repeats
+from service.observability.log_throttle import RepeatFilter
 from service.observability.redaction import redact
 from service.runtime.settings import Settings
 
@@ -51,7 +51,7 @@ def configure_logs(settings: Settings, process: str) -> None:
     )
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
-    handler.addFilter(Repeats(time.monotonic))
+    handler.addFilter(RepeatFilter(time.monotonic))
     logging.basicConfig(handlers=[handler], level=_LEVELS[settings.log_level], force=True)
     for name in _NEVER_BELOW_WARNING:
         logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[settings.log_level]))

@@ -44,7 +44,7 @@ class OtelSpan:
         self._span.set_status(Status(StatusCode.ERROR))
 
 
-class Otel:
+class OtelTracer:
     """The tracer of a process. Address, headers, sampler and queue come from OpenTelemetry's own OTEL_… variables."""
 
     def __init__(self, process: str) -> None:

@@ -75,10 +75,10 @@ def tracing(settings: Settings, process: str) -> Iterator[None]:
         yield
         return
     try:
-        from service.observability.opentelemetry import Otel
+        from service.observability.opentelemetry import OtelTracer
     except ImportError:
         raise MISSING_EXTRA from None
-    _tracer = Otel(process)
+    _tracer = OtelTracer(process)
     try:
         yield
     finally:

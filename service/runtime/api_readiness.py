@@ -10,17 +10,17 @@ from service.runtime.sockets import reachable
 POLL_SECONDS = 0.1
 
 
-def local_url(settings: Settings) -> str:
+def local_api_url(settings: Settings) -> str:
     """Where this machine reaches the API, without a trailing slash."""
     return f"http://{reachable(settings.http_host)}:{settings.http_port}"
 
 
-async def until_live(settings: Settings) -> None:
+async def wait_until_live(settings: Settings) -> None:
     """Return once the API answers."""
     timeout = aiohttp.ClientTimeout(total=5)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         while True:
-            if await _is_live(session, f"{local_url(settings)}/livez"):
+            if await _is_live(session, f"{local_api_url(settings)}/livez"):
                 return
             await asyncio.sleep(POLL_SECONDS)
 

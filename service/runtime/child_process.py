@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.runtime.signals import VARIABLE as LIFELINE
+from service.runtime.signals import LIFELINE_VARIABLE as LIFELINE
 
 # -P: a folder `service` in the current folder must not be taken for this one.
 PROGRAM = (sys.executable, "-P", "-m", "service")
@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 30
 
 
 @dataclass(frozen=True)
-class Role:
+class ProcessSpec:
     """What a process does: the subcommand it runs, a name of its own, and the stage in which it is ended.
 
     `environment` goes over what all processes are given. Without one that is essential the others are of no use: all
@@ -31,7 +31,7 @@ class Role:
     is_essential: bool = False
 
 
-class Worker:
+class ChildProcess:
     """A running process of a role.
 
     It has its own session, so that Ctrl-C in a terminal reaches only the process that ends its workers in order; and
@@ -43,7 +43,7 @@ class Worker:
         self._process = process
 
     @classmethod
-    async def start(cls, role: Role, environment: Mapping[str, str], *, log: Path | None) -> "Worker":
+    async def start(cls, role: ProcessSpec, environment: Mapping[str, str], *, log: Path | None) -> "ChildProcess":
         """Start `account-health COMMAND`; what it prints is appended to `log`, or goes where ours goes."""
         arguments = (*PROGRAM, role.command)
         variables = {**os.environ, **environment, **dict(role.environment), LIFELINE: str(PATIENCE_SECONDS)}

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from service.runtime.errors import HealthError
 
 
-def require_files(what: str) -> None:
+def require_files_extra(what: str) -> None:
     """Make sure that Arrow is there, which `what` needs. Raises `HealthError` naming the extra."""
     if find_spec("pyarrow") is None:
         raise HealthError(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def keep(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Write `text` to `path`, whole or not at all."""
     unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
@@ -14,8 +14,8 @@ def keep(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
-def kept(path: Path, make: Callable[[], str]) -> str:
+def read_or_create_private(path: Path, make: Callable[[], str]) -> str:
     """The text kept in `path`; the first call makes it."""
     if not path.exists():
-        keep(path, make())
+        write_private(path, make())
     return path.read_text()

@@ -33,7 +33,7 @@ class Rate:
         return 0.0 if self.allowance(owed) else owed - (self.burst - 1) / self.per_second
 
 
-class Owing:
+class RateLimiter:
     """By when each of many callers has paid. Who owes nothing takes no room, and of the others `most` are kept: beyond
     that those who came first are forgiven.
     """

@@ -24,7 +24,7 @@ def _die(number: int, _: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-VARIABLE = "HEALTH_LIFELINE_SECONDS"
+LIFELINE_VARIABLE = "HEALTH_LIFELINE_SECONDS"
 """Set for a tied process: how long it may take to stop once its starter is gone."""
 
 
@@ -34,7 +34,7 @@ def stop_when_parent_dies() -> None:
     The parent gives it a pipe for standard input and writes nothing; reading ends when the last writer is gone. So
     there is no moment in which the process runs and isn't tied, as with a watcher that is started after it.
     """
-    if patience := os.environ.get(VARIABLE):
+    if patience := os.environ.get(LIFELINE_VARIABLE):
         threading.Thread(target=_wait, args=(float(patience),), name="lifeline", daemon=True).start()
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-SCHEMA: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
+STORABLE_SCHEMA: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
 """The same, for those who read JSON Schema."""
 
 _BACKSLASH = ord("\\")
@@ -28,16 +28,16 @@ class Unstorable(NamedTuple):
     problem: str
 
 
-def fault_in_json(raw: bytes) -> Unstorable | None:
+def find_unstorable(raw: bytes) -> Unstorable | None:
     """The first text in JSON that can't be stored; None if all can be. The JSON must be one that can be decoded."""
     # Nearly no event has a backslash, and one byte is looked for ten times as fast as six. An escaped one before
     # `u0000` looks the same, so what is found is only worth a closer look.
     if _BACKSLASH not in raw or _ESCAPED not in raw:
         return None
-    return next(_faults("", msgspec.json.decode(raw), fault_in), None)
+    return next(_faults("", msgspec.json.decode(raw), unstorable_problem), None)
 
 
-def half_in_json(raw: bytes) -> Unstorable | None:
+def find_lone_surrogate(raw: bytes) -> Unstorable | None:
     """The first half of a surrogate pair in JSON that can't be decoded; None if that isn't what is wrong with it.
 
     The decoder calls it truncated or malformed, which sends people looking for what isn't there.
@@ -50,8 +50,8 @@ def half_in_json(raw: bytes) -> Unstorable | None:
         return None
 
 
-def fault_in(text: str) -> str | None:
-    """What makes a text unstorable, in the words of `printable.fault`; None if nothing does."""
+def unstorable_problem(text: str) -> str | None:
+    """What makes a text unstorable, in the words of `text.unprintable_problem`; None if nothing does."""
     at = text.find("\x00")
     return None if at < 0 else f"holds U+0000, a control character, at position {at + 1}"
 

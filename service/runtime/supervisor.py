@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from service.runtime.child_process import Role, Worker
+from service.runtime.child_process import ChildProcess, ProcessSpec
 from service.runtime.errors import HealthError
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ BUDGET_SECONDS = 30.0
 LAST_PORT = 65_535
 
 
-def service_roles(consumers: int, *, alone: bool = False, probes_port: int = 0) -> list[Role]:
+def process_specs(consumers: int, *, alone: bool = False, probes_port: int = 0) -> list[ProcessSpec]:
     """The processes of a whole service.
 
     They are ended from the outside in: first nothing new is let in, then what is in is judged, then told. Consumers
@@ -36,14 +36,14 @@ def service_roles(consumers: int, *, alone: bool = False, probes_port: int = 0) 
     and metrics, in order, the API the last; 0 is none. Raises `HealthError` if there aren't that many ports.
     """
     folding = [
-        Role(name, "consume", 1, (("HEALTH_KAFKA_INSTANCE_ID", name),) if alone else ())
+        ProcessSpec(name, "consume", 1, (("HEALTH_KAFKA_INSTANCE_ID", name),) if alone else ())
         for name in (f"consume-{number}" for number in range(1, consumers + 1))
     ]
     probed = [
         *folding,
-        Role("sweep", "sweep", 1),
-        Role("deliver", "deliver", 2),
-        Role("api", "api", 0, is_essential=True),
+        ProcessSpec("sweep", "sweep", 1),
+        ProcessSpec("deliver", "deliver", 2),
+        ProcessSpec("api", "api", 0, is_essential=True),
     ]
     if probes_port + len(probed) - 1 > LAST_PORT:
         raise HealthError(
@@ -53,7 +53,7 @@ def service_roles(consumers: int, *, alone: bool = False, probes_port: int = 0) 
     return [api, *others]
 
 
-def _with_probes(role: Role, first_port: int, place: int) -> Role:
+def _with_probes(role: ProcessSpec, first_port: int, place: int) -> ProcessSpec:
     port = first_port + place if first_port else 0
     if port:
         log.info("probes", process=role.name, port=port)
@@ -63,7 +63,7 @@ def _with_probes(role: Role, first_port: int, place: int) -> Role:
 class StartError(HealthError):
     """An essential process, or the last of all, refuses to start. `log` holds what it said, if it went to a file."""
 
-    def __init__(self, role: Role, status: int, log: Path | None) -> None:
+    def __init__(self, role: ProcessSpec, status: int, log: Path | None) -> None:
         """`status` is its exit status."""
         where = f"See {log}" if log else "It says why above"
         super().__init__(f"The process {role.name} can't be started (exit status {status})", where)
@@ -79,11 +79,11 @@ class Supervisor:
 
     def __init__(
         self,
-        roles: Iterable[Role],
+        roles: Iterable[ProcessSpec],
         environment: Mapping[str, str],
         *,
         logs: Path | None = None,
-        on_restart: Callable[[Role, int, float], None] = lambda *_: None,
+        on_restart: Callable[[ProcessSpec, int, float], None] = lambda *_: None,
     ) -> None:
         """`environment` goes over our own. Output goes to one file per role in `logs`, else to where ours goes.
 
@@ -93,9 +93,9 @@ class Supervisor:
         self._environment = environment
         self._logs = logs
         self._on_restart = on_restart
-        self._starting: set[asyncio.Task[Worker]] = set()
-        self._running: dict[Role, Worker] = {}
-        self._refusing: set[Role] = set()
+        self._starting: set[asyncio.Task[ChildProcess]] = set()
+        self._running: dict[ProcessSpec, ChildProcess] = {}
+        self._refusing: set[ProcessSpec] = set()
 
     @property
     def pids(self) -> dict[str, int]:
@@ -122,7 +122,7 @@ class Supervisor:
             await asyncio.gather(stopping, *keepers, return_exceptions=True)
             await self._end()
 
-    async def _keep(self, role: Role) -> None:
+    async def _keep(self, role: ProcessSpec) -> None:
         wait = FIRST_WAIT
         has_started = False
         while True:
@@ -142,7 +142,7 @@ class Supervisor:
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
 
-    def _note_refusal(self, role: Role, status: int, wait: float) -> None:
+    def _note_refusal(self, role: ProcessSpec, status: int, wait: float) -> None:
         self._refusing.add(role)
         if role.is_essential or len(self._refusing) == len(self._roles):
             raise StartError(role, status, self._log_of(role))
@@ -154,11 +154,11 @@ class Supervisor:
             remedy="its own last words say why; the others go on without it",
         )
 
-    async def _start(self, role: Role) -> Worker:
+    async def _start(self, role: ProcessSpec) -> ChildProcess:
         """A running worker; `_end` gets to know it even if the keeper that started it is cancelled meanwhile."""
 
-        async def start() -> Worker:
-            worker = await Worker.start(role, self._environment, log=self._log_of(role))
+        async def start() -> ChildProcess:
+            worker = await ChildProcess.start(role, self._environment, log=self._log_of(role))
             self._running[role] = worker
             return worker
 
@@ -167,7 +167,7 @@ class Supervisor:
         starting.add_done_callback(self._starting.discard)
         return await asyncio.shield(starting)
 
-    def _log_of(self, role: Role) -> Path | None:
+    def _log_of(self, role: ProcessSpec) -> Path | None:
         return self._logs and self._logs / f"{role.name}.log"
 
     async def _end(self) -> None:

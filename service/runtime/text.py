@@ -9,13 +9,13 @@ NUL, line feeds and the C1 range are refused, as are halves of surrogate pairs, 
 import re
 from typing import Any
 
-SCHEMA: dict[str, Any] = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
+PRINTABLE_SCHEMA: dict[str, Any] = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
 """What `fault` refuses, but for lone surrogates: JSON in UTF-8 can't hold them, and pattern languages differ there."""
 
 _REFUSED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def fault(text: str) -> str | None:
+def unprintable_problem(text: str) -> str | None:
     """What is wrong with a text, naming the first character at fault and its position from 1; None if nothing is."""
     if text.isprintable():  # the most are; it is the faster question
         return None

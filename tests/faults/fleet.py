@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.runtime.child_process import Role, Worker
+from service.runtime.child_process import ChildProcess, ProcessSpec
 from service.storage.ingest import progress
 
 GRACE_SECONDS = 30.0
@@ -23,7 +23,7 @@ class Member:
     """One consumer. `fate` is what was done to it, and so how it may end."""
 
     name: str
-    worker: Worker
+    worker: ChildProcess
     log: Path
     fate: Literal["runs", "paused", "asked to stop", "killed"] = "runs"
     ended: asyncio.Task[None] = field(init=False)
@@ -58,7 +58,9 @@ class Fleet:
         """One consumer more."""
         name = f"consumer-{len(self.members) + 1}"
         log = self._logs / f"{name}.log"
-        member = Member(name, await Worker.start(Role(name, "consume", 0), self._environment, log=log), log)
+        member = Member(
+            name, await ChildProcess.start(ProcessSpec(name, "consume", 0), self._environment, log=log), log
+        )
         member.ended = asyncio.create_task(self._watch(member))
         self.members.append(member)
         return member

@@ -7,11 +7,11 @@ from urllib.parse import urlencode, urlsplit
 from benchmarks.harness.processes import Contender, running
 from benchmarks.harness.progress import Offsets, group_offsets, watch
 from benchmarks.harness.servers import query
-from benchmarks.harness.statistics import Sample
-from benchmarks.ingest.contenders import SCORES_TABLE, Topic, measured, now
+from benchmarks.harness.statistics import ProgressSample
+from benchmarks.ingest.contenders import SCORES_TABLE, FilledTopic, measured, now
 from benchmarks.ingest.expected_scores import check
 from benchmarks.ingest.kafka_streams.build import class_path
-from benchmarks.ingest.results import Run
+from benchmarks.ingest.results import ContenderRun
 
 NAME = "Kafka Streams"
 EVERY_SECONDS = 0.05
@@ -20,7 +20,7 @@ HEAP = "1g"
 FIRST = "first event at "
 
 
-def run(topic: Topic) -> Run:
+def run(topic: FilledTopic) -> ContenderRun:
     """Fold the whole topic into a database of its own, and check the scores."""
     arena = topic.arena
     application = f"{topic.prefix}-streams"
@@ -40,7 +40,7 @@ def run(topic: Topic) -> Run:
     return result
 
 
-async def _watch(topic: Topic, group: str, contender: Contender) -> tuple[list[Sample], Offsets]:
+async def _watch(topic: FilledTopic, group: str, contender: Contender) -> tuple[list[ProgressSample], Offsets]:
     arena = topic.arena
     async with group_offsets(arena.bootstrap, group, topic.usage) as read:
         return await watch(read, contender, arena.postgres.pid, len(topic.workload), every=EVERY_SECONDS)

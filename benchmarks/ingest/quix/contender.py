@@ -8,12 +8,12 @@ from benchmarks.harness.machine import ROOT
 from benchmarks.harness.processes import Contender, running
 from benchmarks.harness.progress import Offsets, group_offsets, watch
 from benchmarks.harness.servers import query
-from benchmarks.harness.statistics import Sample
+from benchmarks.harness.statistics import ProgressSample
 from benchmarks.harness.virtualenvs import python_of, version_of
-from benchmarks.ingest.contenders import SCORES_TABLE, Topic, measured, now
+from benchmarks.ingest.contenders import SCORES_TABLE, FilledTopic, measured, now
 from benchmarks.ingest.expected_scores import check
 from benchmarks.ingest.quix import FIRST
-from benchmarks.ingest.results import Run
+from benchmarks.ingest.results import ContenderRun
 
 NAME = "Quix Streams"
 EVERY_SECONDS = 0.05
@@ -25,7 +25,7 @@ def version() -> str:
     return version_of(python_of("quix", REQUIREMENTS), "quixstreams")
 
 
-def run(topic: Topic, events: int) -> Run:
+def run(topic: FilledTopic, events: int) -> ContenderRun:
     """Fold the topic's first `events` into a database of its own, and check the scores."""
     arena = topic.arena
     group = f"{topic.prefix}-quix"
@@ -59,7 +59,9 @@ def run(topic: Topic, events: int) -> Run:
     return result
 
 
-async def _watch(topic: Topic, group: str, contender: Contender, events: int) -> tuple[list[Sample], Offsets]:
+async def _watch(
+    topic: FilledTopic, group: str, contender: Contender, events: int
+) -> tuple[list[ProgressSample], Offsets]:
     arena = topic.arena
     async with group_offsets(arena.bootstrap, group, topic.usage) as read:
         return await watch(read, contender, arena.postgres.pid, events, every=EVERY_SECONDS)

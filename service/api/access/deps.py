@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.api.access.key_cache import KnownKeys
+from service.api.access.key_cache import KeyCache
 from service.api.access.rate_limits import KeyRates, WrongKeys
 from service.evaluation.policy import PolicyCache
 from service.messaging.producer import Publisher
@@ -36,7 +36,7 @@ class Context:
     clock_trouble: Callable[[], str]
     clock_difference: Callable[[], str]
     policies: PolicyCache
-    keys: KnownKeys
+    keys: KeyCache
     rates: KeyRates
     wrong_keys: WrongKeys
     vault: Vault

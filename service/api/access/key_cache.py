@@ -21,7 +21,7 @@ KEEP_IN_OUTAGE_SECONDS = 300.0
 MOST_KEPT = 10_000
 
 
-class KnownKeys:
+class KeyCache:
     """Finds keys by their text, and remembers the ones it found for `KEEP_SECONDS`. What isn't a key isn't kept.
 
     Looking one up also notes that it is in use, so `last_used_at` costs a write a minute, not one a request.

@@ -10,7 +10,7 @@ from typing import Any
 
 from service.api.http.problems import ProblemError
 from service.api.middleware.request_log import add_headers
-from service.runtime.rate_limit import Owing, Rate
+from service.runtime.rate_limit import Rate, RateLimiter
 from service.storage.access.api_keys import StoredApiKey
 
 BURST_SECONDS = 1.0
@@ -31,7 +31,9 @@ class KeyRates:
     def __init__(self, per_second: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         """At most so many on average, and a second's worth of them at once; 0 is no limit."""
         self._monotonic = monotonic
-        self._owing = Owing(Rate(per_second, max(per_second * BURST_SECONDS, 1.0)), MOST_KEYS) if per_second else None
+        self._owing = (
+            RateLimiter(Rate(per_second, max(per_second * BURST_SECONDS, 1.0)), MOST_KEYS) if per_second else None
+        )
         if self._owing is not None:
             rate = self._owing.rate
             policy = f'"key";q={math.floor(rate.burst)};w={math.ceil(rate.window)}'
@@ -55,7 +57,7 @@ class KeyRates:
         if wait := self.wait(scope, key):
             raise _too_many("This key asks too often: see RateLimit-Policy.", wait)
 
-    def _take(self, scope: Scope, key: StoredApiKey, owing: Owing) -> float:
+    def _take(self, scope: Scope, key: StoredApiKey, owing: RateLimiter) -> float:
         now = self._monotonic()
         wait = owing.rate.wait(owing.owed(key.id, now))
         if not wait:
@@ -72,7 +74,7 @@ class WrongKeys:
     def __init__(self, per_minute: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         """At most so many from one address; 0 is no limit."""
         self._monotonic = monotonic
-        self._owing = Owing(Rate(per_minute / 60, per_minute), MOST_ADDRESSES) if per_minute else None
+        self._owing = RateLimiter(Rate(per_minute / 60, per_minute), MOST_ADDRESSES) if per_minute else None
 
     def admit(self, client: tuple[str, int] | None) -> None:
         """Raises a 429 problem for an address that many wrong keys came from."""

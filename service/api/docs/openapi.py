@@ -13,7 +13,7 @@ from scoring.rules.rules import BandRule, DropRule, ScoreRule, SilenceRule
 from scoring.scorecards.document import ScorecardDocument
 from scoring.scorecards.measures import CATALOGUE
 from service.api.docs.openapi_responses import describe_answers
-from service.api.http.openapi_helpers import _REF, RULES, ref
+from service.api.http.openapi_helpers import _REF, RULES, schema_ref
 from service.api.http.problems import Problem
 from service.api.resources.health_document import Health
 from service.api.resources.history_document import History, Why
@@ -54,7 +54,7 @@ _STRUCTS = (
     SilenceRule,
 )
 _RULE_HEAD = {
-    "name": {"type": "string", "minLength": 1, "maxLength": 200, **text.SCHEMA},
+    "name": {"type": "string", "minLength": 1, "maxLength": 200, **text.PRINTABLE_SCHEMA},
     "enabled": {"type": "boolean", "default": True},
 }
 """What a rule has beside its condition; `service.api.resources.alert_rule_document` reads it."""
@@ -80,7 +80,7 @@ def _components() -> dict[str, Any]:
         schemas[rule]["required"].append("name")
     schemas["RulePatch"] = _patch_of([schemas[rule] for rule in RULES])
     schemas["MeasureDocument"]["properties"]["measure"]["enum"] = [*CATALOGUE]
-    kinds = [ref(event_schemas.event_name(signal)) for signal in event_schemas.SIGNALS]
+    kinds = [schema_ref(event_schemas.event_name(signal)) for signal in event_schemas.SIGNALS]
     return {**schemas, "Event": {"oneOf": kinds, "title": "Event"}}
 
 

@@ -15,7 +15,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.http import problems
-from service.runtime import text as printable
+from service.runtime.text import PRINTABLE_SCHEMA, unprintable_problem
 
 _SLASH = "\udc2f"
 _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
@@ -41,11 +41,11 @@ class Printable(AfterValidator):
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Say so where the API is described."""
-        return {**handler(core), **printable.SCHEMA}
+        return {**handler(core), **PRINTABLE_SCHEMA}
 
 
 def _printable(text: str) -> str:
-    if (problem := printable.fault(text)) is not None:
+    if (problem := unprintable_problem(text)) is not None:
         raise PydanticCustomError("printable", "{problem}", {"problem": problem})
     return text
 

@@ -13,7 +13,7 @@ from msgspec import Raw
 from service.api.http.problems import FieldError, ProblemError, invalid
 from service.api.http.request_bodies import JSON, require_plain
 from service.messaging.cloudevents import UNDECODABLE
-from service.runtime.storable import half_in_json
+from service.runtime.storable import find_lone_surrogate
 
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -25,7 +25,7 @@ _ESCAPED = re.compile(rb"\\(.)")
 _batch = msgspec.json.Decoder(list[Raw])
 
 
-class Sent(NamedTuple):
+class SentEvent(NamedTuple):
     """An event as it came: `at` is where it stands in its batch, and `prefix` what its attributes are called by."""
 
     at: str
@@ -38,7 +38,7 @@ class Sent(NamedTuple):
         return f"{self.at}.{self.prefix if is_header else ''}{name}".lstrip(".")
 
 
-async def read_events(request: Request) -> list[Sent]:
+async def read_events(request: Request) -> list[SentEvent]:
     """The events of a request; 415 if its type is none that is taken, 422 if it can't be taken apart."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_binary = any(name == _VERSION for name, _ in request.scope["headers"]) and media_type not in (ONE, BATCH)
@@ -48,10 +48,10 @@ async def read_events(request: Request) -> list[Sent]:
     else:
         raise ProblemError(415, f"Send it with Content-Type {ONE}, {BATCH} or {JSON}; data must be JSON.")
     if is_binary:
-        return [Sent("", _structured(request.scope["headers"], raw, media_type), _PREFIX)]
+        return [SentEvent("", _structured(request.scope["headers"], raw, media_type), _PREFIX)]
     if media_type == BATCH or (media_type == JSON and raw.lstrip()[:1] == b"["):
-        return [Sent(f"[{index}]", bytes(event)) for index, event in enumerate(_split(raw))]
-    return [Sent("", raw)]
+        return [SentEvent(f"[{index}]", bytes(event)) for index, event in enumerate(_split(raw))]
+    return [SentEvent("", raw)]
 
 
 def _is_json(media_type: str) -> bool:
@@ -86,7 +86,7 @@ def _structured(headers: list[tuple[bytes, bytes]], raw: bytes, media_type: str)
     try:
         msgspec.json.decode(raw)  # else it would be part of another text
     except UNDECODABLE as error:
-        if half := half_in_json(raw):
+        if half := find_lone_surrogate(raw):
             raise invalid(FieldError(f"data.{half.path}".rstrip("."), half.problem)) from None
         raise invalid(FieldError("data", f"is not JSON: {error}")) from None
     return msgspec.json.encode({**event, "data": Raw(raw)})

@@ -11,17 +11,17 @@ RULES = ("ScoreRule", "DropRule", "BandRule", "SilenceRule")
 _REF = "#/components/schemas/"
 
 
-def ref(name: str) -> dict[str, str]:
+def schema_ref(name: str) -> dict[str, str]:
     """A reference to a schema of ours."""
     return {"$ref": _REF + name}
 
 
-def answers(model: type[Struct]) -> dict[int | str, dict[str, Any]]:
+def json_responses(model: type[Struct]) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that encodes its own answer."""
-    return {200: {"description": "OK", "content": {"application/json": {"schema": ref(model.__name__)}}}}
+    return {200: {"description": "OK", "content": {"application/json": {"schema": schema_ref(model.__name__)}}}}
 
 
-def takes(schema: dict[str, Any] | type[BaseModel], example: object, *more: str) -> dict[str, Any]:
+def json_request_body(schema: dict[str, Any] | type[BaseModel], example: object, *more: str) -> dict[str, Any]:
     """The `openapi_extra` of a route that reads its own JSON body; `more` are media types beside application/json."""
     if not isinstance(schema, dict):
         schema = schema.model_json_schema()

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.http import problems
 from service.api.http.problems import FieldError, ProblemError, invalid, path_of
 from service.messaging.cloudevents import UNDECODABLE
-from service.runtime.storable import fault_in_json, half_in_json
+from service.runtime.storable import find_lone_surrogate, find_unstorable
 
 Model = TypeVar("Model", bound="StrictModel")
 JSON = "application/json"
@@ -93,13 +93,13 @@ def _decoded(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
     except UNDECODABLE as error:
-        if half := half_in_json(raw):
+        if half := find_lone_surrogate(raw):
             raise invalid(FieldError(half.path or "body", half.problem)) from None
         raise invalid(FieldError("body", f"is not JSON: {error}")) from None
 
 
 def _require_storable(raw: bytes) -> None:
-    if found := fault_in_json(raw):
+    if found := find_unstorable(raw):
         raise invalid(FieldError(found.path or "body", found.problem))
 
 

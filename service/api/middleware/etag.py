@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from xxhash import xxh3_128_hexdigest
 
 
-class Conditional:
+class ConditionalRequests:
     """Hashes an answer's body as it goes out, or answers 304 in its place."""
 
     def __init__(self, app: ASGIApp) -> None:

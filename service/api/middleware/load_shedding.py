@@ -15,7 +15,7 @@ _SOON = {"Retry-After": "1"}
 _LONGEST_TICK = 0.25
 
 
-class Load:
+class LoadShedder:
     """Answers 503 where too many requests are under way, or one has taken too long, and 408 where the caller was too
     slow. What is cut short is cancelled: its transaction is rolled back and its connection goes back to the pool.
     """

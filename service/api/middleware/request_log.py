@@ -29,7 +29,7 @@ _NO_CONTENT: RawHeader = (b"content-security-policy", b"default-src 'none'; fram
 """For answers that are not for a browser to show."""
 
 
-class Observing:
+class RequestLog:
     """The outermost layer. Metrics name the route, never the path, so that no account id gets into a label."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -19,7 +19,7 @@ from service.api.access.deps import RIGHT_CLOCK, Api
 from service.api.http.account_filters import AccountFilters
 from service.api.http.account_paths import AccountId
 from service.api.http.day_range import Instant
-from service.api.http.openapi_helpers import ref, takes
+from service.api.http.openapi_helpers import json_request_body, schema_ref
 from service.api.http.pagination import TokenText
 from service.api.http.problems import FieldError, invalid, not_found
 from service.api.http.request_bodies import JsonObject
@@ -140,7 +140,9 @@ async def read_account(account_id: AccountId, api: Api) -> Account:
     "/{account_id:account}",
     summary="Change an account's attributes",
     dependencies=[*WRITE, *RIGHT_CLOCK],
-    openapi_extra=takes(ref("AttributesData"), {"name": "Acme", "segment": "enterprise", "seats": 40}),
+    openapi_extra=json_request_body(
+        schema_ref("AttributesData"), {"name": "Acme", "segment": "enterprise", "seats": 40}
+    ),
 )
 async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> Account:
     """Only what is given changes, and null clears; an account that isn't there yet is made.

@@ -9,12 +9,12 @@ from msgspec import Struct
 from scoring.rules.rules import KINDS, Condition
 from scoring.scorecards.document import Word
 from scoring.scorecards.validation_errors import fault_of
-from service.api.http.openapi_helpers import RULES, ref
+from service.api.http.openapi_helpers import RULES, schema_ref
 from service.api.http.problems import MOST_ERRORS, FieldError, invalid
 from service.runtime import text
 
-BODY: dict[str, Any] = {"oneOf": [ref(rule) for rule in RULES]}
-PATCH_BODY: dict[str, Any] = ref("RulePatch")
+BODY: dict[str, Any] = {"oneOf": [schema_ref(rule) for rule in RULES]}
+PATCH_BODY: dict[str, Any] = schema_ref("RulePatch")
 EXAMPLE = {
     "name": "At risk",
     "kind": "score",
@@ -42,7 +42,7 @@ class _Head(Struct):
 def parse_rule(body: dict[str, Any]) -> dict[str, Any]:
     """The columns of a rule, but for its id; 422 names every field at fault."""
     head = _convert(body, _Head)
-    if (problem := text.fault(head.name)) is not None:
+    if (problem := text.unprintable_problem(head.name)) is not None:
         raise invalid(FieldError("name", problem))
     if head.kind not in KINDS:
         raise invalid(FieldError("kind", f"{head.kind[:100]!r} is not known; send one of {', '.join(KINDS)}"))

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api, Context
-from service.api.http.openapi_helpers import takes
+from service.api.http.openapi_helpers import json_request_body
 from service.api.http.problems import ProblemError, not_found
 from service.api.http.request_bodies import JsonObject
 from service.api.resources.alert_rule_document import BODY, EXAMPLE, PATCH_BODY, parse_rule, patched
@@ -58,7 +58,11 @@ async def list_rules(api: Api) -> AlertRulePage:
 
 
 @router.post(
-    "", status_code=201, summary="Create an alert rule", dependencies=WRITE, openapi_extra=takes(BODY, EXAMPLE)
+    "",
+    status_code=201,
+    summary="Create an alert rule",
+    dependencies=WRITE,
+    openapi_extra=json_request_body(BODY, EXAMPLE),
 )
 async def create_rule(body: JsonObject, api: Api) -> ChangedAlertRule:
     """A rule of kind `score` fires beyond a level, one of kind `drop` after a fall of so many points in so many days,
@@ -76,7 +80,9 @@ async def read_rule(rule_id: UUID, api: Api) -> AlertRule:
         return _shown(_found(await rules.get(connection, rule_id)))
 
 
-@router.put("/{rule_id}", summary="Replace an alert rule", dependencies=WRITE, openapi_extra=takes(BODY, EXAMPLE))
+@router.put(
+    "/{rule_id}", summary="Replace an alert rule", dependencies=WRITE, openapi_extra=json_request_body(BODY, EXAMPLE)
+)
 async def replace_rule(rule_id: UUID, body: JsonObject, api: Api) -> ChangedAlertRule:
     """What isn't given takes its default."""
     return await _save(api, rule_id, body, is_new=False)
@@ -86,7 +92,7 @@ async def replace_rule(rule_id: UUID, body: JsonObject, api: Api) -> ChangedAler
     "/{rule_id}",
     summary="Change an alert rule",
     dependencies=WRITE,
-    openapi_extra=takes(PATCH_BODY, {"enabled": False}),
+    openapi_extra=json_request_body(PATCH_BODY, {"enabled": False}),
 )
 async def change_rule(rule_id: UUID, body: JsonObject, api: Api) -> ChangedAlertRule:
     """What isn't given stays, null stands for the default."""

@@ -13,7 +13,7 @@ from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api
 from service.api.http.account_paths import Printable
 from service.api.http.day_range import BodyInstant
-from service.api.http.openapi_helpers import takes
+from service.api.http.openapi_helpers import json_request_body
 from service.api.http.problems import FieldError, ProblemError, invalid, not_found
 from service.api.http.request_bodies import StrictModel, body_of
 from service.api.resources.alerts import Alert
@@ -51,7 +51,7 @@ async def read_alert(alert_id: UUID, api: Api) -> Alert:
     "/{alert_id}/acknowledge",
     summary="Acknowledge an alert",
     dependencies=WRITE,
-    openapi_extra=takes(Acknowledgement, {"by": "ann@example.com"}),
+    openapi_extra=json_request_body(Acknowledgement, {"by": "ann@example.com"}),
 )
 async def acknowledge_alert(
     alert_id: UUID, body: Annotated[Acknowledgement, Depends(body_of(Acknowledgement))], api: Api
@@ -69,7 +69,7 @@ async def acknowledge_alert(
     "/{alert_id}/snooze",
     summary="Snooze an alert",
     dependencies=WRITE,
-    openapi_extra=takes(Snooze, {"until": "2030-01-31T00:00:00Z", "by": "ann@example.com"}),
+    openapi_extra=json_request_body(Snooze, {"until": "2030-01-31T00:00:00Z", "by": "ann@example.com"}),
 )
 async def snooze_alert(alert_id: UUID, body: Annotated[Snooze, Depends(body_of(Snooze))], api: Api) -> Alert:
     """Before `until`, the alert's rule doesn't begin to fire again for its account; that it has cleared is still told.

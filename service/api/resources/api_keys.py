@@ -12,7 +12,7 @@ from service.api.access.auth import ADMIN
 from service.api.access.deps import Api
 from service.api.http.account_paths import Printable
 from service.api.http.day_range import BodyInstant
-from service.api.http.openapi_helpers import takes
+from service.api.http.openapi_helpers import json_request_body
 from service.api.http.pagination import PageQuery
 from service.api.http.problems import FieldError, invalid, not_found
 from service.api.http.request_bodies import StrictModel, body_of
@@ -72,7 +72,9 @@ async def list_keys(query: Annotated[PageQuery, Query()], api: Api) -> ApiKeyPag
     status_code=201,
     summary="Create an API key",
     dependencies=ADMIN,
-    openapi_extra=takes(ApiKeyBody, {"name": "crm", "scopes": ["read"], "expires_at": "2030-01-31T00:00:00Z"}),
+    openapi_extra=json_request_body(
+        ApiKeyBody, {"name": "crm", "scopes": ["read"], "expires_at": "2030-01-31T00:00:00Z"}
+    ),
 )
 async def create_key(
     body: Annotated[ApiKeyBody, Depends(body_of(ApiKeyBody))], api: Api, response: Response

@@ -11,21 +11,21 @@ from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event
 from service.api.access.auth import WRITE
 from service.api.access.deps import Api, Context
-from service.api.http.event_modes import BATCH, MOST_EVENTS, ONE, Sent, read_events
-from service.api.http.openapi_helpers import ref, takes
+from service.api.http.event_modes import BATCH, MOST_EVENTS, ONE, SentEvent, read_events
+from service.api.http.openapi_helpers import json_request_body, schema_ref
 from service.api.http.problems import FieldError, ProblemError, invalid
 from service.api.middleware.tracing import brings_context, publish
 from service.messaging import event_schemas
 from service.messaging.cloudevents import UNDECODABLE, Decoded, InvalidEventError, decode_structured, signal_of
 from service.messaging.producer import Record
-from service.runtime.storable import half_in_json
+from service.runtime.storable import find_lone_surrogate
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
 _EXAMPLE = event_schemas.example("usage")
-_BODY = takes(ref("Event"), _EXAMPLE, ONE)
+_BODY = json_request_body(schema_ref("Event"), _EXAMPLE, ONE)
 _BODY["requestBody"]["content"][BATCH] = {
-    "schema": {"type": "array", "items": ref("Event"), "maxItems": MOST_EVENTS},
+    "schema": {"type": "array", "items": schema_ref("Event"), "maxItems": MOST_EVENTS},
     "example": [_EXAMPLE],
 }
 
@@ -74,7 +74,7 @@ async def send_events(
     )
 
 
-def _record(sent: Sent, taken_at: int, api: Context, backfill: bool) -> tuple[Record, Decoded]:
+def _record(sent: SentEvent, taken_at: int, api: Context, backfill: bool) -> tuple[Record, Decoded]:
     event, longest = sent.value, api.settings.max_record_bytes
     try:
         signal = signal_of(_peek.decode(event).type)
@@ -84,7 +84,7 @@ def _record(sent: Sent, taken_at: int, api: Context, backfill: bool) -> tuple[Re
     except InvalidEventError as error:
         raise invalid(FieldError(sent.field(error.field), error.message)) from None
     except UNDECODABLE as error:
-        if half := half_in_json(event):
+        if half := find_lone_surrogate(event):
             raise invalid(FieldError(sent.field(half.path or "event"), half.problem)) from None
         raise invalid(FieldError(sent.at or "body", f"is not a JSON object: {error}")) from None
     if len(event) > longest:

@@ -18,7 +18,7 @@ from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.http.account_paths import AccountId
 from service.api.http.day_range import CalendarDay, known_at, not_after
-from service.api.http.openapi_helpers import answers
+from service.api.http.openapi_helpers import json_responses
 from service.api.http.problems import not_found
 from service.api.resources.health_document import Health, Moment, document, trend
 from service.api.resources.stored_health import firing, freshness, stored_moment
@@ -36,7 +36,7 @@ WEEK, MONTH = 7, 30
     "/{account_id:account}/health",
     summary="The health of an account",
     dependencies=READ,
-    responses=answers(Health),
+    responses=json_responses(Health),
 )
 async def read_health(
     account_id: AccountId,

@@ -10,7 +10,7 @@ from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.http.account_paths import AccountId
 from service.api.http.day_range import DayRange, known_at
-from service.api.http.openapi_helpers import answers
+from service.api.http.openapi_helpers import json_responses
 from service.api.http.problems import not_found
 from service.api.resources.history_document import History, Why, history_document, why_document
 from service.evaluation.score_history import read_past
@@ -24,7 +24,7 @@ HISTORY_DAYS, WHY_DAYS = 89, 7
     "/{account_id:account}/health/history",
     summary="The health of an account, day by day",
     dependencies=READ,
-    responses=answers(History),
+    responses=json_responses(History),
 )
 async def read_history(account_id: AccountId, query: Annotated[DayRange, Query()], api: Api) -> Response:
     """What the account closed each day with, and what happened on it; by default the last 90 days. Today is as of now.
@@ -47,7 +47,7 @@ async def read_history(account_id: AccountId, query: Annotated[DayRange, Query()
     "/{account_id:account}/health/explain",
     summary="Why the health of an account moved",
     dependencies=READ,
-    responses=answers(Why),
+    responses=json_responses(Why),
 )
 async def read_explanation(account_id: AccountId, query: Annotated[DayRange, Query()], api: Api) -> Response:
     """From the end of one day to the end of another, by default the last 7 days up to now: per cause and per measure,

@@ -16,7 +16,7 @@ from service.api.access.auth import WRITE
 from service.api.access.deps import RIGHT_CLOCK, Api, Context
 from service.api.http.account_paths import AccountId, Printable
 from service.api.http.day_range import BodyInstant
-from service.api.http.openapi_helpers import takes
+from service.api.http.openapi_helpers import json_request_body
 from service.api.http.problems import FieldError, invalid, not_found
 from service.api.http.request_bodies import StrictModel, body_of
 from service.api.middleware.tracing import traces
@@ -59,7 +59,7 @@ class StoredOverride(BaseModel):
     "/{account_id:account}/health/override",
     summary="Override a score or a band",
     dependencies=[*WRITE, *RIGHT_CLOCK],
-    openapi_extra=takes(OverrideBody, EXAMPLE),
+    openapi_extra=json_request_body(OverrideBody, EXAMPLE),
 )
 async def set_override(
     account_id: AccountId, body: Annotated[OverrideBody, Depends(body_of(OverrideBody))], api: Api

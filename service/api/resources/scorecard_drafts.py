@@ -12,7 +12,7 @@ from scoring.scorecards.document import parse
 from scoring.whatif.preview import draft
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api
-from service.api.http.openapi_helpers import answers, ref, takes
+from service.api.http.openapi_helpers import json_request_body, json_responses, schema_ref
 from service.api.http.problems import FieldError
 from service.api.http.request_bodies import JsonObject
 from service.api.middleware.load_shedding import allow
@@ -22,7 +22,7 @@ from service.evaluation.preview import preview_accounts, sample
 from service.evaluation.published_scorecards import all_warnings, in_force
 
 router = APIRouter(prefix="/v1/scorecards", tags=["scorecards"])
-_DRAFT = takes(ref("ScorecardDocument"), EXAMPLE)
+_DRAFT = json_request_body(schema_ref("ScorecardDocument"), EXAMPLE)
 _encoder = msgspec.json.Encoder()
 LONGEST_PREVIEW = 300.0
 """Seconds: a hundred thousand accounts take longer than other requests may."""
@@ -77,7 +77,7 @@ async def diff_scorecard(body: JsonObject, api: Api) -> Differences:
     "/preview",
     summary="What publishing a draft would do",
     dependencies=WRITE,
-    responses=answers(Preview),
+    responses=json_responses(Preview),
     openapi_extra=_DRAFT,
 )
 async def preview_scorecard(

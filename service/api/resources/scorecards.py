@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel
 
-from scoring.scorecards.document import Problem, parse
+from scoring.scorecards.document import ScorecardProblem, parse
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api
-from service.api.http.openapi_helpers import ref, takes
+from service.api.http.openapi_helpers import json_request_body, schema_ref
 from service.api.http.problems import not_found
 from service.api.http.request_bodies import JsonObject
 from service.evaluation.policy import starter
@@ -54,7 +54,7 @@ class Version(BaseModel):
     warnings: Sequence[FieldWarning]
 
 
-def shown(warnings: Iterable[Problem]) -> list[FieldWarning]:
+def shown(warnings: Iterable[ScorecardProblem]) -> list[FieldWarning]:
     """Warnings as they are answered."""
     return [FieldWarning(field=each.field, message=each.message) for each in warnings]
 
@@ -74,7 +74,7 @@ async def list_scorecards(api: Api) -> VersionPage:
     summary="Publish a scorecard",
     dependencies=WRITE,
     responses={200: {"model": Version, "description": "This very document is the newest version already."}},
-    openapi_extra=takes(ref("ScorecardDocument"), EXAMPLE),
+    openapi_extra=json_request_body(schema_ref("ScorecardDocument"), EXAMPLE),
 )
 async def publish_scorecard(body: JsonObject, api: Api, response: Response) -> Version:
     """Publish a document as the newest version of its name. Every account is judged by it within moments."""

@@ -11,7 +11,7 @@ from service.alerts import sample_alert
 from service.api.access.auth import WRITE
 from service.api.access.deps import Api
 from service.api.http.day_range import BodyInstant
-from service.api.http.openapi_helpers import takes
+from service.api.http.openapi_helpers import json_request_body
 from service.api.http.problems import FieldError, ProblemError, invalid, not_found
 from service.api.http.request_bodies import StrictModel, body_of
 from service.delivery.transport import signing_keys
@@ -94,7 +94,7 @@ async def send_test(endpoint_id: UUID, api: Api) -> TestDelivery:
     "/{endpoint_id}/recover",
     summary="Send again what failed",
     dependencies=WRITE,
-    openapi_extra=takes(Recovery, {"since": "2026-01-31T00:00:00Z", "dry_run": True}),
+    openapi_extra=json_request_body(Recovery, {"since": "2026-01-31T00:00:00Z", "dry_run": True}),
 )
 async def recover(endpoint_id: UUID, body: Annotated[Recovery, Depends(body_of(Recovery))], api: Api) -> Recovered:
     """All deliveries that failed are due again, the oldest first, at half the endpoint's rate limit or 10 a second.

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api
-from service.api.http.openapi_helpers import takes
+from service.api.http.openapi_helpers import json_request_body
 from service.api.http.pagination import PageQuery
 from service.api.http.problems import not_found
 from service.api.http.request_bodies import body_of
@@ -89,7 +89,7 @@ async def list_endpoints(query: Annotated[PageQuery, Query()], api: Api) -> Webh
     status_code=201,
     summary="Create a webhook endpoint",
     dependencies=WRITE,
-    openapi_extra=takes(EndpointBody, EXAMPLE),
+    openapi_extra=json_request_body(EndpointBody, EXAMPLE),
 )
 async def create_endpoint(
     body: Annotated[EndpointBody, Depends(body_of(EndpointBody))], api: Api, response: Response
@@ -115,7 +115,7 @@ async def read_endpoint(endpoint_id: UUID, api: Api) -> WebhookEndpoint:
     "/{endpoint_id}",
     summary="Replace a webhook endpoint",
     dependencies=WRITE,
-    openapi_extra=takes(EndpointBody, EXAMPLE),
+    openapi_extra=json_request_body(EndpointBody, EXAMPLE),
 )
 async def replace_endpoint(
     endpoint_id: UUID, body: Annotated[EndpointBody, Depends(body_of(EndpointBody))], api: Api
@@ -130,7 +130,7 @@ async def replace_endpoint(
     "/{endpoint_id}",
     summary="Change a webhook endpoint",
     dependencies=WRITE,
-    openapi_extra=takes(EndpointPatch, {"enabled": False}),
+    openapi_extra=json_request_body(EndpointPatch, {"enabled": False}),
 )
 async def change_endpoint(
     endpoint_id: UUID, body: Annotated[EndpointPatch, Depends(body_of(EndpointPatch))], api: Api

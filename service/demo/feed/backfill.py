@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from service.demo.data_folder import DemoFolder, Memory
-from service.demo.feed.folded_count import folded
+from service.demo.data_folder import DemoFolder, DemoMemory
+from service.demo.feed.folded_count import folded_offsets
 from service.demo.start import Running
 from service.demo.startup_screen import Steps
 from service.demo.world.customers import Customer
@@ -19,7 +19,7 @@ LOOK_SECONDS = 0.2
 
 
 async def load_missing(
-    running: Running, folder: DemoFolder, memory: Memory, customers: Sequence[Customer], steps: Steps
+    running: Running, folder: DemoFolder, memory: DemoMemory, customers: Sequence[Customer], steps: Steps
 ) -> None:
     """Bring everything up to now. Cut short, it is done again the next time, and nothing counts twice."""
     now = datetime.now(UTC)
@@ -34,7 +34,7 @@ async def load_missing(
     folder.save(memory)
 
 
-def _missing(memory: Memory, customers: Sequence[Customer], now: datetime) -> list[DemoEvent]:
+def _missing(memory: DemoMemory, customers: Sequence[Customer], now: datetime) -> list[DemoEvent]:
     first_day = memory.began_at.date()
     if memory.loaded:
         since = max(memory.until, now - HISTORY)
@@ -45,16 +45,16 @@ def _missing(memory: Memory, customers: Sequence[Customer], now: datetime) -> li
 
 async def _send(running: Running, events: Sequence[DemoEvent], tell: Callable[[float], None]) -> None:
     """Send the events as history and wait until they are folded."""
-    before = sum((await folded(running.engine)).values())
+    before = sum((await folded_offsets(running.engine)).values())
     sending = asyncio.create_task(running.producer.send(events, backfill=True))
     try:
         while not (sending.done() and await _reached(running, sending.result())):
-            tell((sum((await folded(running.engine)).values()) - before) / max(len(events), 1))
+            tell((sum((await folded_offsets(running.engine)).values()) - before) / max(len(events), 1))
             await asyncio.sleep(LOOK_SECONDS)
     finally:
         sending.cancel()
 
 
 async def _reached(running: Running, ends: dict[Partition, int]) -> bool:
-    done = await folded(running.engine)
+    done = await folded_offsets(running.engine)
     return all(done.get(partition, 0) >= end for partition, end in ends.items())

@@ -7,7 +7,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.demo.feed.folded_count import folded
+from service.demo.feed.folded_count import folded_offsets
 from service.messaging.client_config import client_arguments
 from service.runtime.settings import Settings
 from service.storage.ingest import progress, seen_events
@@ -17,12 +17,12 @@ from service.storage.ingest.seen_events import SegmentRow
 log = structlog.get_logger(__name__)
 
 
-async def mend(settings: Settings, engine: AsyncEngine) -> None:
+async def skip_lost_log(settings: Settings, engine: AsyncEngine) -> None:
     """Fold on from the log's end where it is shorter than what was folded.
 
     Consumers would rightly halt there and ask the operator. In a demo, all that is lost are events that are folded.
     """
-    done = await folded(engine)
+    done = await folded_offsets(engine)
     if not done:
         return
     ends = await _log_ends(settings, done)

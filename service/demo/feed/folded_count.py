@@ -7,7 +7,7 @@ from service.storage.ingest import progress
 from service.storage.ingest.progress import Partition
 
 
-async def folded(engine: AsyncEngine) -> dict[Partition, int]:
+async def folded_offsets(engine: AsyncEngine) -> dict[Partition, int]:
     """How many records of each partition are folded: its next offset, as the embedded broker's logs begin at 0.
 
     Waits while Postgres is away.

@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from service.demo.data_folder import DemoFolder, Memory
+from service.demo.data_folder import DemoFolder, DemoMemory
 from service.demo.start import Running
 from service.demo.view.board import Board
 from service.demo.world.customers import Customer, by_id
 from service.demo.world.director import Director
-from service.demo.world.traffic import Traffic
+from service.demo.world.traffic import EverydayTraffic
 
 TICK_SECONDS = 0.5
 SAVE_SECONDS = 5.0
@@ -20,14 +20,14 @@ class LiveTraffic:
     """Sends events as they happen, and keeps in the folder how far it has come."""
 
     def __init__(
-        self, running: Running, folder: DemoFolder, memory: Memory, customers: Sequence[Customer], board: Board
+        self, running: Running, folder: DemoFolder, memory: DemoMemory, customers: Sequence[Customer], board: Board
     ) -> None:
         """Nothing is sent before `flow`."""
         self._producer = running.producer
         self._folder = folder
         self._memory = memory
         self._board = board
-        self._traffic = Traffic(customers, memory.seed, memory.began_at.date())
+        self._traffic = EverydayTraffic(customers, memory.seed, memory.began_at.date())
         self._director = Director(by_id(customers), memory.troubled, time.monotonic())
 
     async def flow(self, rate: float) -> None:

@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.demo.feed.folded_count import folded
+from service.demo.feed.folded_count import folded_offsets
 from service.messaging.client_config import client_arguments
 from service.runtime.settings import Settings
 
@@ -20,7 +20,7 @@ async def keep_log_short(settings: Settings, engine: AsyncEngine) -> None:
     deleted = 0
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        done = {partition: offset for partition, offset in (await folded(engine)).items() if offset}
+        done = {partition: offset for partition, offset in (await folded_offsets(engine)).items() if offset}
         if sum(done.values()) - deleted > MOST_RECORDS:
             await _delete(settings, {TopicPartition(*each): RecordsToDelete(offset) for each, offset in done.items()})
             deleted = sum(done.values())

@@ -17,7 +17,7 @@ NOTICE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreChange:
+class BoardChange:
     """A score moved."""
 
     at: datetime
@@ -34,7 +34,7 @@ class Board:
         """Empty; the clock of the rate and the uptime starts."""
         self.scores: dict[str, float | None] = {}
         self.bands: Counter[str] = Counter()
-        self.changes: deque[ScoreChange] = deque(maxlen=KEPT)
+        self.changes: deque[BoardChange] = deque(maxlen=KEPT)
         self.webhooks: deque[Received] = deque(maxlen=KEPT)
         self.webhooks_received = 0
         self.changes_seen = 0
@@ -97,4 +97,4 @@ class Board:
             self._told[account.account_id] = account.score
             self.changes_seen += 1
             name = account.name or account.account_id
-            self.changes.append(ScoreChange(at, name, before, account.score, account.band))
+            self.changes.append(BoardChange(at, name, before, account.score, account.band))

@@ -10,7 +10,7 @@ from service.demo.view.board import Board
 SUMMARY_SECONDS = 5.0
 
 
-class Lines:
+class PlainLines:
     """Prints what is new on the board."""
 
     def __init__(self, console: Console, board: Board) -> None:
@@ -22,7 +22,7 @@ class Lines:
         self._notice = ""
         self._summed_up_at = 0.0
 
-    def __enter__(self) -> "Lines":
+    def __enter__(self) -> "PlainLines":
         """Nothing is needed."""
         return self
 

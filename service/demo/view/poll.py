@@ -7,7 +7,7 @@ import aiohttp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.demo.api_client import Client
-from service.demo.feed.folded_count import folded
+from service.demo.feed.folded_count import folded_offsets
 from service.demo.view.board import Board
 from service.demo.world.customers import MOST_CUSTOMERS
 from service.runtime.errors import HealthError
@@ -32,5 +32,5 @@ async def watch_accounts(client: Client, board: Board) -> None:
 async def watch_folding(engine: AsyncEngine, board: Board) -> None:
     """Note every second how much is folded, until cancelled."""
     while True:
-        board.add_folded(sum((await folded(engine)).values()))
+        board.add_folded(sum((await folded_offsets(engine)).values()))
         await asyncio.sleep(LOOK_SECONDS)

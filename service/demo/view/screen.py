@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from service.demo.view.board import Board, ScoreChange
+from service.demo.view.board import Board, BoardChange
 from service.demo.webhook_receiver import Received
 
 Thing = TypeVar("Thing")
@@ -81,7 +81,7 @@ def _accounts(board: Board, width: int) -> RenderableType:
     return table
 
 
-def _changes(changes: Iterable[ScoreChange], lines: int) -> RenderableType:
+def _changes(changes: Iterable[BoardChange], lines: int) -> RenderableType:
     rows = []
     for change in _last(changes, lines):
         arrow, colour = ("▲", "green") if change.after > change.before else ("▼", "red")

@@ -15,7 +15,7 @@ ANSWER_SHARE = 0.02
 MOST_OPEN_TICKETS = 12
 
 
-class Traffic:
+class EverydayTraffic:
     """A stream of events in which everybody is who they were in the history, so that no score strays."""
 
     def __init__(self, customers: Sequence[Customer], seed: int, first_day: date) -> None:

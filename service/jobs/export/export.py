@@ -26,7 +26,7 @@ DATASETS: Final[Mapping[str, ExportView]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class ExportRequest:
     """What is asked for: files by dataset, and for those that have days, from which to which."""
 
     files: Mapping[str, Path]
@@ -34,7 +34,7 @@ class Order:
     last: date
 
 
-async def export(engine: AsyncEngine, order: Order) -> list[ParquetFile]:
+async def export(engine: AsyncEngine, order: ExportRequest) -> list[ParquetFile]:
     """Write the files; all are there in the end, or none. Raises `HealthError`."""
     snapshot = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with ExitStack() as unpublished:
@@ -52,7 +52,7 @@ async def export(engine: AsyncEngine, order: Order) -> list[ParquetFile]:
         return files
 
 
-def _schema(dataset: str, columns: Sequence[ViewColumn], order: Order) -> pa.Schema:
+def _schema(dataset: str, columns: Sequence[ViewColumn], order: ExportRequest) -> pa.Schema:
     source = DATASETS[dataset]
     about = {"dataset": dataset, "exported_at": datetime.now(UTC).isoformat()}
     if source.days:
@@ -61,7 +61,7 @@ def _schema(dataset: str, columns: Sequence[ViewColumn], order: Order) -> pa.Sch
 
 
 async def _fill(
-    file: ParquetFile, connection: AsyncConnection, dataset: str, columns: Sequence[ViewColumn], order: Order
+    file: ParquetFile, connection: AsyncConnection, dataset: str, columns: Sequence[ViewColumn], order: ExportRequest
 ) -> None:
     source = DATASETS[dataset]
     total = await exports.count(connection, source, order.first, order.last)

@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from service.jobs.load.kafka_cluster import CLIENT_ID, Cluster
+from service.jobs.load.kafka_cluster import CLIENT_ID, KafkaCluster
 from service.jobs.load.partitioner import Places
-from service.jobs.load.row_validation import Draft
+from service.jobs.load.row_validation import EventDraft
 from service.runtime.settings import Settings
 
 PATIENCE_SECONDS = 60.0
@@ -25,10 +25,10 @@ _CLOSE_SECONDS = 5.0
 Receipts = list[asyncio.Future[object]]
 
 
-class Publisher:
+class BatchProducer:
     """A producer for whole files. Made by `connect`; its methods raise `HealthError`."""
 
-    def __init__(self, producer: AIOKafkaProducer, cluster: Cluster, settings: Settings) -> None:
+    def __init__(self, producer: AIOKafkaProducer, cluster: KafkaCluster, settings: Settings) -> None:
         """`producer` publishes to `cluster`."""
         self.cluster = cluster
         self._producer = producer
@@ -40,7 +40,7 @@ class Publisher:
         partitions = await self.cluster.require(topics)
         self._places |= {topic: Places(count) for topic, count in partitions.items()}
 
-    async def publish(self, events: Sequence[Draft]) -> Receipts:
+    async def publish(self, events: Sequence[EventDraft]) -> Receipts:
         """Hand events over to be sent; waits while Kafka is behind."""
         receipts: Receipts = []
         try:
@@ -63,7 +63,7 @@ class Publisher:
                 if (error := receipt.exception()) is not None:
                     raise self.cluster.explain(error) from None
 
-    def _pack(self, events: Sequence[Draft]) -> Iterator[tuple[str, int, BatchBuilder]]:
+    def _pack(self, events: Sequence[EventDraft]) -> Iterator[tuple[str, int, BatchBuilder]]:
         """Batches of one partition each: those that are full first, the rest at the end."""
         batches: dict[tuple[str, int], BatchBuilder] = {}
         now = int(time.time() * 1000)
@@ -83,9 +83,9 @@ class Publisher:
 
 
 @asynccontextmanager
-async def connect(settings: Settings) -> AsyncIterator[Publisher]:
+async def connect(settings: Settings) -> AsyncIterator[BatchProducer]:
     """A publisher until the end of the block. Raises `HealthError` if Kafka can't be reached."""
-    cluster = Cluster(settings)
+    cluster = KafkaCluster(settings)
     try:
         await cluster.start()
         partitions = await cluster.partitions(settings.topics.values())
@@ -99,7 +99,7 @@ async def connect(settings: Settings) -> AsyncIterator[Publisher]:
         )
         try:
             await producer.start()
-            yield Publisher(producer, cluster, settings)
+            yield BatchProducer(producer, cluster, settings)
         except KafkaError as error:
             raise cluster.explain(error) from None
         finally:

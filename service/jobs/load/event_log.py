@@ -9,7 +9,7 @@ from service.jobs.load.ndjson import ARRAY, NdjsonLog
 from service.jobs.load.row_validation import EventLog
 from service.jobs.load.time_zones import zone_of
 from service.runtime.errors import HealthError
-from service.runtime.extras import require_files
+from service.runtime.extras import require_files_extra
 from service.runtime.settings import Settings, Signal
 
 LINES = (".ndjson", ".jsonl", ARRAY)
@@ -58,7 +58,7 @@ def open_log(file: Path, signal: Signal | None, mapping: Mapping | None, timezon
     """Open a file that `mapping_of` has passed. Raises `HealthError` if it can't be used."""
     if is_table(file):
         assert mapping is not None
-        require_files(f"Reading {file}")
+        require_files_extra(f"Reading {file}")
         from service.jobs.load.parquet import ParquetLog
 
         return ParquetLog(file, mapping)

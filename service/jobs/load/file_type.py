@@ -48,23 +48,23 @@ _SEPARATORS = ",;\t|"
 _XML = (b"<?xml", b"<html", b"<!doctype")
 
 
-class Form(Struct, frozen=True):
+class FileFormat(Struct, frozen=True):
     """What a file is, and what to do with it."""
 
     name: str
     remedy: str
 
 
-def form_of(head: bytes) -> Form | None:
+def form_of(head: bytes) -> FileFormat | None:
     """What the first bytes of a file tell for sure; None for text that may be JSON, and for what isn't known."""
     name = _by_magic(head) or _by_encoding(head) or _by_text(head)
-    return None if name is None else Form(name, _REMEDIES.get(name, _TO_PARQUET))
+    return None if name is None else FileFormat(name, _REMEDIES.get(name, _TO_PARQUET))
 
 
-def form_named(suffix: str) -> Form | None:
+def form_named(suffix: str) -> FileFormat | None:
     """What a file's name says that it is, for forms that people have and that aren't read; None for others."""
     name = _SUFFIXES.get(suffix)
-    return None if name is None else Form(name, _REMEDIES.get(name, _TO_PARQUET))
+    return None if name is None else FileFormat(name, _REMEDIES.get(name, _TO_PARQUET))
 
 
 def _by_magic(head: bytes) -> str | None:

@@ -18,7 +18,7 @@ from service.runtime.errors import HealthError
 from service.runtime.settings import Signal
 
 
-class Order(Struct, frozen=True):
+class LoadRequest(Struct, frozen=True):
     """What the user asked for."""
 
     files: Sequence[Path]
@@ -47,7 +47,7 @@ class Examined(Struct, frozen=True):
     findings: Findings
 
 
-def open_files(order: Order) -> list[LogFile]:
+def open_files(order: LoadRequest) -> list[LogFile]:
     """Open and fingerprint every file. Raises `HealthError` if one can't be used, or comes twice."""
     files: list[LogFile] = []
     for path in order.files:
@@ -60,11 +60,13 @@ def open_files(order: Order) -> list[LogFile]:
     return files
 
 
-def _identify(path: Path, order: Order) -> Identity:
+def _identify(path: Path, order: LoadRequest) -> Identity:
     return identify(path, order.mapping) if is_table(path) else identify(path, None, order.timezone)
 
 
-async def examine_files(files: Sequence[LogFile], order: Order, max_bytes: int, stop: asyncio.Event) -> list[Examined]:
+async def examine_files(
+    files: Sequence[LogFile], order: LoadRequest, max_bytes: int, stop: asyncio.Event
+) -> list[Examined]:
     """Check every row. Raises `StoppedError`, and `HealthError` if there are invalid rows that aren't to be skipped."""
     examined = []
     for file in files:
@@ -75,7 +77,7 @@ async def examine_files(files: Sequence[LogFile], order: Order, max_bytes: int, 
     return examined
 
 
-def shift_for(examined: Sequence[Examined], order: Order) -> int:
+def shift_for(examined: Sequence[Examined], order: LoadRequest) -> int:
     """By how many days the times of all files move together, so that the newest event of all falls on today."""
     if not order.shift_to_now or not examined:
         return 0

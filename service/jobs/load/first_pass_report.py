@@ -5,7 +5,7 @@ from collections import Counter
 from msgspec import Struct, field
 
 from scoring.state.calendar import MICROSECONDS_PER_DAY, day_of
-from service.jobs.load.row_validation import Draft, Drafts, Refused, Verdict
+from service.jobs.load.row_validation import EventDraft, EventDrafts, RefusedRow, RowsVerdict
 from service.runtime.settings import Signal
 
 MOST_EXAMPLES = 5
@@ -22,12 +22,12 @@ class Findings(Struct):
     newest: int = 0
     """When the newest event happened, in microseconds."""
     refused: int = 0
-    examples: list[Refused] = field(default_factory=list)
+    examples: list[RefusedRow] = field(default_factory=list)
     """The first rows that can't be events."""
-    sample: Draft | None = None
+    sample: EventDraft | None = None
     """The first event."""
 
-    def add(self, drafts: Drafts, verdict: Verdict) -> None:
+    def add(self, drafts: EventDrafts, verdict: RowsVerdict) -> None:
         """Take in the next rows and how the check judged them."""
         self.rows = drafts.next_row - 1
         self.refused += len(verdict.refused)

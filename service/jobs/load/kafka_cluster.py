@@ -19,7 +19,7 @@ NEW_TOPIC_SECONDS = 3.0
 """How long a topic may be missing: a broker hears of one that was just created a little later."""
 
 
-class Cluster:
+class KafkaCluster:
     """The cluster that the settings lead to. Methods raise `HealthError` if it fails them."""
 
     def __init__(self, settings: Settings) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from service.jobs.load import messages
-from service.jobs.load.batch_producer import Publisher, connect
+from service.jobs.load.batch_producer import BatchProducer, connect
 from service.jobs.load.checkpoint import Checkpoint, CheckpointFile
-from service.jobs.load.files import Examined, LogFile, Order, examine_files, open_files, shift_for
-from service.jobs.load.kafka_cluster import Cluster
+from service.jobs.load.files import Examined, LoadRequest, LogFile, examine_files, open_files, shift_for
+from service.jobs.load.kafka_cluster import KafkaCluster
 from service.jobs.load.progress_bar import say
 from service.jobs.load.second_pass import chunks_after, send
 from service.messaging.cloudevents import now_micros
@@ -25,7 +25,7 @@ class _Begun(Struct):
     checkpoint: Checkpoint
 
 
-async def load(order: Order, settings: Settings, stop: asyncio.Event) -> None:
+async def load(order: LoadRequest, settings: Settings, stop: asyncio.Event) -> None:
     """Send what isn't in Kafka yet, and say what was done. Raises `HealthError` and `StoppedError`."""
     files = _open(order)
     async with connect(settings) as publisher:
@@ -39,7 +39,7 @@ async def load(order: Order, settings: Settings, stop: asyncio.Event) -> None:
         say(messages.NEXT)
 
 
-async def rehearse(order: Order, settings: Settings, stop: asyncio.Event) -> None:
+async def rehearse(order: LoadRequest, settings: Settings, stop: asyncio.Event) -> None:
     """Check all files and say what `load` would send, without Kafka. Raises `HealthError` and `StoppedError`."""
     examined = await examine_files(_open(order), order, settings.max_record_bytes, stop)
     shift_days = shift_for(examined, order)
@@ -51,7 +51,7 @@ async def rehearse(order: Order, settings: Settings, stop: asyncio.Event) -> Non
     say("Nothing was sent.")
 
 
-def _open(order: Order) -> list[LogFile]:
+def _open(order: LoadRequest) -> list[LogFile]:
     files = open_files(order)
     if naive := {column for file in files for column in file.log.naive}:
         say(messages.taken_for_utc(naive))
@@ -59,7 +59,7 @@ def _open(order: Order) -> list[LogFile]:
 
 
 async def _begin(
-    files: Sequence[LogFile], cluster: Cluster, order: Order, settings: Settings, stop: asyncio.Event
+    files: Sequence[LogFile], cluster: KafkaCluster, order: LoadRequest, settings: Settings, stop: asyncio.Event
 ) -> list[_Begun]:
     """The loads that aren't finished: first those that an earlier run began, then the new ones, checked."""
     topics = settings.topics if order.signal is None else settings.topics[order.signal]
@@ -82,7 +82,7 @@ async def _begin(
     return [each for each in begun if not each.checkpoint.finished]
 
 
-async def _found(kept: CheckpointFile, cluster: Cluster) -> Checkpoint | None:
+async def _found(kept: CheckpointFile, cluster: KafkaCluster) -> Checkpoint | None:
     """The checkpoint of an earlier run; None if there is none, or if its topics aren't those that are there now."""
     checkpoint = kept.read()
     if checkpoint is None or await cluster.records_taken(checkpoint.topics) >= checkpoint.sent:
@@ -107,7 +107,9 @@ def _tell(examined: Examined, shift_days: int, settings: Settings) -> None:
         say(line)
 
 
-async def _send(begun: _Begun, order: Order, settings: Settings, publisher: Publisher, stop: asyncio.Event) -> None:
+async def _send(
+    begun: _Begun, order: LoadRequest, settings: Settings, publisher: BatchProducer, stop: asyncio.Event
+) -> None:
     before = begun.checkpoint
     source = begun.file.identity.source
     chunks = chunks_after(before, begun.file.log, source, settings.max_record_bytes, skip_invalid=order.skip_invalid)

@@ -17,7 +17,7 @@ from service.jobs.load.date_shift import moved_source, shift_day, shift_moment
 from service.jobs.load.event_fields import Kind, fields_of
 from service.jobs.load.file_type import HEAD_BYTES, form_of
 from service.jobs.load.readable import readable
-from service.jobs.load.row_validation import CHUNK_ROWS, Draft, Drafts, Refused
+from service.jobs.load.row_validation import CHUNK_ROWS, EventDraft, EventDrafts, RefusedRow
 from service.jobs.load.text_rows import MOST_ROW_BYTES, ArrayError, elements, lines
 from service.jobs.load.time_zones import localised
 from service.messaging.cloudevents import UNDECODABLE, InvalidEventError, signal_of, type_of
@@ -63,24 +63,24 @@ class NdjsonLog:
         if start.partition(b"\n")[0].rstrip() == b"{":
             raise HealthError(f"{path} holds events over several lines", f"Write one a line: jq -c . {path}")
 
-    def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[Drafts]:
+    def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[EventDrafts]:
         """See `EventLog`. Events name their source themselves."""
         row = first_row
         for rows in self._chunks(first_row - 1):
-            chunk = Drafts(row + len(rows), [], [])
+            chunk = EventDrafts(row + len(rows), [], [])
             for line in rows:
                 if line.strip():
                     self._add(chunk, row, line, shift_days)
                 row += 1
             yield chunk
 
-    def _add(self, chunk: Drafts, row: int, line: bytes, shift_days: int) -> None:
+    def _add(self, chunk: EventDrafts, row: int, line: bytes, shift_days: int) -> None:
         try:
             chunk.drafts.append(self._draft(row, line, shift_days))
         except InvalidEventError as error:
-            chunk.refused.append(Refused(row, readable(str(error))))
+            chunk.refused.append(RefusedRow(row, readable(str(error))))
 
-    def _draft(self, row: int, line: bytes, shift_days: int) -> Draft:
+    def _draft(self, row: int, line: bytes, shift_days: int) -> EventDraft:
         if len(line) > MOST_ROW_BYTES:
             raise InvalidEventError("event", f"more than {MOST_ROW_BYTES:,} bytes; that long no record may be")
         try:
@@ -98,7 +98,7 @@ class NdjsonLog:
         if shift_days or self._zone is not None:
             _move(event, signal, shift_days, self._zone)
         event["backfill"] = _TRUE
-        return Draft(row, signal, _plain(event, "subject"), _encode(event))
+        return EventDraft(row, signal, _plain(event, "subject"), _encode(event))
 
     @property
     def _place(self) -> str:

@@ -17,7 +17,7 @@ from service.jobs.load.date_shift import moved_source
 from service.jobs.load.event_fields import fields_of
 from service.jobs.load.file_type import HEAD_BYTES, form_of
 from service.jobs.load.readable import readable
-from service.jobs.load.row_validation import CHUNK_ROWS, Draft, Drafts, Refused
+from service.jobs.load.row_validation import CHUNK_ROWS, EventDraft, EventDrafts, RefusedRow
 from service.jobs.load.time_zones import zone_of
 from service.jobs.load.values import plain_constant
 from service.messaging.cloudevents import type_of
@@ -67,15 +67,15 @@ class ParquetLog:
             "Data", [(name, Any, None) for name in mapping.data_fields], omit_defaults=True, gc=False
         )
 
-    def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[Drafts]:
+    def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[EventDrafts]:
         """See `EventLog`."""
         row = first_row
         columns = {self._paths[name]: readable(column) for name, column in self._mapping.columns.items()}
         for batch in self._batches(first_row):
             drafts, faults = self._drafts(batch, row, source, shift_days)
-            refused = [Refused(at, reason) for at, reason in sorted(faults.items())]
+            refused = [RefusedRow(at, reason) for at, reason in sorted(faults.items())]
             row += len(batch)
-            yield Drafts(row, [draft for draft in drafts if draft.row not in faults], refused, columns)
+            yield EventDrafts(row, [draft for draft in drafts if draft.row not in faults], refused, columns)
 
     @contextmanager
     def _reading(self) -> Iterator[pq.ParquetFile]:
@@ -100,7 +100,7 @@ class ParquetLog:
 
     def _drafts(
         self, batch: pa.RecordBatch, first_row: int, source: str, shift_days: int
-    ) -> tuple[list[Draft], dict[int, str]]:
+    ) -> tuple[list[EventDraft], dict[int, str]]:
         """A draft of every row, and what is wrong with those that can't be events."""
         signal = self._mapping.signal
         fields = fields_of(signal)
@@ -122,7 +122,7 @@ class ParquetLog:
         events = map(
             _Event, filled["id"], filled["source"], repeat(type_of(signal)), filled["subject"], filled["time"], data
         )
-        return list(map(Draft, rows, repeat(signal), filled["subject"], map(_encode, events))), faults
+        return list(map(EventDraft, rows, repeat(signal), filled["subject"], map(_encode, events))), faults
 
 
 def _from_row(metadata: pq.FileMetaData, first_row: int) -> tuple[list[int], int]:

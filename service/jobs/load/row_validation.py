@@ -17,7 +17,7 @@ _NAIVE = "timezone component"
 """What msgspec says where a time has no offset."""
 
 
-class Draft(Struct, frozen=True, gc=False):
+class EventDraft(Struct, frozen=True, gc=False):
     """A row as a structured-mode CloudEvent, unchecked; rows count from 1."""
 
     row: int
@@ -26,19 +26,19 @@ class Draft(Struct, frozen=True, gc=False):
     value: bytes
 
 
-class Refused(Struct, frozen=True):
+class RefusedRow(Struct, frozen=True):
     """A row that can't be an event; the reason begins with the field at fault."""
 
     row: int
     reason: str
 
 
-class Drafts(Struct):
+class EventDrafts(Struct):
     """The next rows of a log, all of those before `next_row`: as drafts, or refused if not even that is possible."""
 
     next_row: int
-    drafts: list[Draft]
-    refused: list[Refused]
+    drafts: list[EventDraft]
+    refused: list[RefusedRow]
     columns: dict[str, str] = {}
     """Which column of a table each field comes from, by its path in the event."""
 
@@ -56,7 +56,7 @@ class EventLog(Protocol):
     def naive(self) -> Sequence[str]:
         """Columns whose times don't say of which time zone they are, and are taken for UTC."""
 
-    def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[Drafts]:
+    def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[EventDrafts]:
         """The rows from `first_row` on, in order, marked as backfill.
 
         All times are moved by `shift_days`, which shows in the sources. `source` is for events that have none of their
@@ -64,26 +64,26 @@ class EventLog(Protocol):
         """
 
 
-class Verdict(Struct):
+class RowsVerdict(Struct):
     """What the check came to: the drafts that passed, when each happened (microseconds), and what was refused."""
 
-    passed: list[Draft]
+    passed: list[EventDraft]
     times: list[int]
-    refused: list[Refused]
+    refused: list[RefusedRow]
 
 
-def check(drafts: Drafts, max_bytes: int, taken_at: int) -> Verdict:
+def check(drafts: EventDrafts, max_bytes: int, taken_at: int) -> RowsVerdict:
     """Decode every draft as a consumer will if Kafka takes it at `taken_at`: what passes is no dead letter there."""
-    verdict = Verdict([], [], list(drafts.refused))
+    verdict = RowsVerdict([], [], list(drafts.refused))
     for draft in drafts.drafts:
         if len(draft.value) > max_bytes:
             reason = f"event: {len(draft.value):,} bytes; at most {max_bytes:,} are taken"
-            verdict.refused.append(Refused(draft.row, reason))
+            verdict.refused.append(RefusedRow(draft.row, reason))
             continue
         try:
             event = decode_structured(draft.signal, draft.value, taken_at).event
         except InvalidEventError as error:
-            verdict.refused.append(Refused(draft.row, _reason(error, drafts)))
+            verdict.refused.append(RefusedRow(draft.row, _reason(error, drafts)))
         else:
             verdict.passed.append(draft)
             verdict.times.append(event.at)
@@ -91,7 +91,7 @@ def check(drafts: Drafts, max_bytes: int, taken_at: int) -> Verdict:
     return verdict
 
 
-def _reason(error: InvalidEventError, drafts: Drafts) -> str:
+def _reason(error: InvalidEventError, drafts: EventDrafts) -> str:
     column = drafts.columns.get(error.field)
     hint = "; for local times add --timezone ZONE" if _NAIVE in error.message else ""
     return readable(f"{error}{hint}") + (f" (column {column})" if column is not None else "")

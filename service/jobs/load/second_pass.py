@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from service.jobs.load.batch_producer import Publisher, Receipts
+from service.jobs.load.batch_producer import BatchProducer, Receipts
 from service.jobs.load.checkpoint import Checkpoint, CheckpointFile
 from service.jobs.load.progress_bar import Advance, bar
-from service.jobs.load.row_validation import Draft, EventLog, check
+from service.jobs.load.row_validation import EventDraft, EventLog, check
 from service.jobs.load.stop_signal import StoppedError
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
@@ -24,7 +24,7 @@ class Chunk(Struct):
     """The next rows' events, ready to be sent, and how many rows were left out."""
 
     next_row: int
-    events: list[Draft]
+    events: list[EventDraft]
     skipped: int
 
 
@@ -47,7 +47,9 @@ def chunks_after(
 class Ledger:
     """The chunks on their way to Kafka, oldest first, and the checkpoint behind them."""
 
-    def __init__(self, checkpoint: Checkpoint, kept: CheckpointFile, publisher: Publisher, advance: Advance) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, kept: CheckpointFile, publisher: BatchProducer, advance: Advance
+    ) -> None:
         """`checkpoint` is what `kept` holds."""
         self.checkpoint = checkpoint
         self._kept = kept
@@ -71,7 +73,7 @@ class Ledger:
 
 
 async def send(
-    chunks: Iterator[Chunk], checkpoint: Checkpoint, kept: CheckpointFile, publisher: Publisher, stop: asyncio.Event
+    chunks: Iterator[Chunk], checkpoint: Checkpoint, kept: CheckpointFile, publisher: BatchProducer, stop: asyncio.Event
 ) -> Checkpoint:
     """Send the chunks, which are those after `checkpoint`, and return where it stands at the end.
 
@@ -89,7 +91,7 @@ async def send(
     return ledger.checkpoint
 
 
-async def _send(chunks: Iterator[Chunk], ledger: Ledger, publisher: Publisher, stop: asyncio.Event) -> None:
+async def _send(chunks: Iterator[Chunk], ledger: Ledger, publisher: BatchProducer, stop: asyncio.Event) -> None:
     ahead = ledger.checkpoint
     while not stop.is_set() and (chunk := await _next(chunks, ledger)) is not None:
         ahead = structs.replace(

@@ -10,7 +10,7 @@ class StoppedError(Exception):
     """A signal ended the load; the message says where it stands and how to go on."""
 
 
-class Stop(asyncio.Event):
+class StopSignal(asyncio.Event):
     """Set by the first SIGINT or SIGTERM; a second one ends the process at once."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api.access import key_cache
-from service.api.access.key_cache import KnownKeys
+from service.api.access.key_cache import KeyCache
 from service.runtime.api_key import SCOPES, Scope, new_key
 from service.storage.database.tables import api_keys
 from tests.support.api import Api, Clock, make_key
@@ -125,7 +125,7 @@ async def last_used(engine: AsyncEngine) -> datetime | None:
 async def test_last_use_is_kept_to_the_minute(engine: AsyncEngine) -> None:
     clock, key = Clock(datetime(2030, 1, 31, tzinfo=UTC)), await make_key(engine, "read")
     seconds = 0.0
-    known = KnownKeys(engine, clock, lambda: seconds)
+    known = KeyCache(engine, clock, lambda: seconds)
     used = []
     for _ in range(5):
         assert await known.find(key)
@@ -139,7 +139,7 @@ async def test_last_use_is_kept_to_the_minute(engine: AsyncEngine) -> None:
 async def test_a_key_deleted_elsewhere_is_good_for_ten_seconds_at_most(engine: AsyncEngine) -> None:
     key = await make_key(engine, "read")
     seconds = 0.0
-    known = KnownKeys(engine, Clock(), lambda: seconds)
+    known = KeyCache(engine, Clock(), lambda: seconds)
     assert await known.find(key)
     async with engine.begin() as connection:
         await connection.execute(api_keys.delete())
@@ -152,7 +152,7 @@ async def test_a_key_deleted_elsewhere_is_good_for_ten_seconds_at_most(engine: A
 async def test_a_key_expires_to_the_second_though_it_is_remembered(engine: AsyncEngine) -> None:
     clock = Clock(datetime(2030, 1, 31, tzinfo=UTC))
     key = await make_key(engine, "read", expires_at=clock.now + timedelta(seconds=1))
-    known = KnownKeys(engine, clock, lambda: 0.0)
+    known = KeyCache(engine, clock, lambda: 0.0)
     assert await known.find(key)
     clock.now += timedelta(seconds=1)
     assert await known.find(key) is None
@@ -161,7 +161,7 @@ async def test_a_key_expires_to_the_second_though_it_is_remembered(engine: Async
 async def test_known_keys_outlast_an_outage_of_postgres(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     key, stranger = await make_key(engine, "read"), new_key().text
     seconds = 0.0
-    known = KnownKeys(engine, Clock(), lambda: seconds)
+    known = KeyCache(engine, Clock(), lambda: seconds)
     assert await known.find(key)
 
     async def away(*_: object) -> None:
@@ -187,7 +187,7 @@ async def test_known_keys_outlast_an_outage_of_postgres(engine: AsyncEngine, mon
 async def test_many_keys_do_not_fill_the_memory(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_cache, "MOST_KEPT", 2)
     keys = [await make_key(engine, "read") for _ in range(4)]
-    known = KnownKeys(engine, Clock(), lambda: 0.0)
+    known = KeyCache(engine, Clock(), lambda: 0.0)
     for key in keys:
         assert await known.find(key)
     assert await known.find(new_key().text) is None

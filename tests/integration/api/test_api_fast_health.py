@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event, TicketEvent, UsageEvent
-from service.api.health_fast_path import FastHealth
+from service.api.health_fast_path import HealthFastPath
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy
 from tests.support.api import Answer, Api, make_key
@@ -71,7 +71,7 @@ class Shortcut:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._fast = FastHealth(Passed(), api.app.state.context, Route(PATH, lambda _: None))
+        self._fast = HealthFastPath(Passed(), api.app.state.context, Route(PATH, lambda _: None))
 
     async def __call__(
         self,

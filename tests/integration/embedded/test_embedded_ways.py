@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.fold import runner
 from scoring.state.account_state import decode
-from service.demo.feed.broker_recovery import mend
-from service.demo.feed.folded_count import folded
+from service.demo.feed.broker_recovery import skip_lost_log
+from service.demo.feed.folded_count import folded_offsets
 from service.runtime.settings import Settings
 from service.storage.ingest import progress, seen_events
 from service.storage.ingest.seen_events import SegmentRow
@@ -57,15 +57,15 @@ async def test_after_the_broker_lost_records_the_demo_folds_on_at_its_end(
     async with consuming(settings):
         await produce(settings.kafka_bootstrap_servers, [record(settings.topic_usage, once)])
         await folded_up_to(engine, 1)
-    [partition] = [partition for partition, offset in (await folded(engine)).items() if offset]
+    [partition] = [partition for partition, offset in (await folded_offsets(engine)).items() if offset]
     lost = np.array([7, 5], dtype=np.uint64)
     async with engine.begin() as connection:
         await progress.reset(connection, {partition: 3})
         row = SegmentRow(*partition, 2, datetime.now(UTC), lost.tobytes())
         await seen_events.replace(connection, [], [row])
 
-    await mend(settings, engine)
-    assert (await folded(engine))[partition] == 1
+    await skip_lost_log(settings, engine)
+    assert (await folded_offsets(engine))[partition] == 1
     async with engine.connect() as connection:
         [kept] = await seen_events.load(connection, [partition])
     hashes = np.frombuffer(kept.hashes, dtype=np.uint64)
@@ -84,10 +84,10 @@ async def test_after_the_broker_lost_records_the_demo_folds_on_at_its_end(
 
 
 async def test_a_log_that_is_whole_is_left_alone(settings: Settings, engine: AsyncEngine) -> None:
-    await mend(settings, engine)
+    await skip_lost_log(settings, engine)
     async with consuming(settings):
         await produce(settings.kafka_bootstrap_servers, [record(settings.topic_usage, usage("acme"))])
         await folded_up_to(engine, 1)
-    before = await folded(engine)
-    await mend(settings, engine)
-    assert await folded(engine) == before
+    before = await folded_offsets(engine)
+    await skip_lost_log(settings, engine)
+    assert await folded_offsets(engine) == before

@@ -24,7 +24,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 
 from service.jobs.load.event_log import is_table, mapping_of
-from service.jobs.load.files import Order
+from service.jobs.load.files import LoadRequest
 from service.jobs.load.load import load, rehearse
 from service.jobs.load.part_files import part_files
 from service.jobs.load.row_validation import CHUNK_ROWS
@@ -84,7 +84,7 @@ class Loader:
         constants = wishes.pop("constants", [])
         signal: Signal | None = "usage" if is_table(files[0]) else None
         mapping = mapping_of(files, signal, columns if signal else [], constants, wishes.get("timezone"))
-        order = Order(files, signal, mapping, self.state, **wishes)
+        order = LoadRequest(files, signal, mapping, self.state, **wishes)
         await (rehearse if dry_run else load)(order, self.settings, asyncio.Event())
 
     def start(self, *words: str | Path) -> subprocess.Popen[str]:

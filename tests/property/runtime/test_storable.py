@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.messaging.cloudevents import InvalidEventError, decode_binary
-from service.runtime.storable import fault_in, fault_in_json
+from service.runtime.storable import find_unstorable, unstorable_problem
 
 TAKEN_AT = 1_772_712_000_000_000
 HEADERS = {
@@ -36,18 +36,18 @@ def texts(value: Any) -> list[str]:
 
 @given(DOCUMENTS, st.booleans())
 def test_a_document_is_refused_if_any_text_of_it_is(document: Any, ascii_only: bool) -> None:
-    found = fault_in_json(json.dumps(document, ensure_ascii=ascii_only).encode())
+    found = find_unstorable(json.dumps(document, ensure_ascii=ascii_only).encode())
     assert (found is not None) == any("\x00" in text for text in texts(document))
 
 
 def test_the_field_and_the_position_are_named() -> None:
-    assert fault_in_json(b'{"a": [1, {"b": "x\\u0000"}]}') == (
+    assert find_unstorable(b'{"a": [1, {"b": "x\\u0000"}]}') == (
         "a[1].b",
         "holds U+0000, a control character, at position 2",
     )
-    found = fault_in_json(b'{"a": {"\\u0000": 1}}')
+    found = find_unstorable(b'{"a": {"\\u0000": 1}}')
     assert found == ("a", "has a name that holds U+0000, a control character, at position 1")
-    assert fault_in("\\u0000") is None
+    assert unstorable_problem("\\u0000") is None
 
 
 @pytest.mark.parametrize(

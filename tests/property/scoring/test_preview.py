@@ -14,7 +14,7 @@ from scoring.scorecards.document import parse
 from scoring.scorecards.scorecard import compile_scorecard
 from scoring.scorecards.selection import in_order
 from scoring.state.calendar import start_of
-from scoring.whatif.preview import Account, Change, Draft, draft, preview
+from scoring.whatif.preview import Change, Draft, PreviewedAccount, draft, preview
 from scoring.whatif.preview_summary import Outlook, Tally
 from tests.support.folding import encoded, folded
 from tests.support.oracle import Document
@@ -58,16 +58,16 @@ drafts = st.builds(
 
 
 @st.composite
-def accounts(draw: st.DrawFn, policy: Policy) -> tuple[Account, int]:
+def accounts(draw: st.DrawFn, policy: Policy) -> tuple[PreviewedAccount, int]:
     """An account that was last judged some time ago, or never, and a moment since."""
     events = draw(histories(RETENTION))
     state = folded([events] if events else [], RETENTION)
     day = draw(days_after(events, 20))
     now = start_of(day + draw(st.sampled_from([0, 0, 1, 8]))) + 60_000_000
     if draw(st.booleans()):
-        return Account("acme", state, None, {}), now
+        return PreviewedAccount("acme", state, None, {}), now
     step = advance(state, None, {}, (), policy, start_of(day))
-    return Account("acme", state, step.standing, step.memory), now
+    return PreviewedAccount("acme", state, step.standing, step.memory), now
 
 
 @given(st.data(), scorecards(RETENTION))
@@ -105,7 +105,7 @@ def test_alerts_are_those_of_publishing(data: st.DataObject, document: Document,
     present = policy_of(document)
     account, now = data.draw(accounts(present))
     step = advance(account.state, account.standing, account.memory, (), present, now)
-    current = Account("acme", account.state, step.standing, step.memory)
+    current = PreviewedAccount("acme", account.state, step.standing, step.memory)
     planned = drafted(written, present)
     published = advance(account.state, step.standing, step.memory, (), planned.published, now)
     assert preview(current, planned, now).crossings == published.crossings

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.harness.statistics import Sample, latencies, micros_per_event, percentile, rate, second_half
+from benchmarks.harness.statistics import ProgressSample, latencies, micros_per_event, percentile, rate, second_half
 from benchmarks.harness.workload import (
     HISTORY_DAYS,
     MILLISECONDS_PER_DAY,
@@ -23,7 +23,7 @@ from benchmarks.ingest.options import parse
 from benchmarks.ingest.profiling import package, short, summarise
 from benchmarks.ingest.quix import contender as quix
 from benchmarks.ingest.report import disagreements, markdown, report, table
-from benchmarks.ingest.results import Latency, Results, Run, Scale
+from benchmarks.ingest.results import ContenderRun, IngestLatency, IngestResults, Scale
 from service.messaging.cloudevents import decode_structured
 
 NEWEST = 1_760_000_000_000
@@ -105,7 +105,11 @@ def test_percentiles_are_values_that_occurred() -> None:
 
 
 def test_a_rate_leaves_out_what_was_done_before_the_clock_started() -> None:
-    samples = [Sample(10.0, 500, 1.0, 0.5), Sample(11.0, 900, 1.2, 0.6), Sample(12.0, 1500, 1.5, 1.0)]
+    samples = [
+        ProgressSample(10.0, 500, 1.0, 0.5),
+        ProgressSample(11.0, 900, 1.2, 0.6),
+        ProgressSample(12.0, 1500, 1.5, 1.0),
+    ]
     assert rate(samples) == 500
     assert micros_per_event(samples) == pytest.approx((500, 500))
     assert second_half(samples) == samples[1:]
@@ -135,17 +139,17 @@ def test_scores_differ_where_they_are_missing() -> None:
     assert compare({"a": 50.0}, {"a": None}) == 100
 
 
-def run(contender: str, per_second: float, distribution: str = "zipf", difference: float | None = None) -> Run:
+def run(contender: str, per_second: float, distribution: str = "zipf", difference: float | None = None) -> ContenderRun:
     """A run that came to `per_second`."""
-    return Run(
+    return ContenderRun(
         contender, distribution, 1000, per_second, 1.0, 2.0, checked=200 if difference is not None else 0,
         worst_difference=difference,
     )  # fmt: skip
 
 
-def some_results() -> Results:
+def some_results() -> IngestResults:
     """Results that meet some targets, miss some, and don't know some."""
-    results = Results("2025-01-01 00:00 UTC", "python -m benchmarks.ingest", 100_000, 1000)
+    results = IngestResults("2025-01-01 00:00 UTC", "python -m benchmarks.ingest", 100_000, 1000)
     results.runs = [
         run(contender_service.NAME, 90_000, difference=0.0),
         run(contender_service.NAME, 70_000, difference=0.0),
@@ -154,7 +158,7 @@ def some_results() -> Results:
         run(quix.NAME, 8_000, difference=0.0),
         run(kafka_streams.NAME, 40_000, difference=0.0),
     ]
-    results.latency = Latency(30_000, 1000.0, 40.0, 120.0, 300.0, 0.0)
+    results.latency = IngestLatency(30_000, 1000.0, 40.0, 120.0, 300.0, 0.0)
     results.scale = [
         Scale(10_000, 200_000, 20.0, 15.0, 5.0, 200.0, 40_000.0, 20, 0.0),
         Scale(1_000_000, 200_000, 30.0, 16.0, 9.0, 450.0, 30_000.0, 20, 0.0),
@@ -197,7 +201,7 @@ def test_the_report_says_when_others_were_busy() -> None:
 def test_written_results_hold_versions_and_the_raw_numbers_but_no_samples() -> None:
     results = some_results()
     results.machine = {"processor": "some, 2 cores"}
-    results.runs[0].samples = [Sample(1.0, 1)]
+    results.runs[0].samples = [ProgressSample(1.0, 1)]
     results.profiles = [
         summarise("zipf", ["a (/x/consumers/fold/runner.py:1);b (/x/scoring/state/account_state.py:2) 4"])
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.demo.data_folder import DemoFolder, Memory
+from service.demo.data_folder import DemoFolder, DemoMemory
 from service.runtime.errors import HealthError
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -14,7 +14,7 @@ NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 def test_a_second_run_gets_what_the_first_one_kept(tmp_path: Path) -> None:
     folder = DemoFolder(tmp_path / "demo")
     memory = folder.open(7, 200, NOW)
-    assert memory == Memory(7, 200, NOW, NOW)
+    assert memory == DemoMemory(7, 200, NOW, NOW)
     memory.loaded, memory.troubled = True, ["acme"]
     folder.save(memory)
     folder.close()

@@ -7,7 +7,7 @@ import pytest
 from service.demo.world.customers import by_id
 from service.demo.world.director import FIRST_TROUBLE, Director
 from service.demo.world.stories import comeback, relief, trouble
-from service.demo.world.traffic import Traffic
+from service.demo.world.traffic import EverydayTraffic
 from tests.support.demo_scores import SEED, World
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -71,7 +71,7 @@ def test_the_troubled_of_an_earlier_run_are_relieved_first(world: World) -> None
 
 def test_an_hour_of_traffic_changes_no_score_much(world: World) -> None:
     before = dict(world.scores)
-    traffic = Traffic(world.customers, SEED, NOON.date())
+    traffic = EverydayTraffic(world.customers, SEED, NOON.date())
     for minute in range(60):
         now = NOON + timedelta(minutes=minute)
         world.fold(traffic.events(300, now), now)
@@ -81,7 +81,7 @@ def test_an_hour_of_traffic_changes_no_score_much(world: World) -> None:
 
 
 def test_the_silent_have_no_traffic_and_offices_rest_on_weekends(world: World) -> None:
-    traffic = Traffic(world.customers, SEED, NOON.date())
+    traffic = EverydayTraffic(world.customers, SEED, NOON.date())
     fates = {customer.id: customer.fate.name for customer in world.customers}
     on_wednesday, on_saturday = (
         {fates[event.account_id] for event in traffic.events(500, now) if event.signal == "usage"}

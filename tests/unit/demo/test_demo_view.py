@@ -10,7 +10,7 @@ from rich.console import Console
 from service.delivery.transport.signing import sign
 from service.demo.api_client import AccountScore
 from service.demo.view.board import Board
-from service.demo.view.plain_lines import Lines
+from service.demo.view.plain_lines import PlainLines
 from service.demo.view.screen import picture
 from service.demo.webhook_receiver import Received, verify
 from service.runtime.vault import new_webhook_secret
@@ -94,7 +94,7 @@ def test_an_empty_board_can_be_drawn_too() -> None:
 def test_lines_tell_everything_once() -> None:
     file = StringIO()
     board = filled_board()
-    lines = Lines(Console(file=file, width=40), board)
+    lines = PlainLines(Console(file=file, width=40), board)
     lines.draw()
     lines.draw()
     board.add_webhook(webhook(state="resolved"))

@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.middleware.load_shedding import Load
+from service.api.middleware.load_shedding import LoadShedder
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +16,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 
 
-async def ask(load: Load, receive: Receive | None = None) -> list[Message]:
+async def ask(load: LoadShedder, receive: Receive | None = None) -> list[Message]:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -34,7 +34,7 @@ async def sleeping(_scope: Scope, _receive: Receive, _send: Send) -> None:
 
 
 async def test_what_is_late_is_answered_once_and_the_task_goes_on() -> None:
-    start, body = await ask(Load(sleeping, 10, 0.1))
+    start, body = await ask(LoadShedder(sleeping, 10, 0.1))
     assert start["status"] == json.loads(body["body"])["status"] == 503
     task = asyncio.current_task()
     assert task is not None
@@ -43,7 +43,7 @@ async def test_what_is_late_is_answered_once_and_the_task_goes_on() -> None:
 
 async def test_who_cancels_for_another_reason_is_heard() -> None:
     for seconds in (10.0, 0.05):
-        asking = asyncio.create_task(ask(Load(sleeping, 10, seconds)))
+        asking = asyncio.create_task(ask(LoadShedder(sleeping, 10, seconds)))
         await asyncio.sleep(0)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -56,7 +56,7 @@ async def test_half_an_answer_is_not_followed_by_another() -> None:
         await asyncio.sleep(30)
 
     with pytest.raises(ClientDisconnect):
-        await ask(Load(half, 10, 0.1))
+        await ask(LoadShedder(half, 10, 0.1))
 
 
 async def test_who_is_waited_for_is_told_so() -> None:
@@ -67,7 +67,7 @@ async def test_who_is_waited_for_is_told_so() -> None:
         await asyncio.sleep(30)
         raise AssertionError
 
-    start, _ = await ask(Load(reading, 10, 0.1), never)
+    start, _ = await ask(LoadShedder(reading, 10, 0.1), never)
     assert start["status"] == 408
     assert (b"connection", b"close") in start["headers"]
 
@@ -77,11 +77,11 @@ async def test_an_error_of_the_application_s_own_is_not_taken_for_ours() -> None
         raise TimeoutError("its own")
 
     with pytest.raises(TimeoutError, match="its own"):
-        await ask(Load(failing, 10, 5))
+        await ask(LoadShedder(failing, 10, 5))
 
 
 async def test_nothing_is_left_behind() -> None:
-    load = Load(sleeping, 2, 0.1)
+    load = LoadShedder(sleeping, 2, 0.1)
     for _ in range(3):
         assert {(await asyncio.gather(ask(load), ask(load)))[0][0]["status"]} == {503}
     await asyncio.sleep(0.1)

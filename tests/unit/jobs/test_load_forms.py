@@ -16,7 +16,7 @@ from service.jobs.load.event_log import open_log
 from service.jobs.load.ndjson import NdjsonLog
 from service.jobs.load.parquet import ParquetLog
 from service.jobs.load.part_files import part_files
-from service.jobs.load.row_validation import Verdict, check
+from service.jobs.load.row_validation import RowsVerdict, check
 from service.jobs.load.time_zones import zone_of
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
@@ -27,7 +27,7 @@ MAPPING = parse_mapping("usage", ["subject=account", "time=at", "feature=what"],
 CSV = b"account,at,what\na,2020-01-01,login\n"
 
 
-def judged(log: NdjsonLog | ParquetLog) -> Verdict:
+def judged(log: NdjsonLog | ParquetLog) -> RowsVerdict:
     (chunk,) = log.drafts(1, "load:test", 0)
     return check(chunk, 10_000, now_micros())
 

@@ -16,7 +16,7 @@ from service.jobs.load import ndjson, parquet
 from service.jobs.load.column_mapping import parse_mapping
 from service.jobs.load.ndjson import NdjsonLog
 from service.jobs.load.parquet import ParquetLog
-from service.jobs.load.row_validation import Draft, EventLog, Verdict, check
+from service.jobs.load.row_validation import EventDraft, EventLog, RowsVerdict, check
 from service.messaging.cloudevents import decode_structured, now_micros
 from service.runtime.errors import HealthError
 from tests.support.cloud_events import cloud_event, usage
@@ -46,11 +46,11 @@ def lines(path: Path, *events: Any) -> Path:
     return path
 
 
-def drafts(log: EventLog, first_row: int = 1, shift_days: int = 0) -> list[Draft]:
+def drafts(log: EventLog, first_row: int = 1, shift_days: int = 0) -> list[EventDraft]:
     return [draft for some in log.drafts(first_row, "load:test", shift_days) for draft in some.drafts]
 
 
-def judge(log: EventLog, max_bytes: int = 10_000) -> Verdict:
+def judge(log: EventLog, max_bytes: int = 10_000) -> RowsVerdict:
     (some,) = log.drafts(1, "load:test", 0)
     return check(some, max_bytes, now_micros())
 

@@ -12,8 +12,8 @@ from aiokafka.errors import (
 )
 
 from service.jobs.load import batch_producer
-from service.jobs.load.batch_producer import MOST_BATCH_BYTES, Publisher, _batch_bytes
-from service.jobs.load.kafka_cluster import Cluster
+from service.jobs.load.batch_producer import MOST_BATCH_BYTES, BatchProducer, _batch_bytes
+from service.jobs.load.kafka_cluster import KafkaCluster
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 
@@ -23,8 +23,8 @@ AT_KAFKA = Settings(_env_file=None, kafka_bootstrap_servers="kafka:9092")
 
 
 @pytest.fixture
-async def unconnected() -> Publisher:
-    return Publisher(None, Cluster(AT_KAFKA), AT_KAFKA)
+async def unconnected() -> BatchProducer:
+    return BatchProducer(None, KafkaCluster(AT_KAFKA), AT_KAFKA)
 
 
 def receipts(count: int) -> list[asyncio.Future[object]]:
@@ -32,7 +32,7 @@ def receipts(count: int) -> list[asyncio.Future[object]]:
     return [loop.create_future() for _ in range(count)]
 
 
-async def test_confirmation_comes_with_the_last_receipt(unconnected: Publisher) -> None:
+async def test_confirmation_comes_with_the_last_receipt(unconnected: BatchProducer) -> None:
     waiting = receipts(3)
     confirming = asyncio.create_task(unconnected.confirm(waiting))
     for receipt in waiting:
@@ -42,11 +42,11 @@ async def test_confirmation_comes_with_the_last_receipt(unconnected: Publisher) 
     await confirming
 
 
-async def test_no_receipt_is_nothing_to_wait_for(unconnected: Publisher) -> None:
+async def test_no_receipt_is_nothing_to_wait_for(unconnected: BatchProducer) -> None:
     await unconnected.confirm([])
 
 
-async def test_one_refused_batch_is_a_failure_at_once(unconnected: Publisher) -> None:
+async def test_one_refused_batch_is_a_failure_at_once(unconnected: BatchProducer) -> None:
     first, second, waiting = receipts(3)
     first.set_result(None)
     second.set_exception(NotLeaderForPartitionError())
@@ -56,7 +56,7 @@ async def test_one_refused_batch_is_a_failure_at_once(unconnected: Publisher) ->
 
 
 async def test_a_kafka_that_confirms_slowly_is_waited_for_and_one_that_stopped_is_not(
-    unconnected: Publisher, monkeypatch: pytest.MonkeyPatch
+    unconnected: BatchProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_producer, "PATIENCE_SECONDS", 0.2)
     waiting = receipts(6)
@@ -79,7 +79,7 @@ async def test_a_kafka_that_confirms_slowly_is_waited_for_and_one_that_stopped_i
     ],
 )
 async def test_errors_say_what_to_do(error: Callable[[], Exception], message: str) -> None:
-    told = str(Cluster(AT_KAFKA).explain(error()))
+    told = str(KafkaCluster(AT_KAFKA).explain(error()))
     assert told.startswith("Kafka at kafka:9092 ")
     assert message in told
 

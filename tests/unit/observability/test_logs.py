@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from service.observability.log_throttle import AGAIN_SECONDS, Repeats
+from service.observability.log_throttle import AGAIN_SECONDS, RepeatFilter
 from service.observability.redaction import MASK, redact
 
 SECRETS = [
@@ -70,7 +70,7 @@ def test_everything_else_is_left_as_it_is() -> None:
 
 def test_a_noisy_library_is_heard_once_a_while() -> None:
     clock = [0.0]
-    heard = Repeats(lambda: clock[0])
+    heard = RepeatFilter(lambda: clock[0])
 
     def line(name: str, number: int) -> logging.LogRecord:
         return logging.LogRecord(

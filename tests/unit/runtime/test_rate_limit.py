@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.runtime.rate_limit import Owing, Rate
+from service.runtime.rate_limit import Rate, RateLimiter
 
 waits = st.lists(st.floats(0, 3), min_size=1, max_size=80)
 rates = st.builds(Rate, st.sampled_from([0.1, 0.5, 2.0, 30.0, 1000.0]), st.sampled_from([1.0, 5.0, 60.0]))
@@ -11,7 +11,7 @@ rates = st.builds(Rate, st.sampled_from([0.1, 0.5, 2.0, 30.0, 1000.0]), st.sampl
 
 @given(rates, waits)
 def test_no_more_than_the_rate_and_one_burst_over_any_time(rate: Rate, waits: list[float]) -> None:
-    owing, now, taken = Owing(rate, 10), 0.0, 0
+    owing, now, taken = RateLimiter(rate, 10), 0.0, 0
     for wait in waits:
         now += wait
         while not rate.wait(owing.owed("ann", now)):
@@ -32,7 +32,7 @@ def test_the_wait_is_as_long_as_it_has_to_be(rate: Rate, owed: float) -> None:
 
 
 def test_callers_are_told_apart() -> None:
-    owing = Owing(Rate(1, 2), 10)
+    owing = RateLimiter(Rate(1, 2), 10)
     owing.charge("ann", 0.0)
     assert owing.owed("ann", 0.5) == 0.5
     assert owing.owed("bob", 0.5) == 0.0
@@ -40,7 +40,7 @@ def test_callers_are_told_apart() -> None:
 
 def test_nobody_owes_more_than_a_whole_burst_whoever_asks_at_once() -> None:
     rate = Rate(0.5, 30)
-    owing = Owing(rate, 10)
+    owing = RateLimiter(rate, 10)
     for _ in range(36_000):  # ten a second for an hour, none of which was asked about
         owing.charge("ann", 0.0)
     assert owing.owed("ann", 0.0) == rate.window
@@ -48,7 +48,7 @@ def test_nobody_owes_more_than_a_whole_burst_whoever_asks_at_once() -> None:
 
 
 def test_who_has_paid_makes_room_first_and_then_who_came_first() -> None:
-    owing = Owing(Rate(1, 5), most=3)
+    owing = RateLimiter(Rate(1, 5), most=3)
     for caller, at in (("quick", 0.0), ("ann", 5.0), ("ann", 5.0), ("bob", 5.0), ("bob", 5.0)):
         owing.charge(caller, at)
     owing.charge("dan", 5.0)

@@ -13,9 +13,9 @@ import pytest
 from psutil import STATUS_ZOMBIE, Process  # type: ignore[import-untyped]
 
 from service.runtime import child_process, supervisor
-from service.runtime.child_process import Role
+from service.runtime.child_process import ProcessSpec
 from service.runtime.errors import HealthError
-from service.runtime.supervisor import StartError, Supervisor, service_roles
+from service.runtime.supervisor import StartError, Supervisor, process_specs
 
 pytestmark = pytest.mark.anyio
 
@@ -47,8 +47,8 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "BUDGET_SECONDS", 2.0)
 
 
-def role(name: str, stage: int = 0, command: str = "work", **environment: str) -> Role:
-    return Role(name, command, stage, (("NAME", name), *environment.items()))
+def role(name: str, stage: int = 0, command: str = "work", **environment: str) -> ProcessSpec:
+    return ProcessSpec(name, command, stage, (("NAME", name), *environment.items()))
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -183,9 +183,9 @@ async def test_cancelling_ends_all_even_while_they_start(tmp_path: Path) -> None
 async def test_a_killed_supervisor_takes_its_processes_along(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys; from pathlib import Path; from service.runtime import child_process; "
-        "from service.runtime.supervisor import Supervisor; from service.runtime.child_process import Role; "
+        "from service.runtime.supervisor import Supervisor; from service.runtime.child_process import ProcessSpec; "
         "child_process.PROGRAM = (sys.executable, '-c', sys.argv[1]); "
-        "roles = [Role(name, name, 0, (('NAME', name),)) for name in ('deaf', 'good')]; "
+        "roles = [ProcessSpec(name, name, 0, (('NAME', name),)) for name in ('deaf', 'good')]; "
         "child_process.PATIENCE_SECONDS = 1; "
         "asyncio.run(Supervisor(roles, {}, logs=Path(sys.argv[2])).run(asyncio.Event()))"
     )
@@ -200,18 +200,18 @@ async def test_a_killed_supervisor_takes_its_processes_along(tmp_path: Path) -> 
 
 
 def test_consumers_have_names_of_their_own() -> None:
-    roles = service_roles(2)
+    roles = process_specs(2)
     assert [role.name for role in roles] == ["api", "consume-1", "consume-2", "sweep", "deliver"]
     assert len({role.stage for role in roles}) == 3
     assert [role.name for role in roles if role.is_essential] == ["api"]
     assert {dict(role.environment).get("HEALTH_KAFKA_INSTANCE_ID") for role in roles} == {None}
-    alone = {dict(role.environment).get("HEALTH_KAFKA_INSTANCE_ID") for role in service_roles(2, alone=True)}
+    alone = {dict(role.environment).get("HEALTH_KAFKA_INSTANCE_ID") for role in process_specs(2, alone=True)}
     assert alone == {None, "consume-1", "consume-2"}
 
 
 def test_each_process_gets_a_port_for_its_probes() -> None:
     def ports(**options: int) -> dict[str, str | None]:
-        roles = service_roles(2, **options)  # type: ignore[arg-type] # mypy takes `alone` for one of the options
+        roles = process_specs(2, **options)  # type: ignore[arg-type] # mypy takes `alone` for one of the options
         return {role.name: dict(role.environment).get("HEALTH_PROBES_PORT") for role in roles}
 
     given = {"consume-1": "9100", "consume-2": "9101", "sweep": "9102", "deliver": "9103", "api": "9104"}

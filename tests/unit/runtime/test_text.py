@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.fold.decode import _readable
-from service.runtime import text as printable
+from service.runtime.text import PRINTABLE_SCHEMA, unprintable_problem
 
 texts = st.text(st.characters(), max_size=30) | st.text(st.characters(categories=["Cc", "Cs", "Zs", "Zl", "Zp", "Cf"]))
 
@@ -15,7 +15,7 @@ texts = st.text(st.characters(), max_size=30) | st.text(st.characters(categories
 @given(texts)
 def test_the_first_character_at_fault_is_named_and_no_other_is_refused(text: str) -> None:
     bad = [at for at, char in enumerate(text) if unicodedata.category(char) in ("Cc", "Cs")]
-    problem = printable.fault(text)
+    problem = unprintable_problem(text)
     if not bad:
         assert problem is None
     else:
@@ -27,8 +27,8 @@ def test_the_first_character_at_fault_is_named_and_no_other_is_refused(text: str
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_the_schema_says_the_same(text: str) -> None:
     """With `\\Z` for the end, as ECMA 262 means `$`."""
-    pattern = printable.SCHEMA["pattern"].removesuffix("$") + r"\Z"
-    assert (re.search(pattern, text) is None) == (printable.fault(text) is not None)
+    pattern = PRINTABLE_SCHEMA["pattern"].removesuffix("$") + r"\Z"
+    assert (re.search(pattern, text) is None) == (unprintable_problem(text) is not None)
 
 
 def test_a_dead_letters_account_is_read_off_its_key() -> None:

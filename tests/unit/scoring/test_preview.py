@@ -14,7 +14,7 @@ from scoring.scorecards.scorecard import compile_scorecard
 from scoring.scorecards.selection import in_order
 from scoring.state.account_state import AccountState
 from scoring.state.calendar import start_of
-from scoring.whatif.preview import Account, Change, Draft, draft, preview
+from scoring.whatif.preview import Change, Draft, PreviewedAccount, draft, preview
 from scoring.whatif.preview_summary import MOST_MOVES, Outlook, Range, Shift, Tally
 from tests.support.facts import TODAY, state_of, told, used
 
@@ -39,13 +39,13 @@ def drafted(document: Document, present: Policy) -> Draft:
     return draft(parse(document, RETENTION), present)
 
 
-def judged(account_id: str, state: AccountState, policy: Policy, now: int = NOON) -> Account:
+def judged(account_id: str, state: AccountState, policy: Policy, now: int = NOON) -> PreviewedAccount:
     """An account that was judged at `now`."""
     step = advance(state, None, {}, (), policy, now)
-    return Account(account_id, state, step.standing, step.memory)
+    return PreviewedAccount(account_id, state, step.standing, step.memory)
 
 
-def active(account_id: str, days: int, policy: Policy, **attributes: str) -> Account:
+def active(account_id: str, days: int, policy: Policy, **attributes: str) -> PreviewedAccount:
     """An account that was active on so many days, without today."""
     return judged(account_id, state_of(told(0, **attributes), *[used(ago) for ago in range(days, 0, -1)]), policy)
 
@@ -57,7 +57,7 @@ def outlook_of(changes: Sequence[Change], planned: Draft) -> Outlook:
     return tally.outlook()
 
 
-def looking_at(accounts: Sequence[Account], planned: Draft) -> Outlook:
+def looking_at(accounts: Sequence[PreviewedAccount], planned: Draft) -> Outlook:
     return outlook_of([preview(account, planned, NOON) for account in accounts], planned)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scoring.scorecards.document import Problem, ScorecardDocument, parse
+from scoring.scorecards.document import ScorecardDocument, ScorecardProblem, parse
 from scoring.scorecards.lint import overlaps, warnings
 from scoring.state.account_state import RETENTION_DAYS
 from tests.unit.scoring.test_scorecard_documents import Document, document, entry
@@ -62,7 +62,7 @@ def for_whom(name: str, **applies_to: Any) -> ScorecardDocument:
 SMB = for_whom("smb", segments=["smb", "micro"])
 
 
-def meeting(**applies_to: Any) -> list[Problem]:
+def meeting(**applies_to: Any) -> list[ScorecardProblem]:
     return overlaps(for_whom("new", **applies_to), [SMB, parse(document(), RETENTION_DAYS)])
 
 
