@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from scoring.history.day_by_day import Course, settled
-from scoring.history.fast_path import shortcut
+from scoring.history.day_by_day import DayByDay, with_due_pending
+from scoring.history.fast_path import fold_in_one_day
 from scoring.history.rule_changes import moved_by_change
-from scoring.history.score_run import Standing
-from scoring.rules.crossings import Crossing, Memories, apply_rules, see
+from scoring.history.score_run import ScoreRun
+from scoring.rules.crossings import Crossing, Memories, apply_rules, observe
 from scoring.rules.policy import Policy
-from scoring.rules.rules import Memory
+from scoring.rules.rules import RuleMemory
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation
 from scoring.state.account_state import AccountState
@@ -18,17 +18,17 @@ from scoring.state.calendar import start_of
 from scoring.state.events import Event
 
 
-class Step(Struct, frozen=True):
+class AccountStep(Struct, frozen=True):
     """What a step came to. `due` is when the account must be looked at again, in microseconds, events or not.
 
     `closed` are the runs of days that ended; `switched` says that another scorecard judges than before.
     """
 
     evaluation: Evaluation
-    standing: Standing
-    memory: dict[str, Memory]
+    standing: ScoreRun
+    memory: dict[str, RuleMemory]
     crossings: list[Crossing]
-    closed: list[Standing] = field(default_factory=list)
+    closed: list[ScoreRun] = field(default_factory=list)
     switched: bool = False
     late: int = 0
     due: int = 0
@@ -36,7 +36,7 @@ class Step(Struct, frozen=True):
 
 def advance(
     state: AccountState,
-    standing: Standing | None,
+    standing: ScoreRun | None,
     memory: Memories,
     events: Sequence[Event],
     policy: Policy,
@@ -45,7 +45,7 @@ def advance(
     source: str | None = None,
     override: Override | UnsetType | None = UNSET,
     history: bool = False,
-) -> Step:
+) -> AccountStep:
     """Fold `events` into `state`, in place, and judge the account at each day from `standing` to `now` (microseconds).
 
     The last day is that of `now`, or the newest broker day seen if the clock is behind it. An event counts from its
@@ -53,11 +53,11 @@ def advance(
     back if it is None. `history` says that all events were loaded, long after they happened.
     """
     moved = moved_by_change(state, standing, memory, policy, now)
-    if override is UNSET and (short := shortcut(state, standing, events, policy, now)):
+    if override is UNSET and (short := fold_in_one_day(state, standing, events, policy, now)):
         stands, evaluation, late = short
         closed, closings, switched = [], [], False
     else:
-        course = Course(state, standing, policy, now)
+        course = DayByDay(state, standing, policy, now)
         course.run(events)
         if override is not UNSET:
             course.set_override(override)
@@ -67,13 +67,13 @@ def advance(
     if stands.override is not None and stands.override.expires_at is not None:
         due = min(due, stands.override.expires_at)
     if not policy.rules and not memory:
-        return Step(evaluation, stands, {}, [], closed, switched, late, due)
+        return AccountStep(evaluation, stands, {}, [], closed, switched, late, due)
     held = not events and override is UNSET and source in policy.quiet_sources
     bulk = history or (switched and policy.digest is not None)
-    today = settled(state, evaluation.day)
-    seen = see(today, evaluation, stands.override, policy, held=held, bulk=bulk)
+    today = with_due_pending(state, evaluation.day)
+    seen = observe(today, evaluation, stands.override, policy, held=held, bulk=bulk)
     verdicts = apply_rules(today, memory, closings, seen, policy, now, moved)
-    return Step(
+    return AccountStep(
         evaluation,
         stands,
         verdicts.memory,

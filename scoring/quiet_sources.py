@@ -43,7 +43,7 @@ def usual(counts: Counts, day: int) -> Usual | None:
     return None
 
 
-def is_quiet(counts: Counts, day: int, accounts: int, lately: int) -> bool:
+def is_silent(counts: Counts, day: int, accounts: int, lately: int) -> bool:
     """Whether a source has gone quiet on `day`, on which it was heard of so many accounts.
 
     `lately` are its accounts since the same weekday a week before. Where they have another source by now, as when one

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.ingest.results import Remembering
-from consumers.fold.dedup import Hashes, Seen
+from consumers.fold.dedup import Deduplicator, Hashes
 
 REMEMBERED = 5_000_000
 MORE = 500_000
@@ -30,7 +30,7 @@ def remember(seed: int) -> Remembering:
     """Remember `REMEMBERED` events in the partitions of one process, then time `MORE`, none of them a duplicate."""
     random = np.random.default_rng(seed)
     before = _rss_mb()
-    memories = [Seen() for _ in range(PARTITIONS)]
+    memories = [Deduplicator() for _ in range(PARTITIONS)]
     for number in range(REMEMBERED // BATCH):
         _remember(memories[number % PARTITIONS], _hashes(random), number)
     held = _rss_mb() - before
@@ -45,7 +45,7 @@ def _hashes(random: np.random.Generator) -> Hashes:
     return random.integers(0, 2**64, BATCH, dtype=np.uint64)
 
 
-def _remember(seen: Seen, hashes: Hashes, offset: int) -> None:
+def _remember(seen: Deduplicator, hashes: Hashes, offset: int) -> None:
     """As a batch does, up to the bytes that Postgres is given."""
     fresh = seen.fresh(hashes)
     change = seen.plan(hashes[fresh], offset, datetime.now(UTC))

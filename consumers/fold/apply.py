@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers.fold.batch import Batch, Owned
+from consumers.fold.batch import Batch, OwnedPartition
 from consumers.fold.dead_letter_limit import recent
-from service.evaluation.evaluate import NO_TRACES, Outcome, advance_accounts
+from service.evaluation.evaluate import NO_TRACES, EvaluationOutcome, advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.storage.ingest import dead_letters, progress, refused_timestamps, seen_events
 from service.storage.ingest.progress import Partition
@@ -30,7 +30,7 @@ async def apply(
     now: datetime,
     base_url: str,
     traces: Mapping[str, str] = NO_TRACES,
-) -> Outcome:
+) -> EvaluationOutcome:
     """Write the batch in one transaction, unless an earlier try did and its answer was lost.
 
     `traces` are the contexts that accounts' alerts go on with.
@@ -41,7 +41,7 @@ async def apply(
         if lost := await progress.advance(connection, batch.moves):
             # An earlier try of ours moved all of them or none, so one that moves only now says that there was none.
             if lost == batch.moves.keys() and await progress.was_applied(connection, batch.moves):
-                return Outcome()
+                return EvaluationOutcome()
             raise FencedError(lost)
         policy = await policies.in_force(connection)
         await _remember(batch, connection)
@@ -66,7 +66,7 @@ async def _remember(batch: Batch, connection: AsyncConnection) -> None:
     await seen_events.replace(connection, gone, added)
 
 
-def refused_by(batch: Batch, owned: Mapping[Partition, Owned]) -> dict[Partition, list[int]]:
+def refused_offsets(batch: Batch, owned: Mapping[Partition, OwnedPartition]) -> dict[Partition, list[int]]:
     """Per partition of the batch the offsets of its last dead letters, with those of the batch.
 
     Partitions that have been halted since, as their next records can't be read, are left out.
@@ -78,9 +78,9 @@ def refused_by(batch: Batch, owned: Mapping[Partition, Owned]) -> dict[Partition
     return refused
 
 
-def settle(batch: Batch, owned: Mapping[Partition, Owned]) -> None:
+def update_owned(batch: Batch, owned: Mapping[Partition, OwnedPartition]) -> None:
     """After the commit: bring claims and memories of the partitions to where the database is."""
-    for partition, refused in refused_by(batch, owned).items():
+    for partition, refused in refused_offsets(batch, owned).items():
         mine, move = owned[partition], batch.moves[partition]
         mine.claim = move.after
         mine.refused = recent(refused, move.next_offset)

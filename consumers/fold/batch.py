@@ -11,9 +11,9 @@ from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from consumers.fold import timestamps
-from consumers.fold.buffer import Stretch, Taken
+from consumers.fold.buffer import PartitionBuffer, PartitionBuffers
 from consumers.fold.decode import dead_letter
-from consumers.fold.dedup import Change, Hashes, Seen
+from consumers.fold.dedup import DedupChange, Deduplicator, Hashes
 from scoring.state.calendar import MICROSECONDS_PER_DAY
 from scoring.state.events import Event
 from service.runtime.settings import Signal
@@ -22,12 +22,12 @@ from service.storage.ingest.progress import OffsetMove, Partition, PartitionClai
 from service.storage.ingest.refused_timestamps import RefusedTimestamp
 
 
-class Owned(Struct):
+class OwnedPartition(Struct):
     """A partition that this process has claimed: up to where it was folded, and what it remembers."""
 
     signal: Signal
     claim: PartitionClaim
-    seen: Seen
+    seen: Deduplicator
     refused: list[int] = field(default_factory=list)
     """Offsets of the dead letters among the last records."""
     decided: timestamps.Decided = frozenset()
@@ -46,7 +46,7 @@ class Batch(Struct):
     """What one transaction will do."""
 
     moves: dict[Partition, OffsetMove] = field(default_factory=dict)
-    changes: dict[Partition, Change] = field(default_factory=dict)
+    changes: dict[Partition, DedupChange] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=dict)
     quiet: set[str] = field(default_factory=set)
     """Accounts all of whose events are loaded history."""
@@ -62,7 +62,7 @@ class Batch(Struct):
     """When the events happened that are folded, in microseconds; but for loaded history."""
 
 
-def prepare(taken: Taken, owned: Mapping[Partition, Owned], retention: int) -> Batch:
+def prepare(taken: PartitionBuffers, owned: Mapping[Partition, OwnedPartition], retention: int) -> Batch:
     """Make a batch. Records of partitions that aren't owned, or were folded before, are left out.
 
     Events older than `retention` days are late. They stay in the batch, as the fold has the last word on them.
@@ -78,7 +78,9 @@ def prepare(taken: Taken, owned: Mapping[Partition, Owned], retention: int) -> B
     return batch
 
 
-def _add(batch: Batch, partition: Partition, mine: Owned, stretch: Stretch, start: int, retention: int) -> None:
+def _add(
+    batch: Batch, partition: Partition, mine: OwnedPartition, stretch: PartitionBuffer, start: int, retention: int
+) -> None:
     offsets = stretch.offsets[start:]
     refused = [stretch.refused[offset] for offset in offsets if offset in stretch.refused] if stretch.refused else []
     tombstones = len(stretch.tombstones.intersection(offsets)) if stretch.tombstones else 0
@@ -129,7 +131,7 @@ class _Columns(NamedTuple):
         )
 
 
-def _columns(stretch: Stretch, start: int) -> _Columns:
+def _columns(stretch: PartitionBuffer, start: int) -> _Columns:
     return _Columns(
         stretch.events[start:] if start else stretch.events,
         np.frombuffer(stretch.identities, np.uint64)[start:],

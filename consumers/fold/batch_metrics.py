@@ -3,13 +3,13 @@
 import structlog
 
 from consumers.fold.batch import Batch
-from service.evaluation.evaluate import Outcome
+from service.evaluation.evaluate import EvaluationOutcome
 from service.observability import metrics
 
 log = structlog.get_logger(__name__)
 
 
-def observe(batch: Batch, outcome: Outcome, seconds: float, now: float) -> None:
+def observe(batch: Batch, outcome: EvaluationOutcome, seconds: float, now: float) -> None:
     """Count a batch that took so many seconds and was committed at `now`, in seconds since 1970."""
     metrics.BATCH_SECONDS.observe(seconds)
     metrics.BATCH_RECORDS.observe(batch.records)

@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 from msgspec import DecodeError, Struct, json
 
 from consumers.fold.batch import Batch
-from consumers.fold.buffer import Taken
+from consumers.fold.buffer import PartitionBuffers
 from service.observability import tracing
 from service.observability.trace_context import sampled
 
@@ -62,7 +62,7 @@ def _in_value(value: bytes | None) -> str | None:
 
 
 @contextmanager
-def folding(taken: Taken, batch: Batch) -> Iterator[Contexts]:
+def batch_spans(taken: PartitionBuffers, batch: Batch) -> Iterator[Contexts]:
     """Spans while a batch is written: one of its own, and one in each trace that led here.
 
     Gives, by account, the context that its alerts carry on: that of its newest event that has one.
@@ -94,7 +94,7 @@ def folding(taken: Taken, batch: Batch) -> Iterator[Contexts]:
         yield told
 
 
-def _newest(taken: Taken, batch: Batch) -> Contexts:
+def _newest(taken: PartitionBuffers, batch: Batch) -> Contexts:
     """By account the context of its newest event in the batch that has one."""
     newest: dict[str, tuple[int, str]] = {}
     for partition in batch.moves:

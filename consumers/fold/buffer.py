@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from aiokafka import ConsumerRecord
 from msgspec import Struct, field
 
-from consumers.fold.decode import Refused, Result
+from consumers.fold.decode import DecodeResult, RefusedRecord
 from consumers.fold.fingerprint import fingerprint
 from consumers.fold.timestamps import NO_TIME
 from scoring.state.events import Event
@@ -16,7 +16,7 @@ from service.observability import metrics
 from service.storage.ingest.progress import Partition
 
 
-class Stretch(Struct):
+class PartitionBuffer(Struct):
     """A stretch of one partition, record by record in order.
 
     Whole records aren't kept, for there are many. What a batch looks at of each lies side by side: to look it up in
@@ -33,7 +33,7 @@ class Stretch(Struct):
     """When the events did, in microseconds."""
     loaded: "array[int]" = field(default_factory=lambda: array("b"))
     """1 where the event is loaded history."""
-    refused: dict[int, Refused] = field(default_factory=dict)
+    refused: dict[int, RefusedRecord] = field(default_factory=dict)
     """By offset."""
     tombstones: set[int] = field(default_factory=set)
     """Their offsets."""
@@ -42,7 +42,7 @@ class Stretch(Struct):
     traces: dict[int, str] = field(default_factory=dict)
     """By offset the contexts of those that are traced."""
 
-    def add(self, records: Sequence[ConsumerRecord], results: Sequence[Result]) -> None:
+    def add(self, records: Sequence[ConsumerRecord], results: Sequence[DecodeResult]) -> None:
         """Put records, and what they were decoded to, behind the others."""
         events = [result.event for result in results]
         taken_ms = [record.timestamp for record in records]
@@ -50,7 +50,7 @@ class Stretch(Struct):
         for place, each in () if all(events) else enumerate(results):
             if each.event is not None:
                 continue
-            if isinstance(each, Refused):
+            if isinstance(each, RefusedRecord):
                 self.refused[each.record.offset] = each
             else:
                 self.tombstones.add(records[place].offset)
@@ -64,9 +64,9 @@ class Stretch(Struct):
         self.loaded.extend([result.backfill for result in results])
         self.fingerprint = fingerprint(records[-1])
 
-    def cut(self, start: int, stop: int) -> "Stretch":
+    def cut(self, start: int, stop: int) -> "PartitionBuffer":
         """The records of these places alone; it isn't to be added to, as what is kept by offset stays shared."""
-        return Stretch(
+        return PartitionBuffer(
             self.offsets[start:stop],
             self.taken_ms[start:stop],
             self.events[start:stop],
@@ -80,10 +80,10 @@ class Stretch(Struct):
         )
 
 
-Taken = dict[Partition, Stretch]
+PartitionBuffers = dict[Partition, PartitionBuffer]
 
 
-def halves(taken: Taken) -> Iterator[Taken]:
+def bisect(taken: PartitionBuffers) -> Iterator[PartitionBuffers]:
     """Two smaller ones, the earlier records of a partition first. There must be two records at least."""
     partitions = sorted(taken)
     if len(partitions) > 1:
@@ -97,12 +97,12 @@ def halves(taken: Taken) -> Iterator[Taken]:
     yield {partition: stretch.cut(end // 2, end)}
 
 
-def size(taken: Taken) -> int:
+def record_count(taken: PartitionBuffers) -> int:
     """How many records these are."""
     return sum(len(stretch.offsets) for stretch in taken.values())
 
 
-class Waiting:
+class RecordBuffer:
     """What waits to be folded: filled by polls while the last batch is written, taken whole by the next.
 
     So batches are as small as the time of one allows, and grow with what there is behind.
@@ -111,16 +111,16 @@ class Waiting:
     def __init__(self, most: int) -> None:
         """Once `most` records wait, `room` does."""
         self.most = most
-        self._taken: Taken = {}
+        self._taken: PartitionBuffers = {}
         self._count = 0
         self._since = 0.0
         self._changed = asyncio.Event()
 
-    def add(self, partition: Partition, records: Sequence[ConsumerRecord], results: Sequence[Result]) -> None:
+    def add(self, partition: Partition, records: Sequence[ConsumerRecord], results: Sequence[DecodeResult]) -> None:
         """Put records, and what they were decoded to, behind those of the partition that wait."""
         if not self._count:
             self._since = time.perf_counter()
-        self._taken.setdefault(partition, Stretch()).add(records, results)
+        self._taken.setdefault(partition, PartitionBuffer()).add(records, results)
         self._count += len(records)
         self._changed.set()
 
@@ -140,7 +140,7 @@ class Waiting:
         self._count = 0
         self._changed.set()
 
-    async def take(self, seconds: float) -> Taken:
+    async def take(self, seconds: float) -> PartitionBuffers:
         """All that waits, as soon as there is something; nothing after `seconds`."""
         await self._until(lambda: self._count > 0, seconds)
         taken = self._taken

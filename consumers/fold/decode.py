@@ -17,7 +17,7 @@ LONGEST_REASON = 1_000
 """In characters. A message may repeat what a sender wrote, such as the name of a field."""
 
 
-class Refused(msgspec.Struct, frozen=True):
+class RefusedRecord(msgspec.Struct, frozen=True):
     """A record that can't be used, and why. It has no event, where `Decoded` has one."""
 
     record: ConsumerRecord
@@ -38,11 +38,11 @@ class Tombstone(msgspec.Struct, frozen=True):
     backfill: ClassVar[bool] = False
 
 
-Result = Decoded | Refused | Tombstone
+DecodeResult = Decoded | RefusedRecord | Tombstone
 _TOMBSTONE = Tombstone()
 
 
-def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int = timestamps.LAST_MS) -> Result:
+def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int = timestamps.LAST_MS) -> DecodeResult:
     """Decode a record of a signal's topic. Whatever is wrong with it becomes a refusal's reason: nothing raises.
 
     `latest` is the last timestamp that is taken, in milliseconds.
@@ -51,26 +51,26 @@ def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int =
     if value is None:
         return _TOMBSTONE
     if timestamp is None or not 0 <= timestamp <= latest:
-        return Refused(record, timestamps.fault(record), stamped=False)
+        return RefusedRecord(record, timestamps.fault(record), stamped=False)
     if len(value) > max_bytes:
-        return Refused(record, f"value: {len(value):,} bytes; at most {max_bytes:,} are taken")
+        return RefusedRecord(record, f"value: {len(value):,} bytes; at most {max_bytes:,} are taken")
     try:
         if record.headers and (headers := _binary_headers(record)):
             return decode_binary(signal, headers, value, timestamp * 1000)
         return decode_structured(signal, value, timestamp * 1000)
     except AheadError as error:
-        return Refused(
+        return RefusedRecord(
             record, timestamps.behind(record) if record.timestamp_type == timestamps.CREATE_TIME else str(error)
         )
     except InvalidEventError as error:
-        return Refused(record, str(error))
+        return RefusedRecord(record, str(error))
 
 
-def as_decided(record: ConsumerRecord, result: Result, decided: timestamps.Decided) -> Result:
+def as_decided(record: ConsumerRecord, result: DecodeResult, decided: timestamps.Decided) -> DecodeResult:
     """The earlier decision where it depended on the clock, so that a replay decides the same; else `result`."""
     if not isinstance(result, Decoded) or not timestamps.was_refused(record, decided):
         return result
-    return Refused(record, timestamps.fault(record), stamped=False)
+    return RefusedRecord(record, timestamps.fault(record), stamped=False)
 
 
 def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
@@ -89,7 +89,7 @@ def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
         raise InvalidEventError("headers", "the ce_ headers must be UTF-8") from None
 
 
-def dead_letter(refused: Refused) -> DeadLetterRow:
+def dead_letter(refused: RefusedRecord) -> DeadLetterRow:
     """The row that keeps a refused record."""
     record = refused.record
     headers = [[_storable(name), as_text(value)] for name, value in record.headers]

@@ -19,7 +19,7 @@ LARGEST_RUN = 262_144
 Hashes = NDArray[np.uint64]
 
 
-class Run(Struct, frozen=True):
+class HashRun(Struct, frozen=True):
     """The hashes of a stretch of events, sorted; it ends with `last_offset`, and its newest event is of `newest_at`.
 
     Last offsets rise from run to run, and tell them apart.
@@ -30,17 +30,17 @@ class Run(Struct, frozen=True):
     hashes: Hashes
 
 
-class Change(Struct, frozen=True):
+class DedupChange(Struct, frozen=True):
     """What remembering a batch does to the runs: those with `gone` last offsets leave, `added` comes last."""
 
     gone: list[int]
-    added: Run
+    added: HashRun
 
 
-class Seen:
+class Deduplicator:
     """The memory of one partition."""
 
-    def __init__(self, runs: list[Run] | None = None) -> None:
+    def __init__(self, runs: list[HashRun] | None = None) -> None:
         """`runs` oldest first, as they were stored."""
         self._runs = runs or []
 
@@ -62,23 +62,23 @@ class Seen:
         fresh[first[unseen]] = True
         return fresh
 
-    def plan(self, hashes: Hashes, last_offset: int, newest_at: datetime) -> Change:
+    def plan(self, hashes: Hashes, last_offset: int, newest_at: datetime) -> DedupChange:
         """What remembering fresh `hashes` would do. Nothing changes before `apply`: the transaction may yet fail."""
         if self._runs:  # where an operator went back, offsets come again; a run's must still be its own, and the last
             last_offset = max(last_offset, self._runs[-1].last_offset + 1)
         aged = self._aged(newest_at)
         gone = [run.last_offset for run in self._runs[:aged]]
-        added = Run(last_offset, newest_at, np.sort(hashes))
+        added = HashRun(last_offset, newest_at, np.sort(hashes))
         for run in reversed(self._runs[aged:]):
             size = len(added.hashes)
             if len(run.hashes) > 2 * size or len(run.hashes) + size > LARGEST_RUN:
                 break
             gone.append(run.last_offset)
             merged = np.sort(np.concatenate([run.hashes, added.hashes]), kind="stable")
-            added = Run(last_offset, max(run.newest_at, added.newest_at), merged)
-        return Change(gone, added)
+            added = HashRun(last_offset, max(run.newest_at, added.newest_at), merged)
+        return DedupChange(gone, added)
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: DedupChange) -> None:
         """Carry out a plan, once its transaction has committed."""
         gone = set(change.gone)
         self._runs = [run for run in self._runs if run.last_offset not in gone] + [change.added]

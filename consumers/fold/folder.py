@@ -9,17 +9,17 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.fold import batch_tracing
-from consumers.fold.apply import FencedError, apply, refused_by, settle
+from consumers.fold.apply import FencedError, apply, refused_offsets, update_owned
 from consumers.fold.batch import Batch, prepare
 from consumers.fold.batch_metrics import observe
-from consumers.fold.buffer import Stretch, Taken, halves, size
+from consumers.fold.buffer import PartitionBuffer, PartitionBuffers, bisect, record_count
 from consumers.fold.dead_letter_limit import Limits, too_many
-from consumers.fold.decode import Refused
+from consumers.fold.decode import RefusedRecord
 from consumers.fold.kafka import GoneError, fetch
 from consumers.fold.ownership import Ownership
 from consumers.fold.poison import blame
-from consumers.fold.version_trial import Trial
-from service.evaluation.evaluate import Outcome
+from consumers.fold.version_trial import VersionTrial
+from service.evaluation.evaluate import EvaluationOutcome
 from service.evaluation.policy import PolicyCache
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings
@@ -55,10 +55,10 @@ class Folder:
         self._clock = clock
         self._on_fold = on_fold
         self._policies = PolicyCache(settings.retention_days, time.monotonic)
-        self._trial = Trial(engine, settings, self._policies, pulse)
+        self._trial = VersionTrial(engine, settings, self._policies, pulse)
         self._limits = Limits(settings.dead_letter_max_run, settings.dead_letter_max_share)
 
-    async def fold(self, taken: Taken) -> None:
+    async def fold(self, taken: PartitionBuffers) -> None:
         """Write all of it that is ours; the caller holds `ownership.writing`.
 
         A partition of which too much is refused halts before anything of that is written, if this version is to blame.
@@ -66,7 +66,7 @@ class Folder:
         with structlog.contextvars.bound_contextvars(batch_id=token_hex(4)):
             await self._fold(taken)
 
-    async def _fold(self, taken: Taken) -> None:
+    async def _fold(self, taken: PartitionBuffers) -> None:
         while True:
             started = time.perf_counter()
             batch = await self._prepare(taken)
@@ -76,7 +76,7 @@ class Folder:
             if await self._halt_refusing(batch):
                 continue
             try:
-                with batch_tracing.folding(taken, batch) as contexts:
+                with batch_tracing.batch_spans(taken, batch) as contexts:
                     outcome = await retry_while_transient(
                         partial(self._apply, batch, contexts),
                         "folding a batch",
@@ -90,26 +90,26 @@ class Folder:
                 await self._isolate(taken, batch, error)
                 return
             else:
-                settle(batch, self._ownership.owned)
+                update_owned(batch, self._ownership.owned)
                 self._on_fold(batch.moves)
                 outcome.stopwatch.add("prepare", prepared)
                 observe(batch, outcome, time.perf_counter() - started, time.time())
                 return
 
-    async def _prepare(self, taken: Taken) -> Batch:
+    async def _prepare(self, taken: PartitionBuffers) -> Batch:
         """A large one in a thread, as heartbeats are due meanwhile."""
         work = partial(prepare, taken, self._ownership.owned, self._settings.retention_days)
-        return await to_thread_uncancelled(work) if size(taken) > INLINE_RECORDS else work()
+        return await to_thread_uncancelled(work) if record_count(taken) > INLINE_RECORDS else work()
 
-    async def _apply(self, batch: Batch, contexts: batch_tracing.Contexts) -> Outcome:
+    async def _apply(self, batch: Batch, contexts: batch_tracing.Contexts) -> EvaluationOutcome:
         return await apply(self._engine, batch, self._policies, self._clock.now(), self._settings.base_url, contexts)
 
-    async def _isolate(self, taken: Taken, batch: Batch, error: Exception) -> None:
+    async def _isolate(self, taken: PartitionBuffers, batch: Batch, error: Exception) -> None:
         """Fold the two halves of a batch that can't be folded; if it is a single record, that is refused."""
         log.warning("batch_fails", records=batch.records, reason=blame(error), exc_info=batch.records == 1)
         self._pulse.beat()
         if batch.records > 1:
-            for half in halves(taken):
+            for half in bisect(taken):
                 await self.fold(half)
             return
         [(partition, move)] = batch.moves.items()
@@ -123,8 +123,8 @@ class Folder:
             why = f"the record at offset {offset} can't be folded, and is no longer in the log: {blame(error)}"
             self._ownership.halt(partition, why)
             return
-        refused = Stretch()
-        refused.add([record], [Refused(record, blame(error))])
+        refused = PartitionBuffer()
+        refused.add([record], [RefusedRecord(record, blame(error))])
         await self.fold({partition: refused})
 
     async def _halt_refusing(self, batch: Batch) -> bool:
@@ -132,7 +132,7 @@ class Folder:
         if not batch.dead_letters:
             return False
         halted = False
-        for partition, refused in refused_by(batch, self._ownership.owned).items():
+        for partition, refused in refused_offsets(batch, self._ownership.owned).items():
             if not (why := too_many(refused, self._limits)):
                 continue
             why += f"; last reason: {_last_reason(batch, partition)}"

@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 10.0
 POLL_MILLISECONDS = 500
 RETRY_SECONDS = 1.0
 
-Answer = TypeVar("Answer")
+Reply = TypeVar("Reply")
 
 
 class GoneError(LookupError):
@@ -87,7 +87,7 @@ async def _reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
         await consumer.stop()
 
 
-async def rest(consumer: AIOKafkaConsumer, owned: Container[Partition], seconds: float) -> None:
+async def pause_fetching(consumer: AIOKafkaConsumer, owned: Container[Partition], seconds: float) -> None:
     """Fetch nothing for so long.
 
     Apache Kafka holds a fetch back until there are records; a broker that answers at once would be asked without end.
@@ -100,7 +100,7 @@ async def rest(consumer: AIOKafkaConsumer, owned: Container[Partition], seconds:
     consumer.resume(*(kept & consumer.assignment()))
 
 
-async def watch(consumer: AIOKafkaConsumer) -> None:
+async def raise_once_client_fails(consumer: AIOKafkaConsumer) -> None:
     """Watch a started consumer until cancelled. Raises `HealthError` once it would take no more records, ever.
 
     A defect in aiokafka ends those tasks; polls then fail or give nothing, for as long as the process runs.
@@ -117,7 +117,7 @@ async def watch(consumer: AIOKafkaConsumer) -> None:
     ) from failure
 
 
-async def until_answered(ask: Callable[[], Awaitable[Answer]], pulse: Pulse, contact: KafkaAvailability) -> Answer:
+async def until_answered(ask: Callable[[], Awaitable[Reply]], pulse: Pulse, contact: KafkaAvailability) -> Reply:
     """What Kafka answers, however long it is away or refuses us; the process is alive meanwhile, but not ready."""
     while True:
         try:

@@ -18,7 +18,7 @@ CONTACT_SECONDS = 10.0
 PATIENCE_SECONDS = 5.0
 
 
-class Mirror:
+class OffsetMirror:
     """Commits to Kafka what Postgres already has, beside the work, and so notices when Kafka is away."""
 
     def __init__(self, consumer: AIOKafkaConsumer, contact: KafkaAvailability) -> None:

@@ -17,9 +17,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.fold import dead_letter_limit
-from consumers.fold.batch import Owned
-from consumers.fold.buffer import Waiting
-from consumers.fold.dedup import Run, Seen
+from consumers.fold.batch import OwnedPartition
+from consumers.fold.buffer import RecordBuffer
+from consumers.fold.dedup import Deduplicator, HashRun
 from consumers.fold.fingerprint import fingerprint
 from consumers.fold.kafka import until_answered
 from consumers.fold.placement import PlacementWatch
@@ -43,7 +43,7 @@ class _Claimed(NamedTuple):
     """What is known of partitions that were claimed."""
 
     claims: dict[Partition, PartitionClaim]
-    seen: dict[Partition, Seen]
+    seen: dict[Partition, Deduplicator]
     refused: dict[Partition, list[int]]
     decided: dict[Partition, set[tuple[int, int]]]
     grown: dict[str, TopicGrowth]
@@ -57,13 +57,13 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         consumer: AIOKafkaConsumer,
         engine: AsyncEngine,
         settings: Settings,
-        waiting: Waiting,
+        waiting: RecordBuffer,
         pulse: Pulse,
         contact: KafkaAvailability,
         placement: PlacementWatch,
     ) -> None:
         """`waiting` loses what was polled of partitions that cease to be ours. `placement` hears of those added."""
-        self.owned: dict[Partition, Owned] = {}
+        self.owned: dict[Partition, OwnedPartition] = {}
         self.halted: dict[Partition, str] = {}
         self.halted_at: dict[Partition, int] = {}
         """The next offsets of those."""
@@ -178,7 +178,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
             self._epochs[partition] = claimed.epoch
             self._unclaimed.discard(partition)
             if start <= claimed.next_offset <= end:
-                mine = Owned(self._signals[partition[0]], claimed, seen[partition], refused[partition])
+                mine = OwnedPartition(self._signals[partition[0]], claimed, seen[partition], refused[partition])
                 mine.decided = decided[partition]
                 self._begin(partition, mine, start)
             else:
@@ -188,7 +188,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._placement.note_growth(grown)
         log.info("partitions_claimed", partitions=len(self.owned), halted=len(halted))
 
-    def _begin(self, partition: Partition, mine: Owned, log_start: int) -> None:
+    def _begin(self, partition: Partition, mine: OwnedPartition, log_start: int) -> None:
         """Go on with a partition; first with the record before, if it is still there, to see that it is the same."""
         self.taken_before.setdefault(partition, min(mine.claim.next_offset, mine.seen.end))
         mine.position = mine.claim.next_offset
@@ -288,9 +288,9 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._noted = dict(self.halted)
 
 
-async def _load_seen(connection: AsyncConnection, partitions: Sequence[Partition]) -> dict[Partition, Seen]:
-    runs: dict[Partition, list[Run]] = {partition: [] for partition in partitions}
+async def _load_seen(connection: AsyncConnection, partitions: Sequence[Partition]) -> dict[Partition, Deduplicator]:
+    runs: dict[Partition, list[HashRun]] = {partition: [] for partition in partitions}
     for row in await seen_events.load(connection, partitions):
         hashes = np.frombuffer(row.hashes, dtype=np.uint64)
-        runs[row.topic, row.partition].append(Run(row.last_offset, row.newest_at, hashes))
-    return {partition: Seen(found) for partition, found in runs.items()}
+        runs[row.topic, row.partition].append(HashRun(row.last_offset, row.newest_at, hashes))
+    return {partition: Deduplicator(found) for partition, found in runs.items()}

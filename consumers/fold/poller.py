@@ -13,9 +13,9 @@ from aiokafka.errors import (
 )
 
 from consumers.fold import batch_tracing, timestamps
-from consumers.fold.buffer import Waiting
+from consumers.fold.buffer import RecordBuffer
 from consumers.fold.decode import as_decided, decode
-from consumers.fold.kafka import rest
+from consumers.fold.kafka import pause_fetching
 from consumers.fold.ownership import Ownership
 from consumers.fold.placement import PlacementWatch, sample
 from consumers.fold.record_batches import is_unreadable
@@ -48,7 +48,7 @@ class Poller:
         self,
         consumer: AIOKafkaConsumer,
         ownership: Ownership,
-        waiting: Waiting,
+        waiting: RecordBuffer,
         settings: Settings,
         pulse: Pulse,
         placement: PlacementWatch,
@@ -76,7 +76,7 @@ class Poller:
             if wrong:
                 await asyncio.sleep(CLOCK_SECONDS)  # what is polled is judged by it
             elif await self._waiting.room(ROOM_SECONDS) and not await self._poll(milliseconds) and idle_seconds:
-                await rest(self._consumer, self._ownership.owned, idle_seconds)
+                await pause_fetching(self._consumer, self._ownership.owned, idle_seconds)
 
     async def _poll(self, milliseconds: int) -> int:
         """One poll; returns how many records it gave.

@@ -10,11 +10,11 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
 from consumers.fold import kafka
-from consumers.fold.buffer import Taken, Waiting, halves, size
+from consumers.fold.buffer import PartitionBuffers, RecordBuffer, bisect, record_count
 from consumers.fold.folder import Folder
 from consumers.fold.kafka import until_answered
 from consumers.fold.lag import LagWatch
-from consumers.fold.offset_mirror import Mirror
+from consumers.fold.offset_mirror import OffsetMirror
 from consumers.fold.ownership import Ownership
 from consumers.fold.placement import PlacementWatch
 from consumers.fold.poller import Poller
@@ -60,10 +60,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _require_topics(consumer, settings, folding, contact)
             await foreign_topics.warn(settings)
             sizes = BatchSize(settings.batch_max_records)
-            waiting = Waiting(sizes.limit)
+            waiting = RecordBuffer(sizes.limit)
             placement = PlacementWatch(time.time)
             ownership = Ownership(consumer, engine, settings, waiting, folding, contact, placement)
-            mirror, lag = Mirror(consumer, contact), LagWatch(consumer, ownership)
+            mirror, lag = OffsetMirror(consumer, contact), LagWatch(consumer, ownership)
             folder = Folder(engine, ownership, settings, folding, clock, mirror.add)
             consumer.subscribe(list(settings.topics.values()), listener=ownership)
             with collecting_by_hand():
@@ -73,7 +73,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     clock_check.keep_comparing(engine, clock),
                     mirror.run(),
                     lag.run(),
-                    kafka.watch(consumer),
+                    kafka.raise_once_client_fails(consumer),
                 )
             await _in_time(mirror.flush())
     finally:
@@ -155,7 +155,7 @@ class _Worker:
         self,
         ownership: Ownership,
         folder: Folder,
-        waiting: Waiting,
+        waiting: RecordBuffer,
         sizes: BatchSize,
         contact: KafkaAvailability,
         clock: OneClock,
@@ -205,7 +205,7 @@ class _Worker:
             collect()
             self._collected_at = time.monotonic()
 
-    async def _fold(self, taken: Taken, stop: asyncio.Event) -> None:
+    async def _fold(self, taken: PartitionBuffers, stop: asyncio.Event) -> None:
         """Fold what was taken, in parts that aren't too large; a rebalance may come between two of them.
 
         What is left of partitions that are lost in it isn't ours any more, and left out by the next part: they are only
@@ -214,9 +214,9 @@ class _Worker:
         parts = [taken]
         while parts and not stop.is_set():
             part = parts.pop()
-            records = size(part)
+            records = record_count(part)
             if records > self._sizes.limit:
-                parts += reversed(list(halves(part)))
+                parts += reversed(list(bisect(part)))
                 continue
             self._under_way = records
             async with self._ownership.writing:

@@ -30,7 +30,7 @@ MOST_IN_A_ROW = 100
 
 
 @dataclass(slots=True)
-class Attempt:
+class BatchAttempt:
     """One transaction's try: at most `limit` accounts, without those in `without`; `claimed` says which they are."""
 
     limit: int
@@ -38,10 +38,10 @@ class Attempt:
     claimed: list[str] = field(default_factory=list)
 
 
-class Work(Protocol):
+class AccountWork(Protocol):
     """The work on accounts, in the caller's transaction."""
 
-    async def judge(self, connection: AsyncConnection, attempt: Attempt) -> int:
+    async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
         """Claim accounts, say so in `attempt.claimed`, and judge them; returns how many there were."""
 
     async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
@@ -51,7 +51,7 @@ class Work(Protocol):
         """Go on without an account of which nothing can be written."""
 
 
-class Batches:
+class AccountBatches:
     """Batches of one kind of work, in one process: how large they may be, and whom they go on without."""
 
     def __init__(self, doing: str, most: int, judged: Counter, waiting: Callable[[str], None] = lambda _: None) -> None:
@@ -67,7 +67,7 @@ class Batches:
         self._left: dict[str, datetime] = {}
         self._in_a_row = 0
 
-    async def next(self, engine: AsyncEngine, work: Work, now: datetime) -> int:
+    async def next(self, engine: AsyncEngine, work: AccountWork, now: datetime) -> int:
         """Judge a batch, or put off the account at fault; returns how many accounts are seen to.
 
         What took too long, or failed by an account, is tried again at half the size at once. Raises what has to be
@@ -75,7 +75,7 @@ class Batches:
         """
         self._left = {account_id: until for account_id, until in self._left.items() if until > now}
         while True:
-            attempt = Attempt(self._size.limit, tuple(self._left))
+            attempt = BatchAttempt(self._size.limit, tuple(self._left))
             started = time.monotonic()
             try:
                 async with engine.begin() as connection:
@@ -95,7 +95,7 @@ class Batches:
                     self._size.done(done, time.monotonic() - started)
                 return done
 
-    def _is_of_batch(self, error: Exception, attempt: Attempt) -> bool:
+    def _is_of_batch(self, error: Exception, attempt: BatchAttempt) -> bool:
         """Whether to go on at once, with a smaller batch; whatever is waited for comes back smaller too."""
         accounts = len(attempt.claimed)
         if not accounts or not (is_transient(error) or is_poison(error)):
@@ -109,7 +109,9 @@ class Batches:
             )
         return is_poison(error) or took_too_long(error)
 
-    async def _put_off(self, engine: AsyncEngine, work: Work, account_id: str, now: datetime, error: Exception) -> None:
+    async def _put_off(
+        self, engine: AsyncEngine, work: AccountWork, account_id: str, now: datetime, error: Exception
+    ) -> None:
         at_fault = is_poison(error)
         self._in_a_row += at_fault
         if self._in_a_row > MOST_IN_A_ROW:

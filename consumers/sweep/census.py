@@ -13,7 +13,7 @@ from prometheus_client import Gauge
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep.side_jobs import aside
+from consumers.sweep.side_jobs import run_side_job
 from service.observability import metrics
 from service.runtime.tasks import sleep_unless_stopped, unless_stopped
 from service.storage.accounts import portfolio_counts
@@ -39,7 +39,7 @@ async def run(engine: AsyncEngine, stop: asyncio.Event) -> None:
     """Count every minute until `stop` is set, through outages of Postgres."""
     while not stop.is_set():
         took = await unless_stopped(
-            stop, aside(lambda: retry_while_transient(lambda: count_once(engine), DOING), DOING)
+            stop, run_side_job(lambda: retry_while_transient(lambda: count_once(engine), DOING), DOING)
         )
         await sleep_unless_stopped(stop, max(EVERY_SECONDS, (took or 0.0) / SHARE))
 

@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep.side_jobs import aside
+from consumers.sweep.side_jobs import run_side_job
 from service.messaging.dead_letter_replay import relay_records
 from service.messaging.producer import NotPublishedError, Publisher, RecordTooLargeError
 from service.observability import metrics
@@ -59,7 +59,7 @@ async def _round(topics: Sequence["Topic"], pulse: Pulse, stop: asyncio.Event) -
     for topic in topics:
         if stop.is_set():
             break
-        turn = await aside(partial(_turn, topic, pulse), "relaying dead letters")
+        turn = await run_side_job(partial(_turn, topic, pulse), "relaying dead letters")
         relayed += turn or 0
         failed = failed or turn is None
     return relayed, failed

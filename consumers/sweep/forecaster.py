@@ -9,10 +9,10 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers.sweep.account_batches import Attempt, Batches
-from consumers.sweep.side_jobs import aside
+from consumers.sweep.account_batches import AccountBatches, BatchAttempt
+from consumers.sweep.side_jobs import run_side_job
 from scoring.state.calendar import to_micros
-from service.evaluation.forecast import foresee
+from service.evaluation.forecast import forecast_accounts
 from service.evaluation.policy import PolicyCache
 from service.observability import metrics
 from service.observability.probes import Pulse
@@ -43,7 +43,7 @@ async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse: P
     policies = PolicyCache(settings.retention_days, time.monotonic)
     forecaster = Forecaster(policies, settings, pulse.beat)
     while not stop.is_set():
-        pause = await aside(partial(_turn, engine, forecaster, clock, pulse), "forecasting")
+        pause = await run_side_job(partial(_turn, engine, forecaster, clock, pulse), "forecasting")
         if pause is None:
             pulse.beat(FAILS)
         await sleep_unless_stopped(stop, AGAIN_SECONDS if pause is None else min(pause, IDLE_SECONDS))
@@ -71,7 +71,7 @@ class Forecaster:
         """`waiting` is told why a step is tried again."""
         self._policies = policies
         self._settings = settings
-        self._batches = Batches("forecasting", BATCH, metrics.FORECAST, waiting)
+        self._batches = AccountBatches("forecasting", BATCH, metrics.FORECAST, waiting)
         self._left: dict[str, datetime] = {}
 
     async def next(self, engine: AsyncEngine, now: datetime) -> float:
@@ -104,7 +104,7 @@ class _Step:
     pause: float = field(default=0.0, init=False)
     cycle_seconds: float | None = field(default=None, init=False)
 
-    async def judge(self, connection: AsyncConnection, attempt: Attempt) -> int:
+    async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
         """Forecast them, and note how far the cycle has come."""
         started = time.monotonic()
         turn = await forecasts.lock_cycle(connection, self.now)
@@ -125,7 +125,7 @@ class _Step:
         self.pause = pause
         return len(attempt.claimed)
 
-    async def _forecast(self, connection: AsyncConnection, cursor: str, attempt: Attempt) -> list[str]:
+    async def _forecast(self, connection: AsyncConnection, cursor: str, attempt: BatchAttempt) -> list[str]:
         """Forecast the accounts that follow `cursor`, and give them; without rules there is nothing to forecast."""
         policy = await self.policies.recent(connection)
         if not policy.rules:
@@ -134,7 +134,9 @@ class _Step:
         following = await forecasts.next_accounts(connection, cursor, attempt.limit)
         passed_over = {*self.left, *attempt.without}
         attempt.claimed += [account_id for account_id in following if account_id not in passed_over]
-        rows = await foresee(connection, attempt.claimed, policy, to_micros(self.now), self.settings.forecast_days)
+        rows = await forecast_accounts(
+            connection, attempt.claimed, policy, to_micros(self.now), self.settings.forecast_days
+        )
         await forecasts.replace(connection, attempt.claimed, rows, self.now)
         return following
 

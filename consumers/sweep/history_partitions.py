@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers.sweep.side_jobs import aside
+from consumers.sweep.side_jobs import run_side_job
 from scoring.history.day_by_day import LONGEST_GAP
 from service.runtime.settings import Settings
 from service.runtime.tasks import sleep_unless_stopped
@@ -139,7 +139,7 @@ async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, stop: as
         if await retry_while_transient(partial(clock_check.compare, engine, clock), clock_check.COMPARING):
             await sleep_unless_stopped(stop, AGAIN_SECONDS)
             continue
-        done = await aside(
+        done = await run_side_job(
             lambda: retry_while_transient(
                 lambda: keep_history(engine, clock.now().date(), settings.history_retention_days), KEEPING
             ),

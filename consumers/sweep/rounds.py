@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from consumers.sweep.account_batches import Attempt, Batches
+from consumers.sweep.account_batches import AccountBatches, BatchAttempt
 from scoring.state.events import Event
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache
@@ -21,25 +21,25 @@ from service.storage.policy.reevaluations import RunningReevaluation
 log = structlog.get_logger(__name__)
 
 
-def sweeping(settings: Settings, waiting: Callable[[str], None] = lambda _: None) -> Batches:
+def sweep_batches(settings: Settings, waiting: Callable[[str], None] = lambda _: None) -> AccountBatches:
     """Batches of accounts that are due."""
-    return Batches("sweeping", settings.sweep_batch, metrics.SWEPT, waiting)
+    return AccountBatches("sweeping", settings.sweep_batch, metrics.SWEPT, waiting)
 
 
-def reevaluating(settings: Settings, waiting: Callable[[str], None] = lambda _: None) -> Batches:
+def reevaluation_batches(settings: Settings, waiting: Callable[[str], None] = lambda _: None) -> AccountBatches:
     """Batches of accounts that are judged anew."""
-    return Batches("judging all accounts anew", settings.sweep_batch, metrics.REEVALUATED, waiting)
+    return AccountBatches("judging all accounts anew", settings.sweep_batch, metrics.REEVALUATED, waiting)
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueAccounts:
     """The accounts that are due by `now`."""
 
     policies: PolicyCache
     base_url: str
     now: datetime
 
-    async def judge(self, connection: AsyncConnection, attempt: Attempt) -> int:
+    async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
         """Judge those that have been due for longest."""
         policy = await self.policies.in_force(connection)
         due = await scores.claim_due(connection, self.now, attempt.limit, attempt.without)
@@ -60,7 +60,7 @@ class Due:
 
 
 @dataclass(slots=True)
-class Anew:
+class AllAccounts:
     """All accounts, in the order of their ids, from where the re-evaluation under way has come to."""
 
     policies: PolicyCache
@@ -68,7 +68,7 @@ class Anew:
     now: datetime
     _tried: RunningReevaluation | None = field(default=None, init=False)
 
-    async def judge(self, connection: AsyncConnection, attempt: Attempt) -> int:
+    async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
         """Judge those that follow, without looking at when they are due."""
         policy = await self.policies.in_force(connection)
         self._tried = await reevaluations.lock_current(connection)

@@ -10,10 +10,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep import census, dead_letter_relay, forecaster, history_partitions
-from consumers.sweep.account_batches import Batches
-from consumers.sweep.rounds import Anew, Due, reevaluating, sweeping
-from consumers.sweep.side_jobs import aside
-from service.alerts.digests import tell_paused
+from consumers.sweep.account_batches import AccountBatches
+from consumers.sweep.rounds import AllAccounts, DueAccounts, reevaluation_batches, sweep_batches
+from consumers.sweep.side_jobs import run_side_job
+from service.alerts.digests import send_settled
 from service.evaluation.policy import PolicyCache
 from service.evaluation.quiet_sources import SourceWatch
 from service.observability import metrics
@@ -62,7 +62,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
     policies = PolicyCache(settings.retention_days, time.monotonic)
     sources = SourceWatch(engine, settings.base_url)
     waiting = pulse.beat
-    due, anew = sweeping(settings, waiting), reevaluating(settings, waiting)
+    due, anew = sweep_batches(settings, waiting), reevaluation_batches(settings, waiting)
     counted_at = -BACKLOG_SECONDS
     while not stop.is_set():
         if trouble := await retry_while_transient(
@@ -80,9 +80,9 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
         )
         await retry_while_transient(partial(sweep_once, engine, policies, settings, now, due), "sweeping", waiting)
         if time.monotonic() - counted_at >= BACKLOG_SECONDS:
-            await aside(lambda: _count_backlog(engine, settings, clock.now()), "counting what is due")
-            await aside(lambda: forget_once(engine, clock.now()), "forgetting the ends of erased accounts")
-            await aside(lambda: tell_once(engine, settings, clock.now()), "telling digests")
+            await run_side_job(lambda: _count_backlog(engine, settings, clock.now()), "counting what is due")
+            await run_side_job(lambda: forget_once(engine, clock.now()), "forgetting the ends of erased accounts")
+            await run_side_job(lambda: send_digests_once(engine, settings, clock.now()), "telling digests")
             counted_at = time.monotonic()
         pulse.beat(remark=clock.remark)
         if not due.is_behind and not judged_anew:
@@ -90,26 +90,28 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
 
 
 async def sweep_once(
-    engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime, batches: Batches | None = None
+    engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime, batches: AccountBatches | None = None
 ) -> int:
     """Judge accounts that are due by `now`, as many as get done; returns how many were seen to, at most `sweep_batch`.
 
     Several calls that share `batches` know how many that are. An account that can't be judged is put off.
     """
-    return await (batches or sweeping(settings)).next(engine, Due(policies, settings.base_url, now), now)
+    return await (batches or sweep_batches(settings)).next(engine, DueAccounts(policies, settings.base_url, now), now)
 
 
 async def reevaluate_once(
-    engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime, batches: Batches | None = None
+    engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime, batches: AccountBatches | None = None
 ) -> int:
     """Judge the next accounts anew if scorecards or rules have changed, as `sweep_once` does; returns how many."""
-    return await (batches or reevaluating(settings)).next(engine, Anew(policies, settings.base_url, now), now)
+    return await (batches or reevaluation_batches(settings)).next(
+        engine, AllAccounts(policies, settings.base_url, now), now
+    )
 
 
-async def tell_once(engine: AsyncEngine, settings: Settings, now: datetime) -> int:
+async def send_digests_once(engine: AsyncEngine, settings: Settings, now: datetime) -> int:
     """Tell the digests of backfills and dwells that have paused, in one transaction; returns how many there were."""
     async with engine.begin() as connection:
-        return await tell_paused(connection, now, settings.base_url)
+        return await send_settled(connection, now, settings.base_url)
 
 
 async def forget_once(engine: AsyncEngine, now: datetime) -> int:

@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 
-async def aside(action: Callable[[], Awaitable[Result]], doing: str) -> Result | None:
+async def run_side_job(action: Callable[[], Awaitable[Result]], doing: str) -> Result | None:
     """Do `action`, once; None if it fails, which the log and a metric say by the name `doing`.
 
     To be called again after a while, whether it will succeed then or not.

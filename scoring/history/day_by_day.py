@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from copy import deepcopy
 
-from scoring.history.journal import MOST_IDS, Cause, Reason
-from scoring.history.score_run import Standing
+from scoring.history.journal import MOST_IDS, JournalCause, Reason
+from scoring.history.score_run import ScoreRun
 from scoring.history.timeline import Timeline
-from scoring.rules.crossings import Closing
+from scoring.rules.crossings import DayClosing
 from scoring.rules.policy import Policy
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation, evaluate
 from scoring.scorecards.selection import choose
-from scoring.state.account_state import AccountState, fold, settle
+from scoring.state.account_state import AccountState, apply_pending, fold
 from scoring.state.calendar import day_of, start_of
 from scoring.state.events import Event
 
@@ -19,14 +19,14 @@ LONGEST_GAP = 400
 """Days. An account that wasn't judged for longer has no history of the days before."""
 
 
-class Course:
+class DayByDay:
     """Takes an account from what stands to `now`, its state in place, and keeps what is to be known of the way."""
 
     __slots__ = ("_card", "_day", "_now", "_policy", "_state", "closings", "late", "switched", "timeline")
 
-    def __init__(self, state: AccountState, standing: Standing | None, policy: Policy, now: int) -> None:
+    def __init__(self, state: AccountState, standing: ScoreRun | None, policy: Policy, now: int) -> None:
         """`now` is in microseconds."""
-        self.closings: list[Closing] = []
+        self.closings: list[DayClosing] = []
         self.switched = False
         self.late = 0
         self._state = state
@@ -68,10 +68,10 @@ class Course:
 
     def _live(self, day: int, events: Sequence[Event], at: int) -> None:
         """Judge one day, with the events that came on it, up to the instant `at`."""
-        for cause, part in _parts(self._day, day, events):
+        for cause, part in _by_cause(self._day, day, events):
             if part:
                 self.late += fold(self._state, part, self._policy.retention)
-            state = settled(self._state, day)
+            state = with_due_pending(self._state, day)
             card = self._card or choose(self._policy.scorecards, state, day)
             self.timeline.move(reason(cause, part, at), evaluate(card, state, day))
         applies = choose(self._policy.scorecards, state, day)
@@ -90,15 +90,15 @@ class Course:
             self.timeline.set_override(over, None, day)
 
 
-def settled(state: AccountState, day: int) -> AccountState:
+def with_due_pending(state: AccountState, day: int) -> AccountState:
     """The state with what was dated ahead and is due by `day`; `state` stays as it is."""
     if state.usage.pending or state.tickets.pending or state.surveys.pending or state.attributes.pending:
         state = deepcopy(state)
-        settle(state, day)
+        apply_pending(state, day)
     return state
 
 
-def _parts(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[Cause, Sequence[Event]]]:
+def _by_cause(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[JournalCause, Sequence[Event]]]:
     """What moves a day, in this order: the calendar, events that tell of days before the last one, and the others."""
     if before is None:
         return [("events", events)]
@@ -106,7 +106,7 @@ def _parts(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[
     old = [event for event in events if event.at < known]
     if day == before and events and (not old or len(old) == len(events)):
         return [("correction" if old else "events", events)]
-    parts: list[tuple[Cause, Sequence[Event]]] = []
+    parts: list[tuple[JournalCause, Sequence[Event]]] = []
     if day > before or not events:
         parts.append(("time", ()))
     if old:
@@ -116,7 +116,7 @@ def _parts(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[
     return parts
 
 
-def reason(cause: Cause, events: Sequence[Event], at: int) -> Reason:
+def reason(cause: JournalCause, events: Sequence[Event], at: int) -> Reason:
     """Why events of one cause move an account, up to the instant `at`."""
     names: list[str] = []
     for event in events if len(events) <= MOST_IDS else events[-MOST_IDS:]:
@@ -127,5 +127,5 @@ def reason(cause: Cause, events: Sequence[Event], at: int) -> Reason:
 def judge(state: AccountState, policy: Policy, now: int) -> Evaluation:
     """The evaluation of `state` at `now`, by the scorecard that applies; `state` stays as it is."""
     day = max(day_of(now), state.newest)
-    state = settled(state, day)
+    state = with_due_pending(state, day)
     return evaluate(choose(policy.scorecards, state, day), state, day)

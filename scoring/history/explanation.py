@@ -8,8 +8,8 @@ from msgspec import Struct, field
 from scoring.history.journal import MOST_IDS, EventId, FindScorecard, entries
 from scoring.history.journal_codec import decode_journal
 from scoring.history.runs import Past
-from scoring.history.score_run import Standing
-from scoring.scorecards.contributions import BILLION, Points, add, change, points
+from scoring.history.score_run import ScoreRun
+from scoring.scorecards.contributions import BILLION, Billionths, add, change, contributions_in_billionths
 from scoring.scorecards.scorecard import Evaluation
 
 UNRECORDED = "unrecorded"
@@ -21,7 +21,7 @@ class Effect(Struct):
     """What one cause did: by how much it moved each measure, and the newest of the events and words on it."""
 
     cause: str
-    deltas: Points = field(default_factory=dict)
+    deltas: Billionths = field(default_factory=dict)
     events: int = 0
     ids: tuple[EventId, ...] = ()
     notes: tuple[str, ...] = ()
@@ -36,14 +36,14 @@ class Effect(Struct):
 class Explanation(Struct, frozen=True):
     """From one day's end to another's; `before` is null where the account wasn't known yet."""
 
-    before: Standing | None
-    after: Standing
+    before: ScoreRun | None
+    after: ScoreRun
     effects: list[Effect]
 
     @property
-    def measures(self) -> Points:
+    def measures(self) -> Billionths:
         """By how much each measure moved, all causes together."""
-        total: Points = {}
+        total: Billionths = {}
         for effect in self.effects:
             add(total, effect.deltas)
         return total
@@ -54,7 +54,7 @@ class Explanation(Struct, frozen=True):
         return sum(self.measures.values())
 
 
-def evaluation_of(run: Standing | None, find: FindScorecard) -> Evaluation | None:
+def evaluation_of(run: ScoreRun | None, find: FindScorecard) -> Evaluation | None:
     """The evaluation of a run; None if there is no run, or its scorecard is gone."""
     card = find(run.scorecard, run.version) if run else None
     return run.evaluation(card) if run and card else None
@@ -77,10 +77,10 @@ def explain_change(past: Past, first: int, last: int, find: FindScorecard) -> Ex
     return Explanation(before, after, list(effects.values()))
 
 
-def effects_of(run: Standing, previous: Standing | None, find: FindScorecard) -> list[Effect]:
+def effects_of(run: ScoreRun, previous: ScoreRun | None, find: FindScorecard) -> list[Effect]:
     """What happened on the day that a run began, after the one before."""
     evaluation = evaluation_of(run, find)
-    left = change(points(evaluation_of(previous, find)), points(evaluation))
+    left = change(contributions_in_billionths(evaluation_of(previous, find)), contributions_in_billionths(evaluation))
     effects = []
     for entry, deltas in entries(decode_journal(run.journal, find), evaluation, find):
         effects.append(Effect(entry.cause, dict(deltas), entry.events, entry.ids, entry.notes, entry.at))
@@ -97,7 +97,7 @@ def _merge(effects: dict[str, Effect], effect: Effect) -> None:
     known.at = max(known.at, effect.at)
 
 
-def _adjustment(run: Standing | None, find: FindScorecard) -> int:
+def _adjustment(run: ScoreRun | None, find: FindScorecard) -> int:
     """By how much the score that counts differs from that which was computed, because of an override."""
     evaluation = evaluation_of(run, find)
     if run is None or run.override is None or evaluation is None or run.override.score is None:

@@ -5,10 +5,10 @@ Nearly every fold is that, and it costs half of the course, which comes to the s
 
 from collections.abc import Sequence
 
-from scoring.history.day_by_day import reason, settled
-from scoring.history.journal import Base, Cause
+from scoring.history.day_by_day import reason, with_due_pending
+from scoring.history.journal import JournalBase, JournalCause
 from scoring.history.journal_codec import note_stored
-from scoring.history.score_run import Standing
+from scoring.history.score_run import ScoreRun
 from scoring.rules.policy import Policy
 from scoring.scorecards.readings import encode_readings
 from scoring.scorecards.scorecard import Evaluation, evaluate, read, score
@@ -18,33 +18,35 @@ from scoring.state.calendar import MICROSECONDS_PER_DAY, start_of
 from scoring.state.events import AttributesEvent, Event
 from scoring.state.usage_batch import Arrivals, arrivals
 
-Short = tuple[Standing, Evaluation, int]
+FastResult = tuple[ScoreRun, Evaluation, int]
 """What stands in the end, its evaluation, and how many events were late."""
 
-Move = tuple[Cause, Sequence[Event], Arrivals]
+CausePart = tuple[JournalCause, Sequence[Event], Arrivals]
 """Events of one cause, and the same to be folded."""
 
 
-def shortcut(
-    state: AccountState, standing: Standing | None, events: Sequence[Event], policy: Policy, now: int
-) -> Short | None:
+def fold_in_one_day(
+    state: AccountState, standing: ScoreRun | None, events: Sequence[Event], policy: Policy, now: int
+) -> FastResult | None:
     """Fold `events` into `state`, in place, and judge it.
 
     None, with `state` as it was, where there may be more to it than one day and one scorecard.
     """
     if not events:
         return None
-    return _again(state, standing, events, policy, now) if standing else _first(state, events, policy, now)
+    return _same_day(state, standing, events, policy, now) if standing else _first_day(state, events, policy, now)
 
 
-def _again(state: AccountState, standing: Standing, events: Sequence[Event], policy: Policy, now: int) -> Short | None:
+def _same_day(
+    state: AccountState, standing: ScoreRun, events: Sequence[Event], policy: Policy, now: int
+) -> FastResult | None:
     """What stands began on the day that it is of, and that is the last day still. No event seen is of a later one: the
     step that saw it judged that day.
     """
     day = standing.day
     if standing.since != day or standing.override is not None or now // MICROSECONDS_PER_DAY > day:
         return None
-    moves = _moves(events, day, policy.retention)
+    moves = _by_cause(events, day, policy.retention)
     if moves is None or state.attributes.pending:
         return None
     card = choose(policy.scorecards, state, day)
@@ -53,17 +55,17 @@ def _again(state: AccountState, standing: Standing, events: Sequence[Event], pol
     readings, journal, late = standing.readings, standing.journal, 0
     for cause, part, arrived in moves:
         late += fold_arrivals(state, arrived, policy.retention)
-        values = read(card, settled(state, day), day)
+        values = read(card, with_due_pending(state, day), day)
         after = encode_readings(values)
         if after != readings:
-            base = Base(readings, card.name, card.version)
+            base = JournalBase(readings, card.name, card.version)
             journal = note_stored(journal, reason(cause, part, now), base, policy.find)
             readings = after
     evaluation = score(values, card, day)
-    return _stands(evaluation, readings, journal), evaluation, late
+    return _score_run(evaluation, readings, journal), evaluation, late
 
 
-def _moves(events: Sequence[Event], day: int, retention: int) -> list[Move] | None:
+def _by_cause(events: Sequence[Event], day: int, retention: int) -> list[CausePart] | None:
     """By what `day` is moved: events that tell of days before it come first. None where they tell of attributes, or
     came on a later day.
     """
@@ -85,7 +87,7 @@ def _moves(events: Sequence[Event], day: int, retention: int) -> list[Move] | No
     return [("correction", earlier, arrivals(earlier, retention)), ("events", later, arrivals(later, retention))]
 
 
-def _first(state: AccountState, events: Sequence[Event], policy: Policy, now: int) -> Short | None:
+def _first_day(state: AccountState, events: Sequence[Event], policy: Policy, now: int) -> FastResult | None:
     """The account was never judged, and all events are of today."""
     day = now // MICROSECONDS_PER_DAY
     if state.newest > day:
@@ -94,13 +96,13 @@ def _first(state: AccountState, events: Sequence[Event], policy: Policy, now: in
         if event.broker_day != day:
             return None
     late = fold(state, events, policy.retention)
-    state = settled(state, day)
+    state = with_due_pending(state, day)
     evaluation = evaluate(choose(policy.scorecards, state, day), state, day)
     journal = note_stored(None, reason("events", events, now), None, policy.find)
-    return _stands(evaluation, encode_readings(evaluation.readings), journal), evaluation, late
+    return _score_run(evaluation, encode_readings(evaluation.readings), journal), evaluation, late
 
 
-def _stands(evaluation: Evaluation, readings: str, journal: bytes | None) -> Standing:
+def _score_run(evaluation: Evaluation, readings: str, journal: bytes | None) -> ScoreRun:
     day, card = evaluation.day, evaluation.card
     score, band, coverage = evaluation.score, evaluation.band, evaluation.coverage
-    return Standing(day, day, score, band, coverage, card.name, card.version, readings, journal)
+    return ScoreRun(day, day, score, band, coverage, card.name, card.version, readings, journal)

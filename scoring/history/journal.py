@@ -12,11 +12,11 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct, field
 
-from scoring.scorecards.contributions import Points, add, change, points
+from scoring.scorecards.contributions import Billionths, add, change, contributions_in_billionths
 from scoring.scorecards.readings import decode_readings, encode_readings
 from scoring.scorecards.scorecard import Evaluation, Scorecard, score
 
-Cause = Literal["time", "events", "correction", "scorecard", "override"]
+JournalCause = Literal["time", "events", "correction", "scorecard", "override"]
 """`correction`: events that tell of days before the one that the account was last judged at."""
 
 MOST_IDS = 3
@@ -29,7 +29,7 @@ EventId = tuple[str, str]
 class Reason(Struct, frozen=True, gc=False):
     """Why a score moved, to be noted: the cause, when (microseconds), the events, and a word on it."""
 
-    cause: Cause
+    cause: JournalCause
     at: int
     events: int = 0
     names: tuple[str, ...] = ()
@@ -40,16 +40,16 @@ class Reason(Struct, frozen=True, gc=False):
 _NO_ENTRIES, _NO_BASE = Raw(b"\x90"), Raw(b"\xc0")  # an empty array, and nothing, in MessagePack
 
 
-class Entry(Struct, array_like=True):
+class JournalEntry(Struct, array_like=True):
     """What one cause moved on a day. `deltas` lack what it has moved since it began the last time."""
 
-    cause: Cause
+    cause: JournalCause
     at: int
     """When it last did, in microseconds."""
     events: int = 0
     names: tuple[str, ...] = ()
     """Of the newest events: source and id, in turn, which takes half the time of pairs."""
-    deltas: Points = field(default_factory=dict)
+    deltas: Billionths = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -58,7 +58,7 @@ class Entry(Struct, array_like=True):
         return tuple(zip(self.names[::2], self.names[1::2], strict=True))
 
 
-class Base(Struct, array_like=True, frozen=True):
+class JournalBase(Struct, array_like=True, frozen=True):
     """Where a cause began, or ended: readings as encoded, and the scorecard that judged them."""
 
     readings: str
@@ -66,10 +66,10 @@ class Base(Struct, array_like=True, frozen=True):
     version: int
 
 
-class Closed(Struct, array_like=True, frozen=True):
+class ClosedEntry(Struct, array_like=True, frozen=True):
     """A cause that another has taken over from, and where it began and ended the last time: bases, or nothing."""
 
-    entry: Entry
+    entry: JournalEntry
     began: Raw
     ended: Raw
 
@@ -79,29 +79,29 @@ class Journal(Struct, array_like=True):
     to the open one needn't look at them.
     """
 
-    open: Entry | None = None
+    open: JournalEntry | None = None
     base: Raw = _NO_BASE
     closed: Raw = _NO_ENTRIES
 
 
-Moved = tuple[Entry, Mapping[str, int]]
+Moved = tuple[JournalEntry, Mapping[str, int]]
 """An entry, and by how much its cause moved each measure."""
 
 FindScorecard = Callable[[str, int], Scorecard | None]
 
-_base = msgspec.msgpack.Decoder(Base | None)
-_closed = msgspec.msgpack.Decoder(list[Closed])
+_base = msgspec.msgpack.Decoder(JournalBase | None)
+_closed = msgspec.msgpack.Decoder(list[ClosedEntry])
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def base_of(evaluation: Evaluation | None) -> Base | None:
+def base_of(evaluation: Evaluation | None) -> JournalBase | None:
     """What a cause begins or ends at that finds this evaluation."""
     if evaluation is None:
         return None
-    return Base(encode_readings(evaluation.readings), evaluation.card.name, evaluation.card.version)
+    return JournalBase(encode_readings(evaluation.readings), evaluation.card.name, evaluation.card.version)
 
 
-def note(journal: Journal, reason: Reason, before: Callable[[], Base | None], find: FindScorecard) -> None:
+def note(journal: Journal, reason: Reason, before: Callable[[], JournalBase | None], find: FindScorecard) -> None:
     """Note in `journal`, in place, that `reason` is about to move what `before` gives.
 
     `before` is only asked where another cause takes over; `find` finds the scorecard of a base.
@@ -117,17 +117,17 @@ def note(journal: Journal, reason: Reason, before: Callable[[], Base | None], fi
         entry.notes = (*entry.notes, reason.note)[-MOST_IDS:]
 
 
-def _take_over(journal: Journal, reason: Reason, standing: Base | None, find: FindScorecard) -> Entry:
+def _take_over(journal: Journal, reason: Reason, standing: JournalBase | None, find: FindScorecard) -> JournalEntry:
     base = Raw(_encode(standing)) if standing else _NO_BASE
     if journal.open is None:
-        journal.open = Entry(reason.cause, reason.at)
+        journal.open = JournalEntry(reason.cause, reason.at)
         journal.base = base
         return journal.open
     closed = _closed.decode(journal.closed)
     again = next((each for each in closed if each.entry.cause == reason.cause), None) if closed else None
-    closed.append(Closed(journal.open, journal.base, base))
+    closed.append(ClosedEntry(journal.open, journal.base, base))
     if again is None:
-        entry = Entry(reason.cause, reason.at)
+        entry = JournalEntry(reason.cause, reason.at)
     else:
         closed.remove(again)
         entry = again.entry
@@ -138,8 +138,8 @@ def _take_over(journal: Journal, reason: Reason, standing: Base | None, find: Fi
     return entry
 
 
-def _between(began: Raw, ended: Evaluation | None, find: FindScorecard) -> Points:
-    return change(points(_evaluated(began, find)), points(ended))
+def _between(began: Raw, ended: Evaluation | None, find: FindScorecard) -> Billionths:
+    return change(contributions_in_billionths(_evaluated(began, find)), contributions_in_billionths(ended))
 
 
 def _evaluated(stored: Raw, find: FindScorecard) -> Evaluation | None:

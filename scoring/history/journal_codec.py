@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from scoring.history.journal import Base, Cause, FindScorecard, Journal, Reason, note
+from scoring.history.journal import FindScorecard, Journal, JournalBase, JournalCause, Reason, note
 
 MOST_WAITING = 3
 """How many causes wait behind what was merged."""
@@ -22,11 +22,11 @@ class _Waiting(Struct, array_like=True, frozen=True, gc=False):
     events: int
     names: tuple[str, ...]
     note: str
-    base: Base | None
-    cause: Cause
+    base: JournalBase | None
+    cause: JournalCause
     """Comes last, where it can be told without decoding."""
 
-    def began(self) -> Base | None:
+    def began(self) -> JournalBase | None:
         return self.base
 
 
@@ -63,7 +63,7 @@ def has_waiting(stored: bytes | None) -> bool:
     return stored is not None and stored[:1] not in (b"", _COUNTS[0])
 
 
-def note_stored(stored: bytes | None, reason: Reason, before: Base | None, find: FindScorecard) -> bytes:
+def note_stored(stored: bytes | None, reason: Reason, before: JournalBase | None, find: FindScorecard) -> bytes:
     """Note that `reason` is about to move what `before` is: `journal.note` on a stored journal, put off."""
     stored = stored or _EMPTY
     count = stored[0] - _EMPTY[0]

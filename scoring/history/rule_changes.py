@@ -1,8 +1,8 @@
 """Whether the change of a rule moves an account, or its own doing: the one is told in sum, the other by itself."""
 
-from scoring.history.day_by_day import settled
-from scoring.history.score_run import Standing
-from scoring.rules.crossings import Memories, about, see, stepped
+from scoring.history.day_by_day import with_due_pending
+from scoring.history.score_run import ScoreRun
+from scoring.rules.crossings import Memories, about, observe, stepped
 from scoring.rules.policy import Policy
 from scoring.rules.rules import OK
 from scoring.state.account_state import AccountState
@@ -12,7 +12,7 @@ NONE: frozenset[str] = frozenset()
 
 
 def moved_by_change(
-    state: AccountState, standing: Standing | None, memory: Memories, policy: Policy, now: int
+    state: AccountState, standing: ScoreRun | None, memory: Memories, policy: Policy, now: int
 ) -> frozenset[str]:
     """The rules in force, by id, whose change makes an account fire, wait or cease, from what stood before this step.
 
@@ -25,7 +25,7 @@ def moved_by_change(
         return NONE
     evaluation, account = standing.evaluation(card), about(state)
     left = churned_on(state.attributes, evaluation.day)
-    seen = see(settled(state, evaluation.day), evaluation, standing.override, policy, held=False)
+    seen = observe(with_due_pending(state, evaluation.day), evaluation, standing.override, policy, held=False)
     changed = [(rule, memory.get(rule.id, OK)) for rule in policy.rules if rule.id in policy.changed]
     return frozenset(
         rule.id for rule, last in changed if stepped(rule, last, account, seen, now, left).state != last.state

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from scoring.history.day_by_day import Course, judge
-from scoring.history.journal import Cause, Reason
-from scoring.history.score_run import Standing, is_ahead
+from scoring.history.day_by_day import DayByDay, judge
+from scoring.history.journal import JournalCause, Reason
+from scoring.history.score_run import ScoreRun, is_ahead
 from scoring.history.timeline import Timeline
 from scoring.rules.policy import Policy
 from scoring.state.account_state import AccountState
@@ -16,7 +16,7 @@ from scoring.state.account_state import AccountState
 class Past:
     """Runs in order of time; the last one is what stands. There is one at least."""
 
-    def __init__(self, runs: Sequence[Standing]) -> None:
+    def __init__(self, runs: Sequence[ScoreRun]) -> None:
         """`runs` follow each other without a gap, but may begin long after the account did."""
         self.runs = runs
         self._ends = [run.day for run in runs]
@@ -26,7 +26,7 @@ class Past:
         """The first day that is known."""
         return self.runs[0].since
 
-    def at(self, day: int) -> Standing | None:
+    def at(self, day: int) -> ScoreRun | None:
         """What stood at the end of `day`; None before the first day that is known, and after the last."""
         index = bisect_left(self._ends, day)
         run = self.runs[index] if index < len(self.runs) else None
@@ -34,7 +34,7 @@ class Past:
 
 
 def up_to_now(
-    closed: Sequence[Standing], state: AccountState, standing: Standing | None, policy: Policy, now: int
+    closed: Sequence[ScoreRun], state: AccountState, standing: ScoreRun | None, policy: Policy, now: int
 ) -> Past:
     """The past as it is at `now` (microseconds), whenever the account was last judged; `closed` are its stored runs.
 
@@ -42,20 +42,20 @@ def up_to_now(
     """
     if standing is not None and is_ahead(standing, now):
         return _up_to_today(closed, state, standing, policy, now)
-    course = Course(state, standing, policy, now)
+    course = DayByDay(state, standing, policy, now)
     course.run(())
     stands, _ = course.timeline.finish()
     return Past([*closed, *course.timeline.closed, stands])
 
 
-def _up_to_today(closed: Sequence[Standing], state: AccountState, standing: Standing, policy: Policy, now: int) -> Past:
+def _up_to_today(closed: Sequence[ScoreRun], state: AccountState, standing: ScoreRun, policy: Policy, now: int) -> Past:
     """The past without the days to come, and with today as `state` has it now."""
     evaluation = judge(state, policy, now)
     runs = [run for run in (*closed, standing) if run.since <= evaluation.day]
     before = replace(runs[-1], day=evaluation.day) if runs else None
     card = policy.find(before.scorecard, before.version) if before else None
     timeline = Timeline(before, card, policy.find)
-    cause: Cause = "events" if card is None or card is evaluation.card else "scorecard"
+    cause: JournalCause = "events" if card is None or card is evaluation.card else "scorecard"
     timeline.move(Reason(cause, now), evaluation)
     timeline.set_override(Reason("override", now), standing.override, evaluation.day)
     stands, _ = timeline.finish()

@@ -11,7 +11,7 @@ AHEAD_MICROSECONDS = 5 * 60 * 1_000_000
 """By how much clocks may differ: just before midnight, one that is ahead judges at the day that is about to begin."""
 
 
-class Standing(Struct, frozen=True, gc=False):
+class ScoreRun(Struct, frozen=True, gc=False):
     """A score of `day`, with whose points all days from `since` on were the same. Days are day numbers.
 
     `readings` are as encoded, and so is `journal`: what moved the account on the day `since`, up to there.
@@ -33,6 +33,6 @@ class Standing(Struct, frozen=True, gc=False):
         return score(decode_readings(self.readings), card, self.day)
 
 
-def is_ahead(standing: Standing | None, now: int) -> bool:
+def is_ahead(standing: ScoreRun | None, now: int) -> bool:
     """Whether it was judged at a day that is yet to come at `now` (microseconds), by a clock that was wrong."""
     return standing is not None and standing.day > day_of(now + AHEAD_MICROSECONDS)

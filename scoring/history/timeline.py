@@ -6,10 +6,10 @@ day that changes a contribution.
 
 from msgspec.structs import replace
 
-from scoring.history.journal import Base, FindScorecard, Journal, Reason, note
+from scoring.history.journal import FindScorecard, Journal, JournalBase, Reason, note
 from scoring.history.journal_codec import decode_journal, encode_journal, has_waiting
-from scoring.history.score_run import Standing
-from scoring.scorecards.contributions import points
+from scoring.history.score_run import ScoreRun
+from scoring.scorecards.contributions import contributions_in_billionths
 from scoring.scorecards.override import Override
 from scoring.scorecards.readings import encode_readings
 from scoring.scorecards.scorecard import Evaluation, Scorecard
@@ -20,9 +20,9 @@ class Timeline:
 
     __slots__ = ("_card", "_evaluation", "_find", "_journal", "_readings", "_since", "_stands", "closed", "override")
 
-    def __init__(self, stands: Standing | None, card: Scorecard | None, find: FindScorecard) -> None:
+    def __init__(self, stands: ScoreRun | None, card: Scorecard | None, find: FindScorecard) -> None:
         """`card` judged what stands; `find` gives published scorecards, in force or not."""
-        self.closed: list[Standing] = []
+        self.closed: list[ScoreRun] = []
         self.override = stands.override if stands else None
         self._stands = stands
         self._card = card
@@ -56,7 +56,7 @@ class Timeline:
             self._note(reason)
             self.override = override
 
-    def finish(self) -> tuple[Standing, Evaluation]:
+    def finish(self) -> tuple[ScoreRun, Evaluation]:
         """What stands in the end; something must have been moved."""
         evaluation = self._evaluation
         assert evaluation is not None
@@ -74,7 +74,7 @@ class Timeline:
             before is None
             or before.score != after.score
             or before.coverage != after.coverage
-            or points(before) != points(after)
+            or contributions_in_billionths(before) != contributions_in_billionths(after)
         )
 
     def _begin(self, day: int) -> None:
@@ -92,10 +92,10 @@ class Timeline:
             self._journal = decode_journal(self._stands.journal if self._stands else None, self._find)
         note(self._journal, reason, self._before, self._find)
 
-    def _before(self) -> Base | None:
-        return Base(self._readings, self._card.name, self._card.version) if self._card else None
+    def _before(self) -> JournalBase | None:
+        return JournalBase(self._readings, self._card.name, self._card.version) if self._card else None
 
-    def _standing(self, day: int) -> Standing:
+    def _standing(self, day: int) -> ScoreRun:
         """What stands, as of `day`."""
         after, stands = self._evaluation, self._stands
         journal = encode_journal(self._journal) if self._journal else stands.journal if stands else None
@@ -103,7 +103,7 @@ class Timeline:
             assert stands is not None
             return replace(stands, day=day, since=self._since, journal=journal, override=self.override)
         card = after.card
-        return Standing(
+        return ScoreRun(
             day,
             self._since,
             after.score,

@@ -6,20 +6,31 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scoring.rules.policy import Policy
-from scoring.rules.rules import OK, Memory, Rule, Seen, SilenceRule, close_day, end, ready_at, step, worth_keeping
+from scoring.rules.rules import (
+    OK,
+    Observation,
+    Rule,
+    RuleMemory,
+    SilenceRule,
+    close_day,
+    end,
+    ready_at,
+    step,
+    worth_keeping,
+)
 from scoring.scorecards.measures import CATALOGUE, Missing, Parameters, Value
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation
 from scoring.state.account_state import AccountState
 from scoring.state.attributes import churned_on
 
-Closing = tuple[int, float | None]
+DayClosing = tuple[int, float | None]
 """A day that is over, and its last score."""
 
 About = tuple[object, object, object]
 """An account's segment, stage and owner."""
 
-Memories = Mapping[str, Memory]
+Memories = Mapping[str, RuleMemory]
 """By rule id; a rule that isn't there is plain ok."""
 
 silence_ratio = CATALOGUE["silence_ratio"].build(Parameters())
@@ -44,12 +55,12 @@ class Crossing(Struct, frozen=True):
 class Verdicts(Struct, frozen=True):
     """What the rules remember now, what crossed, and when one that is pending may fire (microseconds; 0: none is)."""
 
-    memory: dict[str, Memory]
+    memory: dict[str, RuleMemory]
     crossings: list[Crossing]
     ready_at: int = 0
 
 
-def see(
+def observe(
     state: AccountState,
     evaluation: Evaluation,
     override: Override | None,
@@ -57,19 +68,19 @@ def see(
     *,
     held: bool,
     bulk: bool = False,
-) -> Seen:
+) -> Observation:
     """What rules look at; `state` has been settled up to the evaluation's day."""
     score, band = override.over(evaluation) if override else (evaluation.score, evaluation.band)
     asked = any(isinstance(rule.condition, SilenceRule) for rule in policy.rules)
     silence: Value = silence_ratio(state, evaluation.day) if asked else Missing.NO_USAGE
-    return Seen(evaluation.day, score, band, silence, held, bulk)
+    return Observation(evaluation.day, score, band, silence, held, bulk)
 
 
 def apply_rules(
     state: AccountState,
     memory: Memories,
-    closings: Sequence[Closing],
-    seen: Seen,
+    closings: Sequence[DayClosing],
+    seen: Observation,
     policy: Policy,
     now: int,
     moved: frozenset[str] = frozenset(),
@@ -79,7 +90,7 @@ def apply_rules(
     `state` has been settled up to the day that is seen. The change of the rules in `moved` moves the account.
     """
     account, left = about(state), churned_on(state.attributes, seen.day)
-    kept: dict[str, Memory] = {}
+    kept: dict[str, RuleMemory] = {}
     crossings: list[Crossing] = []
     waiting: list[int] = []
     for rule in policy.rules:
@@ -98,13 +109,13 @@ def apply_rules(
     return Verdicts(kept, [*crossings, *_retire(memory, policy, left)], min(waiting, default=0))
 
 
-def _crossing(rule: Rule, before: Memory, after: Memory, left: str | None, *, by_change: bool) -> Crossing:
+def _crossing(rule: Rule, before: RuleMemory, after: RuleMemory, left: str | None, *, by_change: bool) -> Crossing:
     if after.state == "firing":
         return Crossing(rule, "firing", after.bulk, after.since, by_change)
     return Crossing(rule, "resolved", after.bulk, before.since, by_change, left)
 
 
-def stepped(rule: Rule, memory: Memory, about: About, seen: Seen, now: int, left: str | None) -> Memory:
+def stepped(rule: Rule, memory: RuleMemory, about: About, seen: Observation, now: int, left: str | None) -> RuleMemory:
     """The next memory of a rule, whether it is for the account or not; it isn't if the account has `left`."""
     applies = left is None and rule.condition.applies(*about)
     return step(rule, memory, seen, now) if applies else end(memory, now)

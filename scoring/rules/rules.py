@@ -10,12 +10,12 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from scoring.rules.links import is_web_address
-from scoring.scorecards.document import Score, ScorecardProblem, Word
+from scoring.scorecards.document import Score, ScorecardProblem, ShortText
 from scoring.scorecards.measures import Missing, Value
 from scoring.scorecards.scorecard import DECIMALS, Band
 
-State = Literal["ok", "pending", "firing"]
-Verdict = Literal["breach", "clear", "between", "unknown"]
+RuleState = Literal["ok", "pending", "firing"]
+ConditionVerdict = Literal["breach", "clear", "between", "unknown"]
 KnownBand = Literal["green", "yellow", "red"]
 Link = Annotated[str, Meta(max_length=2000, extra_json_schema={"format": "uri", "pattern": "^https://"})]
 Seconds = Annotated[int, Meta(ge=0, le=31_536_000)]
@@ -24,7 +24,7 @@ Peak = tuple[int, float]
 """A day and the score it closed with."""
 
 
-class Seen(Struct, frozen=True):
+class Observation(Struct, frozen=True):
     """What rules look at: an account at a day. `silence` is its `silence_ratio`.
 
     Where a score or band was set by hand, these are they. `held` says that only time has passed while the source of the
@@ -40,7 +40,7 @@ class Seen(Struct, frozen=True):
     bulk: bool = False
 
 
-class Memory(Struct, frozen=True, array_like=True, gc=False):
+class RuleMemory(Struct, frozen=True, array_like=True, gc=False):
     """What a rule remembers of an account. `since` is when the state began, `fired_at` when it last fired (0: never),
     `snoozed_until` when a snooze ends (0: there is none); all in microseconds.
 
@@ -48,7 +48,7 @@ class Memory(Struct, frozen=True, array_like=True, gc=False):
     `bulk` says of a rule that is pending, or fires, that it became pending as did those of many accounts at once.
     """
 
-    state: State = "ok"
+    state: RuleState = "ok"
     since: int = 0
     fired_at: int = 0
     snoozed_until: int = 0
@@ -56,7 +56,7 @@ class Memory(Struct, frozen=True, array_like=True, gc=False):
     bulk: bool = False
 
 
-OK = Memory()
+OK = RuleMemory()
 _SECOND = 1_000_000
 
 
@@ -67,12 +67,12 @@ class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     It is for no account that has churned, whatever it says.
     """
 
-    segments: list[Word] | None = None
-    stages: list[Word] | None = None
-    owners: list[Word] | None = None
-    exclude_segments: list[Word] | None = None
-    exclude_stages: list[Word] | None = None
-    exclude_owners: list[Word] | None = None
+    segments: list[ShortText] | None = None
+    stages: list[ShortText] | None = None
+    owners: list[ShortText] | None = None
+    exclude_segments: list[ShortText] | None = None
+    exclude_stages: list[ShortText] | None = None
+    exclude_owners: list[ShortText] | None = None
     for_seconds: Seconds = 0
     cooldown_seconds: Seconds = 0
     playbook_url: Link | None = None
@@ -116,7 +116,7 @@ class ScoreRule(RuleFilter, frozen=True, tag="score", tag_field="kind", kw_only=
     level: Score
     clear_level: Score | None = None
 
-    def verdict(self, _memory: Memory, seen: Seen) -> Verdict:
+    def verdict(self, _memory: RuleMemory, seen: Observation) -> ConditionVerdict:
         """How the rule sees a score."""
         score = seen.score
         if score is None:
@@ -147,7 +147,7 @@ class BandRule(RuleFilter, frozen=True, tag="band", tag_field="kind", kw_only=Tr
 
     to: Annotated[list[KnownBand], Meta(min_length=1, max_length=3)]
 
-    def verdict(self, _memory: Memory, seen: Seen) -> Verdict:
+    def verdict(self, _memory: RuleMemory, seen: Observation) -> ConditionVerdict:
         """How the rule sees a band."""
         if seen.band == "unknown":
             return "unknown"
@@ -163,7 +163,7 @@ class DropRule(RuleFilter, frozen=True, tag="drop", tag_field="kind", kw_only=Tr
     points: Annotated[float, Meta(gt=0, le=100)]
     days: Annotated[int, Meta(ge=1, le=92)]
 
-    def verdict(self, memory: Memory, seen: Seen) -> Verdict:
+    def verdict(self, memory: RuleMemory, seen: Observation) -> ConditionVerdict:
         """How the rule sees a score, against the closings that it remembers."""
         if seen.score is None:
             return "unknown"
@@ -177,7 +177,7 @@ class SilenceRule(RuleFilter, frozen=True, tag="silence", tag_field="kind", kw_o
 
     level: Annotated[float, Meta(gt=0, le=1000)]
 
-    def verdict(self, _memory: Memory, seen: Seen) -> Verdict:
+    def verdict(self, _memory: RuleMemory, seen: Observation) -> ConditionVerdict:
         """How the rule sees a silence."""
         if isinstance(seen.silence, Missing):
             return "unknown"
@@ -196,7 +196,7 @@ class Rule(Struct, frozen=True):
     condition: Condition
 
 
-def step(rule: Rule, memory: Memory, seen: Seen, now: int) -> Memory:
+def step(rule: Rule, memory: RuleMemory, seen: Observation, now: int) -> RuleMemory:
     """The next memory at `now` (microseconds). The rule fired, or cleared, where the state came to, or left, firing."""
     condition = rule.condition
     verdict = condition.verdict(memory, seen)
@@ -207,31 +207,31 @@ def step(rule: Rule, memory: Memory, seen: Seen, now: int) -> Memory:
     pending = memory if memory.state == "pending" else _to(memory, "pending", now, bulk=seen.bulk)
     if now < ready_at(condition, pending):
         return pending
-    return Memory("firing", now, now, pending.snoozed_until, pending.peaks, pending.bulk)
+    return RuleMemory("firing", now, now, pending.snoozed_until, pending.peaks, pending.bulk)
 
 
-def end(memory: Memory, now: int) -> Memory:
+def end(memory: RuleMemory, now: int) -> RuleMemory:
     """The next memory of a rule that isn't for the account, or isn't in force, any more: what it fired is over."""
     return memory if memory.state == "ok" else _to(memory, "ok", now)
 
 
-def _to(memory: Memory, state: State, now: int, *, bulk: bool = False) -> Memory:
-    return Memory(state, now, memory.fired_at, memory.snoozed_until, memory.peaks, bulk)
+def _to(memory: RuleMemory, state: RuleState, now: int, *, bulk: bool = False) -> RuleMemory:
+    return RuleMemory(state, now, memory.fired_at, memory.snoozed_until, memory.peaks, bulk)
 
 
-def ready_at(condition: Condition, memory: Memory) -> int:
+def ready_at(condition: Condition, memory: RuleMemory) -> int:
     """When a pending rule may fire: its dwell, its cooldown and its snooze are over. In microseconds."""
     dwelt = memory.since + condition.for_seconds * _SECOND
     rested = memory.fired_at + condition.cooldown_seconds * _SECOND if memory.fired_at else 0
     return max(dwelt, rested, memory.snoozed_until)
 
 
-def snooze(memory: Memory, until: int) -> Memory:
+def snooze(memory: RuleMemory, until: int) -> RuleMemory:
     """The memory of a rule that won't begin to fire before `until`, in microseconds; 0 ends a snooze."""
     return replace(memory, snoozed_until=until)
 
 
-def close_day(condition: Condition, memory: Memory, day: int, score: float | None) -> Memory:
+def close_day(condition: Condition, memory: RuleMemory, day: int, score: float | None) -> RuleMemory:
     """The memory after a day has closed with a score. Only rules on drops remember that.
 
     Of the closings within reach only those matter that no later one is as high as: a maximum over a sliding window.
@@ -245,7 +245,7 @@ def close_day(condition: Condition, memory: Memory, day: int, score: float | Non
     return replace(memory, peaks=tuple(peaks))
 
 
-def worth_keeping(condition: Condition, memory: Memory, now: int) -> bool:
+def worth_keeping(condition: Condition, memory: RuleMemory, now: int) -> bool:
     """Whether forgetting `memory` would change what the rule does later."""
     rests = memory.fired_at > 0 and now < memory.fired_at + condition.cooldown_seconds * _SECOND
     return memory.state != "ok" or rests or now < memory.snoozed_until or isinstance(condition, DropRule)

@@ -8,11 +8,11 @@ from scoring.scorecards.scorecard import DECIMALS, VETO, Evaluation
 BILLION = 10**DECIMALS
 """A point is so many of the parts that a score is counted in: scores are rounded to these."""
 
-Points = dict[str, int]
+Billionths = dict[str, int]
 """Billionths of a point per measure, and per veto that caps the score."""
 
 
-def points(evaluation: Evaluation | None) -> Points:
+def contributions_in_billionths(evaluation: Evaluation | None) -> Billionths:
     """What each measure contributes. Sums exactly to the score; empty where there is none.
 
     Rounding can leave a few billionths over; the largest contribution takes them.
@@ -37,7 +37,7 @@ def points(evaluation: Evaluation | None) -> Points:
     return parts
 
 
-def _veto(evaluation: Evaluation) -> Points:
+def _veto(evaluation: Evaluation) -> Billionths:
     return {
         name: round(result.contribution * BILLION)
         for name, result in evaluation.measures.items()
@@ -45,13 +45,13 @@ def _veto(evaluation: Evaluation) -> Points:
     }
 
 
-def change(before: Mapping[str, int], after: Mapping[str, int]) -> Points:
+def change(before: Mapping[str, int], after: Mapping[str, int]) -> Billionths:
     """By how much each measure moved, without those that didn't. Sums exactly to the change of the score."""
     moved = {name: after.get(name, 0) - before.get(name, 0) for name in {**before, **after}}
     return {name: delta for name, delta in moved.items() if delta}
 
 
-def add(total: Points, change: Mapping[str, int]) -> None:
+def add(total: Billionths, change: Mapping[str, int]) -> None:
     """Add a change to a total, in place."""
     for name, delta in change.items():
         if moved := total.get(name, 0) + delta:

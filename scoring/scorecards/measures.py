@@ -19,10 +19,10 @@ from scoring.state.account_state import AccountState
 from scoring.state.calendar import MICROSECONDS_PER_HOUR, day_of, first_day, to_day_text
 from scoring.state.distinct_sample import estimate
 from scoring.state.events import OPEN_STATUSES, SOLVED_STATUSES
-from scoring.state.surveys import Answer
+from scoring.state.surveys import SurveyAnswer
 from scoring.state.tickets import Ticket
 
-Signal = Literal["usage", "tickets", "surveys", "attributes"]
+MeasureSignal = Literal["usage", "tickets", "surveys", "attributes"]
 RHYTHM_DAYS = 92
 """How far back `silence_ratio` looks for the account's own rhythm."""
 
@@ -250,7 +250,7 @@ def _ticket_satisfaction(p: Parameters) -> Measure:
 # --- surveys ----------------------------------------------------------------------------------------------------
 
 
-def _answers(state: AccountState, survey: str, day: int, window: int) -> list[Answer]:
+def _answers(state: AccountState, survey: str, day: int, window: int) -> list[SurveyAnswer]:
     answers = state.surveys.surveys.get(survey)
     if answers is None:
         return []
@@ -318,14 +318,14 @@ class Definition:
     """A catalogue entry: how to build the measure, which parameters it takes, which signals it reads."""
 
     build: Callable[[Parameters], Measure]
-    signals: frozenset[Signal]
+    signals: frozenset[MeasureSignal]
     windows: int = 0
     """How many windows back it looks; 0 where it takes none."""
     takes_features: bool = False
     takes_priorities: bool = False
 
 
-def _on(*signals: Signal) -> frozenset[Signal]:
+def _on(*signals: MeasureSignal) -> frozenset[MeasureSignal]:
     return frozenset(signals)
 
 

@@ -26,7 +26,7 @@ def fault_of(error: msgspec.ValidationError, whole: str, declared: Any = None) -
     return path or whole, message
 
 
-def told(error: msgspec.ValidationError, declared: Any) -> str:
+def explain_fault(error: msgspec.ValidationError, declared: Any) -> str:
     """What is wrong with a value that was to have the type, and what is allowed."""
     return fault_of(error, "", declared)[1]
 

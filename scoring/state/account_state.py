@@ -57,7 +57,7 @@ def fold_arrivals(state: AccountState, arrived: Arrivals, retention: int) -> int
     return late
 
 
-def settle(state: AccountState, day: int) -> None:
+def apply_pending(state: AccountState, day: int) -> None:
     """Take in, in place, what was dated ahead of the broker's day and is due by `day`."""
     if state.usage.pending and state.usage.newest < day:
         advance_usage(state.usage, day)

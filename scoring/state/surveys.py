@@ -10,7 +10,7 @@ from scoring.state.events import LOWEST, SurveyEvent
 from scoring.state.sorted_dicts import sort_keys
 
 
-class Answer(Struct, frozen=True, order=True, array_like=True, gc=False):
+class SurveyAnswer(Struct, frozen=True, order=True, array_like=True, gc=False):
     """One answer; `score` and the ends of its scale are millionths. The order of the fields is "last writer wins".
 
     Answers that were stored before scales had a lower end are read with the usual one.
@@ -23,10 +23,10 @@ class Answer(Struct, frozen=True, order=True, array_like=True, gc=False):
     scale_min: int = LOWEST
 
 
-class Answers(Struct, array_like=True):
+class SurveyAnswers(Struct, array_like=True):
     """Last answer per respondent hash of one survey; a sample of the hashes under `below`."""
 
-    last: dict[int, Answer] = field(default_factory=dict)
+    last: dict[int, SurveyAnswer] = field(default_factory=dict)
     below: int = ALL
 
 
@@ -35,8 +35,8 @@ class SurveyState(Struct, array_like=True):
 
     newest: int = -1
     newest_at: int = 0
-    surveys: dict[str, Answers] = field(default_factory=dict)
-    pending: dict[str, dict[int, Answer]] = field(default_factory=dict)
+    surveys: dict[str, SurveyAnswers] = field(default_factory=dict)
+    pending: dict[str, dict[int, SurveyAnswer]] = field(default_factory=dict)
 
 
 def fold_surveys(state: SurveyState, events: Sequence[SurveyEvent], retention: int) -> int:
@@ -50,7 +50,7 @@ def fold_surveys(state: SurveyState, events: Sequence[SurveyEvent], retention: i
         if day <= event.broker_day - retention:
             late += 1
             continue
-        answer = Answer(event.at, event.id, event.score, event.scale_max, event.scale_min)
+        answer = SurveyAnswer(event.at, event.id, event.score, event.scale_max, event.scale_min)
         if day > state.newest:
             _keep_newer(state.pending.setdefault(event.survey, {}), event.respondent, answer)
         else:
@@ -77,16 +77,16 @@ def advance_surveys(state: SurveyState, newest: int) -> None:
                 state.pending.setdefault(survey, {})[respondent] = answer
 
 
-def _settle(state: SurveyState, survey: str, respondent: int, answer: Answer) -> None:
+def _settle(state: SurveyState, survey: str, respondent: int, answer: SurveyAnswer) -> None:
     state.newest_at = max(state.newest_at, answer.at)
     answers = state.surveys.get(survey)
     if answers is None:
-        answers = state.surveys[survey] = Answers()
+        answers = state.surveys[survey] = SurveyAnswers()
     if respondent < answers.below:
         _keep_newer(answers.last, respondent, answer)
 
 
-def _keep_newer(answers: dict[int, Answer], respondent: int, answer: Answer) -> None:
+def _keep_newer(answers: dict[int, SurveyAnswer], respondent: int, answer: SurveyAnswer) -> None:
     known = answers.get(respondent)
     if known is None or known < answer:
         answers[respondent] = answer

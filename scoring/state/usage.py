@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from scoring.state.distinct_sample import ALL, shrink
 from scoring.state.sorted_dicts import sort_added
-from scoring.state.usage_batch import NOBODY, Arrivals, Entry
+from scoring.state.usage_batch import NOBODY, Arrivals, UsageEntry
 
 
 class UsageState(Struct, array_like=True):
@@ -25,7 +25,7 @@ class UsageState(Struct, array_like=True):
     users: dict[int, int] = field(default_factory=dict)
     """Last day per user hash; a sample of the hashes under `users_below`."""
     users_below: int = ALL
-    pending: list[Entry] = field(default_factory=list)
+    pending: list[UsageEntry] = field(default_factory=list)
     """Events dated after `newest`, in order."""
 
 
@@ -65,7 +65,7 @@ def _forget(state: UsageState, oldest: int) -> None:
         state.users = {user: day for user, day in state.users.items() if day >= oldest}
 
 
-def _add(state: UsageState, entries: Sequence[Entry]) -> int:
+def _add(state: UsageState, entries: Sequence[UsageEntry]) -> int:
     """Count entries, none of which is dated after `newest`; returns how many users are new."""
     days, features, users, users_below = state.days, state.features, state.users, state.users_below
     known_features, known_users = len(features), len(users)

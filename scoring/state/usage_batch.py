@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from scoring.state.events import Event, UsageEvent
 
-Entry = tuple[int, int, str, int, int]
+UsageEntry = tuple[int, int, str, int, int]
 """Day, time, feature, user or `NOBODY`, quantity."""
 NOBODY = -1
 _NEVER: Final = 2**62
@@ -18,7 +18,7 @@ class Arrivals(Struct):
     after `latest` and `newest`.
     """
 
-    entries: list[Entry]
+    entries: list[UsageEntry]
     others: list[Event]
     newest: int
     """The newest broker day of usage."""
@@ -32,7 +32,7 @@ class Arrivals(Struct):
 def arrivals(events: Sequence[Event], retention: int) -> Arrivals:
     """Look at each event: there are many, all over the memory, and this takes longer than to count them."""
     earliest, latest, newest, late = _NEVER, -1, -1, 0
-    entries: list[Entry] = []
+    entries: list[UsageEntry] = []
     others: list[Event] = []
     append = entries.append
     for event in events:

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scoring.history.day_by_day import LONGEST_GAP, settled
-from scoring.history.score_run import Standing, is_ahead
-from scoring.rules.crossings import Closing, Memories, apply_rules, see
+from scoring.history.day_by_day import LONGEST_GAP, with_due_pending
+from scoring.history.score_run import ScoreRun, is_ahead
+from scoring.rules.crossings import DayClosing, Memories, apply_rules, observe
 from scoring.rules.policy import Policy
 from scoring.rules.rules import OK, Rule
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation, evaluate
 from scoring.scorecards.selection import choose
-from scoring.state.account_state import AccountState, settle
+from scoring.state.account_state import AccountState, apply_pending
 from scoring.state.attributes import churned_on
 from scoring.state.calendar import day_of, start_of
 
@@ -26,12 +26,12 @@ class Situation(Struct, frozen=True):
     """What there is of an account now. `memory` is what rules remember of it, `source` sent its newest usage."""
 
     state: AccountState
-    standing: Standing | None = None
+    standing: ScoreRun | None = None
     memory: Memories = {}
     source: str | None = None
 
 
-class Foreseen(Struct, frozen=True):
+class PredictedCrossing(Struct, frozen=True):
     """A rule will begin to fire, or cease to, at an instant (microseconds), when this is what the account comes to."""
 
     rule: Rule
@@ -50,10 +50,10 @@ class Forecast(Struct, frozen=True):
     at: int
     now: Evaluation
     days: list[Evaluation]
-    crossings: list[Foreseen]
+    crossings: list[PredictedCrossing]
 
     @property
-    def firings(self) -> list[Foreseen]:
+    def firings(self) -> list[PredictedCrossing]:
         """The rules that don't fire now, and will begin to."""
         return [each for each in self.crossings if each.state == "firing" and each.at > self.at]
 
@@ -89,14 +89,14 @@ class _Silence:
     def __init__(self, situation: Situation, policy: Policy, now: int) -> None:
         standing = situation.standing
         today = max(day_of(now), situation.state.newest, standing.day if standing else 0)
-        self.crossings: dict[str, Foreseen] = {}
+        self.crossings: dict[str, PredictedCrossing] = {}
         self.awaited = _awaited(situation, policy, today)
         self._policy = policy
         self._memory = situation.memory
         self._override = standing.override if standing else None
         self._held = situation.source in policy.quiet_sources
         # A copy if anything is due some day, and otherwise there is nothing to settle: so it can be settled in place.
-        self._state = settled(situation.state, today)
+        self._state = with_due_pending(situation.state, today)
         self.evaluation = self._judge(today)
         self._see(now, list(_closings(situation, policy, today)) if policy.drops else ())
 
@@ -108,22 +108,22 @@ class _Silence:
         return self.evaluation
 
     def _judge(self, day: int) -> Evaluation:
-        settle(self._state, day)
+        apply_pending(self._state, day)
         return _judged(self._state, self._policy, day)
 
-    def _see(self, at: int, closings: Sequence[Closing]) -> None:
+    def _see(self, at: int, closings: Sequence[DayClosing]) -> None:
         """Let the rules see the day at the instant `at`, and later in it whenever one is ready or an override ends."""
         if not self._policy.rules and not self._memory:
             return
         end = start_of(self.evaluation.day + 1)
         while at < end:
             override = self._in_force(at)
-            seen = see(self._state, self.evaluation, override, self._policy, held=self._held)
+            seen = observe(self._state, self.evaluation, override, self._policy, held=self._held)
             verdicts = apply_rules(self._state, self._memory, closings, seen, self._policy, at)
             self._memory, closings = verdicts.memory, ()
             for crossing in verdicts.crossings:
                 self.crossings.setdefault(
-                    crossing.rule.id, Foreseen(crossing.rule, crossing.state, at, self.evaluation)
+                    crossing.rule.id, PredictedCrossing(crossing.rule, crossing.state, at, self.evaluation)
                 )
                 self.awaited.discard(crossing.rule.id)
             expires_at = override.expires_at if override else None
@@ -147,7 +147,7 @@ def _awaited(situation: Situation, policy: Policy, today: int) -> set[str]:
     }
 
 
-def _closings(situation: Situation, policy: Policy, today: int) -> Iterator[Closing]:
+def _closings(situation: Situation, policy: Policy, today: int) -> Iterator[DayClosing]:
     """The days that have ended since the account was last judged."""
     standing = situation.standing
     if standing is None or standing.day == today:
@@ -158,7 +158,7 @@ def _closings(situation: Situation, policy: Policy, today: int) -> Iterator[Clos
             yield first, standing.score
         first += 1
     for day in range(first, today):
-        yield day, _judged(settled(situation.state, day), policy, day).score
+        yield day, _judged(with_due_pending(situation.state, day), policy, day).score
 
 
 def _judged(state: AccountState, policy: Policy, day: int) -> Evaluation:

@@ -4,7 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scoring.advance import advance
-from scoring.history.score_run import Standing
+from scoring.history.score_run import ScoreRun
 from scoring.rules.crossings import Crossing, Memories
 from scoring.rules.policy import Policy
 from scoring.scorecards.document import ScorecardDocument
@@ -18,12 +18,12 @@ class PreviewedAccount(Struct, frozen=True):
 
     account_id: str
     state: AccountState
-    standing: Standing | None
+    standing: ScoreRun | None
     memory: Memories
     source: str | None = None
 
 
-class Change(Struct, frozen=True):
+class PreviewChange(Struct, frozen=True):
     """An account under the present scorecards and with the draft, and what of its alerts the draft would change."""
 
     account_id: str
@@ -33,7 +33,7 @@ class Change(Struct, frozen=True):
     crossings: list[Crossing]
 
 
-class Draft(Struct, frozen=True):
+class PolicyDraft(Struct, frozen=True):
     """A policy, and what it would be with a document published, in place of the version `replaces` if there is one."""
 
     card: Scorecard
@@ -42,15 +42,15 @@ class Draft(Struct, frozen=True):
     replaces: Scorecard | None
 
 
-def draft(document: ScorecardDocument, policy: Policy) -> Draft:
+def draft(document: ScorecardDocument, policy: Policy) -> PolicyDraft:
     """A checked document as the next version of its name, in place of or beside those in force."""
     replaces = next((card for card in policy.scorecards if card.name == document.name), None)
     card = compile_scorecard(document, replaces.version + 1 if replaces else 1)
     others = [other for other in policy.scorecards if other is not replaces]
-    return Draft(card, policy, replace(policy, scorecards=in_order([*others, card])), replaces)
+    return PolicyDraft(card, policy, replace(policy, scorecards=in_order([*others, card])), replaces)
 
 
-def preview(account: PreviewedAccount, draft: Draft, now: int) -> Change:
+def preview(account: PreviewedAccount, draft: PolicyDraft, now: int) -> PreviewChange:
     """What publishing the draft at `now` (microseconds) would change; the account stays as it is.
 
     Time alone may have changed the account since it was last judged: it is brought up to `now` by the present
@@ -59,7 +59,7 @@ def preview(account: PreviewedAccount, draft: Draft, now: int) -> Change:
     before = advance(account.state, account.standing, account.memory, (), draft.present, now, source=account.source)
     after = advance(account.state, before.standing, before.memory, (), draft.published, now, source=account.source)
     name = account.state.attributes.value("name")
-    return Change(
+    return PreviewChange(
         account.account_id,
         name if isinstance(name, str) else None,
         before.evaluation,

@@ -8,14 +8,14 @@ from msgspec import Struct
 from scoring.scorecards.contributions import BILLION
 from scoring.scorecards.drivers import Driver, drivers
 from scoring.scorecards.scorecard import Band
-from scoring.whatif.preview import Change, Draft
+from scoring.whatif.preview import PolicyDraft, PreviewChange
 
 MOST_MOVES = 10
 STEPS = (1, 5, 10, 20)
 """Points between which changes of a score are counted, in both directions."""
 
 
-class Shift(Struct, frozen=True):
+class PreviewShift(Struct, frozen=True):
     """How many accounts go from one band, or one scorecard, to another."""
 
     before: str
@@ -31,7 +31,7 @@ class Range(Struct, frozen=True):
     accounts: int
 
 
-class Move(Struct, frozen=True):
+class AccountMove(Struct, frozen=True):
     """An account whose score changes. `drivers` are the measures that move it most."""
 
     account_id: str
@@ -52,7 +52,7 @@ class RuleAlerts(Struct, frozen=True):
     resolved: int
 
 
-class ScoreChange(Struct, frozen=True):
+class PreviewScoreChange(Struct, frozen=True):
     """By how many points scores change: of `compared` accounts, which have one before and after.
 
     `mean` is null if there is none. `up` and `down` are the largest moves, the largest first.
@@ -61,11 +61,11 @@ class ScoreChange(Struct, frozen=True):
     compared: int
     mean: float | None
     distribution: list[Range]
-    up: list[Move]
-    down: list[Move]
+    up: list[AccountMove]
+    down: list[AccountMove]
 
 
-class Outlook(Struct, frozen=True):
+class PreviewSummary(Struct, frozen=True):
     """What publishing would do to the accounts that were judged.
 
     `covered` are those that the draft would judge. `bands` counts every account, `scorecards` those that change theirs.
@@ -73,16 +73,16 @@ class Outlook(Struct, frozen=True):
 
     judged: int
     covered: int
-    bands: list[Shift]
-    scorecards: list[Shift]
-    score: ScoreChange
+    bands: list[PreviewShift]
+    scorecards: list[PreviewShift]
+    score: PreviewScoreChange
     rules: list[RuleAlerts]
 
 
-class Tally:
+class PreviewTotals:
     """Adds up changes, in any order; needs no more room for more of them."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: PolicyDraft) -> None:
         """`draft` is what all changes come of."""
         self._draft = draft
         self._bands: Counter[tuple[str, str]] = Counter()
@@ -91,10 +91,10 @@ class Tally:
         self._ranges: Counter[int] = Counter()
         self._billionths = 0
         self._covered = 0
-        self._up: list[Move] = []
-        self._down: list[Move] = []
+        self._up: list[AccountMove] = []
+        self._down: list[AccountMove] = []
 
-    def add(self, change: Change) -> None:
+    def add(self, change: PreviewChange) -> None:
         """Count one account."""
         before, after = change.before, change.after
         self._bands[before.band, after.band] += 1
@@ -109,9 +109,9 @@ class Tally:
         if billionths:
             _rank(self._up if billionths > 0 else self._down, change, before.score, after.score)
 
-    def outlook(self) -> Outlook:
+    def outlook(self) -> PreviewSummary:
         """What the changes up to here come to."""
-        return Outlook(
+        return PreviewSummary(
             judged=self._bands.total(),
             covered=self._covered,
             bands=_shifts(self._bands),
@@ -123,9 +123,9 @@ class Tally:
             ],
         )
 
-    def _score(self) -> ScoreChange:
+    def _score(self) -> PreviewScoreChange:
         compared = self._ranges.total()
-        return ScoreChange(
+        return PreviewScoreChange(
             compared=compared,
             mean=self._billionths / compared / BILLION if compared else None,
             distribution=[_range(index, self._ranges[index]) for index in range(-len(STEPS), len(STEPS) + 1)],
@@ -150,19 +150,19 @@ def _range(index: int, accounts: int) -> Range:
     return Range(None if far is None else -far, -near, accounts)
 
 
-def _shifts(counts: Counter[tuple[str, str]]) -> list[Shift]:
-    return [Shift(*pair, accounts) for pair, accounts in sorted(counts.items())]
+def _shifts(counts: Counter[tuple[str, str]]) -> list[PreviewShift]:
+    return [PreviewShift(*pair, accounts) for pair, accounts in sorted(counts.items())]
 
 
-def _rank(moves: list[Move], change: Change, before: float, after: float) -> None:
+def _rank(moves: list[AccountMove], change: PreviewChange, before: float, after: float) -> None:
     """Keep the change among the largest if it is one of them; among equal ones the first account id wins."""
     if len(moves) == MOST_MOVES and _order_of(moves[-1]) <= (-abs(after - before), change.account_id):
         return
     moved = drivers(change.before, change.after)
     bands = change.before.band, change.after.band
-    insort(moves, Move(change.account_id, change.name, before, after, *bands, moved), key=_order_of)
+    insort(moves, AccountMove(change.account_id, change.name, before, after, *bands, moved), key=_order_of)
     del moves[MOST_MOVES:]
 
 
-def _order_of(move: Move) -> tuple[float, str]:
+def _order_of(move: AccountMove) -> tuple[float, str]:
     return -abs(move.after - move.before), move.account_id

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from scoring.advance import Step
-from scoring.history.score_run import Standing
+from scoring.advance import AccountStep
+from scoring.history.score_run import ScoreRun
 from scoring.rules.crossings import Crossing
 from scoring.rules.policy import Policy
 from scoring.rules.rules import BandRule, DropRule, ScoreRule, SilenceRule
@@ -65,30 +65,30 @@ def ending(crossed: Sequence[CrossedAccount]) -> list[Incident]:
     ]
 
 
-def _evaluation(standing: Standing | None, policy: Policy) -> Evaluation | None:
+def _evaluation(standing: ScoreRun | None, policy: Policy) -> Evaluation | None:
     card = policy.find(standing.scorecard, standing.version) if standing else None
     return standing.evaluation(card) if standing and card else None
 
 
-def _counting(standing: Standing | None, evaluation: Evaluation | None) -> tuple[float | None, Band]:
+def _counting(standing: ScoreRun | None, evaluation: Evaluation | None) -> tuple[float | None, Band]:
     """The score and band that count: those that were computed, or set by hand in their place."""
     if standing is None or evaluation is None:
         return None, "unknown"
     return standing.override.over(evaluation) if standing.override else (evaluation.score, evaluation.band)
 
 
-def _drivers(standing: Standing | None, before: Evaluation | None, step: Step) -> list[Driver]:
+def _drivers(standing: ScoreRun | None, before: Evaluation | None, step: AccountStep) -> list[Driver]:
     """No measure makes a score that was set by hand, and none moved it from there."""
     if _is_by_hand(step.standing):
         return []
     return drivers(None if _is_by_hand(standing) else before, step.evaluation)
 
 
-def _is_by_hand(standing: Standing | None) -> bool:
+def _is_by_hand(standing: ScoreRun | None) -> bool:
     return standing is not None and standing.override is not None and standing.override.score is not None
 
 
-def _override(before: Standing | None, standing: Standing) -> dict[str, Any] | None:
+def _override(before: ScoreRun | None, standing: ScoreRun) -> dict[str, Any] | None:
     """What is set by hand, or was until now: the score and band that are told come of it, or of its end."""
     earlier = before.override if before else None
     shown = standing.override or earlier

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from scoring.advance import Step
-from scoring.history.score_run import Standing
+from scoring.advance import AccountStep
+from scoring.history.score_run import ScoreRun
 
 
 @dataclass(slots=True)
@@ -15,7 +15,7 @@ class CrossedAccount:
 
     account_id: str
     sequence: int
-    before: Standing | None
+    before: ScoreRun | None
     name: object
-    step: Step
+    step: AccountStep
     about: tuple[object, object, object] = (None, None, None)

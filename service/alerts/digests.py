@@ -27,7 +27,7 @@ PAUSE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class DigestAssignment:
     """Which digests crossings belong into: that of their account, `changed` if the change of their rule caused them, or
     `dwelt` if they have waited in bulk.
     """
@@ -45,13 +45,13 @@ class Together:
         return self.dwelt if crossing.bulk else None
 
 
-async def digests_of(
+async def assign_digests(
     connection: AsyncConnection,
     crossed: Sequence[CrossedAccount],
     policy: Policy,
     now: datetime,
     history: AbstractSet[str],
-) -> Together:
+) -> DigestAssignment:
     """The digests that crossings belong into. `history` are the accounts whose events were all loaded."""
     found: dict[str, UUID] = {}
     loaded: list[str] = []
@@ -66,7 +66,7 @@ async def digests_of(
     if loaded:
         found |= dict.fromkeys(loaded, await digests.open_digest(connection, "backfill", "", now))
     changed = UUID(policy.rule_digest) if policy.rule_digest is not None else None
-    return Together(found, changed, await digests.open_digest(connection, "dwell", "", now) if dwelt else None)
+    return DigestAssignment(found, changed, await digests.open_digest(connection, "dwell", "", now) if dwelt else None)
 
 
 def band_moves(crossed: Sequence[CrossedAccount]) -> Counter[BandMove]:
@@ -78,15 +78,15 @@ def band_moves(crossed: Sequence[CrossedAccount]) -> Counter[BandMove]:
     )
 
 
-async def tell_paused(connection: AsyncConnection, now: datetime, base_url: str) -> int:
+async def send_settled(connection: AsyncConnection, now: datetime, base_url: str) -> int:
     """Tell the digests of backfills and dwells that have paused; how many."""
     found = await digests.paused(connection, now - PAUSE)
     for digest in found:
-        await tell(connection, digest, now, base_url)
+        await send(connection, digest, now, base_url)
     return len(found)
 
 
-async def tell(connection: AsyncConnection, digest: UUID, now: datetime, base_url: str) -> None:
+async def send(connection: AsyncConnection, digest: UUID, now: datetime, base_url: str) -> None:
     """Close a digest and write its alert, with its deliveries; nothing if that was done before."""
     closed = await digests.close(connection, digest, now)
     if closed is None:
@@ -100,11 +100,11 @@ async def tell(connection: AsyncConnection, digest: UUID, now: datetime, base_ur
         about["change"] = closed.change or "changed"  # a version that doesn't say began it
     what, url = f"digest of a {closed.cause}", f"{base_url}/v1/alerts?digest={digest}"
 
-    def data(part: Part) -> str:
+    def data(part: DigestPart) -> str:
         summed_up = {**about, "rules": part.rules, "bands": part.bands}
         return operator_notices.notice_data(what, {"digest": summed_up}, url=url)
 
-    whole = data(Part(rules, bands))
+    whole = data(DigestPart(rules, bands))
     heard = parts(
         await digest_parts.crossings(connection, digest), await digest_parts.moves(connection, digest, ROUTED.states)
     )
@@ -115,16 +115,16 @@ async def tell(connection: AsyncConnection, digest: UUID, now: datetime, base_ur
 
 
 @dataclass(slots=True)
-class Part:
+class DigestPart:
     """What is told of rules and of bands, as messages have it."""
 
     rules: list[dict[str, Any]] = field(default_factory=list)
     bands: list[dict[str, Any]] = field(default_factory=list)
 
 
-def parts(crossings: Sequence[EndpointCrossings], moves: Sequence[EndpointMoves]) -> dict[UUID, Part]:
+def parts(crossings: Sequence[EndpointCrossings], moves: Sequence[EndpointMoves]) -> dict[UUID, DigestPart]:
     """What each endpoint hears. One with filters hears nothing where nothing of its own has changed."""
-    found: defaultdict[UUID, Part] = defaultdict(Part)
+    found: defaultdict[UUID, DigestPart] = defaultdict(DigestPart)
     for rule in crossings:
         found[rule.endpoint_id].rules.append({"rule": rule.rule, "firing": rule.firing, "resolved": rule.resolved})
     concerned = {*found, *(move.endpoint_id for move in moves if move.of_all or move.band_before != move.band_after)}

@@ -8,8 +8,8 @@ from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.scorecards.document import ScorecardDocument, ScorecardProblem
-from scoring.whatif.preview import Draft, draft
-from scoring.whatif.preview_summary import Outlook
+from scoring.whatif.preview import PolicyDraft, draft
+from scoring.whatif.preview_summary import PreviewSummary
 from service.cli.scorecard_file import File, read, warn
 from service.cli.scorecard_preview_tables import tables
 from service.evaluation.policy import load_policy
@@ -32,7 +32,7 @@ def preview(
     settings = load_settings()
     document = read(file, settings.retention_days)
 
-    async def work(engine: AsyncEngine) -> tuple[Draft, Sample, Outlook]:
+    async def work(engine: AsyncEngine) -> tuple[PolicyDraft, Sample, PreviewSummary]:
         reads = engine.execution_options(isolation_level="AUTOCOMMIT")
         planned, odd = await _plan(reads, document, settings.retention_days)
         warn(odd)
@@ -45,12 +45,12 @@ def preview(
 
 async def _plan(
     reads: AsyncEngine, document: ScorecardDocument, retention: int
-) -> tuple[Draft, list[ScorecardProblem]]:
+) -> tuple[PolicyDraft, list[ScorecardProblem]]:
     async with reads.connect() as connection:
         return draft(document, await load_policy(connection, retention)), await all_warnings(connection, document)
 
 
-def _print(planned: Draft, drawn: Sample, outlook: Outlook) -> None:
+def _print(planned: PolicyDraft, drawn: Sample, outlook: PreviewSummary) -> None:
     console = Console(highlight=False, markup=False)  # names of accounts may look like either
     if not console.is_terminal:
         console.width = WIDE

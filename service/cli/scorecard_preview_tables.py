@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from scoring.scorecards.drivers import Driver
-from scoring.whatif.preview_summary import Move, Outlook, Range, RuleAlerts, Shift
+from scoring.whatif.preview_summary import AccountMove, PreviewShift, PreviewSummary, Range, RuleAlerts
 
 BANDS = ("green", "yellow", "red", "unknown")
 
 
-def tables(outlook: Outlook) -> list[Table]:
+def tables(outlook: PreviewSummary) -> list[Table]:
     """The tables that have something to show, in the order in which they are read."""
     score = outlook.score
     mean = "no account has one before and after" if score.mean is None else f"{score.mean:+.2f} in the mean"
@@ -32,7 +32,7 @@ def _table(title: str, *columns: str, texts: int = 1) -> Table:
     return table
 
 
-def _bands(shifts: Sequence[Shift]) -> Table:
+def _bands(shifts: Sequence[PreviewShift]) -> Table:
     accounts = {(shift.before, shift.after): shift.accounts for shift in shifts}
     table = _table("Accounts by band, now and then", "now", *BANDS)
     for before in BANDS:
@@ -40,7 +40,7 @@ def _bands(shifts: Sequence[Shift]) -> Table:
     return table
 
 
-def _scorecards(shifts: Sequence[Shift]) -> Table:
+def _scorecards(shifts: Sequence[PreviewShift]) -> Table:
     table = _table("Accounts that change their scorecard", "now", "then", "accounts", texts=2)
     for shift in shifts:
         table.add_row(shift.before, shift.after, _count(shift.accounts))
@@ -62,7 +62,7 @@ def _points(each: Range) -> str:
     return f"{each.low:+g} to {each.high:+g}"
 
 
-def _moves(title: str, moves: Sequence[Move]) -> Table:
+def _moves(title: str, moves: Sequence[AccountMove]) -> Table:
     table = _table(title, "account", "name", "now", "then", "why", texts=2)
     table.columns[-1].justify = "left"
     for move in moves:

@@ -10,7 +10,7 @@ from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.evaluation import quiet_sources, source_report
-from service.evaluation.source_report import Source
+from service.evaluation.source_report import ReportedSource
 from service.runtime.errors import HealthError
 from service.runtime.settings import load_settings
 from service.storage.database.clock_check import agreed_now
@@ -56,13 +56,13 @@ def end(name: Annotated[str, typer.Argument(metavar="NAME", help="As `account-he
     typer.echo("The outage is over.")
 
 
-def _cells(source: Source) -> list[str]:
+def _cells(source: ReportedSource) -> list[str]:
     counts = " ".join(str(day.accounts) for day in source.days[:DAYS])
     counted = str(source.days[0].day) if source.days else ""
     return [source.name, "QUIET" if source.is_quiet else "ok", counts, counted, _last_outage(source)]
 
 
-def _last_outage(source: Source) -> str:
+def _last_outage(source: ReportedSource) -> str:
     if not source.outages:
         return ""
     last = source.outages[0]

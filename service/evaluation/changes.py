@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET, UnsetType
 
-from scoring.advance import Step, advance
-from scoring.history.score_run import Standing
+from scoring.advance import AccountStep, advance
+from scoring.history.score_run import ScoreRun
 from scoring.rules.crossings import about
 from scoring.rules.policy import Policy
-from scoring.rules.rules import Memory
+from scoring.rules.rules import RuleMemory
 from scoring.scorecards.override import Override
 from scoring.state.account_state import AccountState, decode, encode
 from scoring.state.attributes import AttributeState
@@ -21,7 +21,7 @@ from service.storage.accounts.history import HistoryRow
 from service.storage.accounts.scores import MemoryRow, OverrideRow, ScoreRow
 from service.storage.accounts.states import StateRow, StoredAccount, UsageRow
 from service.storage.codecs.rule_memory import decode_memories, encode_memories
-from service.storage.codecs.score_run import encode_override, history_row, score_row, standing_of
+from service.storage.codecs.score_run import encode_override, history_row, score_row, score_run_of
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Changes:
         policy: Policy,
         now: int,
         override: Override | UnsetType | None = UNSET,
-        seeds: Mapping[str, Memory] | None = None,
+        seeds: Mapping[str, RuleMemory] | None = None,
         *,
         history: bool = False,
     ) -> None:
@@ -56,7 +56,7 @@ class Changes:
         An override is set by hand, or taken back by None. `seeds` are memories of rules that have none yet. `history`
         says that all events were loaded, long after they happened.
         """
-        state, standing, memory = read_state(stored), standing_of(stored), read_memory(stored)
+        state, standing, memory = read_state(stored), score_run_of(stored), read_memory(stored)
         step = advance(
             state,
             standing,
@@ -78,7 +78,7 @@ class Changes:
             name = state.attributes.value("name")
             self.crossed.append(CrossedAccount(stored.account_id, stored.sequence, standing, name, step, about(state)))
 
-    def _keep_score(self, account_id: str, before: Standing | None, step: Step) -> None:
+    def _keep_score(self, account_id: str, before: ScoreRun | None, step: AccountStep) -> None:
         stands = step.standing
         self.scores[stands.day, stands.scorecard, stands.version].append(score_row(account_id, stands))
         if step.closed:
@@ -107,6 +107,6 @@ def read_state(stored: StoredAccount) -> AccountState:
     return decode(stored.usage, stored.tickets, stored.surveys, stored.attributes)
 
 
-def read_memory(stored: StoredAccount) -> dict[str, Memory]:
+def read_memory(stored: StoredAccount) -> dict[str, RuleMemory]:
     """What rules remember, in a row of `states.read`."""
     return decode_memories(stored.rule_memory)

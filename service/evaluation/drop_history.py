@@ -6,16 +6,16 @@ from itertools import groupby
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.rules.policy import Policy
-from scoring.rules.rules import OK, DropRule, Memory, Rule, close_day
+from scoring.rules.rules import OK, DropRule, Rule, RuleMemory, close_day
 from service.evaluation.changes import read_memory
 from service.storage.accounts import history
 from service.storage.accounts.history import ClosingScore
 from service.storage.accounts.states import StoredAccount
 
-Seeds = dict[str, dict[str, Memory]]
+Seeds = dict[str, dict[str, RuleMemory]]
 """By account and rule."""
 
-Run = tuple[int, float | None]
+ClosingRun = tuple[int, float | None]
 """The last of some days that all closed with the same score, and that score."""
 
 
@@ -35,7 +35,7 @@ async def seed_drops(connection: AsyncConnection, stored: Sequence[StoredAccount
     }
 
 
-def _seeds(rules: Sequence[Rule], runs: Sequence[Run]) -> dict[str, Memory]:
+def _seeds(rules: Sequence[Rule], runs: Sequence[ClosingRun]) -> dict[str, RuleMemory]:
     return {rule.id: remembered(rule, runs) for rule in rules}
 
 
@@ -46,15 +46,15 @@ def _without_memory(account: StoredAccount, drops: Sequence[Rule]) -> list[Rule]
     return [rule for rule in drops if rule.id not in memory]
 
 
-def _closings(account: StoredAccount, runs: Sequence[ClosingScore]) -> list[Run]:
+def _closings(account: StoredAccount, runs: Sequence[ClosingScore]) -> list[ClosingRun]:
     """The runs of an account that ended, and the one that lasts, as far as its days are over."""
-    closed: list[Run] = [(run.day, run.score) for run in runs]
+    closed: list[ClosingRun] = [(run.day, run.score) for run in runs]
     if account.day is not None and account.since is not None and account.since < account.day:
         closed.append((account.day - 1, account.score))
     return closed
 
 
-def remembered(rule: Rule, runs: Sequence[Run]) -> Memory:
+def remembered(rule: Rule, runs: Sequence[ClosingRun]) -> RuleMemory:
     """What the rule would remember of runs of days, in order, had it been there all along."""
     memory = OK
     for last, score in runs:

@@ -14,14 +14,14 @@ from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.rules.policy import Policy
-from scoring.rules.rules import Memory
+from scoring.rules.rules import RuleMemory
 from scoring.scorecards.override import Override
 from scoring.state.calendar import to_micros
 from scoring.state.events import Event
 from service.alerts.alert_metrics import count_when_committed
 from service.alerts.compose import crossing_alerts, ending
 from service.alerts.crossed_account import CrossedAccount
-from service.alerts.digests import band_moves, digests_of
+from service.alerts.digests import assign_digests, band_moves
 from service.evaluation.changes import Changes
 from service.evaluation.drop_history import seed_drops
 from service.observability.stopwatch import Stopwatch
@@ -45,7 +45,7 @@ INLINE_EVENTS = 5_000
 
 
 @dataclass(slots=True)
-class Outcome:
+class EvaluationOutcome:
     """What a transaction did, for metrics and logs."""
 
     accounts: int = 0
@@ -66,7 +66,7 @@ async def advance_accounts(
     quiet: AbstractSet[str] = frozenset(),
     overrides: Mapping[str, Override | None] = NO_OVERRIDES,
     traces: Mapping[str, str] = NO_TRACES,
-) -> Outcome:
+) -> EvaluationOutcome:
     """Fold `events` (by account; none means that only time has passed) and bring everything stored up to `now`.
 
     One transaction, the caller's: states, scores, history, alerts and their deliveries are written together or not at
@@ -74,17 +74,17 @@ async def advance_accounts(
     hand, or taken back where they are None. `traces` are the contexts that accounts' alerts go on with.
     """
     account_ids = sorted(events)
-    outcome = Outcome(accounts=len(account_ids))
+    outcome = EvaluationOutcome(accounts=len(account_ids))
     timing = outcome.stopwatch.timing
     chunks = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)]
     crossed: list[CrossedAccount] = []
     work = _Work(events, quiet, overrides, policy, to_micros(now))
     new: set[str] = set()
     with timing("read"):
-        stored = await _take(connection, chunks[0], new, policy) if chunks else _NOTHING
+        stored = await _lock_and_read(connection, chunks[0], new, policy) if chunks else _NOTHING
     changes = Changes()
     for following in [*chunks[1:], []]:
-        meanwhile = asyncio.create_task(_save_and_take(connection, changes, now, following, new, policy, outcome))
+        meanwhile = asyncio.create_task(_save_and_read(connection, changes, now, following, new, policy, outcome))
         try:
             with timing("fold"):
                 changes = await _fold(stored, work)
@@ -118,7 +118,7 @@ class _Read:
     """Accounts as they are stored, and what their rules on drops have to know of days gone by."""
 
     accounts: Sequence[StoredAccount]
-    seeds: Mapping[str, Mapping[str, Memory]]
+    seeds: Mapping[str, Mapping[str, RuleMemory]]
 
 
 _NOTHING = _Read((), {})
@@ -142,7 +142,7 @@ async def _fold(read: _Read, work: _Work) -> Changes:
 
 
 def _fold_some(
-    changes: Changes, accounts: Sequence[StoredAccount], seeds: Mapping[str, Mapping[str, Memory]], work: _Work
+    changes: Changes, accounts: Sequence[StoredAccount], seeds: Mapping[str, Mapping[str, RuleMemory]], work: _Work
 ) -> None:
     for account in accounts:
         account_id = account.account_id
@@ -157,23 +157,23 @@ def _fold_some(
         )
 
 
-async def _save_and_take(
+async def _save_and_read(
     connection: AsyncConnection,
     changes: Changes,
     now: datetime,
     account_ids: list[str],
     new: set[str],
     policy: Policy,
-    outcome: Outcome,
+    outcome: EvaluationOutcome,
 ) -> _Read:
     with outcome.stopwatch.timing("read"):
-        stored = await _take(connection, account_ids, new, policy) if account_ids else _NOTHING
+        stored = await _lock_and_read(connection, account_ids, new, policy) if account_ids else _NOTHING
     with outcome.stopwatch.timing("write"):
         await _save(connection, changes, now, new)
     return stored
 
 
-async def _take(connection: AsyncConnection, account_ids: list[str], new: set[str], policy: Policy) -> _Read:
+async def _lock_and_read(connection: AsyncConnection, account_ids: list[str], new: set[str], policy: Policy) -> _Read:
     """Lock and read accounts; those that this creates are added to `new`."""
     new |= await states.lock(connection, account_ids)
     old = [account_id for account_id in account_ids if account_id not in new] if new else account_ids
@@ -201,7 +201,7 @@ async def _alert(
     crossed: Sequence[CrossedAccount],
     policy: Policy,
     now: datetime,
-    outcome: Outcome,
+    outcome: EvaluationOutcome,
     *,
     base_url: str,
     quiet: AbstractSet[str],
@@ -209,7 +209,7 @@ async def _alert(
 ) -> None:
     """Write the alerts of all crossings, and a delivery of each for those who want it."""
     told: list[AlertRow] = []
-    together = await digests_of(connection, crossed, policy, now, quiet)
+    together = await assign_digests(connection, crossed, policy, now, quiet)
     begun = await alerts.episode_starts(connection, ending(crossed))
     for each in crossed:
         digest = partial(together.of, each.account_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.rules.policy import Policy
-from scoring.rules.rules import Memory
+from scoring.rules.rules import RuleMemory
 from scoring.state.calendar import from_day
 from scoring.whatif.forecast import Situation, forecast
 from service.evaluation.changes import read_memory, read_state
@@ -15,12 +15,12 @@ from service.evaluation.drop_history import seed_drops
 from service.storage.accounts import states
 from service.storage.accounts.forecasts import ForecastRow
 from service.storage.accounts.states import StoredAccount
-from service.storage.codecs.score_run import standing_of
+from service.storage.codecs.score_run import score_run_of
 
 YIELD_EVERY = 5
 """Accounts between two turns of the event loop: each can take some milliseconds."""
 
-_NO_SEEDS: Mapping[str, Memory] = {}
+_NO_SEEDS: Mapping[str, RuleMemory] = {}
 
 
 async def situations(connection: AsyncConnection, account_ids: Sequence[str], policy: Policy) -> dict[str, Situation]:
@@ -30,11 +30,11 @@ async def situations(connection: AsyncConnection, account_ids: Sequence[str], po
     return {each.account_id: _situation(each, seeds.get(each.account_id, _NO_SEEDS)) for each in stored}
 
 
-def _situation(stored: StoredAccount, seeds: Mapping[str, Memory]) -> Situation:
-    return Situation(read_state(stored), standing_of(stored), {**seeds, **read_memory(stored)}, stored.source)
+def _situation(stored: StoredAccount, seeds: Mapping[str, RuleMemory]) -> Situation:
+    return Situation(read_state(stored), score_run_of(stored), {**seeds, **read_memory(stored)}, stored.source)
 
 
-async def foresee(
+async def forecast_accounts(
     connection: AsyncConnection, account_ids: Sequence[str], policy: Policy, now: int, days: int
 ) -> list[ForecastRow]:
     """The rules that will begin to fire for accounts that stay silent for so many days from `now` (microseconds)."""

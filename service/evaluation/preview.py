@@ -9,13 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.rules.policy import Policy
 from scoring.state.calendar import to_micros
-from scoring.whatif.preview import Draft, PreviewedAccount, preview
-from scoring.whatif.preview_summary import Outlook, Tally
+from scoring.whatif.preview import PolicyDraft, PreviewedAccount, preview
+from scoring.whatif.preview_summary import PreviewSummary, PreviewTotals
 from service.evaluation.changes import read_memory, read_state
 from service.evaluation.drop_history import Seeds, seed_drops
 from service.storage.accounts import sampling, states
 from service.storage.accounts.states import StoredAccount
-from service.storage.codecs.score_run import standing_of
+from service.storage.codecs.score_run import score_run_of
 
 CHUNK = 1_000
 """Accounts that are read at once."""
@@ -41,13 +41,17 @@ async def sample(reads: AsyncEngine, most: int | None) -> Sample:
 
 
 async def preview_accounts(
-    reads: AsyncEngine, drawn: Sample, draft: Draft, now: datetime, advance: Callable[[int], None] = lambda _: None
-) -> Outlook:
+    reads: AsyncEngine,
+    drawn: Sample,
+    draft: PolicyDraft,
+    now: datetime,
+    advance: Callable[[int], None] = lambda _: None,
+) -> PreviewSummary:
     """Judge every account of a sample by the present scorecards and with the draft.
 
     `advance` is told how many more are done. No connection is held while accounts are judged.
     """
-    tally = Tally(draft)
+    tally = PreviewTotals(draft)
     async for stored, seeds in _chunks(reads, drawn, draft.present):
         for index, each in enumerate(stored):
             if index % YIELD_EVERY == 0:
@@ -75,4 +79,4 @@ async def _chunks(
 
 def _account(stored: StoredAccount, seeds: Seeds) -> PreviewedAccount:
     memory = {**seeds.get(stored.account_id, {}), **read_memory(stored)}
-    return PreviewedAccount(stored.account_id, read_state(stored), standing_of(stored), memory, stored.source)
+    return PreviewedAccount(stored.account_id, read_state(stored), score_run_of(stored), memory, stored.source)

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from scoring.quiet_sources import FEWEST, is_back, is_quiet, usual
+from scoring.quiet_sources import FEWEST, is_back, is_silent, usual
 from scoring.state.calendar import to_day
 from service.alerts.operator_notices import SourceNotice, send_about_source
 from service.observability import metrics
@@ -75,7 +75,7 @@ async def close_day(connection: AsyncConnection, day: date, now: datetime, base_
     open_before = {outage.source for outage in await stored.open_outages(connection)}
     for each in heard:
         counts = known[each.source]
-        if each.source not in open_before and is_quiet(counts, to_day(day), each.accounts, each.lately):
+        if each.source not in open_before and is_silent(counts, to_day(day), each.accounts, each.lately):
             await _begin(connection, each, day, counts, now, base_url)
     await _end_where_back(connection, {each.source: each.accounts for each in heard}, now, base_url)
     await stored.save_days(connection, [SourceDay(each.source, day, each.accounts) for each in heard])

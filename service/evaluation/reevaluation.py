@@ -79,6 +79,6 @@ async def carry_on(
     if under_way.digest_id is not None:
         # Whoever still judges with this digest is waited for: what came into it after it is told, would never be.
         await lock.lock_exclusive(connection)
-        await digests.tell(connection, under_way.digest_id, now, base_url)
+        await digests.send(connection, under_way.digest_id, now, base_url)
     await reevaluations.finish(connection, under_way.id, now)
     return 0

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.history.day_by_day import judge
 from scoring.history.runs import Past, up_to_now
-from scoring.history.score_run import AHEAD_MICROSECONDS, Standing
+from scoring.history.score_run import AHEAD_MICROSECONDS, ScoreRun
 from scoring.rules.policy import Policy
 from scoring.scorecards.scorecard import Evaluation
 from scoring.state.calendar import from_day, to_day, to_micros
@@ -18,7 +18,7 @@ from service.evaluation.policy import PolicyCache
 from service.storage.accounts import history, states
 from service.storage.accounts.history import StoredRun
 from service.storage.accounts.listing.row import AccountRecord
-from service.storage.codecs.score_run import decode_override, standing_of
+from service.storage.codecs.score_run import decode_override, score_run_of
 
 AHEAD = timedelta(microseconds=AHEAD_MICROSECONDS)
 YIELD_EVERY = 20
@@ -33,7 +33,7 @@ async def read_past(
     if not found:
         return None
     closed = [_closed(run) for run in await history.runs(connection, account_id, first)]
-    return up_to_now(closed, read_state(found[0]), standing_of(found[0]), policy, to_micros(now))
+    return up_to_now(closed, read_state(found[0]), score_run_of(found[0]), policy, to_micros(now))
 
 
 async def shown_today(
@@ -71,5 +71,5 @@ async def judge_today(connection: AsyncConnection, account_id: str, policy: Poli
     return judge(read_state(found[0]), policy, to_micros(now)) if found else None
 
 
-def _closed(run: StoredRun) -> Standing:
-    return Standing(*run[:9], override=decode_override(run.override))
+def _closed(run: StoredRun) -> ScoreRun:
+    return ScoreRun(*run[:9], override=decode_override(run.override))

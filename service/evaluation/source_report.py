@@ -13,7 +13,7 @@ SHOWN = timedelta(days=28)
 
 
 @dataclass(slots=True)
-class Source:
+class ReportedSource:
     """A source with its counted days and its outages, both the newest first."""
 
     name: str
@@ -26,12 +26,12 @@ class Source:
         return any(outage.ended_at is None for outage in self.outages)
 
 
-async def listing(connection: AsyncConnection, today: date) -> Sequence[Source]:
+async def listing(connection: AsyncConnection, today: date) -> Sequence[ReportedSource]:
     """The sources that were counted in the last four weeks or are quiet, by name, with what was in that time."""
     since = today - SHOWN
-    found: dict[str, Source] = {}
+    found: dict[str, ReportedSource] = {}
     for day in await stored.days(connection, since):
-        found.setdefault(day.source, Source(day.source)).days.append(day)
+        found.setdefault(day.source, ReportedSource(day.source)).days.append(day)
     for outage in await stored.outages(connection, since):
-        found.setdefault(outage.source, Source(outage.source)).outages.append(outage)
+        found.setdefault(outage.source, ReportedSource(outage.source)).outages.append(outage)
     return sorted(found.values(), key=lambda source: source.name)

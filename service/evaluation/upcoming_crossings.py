@@ -18,7 +18,7 @@ from scoring.rules.policy import Policy
 from scoring.scorecards.scorecard import Evaluation
 from scoring.state.attributes import AttributeState
 from scoring.state.calendar import to_day, to_micros
-from scoring.whatif.forecast import Foreseen, forecast
+from scoring.whatif.forecast import PredictedCrossing, forecast
 from service.evaluation.forecast import YIELD_EVERY, situations
 from service.storage.accounts import forecasts
 from service.storage.accounts.forecasts import ForecastKey, StoredForecast, UpcomingFilter
@@ -27,19 +27,19 @@ MOST_ROUNDS = 3
 """How often more forecasts are read in the place of those that aren't true any more, for one page."""
 
 
-class Upcoming(NamedTuple):
+class UpcomingAccount(NamedTuple):
     """A rule that will begin to fire for an account: what the account is, what it comes to now, and the crossing."""
 
     account_id: str
     attributes: AttributeState
     now: Evaluation
-    crossing: Foreseen
+    crossing: PredictedCrossing
 
 
-class Page(NamedTuple):
+class UpcomingPage(NamedTuple):
     """Some of the list, in order; behind which forecast the next page begins; when the oldest one read was made."""
 
-    items: list[Upcoming]
+    items: list[UpcomingAccount]
     after: ForecastKey | None
     as_of: datetime | None
 
@@ -52,12 +52,12 @@ async def page(
     *,
     after: ForecastKey | None,
     size: int,
-) -> Page:
+) -> UpcomingPage:
     """Up to `size` of what is wanted, from behind `after`: fewer where many forecasts aren't true any more.
 
     They come by day, account and rule, as forecast; where a day has moved since, its page is sorted by the new one.
     """
-    items: list[Upcoming] = []
+    items: list[UpcomingAccount] = []
     read: list[StoredForecast] = []
     for _ in range(MOST_ROUNDS):
         room = size - len(items)
@@ -67,23 +67,23 @@ async def page(
         after = rows[room - 1].key if len(rows) > room else None
         if after is None or len(items) == size:
             break
-    return Page(sorted(items, key=_place), after, min((row.made_at for row in read), default=None))
+    return UpcomingPage(sorted(items, key=_place), after, min((row.made_at for row in read), default=None))
 
 
-def _place(item: Upcoming) -> tuple[int, str, str]:
+def _place(item: UpcomingAccount) -> tuple[int, str, str]:
     return item.crossing.evaluation.day, item.account_id, item.crossing.rule.id
 
 
 async def _true(
     connection: AsyncConnection, rows: Sequence[StoredForecast], wanted: UpcomingFilter, policy: Policy, now: datetime
-) -> list[Upcoming]:
+) -> list[UpcomingAccount]:
     """What is foretold as it is to be foreseen now, without what isn't."""
     rules: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
         rules[row.account_id].add(str(row.rule_id))
     found = await situations(connection, list(rules), policy) if rules else {}
     days, bands = to_day(wanted.last) - to_day(now.date()), wanted.accounts.bands
-    items: list[Upcoming] = []
+    items: list[UpcomingAccount] = []
     for index, (account_id, situation) in enumerate(found.items()):
         if index % YIELD_EVERY == 0:
             await asyncio.sleep(0)
@@ -91,7 +91,7 @@ async def _true(
         foreseen = forecast(situation, asked, to_micros(now), days, whole=False)
         if bands is None or foreseen.now.band in bands:
             attributes = situation.state.attributes
-            items += [Upcoming(account_id, attributes, foreseen.now, crossing) for crossing in foreseen.firings]
+            items += [UpcomingAccount(account_id, attributes, foreseen.now, crossing) for crossing in foreseen.firings]
     return items
 
 

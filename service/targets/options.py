@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from scoring.scorecards.validation_errors import told
+from scoring.scorecards.validation_errors import explain_fault
 from service.targets import target_of
 
 LARGEST_OPTIONS = 16_384
@@ -47,7 +47,7 @@ def _to_invalid_options(error: msgspec.ValidationError, target: str, kind: type[
     field, problem = f"options{match['path'] or ''}", match["problem"]
     named = _NAMED.fullmatch(problem)
     if named is None:
-        problem = told(error, kind)
+        problem = explain_fault(error, kind)
         return InvalidOptionsError(field, f"{problem[:1].lower()}{problem[1:]}")
     allowed = f"{target} takes {', '.join(each.encode_name for each in msgspec.structs.fields(kind)) or 'no options'}"
     what = "is required" if named["problem"].startswith("missing") else "is unknown"

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.rules.rules import OK, Memory, Seen
+from scoring.rules.rules import OK, Observation, RuleMemory
 from scoring.scorecards.scorecard import Band
 from service.evaluation.policy import read_condition
 from service.storage.policy import rules
@@ -18,7 +18,7 @@ from tests.support.oracle_scores import Verdict
 ONE_WAY = ("falling", "rising", "steady")
 """Groups of accounts whose score moves one way only: each rule fires once if they end beyond it, else never."""
 
-_memory = msgspec.msgpack.Decoder(dict[str, Memory])
+_memory = msgspec.msgpack.Decoder(dict[str, RuleMemory])
 Alert = Row[Any]
 
 
@@ -74,7 +74,7 @@ def _check_rule(account_id: str, told: list[str], fires: bool, verdict: str) -> 
         yield f"the score moves one way and says {verdict}, but its alerts are {told}"
 
 
-def _seen(day: int, verdict: Verdict) -> Seen:
+def _seen(day: int, verdict: Verdict) -> Observation:
     bands: dict[str, Band] = {"green": "green", "yellow": "yellow", "red": "red"}
     score = None if verdict.score is None else float(verdict.score)
-    return Seen(day, score, bands.get(verdict.band, "unknown"))
+    return Observation(day, score, bands.get(verdict.band, "unknown"))

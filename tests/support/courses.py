@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from scoring.advance import Step, advance
-from scoring.history.score_run import Standing
+from scoring.advance import AccountStep, advance
+from scoring.history.score_run import ScoreRun
 from scoring.rules.policy import Policy
-from scoring.rules.rules import DropRule, Memory, Rule
+from scoring.rules.rules import DropRule, Rule, RuleMemory
 from scoring.scorecards.document import parse
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Scorecard, compile_scorecard
@@ -41,21 +41,21 @@ class Stop(NamedTuple):
 class Ride(NamedTuple):
     """What came of a course."""
 
-    steps: list[Step]
+    steps: list[AccountStep]
     state: AccountState
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ScoreRun:
         """What stands in the end."""
         return self.steps[-1].standing
 
     @property
-    def runs(self) -> list[Standing]:
+    def runs(self) -> list[ScoreRun]:
         """All runs in order, with the one that lasts."""
         return [*(closed for step in self.steps for closed in step.closed), self.standing]
 
     @property
-    def memory(self) -> dict[str, Memory]:
+    def memory(self) -> dict[str, RuleMemory]:
         """What rules remember in the end."""
         return self.steps[-1].memory
 
@@ -63,8 +63,8 @@ class Ride(NamedTuple):
 def ride(stops: Sequence[Stop]) -> Ride:
     """Take an account through all stops, its state written and read back in between."""
     state, standing = AccountState(), None
-    memory: dict[str, Memory] = {}
-    steps: list[Step] = []
+    memory: dict[str, RuleMemory] = {}
+    steps: list[AccountStep] = []
     for stop in stops:
         step = advance(state, standing, memory, stop.events, stop.policy, stop.now, override=stop.override)
         state = decode(encode(state.usage), encode(state.tickets), encode(state.surveys), encode(state.attributes))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 
-from scoring.state.account_state import AccountState, decode, encode, fold, settle
+from scoring.state.account_state import AccountState, apply_pending, decode, encode, fold
 from scoring.state.events import Event
 
 Encoded = tuple[bytes, bytes, bytes, bytes]
@@ -26,5 +26,5 @@ def folded(batches: Iterable[Sequence[Event]], retention: int) -> AccountState:
 def settled(state: AccountState, day: int) -> AccountState:
     """A copy with everything taken in that is due by `day`."""
     copy = deepcopy(state)
-    settle(copy, day)
+    apply_pending(copy, day)
     return copy

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from msgspec import UNSET
 
 from scoring.rules.policy import Policy
-from scoring.scorecards.contributions import Points, points
+from scoring.scorecards.contributions import Billionths, contributions_in_billionths
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation, Scorecard, evaluate
 from scoring.scorecards.selection import choose
-from scoring.state.account_state import AccountState, fold, settle
+from scoring.state.account_state import AccountState, apply_pending, fold
 from scoring.state.events import Event
 from tests.support.courses import RETENTION, Stop
 from tests.support.oracle import DAY, day_number
@@ -27,7 +27,7 @@ class Day:
 
     evaluation: Evaluation | None = None
     override: Override | None = None
-    moves: defaultdict[str, Points] = field(default_factory=lambda: defaultdict(dict))
+    moves: defaultdict[str, Billionths] = field(default_factory=lambda: defaultdict(dict))
     """What each cause moved."""
     events: defaultdict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
     """What each cause has folded."""
@@ -86,7 +86,7 @@ class Expected:
         before = self._stands()
         this = self._day(day)
         this.evaluation = after
-        here, there = points(before), points(after)
+        here, there = contributions_in_billionths(before), contributions_in_billionths(after)
         for name in {*here, *there}:
             total = this.moves[cause].get(name, 0) + there.get(name, 0) - here.get(name, 0)
             this.moves[cause][name] = total
@@ -111,5 +111,5 @@ def folded(events: Sequence[Event], day: int) -> AccountState:
     state = AccountState()
     if events:
         fold(state, events, RETENTION)
-    settle(state, day)
+    apply_pending(state, day)
     return state

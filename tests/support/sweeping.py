@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep.runner import forget_once, reevaluate_once, sweep_once, tell_once
+from consumers.sweep.runner import forget_once, reevaluate_once, send_digests_once, sweep_once
 from scoring.scorecards.document import ScorecardDocument
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import AttributesEvent, Event, UsageEvent
@@ -75,7 +75,7 @@ class Clock:
     async def tell(self, now: datetime) -> int:
         """Tell the digests of backfills and dwells that have paused, and forget what is told."""
         await forget_once(self.engine, now)
-        return await tell_once(self.engine, self.settings, now)
+        return await send_digests_once(self.engine, self.settings, now)
 
     async def publish(self, document: ScorecardDocument, now: datetime) -> UUID:
         """Publish a scorecard; gives the re-evaluation that this begins."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from scoring.rules.rules import Condition
 from scoring.scorecards.scorecard import Band, Evaluation
 from scoring.state.calendar import from_day, to_micros
-from scoring.whatif.forecast import Foreseen, forecast
+from scoring.whatif.forecast import PredictedCrossing, forecast
 from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.http.account_paths import AccountId
@@ -98,7 +98,7 @@ def _day(evaluation: Evaluation) -> ForecastDay:
     )
 
 
-def _crossing(crossing: Foreseen) -> ForecastCrossing:
+def _crossing(crossing: PredictedCrossing) -> ForecastCrossing:
     then = crossing.evaluation
     return ForecastCrossing.model_validate(
         {

@@ -11,7 +11,7 @@ from scoring.history.explanation import evaluation_of
 from scoring.history.journal import FindScorecard
 from scoring.history.journal_codec import decode_journal
 from scoring.history.runs import Past
-from scoring.history.score_run import Standing
+from scoring.history.score_run import ScoreRun
 from scoring.rules.policy import Policy
 from scoring.state.calendar import from_micros, start_of, to_day
 from service.api.access.auth import READ
@@ -93,7 +93,7 @@ async def _then(connection: AsyncConnection, account_id: str, policy: Policy, no
     return Moment(evaluation, asked, evaluated_at, trend(run.score, *before), run.override)
 
 
-def _closed_at(run: Standing, day: int, find: FindScorecard) -> datetime:
+def _closed_at(run: ScoreRun, day: int, find: FindScorecard) -> datetime:
     """When the score of a past day was last made: its last move, or the end of the day where nothing tells."""
     last = decode_journal(run.journal, find).open
     return from_micros(last.at if last and run.since == day else start_of(day + 1))

@@ -8,8 +8,8 @@ from msgspec import Struct
 from scoring.history.explanation import Effect, Explanation, effects_of, evaluation_of
 from scoring.history.journal import FindScorecard
 from scoring.history.runs import Past
-from scoring.history.score_run import Standing
-from scoring.scorecards.contributions import BILLION, points
+from scoring.history.score_run import ScoreRun
+from scoring.scorecards.contributions import BILLION, contributions_in_billionths
 from scoring.scorecards.scorecard import Band
 from scoring.state.calendar import from_day, from_micros
 from service.api.resources.health_document import OverrideShown, ScorecardName, show_override
@@ -96,7 +96,7 @@ class Why(Struct, frozen=True, rename={"from_": "from"}):
 def history_document(account_id: str, past: Past, first: int, last: int, find: FindScorecard) -> History:
     """The days `first` to `last` of a past, as far as they are known."""
     items: list[HistoryDay] = []
-    previous: Standing | None = None
+    previous: ScoreRun | None = None
     for run in past.runs:
         days = range(max(run.since, first), min(run.day, last) + 1)
         items += [_day(day, run, effects_of(run, previous, find) if day == run.since else [], find) for day in days]
@@ -116,8 +116,8 @@ def why_document(account_id: str, explanation: Explanation, first: int, last: in
     )
 
 
-def _day(day: int, run: Standing, effects: list[Effect], find: FindScorecard) -> HistoryDay:
-    contributions = points(evaluation_of(run, find))
+def _day(day: int, run: ScoreRun, effects: list[Effect], find: FindScorecard) -> HistoryDay:
+    contributions = contributions_in_billionths(evaluation_of(run, find))
     return HistoryDay(
         from_day(day),
         run.score,
@@ -130,7 +130,7 @@ def _day(day: int, run: Standing, effects: list[Effect], find: FindScorecard) ->
     )
 
 
-def _end(day: int, run: Standing | None) -> End:
+def _end(day: int, run: ScoreRun | None) -> End:
     if run is None:
         return End(from_day(day), None, "unknown", None, None)
     return End(

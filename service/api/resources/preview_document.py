@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
-from scoring.whatif.preview import Draft
-from scoring.whatif.preview_summary import Outlook, RuleAlerts, ScoreChange, Shift
+from scoring.whatif.preview import PolicyDraft
+from scoring.whatif.preview_summary import PreviewScoreChange, PreviewShift, PreviewSummary, RuleAlerts
 from service.api.http.problems import FieldError
 
 
@@ -20,14 +20,14 @@ class Preview(Struct, frozen=True):
     accounts: int
     judged: int
     covered: int
-    bands: list[Shift]
-    scorecards: list[Shift]
-    score: ScoreChange
+    bands: list[PreviewShift]
+    scorecards: list[PreviewShift]
+    score: PreviewScoreChange
     rules: list[RuleAlerts]
     warnings: list[FieldError]
 
 
-def document(draft: Draft, accounts: int, outlook: Outlook, warnings: list[FieldError]) -> Preview:
+def document(draft: PolicyDraft, accounts: int, outlook: PreviewSummary, warnings: list[FieldError]) -> Preview:
     """The answer."""
     return Preview(
         name=draft.card.name,

@@ -18,7 +18,7 @@ from service.api.http.account_paths import Printable
 from service.api.http.pagination import TokenText, encode_token
 from service.api.http.problems import FieldError, invalid
 from service.evaluation import upcoming_crossings
-from service.evaluation.upcoming_crossings import Upcoming
+from service.evaluation.upcoming_crossings import UpcomingAccount
 from service.storage.accounts.forecasts import UpcomingFilter
 
 router = APIRouter(prefix="/v1/forecasts", tags=["accounts"])
@@ -89,7 +89,7 @@ async def list_forecasts(query: Annotated[ForecastQuery, Query()], api: Api) -> 
     )
 
 
-def _shown(item: Upcoming) -> UpcomingCrossing:
+def _shown(item: UpcomingAccount) -> UpcomingCrossing:
     then, value = item.crossing.evaluation, item.attributes.value
     return UpcomingCrossing.model_validate(
         {

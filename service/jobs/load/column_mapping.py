@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from scoring.scorecards.validation_errors import told
+from scoring.scorecards.validation_errors import explain_fault
 from service.jobs.load.event_fields import fields_of
 from service.jobs.load.time_zones import zone_of
 from service.jobs.load.values import plain_constant
@@ -48,7 +48,7 @@ def parse_mapping(
         try:
             msgspec.convert(plain_constant(text, field.kind, zone=zone), field.declared)
         except msgspec.ValidationError as error:
-            problem = told(error, field.declared)
+            problem = explain_fault(error, field.declared)
             raise HealthError(f"--constant {name}={text} can't be used: {problem}") from None
         except ValueError as error:
             raise HealthError(f"--constant {name}={text} can't be used: {error}") from None

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from scoring.history.score_run import Standing
+from scoring.history.score_run import ScoreRun
 from scoring.scorecards.override import Override
 from service.storage.accounts.history import HistoryRow
 from service.storage.accounts.scores import ScoreRow
@@ -22,11 +22,11 @@ def encode_override(override: Override | None) -> str | None:
     return _encode(override).decode() if override else None
 
 
-def standing_of(stored: StoredAccount) -> Standing | None:
+def score_run_of(stored: StoredAccount) -> ScoreRun | None:
     """What stands; None if the account was never judged."""
     if stored.day is None or stored.readings is None or stored.scorecard is None or stored.scorecard_version is None:
         return None
-    return Standing(
+    return ScoreRun(
         stored.day,
         stored.day if stored.since is None else stored.since,
         stored.score,
@@ -40,7 +40,7 @@ def standing_of(stored: StoredAccount) -> Standing | None:
     )
 
 
-def score_row(account_id: str, standing: Standing) -> ScoreRow:
+def score_row(account_id: str, standing: ScoreRun) -> ScoreRow:
     """The row of what stands now."""
     return ScoreRow(
         account_id,
@@ -53,7 +53,7 @@ def score_row(account_id: str, standing: Standing) -> ScoreRow:
     )
 
 
-def history_row(account_id: str, closed: Standing) -> HistoryRow:
+def history_row(account_id: str, closed: ScoreRun) -> HistoryRow:
     """The row of a run that has ended."""
     return HistoryRow(
         account_id,

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep.account_batches import MOST_IN_A_ROW, PUT_OFF, PUT_OFF_SLOW
-from consumers.sweep.rounds import sweeping
+from consumers.sweep.rounds import sweep_batches
 from consumers.sweep.runner import reevaluate_once, sweep_once
 from service.observability.metrics import PUT_OFF as COUNTED
 from service.runtime.settings import Settings
@@ -102,7 +102,7 @@ async def test_an_account_that_fails_is_put_off_alone_and_stays_due(
 
 async def test_an_account_whose_row_cannot_be_written_at_all_is_passed_over(clock: Clock, engine: AsyncEngine) -> None:
     await spoil(engine, RAISES, columns="")
-    batches = sweeping(clock.settings)
+    batches = sweep_batches(clock.settings)
     while await sweep_once(engine, clock.policies, clock.settings, TOMORROW, batches):
         pass
     assert await judged_at(engine, TOMORROW) == {*ACCOUNTS} - {BAD}
@@ -142,7 +142,7 @@ async def test_a_re_evaluation_goes_on_behind_an_account_whose_row_cannot_be_wri
 async def test_a_batch_that_takes_too_long_comes_back_smaller(clock: Clock, engine: AsyncEngine) -> None:
     """64 accounts take 2.5 seconds, and half a second is what there is."""
     await spoil(engine, SLOW, only=None)
-    batches = sweeping(clock.settings)
+    batches = sweep_batches(clock.settings)
     sizes = []
     while swept := await retry_while_transient(
         lambda: sweep_once(engine, clock.policies, clock.settings, TOMORROW, batches), "sweeping"
@@ -165,7 +165,7 @@ async def test_a_re_evaluation_that_takes_too_long_comes_back_smaller(clock: Clo
 @pytest.mark.usefixtures("hurried")
 async def test_an_account_that_takes_too_long_by_itself_is_put_off(clock: Clock, engine: AsyncEngine) -> None:
     await spoil(engine, VERY_SLOW)
-    batches = sweeping(clock.settings)
+    batches = sweep_batches(clock.settings)
     while await sweep_once(engine, clock.policies, clock.settings, TOMORROW, batches):
         pass
     assert await judged_at(engine, TOMORROW) == {*ACCOUNTS} - {BAD}
@@ -173,7 +173,7 @@ async def test_an_account_that_takes_too_long_by_itself_is_put_off(clock: Clock,
 
 
 async def test_batches_grow_again(clock: Clock, engine: AsyncEngine) -> None:
-    batches = sweeping(clock.settings)
+    batches = sweep_batches(clock.settings)
     await spoil(engine, RAISES)
     while await sweep_once(engine, clock.policies, clock.settings, TOMORROW, batches):
         pass
@@ -192,7 +192,7 @@ async def test_where_every_account_fails_the_sweeper_says_so_and_ends(
     many = [f"more-{number:03}" for number in range(MOST_IN_A_ROW)]
     await clock.fold({each: [used(each, START)] for each in many}, START)
     await spoil(engine, RAISES, only=None)
-    batches = sweeping(database_settings)
+    batches = sweep_batches(database_settings)
 
     async def sweep() -> None:
         while await sweep_once(engine, clock.policies, database_settings, TOMORROW, batches):

@@ -6,10 +6,10 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.fold.batch import Batch, Owned, prepare
-from consumers.fold.buffer import Stretch, Taken
-from consumers.fold.decode import Refused
-from consumers.fold.dedup import Seen
+from consumers.fold.batch import Batch, OwnedPartition, prepare
+from consumers.fold.buffer import PartitionBuffer, PartitionBuffers
+from consumers.fold.decode import RefusedRecord
+from consumers.fold.dedup import Deduplicator
 from scoring.state.account_state import AccountState, fold
 from scoring.state.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from service.messaging.cloudevents import Decoded
@@ -29,23 +29,25 @@ RETENTIONS = st.sampled_from([2, 3, 7])
 
 
 @st.composite
-def taken(draw: st.DrawFn, retention: int) -> tuple[Taken, list[Event]]:
+def taken(draw: st.DrawFn, retention: int) -> tuple[PartitionBuffers, list[Event]]:
     """A topic per signal, with copies and refused records in between; and the events, each once."""
     events = draw(histories(retention, span=3 * retention))
-    stretches: Taken = {}
+    stretches: PartitionBuffers = {}
     for identity, event in enumerate(events):
-        stretch = stretches.setdefault((SIGNALS[type(event)], 0), Stretch())
+        stretch = stretches.setdefault((SIGNALS[type(event)], 0), PartitionBuffer())
         for copy in [*draw(st.sampled_from(["", "same", "refused", "same refused"])).split(), "itself"]:
             offset = len(stretch.offsets)
             timestamp = event.broker_day * DAY // 1000 + draw(st.sampled_from([0, DAY // 1000 - 1]))
             record = kafka_record("t", offset, timestamp=timestamp)
             backfill = draw(st.booleans())
-            stretch.add([record], [Refused(record, "no") if copy == "refused" else Decoded(event, identity, backfill)])
+            stretch.add(
+                [record], [RefusedRecord(record, "no") if copy == "refused" else Decoded(event, identity, backfill)]
+            )
     return stretches, events
 
 
-def owned(of: Taken) -> dict[Partition, Owned]:
-    return {(topic, number): Owned("usage", PartitionClaim(0, 1), Seen()) for topic, number in of}
+def owned(of: PartitionBuffers) -> dict[Partition, OwnedPartition]:
+    return {(topic, number): OwnedPartition("usage", PartitionClaim(0, 1), Deduplicator()) for topic, number in of}
 
 
 def outcomes(batch: Batch, outcome: str) -> Counter[str]:
@@ -73,7 +75,7 @@ def test_late_is_what_the_fold_leaves_out(data: st.DataObject, retention: int) -
         assert outcomes(batch, "folded")[signal] == len(of_signal) - late
 
 
-def news(stretch: Stretch) -> list[tuple[Event, int, bool]]:
+def news(stretch: PartitionBuffer) -> list[tuple[Event, int, bool]]:
     """Each event the first time it comes, when the broker took it, and whether it is loaded history."""
     seen: set[int] = set()
     found = []

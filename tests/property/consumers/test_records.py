@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumers.fold import batch_tracing
-from consumers.fold.batch import Batch, Owned, prepare
-from consumers.fold.buffer import Stretch
-from consumers.fold.decode import LONGEST_REASON, Refused, Tombstone, decode
-from consumers.fold.dedup import Seen
+from consumers.fold.batch import Batch, OwnedPartition, prepare
+from consumers.fold.buffer import PartitionBuffer
+from consumers.fold.decode import LONGEST_REASON, RefusedRecord, Tombstone, decode
+from consumers.fold.dedup import Deduplicator
 from consumers.fold.fingerprint import fingerprint
 from service.api.resources.dead_letters import _shown
 from service.cli.dead_letter_text import lines
@@ -37,9 +37,9 @@ SIGNALS: st.SearchStrategy[Signal] = st.sampled_from(["usage", "ticket", "survey
 
 
 def prepared(signal: Signal, records: Sequence[ConsumerRecord]) -> Batch:
-    stretch = Stretch()
+    stretch = PartitionBuffer()
     stretch.add(records, [decode(signal, each, MOST_BYTES) for each in records])
-    return prepare({PARTITION: stretch}, {PARTITION: Owned(signal, PartitionClaim(0, 1), Seen())}, 92)
+    return prepare({PARTITION: stretch}, {PARTITION: OwnedPartition(signal, PartitionClaim(0, 1), Deduplicator())}, 92)
 
 
 def letter(row: DeadLetterRow) -> DeadLetter:
@@ -57,7 +57,7 @@ def letter(row: DeadLetterRow) -> DeadLetter:
 @example("usage", record(value=WITHOUT_DATA % (b"[" * 1_500)))
 def test_decoding_is_total(signal: Signal, record: ConsumerRecord) -> None:
     result = decode(signal, record, MOST_BYTES)
-    assert isinstance(result, Decoded | Refused | Tombstone)
+    assert isinstance(result, Decoded | RefusedRecord | Tombstone)
     assert isinstance(result, Tombstone) == (record.value is None)
     assert -(2**63) <= fingerprint(record) < 2**63
     assert batch_tracing.contexts([record]).keys() <= {record.offset}
@@ -132,7 +132,7 @@ def _at(record: ConsumerRecord, offset: int) -> ConsumerRecord:
 def test_nul_is_found_in_base64_too() -> None:
     def refusal(value: bytes) -> str:
         result = decode("usage", record(value=value), MOST_BYTES)
-        assert isinstance(result, Refused)
+        assert isinstance(result, RefusedRecord)
         return result.reason
 
     data = base64.b64encode(b'{"feature": "log\\u0000in"}')

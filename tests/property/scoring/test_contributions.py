@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.scorecards.contributions import BILLION, add, change, points
+from scoring.scorecards.contributions import BILLION, add, change, contributions_in_billionths
 from scoring.scorecards.document import parse
 from scoring.scorecards.scorecard import Evaluation, compile_scorecard, evaluate
 from tests.support.folding import folded, settled
@@ -28,14 +28,14 @@ def evaluations(draw: st.DrawFn) -> Evaluation:
 @given(evaluations())
 def test_points_sum_exactly_to_the_score(evaluation: Evaluation) -> None:
     if evaluation.score is None:
-        assert points(evaluation) == {}
+        assert contributions_in_billionths(evaluation) == {}
     else:
-        assert sum(points(evaluation).values()) == round(evaluation.score * BILLION)
+        assert sum(contributions_in_billionths(evaluation).values()) == round(evaluation.score * BILLION)
 
 
 @given(evaluations())
 def test_points_are_the_contributions_but_for_what_rounding_leaves_over(evaluation: Evaluation) -> None:
-    counted = points(evaluation)
+    counted = contributions_in_billionths(evaluation)
     exact = {name: result.contribution for name, result in evaluation.measures.items()}
     assert counted.keys() == {name for name, contribution in exact.items() if contribution is not None}
     off = {name: abs(part - (exact[name] or 0) * BILLION) for name, part in counted.items()}
@@ -68,4 +68,4 @@ def test_changes_one_after_the_other_add_up_to_the_whole(course: list[dict[str, 
 
 
 def test_there_are_no_points_before_the_first_score() -> None:
-    assert points(None) == {}
+    assert contributions_in_billionths(None) == {}

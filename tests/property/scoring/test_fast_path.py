@@ -10,13 +10,13 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from scoring.advance import advance
-from scoring.history.day_by_day import Course
-from scoring.history.fast_path import shortcut
+from scoring.history.day_by_day import DayByDay
+from scoring.history.fast_path import fold_in_one_day
 from scoring.history.journal import entries
 from scoring.history.journal_codec import decode_journal, encode_journal
-from scoring.history.score_run import Standing
+from scoring.history.score_run import ScoreRun
 from scoring.rules.policy import Policy
-from scoring.rules.rules import Memory
+from scoring.rules.rules import RuleMemory
 from scoring.scorecards.document import parse
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Scorecard, compile_scorecard
@@ -32,7 +32,7 @@ from tests.support.strategies import FIRST_DAY, batches
 def compare(stops: Sequence[Stop]) -> int:
     """Go the short way beside the long one wherever that has events; returns how often it could be gone."""
     state, standing, taken = AccountState(), None, 0
-    memory: dict[str, Memory] = {}
+    memory: dict[str, RuleMemory] = {}
     for stop in stops:
         if stop.override is UNSET:
             taken += _compare(state, standing, stop)
@@ -41,13 +41,13 @@ def compare(stops: Sequence[Stop]) -> int:
     return taken
 
 
-def _compare(state: AccountState, standing: Standing | None, stop: Stop) -> bool:
+def _compare(state: AccountState, standing: ScoreRun | None, stop: Stop) -> bool:
     briefly, at_length, before = deepcopy(state), deepcopy(state), encoded(state)
-    short = shortcut(briefly, standing, stop.events, stop.policy, stop.now)
+    short = fold_in_one_day(briefly, standing, stop.events, stop.policy, stop.now)
     if short is None:
         assert encoded(briefly) == before
         return False
-    course = Course(at_length, standing, stop.policy, stop.now)
+    course = DayByDay(at_length, standing, stop.policy, stop.now)
     course.run(stop.events)
     stands, evaluation = course.timeline.finish()
     assert (_merged(short[0], stop.policy), *short[1:]) == (_merged(stands, stop.policy), evaluation, course.late)
@@ -56,7 +56,7 @@ def _compare(state: AccountState, standing: Standing | None, stop: Stop) -> bool
     return True
 
 
-def _merged(stands: Standing, policy: Policy) -> Standing:
+def _merged(stands: ScoreRun, policy: Policy) -> ScoreRun:
     """With the journal merged, which the long way only does where it notes something."""
     return replace(stands, journal=encode_journal(decode_journal(stands.journal, policy.find)))
 

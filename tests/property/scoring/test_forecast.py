@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from scoring.advance import Step, advance
+from scoring.advance import AccountStep, advance
 from scoring.rules.policy import Policy
-from scoring.rules.rules import OK, BandRule, Condition, DropRule, Memory, Rule, ScoreRule, SilenceRule, snooze
+from scoring.rules.rules import OK, BandRule, Condition, DropRule, Rule, RuleMemory, ScoreRule, SilenceRule, snooze
 from scoring.scorecards.document import parse
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import compile_scorecard
@@ -19,7 +19,7 @@ from scoring.scorecards.selection import in_order
 from scoring.state.account_state import AccountState
 from scoring.state.calendar import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR, day_of, start_of
 from scoring.state.events import Event
-from scoring.whatif.forecast import Foreseen, Situation, forecast
+from scoring.whatif.forecast import PredictedCrossing, Situation, forecast
 from tests.support.folding import encoded
 from tests.support.strategies import dated_ahead, histories, in_log_order
 from tests.support.strategies_scorecards import SEGMENTS, STAGES, scorecards
@@ -102,7 +102,7 @@ def overrides(now: int) -> st.SearchStrategy[Override | None]:
 
 def lived(events: list[Event], policy: Policy, hour: int, override: Override | None) -> tuple[Situation, int]:
     """What folding the events day by day leaves, looked at at that hour of each day; and the last instant of it."""
-    state, standing, memory, now = AccountState(), None, dict[str, Memory](), 0
+    state, standing, memory, now = AccountState(), None, dict[str, RuleMemory](), 0
     for day in sorted({event.broker_day for event in events}):
         now = start_of(day) + hour * HOUR
         came = [event for event in events if event.broker_day == day]
@@ -140,7 +140,7 @@ def _tail(draw: st.DrawFn, events: list[Event]) -> list[bool]:
     return [False] * max(0, len(events) - 3) + drawn[: len(events)]
 
 
-def really(situation: Situation, policy: Policy, now: int, days: int) -> Iterator[tuple[int, Step]]:
+def really(situation: Situation, policy: Policy, now: int, days: int) -> Iterator[tuple[int, AccountStep]]:
     """The steps at `now` and whenever the account is due, up to the end of so many days later."""
     state, standing, memory, end = deepcopy(situation.state), situation.standing, situation.memory, None
     while end is None or now < end:
@@ -151,7 +151,7 @@ def really(situation: Situation, policy: Policy, now: int, days: int) -> Iterato
         now = step.due
 
 
-def crossed(foreseen: Foreseen) -> Crossed:
+def crossed(foreseen: PredictedCrossing) -> Crossed:
     return Crossed(foreseen.rule.id, foreseen.state, foreseen.at, foreseen.evaluation.score)
 
 

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.history.journal import MOST_IDS, Base, Cause, Journal, Reason, base_of, entries, note
+from scoring.history.journal import MOST_IDS, Journal, JournalBase, JournalCause, Reason, base_of, entries, note
 from scoring.history.journal_codec import MOST_WAITING, decode_journal, encode_journal, note_stored
-from scoring.scorecards.contributions import Points, add, change, points
+from scoring.scorecards.contributions import Billionths, add, change, contributions_in_billionths
 from scoring.scorecards.document import parse
 from scoring.scorecards.measures import Missing, Value
 from scoring.scorecards.scorecard import Evaluation, Scorecard, compile_scorecard, score
 
-CAUSES: list[Cause] = ["time", "events", "correction", "scorecard", "override"]
+CAUSES: list[JournalCause] = ["time", "events", "correction", "scorecard", "override"]
 
 
 def _entry(name: str, weight: float, **more: Any) -> dict[str, Any]:
@@ -77,10 +77,13 @@ def last(first: Evaluation | None, moves: list[Move]) -> Evaluation | None:
 
 @given(st.none() | evaluations(), days)
 def test_each_cause_has_what_it_moved(first: Evaluation | None, moves: list[Move]) -> None:
-    expected: defaultdict[str, Points] = defaultdict(dict)
+    expected: defaultdict[str, Billionths] = defaultdict(dict)
     standing = first
     for move in moves:
-        add(expected[move.reason.cause], change(points(standing), points(move.after)))
+        add(
+            expected[move.reason.cause],
+            change(contributions_in_billionths(standing), contributions_in_billionths(move.after)),
+        )
         standing = move.after
     found = entries(play(first, moves), standing, find)
     assert {entry.cause: dict(moved) for entry, moved in found} == expected
@@ -89,11 +92,11 @@ def test_each_cause_has_what_it_moved(first: Evaluation | None, moves: list[Move
 
 @given(st.none() | evaluations(), days)
 def test_what_the_causes_moved_sums_exactly_to_the_change(first: Evaluation | None, moves: list[Move]) -> None:
-    total: Points = {}
+    total: Billionths = {}
     standing = last(first, moves)
     for _, moved in entries(play(first, moves), standing, find):
         add(total, moved)
-    assert total == change(points(first), points(standing))
+    assert total == change(contributions_in_billionths(first), contributions_in_billionths(standing))
 
 
 @given(st.none() | evaluations(), days)
@@ -121,7 +124,7 @@ def test_what_waits_in_a_stored_journal_comes_to_the_same(first: Evaluation | No
 
 
 def test_no_more_than_a_few_causes_wait() -> None:
-    base = Base('[1.5,"no_usage_ever"]', "default", 1)
+    base = JournalBase('[1.5,"no_usage_ever"]', "default", 1)
     stored, lengths = None, []
     for number in range(40):
         reason = Reason(("events", "correction")[number % 2], 1, 3, ("app", "1", "app", "2", "app", "3"))
@@ -135,7 +138,7 @@ def test_no_more_than_a_few_causes_wait() -> None:
 
 
 def test_a_cause_that_goes_on_has_its_base_once() -> None:
-    base = Base('[1.5,"no_usage_ever"]', "default", 1)
+    base = JournalBase('[1.5,"no_usage_ever"]', "default", 1)
     once = note_stored(None, Reason("correction", 1, 1), base, find)
     assert note_stored(once, Reason("correction", 2, 1), base, find).count(base.readings.encode()) == 1
     assert note_stored(once, Reason("events", 2, 1), base, find).count(base.readings.encode()) == 2

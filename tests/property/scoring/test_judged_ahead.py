@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scoring.advance import advance
 from scoring.history.explanation import explain_change
 from scoring.history.runs import Past, up_to_now
-from scoring.history.score_run import Standing, is_ahead
+from scoring.history.score_run import ScoreRun, is_ahead
 from scoring.rules.policy import Policy
-from scoring.rules.rules import Memory
+from scoring.rules.rules import RuleMemory
 from scoring.state.account_state import AccountState
 from scoring.state.calendar import MICROSECONDS_PER_DAY as DAY
 from scoring.state.calendar import MICROSECONDS_PER_HOUR as HOUR
@@ -26,9 +26,9 @@ class Life:
 
     def __init__(self) -> None:
         self.state = AccountState()
-        self.standing: Standing | None = None
-        self.memory: dict[str, Memory] = {}
-        self.closed: list[Standing] = []
+        self.standing: ScoreRun | None = None
+        self.memory: dict[str, RuleMemory] = {}
+        self.closed: list[ScoreRun] = []
 
     def step(self, policy: Policy, now: int, events: Any = ()) -> None:
         step = advance(self.state, self.standing, self.memory, events, policy, now)

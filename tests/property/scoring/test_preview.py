@@ -14,8 +14,8 @@ from scoring.scorecards.document import parse
 from scoring.scorecards.scorecard import compile_scorecard
 from scoring.scorecards.selection import in_order
 from scoring.state.calendar import start_of
-from scoring.whatif.preview import Change, Draft, PreviewedAccount, draft, preview
-from scoring.whatif.preview_summary import Outlook, Tally
+from scoring.whatif.preview import PolicyDraft, PreviewChange, PreviewedAccount, draft, preview
+from scoring.whatif.preview_summary import PreviewSummary, PreviewTotals
 from tests.support.folding import encoded, folded
 from tests.support.oracle import Document
 from tests.support.strategies import days_after, histories
@@ -35,12 +35,12 @@ def policy_of(*documents: Document) -> Policy:
     return Policy(in_order(compile_scorecard(parse(each, RETENTION), 1) for each in documents), RULES, RETENTION)
 
 
-def drafted(document: Document, present: Policy) -> Draft:
+def drafted(document: Document, present: Policy) -> PolicyDraft:
     return draft(parse(document, RETENTION), present)
 
 
-def outlook_of(changes: Sequence[Change], planned: Draft) -> Outlook:
-    tally = Tally(planned)
+def outlook_of(changes: Sequence[PreviewChange], planned: PolicyDraft) -> PreviewSummary:
+    tally = PreviewTotals(planned)
     for change in changes:
         tally.add(change)
     return tally.outlook()

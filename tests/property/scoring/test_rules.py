@@ -12,14 +12,14 @@ from scoring.rules.rules import (
     OK,
     BandRule,
     Condition,
+    ConditionVerdict,
     DropRule,
     KnownBand,
-    Memory,
+    Observation,
     Rule,
+    RuleMemory,
     ScoreRule,
-    Seen,
     SilenceRule,
-    Verdict,
     close_day,
     ready_at,
     snooze,
@@ -50,10 +50,10 @@ class Turn(NamedTuple):
     """One step of a play."""
 
     now: int
-    seen: Seen
-    verdict: Verdict
-    before: Memory
-    after: Memory
+    seen: Observation
+    verdict: ConditionVerdict
+    before: RuleMemory
+    after: RuleMemory
 
 
 # Few values, around the levels below, so that courses go to and fro.
@@ -103,7 +103,7 @@ def play(condition: Condition, course: list[Glance], *, forgets: bool = True) ->
         if glance.snoozes is not None:
             memory = snooze(memory, now + glance.snoozes * SECOND if glance.snoozes else 0)
         score = glance.score
-        seen = Seen(day_of(now), score, glance.band, glance.silence, glance.held)
+        seen = Observation(day_of(now), score, glance.band, glance.silence, glance.held)
         after = step(rule, memory, seen, now)
         turns.append(Turn(now, seen, condition.verdict(memory, seen), memory, after))
         memory = after if not forgets or worth_keeping(condition, after, now) else OK
@@ -238,7 +238,7 @@ def test_a_fall_is_measured_from_the_highest_closing_in_the_window(
             high = max([score for then, score in closed if today - days <= then <= today - 1], default=None)
             for now in (0.0, 10.4, 30, 50, 70, 90):
                 falls = high is not None and high - number(now) >= 10
-                assert condition.verdict(memory, Seen(today, now, "red")) == ("breach" if falls else "clear")
+                assert condition.verdict(memory, Observation(today, now, "red")) == ("breach" if falls else "clear")
 
 
 @given(closings, st.integers(1, 10))

@@ -3,7 +3,7 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from scoring.quiet_sources import FEWEST, is_back, is_quiet, usual
+from scoring.quiet_sources import FEWEST, is_back, is_silent, usual
 
 MONDAY = 20_514  # 2026-03-02
 WEEK = 7
@@ -22,7 +22,9 @@ def course(pattern: list[int], weeks: int, spread: list[float] | None = None) ->
 
 def quiet(counts: dict[int, int], day: int, accounts: int) -> bool:
     """Whether the source is quiet with so many; all its accounts of the last week are still its own."""
-    return is_quiet(counts, day, accounts, max([accounts, *(counts.get(day - back, 0) for back in range(1, WEEK + 1))]))
+    return is_silent(
+        counts, day, accounts, max([accounts, *(counts.get(day - back, 0) for back in range(1, WEEK + 1))])
+    )
 
 
 def up_to(counts: dict[int, int], day: int) -> dict[int, int]:
@@ -114,7 +116,7 @@ def test_accounts_that_have_another_source_by_now_arent_missing(before: int, acc
     counts = course([before] * WEEK, 2)
     lately = min(before, accounts + still)
     expected = 2 * accounts < before and 2 * lately >= before
-    assert is_quiet(counts, MONDAY + 2 * WEEK, accounts, lately) == expected
+    assert is_silent(counts, MONDAY + 2 * WEEK, accounts, lately) == expected
 
 
 def test_what_is_usual() -> None:
@@ -137,6 +139,6 @@ def test_what_is_usual() -> None:
 def test_in_the_first_week_only_a_full_stop_counts() -> None:
     """A weekend that isn't known as one looks like a stop."""
     counts = {MONDAY: 40}
-    assert not is_quiet(counts, MONDAY + 1, 4, 40)
-    assert is_quiet(counts, MONDAY + 1, 3, 40)
-    assert not is_quiet({MONDAY: FEWEST - 1}, MONDAY + 1, 0, 9)
+    assert not is_silent(counts, MONDAY + 1, 4, 40)
+    assert is_silent(counts, MONDAY + 1, 3, 40)
+    assert not is_silent({MONDAY: FEWEST - 1}, MONDAY + 1, 0, 9)

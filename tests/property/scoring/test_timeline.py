@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from scoring.advance import advance
 from scoring.history.journal import MOST_IDS, Moved, entries
 from scoring.history.journal_codec import decode_journal, has_waiting
-from scoring.history.score_run import Standing
+from scoring.history.score_run import ScoreRun
 from scoring.rules.policy import Policy
 from scoring.rules.rules import OK, close_day
-from scoring.scorecards.contributions import add, change, points
+from scoring.scorecards.contributions import add, change, contributions_in_billionths
 from scoring.scorecards.override import Override
 from scoring.scorecards.readings import decode_readings
 from scoring.scorecards.scorecard import Evaluation
@@ -30,7 +30,7 @@ def courses(draw: st.DrawFn) -> list[Stop]:
     return draw(anyhow(draw(streams()), draw(policies())))
 
 
-def evaluated(stops: list[Stop], stands: Standing) -> Evaluation:
+def evaluated(stops: list[Stop], stands: ScoreRun) -> Evaluation:
     card = stops[-1].policy.find(stands.scorecard, stands.version)
     assert card is not None
     return stands.evaluation(card)
@@ -54,7 +54,7 @@ def test_every_day_is_scored_as_it_would_be_from_nothing(stops: list[Stop]) -> N
             assert (run.score, run.band, run.coverage) == (fresh.score, fresh.band, fresh.coverage), from_day(day)
             assert (run.scorecard, run.version) == (fresh.card.name, fresh.card.version)
             assert (kept.score, kept.band, kept.coverage) == (fresh.score, fresh.band, fresh.coverage)
-            assert points(kept) == points(fresh)
+            assert contributions_in_billionths(kept) == contributions_in_billionths(fresh)
             assert run.override == days[day].override
     assert decode_readings(run.readings) == list(fresh.readings if fresh else ())
 
@@ -64,7 +64,7 @@ def test_a_run_begins_where_something_changed_and_nowhere_else(stops: list[Stop]
     assert [run.since for run in ride(stops).runs] == [day for day, it in Expected(stops).days.items() if it.begins]
 
 
-def journal_of(run: Standing, stands: Evaluation | None, policy: Policy) -> list[Moved]:
+def journal_of(run: ScoreRun, stands: Evaluation | None, policy: Policy) -> list[Moved]:
     return entries(decode_journal(run.journal, policy.find), stands, policy.find)
 
 
@@ -85,7 +85,7 @@ def test_the_journal_of_a_run_has_what_each_cause_moved_on_its_first_day(stops: 
         total: dict[str, int] = {}
         for delta in moved.values():
             add(total, delta)
-        assert total == change(points(before), points(stands))
+        assert total == change(contributions_in_billionths(before), contributions_in_billionths(stands))
         before = stands
 
 
@@ -148,9 +148,11 @@ def test_how_events_are_batched_makes_no_difference_if_none_is_late(data: st.Dat
     assert one.memory[FALLS.id].peaks == other.memory[FALLS.id].peaks
 
 
-def _distinct(stops: list[Stop], runs: list[Standing]) -> list[tuple[object, ...]]:
+def _distinct(stops: list[Stop], runs: list[ScoreRun]) -> list[tuple[object, ...]]:
     """Runs by their last day, but for those that the next one is like."""
-    scored = [(run.scorecard, run.version, run.coverage, points(evaluated(stops, run))) for run in runs]
+    scored = [
+        (run.scorecard, run.version, run.coverage, contributions_in_billionths(evaluated(stops, run))) for run in runs
+    ]
     return [
         (run.day, run.score, run.band, this)
         for run, this, following in zip(runs, scored, [*scored[1:], None], strict=True)

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from consumers.fold.batch import Batch, Owned, prepare
-from consumers.fold.batch_tracing import MOST_SPANS, folding
-from consumers.fold.buffer import Stretch, halves
-from consumers.fold.dedup import Seen
+from consumers.fold.batch import Batch, OwnedPartition, prepare
+from consumers.fold.batch_tracing import MOST_SPANS, batch_spans
+from consumers.fold.buffer import PartitionBuffer, bisect
+from consumers.fold.dedup import Deduplicator
 from scoring.state.events import UsageEvent
 from service.messaging.cloudevents import Decoded
 from service.observability import spans, tracing
@@ -65,15 +65,15 @@ def event(account_id: str, at: int, identity: int) -> Decoded:
     return Decoded(UsageEvent(account_id, at, 20_000, 20_000, "login", None, 1), identity, backfill=False)
 
 
-def stretch_of(results: dict[int, Decoded], contexts: dict[int, str]) -> Stretch:
-    stretch = Stretch(traces=contexts)
+def stretch_of(results: dict[int, Decoded], contexts: dict[int, str]) -> PartitionBuffer:
+    stretch = PartitionBuffer(traces=contexts)
     stretch.add([kafka_record(PLACE[0], offset) for offset in results], list(results.values()))
     return stretch
 
 
-def batch_of(stretch: Stretch) -> Batch:
+def batch_of(stretch: PartitionBuffer) -> Batch:
     claim = PartitionClaim(epoch=1, next_offset=stretch.offsets[0], fingerprint=None)
-    return prepare({PLACE: stretch}, {PLACE: Owned("usage", claim, Seen())}, 92)
+    return prepare({PLACE: stretch}, {PLACE: OwnedPartition("usage", claim, Deduplicator())}, 92)
 
 
 def test_the_newest_event_of_an_account_gives_its_context(tracer: Recorded) -> None:
@@ -86,7 +86,7 @@ def test_the_newest_event_of_an_account_gives_its_context(tracer: Recorded) -> N
     ]
     contexts_of = {10: "a", 12: "b", 13: "c", 11: "d", 14: "gone"}
     stretch = stretch_of(dict(zip([10, 11, 12, 13, 17], results, strict=True)), contexts_of)
-    with folding({PLACE: stretch}, batch_of(stretch)) as contexts:
+    with batch_spans({PLACE: stretch}, batch_of(stretch)) as contexts:
         assert contexts == {"acme": "below b", "globex": "below d"}
     assert set(tracer.parents) == {None, "b", "d"}
 
@@ -95,7 +95,7 @@ def test_a_batch_makes_a_bounded_number_of_spans_and_hands_on_all_contexts(trace
     count = MOST_SPANS * 3
     results = {number: event(f"account-{number}", 1, number) for number in range(count)}
     stretch = stretch_of(results, {number: f"c{number}" for number in range(count)})
-    with folding({PLACE: stretch}, batch_of(stretch)) as contexts:
+    with batch_spans({PLACE: stretch}, batch_of(stretch)) as contexts:
         assert len(contexts) == count
         assert contexts["account-0"] == "below c0"
         assert contexts[f"account-{count - 1}"] == f"c{count - 1}"
@@ -105,12 +105,12 @@ def test_a_batch_makes_a_bounded_number_of_spans_and_hands_on_all_contexts(trace
 def test_halves_of_a_batch_keep_their_contexts(tracer: Recorded) -> None:
     stretch = stretch_of({0: event("acme", 1, 1), 1: event("globex", 1, 2)}, {0: "a", 1: "b"})
     found = []
-    for half in halves({PLACE: stretch}):
-        with folding(half, batch_of(half[PLACE])) as contexts:
+    for half in bisect({PLACE: stretch}):
+        with batch_spans(half, batch_of(half[PLACE])) as contexts:
             found.append(dict(contexts))
     assert found == [{"acme": "below a"}, {"globex": "below b"}]
 
 
 def test_nothing_is_looked_at_while_tracing_is_off() -> None:
-    with folding({}, Batch()) as contexts:
+    with batch_spans({}, Batch()) as contexts:
         assert contexts == {}

@@ -8,8 +8,8 @@ from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.fold.buffer import Stretch, Taken, Waiting, halves
-from consumers.fold.decode import Refused
+from consumers.fold.buffer import PartitionBuffer, PartitionBuffers, RecordBuffer, bisect
+from consumers.fold.decode import RefusedRecord
 from consumers.fold.fingerprint import fingerprint
 from scoring.state.events import UsageEvent
 from service.messaging.cloudevents import Decoded
@@ -20,30 +20,30 @@ def record(offset: int, **changes: Any) -> ConsumerRecord:
     return ConsumerRecord("t", 0, offset, values["timestamp"], 1, values["key"], values["value"], None, 0, 0, ())
 
 
-def refused(*offsets: int) -> tuple[list[ConsumerRecord], list[Decoded | Refused]]:
+def refused(*offsets: int) -> tuple[list[ConsumerRecord], list[Decoded | RefusedRecord]]:
     records = [record(offset) for offset in offsets]
-    return records, [Refused(each, "") for each in records]
+    return records, [RefusedRecord(each, "") for each in records]
 
 
-def stretch(size: int) -> Stretch:
+def stretch(size: int) -> PartitionBuffer:
     """Every third record is refused, and every fourth is loaded history; no two have anything in common."""
-    made = Stretch()
+    made = PartitionBuffer()
     for offset in range(size):
         at = record(offset, timestamp=offset)
         event = UsageEvent("acme", 1_000 + offset, 0, 0, "login", None, 1)
-        made.add([at], [Refused(at, "") if offset % 3 == 1 else Decoded(event, 2_000 + offset, offset % 4 == 0)])
+        made.add([at], [RefusedRecord(at, "") if offset % 3 == 1 else Decoded(event, 2_000 + offset, offset % 4 == 0)])
     return made
 
 
-def columns(of: Stretch) -> list[tuple[Any, ...]]:
+def columns(of: PartitionBuffer) -> list[tuple[Any, ...]]:
     return list(zip(of.offsets, of.taken_ms, of.events, of.identities, of.happened, of.loaded, strict=True))
 
 
-def count(taken: Taken) -> int:
+def count(taken: PartitionBuffers) -> int:
     return sum(len(stretch.offsets) for stretch in taken.values())
 
 
-def offsets(taken: Taken) -> dict[tuple[str, int], list[int]]:
+def offsets(taken: PartitionBuffers) -> dict[tuple[str, int], list[int]]:
     return {partition: list(stretch.offsets) for partition, stretch in taken.items()}
 
 
@@ -54,7 +54,7 @@ def offsets(taken: Taken) -> dict[tuple[str, int], list[int]]:
 )
 def test_halves_hold_all_in_order_and_neither_is_empty(sizes: dict[tuple[str, int], int]) -> None:
     whole = {partition: stretch(size) for partition, size in sizes.items()}
-    first, second = halves(whole)
+    first, second = bisect(whole)
     assert count(first) > 0
     assert count(second) > 0
     for half in (first, second):
@@ -74,7 +74,7 @@ def test_halves_hold_all_in_order_and_neither_is_empty(sizes: dict[tuple[str, in
 def test_a_stretch_has_a_place_for_each_record() -> None:
     records = [record(5, timestamp=50), record(6, timestamp=60)]
     event = UsageEvent("acme", 7, 0, 0, "login", None, 1)
-    made, reason = Stretch(), Refused(records[1], "why")
+    made, reason = PartitionBuffer(), RefusedRecord(records[1], "why")
     made.add(records, [Decoded(event, 2**64 - 1, backfill=True), reason])
     assert columns(made) == [(5, 50, event, 2**64 - 1, 7, 1), (6, 60, None, 0, 0, 0)]
     assert made.refused == {6: reason}
@@ -83,7 +83,7 @@ def test_a_stretch_has_a_place_for_each_record() -> None:
 
 @pytest.mark.anyio
 async def test_what_waits_is_taken_whole_and_makes_room() -> None:
-    waiting = Waiting(3)
+    waiting = RecordBuffer(3)
     assert await waiting.room(0.01)
     for number, found in ((0, refused(1, 2)), (1, refused(7)), (0, refused(3))):
         waiting.add(("t", number), *found)
@@ -97,7 +97,7 @@ async def test_what_waits_is_taken_whole_and_makes_room() -> None:
 
 @pytest.mark.anyio
 async def test_who_waits_for_records_or_room_hears_of_it() -> None:
-    waiting = Waiting(2)
+    waiting = RecordBuffer(2)
     taking = asyncio.create_task(waiting.take(5))
     await asyncio.sleep(0)
     waiting.add(("t", 0), *refused(1, 2))

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from scoring.advance import advance
 from scoring.rules.policy import Policy
-from scoring.rules.rules import Condition, DropRule, Memory, Rule, ScoreRule, SilenceRule, snooze
+from scoring.rules.rules import Condition, DropRule, Rule, RuleMemory, ScoreRule, SilenceRule, snooze
 from scoring.scorecards.document import parse
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import compile_scorecard
@@ -12,7 +12,7 @@ from scoring.scorecards.selection import in_order
 from scoring.state.account_state import AccountState
 from scoring.state.calendar import MICROSECONDS_PER_HOUR
 from scoring.state.events import Event
-from scoring.whatif.forecast import Foreseen, Situation, forecast
+from scoring.whatif.forecast import PredictedCrossing, Situation, forecast
 from tests.support.facts import TODAY, noon, told, used
 
 NOW = noon(0)
@@ -51,7 +51,7 @@ def crossings(situation: Situation, policy: Policy, days: int = 20) -> list[tupl
     return [(each.state, each.evaluation.day - TODAY, each.evaluation.score) for each in found]
 
 
-def firings(situation: Situation, policy: Policy, now: int = NOW, days: int = 20) -> list[Foreseen]:
+def firings(situation: Situation, policy: Policy, now: int = NOW, days: int = 20) -> list[PredictedCrossing]:
     return forecast(situation, policy, now, days, whole=False).firings
 
 
@@ -110,7 +110,7 @@ def test_a_dwell_can_end_today() -> None:
 def test_a_snooze_puts_off_the_day() -> None:
     policy = policy_of(BELOW_75)
     situation = situation_of(policy)
-    snoozed = replace(situation, memory={"0": snooze(Memory(), noon(-6))})
+    snoozed = replace(situation, memory={"0": snooze(RuleMemory(), noon(-6))})
     assert fires(snoozed, policy) == [6]
 
 

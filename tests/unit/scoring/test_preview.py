@@ -14,8 +14,8 @@ from scoring.scorecards.scorecard import compile_scorecard
 from scoring.scorecards.selection import in_order
 from scoring.state.account_state import AccountState
 from scoring.state.calendar import start_of
-from scoring.whatif.preview import Change, Draft, PreviewedAccount, draft, preview
-from scoring.whatif.preview_summary import MOST_MOVES, Outlook, Range, Shift, Tally
+from scoring.whatif.preview import PolicyDraft, PreviewChange, PreviewedAccount, draft, preview
+from scoring.whatif.preview_summary import MOST_MOVES, PreviewShift, PreviewSummary, PreviewTotals, Range
 from tests.support.facts import TODAY, state_of, told, used
 
 RETENTION = 30
@@ -35,7 +35,7 @@ def policy_of(*documents: Document, rules: Sequence[Rule] = ()) -> Policy:
     return Policy(cards, tuple(rules), RETENTION)
 
 
-def drafted(document: Document, present: Policy) -> Draft:
+def drafted(document: Document, present: Policy) -> PolicyDraft:
     return draft(parse(document, RETENTION), present)
 
 
@@ -50,14 +50,14 @@ def active(account_id: str, days: int, policy: Policy, **attributes: str) -> Pre
     return judged(account_id, state_of(told(0, **attributes), *[used(ago) for ago in range(days, 0, -1)]), policy)
 
 
-def outlook_of(changes: Sequence[Change], planned: Draft) -> Outlook:
-    tally = Tally(planned)
+def outlook_of(changes: Sequence[PreviewChange], planned: PolicyDraft) -> PreviewSummary:
+    tally = PreviewTotals(planned)
     for change in changes:
         tally.add(change)
     return tally.outlook()
 
 
-def looking_at(accounts: Sequence[PreviewedAccount], planned: Draft) -> Outlook:
+def looking_at(accounts: Sequence[PreviewedAccount], planned: PolicyDraft) -> PreviewSummary:
     return outlook_of([preview(account, planned, NOON) for account in accounts], planned)
 
 
@@ -68,7 +68,11 @@ STRICTER = drafted(documented(20), PRESENT)
 def test_a_stricter_curve_moves_bands_and_scores_down_and_says_why() -> None:
     outlook = looking_at([active(f"a{days}", days, PRESENT, name=f"A {days}") for days in (2, 4, 8)], STRICTER)
     assert (outlook.judged, outlook.covered, outlook.scorecards) == (3, 3, [])
-    assert outlook.bands == [Shift("green", "yellow", 1), Shift("red", "red", 1), Shift("yellow", "red", 1)]
+    assert outlook.bands == [
+        PreviewShift("green", "yellow", 1),
+        PreviewShift("red", "red", 1),
+        PreviewShift("yellow", "red", 1),
+    ]
     assert outlook.score.mean == pytest.approx(-(10 + 20 + 40) / 3)
     assert outlook.score.up == []
     assert [(move.account_id, move.before, move.after) for move in outlook.score.down] == [
@@ -106,7 +110,7 @@ def test_a_draft_beside_the_others_covers_those_whom_it_is_for() -> None:
     outlook = looking_at(accounts, beside)
     assert beside.replaces is None
     assert (outlook.judged, outlook.covered) == (2, 1)
-    assert outlook.scorecards == [Shift("default", "smb", 1)]
+    assert outlook.scorecards == [PreviewShift("default", "smb", 1)]
     assert [move.account_id for move in outlook.score.down] == ["small"]
 
 
@@ -116,13 +120,13 @@ def test_accounts_that_a_draft_no_longer_is_for_go_to_the_default() -> None:
     outlook = looking_at([active("small", 8, present, segment="smb")], narrower)
     assert narrower.replaces
     assert (narrower.card.version, outlook.covered) == (2, 0)
-    assert outlook.scorecards == [Shift("smb", "default", 1)]
+    assert outlook.scorecards == [PreviewShift("smb", "default", 1)]
     assert [move.account_id for move in outlook.score.up] == ["small"]
 
 
 def test_without_a_score_there_is_no_change_of_it() -> None:
     outlook = looking_at([judged("new", state_of(), PRESENT)], STRICTER)
-    assert outlook.bands == [Shift("unknown", "unknown", 1)]
+    assert outlook.bands == [PreviewShift("unknown", "unknown", 1)]
     assert (outlook.score.compared, outlook.score.mean) == (0, None)
 
 

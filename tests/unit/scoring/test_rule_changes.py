@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from scoring.advance import Step, advance
-from scoring.history.score_run import Standing
+from scoring.advance import AccountStep, advance
+from scoring.history.score_run import ScoreRun
 from scoring.rules.crossings import Crossing, Memories
 from scoring.rules.policy import Policy
 from scoring.rules.rules import BandRule, Condition, DropRule, Rule, ScoreRule, SilenceRule
@@ -47,12 +47,12 @@ class Account:
     """One that is stepped from policy to policy."""
 
     state: AccountState = field(default_factory=AccountState)
-    standing: Standing | None = None
+    standing: ScoreRun | None = None
     memory: Memories = field(default_factory=dict)
 
     def step(self, policy: Policy, *events: Event, now: int = NOON) -> list[tuple[str, bool]]:
         """What crossed, and whether the change did it."""
-        step: Step = advance(self.state, self.standing, self.memory, events, policy, now)
+        step: AccountStep = advance(self.state, self.standing, self.memory, events, policy, now)
         self.standing, self.memory = step.standing, step.memory
         crossings: list[Crossing] = step.crossings
         return [(each.state, each.by_change) for each in crossings]

@@ -11,10 +11,10 @@ from scoring.rules.rules import (
     BandRule,
     Condition,
     DropRule,
-    Memory,
+    Observation,
     Rule,
+    RuleMemory,
     ScoreRule,
-    Seen,
     SilenceRule,
     close_day,
     end,
@@ -30,15 +30,15 @@ AT_RISK = ScoreRule(direction="below", level=40, clear_level=45)
 FALL = DropRule(points=20, days=7)
 
 
-def scored(score: float | None, day: int = 0, *, held: bool = False) -> Seen:
-    return Seen(day, score, "unknown", held=held)
+def scored(score: float | None, day: int = 0, *, held: bool = False) -> Observation:
+    return Observation(day, score, "unknown", held=held)
 
 
-def look(condition: Condition, memory: Memory, seen: Seen, second: int) -> Memory:
+def look(condition: Condition, memory: RuleMemory, seen: Observation, second: int) -> RuleMemory:
     return step(Rule("r", "rule", condition), memory, seen, second * SECOND)
 
 
-def after(condition: Condition, course: Sequence[tuple[int, float | None]], memory: Memory = OK) -> list[str]:
+def after(condition: Condition, course: Sequence[tuple[int, float | None]], memory: RuleMemory = OK) -> list[str]:
     states: list[str] = []
     for second, score in course:
         memory = look(condition, memory, scored(score), second)
@@ -46,7 +46,7 @@ def after(condition: Condition, course: Sequence[tuple[int, float | None]], memo
     return states
 
 
-def closed(condition: Condition, closings: Iterable[tuple[int, float | None]]) -> Memory:
+def closed(condition: Condition, closings: Iterable[tuple[int, float | None]]) -> RuleMemory:
     memory = OK
     for day, score in closings:
         memory = close_day(condition, memory, day, score)
@@ -93,7 +93,7 @@ def test_a_snoozed_rule_waits_and_one_that_fires_clears_all_the_same() -> None:
     snoozed = snooze(OK, 100 * SECOND)
     assert after(AT_RISK, [(1, 30.0), (99, 30.0), (100, 30.0)], snoozed) == ["pending", "pending", "firing"]
     assert after(AT_RISK, [(1, 30.0), (2, 30.0)], snooze(snoozed, 0)) == ["firing", "firing"]
-    firing = snooze(Memory("firing", 1, 1), 100 * SECOND)
+    firing = snooze(RuleMemory("firing", 1, 1), 100 * SECOND)
     assert after(AT_RISK, [(2, 30.0), (3, 50.0), (4, 30.0)], firing) == ["firing", "ok", "pending"]
 
 
@@ -101,13 +101,13 @@ def test_while_the_source_is_quiet_nothing_begins_to_fire() -> None:
     assert look(AT_RISK, OK, scored(30, held=True), 1).state == "ok"
     pending = look(ScoreRule(direction="below", level=40, for_seconds=60), OK, scored(30), 1)
     assert look(AT_RISK, pending, scored(30, held=True), 100).state == "ok"
-    assert look(AT_RISK, Memory("firing"), scored(30, held=True), 1).state == "firing"
-    assert look(AT_RISK, Memory("firing"), scored(50, held=True), 1).state == "ok"
+    assert look(AT_RISK, RuleMemory("firing"), scored(30, held=True), 1).state == "firing"
+    assert look(AT_RISK, RuleMemory("firing"), scored(50, held=True), 1).state == "ok"
 
 
 def test_a_rule_that_is_no_longer_for_the_account_is_over() -> None:
-    assert end(Memory("firing", 1, 1), 5) == Memory("ok", 5, 1)
-    assert end(Memory("pending", 1), 5).state == "ok"
+    assert end(RuleMemory("firing", 1, 1), 5) == RuleMemory("ok", 5, 1)
+    assert end(RuleMemory("pending", 1), 5).state == "ok"
     assert end(OK, 5) is OK
 
 
@@ -150,7 +150,7 @@ def test_a_playbook_is_a_link_over_https(link: str, is_taken: bool) -> None:
 
 def test_a_band_rule_fires_in_its_bands() -> None:
     rule = BandRule(to=["red", "yellow"])
-    verdicts = [rule.verdict(OK, Seen(0, None, band)) for band in ("red", "yellow", "green", "unknown")]
+    verdicts = [rule.verdict(OK, Observation(0, None, band)) for band in ("red", "yellow", "green", "unknown")]
     assert verdicts == ["breach", "breach", "clear", "unknown"]
 
 
@@ -190,7 +190,7 @@ def test_only_rules_on_drops_remember_closings() -> None:
 def test_silence_is_measured_by_its_own_level() -> None:
     rule = SilenceRule(level=2.5)
     silences = (2.4, 2.5, Missing.NO_USAGE, Missing.TOO_FEW_DAYS)
-    verdicts = [rule.verdict(OK, Seen(0, 50, "yellow", silence)) for silence in silences]
+    verdicts = [rule.verdict(OK, Observation(0, 50, "yellow", silence)) for silence in silences]
     assert verdicts == ["clear", "breach", "unknown", "unknown"]
 
 
@@ -204,17 +204,17 @@ def test_a_rule_is_for_those_who_match_all_of_its_filters() -> None:
 
 def test_it_may_fire_when_the_last_of_dwell_cooldown_and_snooze_is_over() -> None:
     rule = ScoreRule(direction="below", level=40, for_seconds=60, cooldown_seconds=100)
-    assert ready_at(rule, Memory("pending", 10 * SECOND)) == 70 * SECOND
-    assert ready_at(rule, Memory("pending", 10 * SECOND, 5 * SECOND)) == 105 * SECOND
-    assert ready_at(rule, Memory("pending", 10 * SECOND, 5 * SECOND, 200 * SECOND)) == 200 * SECOND
+    assert ready_at(rule, RuleMemory("pending", 10 * SECOND)) == 70 * SECOND
+    assert ready_at(rule, RuleMemory("pending", 10 * SECOND, 5 * SECOND)) == 105 * SECOND
+    assert ready_at(rule, RuleMemory("pending", 10 * SECOND, 5 * SECOND, 200 * SECOND)) == 200 * SECOND
 
 
 def test_what_matters_later_is_kept() -> None:
     rule = ScoreRule(direction="below", level=40, cooldown_seconds=100)
-    assert worth_keeping(rule, Memory("firing", 1, 1), 2)
-    assert worth_keeping(rule, Memory("pending", 1), 2)
-    assert worth_keeping(rule, Memory("ok", 5, 1 * SECOND), 100 * SECOND)
-    assert not worth_keeping(rule, Memory("ok", 5, 1 * SECOND), 101 * SECOND)
+    assert worth_keeping(rule, RuleMemory("firing", 1, 1), 2)
+    assert worth_keeping(rule, RuleMemory("pending", 1), 2)
+    assert worth_keeping(rule, RuleMemory("ok", 5, 1 * SECOND), 100 * SECOND)
+    assert not worth_keeping(rule, RuleMemory("ok", 5, 1 * SECOND), 101 * SECOND)
     assert worth_keeping(rule, snooze(OK, 100 * SECOND), 99 * SECOND)
     assert not worth_keeping(rule, snooze(OK, 100 * SECOND), 100 * SECOND)
     assert not worth_keeping(rule, OK, 1)

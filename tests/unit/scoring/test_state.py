@@ -4,7 +4,7 @@ from zlib import crc32
 
 from msgspec.structs import replace
 
-from scoring.state.account_state import RETENTION_DAYS, AccountState, encode, fold, settle
+from scoring.state.account_state import RETENTION_DAYS, AccountState, apply_pending, encode, fold
 from scoring.state.distinct_sample import ALL, LIMIT
 from scoring.state.events import AttributesEvent, Event, TicketEvent
 from tests.support.facts import ACCOUNT, TODAY, answered, noon, state_of, ticket, told, used
@@ -92,10 +92,10 @@ def test_a_cleared_attribute_and_the_text_none_do_not_tie() -> None:
 
 def test_what_is_dated_further_ahead_waits_longer() -> None:
     state = state_of(used(-3), ticket("T-1", "open", 0, ago=-3), answered("nps", 9, -3), told(-3, seats=5))
-    settle(state, TODAY + 2)
+    apply_pending(state, TODAY + 2)
     assert (state.usage.days, state.tickets.tickets, state.surveys.surveys) == ({}, {}, {})
     assert state.attributes.value("seats") is None
-    settle(state, TODAY + 3)
+    apply_pending(state, TODAY + 3)
     assert state.usage.days == {TODAY + 3: 1}
     assert set(state.tickets.tickets) == {"T-1"}
     assert len(state.surveys.surveys["nps"].last) == 1
