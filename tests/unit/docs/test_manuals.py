@@ -1,4 +1,4 @@
-"""The documents: every link between them, and into the code, leads somewhere."""
+"""The documents: every link between them, and every path that they name, leads somewhere."""
 
 import re
 from functools import cache
@@ -13,6 +13,13 @@ DOCUMENTS = [
     *sorted((ROOT / "deploy").glob("*.md")),
 ]
 LINK = re.compile(r"\]\(([^()\s]+)\)")
+NAMES_PATHS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "deploy").glob("*.md"))]
+PATH = re.compile(
+    r"(?<![\w./*-])(?:(?:consumers|service|scoring|migrations|deploy|tests|benchmarks|\.ci)/[\w./*-]*[\w*/]"
+    r"|(?:[\w.-]+/)*[\w*-]+\.(?:py|md|sql|ya?ml|lock|toml))(?![\w/-])"
+)
+ELSEWHERE = {"deploy/.env", "deploy/settings.env", "onboarding.yaml", "values.yaml"}
+"""Files that an operator writes."""
 CODE = re.compile(r"^( *)```.*?^\1```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 
 
@@ -41,6 +48,12 @@ def leads_somewhere(document: Path, link: str) -> bool:
     return not anchor or (target.suffix == ".md" and anchor in anchors(target))
 
 
+def missing(document: Path) -> list[str]:
+    """The paths, from the root or from the document's folder, that a document names and that lead nowhere."""
+    named = sorted(set(PATH.findall(re.sub(r"https?://\S+", "", document.read_text()))) - ELSEWHERE)
+    return [path for path in named if not any(any(folder.glob(path)) for folder in (ROOT, document.parent))]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere_and_no_placeholder_is_left(document: Path) -> None:
     assert broken(document) == []
@@ -57,3 +70,38 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path: Path, monkeypatch: pytest.
     for link in ("other.md", "one.md#thrice", "one.md#twice-2", "../outside.md", "#missing"):
         (tmp_path / "two.md").write_text(f"[text]({link})\n")
         assert broken(tmp_path / "two.md") == [link]
+
+
+@pytest.mark.parametrize("document", NAMES_PATHS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_path_that_is_named_exists(document: Path) -> None:
+    assert missing(document) == []
+
+
+def test_a_path_that_does_not_exist_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
+    (tmp_path / "service" / "api").mkdir(parents=True)
+    (tmp_path / "service" / "api" / "app.py").touch()
+    document = tmp_path / "one.md"
+    for path in ("service/api/", "service/api/app.py", "service/api/*.py"):
+        document.write_text(f"See `{path}`, or https://example.com/service/gone.py.\n")
+        assert missing(document) == []
+    for path in ("service/web/", "service/api/web.py", "service/web/*.py", "app.py"):
+        document.write_text(f"See `{path}`.\n")
+        assert missing(document) == [path]
+
+
+@pytest.mark.parametrize(
+    ("question", "path", "what_is_there"),
+    [
+        ("where is a webhook signed?", "service/delivery/transport/signing.py", r"hmac\.digest\("),
+        ("where does a late event get dropped?", "scoring/state/tickets.py", r"late \+= 1\s+continue"),
+        ("where is a score's curve evaluated?", "scoring/scorecards/curve.py", r"bisect_right\(values, value\)"),
+        ("where is the SQL that claims deliveries?", "service/storage/webhooks/outbox.py", r"delivery SKIP LOCKED"),
+        ("where is a CloudEvent checked?", "service/messaging/cloudevents.py", r"specversion"),
+        ("who decides that a partition halts?", "consumers/fold/ownership.py", r'"partition_halted"'),
+    ],
+)
+def test_the_walk_through_the_code_answers(question: str, path: str, what_is_there: str) -> None:
+    walk = (ROOT / "README.md").read_text().partition("## A walk through the code")[2]
+    assert f"`{path}`" in walk, question
+    assert re.search(what_is_there, (ROOT / path).read_text()), question
