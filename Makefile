@@ -15,10 +15,10 @@ WORKERS ?= 2
 # Of `make fuzz-api`.
 EXAMPLES ?= 100
 
-.PHONY: help setup check test test-unit image-test faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
+.PHONY: help setup check test test-unit image-test release-check faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
 
 help:            ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## install everything into .venv
 
@@ -45,6 +45,9 @@ test-unit: $(STAMP) ## the tests that start no server
 
 image-test: $(STAMP) ## build the image, and run its processes against a real Postgres and Kafka (root; apt: buildah debootstrap)
 	$(BIN)/pytest tests/deploy/test_image_runs.py
+
+release-check: $(STAMP) ## build wheel and sdist into dist/, install the wheel in an empty environment, run its commands
+	RELEASE_CHECK=1 $(BIN)/pytest tests/deploy/test_release.py tests/unit/deploy/test_version.py
 
 faults: $(STAMP) ## kill, pause and restart while events are folded, for as long as you like: SEED=1 ROUNDS=100
 	FAULTS_SEED=$(SEED) FAULTS_ROUNDS=$(ROUNDS) $(BIN)/pytest tests/faults/test_faults.py -o log_cli=true --log-cli-level=INFO

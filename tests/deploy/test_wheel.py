@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.image import PACKAGES, ROOT, build_wheel, install
+from tests.support.image import PACKAGES, ROOT, build, install
 from tests.support.postgres import PostgresServer
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -17,7 +17,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")

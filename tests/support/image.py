@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tests.support.cache import cache_folder
 from tests.support.chart import DEPLOY
@@ -88,11 +88,11 @@ def pinned(lock: Path) -> dict[str, tuple[str, frozenset[str]]]:
     return found
 
 
-def build_wheel(folder: Path) -> Path:
-    """The wheel, built into `folder` by the tools of build.lock, which are fetched once."""
+def build(kind: Literal["wheel", "sdist"], folder: Path, source: Path = ROOT) -> Path:
+    """Build the project in `source` into `folder`, with the tools of build.lock, which are fetched once."""
     built = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)],
-        cwd=ROOT,
+        [sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", str(folder)],
+        cwd=source,
         env={**os.environ, "PYTHONPATH": str(_build_tools())},
         capture_output=True,
         text=True,
@@ -100,8 +100,7 @@ def build_wheel(folder: Path) -> Path:
         check=False,
     )
     assert built.returncode == 0, built.stderr
-    [wheel] = folder.glob("*.whl")
-    return wheel
+    return max(folder.glob({"wheel": "*.whl", "sdist": "*.tar.gz"}[kind]), key=lambda path: path.stat().st_mtime)
 
 
 def install(wheel: Path, folder: Path) -> None:
