@@ -4,8 +4,11 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from service.observability import metrics
+from service.runtime.errors import HealthError
+from service.storage.database.error_messages import to_operator_error
 from service.storage.database.retry import is_transient, trouble
 
 log = structlog.get_logger(__name__)
@@ -22,13 +25,21 @@ async def run_side_job(action: Callable[[], Awaitable[Result]], doing: str) -> R
     try:
         return await action()
     except Exception as error:
-        passes = is_transient(error)
         metrics.SIDE_JOB_FAILURES.labels(doing).inc()
-        log.error(  # noqa: TRY400 - no traceback where it is Postgres that is away
+        refused = isinstance(error, DBAPIError) and isinstance(to_operator_error(error), HealthError)
+        log.error(  # noqa: TRY400 - no traceback where Postgres is away, or refuses us
             "side_job_failed",
             doing=doing,
-            reason=trouble(error) if passes else type(error).__name__,
+            reason=_reason(error),
             remedy="It is tried again by itself; if it goes on, mend what the reason names",
-            exc_info=None if passes else error,
+            exc_info=None if refused or is_transient(error) else error,
         )
         return None
+
+
+def _reason(error: Exception) -> str:
+    if is_transient(error):
+        return trouble(error)
+    if isinstance(error, DBAPIError) and isinstance(refusal := to_operator_error(error), HealthError):
+        return refusal.problem
+    return type(error).__name__
