@@ -117,7 +117,7 @@ def _alert(number: int) -> AlertRow:
         rule="At risk",
         type="health.threshold.crossed",
         state="firing",
-        quiet=False,
+        in_digest=False,
         data=msgspec.json.encode(data).decode(),
         digest_id=None,
     )

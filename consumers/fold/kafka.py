@@ -123,8 +123,8 @@ async def until_answered(ask: Callable[[], Awaitable[Reply]], pulse: Pulse, cont
         try:
             answer = await ask()
         except KafkaError as error:
-            pulse.beat(await contact.lost(error))
+            pulse.beat(await contact.record_failure(error))
         else:
-            contact.found()
+            contact.record_success()
             return answer
         await asyncio.sleep(RETRY_SECONDS)

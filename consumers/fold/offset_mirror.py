@@ -53,9 +53,9 @@ class OffsetMirror:
                     await self._consumer.end_offsets(sorted(assigned)[:1])
         except TimeoutError:
             self._moves = moves | self._moves
-            await self._contact.lost(TimeoutError(f"no answer within {PATIENCE_SECONDS:g} seconds"))
+            await self._contact.record_failure(TimeoutError(f"no answer within {PATIENCE_SECONDS:g} seconds"))
         except KafkaError as error:  # a rebalance, for one: whoever folds on will tell
             log.info("offsets_not_mirrored", reason=str(error))
         else:
-            self._contact.found()
+            self._contact.record_success()
             self._heard_at = time.monotonic()

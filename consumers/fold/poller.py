@@ -93,7 +93,7 @@ class Poller:
         for partition, records in polled.items():
             self._take((partition.topic, partition.partition), records)
         if polled or self._is_let_in_again():
-            self._contact.found()
+            self._contact.record_success()
         if polled:
             metrics.BATCH_PHASE_SECONDS.labels("decode").observe(self._decoding_seconds)
         return sum(map(len, polled.values()))
@@ -148,7 +148,7 @@ class Poller:
             if isinstance(error, GroupAuthorizationFailedError):
                 raise refused from None  # aiokafka has given up on the group
             self._refused_at = time.monotonic()
-            await self._contact.lost(refused)
+            await self._contact.record_failure(refused)
 
     def _is_let_in_again(self) -> bool:
         """Whether polls have gone well for so long after a refusal that it is over, though nothing came: each fetch

@@ -114,7 +114,7 @@ async def _connect(
         try:
             await consumer.start()
         except KafkaError as error:
-            trouble = await contact.lost(error)
+            trouble = await contact.record_failure(error)
             for pulse in pulses:
                 pulse.beat(trouble)
             if stop.is_set():
@@ -122,7 +122,7 @@ async def _connect(
             await asyncio.sleep(wait)
             wait = min(wait * 2, 10.0)
         else:
-            contact.found()
+            contact.record_success()
             return
 
 

@@ -125,7 +125,7 @@ def _alert(
         rule=rule.name,
         type=_type(crossing),
         state=crossing.state,
-        quiet=digest is not None,
+        in_digest=digest is not None,
         data=msgspec.json.encode(told).decode(),
         digest_id=digest,
     )

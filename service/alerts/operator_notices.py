@@ -64,7 +64,7 @@ async def send(
     none.
     """
     written = await write(connection, what, notice_data(what, about, url=url), now)
-    await routing.enqueue(connection, [written], now, targets=ROUTED, but=but)
+    await routing.enqueue(connection, [written], now, targets=ROUTED, except_endpoint=but)
 
 
 def notice_data(what: str, about: dict[str, Any], *, url: str) -> str:
@@ -84,7 +84,7 @@ async def write(connection: AsyncConnection, what: str, data: str, now: datetime
         rule=what,
         type=TYPE,
         state="digest",
-        quiet=False,
+        in_digest=False,
         data=data,
         digest_id=None,
     )

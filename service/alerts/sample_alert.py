@@ -45,7 +45,7 @@ def _alert(url: str) -> AlertRow:
         rule=RULE,
         type="health.threshold.crossed",
         state="firing",
-        quiet=True,
+        in_digest=True,
         data=msgspec.json.encode(data).decode(),
         digest_id=None,
     )

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import structlog
 from aiohttp import ClientSession
 
+from service.delivery.endpoint_health import EndedAttempt
 from service.delivery.prepare import prepare
-from service.delivery.recorder import EndedAttempt, Recorder
+from service.delivery.recorder import Recorder
 from service.delivery.reply_outcome import decide_outcome, interpret
 from service.delivery.retry import GaveUp, RetryAt, RetryDecision, RetryPolicy, Succeeded
 from service.delivery.tracing import attempt_span, end_span, with_traceparent
@@ -71,16 +72,16 @@ class AttemptRunner:
     policy: RetryPolicy
     observe: Callable[[AttemptOutcome], None]
 
-    async def carry(self, delivery: ClaimedDelivery, sent: OnSent) -> AttemptOutcome:
+    async def run(self, delivery: ClaimedDelivery, sent: OnSent) -> AttemptOutcome:
         """Attempt a delivery once and record how it went; waits while the database is away and the lease holds.
 
         `sent` is told what follows, the status and the seconds once the answer is there, before it is recorded.
         """
         ids = {"delivery": str(delivery.id), "endpoint": str(delivery.endpoint_id)}
         with structlog.contextvars.bound_contextvars(**ids):
-            return await self._carry(delivery, sent)
+            return await self._run(delivery, sent)
 
-    async def _carry(self, delivery: ClaimedDelivery, sent: OnSent) -> AttemptOutcome:
+    async def _run(self, delivery: ClaimedDelivery, sent: OnSent) -> AttemptOutcome:
         started_at, clock = datetime.now(UTC), time.perf_counter()
         with attempt_span(delivery) as span:
             reply, verdict = interpret(await self._send(delivery, started_at, span.traceparent), delivery.target)

@@ -30,20 +30,19 @@ async def claim(
     lease_seconds: float,
     *,
     room: Mapping[UUID, int],
-    room_otherwise: int,
+    default_room: int,
     coalesced: Mapping[str, Scope] = NO_SCOPES,
-    limited_too: bool = True,
+    include_rate_limited: bool = True,
     without: Collection[UUID] = (),
 ) -> list[ClaimedDelivery]:
-    """As `deliveries.claim`, and no more than each endpoint's rate limit allows, over all who claim.
+    """Like `outbox.claim`, but no more than each endpoint's rate limit allows, over all delivery processes.
 
-    Limits are looked up only if endpoints that have one are claimed for, `limited_too`. Raises `UnclaimableError`
-    where a delivery is at fault.
+    Limits are read only with `include_rate_limited`. Raises `UnclaimableError` if a delivery itself is at fault.
     """
-    limited = await rate_limits.lock(connection) if limited_too else []
-    kept = {each.id: EndpointRateLimit(each.rate, each.paid_until) for each in limited if each.rate is not None}
-    allowed = {each.id: kept[each.id].allowance(now) if each.id in kept else 0 for each in limited}
-    narrowed = {endpoint: min(most, room.get(endpoint, room_otherwise)) for endpoint, most in allowed.items()}
+    limited = await rate_limits.lock(connection) if include_rate_limited else []
+    rates = {each.id: EndpointRateLimit(each.rate, each.paid_until) for each in limited if each.rate is not None}
+    allowed = {each.id: rates[each.id].allowance(now) if each.id in rates else 0 for each in limited}
+    narrowed = {endpoint: min(most, room.get(endpoint, default_room)) for endpoint, most in allowed.items()}
     rooms = {**room, **narrowed}
     try:
         claimed = await outbox.claim(
@@ -52,17 +51,18 @@ async def claim(
             now,
             lease_seconds,
             room=rooms,
-            room_otherwise=room_otherwise,
+            default_room=default_room,
             coalesced=coalesced,
-            limited_too=limited_too,
+            include_rate_limited=include_rate_limited,
             without=without,
         )
     except Exception as error:
         if is_poison(error):
             raise UnclaimableError(type(error).__name__, rooms) from error
         raise
-    sent = Counter(each.endpoint_id for each in claimed if each.endpoint_id in kept)
+    sent = Counter(each.endpoint_id for each in claimed if each.endpoint_id in rates)
     await rate_limits.save_paid_until(
-        connection, {endpoint: kept[endpoint].after(count, now) for endpoint, count in sent.items()}
+        connection,
+        {endpoint: rates[endpoint].paid_until_after(count, now) for endpoint, count in sent.items()},
     )
     return claimed

@@ -39,12 +39,12 @@ class Slots:
         """The endpoints that are down: nothing is sent to them, or a single message to try."""
         return {endpoint for endpoint, breaker in self._breakers.items() if breaker.tripped}
 
-    def take(self, endpoint: UUID) -> None:
+    def acquire(self, endpoint: UUID) -> None:
         """An attempt begins."""
         self.free -= 1
         self._under_way[endpoint] += 1
 
-    def give_back(self, endpoint: UUID, *, quick: bool) -> None:
+    def release(self, endpoint: UUID, *, quick: bool) -> None:
         """An attempt has ended, or was never made."""
         self.free += 1
         self._under_way[endpoint] -= 1
@@ -52,18 +52,18 @@ class Slots:
             del self._under_way[endpoint]
         (self._quick.add if quick else self._quick.discard)(endpoint)
 
-    def answered(self, endpoint: UUID, status: int | None, now: float) -> None:
+    def record_answer(self, endpoint: UUID, status: int | None, now: float) -> None:
         """What an attempt came to: a status, or None where there was no answer."""
-        self._failed(endpoint, status, now)
+        self._update_breaker(endpoint, status, now)
 
-    def _failed(self, endpoint: UUID, status: int | None, now: float) -> None:
+    def _update_breaker(self, endpoint: UUID, status: int | None, now: float) -> None:
         breaker = self._breakers.get(endpoint, CLOSED).after(status, now)
         if breaker == CLOSED:
             self._breakers.pop(endpoint, None)
         else:
             self._breakers[endpoint] = breaker
 
-    def limited(self, endpoint: UUID, status: int | None, until: float, now: float, *, asked: bool) -> None:
+    def record_limit(self, endpoint: UUID, status: int | None, until: float, now: float, *, asked: bool) -> None:
         """An attempt came to an answer that wants nothing more before `until`.
 
         Where the receiver has `asked` for that time, it is tried then, however often it asks again. Otherwise, of
@@ -72,13 +72,13 @@ class Slots:
         """
         throttle = self._throttles.get(endpoint, Throttle())
         if not asked and not throttle.paused_at(now):
-            self._failed(endpoint, status, now)
-        self._throttles[endpoint] = throttle.limited(until)
+            self._update_breaker(endpoint, status, now)
+        self._throttles[endpoint] = throttle.after_limit(until)
 
-    def took(self, endpoint: UUID) -> None:
+    def record_success(self, endpoint: UUID) -> None:
         """A message was taken: one that was limited is sent a little more at a time."""
         if throttle := self._throttles.pop(endpoint, None):
-            grown = throttle.took()
+            grown = throttle.after_success()
             if grown.most < self._share:
                 self._throttles[endpoint] = grown
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +16,7 @@ from service.delivery.retry import GaveUp, RetryAt, RetryDecision, Succeeded
 from service.delivery.transport.http import Failure
 from service.storage.webhooks import endpoint_failures, endpoints, rate_limits
 from service.storage.webhooks.endpoints import DisabledReason
-from service.storage.webhooks.outbox import ClaimedDelivery
+from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery
 
 OWN_FAILURES: frozenset[Failure | None] = frozenset({"prepare"})
 """Failures of the service itself, such as a missing key: nothing was sent, so they say nothing of the endpoint."""
@@ -24,19 +24,22 @@ OWN_FAILURES: frozenset[Failure | None] = frozenset({"prepare"})
 _GONE = GaveUp("gone")
 
 
-class EndedAttempt(Protocol):
-    """An attempt that has ended."""
+@dataclass(frozen=True, slots=True)
+class EndedAttempt:
+    """An attempt that has ended, with the decision about its delivery, and why it failed, if that is known."""
+
+    attempted: AttemptResult
+    outcome: RetryDecision
+    failure: Failure | None
 
     @property
-    def delivery(self) -> ClaimedDelivery: ...
-    @property
-    def outcome(self) -> RetryDecision: ...
-    @property
-    def failure(self) -> Failure | None: ...
+    def delivery(self) -> ClaimedDelivery:
+        """The delivery that was attempted."""
+        return self.attempted.delivery
 
 
 async def record_attempts(
-    conn: AsyncConnection, some: Sequence[EndedAttempt], now: datetime, base_url: str
+    connection: AsyncConnection, some: Sequence[EndedAttempt], now: datetime, base_url: str
 ) -> list[EndpointNotice]:
     """Note what attempts that ended say of their endpoints; what operators are told.
 
@@ -44,12 +47,12 @@ async def record_attempts(
     endpoint locks them.
     """
     # First of all, and in order: this waits for who holds an endpoint, and `end` doesn't.
-    await rate_limits.pause(conn, _pauses(some))
+    await rate_limits.pause(connection, _pauses(some))
     well = {each.delivery.endpoint_id for each in some if isinstance(each.outcome, Succeeded)}
     if well:
-        await endpoint_failures.mark_healthy(conn, well)
+        await endpoint_failures.mark_healthy(connection, well)
     notices = [
-        await record_failure(conn, each.delivery, each.outcome, each.failure, now, base_url)
+        await record_failure(connection, each.delivery, each.outcome, each.failure, now, base_url)
         for each in _deciding_failures(some, well)
     ]
     return [notice for notice in notices if notice]
@@ -82,7 +85,7 @@ def _deciding_failures(some: Sequence[EndedAttempt], well: AbstractSet[UUID]) ->
 
 
 async def record_failure(
-    conn: AsyncConnection,
+    connection: AsyncConnection,
     delivery: ClaimedDelivery,
     outcome: RetryDecision,
     failure: Failure | None,
@@ -93,39 +96,39 @@ async def record_failure(
     if failure in OWN_FAILURES:
         return None
     if outcome == _GONE:
-        return await _disable(conn, delivery, "gone", now, base_url)
+        return await _disable(connection, delivery, "gone", now, base_url)
     if delivery.failing_since is None:
-        await endpoint_failures.mark_failing(conn, delivery.endpoint_id, now)
+        await endpoint_failures.mark_failing(connection, delivery.endpoint_id, now)
         return None
     if not disable_policy.is_due(delivery.failing_since, delivery.warned_at, now):
         return None
-    failing = await endpoint_failures.lock(conn, delivery.endpoint_id, delivery.id, now - disable_policy.RECENT)
+    failing = await endpoint_failures.lock(connection, delivery.endpoint_id, delivery.id, now - disable_policy.RECENT)
     if failing is None:
         return None
     match disable_policy.decide(failing.failing_since, failing.warned_at, failing.attempted_at, now):
         case Disable():
-            return await _disable(conn, delivery, "failing", now, base_url)
+            return await _disable(connection, delivery, "failing", now, base_url)
         case Warn(disabled_at):
-            return await _warn(conn, delivery, disabled_at, now, base_url)
+            return await _warn(connection, delivery, disabled_at, now, base_url)
         case None:
             return None
 
 
 async def _disable(
-    conn: AsyncConnection, delivery: ClaimedDelivery, reason: DisabledReason, now: datetime, base_url: str
+    connection: AsyncConnection, delivery: ClaimedDelivery, reason: DisabledReason, now: datetime, base_url: str
 ) -> EndpointNotice | None:
-    endpoint = await endpoints.disable(conn, delivery.endpoint_id, reason, now)
+    endpoint = await endpoints.disable(connection, delivery.endpoint_id, reason, now)
     if endpoint is None:
         return None
     notice = endpoint_notice(endpoint, DISABLED, reason, endpoint.failing_since or now, now)
-    await operator_notices.send_about_endpoint(conn, notice, now, base_url)
+    await operator_notices.send_about_endpoint(connection, notice, now, base_url)
     return notice
 
 
 async def _warn(
-    conn: AsyncConnection, delivery: ClaimedDelivery, disabled_at: datetime, now: datetime, base_url: str
+    connection: AsyncConnection, delivery: ClaimedDelivery, disabled_at: datetime, now: datetime, base_url: str
 ) -> EndpointNotice | None:
-    endpoint = await endpoint_failures.mark_warned(conn, delivery.endpoint_id, now)
+    endpoint = await endpoint_failures.mark_warned(connection, delivery.endpoint_id, now)
     notice = endpoint_notice(endpoint, FAILING, "failing", endpoint.failing_since or now, disabled_at)
-    await operator_notices.send_about_endpoint(conn, notice, now, base_url)
+    await operator_notices.send_about_endpoint(connection, notice, now, base_url)
     return notice

@@ -27,7 +27,7 @@ class EndpointRateLimit:
         rate = Rate(self._rate, max(self._rate * BURST_SECONDS, 1.0))
         return rate.allowance((self._paid(now) - now).total_seconds())
 
-    def after(self, sent: int, now: datetime) -> datetime:
+    def paid_until_after(self, sent: int, now: datetime) -> datetime:
         """By when all is paid for once `sent` messages have begun at `now`."""
         return self._paid(now) + timedelta(seconds=sent / self._rate)
 

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -15,33 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.alerts import operator_notices
 from service.delivery import endpoint_health
-from service.delivery.retry import RetryDecision
+from service.delivery.endpoint_health import EndedAttempt
 from service.delivery.set_aside import SetAside
-from service.delivery.transport.http import Failure
 from service.runtime.batch_size import BatchSize
 from service.storage.database.poison import is_poison
 from service.storage.database.retry import is_transient, sqlstate, took_too_long, trouble
 from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryState
+from service.storage.webhooks.outbox import DeliveryState
 
 log = structlog.get_logger(__name__)
 
 MOST_AT_ONCE = 500
 RETRY_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class EndedAttempt:
-    """An attempt that has ended, with what follows for its delivery, and why it failed, if that is known."""
-
-    attempted: AttemptResult
-    outcome: RetryDecision
-    failure: Failure | None
-
-    @property
-    def delivery(self) -> ClaimedDelivery:
-        """What was attempted."""
-        return self.attempted.delivery
 
 
 _Waiting = tuple[EndedAttempt, "asyncio.Future[bool]"]
@@ -54,7 +38,7 @@ class Recorder:
         """Connections are those of `engine`, one at a time; `base_url` begins links in notices to operators."""
         self._engine = engine
         self._base_url = base_url
-        self.aside = SetAside(engine)
+        self.set_aside = SetAside(engine)
         self._waiting: list[_Waiting] = []
         self._size = BatchSize(MOST_AT_ONCE)
         self._task: asyncio.Task[None] | None = None
@@ -82,15 +66,15 @@ class Recorder:
             self._warn(some, error)
             if took_too_long(error) and len(some) > 1:
                 self._size.given_up(len(some))
-                self._keep(some)
+                self._requeue(some)
             elif is_transient(error):
-                self._keep(some, behind=took_too_long(error))
+                self._requeue(some, at_end=took_too_long(error))
                 await asyncio.sleep(RETRY_SECONDS if self._waiting else 0)
             elif len(some) > 1:
                 for each in some:
                     await self._write([each])
             else:
-                await self._alone(some[0], error)
+                await self._write_alone(some[0], error)
         else:
             self._size.done(len(some), time.monotonic() - started)
             _resolve(some, written)
@@ -104,7 +88,7 @@ class Recorder:
             operator_notices.log_endpoint_notice(notice)
         return written
 
-    async def _alone(self, one: _Waiting, error: Exception) -> None:
+    async def _write_alone(self, one: _Waiting, error: Exception) -> None:
         """Write a result that can't be written with what it says of its endpoint; or else end its delivery, which would
         be sent again at each end of its lease.
         """
@@ -115,24 +99,24 @@ class Recorder:
                 async with self._engine.begin() as connection:
                     written = await outbox.record(connection, [attempted], datetime.now(UTC))
             except Exception as again:  # noqa: BLE001 - as above
-                await self._end(one, again)
+                await self._finish(one, again)
         _resolve([one], written)
 
-    async def _end(self, one: _Waiting, error: Exception) -> None:
+    async def _finish(self, one: _Waiting, error: Exception) -> None:
         attempted = one[0].attempted
         state: DeliveryState = "failed" if attempted.state == "pending" else attempted.state
         try:
             if is_poison(error):
-                await self.aside.end(attempted.delivery.id, state, "recording", error)
+                await self.set_aside.finish(attempted.delivery.id, state, "recording", error)
         except Exception as again:  # noqa: BLE001 - as above
             self._warn([one], again)
 
-    def _keep(self, some: Sequence[_Waiting], *, behind: bool = False) -> None:
+    def _requeue(self, some: Sequence[_Waiting], *, at_end: bool = False) -> None:
         """Have those whose lease still holds be written again, before what has come meanwhile or `behind` it."""
         now = datetime.now(UTC)
         _resolve([each for each in some if now >= each[0].delivery.leased_until], set())
         kept = [each for each in some if now < each[0].delivery.leased_until]
-        self._waiting = self._waiting + kept if behind else kept + self._waiting
+        self._waiting = self._waiting + kept if at_end else kept + self._waiting
 
     def _warn(self, some: Sequence[_Waiting], error: Exception) -> None:
         # Not the error's text, which may hold the values that were to be written.

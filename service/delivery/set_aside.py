@@ -35,7 +35,7 @@ class SetAside:
         self._passed_over = {delivery: until for delivery, until in self._passed_over.items() if until > now}
         return self._passed_over.keys()
 
-    async def end(
+    async def finish(
         self, delivery: UUID, state: DeliveryState, doing: Literal["claiming", "recording"], error: BaseException
     ) -> bool:
         """End a delivery that fails by `error`; False if it can't be, so that it is passed over. Raises what passes."""

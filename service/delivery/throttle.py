@@ -20,10 +20,10 @@ class Throttle:
         """Whether nothing is to be sent at `now`."""
         return now < self.paused_until
 
-    def limited(self, until: float) -> "Throttle":
+    def after_limit(self, until: float) -> "Throttle":
         """After an answer that asks for nothing before `until`; of several the longest wait holds."""
         return Throttle(1.0, max(self.paused_until, until))
 
-    def took(self) -> "Throttle":
+    def after_success(self) -> "Throttle":
         """After a message that was taken."""
         return replace(self, most=self.most + GROWTH)

@@ -60,7 +60,7 @@ def _ignore(_: AttemptOutcome) -> None:
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Deliver until `stop` is set, as a process of its own, with metrics and probes."""
-    engine = create_engine(settings, "deliver", planned_anew=True)
+    engine = create_engine(settings, "deliver", custom_plans=True)
     pulse = Pulse("deliver", settings.watchdog_seconds)
     try:
         async with serve_probes(settings, pulse):
@@ -106,7 +106,7 @@ async def run(
     locks = asyncio.create_task(watch_locks(engine))
     try:
         async with open_session(settings.webhook_allow_networks, resolver, settings.webhook_ca_file) as session:
-            carrier = AttemptRunner(
+            runner = AttemptRunner(
                 Recorder(engine, settings.base_url),
                 session,
                 TokenCache(session, settings),
@@ -117,7 +117,7 @@ async def run(
                 observe,
             )
             pulse = pulse or Pulse("deliver", settings.watchdog_seconds)
-            await _Worker(engine, carrier, lease_seconds, poll_seconds, pulse).work(stop)
+            await _Worker(engine, runner, lease_seconds, poll_seconds, pulse).work(stop)
     finally:
         locks.cancel()
         await asyncio.wait([locks])
@@ -131,15 +131,15 @@ class _Worker:
     def __init__(
         self,
         engine: AsyncEngine,
-        carrier: AttemptRunner,
+        runner: AttemptRunner,
         lease_seconds: float | None,
         poll_seconds: float,
         pulse: Pulse,
     ) -> None:
         self._engine = engine
-        self._carrier = carrier
-        self._slots = Slots(carrier.settings.webhook_concurrency)
-        self._timeout_seconds = carrier.settings.webhook_timeout_seconds
+        self._runner = runner
+        self._slots = Slots(runner.settings.webhook_concurrency)
+        self._timeout_seconds = runner.settings.webhook_timeout_seconds
         self._quick_seconds = self._timeout_seconds / 3
         self._lease_seconds = lease_seconds or self._timeout_seconds + LEASE_MARGIN_SECONDS
         self._poll_seconds = poll_seconds
@@ -150,7 +150,7 @@ class _Worker:
         self._set_aside_in_a_row = 0
         self._any_limited = True
         """Whether there are rate limits; if one is new, its endpoint gets nothing before the next look."""
-        self._looked_at = -REFRESH_SECONDS
+        self._refreshed_at = -REFRESH_SECONDS
         self._woken = asyncio.Event()
 
     async def work(self, stop: asyncio.Event) -> None:
@@ -160,9 +160,9 @@ class _Worker:
                 self._woken.clear()
                 for delivery in await self._claim():
                     self._start(delivery)
-                await self._look()
+                await self._refresh()
                 await self._sleep()
-            await self._let_end()
+            await self._drain()
         finally:
             waker.cancel()
             await self._abandon()
@@ -174,24 +174,24 @@ class _Worker:
             return []
         started = time.monotonic()
         try:
-            async with self._engine.begin() as conn:
+            async with self._engine.begin() as connection:
                 claimed = await claim(
-                    conn,
+                    connection,
                     limit,
                     datetime.now(UTC),
                     self._lease_seconds,
                     room=self._slots.room(time.monotonic()),
-                    room_otherwise=UNPROVEN,
+                    default_room=UNPROVEN,
                     coalesced=COALESCED,
-                    limited_too=self._any_limited,
-                    without=self._carrier.recorder.aside.passed_over,
+                    include_rate_limited=self._any_limited,
+                    without=self._runner.recorder.set_aside.passed_over,
                 )
         except UnclaimableError as error:
             return await self._narrow(limit, error)
         except Exception as error:
             if not is_transient(error):
                 raise
-            return self._wait_for(error, limit)
+            return self._back_off(error, limit)
         self._pulse.beat()
         self._outage_pause = 0.0
         self._size.done(len(claimed), time.monotonic() - started)
@@ -199,7 +199,7 @@ class _Worker:
             self._set_aside_in_a_row = 0
         return claimed
 
-    def _wait_for(self, error: Exception, limit: int) -> list[ClaimedDelivery]:
+    def _back_off(self, error: Exception, limit: int) -> list[ClaimedDelivery]:
         """Nothing is claimed for a while; for a short one where it took too long, and fewer will be quicker."""
         self._outage_pause = min(self._outage_pause * 2 or self._poll_seconds, LONGEST_OUTAGE_PAUSE_SECONDS)
         if took_too_long(error) and limit > 1:
@@ -227,50 +227,50 @@ class _Worker:
         self._set_aside_in_a_row += 1
         if self._set_aside_in_a_row > MOST_IN_A_ROW:
             raise error
-        aside = self._carrier.recorder.aside
+        set_aside = self._runner.recorder.set_aside
         try:
-            async with self._engine.begin() as conn:
+            async with self._engine.begin() as connection:
                 found = await outbox.lock_first(
-                    conn,
+                    connection,
                     datetime.now(UTC),
                     room=error.room,
-                    room_otherwise=UNPROVEN,
-                    limited_too=self._any_limited,
-                    without=aside.passed_over,
+                    default_room=UNPROVEN,
+                    include_rate_limited=self._any_limited,
+                    without=set_aside.passed_over,
                 )
             if found is not None:
-                await aside.end(found, "failed", "claiming", error.__cause__ or error)
+                await set_aside.finish(found, "failed", "claiming", error.__cause__ or error)
         except Exception as again:
             if not is_transient(again):
                 raise
-            return self._wait_for(again, limit)
+            return self._back_off(again, limit)
         return []
 
     def _start(self, delivery: ClaimedDelivery) -> None:
-        self._slots.take(delivery.endpoint_id)
+        self._slots.acquire(delivery.endpoint_id)
         task = asyncio.create_task(self._attempt(delivery))
         self._under_way[task] = delivery
         task.add_done_callback(self._under_way.pop)
 
     async def _attempt(self, delivery: ClaimedDelivery) -> None:
-        endpoint, holds = delivery.endpoint_id, True
+        endpoint, holds_slot = delivery.endpoint_id, True
 
-        def give_back(outcome: RetryDecision, status: int | None, seconds: float) -> None:
-            nonlocal holds
+        def release(outcome: RetryDecision, status: int | None, seconds: float) -> None:
+            nonlocal holds_slot
             if outcome == GaveUp("gone"):
                 return  # it is disabled when this is recorded, and until then it must get nothing else
-            holds = False
-            self._slots.give_back(endpoint, quick=seconds < self._quick_seconds)
+            holds_slot = False
+            self._slots.release(endpoint, quick=seconds < self._quick_seconds)
             self._note(endpoint, outcome, status)
             self._woken.set()
 
         try:
-            await self._carrier.carry(delivery, give_back)
+            await self._runner.run(delivery, release)
         except Exception:
             log.exception("delivery_attempt_failed", delivery=str(delivery.id))
         finally:
-            if holds:
-                self._slots.give_back(endpoint, quick=False)
+            if holds_slot:
+                self._slots.release(endpoint, quick=False)
             self._woken.set()
 
     def _note(self, endpoint: UUID, outcome: RetryDecision, status: int | None) -> None:
@@ -279,18 +279,18 @@ class _Worker:
             case RetryAt(paused_until=datetime() as until, asked=asked):
                 # The pause proper is in the database, where whoever changes the endpoint can end it.
                 pause = min((until - datetime.now(UTC)).total_seconds(), REFRESH_SECONDS)
-                self._slots.limited(endpoint, status, now + pause, now, asked=asked)
+                self._slots.record_limit(endpoint, status, now + pause, now, asked=asked)
             case Succeeded():
-                self._slots.took(endpoint)
-                self._slots.answered(endpoint, status, now)
+                self._slots.record_success(endpoint)
+                self._slots.record_answer(endpoint, status, now)
             case _:
-                self._slots.answered(endpoint, status, now)
+                self._slots.record_answer(endpoint, status, now)
 
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
         """See how endpoints are doing, now and then, and forget those that are sent nothing any more."""
-        if time.monotonic() - self._looked_at < REFRESH_SECONDS:
+        if time.monotonic() - self._refreshed_at < REFRESH_SECONDS:
             return
-        self._looked_at = time.monotonic()
+        self._refreshed_at = time.monotonic()
         try:
             found = await refresh_gauges(self._engine, datetime.now(UTC))
         except Exception as error:
@@ -315,7 +315,7 @@ class _Worker:
         await stop.wait()
         self._woken.set()
 
-    async def _let_end(self) -> None:
+    async def _drain(self) -> None:
         """Attempts end by themselves within the timeout; only one that can't be recorded takes longer."""
         if self._under_way:
             log.info("deliveries_ending", under_way=len(self._under_way))
@@ -330,7 +330,7 @@ class _Worker:
             task.cancel()
         await asyncio.wait(left)
         try:
-            async with self._engine.begin() as conn:
-                await outbox.release(conn, left.values())
+            async with self._engine.begin() as connection:
+                await outbox.release(connection, left.values())
         except Exception as error:  # noqa: BLE001 - the leases will lapse
             log.warning("deliveries_not_released", count=len(left), error=type(error).__name__)

@@ -65,7 +65,7 @@ def _end(account_id: str, episode: OpenEpisode, sequence: int) -> AlertRow:
         rule=episode.rule,
         type="health.threshold.resolved",
         state="resolved",
-        quiet=False,
+        in_digest=False,
         data=msgspec.json.encode(data).decode(),
         digest_id=None,
     )

@@ -25,7 +25,7 @@ class KafkaAvailability:
         self._settings = settings
         self._times_found = 0
 
-    async def lost(self, error: BaseException) -> str:
+    async def record_failure(self, error: BaseException) -> str:
         """Note a failure and find out whether Kafka is away or refuses us; returns the trouble. Takes some seconds.
 
         Either way it is worth another try: credentials may be about to be changed on both sides.
@@ -44,7 +44,7 @@ class KafkaAvailability:
         _UP.set(0)
         return trouble
 
-    def found(self) -> None:
+    def record_success(self) -> None:
         """Note that Kafka answers."""
         self._times_found += 1
         if self.trouble:

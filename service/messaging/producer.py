@@ -67,7 +67,7 @@ class Publisher:
         """
         client_arguments(settings)
         self._settings = settings
-        self._contact = KafkaAvailability(settings)
+        self._availability = KafkaAvailability(settings)
         self._is_stopped = False
         self._most_bytes = max(most_bytes, settings.max_record_bytes + _ROOM_FOR_ENVELOPE)
         self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
@@ -115,12 +115,12 @@ class Publisher:
         except (KafkaError, OSError) as error:
             self._discard(connecting)
             if forbidden := refusal_in(error):
-                await self._contact.lost(forbidden)
+                await self._availability.record_failure(forbidden)
                 raise NotPublishedError(str(forbidden)) from forbidden
             self._ask_why(error)
             raise NotPublishedError(f"{type(error).__name__}: {error}") from error
         else:
-            self._contact.found()
+            self._availability.record_success()
 
     def _producer(self) -> asyncio.Task[AIOKafkaProducer]:
         """The connection under way, or made: one for all who ask."""
@@ -133,12 +133,12 @@ class Publisher:
             producer = await _connect(self._settings, self._most_bytes)
         except Exception as error:
             self._forget_this()
-            await self._contact.lost(error)
+            await self._availability.record_failure(error)
             self._watch()
-            if self._contact.refused:
-                raise self._contact.refused from error
+            if self._availability.refused:
+                raise self._availability.refused from error
             raise
-        self._contact.found()
+        self._availability.record_success()
         return producer
 
     def _forget_this(self) -> None:
@@ -157,7 +157,7 @@ class Publisher:
     def _ask_why(self, error: Exception) -> None:
         """Have the log say why Kafka doesn't confirm, while whoever waits for that gets an answer already."""
         if self._asking is None:
-            self._asking = asyncio.create_task(self._contact.lost(error))
+            self._asking = asyncio.create_task(self._availability.record_failure(error))
             self._asking.add_done_callback(self._asked)
 
     def _asked(self, asking: asyncio.Task[Any]) -> None:
@@ -173,7 +173,7 @@ class Publisher:
         """Ask again now and then, so that metrics and the log know that Kafka is back before somebody publishes."""
         while True:
             await asyncio.sleep(PROBE_SECONDS)
-            if not self._contact.trouble:
+            if not self._availability.trouble:
                 return
             connecting = self._producer()
             await asyncio.wait({connecting})
@@ -181,7 +181,7 @@ class Publisher:
                 continue
             with suppress(KafkaError, OSError):
                 await connecting.result().client.fetch_all_metadata()
-                self._contact.found()
+                self._availability.record_success()
 
     def _discard(self, connecting: asyncio.Task[AIOKafkaProducer]) -> None:
         if self._connecting is connecting:

@@ -24,7 +24,7 @@ def build(message: Message, _options: NoOptions) -> Body:
         "type": message.type,
         "time": message.timestamp.astimezone(UTC),
         "datacontenttype": "application/json",
-        "data": message.told,
+        "data": message.data_with_link,
     }
     if account_id := message.facts.account_id:
         event["subject"] = account_id

@@ -89,7 +89,7 @@ class Message:
         return msgspec.json.decode(self.data, type=AlertFacts)
 
     @property
-    def told(self) -> Any:
+    def data_with_link(self) -> Any:
         """`data` as programs are sent it: its `url` is the link for people, if there is one."""
         data = msgspec.json.decode(self.data)
         return {**data, "url": self.link} if self.link else data

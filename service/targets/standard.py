@@ -13,7 +13,7 @@ def build(message: Message, _options: NoOptions) -> Body:
     payload = {
         "type": message.type,
         "timestamp": message.timestamp.astimezone(UTC),
-        "data": message.told,
+        "data": message.data_with_link,
     }
     return Body(msgspec.json.encode(payload))
 

@@ -121,7 +121,7 @@ async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> Re
         page = await account_lists.page(connection, wanted, sort=query.sort, after=after, limit=query.limit)
         found, token = query.cut(page.accounts, page.key_of)
         shown = await shown_today(connection, found, api.policies, now)
-    items = [each for each, stored in zip(shown, found, strict=True) if each is stored or wanted.takes(each)]
+    items = [each for each, stored in zip(shown, found, strict=True) if each is stored or wanted.matches(each)]
     return Response(_encoder.encode({"items": items, "next_page_token": token}), media_type="application/json")
 
 

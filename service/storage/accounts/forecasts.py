@@ -135,7 +135,7 @@ async def page(
 
 
 def _page_sql(accounts: AccountFilter, after: ForecastKey | None) -> str:
-    attributes, scores = accounts.of_attributes(), accounts.of_scores()
+    attributes, scores = accounts.attribute_conditions(), accounts.score_conditions()
     conditions = ["f.day BETWEEN :first AND :last", "f.rule_id = ANY(:rules)", *attributes, *scores]
     if after is not None:
         conditions.append("(f.day, f.account_id, f.rule_id) > (:after_day, :after_account, :after_rule)")

@@ -26,7 +26,7 @@ class AlertRow(NamedTuple):
     rule: str
     type: str
     state: str
-    quiet: bool
+    in_digest: bool
     data: str
     digest_id: UUID | None
     traceparent: str | None = None
@@ -38,7 +38,7 @@ _INSERT = text("""
         (id, account_id, sequence, rule_id, rule, type, state, quiet, data, digest_id, traceparent, created_at)
     SELECT new.*, :now FROM unnest(
         CAST(:id AS uuid[]), CAST(:account_id AS text[]), CAST(:sequence AS bigint[]), CAST(:rule_id AS uuid[]),
-        CAST(:rule AS text[]), CAST(:type AS text[]), CAST(:state AS text[]), CAST(:quiet AS bool[]),
+        CAST(:rule AS text[]), CAST(:type AS text[]), CAST(:state AS text[]), CAST(:in_digest AS bool[]),
         CAST(CAST(:data AS text[]) AS json[]), CAST(:digest_id AS uuid[]), CAST(:traceparent AS text[])
     ) AS new
 """)

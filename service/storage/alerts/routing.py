@@ -62,7 +62,7 @@ met AS MATERIALIZED (
            ) AS began_singly
     FROM told JOIN webhook_endpoints AS endpoint
         ON (told.account_id IS NOT NULL OR endpoint.target <> ALL(:states))
-       AND endpoint.id IS DISTINCT FROM CAST(:but AS uuid)
+       AND endpoint.id IS DISTINCT FROM CAST(:except_endpoint AS uuid)
 ),
 judged AS (
     SELECT met.*,
@@ -106,12 +106,12 @@ ON CONFLICT DO NOTHING
 
 
 async def enqueue(
-    conn: AsyncConnection,
+    connection: AsyncConnection,
     alert_ids: Sequence[UUID],
     now: datetime,
     *,
     targets: Targets = NO_TARGETS,
-    but: UUID | None = None,
+    except_endpoint: UUID | None = None,
 ) -> int:
     """Write one delivery of each of the alerts for each endpoint that it goes to; how many are new.
 
@@ -119,13 +119,13 @@ async def enqueue(
     target that keeps a state, and none to the endpoint `but`. Call it in the alerts' own transaction. Repeating it adds
     nothing.
     """
-    values = {"states": list(targets.states), "people": list(targets.people), "but": but}
-    return (await conn.execute(_ROUTE, {"ids": list(alert_ids), "now": now, **values})).rowcount
+    values = {"states": list(targets.states), "people": list(targets.people), "except_endpoint": except_endpoint}
+    return (await connection.execute(_ROUTE, {"ids": list(alert_ids), "now": now, **values})).rowcount
 
 
-async def enqueue_for(conn: AsyncConnection, alert_id: UUID, endpoint_id: UUID, now: datetime) -> UUID:
+async def enqueue_for(connection: AsyncConnection, alert_id: UUID, endpoint_id: UUID, now: datetime) -> UUID:
     """Write the delivery of an alert to one endpoint, whatever its filters say; the delivery's id."""
     delivery_id = uuid4()
     row = {"id": delivery_id, "alert_id": alert_id, "endpoint_id": endpoint_id, "due_at": now, "created_at": now}
-    await conn.execute(insert(deliveries).values(row))
+    await connection.execute(insert(deliveries).values(row))
     return delivery_id

@@ -71,12 +71,12 @@ def create_engine(
     application: str,
     *,
     by_key: bool = False,
-    planned_anew: bool = False,
+    custom_plans: bool = False,
     longest_statement: float | None = None,
 ) -> AsyncEngine:
     """An engine whose connections show up in pg_stat_activity as `account-health <application>`.
 
-    With `by_key` rows are found through indexes only: for those that write batches of accounts. With `planned_anew`
+    With `by_key` rows are found through indexes only: for those that write batches of accounts. With `custom_plans`
     every statement is planned for its values: for those that take from a queue. Postgres gives up statements that take
     more than `longest_statement` seconds: for those whom nobody waits for any longer then.
     READ COMMITTED is enough: writers lock the rows they read, in sorted order, and progress is compare-and-set.
@@ -98,7 +98,7 @@ def create_engine(
                 "idle_in_transaction_session_timeout": "15000" if by_key else "60000",
                 "jit": "off",
                 **(_BY_KEY if by_key else {}),
-                **(_CUSTOM_PLANS if planned_anew else {}),
+                **(_CUSTOM_PLANS if custom_plans else {}),
                 **({"statement_timeout": str(round(longest_statement * 1000))} if longest_statement else {}),
             },
         },

@@ -55,20 +55,20 @@ _DELIVERY = select(
 ).join_from(deliveries, alerts)
 
 
-async def get(conn: AsyncConnection, delivery_id: UUID) -> Delivery | None:
+async def get(connection: AsyncConnection, delivery_id: UUID) -> Delivery | None:
     """One delivery, or None."""
-    row = (await conn.execute(_DELIVERY.where(deliveries.c.id == delivery_id))).one_or_none()
+    row = (await connection.execute(_DELIVERY.where(deliveries.c.id == delivery_id))).one_or_none()
     return Delivery(**row._mapping) if row else None
 
 
-async def is_leased(conn: AsyncConnection, delivery_id: UUID, now: datetime) -> bool:
+async def is_leased(connection: AsyncConnection, delivery_id: UUID, now: datetime) -> bool:
     """Whether somebody is sending it."""
     query = select(deliveries.c.leased_until > now).where(deliveries.c.id == delivery_id)
-    return bool((await conn.execute(query)).scalar_one_or_none())
+    return bool((await connection.execute(query)).scalar_one_or_none())
 
 
 async def page(
-    conn: AsyncConnection,
+    connection: AsyncConnection,
     endpoint_id: UUID,
     *,
     before: tuple[datetime, UUID] | None,
@@ -83,18 +83,18 @@ async def page(
     if state is not None:
         query = query.where(deliveries.c.state == state)
     query = query.order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc()).limit(limit)
-    return [Delivery(**row._mapping) for row in await conn.execute(query)]
+    return [Delivery(**row._mapping) for row in await connection.execute(query)]
 
 
 async def attempts(
-    conn: AsyncConnection, delivery_id: UUID, *, before: int | None = None, limit: int
+    connection: AsyncConnection, delivery_id: UUID, *, before: int | None = None, limit: int
 ) -> list[PastAttempt]:
     """Up to `limit` attempts of a delivery, newest first, with numbers below `before`."""
     columns = [column for column in delivery_attempts.c if column.name != "delivery_id"]
     query = select(*columns).where(delivery_attempts.c.delivery_id == delivery_id)
     if before is not None:
         query = query.where(delivery_attempts.c.number < before)
-    rows = await conn.execute(query.order_by(delivery_attempts.c.number.desc()).limit(limit))
+    rows = await connection.execute(query.order_by(delivery_attempts.c.number.desc()).limit(limit))
     return [PastAttempt(**row._mapping) for row in rows]
 
 
@@ -109,9 +109,9 @@ _LONGEST_DUE = text("""
 """)
 
 
-async def longest_due(conn: AsyncConnection, now: datetime) -> dict[str, float]:
+async def longest_due(connection: AsyncConnection, now: datetime) -> dict[str, float]:
     """By target, for how many seconds the delivery that has waited longest has been due; nothing where none is."""
-    return {row.target: row.seconds for row in await conn.execute(_LONGEST_DUE, {"now": now})}
+    return {row.target: row.seconds for row in await connection.execute(_LONGEST_DUE, {"now": now})}
 
 
 async def last_attempts(connection: AsyncConnection, delivery_ids: Sequence[UUID]) -> dict[UUID, PastAttempt]:

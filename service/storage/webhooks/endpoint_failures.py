@@ -26,19 +26,21 @@ class FailingEndpoint:
     attempted_at: datetime | None
 
 
-async def mark_failing(conn: AsyncConnection, endpoint_id: UUID, now: datetime) -> None:
+async def mark_failing(connection: AsyncConnection, endpoint_id: UUID, now: datetime) -> None:
     """Note that the endpoint fails, unless that is noted already."""
     row = _unlocked([endpoint_id], table.c.failing_since.is_(None))
-    await conn.execute(update(table).where(row).values(failing_since=now))
+    await connection.execute(update(table).where(row).values(failing_since=now))
 
 
-async def mark_healthy(conn: AsyncConnection, endpoint_ids: Collection[UUID]) -> None:
+async def mark_healthy(connection: AsyncConnection, endpoint_ids: Collection[UUID]) -> None:
     """Note that the endpoints have answered well."""
     rows = _unlocked(endpoint_ids, or_(table.c.failing_since.is_not(None), table.c.warned_at.is_not(None)))
-    await conn.execute(update(table).where(rows).values(failing_since=null(), warned_at=null()))
+    await connection.execute(update(table).where(rows).values(failing_since=null(), warned_at=null()))
 
 
-async def lock(conn: AsyncConnection, endpoint_id: UUID, delivery_id: UUID, since: datetime) -> FailingEndpoint | None:
+async def lock(
+    connection: AsyncConnection, endpoint_id: UUID, delivery_id: UUID, since: datetime
+) -> FailingEndpoint | None:
     """How the endpoint fails, which nobody else changes until the transaction ends; None if it doesn't any more.
 
     Attempts before are those of the delivery, and of deliveries written `since` then that were given up: what is
@@ -64,14 +66,14 @@ async def lock(conn: AsyncConnection, endpoint_id: UUID, delivery_id: UUID, sinc
         .where(table.c.id == endpoint_id, table.c.enabled, table.c.failing_since.is_not(None))
         .with_for_update(key_share=True)
     )
-    row = (await conn.execute(query)).one_or_none()
+    row = (await connection.execute(query)).one_or_none()
     return FailingEndpoint(**row._mapping) if row else None
 
 
-async def mark_warned(conn: AsyncConnection, endpoint_id: UUID, now: datetime) -> Endpoint:
+async def mark_warned(connection: AsyncConnection, endpoint_id: UUID, now: datetime) -> Endpoint:
     """Note that operators are told that the endpoint, which `lock` has given, will be disabled; the endpoint."""
     statement = update(table).where(table.c.id == endpoint_id).values(warned_at=now).returning(table)
-    return Endpoint(**(await conn.execute(statement)).one()._mapping)
+    return Endpoint(**(await connection.execute(statement)).one()._mapping)
 
 
 def _unlocked(endpoint_ids: Collection[UUID], changes: ColumnElement[bool]) -> ColumnElement[bool]:

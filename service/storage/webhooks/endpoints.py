@@ -73,36 +73,38 @@ class EndpointChanges(_Optional, total=False):
     secret: bytes
 
 
-async def create(conn: AsyncConnection, endpoint_id: UUID, new: NewEndpoint, now: datetime) -> Endpoint:
+async def create(connection: AsyncConnection, endpoint_id: UUID, new: NewEndpoint, now: datetime) -> Endpoint:
     """Insert an endpoint. It gets deliveries of alerts from now on, none of earlier ones."""
     row = {"id": endpoint_id, **new, "created_at": now, "updated_at": now}
-    result = await conn.execute(insert(table).values(row).returning(table))
+    result = await connection.execute(insert(table).values(row).returning(table))
     return Endpoint(**result.one()._mapping)
 
 
-async def get(conn: AsyncConnection, endpoint_id: UUID) -> Endpoint | None:
+async def get(connection: AsyncConnection, endpoint_id: UUID) -> Endpoint | None:
     """One endpoint, or None."""
-    row = (await conn.execute(select(table).where(table.c.id == endpoint_id))).one_or_none()
+    row = (await connection.execute(select(table).where(table.c.id == endpoint_id))).one_or_none()
     return Endpoint(**row._mapping) if row else None
 
 
-async def lock(conn: AsyncConnection, endpoint_id: UUID) -> Endpoint | None:
+async def lock(connection: AsyncConnection, endpoint_id: UUID) -> Endpoint | None:
     """One endpoint, which nobody else changes or deletes until the transaction ends; or None."""
     # Writers of deliveries refer to the key, and are not to wait.
     query = select(table).where(table.c.id == endpoint_id).with_for_update(key_share=True)
-    row = (await conn.execute(query)).one_or_none()
+    row = (await connection.execute(query)).one_or_none()
     return Endpoint(**row._mapping) if row else None
 
 
-async def page(conn: AsyncConnection, *, after: UUID | None, limit: int) -> list[Endpoint]:
+async def page(connection: AsyncConnection, *, after: UUID | None, limit: int) -> list[Endpoint]:
     """Up to `limit` endpoints by id, which is the order of creation, that follow `after`."""
     query = select(table).order_by(table.c.id).limit(limit)
     if after is not None:
         query = query.where(table.c.id > after)
-    return [Endpoint(**row._mapping) for row in await conn.execute(query)]
+    return [Endpoint(**row._mapping) for row in await connection.execute(query)]
 
 
-async def change(conn: AsyncConnection, endpoint_id: UUID, changes: EndpointChanges, now: datetime) -> Endpoint | None:
+async def change(
+    connection: AsyncConnection, endpoint_id: UUID, changes: EndpointChanges, now: datetime
+) -> Endpoint | None:
     """The endpoint with `changes`, or None if there is none. Attempts already under way go by the old values.
 
     One that is enabled again begins as if it had never failed. A pause that it asked for is over where it is enabled,
@@ -116,7 +118,7 @@ async def change(conn: AsyncConnection, endpoint_id: UUID, changes: EndpointChan
             values[name] = case((table.c.enabled, table.c[name]))
     if changes.get("enabled") or "url" in changes:
         values["paused_until"] = null()
-    result = await conn.execute(update(table).where(table.c.id == endpoint_id).values(values).returning(table))
+    result = await connection.execute(update(table).where(table.c.id == endpoint_id).values(values).returning(table))
     row = result.one_or_none()
     return Endpoint(**row._mapping) if row else None
 
@@ -132,26 +134,28 @@ class EndpointStatus(NamedTuple):
     is_limited: bool
 
 
-async def statuses(conn: AsyncConnection) -> list[EndpointStatus]:
+async def statuses(connection: AsyncConnection) -> list[EndpointStatus]:
     """How all endpoints are doing."""
     columns = (table.c.id, table.c.target, table.c.enabled, table.c.disabled_reason)
     query = select(*columns, table.c.failing_since.is_not(None), table.c.rate_limit.is_not(None))
-    return list(map(EndpointStatus._make, await conn.execute(query)))
+    return list(map(EndpointStatus._make, await connection.execute(query)))
 
 
-async def remove(conn: AsyncConnection, endpoint_id: UUID) -> bool:
+async def remove(connection: AsyncConnection, endpoint_id: UUID) -> bool:
     """Delete an endpoint with its deliveries and their attempts; whether there was one."""
-    result = await conn.execute(delete(table).where(table.c.id == endpoint_id))
+    result = await connection.execute(delete(table).where(table.c.id == endpoint_id))
     return result.rowcount == 1
 
 
-async def disable(conn: AsyncConnection, endpoint_id: UUID, reason: DisabledReason, now: datetime) -> Endpoint | None:
+async def disable(
+    connection: AsyncConnection, endpoint_id: UUID, reason: DisabledReason, now: datetime
+) -> Endpoint | None:
     """Stop sending to an endpoint; None if that was so already.
 
     What is pending stays so, and goes out if it is enabled again.
     """
     failing_since = func.coalesce(table.c.failing_since, now)
-    result = await conn.execute(
+    result = await connection.execute(
         update(table)
         .where(table.c.id == endpoint_id, table.c.enabled)
         .values(enabled=False, disabled_reason=reason, failing_since=failing_since, updated_at=now)

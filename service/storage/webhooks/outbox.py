@@ -75,10 +75,10 @@ JOIN alerts AS alert ON alert.id = claimed.alert_id
 
 _PICKING = """
 WITH room AS (
-    SELECT endpoint.id, endpoint.ordered, least(coalesce(given.room, :room_otherwise), :limit) AS free
+    SELECT endpoint.id, endpoint.ordered, least(coalesce(given.room, :default_room), :limit) AS free
     FROM webhook_endpoints AS endpoint
     LEFT JOIN unnest(CAST(:ids AS uuid[]), CAST(:rooms AS integer[])) AS given (id, room) USING (id)
-    WHERE endpoint.enabled AND (:limited_too OR endpoint.rate_limit IS NULL)
+    WHERE endpoint.enabled AND (:include_rate_limited OR endpoint.rate_limit IS NULL)
       AND (endpoint.paused_until IS NULL OR endpoint.paused_until <= :now)
 ),
 picked AS MATERIALIZED (
@@ -115,69 +115,69 @@ _COALESCE = text(COALESCING + _SENDABLE)
 
 
 async def claim(
-    conn: AsyncConnection,
+    connection: AsyncConnection,
     limit: int,
     now: datetime,
     lease_seconds: float,
     *,
     room: Mapping[UUID, int],
-    room_otherwise: int,
+    default_room: int,
     coalesced: Mapping[str, Scope] = NO_SCOPES,
-    limited_too: bool = True,
+    include_rate_limited: bool = True,
     without: Collection[UUID] = (),
 ) -> list[ClaimedDelivery]:
-    """Up to `limit` due deliveries, for this caller alone until the lease lapses.
+    """Claim up to `limit` due deliveries, for this caller alone until the lease lapses.
 
-    Fair: an endpoint gets no more than there is `room` for, or `room_otherwise` if that doesn't name it; and every
-    endpoint gets its first before any gets its second. Deliveries that another claims at this moment are passed
-    over, not waited for. For an `ordered` endpoint only an account's earliest unfinished delivery is due; for one
-    whose target is in `coalesced` only its newest, or that of each rule, and the older are superseded
-    (`coalescing`). Endpoints that asked to be left alone for a while get nothing. Those with a rate
-    limit are left out unless `limited_too`: who claims for them has to hold their limits. Those in `without` are passed
-    over.
+    The claim is fair: an endpoint gets no more deliveries than `room` has for it, or `default_room` if it isn't there,
+    and every endpoint gets its first before any gets its second. Deliveries that another process is claiming are
+    skipped, not waited for. For an `ordered` endpoint only an account's earliest unfinished delivery is due. For one
+    whose target is in `coalesced` only an account's newest is due, or the newest of each rule, and the older ones are
+    superseded (`coalescing`). Endpoints that asked for a pause get nothing. Endpoints with a rate limit are included
+    only with `include_rate_limited`; the caller must then hold the locks of their limits. Deliveries in `without` are
+    skipped.
     """
     lease = {"lease": uuid4(), "leased_until": now + timedelta(seconds=lease_seconds)}
     given = {
-        "room_otherwise": room_otherwise,
+        "default_room": default_room,
         "ids": list(room),
         "rooms": list(room.values()),
-        "limited_too": limited_too,
+        "include_rate_limited": include_rate_limited,
         "without": list(without),
     }
-    claimed = await _sendable(conn, _CLAIM, {"limit": limit, "now": now, **lease, **given})
+    claimed = await _sendable(connection, _CLAIM, {"limit": limit, "now": now, **lease, **given})
     ids = [each.id for each in claimed if each.target in coalesced]
     if not ids:
         return claimed
-    newest = await _sendable(conn, _COALESCE, {"ids": ids, **lease, **parameters(coalesced, now)})
+    newest = await _sendable(connection, _COALESCE, {"ids": ids, **lease, **parameters(coalesced, now)})
     return [each for each in claimed if each.target not in coalesced] + newest
 
 
 async def lock_first(
-    conn: AsyncConnection,
+    connection: AsyncConnection,
     now: datetime,
     *,
     room: Mapping[UUID, int],
-    room_otherwise: int,
-    limited_too: bool,
+    default_room: int,
+    include_rate_limited: bool,
     without: Collection[UUID],
 ) -> UUID | None:
     """The delivery that `claim` takes where it may take one; locked, and not read any further."""
     values = {
         "limit": 1,
         "now": now,
-        "room_otherwise": room_otherwise,
+        "default_room": default_room,
         "ids": list(room),
         "rooms": list(room.values()),
-        "limited_too": limited_too,
+        "include_rate_limited": include_rate_limited,
         "without": list(without),
     }
-    found = (await conn.execute(_PICK, values)).scalar_one_or_none()
+    found = (await connection.execute(_PICK, values)).scalar_one_or_none()
     return None if found is None else UUID(str(found))
 
 
-async def finish(conn: AsyncConnection, delivery_id: UUID, state: DeliveryState, now: datetime) -> None:
+async def finish(connection: AsyncConnection, delivery_id: UUID, state: DeliveryState, now: datetime) -> None:
     """End a delivery without an attempt to show for it, and give up its lease."""
-    await conn.execute(
+    await connection.execute(
         update(deliveries)
         .where(deliveries.c.id == delivery_id, deliveries.c.state == "pending")
         .values(state=state, finished_at=now, lease=null(), leased_until=null())
@@ -185,9 +185,9 @@ async def finish(conn: AsyncConnection, delivery_id: UUID, state: DeliveryState,
 
 
 async def _sendable(
-    conn: AsyncConnection, statement: TextClause, values: Mapping[str, object]
+    connection: AsyncConnection, statement: TextClause, values: Mapping[str, object]
 ) -> list[ClaimedDelivery]:
-    return [ClaimedDelivery(**row._mapping) for row in await conn.execute(statement, values)]
+    return [ClaimedDelivery(**row._mapping) for row in await connection.execute(statement, values)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +233,7 @@ _POSTPONE = text("""
 """Only to spare `claim` from passing over what waits behind a failed delivery, which took 24 µs for each every time."""
 
 
-async def record(conn: AsyncConnection, some: Sequence[AttemptResult], now: datetime) -> set[UUID]:
+async def record(connection: AsyncConnection, some: Sequence[AttemptResult], now: datetime) -> set[UUID]:
     """Write results of attempts, and give up their leases; returns the deliveries whose lease was still held.
 
     Of the others nothing is written. Those that have to wait for one that failed are due when it is.
@@ -246,7 +246,7 @@ async def record(conn: AsyncConnection, some: Sequence[AttemptResult], now: date
         "costs": [int(each.costs) for each in some],
         "now": now,
     }
-    numbers = {row.id: row.attempts for row in await conn.execute(_RECORD, values)}
+    numbers = {row.id: row.attempts for row in await connection.execute(_RECORD, values)}
     written = [each for each in some if each.delivery.id in numbers]
     if not written:
         return set()
@@ -254,17 +254,17 @@ async def record(conn: AsyncConnection, some: Sequence[AttemptResult], now: date
         {"delivery_id": each.delivery.id, "number": numbers[each.delivery.id], **asdict(each.attempt)}
         for each in written
     ]
-    await conn.execute(insert(delivery_attempts), rows)
+    await connection.execute(insert(delivery_attempts), rows)
     if failed := [each for each in written if each.state == "pending"]:
-        await conn.execute(
+        await connection.execute(
             _POSTPONE, {"ids": [each.delivery.id for each in failed], "due_at": [each.due_at for each in failed]}
         )
     return set(numbers)
 
 
-async def release(conn: AsyncConnection, claimed: Collection[ClaimedDelivery]) -> int:
+async def release(connection: AsyncConnection, claimed: Collection[ClaimedDelivery]) -> int:
     """Give up leases without a result, so that others need not wait for them to lapse; how many were still held."""
-    result = await conn.execute(
+    result = await connection.execute(
         update(deliveries)
         .where(
             deliveries.c.id.in_([delivery.id for delivery in claimed]),

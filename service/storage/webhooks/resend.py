@@ -25,10 +25,10 @@ class FailedDeliveries:
     until: datetime | None = None
 
 
-async def resend(conn: AsyncConnection, delivery_id: UUID, now: datetime) -> bool:
+async def resend(connection: AsyncConnection, delivery_id: UUID, now: datetime) -> bool:
     """Make a delivery that is over due now; False if there is none, or it is pending, or being sent."""
     idle = or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
-    result = await conn.execute(
+    result = await connection.execute(
         update(table)
         .where(table.c.id == delivery_id, table.c.state != "pending", idle)
         # Without the lease, a sender that comes too late can't end what begins now.
@@ -45,9 +45,9 @@ async def resend(conn: AsyncConnection, delivery_id: UUID, now: datetime) -> boo
     return result.rowcount == 1
 
 
-async def count(conn: AsyncConnection, wanted: FailedDeliveries) -> int:
+async def count(connection: AsyncConnection, wanted: FailedDeliveries) -> int:
     """How many `recover` would put back."""
-    found = await conn.execute(select(func.count()).select_from(table).where(_matching(wanted)))
+    found = await connection.execute(select(func.count()).select_from(table).where(_matching(wanted)))
     return found.scalar_one()
 
 
@@ -72,13 +72,13 @@ FROM placed WHERE deliveries.id = placed.id
 """)
 
 
-async def recover(conn: AsyncConnection, wanted: FailedDeliveries, now: datetime) -> int:
+async def recover(connection: AsyncConnection, wanted: FailedDeliveries, now: datetime) -> int:
     """Make deliveries that failed due again, the oldest now and the others one by one; how many.
 
     They come at half the endpoint's rate limit, so that the other half is left to what is told meanwhile.
     """
     values = {**asdict(wanted), "now": now, "unlimited": UNLIMITED_PER_SECOND}
-    return (await conn.execute(_RECOVER, values)).rowcount
+    return (await connection.execute(_RECOVER, values)).rowcount
 
 
 def _matching(wanted: FailedDeliveries) -> ColumnElement[bool]:

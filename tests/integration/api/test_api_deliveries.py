@@ -35,7 +35,7 @@ async def delivery(engine: AsyncEngine, api: Api) -> str:
 
 async def claim(engine: AsyncEngine, now: datetime, seconds: float = 60) -> ClaimedDelivery:
     async with engine.begin() as connection:
-        [claimed] = await outbox.claim(connection, 1, now, seconds, room={}, room_otherwise=1)
+        [claimed] = await outbox.claim(connection, 1, now, seconds, room={}, default_room=1)
     return claimed
 
 

@@ -204,7 +204,7 @@ async def test_two_that_recover_at_once_send_each_once(engine: AsyncEngine, api:
         await second.commit()
     assert len(await due(engine, now)) == 20
     async with engine.begin() as connection:
-        claimed = await outbox.claim(connection, 100, now + HOUR, 60, room={}, room_otherwise=100)
+        claimed = await outbox.claim(connection, 100, now + HOUR, 60, room={}, default_room=100)
     assert {(each.attempt, each.tries) for each in claimed} == {(11, 1)}
 
 

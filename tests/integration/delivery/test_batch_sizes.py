@@ -10,7 +10,8 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.claim import UnclaimableError
-from service.delivery.recorder import EndedAttempt, Recorder
+from service.delivery.endpoint_health import EndedAttempt
+from service.delivery.recorder import Recorder
 from service.delivery.retry import Succeeded
 from service.delivery.worker import MOST_IN_A_ROW, run
 from service.observability.metrics import DELIVERIES_SET_ASIDE
@@ -78,7 +79,7 @@ async def test_what_takes_too_long_is_claimed_in_smaller_parts(engine: AsyncEngi
 async def test_what_takes_too_long_is_recorded_in_smaller_parts(engine: AsyncEngine) -> None:
     await add_48(engine, "http://127.0.0.1:9/hook")
     async with engine.begin() as connection:
-        claimed = await outbox.claim(connection, 48, datetime.now(UTC), 20, room={}, room_otherwise=48)
+        claimed = await outbox.claim(connection, 48, datetime.now(UTC), 20, room={}, default_room=48)
     await slow_down(engine, "UPDATE OF state ON deliveries")
     recorder = Recorder(engine, "http://localhost")
     assert await asyncio.gather(*(recorder.record(succeeded(each)) for each in claimed)) == [True] * 48

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.anyio
 
 async def claim(engine: AsyncEngine, lease_seconds: float = 60) -> list[ClaimedDelivery]:
     async with engine.begin() as conn:
-        return await outbox.claim(conn, 100, datetime.now(UTC), lease_seconds, room={}, room_otherwise=100)
+        return await outbox.claim(conn, 100, datetime.now(UTC), lease_seconds, room={}, default_room=100)
 
 
 async def test_a_lease_that_lapsed_is_taken_over_and_one_that_holds_is_not(engine: AsyncEngine) -> None:

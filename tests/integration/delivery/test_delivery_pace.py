@@ -105,9 +105,15 @@ async def test_who_does_not_hold_limits_claims_nothing_for_those_that_have_one(e
     limited = await add_endpoint(engine, "http://127.0.0.1:1/limited", rate_limit=5.0)
     free = await add_endpoint(engine, "http://127.0.0.1:1/free")
     await add_alert(engine, "acme")
-    for limited_too, expected in ((False, {free}), (True, {limited})):
+    for include_rate_limited, expected in ((False, {free}), (True, {limited})):
         async with engine.begin() as connection:
             claimed = await claim(
-                connection, 10, datetime.now(UTC), 60, room={limited: 5}, room_otherwise=1, limited_too=limited_too
+                connection,
+                10,
+                datetime.now(UTC),
+                60,
+                room={limited: 5},
+                default_room=1,
+                include_rate_limited=include_rate_limited,
             )
         assert {each.endpoint_id for each in claimed} == expected

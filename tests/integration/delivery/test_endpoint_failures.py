@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from service.alerts import operator_notices
 from service.alerts.operator_notices import EndpointNotice
 from service.delivery import endpoint_health
-from service.delivery.recorder import EndedAttempt
+from service.delivery.endpoint_health import EndedAttempt
 from service.delivery.retry import GaveUp, RetryAt, RetryDecision, Succeeded
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as deliveries_table
@@ -43,7 +43,7 @@ GAVE_UP: dict[int | None, RetryDecision] = {410: GaveUp("gone"), 413: GaveUp("re
 
 async def claim(engine: AsyncEngine, endpoint: UUID, now: datetime) -> ClaimedDelivery:
     async with engine.begin() as conn:
-        [claimed] = await outbox.claim(conn, 1, now, 60, room={endpoint: 1}, room_otherwise=0)
+        [claimed] = await outbox.claim(conn, 1, now, 60, room={endpoint: 1}, default_room=0)
     return claimed
 
 

@@ -161,17 +161,17 @@ async def test_that_kafka_is_back_is_noticed_without_anything_to_publish(
 
 
 async def test_a_failure_that_is_told_late_does_not_undo_what_came_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    contact = KafkaAvailability(settings_at(free_port()))
+    availability = KafkaAvailability(settings_at(free_port()))
 
     async def slowly(*_: object) -> None:
         await asyncio.sleep(0.2)
 
     monkeypatch.setattr(kafka_availability, "why_refused", slowly)
-    telling = asyncio.create_task(contact.lost(KafkaConnectionError("away")))
+    telling = asyncio.create_task(availability.record_failure(KafkaConnectionError("away")))
     await asyncio.sleep(0.05)
-    contact.found()
+    availability.record_success()
     await telling
-    assert contact.trouble == ""
+    assert availability.trouble == ""
 
 
 async def _eventually_published(publisher: Publisher) -> None:

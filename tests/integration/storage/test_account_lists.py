@@ -278,7 +278,7 @@ async def test_what_does_not_move_is_listed_once_while_others_move_within_a_page
     async with engine.begin() as connection:
         await connection.execute(accounts.insert(), attributes)
         await connection.execute(scores.insert(), [{**beside(each), **scored(random)} for each in attributes])
-    look = planner.ListQuery._look
+    look = planner.ListQuery._scan
 
     async def look_and_move(*arguments: Any) -> planner.ScanResult:
         stop = await look(*arguments)
@@ -289,7 +289,7 @@ async def test_what_does_not_move_is_listed_once_while_others_move_within_a_page
                 )
         return stop
 
-    monkeypatch.setattr(planner.ListQuery, "_look", look_and_move)
+    monkeypatch.setattr(planner.ListQuery, "_scan", look_and_move)
     short_then_long = {
         "FIRST_SCAN_ROWS": 3,
         "SCAN_MARGIN": 0.01,
@@ -325,9 +325,9 @@ async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
         await connection.execute(text("ANALYZE scores"))
         await connection.execute(scores.update().values(evaluated_at=MIDNIGHT + timedelta(seconds=1)))
         search = partial(planner.ListQuery, AccountFilter(evaluated_since=MIDNIGHT), SortOrder("score", True), None, 10)
-        assert await search()._is_news(connection)
+        assert await search()._statistics_are_stale(connection)
         await connection.execute(text("ANALYZE scores"))
-        assert not await search()._is_news(connection)
+        assert not await search()._statistics_are_stale(connection)
 
 
 @pytest.mark.usefixtures("stretches")

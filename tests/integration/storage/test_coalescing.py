@@ -28,7 +28,7 @@ async def claim(
     conn: AsyncConnection, *, seconds_on: float = 1, limit: int = 100, lease_seconds: float = 600
 ) -> list[ClaimedDelivery]:
     now = datetime.now(UTC) + timedelta(seconds=seconds_on)
-    return await outbox.claim(conn, limit, now, lease_seconds, room={}, room_otherwise=100, coalesced=COALESCED)
+    return await outbox.claim(conn, limit, now, lease_seconds, room={}, default_room=100, coalesced=COALESCED)
 
 
 async def record(conn: AsyncConnection, claimed: ClaimedDelivery, state: DeliveryState, seconds_on: float = 1) -> bool:

@@ -24,7 +24,7 @@ async def claim(
     conn: AsyncConnection, limit: int = 100, *, seconds_on: float = 1, room: dict[UUID, int] | None = None
 ) -> list[ClaimedDelivery]:
     now = datetime.now(UTC) + timedelta(seconds=seconds_on)
-    return await outbox.claim(conn, limit, now, 60, room=room or {}, room_otherwise=100)
+    return await outbox.claim(conn, limit, now, 60, room=room or {}, default_room=100)
 
 
 def attempt(status: int = 200) -> DeliveryAttempt:

@@ -64,7 +64,7 @@ def test_the_sdk_reads_the_event(name: str) -> None:
     assert (event.get_id(), event.get_source(), event.get_type()) == (str(ID), "/account-health", told.type)
     assert (event.get_specversion(), event.get_datacontenttype()) == ("1.0", "application/json")
     assert event.get_time() == AT
-    assert event.get_data() == told.told
+    assert event.get_data() == told.data_with_link
     assert event.get_subject() == told.facts.account_id
     assert event.get_attributes().keys() <= {
         "id", "source", "type", "specversion", "datacontenttype", "subject", "time",

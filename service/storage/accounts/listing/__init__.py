@@ -1,1 +1,1 @@
-"""Lists of accounts, filtered and sorted, page by page: ask `page`."""
+"""Lists of accounts, filtered and sorted, page by page: call `page.page`."""

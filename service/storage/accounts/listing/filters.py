@@ -1,4 +1,4 @@
-"""Which accounts a list is of, as SQL conditions on `accounts a` and `scores s`."""
+"""Filters of account lists, as SQL conditions on `accounts a` and `scores s`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ BANDS = ("red", "yellow", "green", "unknown")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFilter:
-    """Which accounts; None takes all. Of several values, one has to match, and none of those that are excluded.
+    """Conditions on the accounts of a list; None matches every account. Of several values one has to match, and none of
+    the excluded ones.
 
-    Scores include both ends. `churned` asks for those that have left by `today`, or for the others.
+    Score bounds are inclusive. `churned` selects the accounts that have left by `today`, or all the others.
     """
 
     bands: Sequence[str] | None = None
@@ -31,10 +32,10 @@ class AccountFilter:
     max_score: float | None = None
     evaluated_since: datetime | None = None
 
-    def of_attributes(self, table: str = "a") -> list[str]:
-        """Conditions on the attributes, which both tables have: `a` is for its indexes, `s` for rows at hand."""
+    def attribute_conditions(self, table: str = "a") -> list[str]:
+        """Conditions on the attributes, which both tables have: use `a` for its indexes, `s` for rows already read."""
         columns = {"segment": self.segments, "stage": self.stages, "owner": self.owners}
-        # An index is read in order for one value, but not for an array that happens to have one.
+        # Postgres reads an index in order for one value, but not for an array that happens to hold only one.
         wanted = [
             f"{table}.{name} = (CAST(:{name}s AS text[]))[1]" if len(values) == 1 else f"{table}.{name} = ANY(:{name}s)"
             for name, values in columns.items()
@@ -46,24 +47,24 @@ class AccountFilter:
             for name, values in excluded.items()
             if values is not None
         ]
-        return [*wanted, *left_out, *self._of_churn(table)]
+        return [*wanted, *left_out, *self._churn_condition(table)]
 
-    def _of_churn(self, table: str) -> list[str]:
+    def _churn_condition(self, table: str) -> list[str]:
         if self.churned is None:
             return []
-        # Only accounts have the day: an event rewrites the row of scores, which is to stay small.
+        # Only `accounts` has the day: every event rewrites the row in `scores`, which should stay small.
         left = f"(SELECT them.churned_on FROM accounts them WHERE them.account_id = {table}.account_id)"  # noqa: S608 - own text
         has_left = f"coalesce({'a.churned_on' if table == 'a' else left} <= CAST(:today AS date), false)"
         return [has_left if self.churned else f"NOT {has_left}"]
 
-    def of_scores(self) -> list[str]:
+    def score_conditions(self) -> list[str]:
         """Conditions on `scores`."""
         conditions = ["s.band = ANY(:bands)"] if self.bands is not None else []
         conditions += [f"s.score {bound}" for bound in self.score_bounds()]
         return conditions + (["s.evaluated_at >= :since"] if self.evaluated_since is not None else [])
 
-    def takes(self, account: AccountRecord) -> bool:
-        """Whether an account is among them, as far as its score and band decide it."""
+    def matches(self, account: AccountRecord) -> bool:
+        """True if an account's score and band pass the filter; attributes are not checked."""
         if self.bands is not None and account.band not in self.bands:
             return False
         if account.score is None:
@@ -72,29 +73,29 @@ class AccountFilter:
         return low <= account.score <= (100.0 if self.max_score is None else self.max_score)
 
     def score_bounds(self) -> list[str]:
-        """What a score has to be, as the ends of conditions."""
+        """The bounds of the score, as the ends of conditions."""
         bounds = {">= :min_score": self.min_score, "<= :max_score": self.max_score}
         return [bound for bound, value in bounds.items() if value is not None]
 
-    def of_slots(self) -> list[str]:
-        """Conditions for the index by slot."""
+    def slot_conditions(self) -> list[str]:
+        """Conditions that the index by slot can check."""
         return ["s.slot >= :slot_since"] if self.evaluated_since is not None else []
 
-    def of_points(self) -> list[str]:
-        """Conditions for the index by band and points."""
+    def band_conditions(self) -> list[str]:
+        """Conditions that the index by band and quarter points can check."""
         if self.score_bounds():
             return ["s.quarter BETWEEN :first_quarter AND :last_quarter", "s.band = ANY(:all_bands)"]
         return ["s.band = ANY(:bands)"] if self.bands is not None else []
 
     @property
     def quarters(self) -> range:
-        """What scores may have in the column `quarter`."""
+        """The values of the column `quarter` that matching scores can have."""
         first = 0.0 if self.min_score is None else self.min_score
         last = 100.0 if self.max_score is None else self.max_score
         return range(quarter_of(first), quarter_of(last) + 1)
 
     def parameters(self) -> dict[str, Any]:
-        """The values of all conditions."""
+        """The bind parameters of all conditions."""
         since = self.evaluated_since
         return {
             "all_bands": BANDS,

@@ -1,32 +1,34 @@
-"""All accounts that match, by the indexes that narrow them down: SQL for each way to them, and for a page of them."""
+"""SQL that fetches all matching accounts by the most selective index, and SQL for a page of them."""
 
 from collections.abc import Iterator
 
 from service.storage.accounts.listing.filters import AccountFilter
-from service.storage.accounts.listing.index_scans import COLUMNS as OF_SCORES
+from service.storage.accounts.listing.index_scans import COLUMNS as SCORE_COLUMNS
 from service.storage.accounts.listing.row import COLUMNS
 from service.storage.accounts.listing.sort_order import PageKey, SortOrder
 
-_S = ", ".join(f"s.{name}" for name in OF_SCORES.split(", "))
+_S = ", ".join(f"s.{name}" for name in SCORE_COLUMNS.split(", "))
 _BOTH = "scores s JOIN accounts a ON a.account_id = s.account_id"
 
 
 def statements(wanted: AccountFilter) -> Iterator[tuple[str, list[list[str]]]]:
-    """SQL for all that match: by the indexes of the attributes, and by those of scores, which have the attributes last.
+    """SQL for all matching accounts: by the indexes on attributes, and by those on scores, which end with the
+    attributes.
 
-    With it come conditions on entries of an index that are gone through for their attributes; it may be either index.
+    Each comes with the conditions on index entries that are read only to check their attributes; either index may be
+    used.
     """
-    attributes, points, slots = wanted.of_attributes(), wanted.of_points(), wanted.of_slots()
+    attributes, points, slots = wanted.attribute_conditions(), wanted.band_conditions(), wanted.slot_conditions()
     yield _select(_BOTH if attributes else "scores s", [*attributes, *points, *slots]), []
     if attributes and (through := [conditions for conditions in (points, slots) if conditions]):
-        yield _select("scores s", [*wanted.of_attributes("s"), *points, *slots]), through
+        yield _select("scores s", [*wanted.attribute_conditions("s"), *points, *slots]), through
 
 
 def sorted_page(matching: str, wanted: AccountFilter, order: SortOrder, after: PageKey | None) -> str:
-    """SQL for the first `:limit` of these that follow `after`."""
-    # OFFSET 0, so that it is planned for all rows, not in the hope that the first few come soon. What follows from
-    # other conditions stays outside: to the planner it would look as if that left only some of the rest.
-    exactly = [*wanted.of_scores(), *order.behind(after)]
+    """SQL for the first `:limit` of the matching accounts that follow `after`."""
+    # OFFSET 0 makes Postgres plan for all rows, not in the hope that the first few come soon. Conditions implied by
+    # others stay outside: the planner would think that they leave only some of the rest.
+    exactly = [*wanted.score_conditions(), *order.conditions_after(after)]
     return f"""
         SELECT {COLUMNS} FROM (
             SELECT * FROM ({matching} OFFSET 0) AS s WHERE {" AND ".join(exactly) or "true"}

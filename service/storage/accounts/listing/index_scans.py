@@ -1,19 +1,19 @@
-"""Accounts one after another by an index: SQL for the next candidates of a list, in its order.
+"""SQL for the next candidates of a list, in its order, read from an index.
 
 `scores` is updated with every event, and most of these updates must leave the indexes alone (heap-only tuples). So no
-index holds what nearly every event changes. Generated columns that seldom move stand for it:
+index holds what nearly every event changes. Generated columns that seldom change are indexed instead:
 
-- `quarter`, the score's quarter points. Accounts that share one are sorted when a page reaches them.
-- `settled`, the score where it rests: it is what it was on an earlier day, or it is whole, as 0, 100 and caps are. Any
+- `quarter`: the score in quarter points. Accounts that share one are sorted when a page reaches them.
+- `settled`: the score, if it has not changed since an earlier day, or if it is whole, as 0, 100 and caps are. Any
   number of accounts may share such a score, and the index has them in their final order.
-- `slot`, the two minutes that `evaluated_at` lies in. Every night a million accounts are evaluated within minutes, too
-  many to sort for a page: they are listed by slot, and within one by account id.
+- `slot`: the two minutes that contain `evaluated_at`. Every night a million accounts are evaluated within minutes, too
+  many to sort for a page: they are listed by slot, and within a slot by account id.
 
-Behind these the indexes have the attributes that lists are narrowed down by. An entry takes little of the time of a
-row, so accounts with other attributes are gone through in the index. Conditions on `attributes` are of the table that
-the index belongs to: `accounts a` for `by_id` without slots, else `scores`.
+After these columns, the indexes have the attributes that lists are filtered by. Reading an index entry takes far less
+time than reading a row, so accounts with other attributes are skipped in the index. Conditions on `attributes` refer to
+the table that the index belongs to: `accounts a` for `by_id` without slots, `scores` otherwise.
 
-Every statement here gives up to `:stretch` rows of `scores`, from behind `:value` and `:id` once the list is `started`.
+Every statement returns up to `:scan_rows` rows of `scores`, after `:value` and `:id` once the list is `started`.
 """
 
 from collections.abc import Sequence
@@ -22,31 +22,31 @@ COLUMNS = "account_id, score, band, coverage, day, evaluated_at, slot, segment, 
 
 
 def by_id(*, descending: bool, started: bool, slots: Sequence[str] | None, attributes: Sequence[str]) -> str:
-    """By account id, of the accounts for which conditions on their `attributes` hold.
+    """Candidates by account id, among the accounts that meet the conditions on their `attributes`.
 
-    Where `slots` are given, which are names of parameters, it is of the accounts in these.
+    If `slots` (names of parameters) are given, only accounts in these slots.
     """
     direction, beyond = ("DESC", "<") if descending else ("", ">")
-    behind = [f"account_id {beyond} :id"] if started else []
+    after = [f"account_id {beyond} :id"] if started else []
     order = f"ORDER BY account_id {direction}"
     if slots is not None:
-        each = [[f"slot = :{name}", *attributes, *behind] for name in slots] or [["false"]]
+        each = [[f"slot = :{name}", *attributes, *after] for name in slots] or [["false"]]
         one_slot = f"(SELECT {COLUMNS} FROM scores WHERE {{}} {order})"  # noqa: S608 - own text
         rows = " UNION ALL ".join(one_slot.format(" AND ".join(conditions)) for conditions in each)
-        return f"SELECT * FROM ({rows}) AS candidate {order} LIMIT :stretch"  # noqa: S608 - own text
+        return f"SELECT * FROM ({rows}) AS candidate {order} LIMIT :scan_rows"  # noqa: S608 - own text
     if attributes:
-        where = " AND ".join([*attributes, *behind])
-        ids = f"SELECT account_id FROM accounts a WHERE {where} {order} LIMIT :stretch"  # noqa: S608 - own text
+        where = " AND ".join([*attributes, *after])
+        ids = f"SELECT account_id FROM accounts a WHERE {where} {order} LIMIT :scan_rows"  # noqa: S608 - own text
         return f"SELECT {COLUMNS} FROM ({ids}) AS such JOIN scores USING (account_id) {order}"  # noqa: S608 - own text
-    where = " AND ".join(behind) or "true"
-    return f"SELECT {COLUMNS} FROM scores WHERE {where} {order} LIMIT :stretch"  # noqa: S608 - own text
+    where = " AND ".join(after) or "true"
+    return f"SELECT {COLUMNS} FROM scores WHERE {where} {order} LIMIT :scan_rows"  # noqa: S608 - own text
 
 
 def by_slot(*, descending: bool, started: bool, bound: str, attributes: Sequence[str], never: bool) -> str:
-    """By slot and account id, where `bound` and the conditions on `attributes` hold.
+    """Candidates by slot and account id that meet `bound` and the conditions on `attributes`.
 
-    With `never`, what was never evaluated comes last; `:tail` is the id it starts behind. Upwards, a list that is
-    `started` is given no bound by slot: it follows from `:value`.
+    With `never`, accounts that were never evaluated come last; `:tail` is the id after which they start. An ascending
+    list that is `started` gets no bound on the slot: it continues from `:value`.
     """
     bound = " AND ".join([bound, *attributes])
     value = _start_value("timestamptz", descending=descending, started=started)
@@ -55,26 +55,26 @@ def by_slot(*, descending: bool, started: bool, bound: str, attributes: Sequence
         there = f"SELECT there.* FROM {lateral}"  # noqa: S608 - own text
     elif started:
         there = _ascending("slot", bound, value)
-    else:  # not behind a value before all others: the index would be read from there, whatever the bound
+    else:  # not after a lowest value: Postgres would read the index from there, whatever the bound
         there = _first("slot IS NOT NULL", bound)
     parts = [there, _first("slot IS NULL AND account_id > :tail", *attributes)] if never else [there]
     rows = " UNION ALL ".join(f"({part})" for part in parts)
     return f"""
         SELECT * FROM ({rows}) AS candidate
-        ORDER BY slot {"DESC" if descending else ""} NULLS LAST, account_id LIMIT :stretch
+        ORDER BY slot {"DESC" if descending else ""} NULLS LAST, account_id LIMIT :scan_rows
     """  # noqa: S608 - own text
 
 
 def _first(*conditions: str) -> str:
-    return f"SELECT {COLUMNS} FROM scores WHERE {' AND '.join(conditions)} ORDER BY slot, account_id LIMIT :stretch"  # noqa: S608 - own text
+    return f"SELECT {COLUMNS} FROM scores WHERE {' AND '.join(conditions)} ORDER BY slot, account_id LIMIT :scan_rows"  # noqa: S608 - own text
 
 
 def by_score(*, descending: bool, started: bool, bounds: Sequence[str], attributes: Sequence[str]) -> str:
-    """By score and account id, of the bands `:bands`, where the conditions on `attributes` hold.
+    """Candidates by score and account id, in the bands `:bands`, that meet the conditions on `attributes`.
 
-    `bounds` are what a score has to be, such as `>= :min_score`. `:quarters` are the quarter points to go through, in
-    order; it stops at the first one that fills the stretch. `:ends` are those that the list may begin or end within. A
-    null at the end of the quarters is for accounts without a score, behind the id `:tail`.
+    `bounds` are the ends of conditions on the score, such as `>= :min_score`. `:quarters` are the quarter points to
+    read, in order; reading stops at the first one that fills the scan. `:ends` are those in which the list may begin or
+    end. A null at the end of the quarters stands for accounts without a score, after the id `:tail`.
     """
     value = _start_value("float8", descending=descending, started=started)
     in_band = " AND ".join(["band = any_band.wanted", *attributes])
@@ -85,11 +85,11 @@ def by_score(*, descending: bool, started: bool, bounds: Sequence[str], attribut
     if descending:
         cut = f"CROSS JOIN {_scan_end('settled', resting, value)}"
         settled = _descending("settled", resting, value)
-        behind = f"(score < {value} OR score = {value} AND account_id > :id)"
+        after = f"(score < {value} OR score = {value} AND account_id > :id)"
     else:
         cut = ""
         settled = f"({_ascending('settled', resting, value)})"
-        behind = f"(score, account_id) > ({value}, :id)"
+        after = f"(score, account_id) > ({value}, :id)"
     return f"""
         SELECT candidate.* FROM ({_quarters(in_band)}) AS step
         CROSS JOIN LATERAL (
@@ -97,22 +97,22 @@ def by_score(*, descending: bool, started: bool, bounds: Sequence[str], attribut
             CROSS JOIN LATERAL (
                 {settled}
                 UNION ALL
-                (SELECT {COLUMNS} FROM scores WHERE {moving} AND {behind}
-                 ORDER BY {order} LIMIT :stretch)
+                (SELECT {COLUMNS} FROM scores WHERE {moving} AND {after}
+                 ORDER BY {order} LIMIT :scan_rows)
                 UNION ALL
                 (SELECT {COLUMNS} FROM scores
                  WHERE step.wanted IS NULL AND {in_band} AND quarter IS NULL AND settled IS NULL
                    AND account_id > :tail
-                 ORDER BY quarter, settled, account_id LIMIT :stretch)
+                 ORDER BY quarter, settled, account_id LIMIT :scan_rows)
             ) AS there
-            ORDER BY {order} LIMIT :stretch
+            ORDER BY {order} LIMIT :scan_rows
         ) AS candidate
-        ORDER BY step.place, {order} LIMIT :stretch
+        ORDER BY step.place, {order} LIMIT :scan_rows
     """  # noqa: S608 - own text
 
 
-# To know that a quarter point is its last, a sort would read the next one, too. So it is counted first, in the index,
-# how far to go, and what is empty on the way is left out; in those of `:ends` there may be none that are wanted.
+# A sort knows that a quarter point is complete only after it has read the next one too. So the index is counted first
+# to find how many quarter points to read; empty ones are left out. Those of `:ends` may hold no matching account.
 
 
 def _quarters(in_band: str) -> str:
@@ -124,20 +124,20 @@ def _quarters(in_band: str) -> str:
             SELECT next.wanted, next.place,
                    before + CASE WHEN step.wanted = ANY(CAST(:ends AS smallint[])) THEN 0 ELSE has END,
                    (SELECT count(*) FROM unnest(CAST(:bands AS text[])) AS any_band (wanted) CROSS JOIN LATERAL (
-                       SELECT FROM scores WHERE {in_band} AND quarter = next.wanted LIMIT :stretch
+                       SELECT FROM scores WHERE {in_band} AND quarter = next.wanted LIMIT :scan_rows
                    ) AS there)
             FROM step CROSS JOIN LATERAL (
                 SELECT {quarters}[step.place + 1] AS wanted, step.place + 1 AS place
             ) AS next
-            WHERE next.place <= cardinality{quarters} AND before < :stretch
+            WHERE next.place <= cardinality{quarters} AND before < :scan_rows
         )
         SELECT wanted, place FROM step
-        WHERE place > 0 AND before < :stretch AND (has > 0 OR wanted IS NULL) ORDER BY place
+        WHERE place > 0 AND before < :scan_rows AND (has > 0 OR wanted IS NULL) ORDER BY place
     """  # noqa: S608 - own text
 
 
 def _start_value(kind: str, *, descending: bool, started: bool) -> str:
-    """Where the last page ended; for the first page a value that everything is behind."""
+    """The value at which the last page ended; for the first page a value that comes before all others."""
     first = "'infinity'" if descending else "'-infinity'"
     return f"CAST({':value' if started else first} AS {kind})"
 
@@ -145,30 +145,30 @@ def _start_value(kind: str, *, descending: bool, started: bool) -> str:
 def _ascending(column: str, where: str, value: str) -> str:
     return f"""
         SELECT {COLUMNS} FROM scores WHERE {where} AND ({column}, account_id) > ({value}, :id)
-        ORDER BY {column}, account_id LIMIT :stretch
+        ORDER BY {column}, account_id LIMIT :scan_rows
     """  # noqa: S608 - own text
 
 
-# An index read backwards has equal values in the wrong order, and there may be any number of them. So first comes the
-# value at which the stretch ends: of what lies above there are fewer rows than the stretch has, and they can be sorted;
-# of that value, and of the one where the last page ended, the index gives as many as are wanted in the right order.
-# OFFSET 0 has it looked up once: the planner would put it in both places where it is used.
+# An index read backwards returns equal values in the wrong order, and there may be any number of them. So the value at
+# which the scan ends is found first: fewer rows than the scan may return lie above it, and they can be sorted; for that
+# value, and for the one at which the last page ended, the index returns the rows needed in the right order. OFFSET 0
+# makes Postgres look it up once: the planner would otherwise copy it into both places where it is used.
 
 
 def _scan_end(column: str, where: str, value: str) -> str:
     return f"""LATERAL (SELECT coalesce((
         SELECT {column} FROM scores WHERE {where} AND {column} < {value}
-        ORDER BY {column} DESC OFFSET :stretch - 1 LIMIT 1
+        ORDER BY {column} DESC OFFSET :scan_rows - 1 LIMIT 1
     ), '-infinity') AS value OFFSET 0) AS cut"""  # noqa: S608 - own text
 
 
 def _descending(column: str, where: str, value: str) -> str:
     return f"""
         (SELECT {COLUMNS} FROM scores WHERE {where} AND {column} = {value} AND account_id > :id
-         ORDER BY account_id LIMIT :stretch)
+         ORDER BY account_id LIMIT :scan_rows)
         UNION ALL
         (SELECT {COLUMNS} FROM scores WHERE {where} AND {column} < {value} AND {column} > cut.value)
         UNION ALL
         (SELECT {COLUMNS} FROM scores WHERE {where} AND {column} = cut.value AND {column} < {value}
-         ORDER BY account_id LIMIT :stretch)
+         ORDER BY account_id LIMIT :scan_rows)
     """  # noqa: S608 - own text

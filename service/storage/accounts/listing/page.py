@@ -1,4 +1,4 @@
-"""Accounts to be read: one, or page by page by account id, score or time of evaluation."""
+"""Reads accounts: one, or a page by account id, score or time of evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _ONE = text(f"""
     SELECT {COLUMNS} FROM accounts a JOIN scores s ON s.account_id = a.account_id WHERE a.account_id = :id
 """)  # noqa: S608 - made of this package's own text
 
-# Accounts are found by indexes, and with the values that are asked for in view: what a page costs must not grow with
+# Accounts are found by indexes only, and statements are planned for their values: the cost of a page must not grow with
 # the tables.
 _BY_INDEX = text("""
     SELECT set_config('enable_seqscan', 'off', true), set_config('random_page_cost', '1.1', true),
@@ -29,13 +29,13 @@ _BY_INDEX = text("""
 
 @dataclass(frozen=True, slots=True)
 class AccountPage:
-    """Accounts, in an order that the next page has to keep to."""
+    """Accounts, and the order that the next page must use as well."""
 
     accounts: Sequence[AccountRecord]
     order: SortOrder
 
     def key_of(self, account: AccountRecord) -> PageKey:
-        """The `after` that continues behind `account`."""
+        """The `after` of the page that continues after `account`."""
         return self.order.key_of(account.account_id, account.score, account.evaluated_at)
 
 
@@ -48,38 +48,42 @@ async def get(connection: AsyncConnection, account_id: str) -> AccountRecord | N
 async def page(
     connection: AsyncConnection, wanted: AccountFilter, *, sort: Sort, after: PageKey | None, limit: int
 ) -> AccountPage:
-    """Up to `limit` accounts that follow `after`. A leading `-` sorts downwards; accounts without a value come last.
+    """Up to `limit` accounts that follow `after`. A leading `-` sorts descending; accounts without a value come last.
 
-    Equal values follow each other by account id, upwards, so that no account is missed or repeated. By time of
-    evaluation, accounts of the same two minutes may count as equal where there are more than `FIRST_STRETCH_BY_TIME`,
-    or the planner expects many more.
+    Equal values are sorted by account id, ascending, so that no account is missed or repeated. By time of evaluation,
+    accounts of the same two minutes may count as equal if there are more than `FIRST_SCAN_ROWS_BY_TIME`, or if the
+    planner expects many more.
 
-    It takes a transaction of its own: until that ends, the connection's statements are planned differently.
+    Needs a transaction of its own: until it ends, the connection's statements are planned differently.
     """
     await connection.execute(_BY_INDEX)
     descending = sort.startswith("-")
     column = cast(SortColumn, sort.removeprefix("-"))
     if column == "evaluated_at":
         return await _by_time(connection, wanted, descending, after, limit)
-    search = ListQuery(wanted, SortOrder(column, descending), after, limit)
-    found = await search.along(connection)
-    accounts = await search.at_once(connection, found) if isinstance(found, FullMatchPlan) else found.accounts
-    return AccountPage(accounts, search.order)
+    query = ListQuery(wanted, SortOrder(column, descending), after, limit)
+    found = await query.scan_index(connection)
+    accounts = await query.fetch_all_and_sort(connection, found) if isinstance(found, FullMatchPlan) else found.accounts
+    return AccountPage(accounts, query.order)
 
 
 async def _by_time(
     connection: AsyncConnection, wanted: AccountFilter, descending: bool, after: PageKey | None, limit: int
 ) -> AccountPage:
-    """By slot, unless the whole list can be sorted at once; the first page decides it for those that follow."""
+    """Read a page by slot, unless the whole list can be sorted at once; the first page decides that for the following
+    ones.
+    """
     by_slot = ListQuery(wanted, SortOrder("slot", descending), after, limit)
-    way = None
+    plan = None
     if after is None or not after[2]:
-        found = await by_slot.along(connection)
+        found = await by_slot.scan_index(connection)
         if isinstance(found, FullMatchPlan):
-            way = found
+            plan = found
             if after is not None:
-                return AccountPage(await by_slot.at_once(connection, way), by_slot.order)
+                return AccountPage(await by_slot.fetch_all_and_sort(connection, plan), by_slot.order)
         elif after is not None or not found.ended:
             return AccountPage(found.accounts, by_slot.order)
     exact = ListQuery(wanted, SortOrder("evaluated_at", descending), after, limit)
-    return AccountPage(await exact.at_once(connection, way or await exact.cheapest(connection)), exact.order)
+    return AccountPage(
+        await exact.fetch_all_and_sort(connection, plan or await exact.cheapest_full_match(connection)), exact.order
+    )

@@ -1,8 +1,8 @@
-"""A page of accounts, by the indexes that lead there.
+"""Chooses the indexes that a page of accounts is read by.
 
-Candidates are looked at in the list's order, stretch by stretch, until enough of them match. Where matches are rare,
-all of them are fetched by whatever index narrows them down best, and sorted. The planner is asked beforehand what it
-expects of both, and what turns up on the way has the last word.
+Candidates are read in the list's order, one scan after another, until enough of them match. Where matches are rare, all
+of them are fetched by the most selective index and sorted instead. The planner's estimates of both decide at first, and
+the matches found on the way correct them.
 """
 
 from collections.abc import Sequence
@@ -14,33 +14,32 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.accounts.listing import full_matches as matches
-from service.storage.accounts.listing import index_scans as candidates
+from service.storage.accounts.listing import full_matches, index_scans
 from service.storage.accounts.listing.filters import AccountFilter
 from service.storage.accounts.listing.row import COLUMNS, AccountRecord
 from service.storage.accounts.listing.sort_order import PageKey, SortOrder, quarter_of
 
 FIRST_SCAN_ROWS, FIRST_SCAN_ROWS_BY_TIME = 500, 1_000
-"""Candidates to look at to begin with, at least, where not all of them match."""
+"""The fewest candidates to read at first, if not all of them match."""
 CANDIDATE_COST = 1.7
-"""What it costs to look at a candidate, in the planner's units. Measured; a page is right whatever it costs."""
+"""The cost of reading a candidate, in the planner's units. Measured; a page is correct whatever it costs."""
 ENTRY_COST = 0.05
-"""The same for an entry of an index that isn't a candidate's."""
+"""The cost of reading an index entry that is not a candidate's."""
 EXTRA_ENTRY_COST = 0.03
-"""By how much the planner has too good an opinion of an entry that is gone through in vain. Measured."""
+"""Extra cost per index entry read without a match; the planner underestimates it. Measured."""
 CHEAP_FULL_MATCH_COST = 4_000
-"""For so much, in the planner's units, all that match are fetched without further ado."""
+"""Up to this cost, in the planner's units, all matching accounts are fetched without further estimates."""
 LONG_LIST_ROWS = 2 * FIRST_SCAN_ROWS_BY_TIME
-"""Where so many are expected to match, a list is taken to have more than `FIRST_STRETCH_BY_TIME`."""
+"""If this many matches are expected, a list is assumed to have more than `FIRST_SCAN_ROWS_BY_TIME`."""
 UNCERTAIN_SCAN_ROWS = 16_000
-"""Candidates that are looked at where the planner doesn't know what is cheaper."""
+"""The most candidates to read if the planner can't know which way is cheaper."""
 STALE_STATISTICS_ROWS = 5_000
-"""So many that the planner has to know of them."""
+"""Above this many rows, the planner's statistics should have noticed them."""
 SCAN_MARGIN = 1.1
 SIGNIFICANT_MATCHES = 10
-"""So many matches say how many there will be further on; fewer may be an accident."""
+"""From this many matches on, their share predicts the rest; fewer may be an accident."""
 MAX_MERGED_SLOTS = 6
-"""Slots that are merged by account id. Where accounts were evaluated in more of them, many match."""
+"""The most slots to merge by account id. If accounts were evaluated in more of them, many match."""
 
 _SLOTS = text("""
     WITH RECURSIVE hop (slot) AS (
@@ -54,14 +53,14 @@ _SLOTS = text("""
 
 
 class ScannedPage(NamedTuple):
-    """Accounts, and whether the candidates came to an end with them."""
+    """Accounts, and whether the candidates ended with them."""
 
     accounts: list[AccountRecord]
     ended: bool
 
 
 class ScanResult(NamedTuple):
-    """Accounts of a stretch, how many candidates there were, and the key of the last of these."""
+    """The matching accounts of one scan, the number of candidates read, and the key of the last candidate."""
 
     accounts: list[AccountRecord]
     candidates: int
@@ -69,14 +68,14 @@ class ScanResult(NamedTuple):
 
 
 class FullMatchPlan(NamedTuple):
-    """SQL for all that match, and what it costs in the planner's units."""
+    """SQL for all matching accounts, and its cost in the planner's units."""
 
     cost: float
     statement: str
 
 
 class PlannerEstimate(NamedTuple):
-    """What the planner expects: how many match, of how many candidates, and what it costs to look at one of these."""
+    """The planner's expectation: the number of matches and of candidates, and the cost of reading one candidate."""
 
     matching: float
     candidates: float
@@ -90,147 +89,167 @@ class PlannerEstimate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What is wanted: up to `limit` accounts of `wanted` that follow `after` in `order`."""
+    """A query for up to `limit` accounts of `wanted` that follow `after` in `order`."""
 
     wanted: AccountFilter
     order: SortOrder
     after: PageKey | None
     limit: int
-    expected: dict[str, float] = field(default_factory=dict, compare=False)
-    """How many rows the planner expects, by conditions that it was asked about."""
+    expected_rows: dict[str, float] = field(default_factory=dict, compare=False)
+    """The number of rows that the planner expects, by conditions already asked about."""
 
-    async def along(self, connection: AsyncConnection) -> ScannedPage | FullMatchPlan:
-        """The accounts; where it is cheaper to fetch all that match at once, the cheapest way to do that."""
-        stretch, most, way = self._fewest(is_long=self.after is not None), 0.0, None
-        slots = await self._few_slots(connection)
-        among_others = self._is_among_others(slots)
-        if self.wanted != AccountFilter() and (stretch > self.limit or among_others):
-            way = await self.cheapest(connection)
-            is_news = await self._is_news(connection)
-            if way.cost <= CHEAP_FULL_MATCH_COST and not is_news:
-                return way
-            outlook = await self._outlook(connection, slots, among_others=among_others)
-            most = max(way.cost / outlook.cost, UNCERTAIN_SCAN_ROWS if is_news else 0.0)
-            is_long = self.after is not None or outlook.matching > LONG_LIST_ROWS
-            stretch = max(self._fewest(is_long=is_long), ceil(SCAN_MARGIN * self.limit / outlook.share))
-            if stretch > most:
-                return way
+    async def scan_index(self, connection: AsyncConnection) -> ScannedPage | FullMatchPlan:
+        """Read the accounts in order; returns the cheapest plan to fetch all matching accounts instead, if that is
+        cheaper.
+        """
+        scan_rows, most, plan = self._first_scan_rows(is_long=self.after is not None), 0.0, None
+        slots = await self._slots_to_merge(connection)
+        filters_in_index = self._has_filters_in_index(slots)
+        if self.wanted != AccountFilter() and (scan_rows > self.limit or filters_in_index):
+            plan = await self.cheapest_full_match(connection)
+            is_stale = await self._statistics_are_stale(connection)
+            if plan.cost <= CHEAP_FULL_MATCH_COST and not is_stale:
+                return plan
+            estimate = await self._estimate(connection, slots, filters_in_index=filters_in_index)
+            most = max(plan.cost / estimate.cost, UNCERTAIN_SCAN_ROWS if is_stale else 0.0)
+            is_long = self.after is not None or estimate.matching > LONG_LIST_ROWS
+            scan_rows = max(self._first_scan_rows(is_long=is_long), ceil(SCAN_MARGIN * self.limit / estimate.share))
+            if scan_rows > most:
+                return plan
         found: dict[str, AccountRecord] = {}
-        looked_at, here = 0, self
-        while stretch:
-            stop = await here._look(connection, stretch, slots)
-            found |= {each.account_id: each for each in stop.accounts if each.account_id not in found}
-            if len(found) >= self.limit or stop.candidates < stretch:
-                return ScannedPage(list(found.values())[: self.limit], stop.candidates < stretch)
-            looked_at += stop.candidates
-            stretch = _next_scan_rows(looked_at, len(found), self.limit - len(found), most)
-            # Not with a lower limit: some that are found there may be known already, as they have moved meanwhile.
-            here = replace(here, after=stop.last)
-        return way or await self.cheapest(connection)
+        scanned, here = 0, self
+        while scan_rows:
+            result = await here._scan(connection, scan_rows, slots)
+            found |= {each.account_id: each for each in result.accounts if each.account_id not in found}
+            if len(found) >= self.limit or result.candidates < scan_rows:
+                return ScannedPage(list(found.values())[: self.limit], result.candidates < scan_rows)
+            scanned += result.candidates
+            scan_rows = _next_scan_rows(scanned, len(found), self.limit - len(found), most)
+            # Keep the full limit: accounts that have moved meanwhile may turn up a second time.
+            here = replace(here, after=result.last)
+        return plan or await self.cheapest_full_match(connection)
 
-    async def at_once(self, connection: AsyncConnection, way: FullMatchPlan) -> list[AccountRecord]:
-        """The same accounts by fetching all that match and sorting them."""
-        statement = matches.sorted_page(way.statement, self.wanted, self.order, self.after)
+    async def fetch_all_and_sort(self, connection: AsyncConnection, plan: FullMatchPlan) -> list[AccountRecord]:
+        """The same accounts, by fetching all that match and sorting them."""
+        statement = full_matches.sorted_page(plan.statement, self.wanted, self.order, self.after)
         rows = await connection.execute(text(statement), self._parameters())
         return [AccountRecord(*row) for row in rows]
 
-    async def cheapest(self, connection: AsyncConnection) -> FullMatchPlan:
-        """How to fetch all that match, as the planner sees it. Where its statistics are wrong, a page takes longer."""
+    async def cheapest_full_match(self, connection: AsyncConnection) -> FullMatchPlan:
+        """The cheapest plan to fetch all matching accounts, by the planner's estimate. If its statistics are wrong, a
+        page takes longer.
+        """
         found = []
-        for statement, through in matches.statements(self.wanted):
+        for statement, through in full_matches.statements(self.wanted):
             cost = float((await self._plan(connection, statement))["Total Cost"])
             if through:
-                cost += EXTRA_ENTRY_COST * min([await self._expected(connection, conditions) for conditions in through])
+                cost += EXTRA_ENTRY_COST * min(
+                    [await self._expected_rows(connection, conditions) for conditions in through]
+                )
             found.append(FullMatchPlan(cost, statement))
         return min(found)
 
-    async def _outlook(
-        self, connection: AsyncConnection, merged: Sequence[datetime] | None, *, among_others: bool
+    async def _estimate(
+        self, connection: AsyncConnection, merged: Sequence[datetime] | None, *, filters_in_index: bool
     ) -> PlannerEstimate:
-        """By conditions of which no two say the same, and by scores themselves, which are finer than quarter points."""
-        attributes, points, slots = self.wanted.of_attributes("s"), self.wanted.of_points(), self.wanted.of_slots()
-        scores = [f"s.score {bound}" for bound in self.wanted.score_bounds()] or points
-        of_ids = slots if merged is not None else []
-        known, of_entries = {"score": (scores, points), "account_id": (of_ids, of_ids)}.get(
+        """Estimate the scan. Uses conditions that don't overlap, and scores themselves, which are finer than quarter
+        points.
+        """
+        attributes, bands, slots = (
+            self.wanted.attribute_conditions("s"),
+            self.wanted.band_conditions(),
+            self.wanted.slot_conditions(),
+        )
+        scores = [f"s.score {bound}" for bound in self.wanted.score_bounds()] or bands
+        slots_of_ids = slots if merged is not None else []
+        known, entry_conditions = {"score": (scores, bands), "account_id": (slots_of_ids, slots_of_ids)}.get(
             self.order.column, (slots, slots)
         )
-        candidates = await self._expected(connection, [*attributes, *known])
-        matching = await self._expected(connection, [*attributes, *scores, *slots])
-        entries = self._passes * await self._expected(connection, of_entries) if among_others else candidates
+        candidates = await self._expected_rows(connection, [*attributes, *known])
+        matching = await self._expected_rows(connection, [*attributes, *scores, *slots])
+        entries = (
+            self._index_passes * await self._expected_rows(connection, entry_conditions)
+            if filters_in_index
+            else candidates
+        )
         return PlannerEstimate(matching, candidates, CANDIDATE_COST + ENTRY_COST * entries / candidates)
 
-    async def _expected(self, connection: AsyncConnection, conditions: Sequence[str]) -> float:
+    async def _expected_rows(self, connection: AsyncConnection, conditions: Sequence[str]) -> float:
         within = " AND ".join(conditions) or "true"
-        if within not in self.expected:
+        if within not in self.expected_rows:
             plan = await self._plan(connection, f"SELECT FROM scores s WHERE {within}")
-            self.expected[within] = max(float(plan["Plan Rows"]), 1.0)
-        return self.expected[within]
+            self.expected_rows[within] = max(float(plan["Plan Rows"]), 1.0)
+        return self.expected_rows[within]
 
     async def _plan(self, connection: AsyncConnection, statement: str) -> dict[str, Any]:
         plan = await connection.execute(text(f"EXPLAIN (FORMAT JSON) {statement}"), self._parameters())
         found: dict[str, Any] = plan.scalar_one()[0]["Plan"]
         return found
 
-    async def _is_news(self, connection: AsyncConnection) -> bool:
-        """Whether many were evaluated since `evaluated_since`, as all are every night, and the planner doesn't know."""
-        slots = self.wanted.of_slots()
-        if not slots or await self._expected(connection, slots) > STALE_STATISTICS_ROWS:
+    async def _statistics_are_stale(self, connection: AsyncConnection) -> bool:
+        """True if many accounts were evaluated since `evaluated_since`, as all are every night, and the planner doesn't
+        know it.
+        """
+        slots = self.wanted.slot_conditions()
+        if not slots or await self._expected_rows(connection, slots) > STALE_STATISTICS_ROWS:
             return False
-        such = f"SELECT FROM scores s WHERE {' AND '.join(slots)} LIMIT :most"
+        recent = f"SELECT FROM scores s WHERE {' AND '.join(slots)} LIMIT :most"
         parameters = {**self.wanted.parameters(), "most": STALE_STATISTICS_ROWS + 1}
-        counted = await connection.execute(text(f"SELECT count(*) FROM ({such}) AS such"), parameters)  # noqa: S608 - own text
+        counted = await connection.execute(text(f"SELECT count(*) FROM ({recent}) AS recent"), parameters)  # noqa: S608 - own text
         return int(counted.scalar_one()) > STALE_STATISTICS_ROWS
 
     @property
-    def _passes(self) -> int:
-        """How often the index is gone through for a stretch: for its rows, and before that to see where it ends."""
+    def _index_passes(self) -> int:
+        """How often one scan reads the index: for its rows, and before that, for some orders, to find where it ends."""
         return 2 if self.order.column == "score" or (self.order.column == "slot" and self.order.descending) else 1
 
-    def _is_among_others(self, slots: Sequence[datetime] | None) -> bool:
-        """Whether candidates are found among the entries of others, by attributes that an index has last."""
-        return bool(self.wanted.of_attributes()) and (self.order.column != "account_id" or slots is not None)
+    def _has_filters_in_index(self, slots: Sequence[datetime] | None) -> bool:
+        """True if the attributes, which come last in an index, are checked by reading entries of other accounts too."""
+        return bool(self.wanted.attribute_conditions()) and (self.order.column != "account_id" or slots is not None)
 
-    def _fewest(self, *, is_long: bool) -> int:
-        """The limit where all candidates match, because the index they come from knows all that is asked for.
+    def _first_scan_rows(self, *, is_long: bool) -> int:
+        """The number of candidates to read first: just the limit if the index knows all conditions, so that every
+        candidate matches.
 
-        By time it takes more, unless the list is known to be long, to see whether it can be sorted as a whole.
+        By time of evaluation it is higher, unless the list is known to be long, to find out whether it can be sorted
+        whole.
         """
         wanted, column = self.wanted, self.order.column
         if column == "slot" and not is_long:
             return FIRST_SCAN_ROWS_BY_TIME + 3 * self.limit
-        known = wanted.evaluated_since is None if column == "score" else not wanted.of_scores()
+        known = wanted.evaluated_since is None if column == "score" else not wanted.score_conditions()
         return self.limit if known else FIRST_SCAN_ROWS + self.limit
 
-    async def _look(self, connection: AsyncConnection, stretch: int, slots: Sequence[datetime] | None) -> ScanResult:
-        """Those of the next candidates that match, up to `limit`."""
+    async def _scan(self, connection: AsyncConnection, scan_rows: int, slots: Sequence[datetime] | None) -> ScanResult:
+        """Read the next candidates; returns up to `limit` of them that match."""
         statement, parameters = self._candidates(slots)
-        conditions = [*self.wanted.of_attributes("s"), *self.wanted.of_scores()]
-        looked = f"""
+        conditions = [*self.wanted.attribute_conditions("s"), *self.wanted.score_conditions()]
+        scan = f"""
             WITH candidate AS MATERIALIZED ({statement}), s AS MATERIALIZED (
                 SELECT s.* FROM candidate s WHERE {" AND ".join(conditions) or "true"}
                 ORDER BY {self.order.clause()} LIMIT :limit
             ), last AS (
                 SELECT s.{self.order.column} AS value, s.account_id FROM candidate s
-                ORDER BY {self.order.last_first()} LIMIT 1
+                ORDER BY {self.order.reversed_clause()} LIMIT 1
             )
             SELECT (SELECT count(*) FROM candidate), last.value, last.account_id, {COLUMNS}
             FROM (SELECT) AS always LEFT JOIN last ON true
             LEFT JOIN (s JOIN accounts a ON a.account_id = s.account_id) ON true ORDER BY {self.order.clause()}
         """  # noqa: S608 - made of this package's own text
-        rows = (await connection.execute(text(looked), {**parameters, "stretch": stretch})).all()
+        rows = (await connection.execute(text(scan), {**parameters, "scan_rows": scan_rows})).all()
         found = [AccountRecord(*row[3:]) for row in rows if row[3] is not None]
         return ScanResult(found, rows[0][0], (rows[0][1], rows[0][2], False))
 
     def _candidates(self, slots: Sequence[datetime] | None) -> tuple[str, dict[str, Any]]:
-        """SQL for candidates, and its parameters less the stretch. `slots` are those to be merged, if they are few."""
+        """SQL for candidates, and its parameters except `scan_rows`. `slots` are the slots to merge, if few."""
         order, parameters = self.order, self._parameters()
         if order.column == "score":
             started = parameters["value"] is not None
-            statement = candidates.by_score(
+            statement = index_scans.by_score(
                 descending=order.descending,
                 started=started,
                 bounds=self.wanted.score_bounds(),
-                attributes=self.wanted.of_attributes("scores"),
+                attributes=self.wanted.attribute_conditions("scores"),
             )
             ends = [parameters["value"], self.wanted.min_score, self.wanted.max_score]
             return statement, {
@@ -240,11 +259,11 @@ class ListQuery:
             }
         if order.column == "account_id":
             named = {f"slot_{number}": slot for number, slot in enumerate(slots or [])}
-            statement = candidates.by_id(
+            statement = index_scans.by_id(
                 descending=order.descending,
                 started=self.after is not None,
                 slots=None if slots is None else list(named),
-                attributes=self.wanted.of_attributes("a" if slots is None else "scores"),
+                attributes=self.wanted.attribute_conditions("a" if slots is None else "scores"),
             )
             return statement, {**parameters, **named}
         since, value = parameters["slot_since"], parameters["value"]
@@ -252,17 +271,17 @@ class ListQuery:
         bounds = ["slot >= :slot_since"] if since is not None and (order.descending or not started) else ["true"]
         if since is not None and not order.descending:
             bounds.append("evaluated_at >= :since")  # most of the first slot may have been evaluated before
-        statement = candidates.by_slot(
+        statement = index_scans.by_slot(
             descending=order.descending,
             started=started,
             bound="false" if self._without_value else " AND ".join(bounds),
-            attributes=self.wanted.of_attributes("scores"),
+            attributes=self.wanted.attribute_conditions("scores"),
             never=since is None,
         )
         return statement, parameters
 
     def _quarters(self, value: float | None) -> list[int | None]:
-        """The quarter points to go through from `value` on, and a null for accounts without a score."""
+        """The quarter points to read from `value` on, and a null for accounts without a score."""
         if self._without_value:
             return [None]
         quarters, descending = self.wanted.quarters, self.order.descending
@@ -271,9 +290,9 @@ class ListQuery:
         without: list[int | None] = [] if self.wanted.score_bounds() else [None]
         return [*(reversed(left) if descending else left), *without]
 
-    async def _few_slots(self, connection: AsyncConnection) -> Sequence[datetime] | None:
-        """For lists by account id, the slots in which accounts were evaluated since then; None if they are more than
-        can be merged.
+    async def _slots_to_merge(self, connection: AsyncConnection) -> Sequence[datetime] | None:
+        """The slots in which accounts were evaluated since `evaluated_since`, for lists by account id; None if there
+        are too many to merge.
         """
         if self.order.column != "account_id" or self.wanted.evaluated_since is None:
             return None
@@ -283,7 +302,7 @@ class ListQuery:
 
     @property
     def _without_value(self) -> bool:
-        """Whether the last page ended among the accounts that have no value to be sorted by, which come last."""
+        """True if the last page ended among the accounts that have no value to sort by, which come last."""
         return self.after is not None and self.after[0] is None
 
     def _parameters(self) -> dict[str, Any]:
@@ -304,12 +323,12 @@ class ListQuery:
         }
 
 
-def _next_scan_rows(looked_at: int, found: int, missing: int, most: float) -> int:
-    """How many candidates more will have the accounts that are missing, by what those so far had; 0 if even with luck
-    it takes more than `most`.
+def _next_scan_rows(scanned: int, found: int, missing: int, most: float) -> int:
+    """The number of further candidates to read for the missing accounts, from the share of matches so far; 0 if even
+    with luck that exceeds `most`.
     """
-    with_luck = missing * looked_at / (found + sqrt(found) + 1)
-    expected = ceil(SCAN_MARGIN * missing * looked_at / max(found, 1))
+    with_luck = missing * scanned / (found + sqrt(found) + 1)
+    expected = ceil(SCAN_MARGIN * missing * scanned / max(found, 1))
     if with_luck > most:
         return 0
-    return expected if found >= SIGNIFICANT_MATCHES else max(min(expected, 5 * looked_at), 2 * looked_at)
+    return expected if found >= SIGNIFICANT_MATCHES else max(min(expected, 5 * scanned), 2 * scanned)

@@ -1,4 +1,4 @@
-"""An account as it is read: its attributes and the score that is stored for it."""
+"""An account as lists return it: its attributes and its stored score."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """An account's attributes and the score that is stored for it."""
+    """An account's attributes and its stored score."""
 
     account_id: str
     name: str | None

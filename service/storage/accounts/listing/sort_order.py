@@ -1,4 +1,4 @@
-"""The orders in which accounts are listed, as SQL and as keys: where a page ended, and what lies behind that."""
+"""The orders of account lists, as SQL and as keys that mark where a page ended."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -6,8 +6,8 @@ from math import floor
 from typing import Any, Literal
 
 PageKey = tuple[Any, ...]
-"""Where a page ended: the value that the list is sorted by, and the account id. By time of evaluation a third value
-says whether the first is the time itself, or its slot.
+"""The place where a page ended: the value that the list is sorted by, and the account id. By time of evaluation a third
+value says whether the first is the time itself, or its slot.
 """
 
 SortColumn = Literal["account_id", "score", "evaluated_at", "slot"]
@@ -17,34 +17,36 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def slot_of(moment: datetime) -> datetime:
-    """What the column `slot` of `scores` has for a time of evaluation."""
+    """The value of the column `slot` of `scores` for a time of evaluation."""
     return moment - (moment - _EPOCH) % SLOT
 
 
 def quarter_of(score: float) -> int:
-    """What the column `quarter` of `scores` has for a score; what no score can be counts as the nearest."""
+    """The value of the column `quarter` of `scores` for a score; impossible scores count as the nearest one."""
     return floor(min(max(score, 0.0), 100.0) * 4)
 
 
 @dataclass(frozen=True, slots=True)
 class SortOrder:
-    """By a column of `scores`. Accounts without a value come last; equal values go by account id, upwards."""
+    """An order by a column of `scores`. Accounts without a value come last; equal values are sorted by account id,
+    ascending.
+    """
 
     column: SortColumn
     descending: bool
 
     def clause(self) -> str:
-        """What follows ORDER BY."""
+        """The terms after ORDER BY."""
         direction = "DESC" if self.descending else "ASC"
         return f"s.{self.column} {direction} NULLS LAST, s.account_id"
 
-    def last_first(self) -> str:
-        """The same, turned round."""
+    def reversed_clause(self) -> str:
+        """The same terms in reverse order."""
         direction = "ASC" if self.descending else "DESC"
         return f"s.{self.column} {direction} NULLS FIRST, s.account_id DESC"
 
-    def behind(self, after: PageKey | None) -> list[str]:
-        """The conditions for what follows `after`, with `:value` and `:id`."""
+    def conditions_after(self, after: PageKey | None) -> list[str]:
+        """The conditions for accounts that follow `after`, with `:value` and `:id`."""
         if after is None:
             return []
         beyond = "<" if self.descending else ">"
