@@ -1,4 +1,4 @@
-"""One attempt from end to end: prepare → send → decide → record."""
+"""One delivery attempt from end to end: prepare → send → decide → record."""
 
 import random
 import time
@@ -28,12 +28,14 @@ from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, Deli
 log = structlog.get_logger(__name__)
 
 OnSent = Callable[[RetryDecision, int | None, float], None]
-"""Told what follows from an attempt, its status if there is one, and the seconds that it took."""
+"""Callback that gets the decision after an attempt, the status if there is one, and the duration in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
-    """What an observer is told. `recorded` is False if the lease was lost, and the message will be sent once more."""
+    """The result of an attempt, for observers. `recorded` is False if the lease was lost; the message is then sent
+    again.
+    """
 
     delivery: ClaimedDelivery
     status: int | None
@@ -44,7 +46,9 @@ class AttemptOutcome:
 
     @property
     def label(self) -> str:
-        """In a word, as metrics and the log have it: `succeeded`, `gave_up`, or why another attempt follows."""
+        """The outcome in one word, as metrics and the log show it: `succeeded`, `gave_up`, or why another attempt
+        follows.
+        """
         match self.outcome:
             case Succeeded():
                 return "succeeded"
@@ -55,13 +59,13 @@ class AttemptOutcome:
 
     @property
     def limited(self) -> bool:
-        """Whether the receiver takes nothing at the moment: the attempt counts for nothing, and the endpoint pauses."""
+        """True if the receiver takes nothing at the moment: the attempt doesn't count, and the endpoint pauses."""
         return isinstance(self.outcome, RetryAt) and self.outcome.paused_until is not None
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptRunner:
-    """Makes attempts. Holds what they have in common."""
+    """Makes attempts; holds what they all share."""
 
     recorder: Recorder
     session: ClientSession
@@ -73,9 +77,9 @@ class AttemptRunner:
     observe: Callable[[AttemptOutcome], None]
 
     async def run(self, delivery: ClaimedDelivery, sent: OnSent) -> AttemptOutcome:
-        """Attempt a delivery once and record how it went; waits while the database is away and the lease holds.
+        """Attempt a delivery once and record the result; waits while the database is unavailable and the lease holds.
 
-        `sent` is told what follows, the status and the seconds once the answer is there, before it is recorded.
+        Once the answer is there, and before it is recorded, calls `sent` with the decision, the status and the seconds.
         """
         ids = {"delivery": str(delivery.id), "endpoint": str(delivery.endpoint_id)}
         with structlog.contextvars.bound_contextvars(**ids):

@@ -1,7 +1,7 @@
 """A circuit breaker for one endpoint: one that is down is left alone for a while, then tried with a single message.
 
-Without it, every message that comes while a receiver is down would go through its own attempts, each as long as the
-timeout, only to fail as the one before it. Pure: the time is an argument.
+Without it, every message for a receiver that is down would go through all its attempts, each as long as the timeout,
+only to fail like the one before. Pure: the time is an argument.
 """
 
 from dataclasses import dataclass
@@ -24,24 +24,25 @@ class Breaker:
     rested_until: float = 0.0
 
     def open_at(self, now: float) -> bool:
-        """Whether nothing is to be sent at `now` (seconds of a monotonic clock)."""
+        """True if nothing may be sent at `now` (seconds of a monotonic clock)."""
         return now < self.rested_until
 
     @property
     def tripped(self) -> bool:
-        """Whether it is open or half open."""
+        """True if the breaker is open or half open."""
         return self.rested_until > 0
 
     def after(self, status: int | None, now: float) -> "Breaker":
-        """The breaker after an attempt that ended at `now` with `status`, None if it got no answer.
+        """The breaker after an attempt that ended at `now` with `status`, None if there was no answer.
 
-        Whoever answers is up, whatever he thinks of one message; but for 408, 429 and 5xx, which are about himself.
+        A receiver that answers is up, even if it refuses a message; except for 408, 429 and 5xx, which are about the
+        receiver itself.
         """
         if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _DOWN:
             return CLOSED
         failures = self.failures + 1
         if failures < TRIPS_AFTER or self.open_at(now):
-            # One that is open already was tripped by attempts that began with this one.
+            # If it is already open, attempts that began together with this one have tripped it.
             return Breaker(failures, self.rest_seconds, self.rested_until)
         rest = min(self.rest_seconds * 2 or FIRST_REST_SECONDS, LONGEST_REST_SECONDS)
         return Breaker(failures, rest, now + rest)

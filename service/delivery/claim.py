@@ -1,4 +1,4 @@
-"""Claiming what may be sent now: due, where there is room, and within the rate limits."""
+"""Claims the deliveries that may be sent now: due, with room at their endpoint, and within the rate limits."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -15,7 +15,7 @@ from service.storage.webhooks.outbox import ClaimedDelivery
 
 
 class UnclaimableError(Exception):
-    """A delivery can't be read or leased, by what is in it; `room` is what was claimed for."""
+    """A delivery can't be read or leased because of its content; `room` is the room it was claimed with."""
 
     def __init__(self, reason: str, room: Mapping[UUID, int]) -> None:
         """`reason` is the kind of failure; its text may hold values."""

@@ -1,4 +1,4 @@
-"""Who may send now: so many attempts at a time in all, some of them to one endpoint, and none to one that is down."""
+"""Limits concurrent attempts: a total, a share for each endpoint, and none to an endpoint that is down."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -12,15 +12,15 @@ UNPROVEN = 1  # slots of an endpoint that hasn't answered quickly yet, or not th
 
 
 class Slots:
-    """Counts attempts under way, so that endpoints that hang do not hold every slot.
+    """Counts attempts under way, so that endpoints that hang don't occupy every slot.
 
-    An endpoint begins with one slot, has an eighth of them once it answers quickly, and is back to one when it is
-    slow. So endpoints that hang take a slot each, until their breakers trip, and it needs as many of them as there are
-    slots to stop the others for that long. Times are seconds of a monotonic clock.
+    An endpoint starts with one slot, gets an eighth of them once it answers quickly, and drops back to one when it is
+    slow. So endpoints that hang occupy one slot each, until their breakers trip, and only as many of them as there are
+    slots could stop the others for that long. Times are seconds of a monotonic clock.
     """
 
     def __init__(self, total: int) -> None:
-        """`total` slots; with a single one there is no fairness to be had."""
+        """With a `total` of one slot, endpoints can't be treated fairly."""
         self.total = total
         self.free = total
         self._share = max(UNPROVEN, total // SHARE)
@@ -30,22 +30,22 @@ class Slots:
         self._throttles: dict[UUID, Throttle] = {}
 
     def room(self, now: float) -> dict[UUID, int]:
-        """How many attempts may begin now at each endpoint; at one that is absent, `UNPROVEN`."""
+        """The number of attempts that may begin now at each endpoint; `UNPROVEN` for endpoints that are absent."""
         known = self._quick | self._under_way.keys() | self._breakers.keys() | self._throttles.keys()
         return {endpoint: self._room(endpoint, now) for endpoint in known}
 
     @property
     def open_breakers(self) -> set[UUID]:
-        """The endpoints that are down: nothing is sent to them, or a single message to try."""
+        """The endpoints that are down, which get nothing, or a single message as a trial."""
         return {endpoint for endpoint, breaker in self._breakers.items() if breaker.tripped}
 
     def acquire(self, endpoint: UUID) -> None:
-        """An attempt begins."""
+        """Count an attempt that begins."""
         self.free -= 1
         self._under_way[endpoint] += 1
 
     def release(self, endpoint: UUID, *, quick: bool) -> None:
-        """An attempt has ended, or was never made."""
+        """Free the slot of an attempt that has ended, or was never made."""
         self.free += 1
         self._under_way[endpoint] -= 1
         if not self._under_way[endpoint]:
@@ -53,7 +53,7 @@ class Slots:
         (self._quick.add if quick else self._quick.discard)(endpoint)
 
     def record_answer(self, endpoint: UUID, status: int | None, now: float) -> None:
-        """What an attempt came to: a status, or None where there was no answer."""
+        """Note the answer of an attempt: a status, or None if there was no answer."""
         self._update_breaker(endpoint, status, now)
 
     def _update_breaker(self, endpoint: UUID, status: int | None, now: float) -> None:
@@ -64,11 +64,11 @@ class Slots:
             self._breakers[endpoint] = breaker
 
     def record_limit(self, endpoint: UUID, status: int | None, until: float, now: float, *, asked: bool) -> None:
-        """An attempt came to an answer that wants nothing more before `until`.
+        """Note an answer that asks for nothing more before `until`.
 
-        Where the receiver has `asked` for that time, it is tried then, however often it asks again. Otherwise, of
-        answers to messages that were under way together, the first one counts towards its breaker: it trips for a
-        receiver that never takes anything, and not for one that takes a few of many.
+        If the receiver itself `asked` for that time, it is tried again then, however often it asks. Otherwise the first
+        of several such answers to concurrent messages counts as a failure for its breaker, which thus trips for a
+        receiver that never takes anything, but not for one that takes a few of many.
         """
         throttle = self._throttles.get(endpoint, Throttle())
         if not asked and not throttle.paused_at(now):
@@ -76,19 +76,19 @@ class Slots:
         self._throttles[endpoint] = throttle.after_limit(until)
 
     def record_success(self, endpoint: UUID) -> None:
-        """A message was taken: one that was limited is sent a little more at a time."""
+        """Note an accepted message: a limited endpoint may then be sent a little more at a time."""
         if throttle := self._throttles.pop(endpoint, None):
             grown = throttle.after_success()
             if grown.most < self._share:
                 self._throttles[endpoint] = grown
 
     def next_pause_ends(self, now: float) -> float | None:
-        """In how many seconds the first of the pauses ends, None if there is none."""
+        """Seconds until the first of the pauses ends, or None if there is none."""
         left = [each.paused_until - now for each in self._throttles.values() if each.paused_at(now)]
         return min(left, default=None)
 
     def forget_all_but(self, endpoints: Collection[UUID]) -> None:
-        """Know nothing any more of endpoints that aren't among these, as they are disabled or deleted."""
+        """Forget all endpoints except these; the others are disabled or deleted."""
         self._quick &= set(endpoints)
         self._breakers = {endpoint: breaker for endpoint, breaker in self._breakers.items() if endpoint in endpoints}
         self._throttles = {endpoint: each for endpoint, each in self._throttles.items() if endpoint in endpoints}

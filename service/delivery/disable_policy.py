@@ -1,4 +1,4 @@
-"""How long an endpoint may fail before it is disabled. Pure: the time is an argument."""
+"""The rule that disables an endpoint after long failure. Pure: the time is an argument."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 WARN_AFTER = timedelta(days=3)
 DISABLE_AFTER = timedelta(days=5)
 RECENT = timedelta(days=1)
-"""One failure now and one long ago don't make an outage: between the two nobody tried."""
+"""One failure now and one long ago don't make an outage: nobody tried in between."""
 
 
 @dataclass(frozen=True, slots=True)
 class Warn:
-    """Operators are to be told that the endpoint will be disabled, at `disabled_at` at the earliest."""
+    """Warn operators that the endpoint will be disabled, at `disabled_at` at the earliest."""
 
     disabled_at: datetime
 
@@ -25,17 +25,17 @@ DisableVerdict = Warn | Disable | None
 
 
 def is_due(failing_since: datetime, warned_at: datetime | None, now: datetime) -> bool:
-    """Whether `judge` may come to a verdict at all; cheaper, as it asks for less."""
+    """True if `decide` may decide anything; cheaper, as it needs less."""
     return now - failing_since >= (WARN_AFTER if warned_at is None else DISABLE_AFTER)
 
 
 def decide(
     failing_since: datetime, warned_at: datetime | None, attempted_at: datetime | None, now: datetime
 ) -> DisableVerdict:
-    """What follows from an attempt that failed at `now`, as all have since `failing_since`.
+    """The decision after an attempt that failed at `now`, as all have since `failing_since`.
 
-    `attempted_at` is when the attempt before it began, None if there was none. Within `RECENT` it has to be for the
-    endpoint to be disabled. The warning comes once, before that.
+    `attempted_at` is the start of the previous attempt, None if there was none; the endpoint is disabled only if it
+    lies within `RECENT`. The warning is given once, before that.
     """
     failing = now - failing_since
     if failing >= DISABLE_AFTER and attempted_at is not None and now - attempted_at <= RECENT:

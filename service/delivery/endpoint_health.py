@@ -1,4 +1,4 @@
-"""What an attempt says of its endpoint: it is well, it fails, it has failed for too long, or it is gone."""
+"""Tracks endpoint health from attempts: healthy, failing, failing for too long, or gone."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -19,7 +19,7 @@ from service.storage.webhooks.endpoints import DisabledReason
 from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery
 
 OWN_FAILURES: frozenset[Failure | None] = frozenset({"prepare"})
-"""Failures of the service itself, such as a missing key: nothing was sent, so they say nothing of the endpoint."""
+"""Failures of the service itself, such as a missing key: nothing was sent, so they say nothing about the endpoint."""
 
 _GONE = GaveUp("gone")
 
@@ -41,12 +41,12 @@ class EndedAttempt:
 async def record_attempts(
     connection: AsyncConnection, some: Sequence[EndedAttempt], now: datetime, base_url: str
 ) -> list[EndpointNotice]:
-    """Note what attempts that ended say of their endpoints; what operators are told.
+    """Record what ended attempts say about their endpoints; returns the notices sent to operators.
 
-    Call it in the transaction that records them and before that locks the deliveries: in this order deleting an
-    endpoint locks them.
+    Call it in the transaction that records the attempts, before deliveries are locked: deleting an endpoint locks in
+    the same order.
     """
-    # First of all, and in order: this waits for who holds an endpoint, and `end` doesn't.
+    # Pauses come first, and in order: they wait for endpoints locked by others, which `mark_healthy` doesn't.
     await rate_limits.pause(connection, _pauses(some))
     well = {each.delivery.endpoint_id for each in some if isinstance(each.outcome, Succeeded)}
     if well:
@@ -68,14 +68,14 @@ def _pauses(some: Sequence[EndedAttempt]) -> list[tuple[UUID, datetime]]:
 
 
 def _counts_against(outcome: RetryDecision) -> bool:
-    """Whether an attempt says that the endpoint fails. One that only asked for time says nothing of it."""
+    """True if an attempt shows that the endpoint fails. An answer that only asks for time doesn't."""
     return not isinstance(outcome, Succeeded) and not (isinstance(outcome, RetryAt) and outcome.paused_until)
 
 
 def _deciding_failures(some: Sequence[EndedAttempt], well: AbstractSet[UUID]) -> list[EndedAttempt]:
-    """For each endpoint one attempt that speaks against it: that it is gone, or else, if none was well, that it fails.
+    """Choose one failed attempt per endpoint: one that says it is gone; otherwise, if none succeeded, one that failed.
 
-    Of several the one that was tried most often, which knows best how long that has been so.
+    Of several, the one with the most attempts is chosen, as it has seen most of the outage.
     """
     found: dict[UUID, EndedAttempt] = {}
     for each in sorted(some, key=lambda ended: (ended.outcome == _GONE, ended.delivery.attempt)):
@@ -92,7 +92,7 @@ async def record_failure(
     now: datetime,
     base_url: str,
 ) -> EndpointNotice | None:
-    """Note how an attempt that ended at `now` speaks against its endpoint; what operators are told, if anything."""
+    """Record an attempt that failed at `now`; returns the notice sent to operators, if any."""
     if failure in OWN_FAILURES:
         return None
     if outcome == _GONE:

@@ -1,4 +1,4 @@
-"""What operators see of deliveries that wait: for how long, and how the endpoints are doing."""
+"""Gauges of waiting deliveries and of endpoint states."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ STATES = ("ok", "failing", "disabled", "disabled_failing", "disabled_gone")
 
 
 async def refresh_gauges(engine: AsyncEngine, now: datetime) -> Sequence[EndpointStatus]:
-    """Show for how long deliveries that are due have waited, and how endpoints are doing; returns the latter."""
+    """Update the gauges of overdue deliveries and endpoint states; returns the endpoint states."""
     async with engine.connect() as connection:
         waited = await delivery_log.longest_due(connection, now)
         found = await endpoints.statuses(connection)
@@ -35,7 +35,7 @@ def state_of(endpoint: EndpointStatus) -> str:
 
 
 def show_breakers(open_targets: Iterable[str]) -> None:
-    """Show how many breakers are open, given the target of each endpoint that has one."""
+    """Set the gauge of open breakers, given the target of each endpoint that has one."""
     counts = Counter(open_targets)
     for target in TARGETS:
         DELIVERY_OPEN_BREAKERS.labels(target).set(counts[target])

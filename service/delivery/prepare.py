@@ -1,4 +1,4 @@
-"""From a claimed delivery to a signed request, or a record. Pure but for the vault, which only computes."""
+"""Turns a claimed delivery into a signed request, or a Kafka record. Pure except for the vault, which only computes."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -21,10 +21,10 @@ from service.targets.message import Message
 
 
 def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: datetime) -> Request | RawRecord:
-    """The request of an attempt made at `now`. Every attempt has the same id and body, and a signature of its own.
+    """The request of an attempt made at `now`. Every attempt has the same id and body, and its own signature.
 
-    The URL is checked again, as the operator may have closed since what was open when the endpoint was created.
-    Raises `HealthError` or `ValueError` if there is nothing that could be sent.
+    The URL is checked again, as the operator may have closed a network since the endpoint was created. Raises
+    `HealthError` or `ValueError` if nothing can be sent.
     """
     target = target_of(delivery.target)
     url = check_destination(delivery.url, target, settings)
@@ -51,7 +51,7 @@ def _message(delivery: ClaimedDelivery, settings: Settings) -> Message:
 
 
 def _joined(url: str, path: str, query: str) -> str:
-    """`path` below the URL's own; a query stays behind it, and `query` follows that."""
+    """Append `path` to the URL's own path; an existing query stays at the end, followed by `query`."""
     if not path:
         return url
     base = URL(url)

@@ -1,6 +1,6 @@
-"""How many messages an endpoint with a rate limit may get now.
+"""The rate limit of an endpoint, as a token bucket in a single instant.
 
-It needs one instant per endpoint, which all delivery processes share: by when what it was sent is paid for. Pure.
+All delivery processes share that instant: the time until which the endpoint has used up its allowance. Pure.
 """
 
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from datetime import datetime, timedelta
 from service.runtime.rate_limit import Rate
 
 BURST_SECONDS = 1.0
-"""So much of a rate may come at once, or a single message where that is less than one."""
+"""The seconds of a rate that may be sent at once; at least a single message."""
 
 SLOWEST = 1e-5
-"""Messages a second: about one a day. Slower ones would lead past the end of time."""
+"""Messages per second: about one a day. Slower rates would overflow the calendar."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointRateLimit:
-    """An endpoint's messages a second at most, and by when those that it was sent are paid for."""
+    """An endpoint's limit in messages per second, and the time until which it has used up its allowance."""
 
     rate: float
     paid_until: datetime | None
 
     def allowance(self, now: datetime) -> int:
-        """How many messages may begin at `now`."""
+        """The number of messages that may begin at `now`."""
         rate = Rate(self._rate, max(self._rate * BURST_SECONDS, 1.0))
         return rate.allowance((self._paid(now) - now).total_seconds())
 
     def paid_until_after(self, sent: int, now: datetime) -> datetime:
-        """By when all is paid for once `sent` messages have begun at `now`."""
+        """The new `paid_until` after `sent` messages have begun at `now`."""
         return self._paid(now) + timedelta(seconds=sent / self._rate)
 
     @property

@@ -1,5 +1,5 @@
-"""Writing down what attempts came to, for the deliveries and for their endpoints: many in one transaction, as a commit
-costs more than what is in it.
+"""Records the results of attempts, for deliveries and endpoints: many in one transaction, as a commit costs more
+than its content.
 """
 
 import asyncio
@@ -32,10 +32,10 @@ _Waiting = tuple[EndedAttempt, "asyncio.Future[bool]"]
 
 
 class Recorder:
-    """Results that come while a transaction is under way share the next one. Use it from one event loop."""
+    """Batches results that arrive while a transaction is under way into the next one. Use it from one event loop."""
 
     def __init__(self, engine: AsyncEngine, base_url: str) -> None:
-        """Connections are those of `engine`, one at a time; `base_url` begins links in notices to operators."""
+        """Uses connections of `engine`, one at a time; `base_url` starts links in notices to operators."""
         self._engine = engine
         self._base_url = base_url
         self.set_aside = SetAside(engine)
@@ -44,7 +44,7 @@ class Recorder:
         self._task: asyncio.Task[None] | None = None
 
     async def record(self, ended: EndedAttempt) -> bool:
-        """Whether the result was written: not if the lease was lost, or while it held Postgres couldn't be reached."""
+        """Record a result; False if the lease was lost, or ended while Postgres was unavailable."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((ended, written))
         if self._task is None or self._task.done():
@@ -58,7 +58,7 @@ class Recorder:
             await self._write(some)
 
     async def _write(self, some: Sequence[_Waiting]) -> None:
-        """Write some results; those that can't be written now wait with those that come meanwhile."""
+        """Write some results; those that can't be written now are queued with the newly arrived."""
         started = time.monotonic()
         try:
             written = await self._record([ended for ended, _ in some], datetime.now(UTC))
@@ -89,8 +89,8 @@ class Recorder:
         return written
 
     async def _write_alone(self, one: _Waiting, error: Exception) -> None:
-        """Write a result that can't be written with what it says of its endpoint; or else end its delivery, which would
-        be sent again at each end of its lease.
+        """Write one result without its effect on its endpoint; if even that fails, end its delivery, which would
+        otherwise be sent again at each end of its lease.
         """
         attempted = one[0].attempted
         written: AbstractSet[UUID] = frozenset()
@@ -112,14 +112,14 @@ class Recorder:
             self._warn([one], again)
 
     def _requeue(self, some: Sequence[_Waiting], *, at_end: bool = False) -> None:
-        """Have those whose lease still holds be written again, before what has come meanwhile or `behind` it."""
+        """Queue those whose lease still holds again, before the newly arrived or `at_end`."""
         now = datetime.now(UTC)
         _resolve([each for each in some if now >= each[0].delivery.leased_until], set())
         kept = [each for each in some if now < each[0].delivery.leased_until]
         self._waiting = self._waiting + kept if at_end else kept + self._waiting
 
     def _warn(self, some: Sequence[_Waiting], error: Exception) -> None:
-        # Not the error's text, which may hold the values that were to be written.
+        # Not the error's text: it may contain the values to be written.
         first = some[0][0].delivery
         log.warning(
             "delivery_not_recorded",
@@ -133,5 +133,5 @@ class Recorder:
 
 def _resolve(some: Sequence[_Waiting], written: AbstractSet[UUID]) -> None:
     for ended, answer in some:
-        if not answer.done():  # who asked may have been cancelled
+        if not answer.done():  # the caller may have been cancelled
             answer.set_result(ended.delivery.id in written)

@@ -1,4 +1,4 @@
-"""From what came back to what it means to the target, in words for people where a status leaves them guessing."""
+"""Interprets a reply for its target, with a reason in words where a status alone doesn't explain it."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +16,9 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 def interpret(reply: Reply, target: str) -> tuple[Reply, AnswerVerdict]:
-    """What a reply means to a target, and the reply with the reason in words; `refused` if it is a 2xx all the same."""
+    """The verdict on a reply, and the reply with its reason in words; its failure is `refused` if it is a 2xx all
+    the same.
+    """
     if reply.status is None or reply.failure is not None:
         return reply, LIMITED if reply.limited else AGAIN
     verdict = _verdict(ReceiverAnswer(reply.status, reply.headers, reply.body), target, cut=reply.cut)
@@ -28,7 +30,7 @@ def interpret(reply: Reply, target: str) -> tuple[Reply, AnswerVerdict]:
 def _verdict(answer: ReceiverAnswer, target: str, *, cut: bool) -> AnswerVerdict:
     kind = target_of(target)
     if cut and is_success(answer.status):
-        return TAKEN  # its status was read, and no more: the message was taken, as far as anybody can tell
+        return TAKEN  # only its status could be read, and that says the message was taken
     if verdict := kind.verdict(answer):
         return verdict
     if not is_success(answer.status):
@@ -43,7 +45,7 @@ def _redirect(reply: Reply) -> str | None:
     place = reply.headers.get("location", "").strip()
     if not place:
         return "the answer is a redirect, and redirects are not followed"
-    # Whoever reads it may paste it: nothing in it may be invisible.
+    # Readers may paste it: nothing in it may be invisible.
     shown = "".join(character if character.isprintable() else "\ufffd" for character in place)
     return f"the answer is a redirect to {shown[:400]}, and redirects are not followed: give the endpoint that URL"
 
@@ -56,7 +58,7 @@ def decide_outcome(
     now: datetime,
     randomness: float,
 ) -> RetryDecision:
-    """What follows an attempt that ended at `now` with a reply that means `verdict`."""
+    """The decision after an attempt that ended at `now` with a reply that means `verdict`."""
     if verdict.kind == "limited":
         asked = requested_wait(reply.headers, reply.body, now)
         began_at = delivery.began_at or delivery.created_at

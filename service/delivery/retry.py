@@ -1,4 +1,4 @@
-"""What follows an attempt: done, again later, or given up. Pure: the time and the randomness are arguments."""
+"""The retry policy: done, retry later, or give up. Pure: the time and the randomness are arguments."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,15 +10,15 @@ from service.delivery.retry_after import retry_after_wait
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The receiver answered 2xx: the message is now its own."""
+    """The receiver answered 2xx: it now has the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
     """The attempt failed, and the next is due at `when`.
 
-    With `paused_until` it counts for nothing: the receiver takes no message of anybody before that. `asked` says that
-    the receiver itself has named that time.
+    With `paused_until` the attempt doesn't count: the receiver takes no messages at all before that. `asked` means that
+    the receiver itself named that time.
     """
 
     when: datetime
@@ -28,8 +28,8 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class GaveUp:
-    """There will be no further attempt: the schedule is `exhausted`, the receiver said that it is `gone` (410), or it
-    `refused` the message in a way that no attempt would change.
+    """There is no further attempt: the schedule is `exhausted`, the receiver said that it is `gone` (410), or it
+    `refused` the message in a way that no further attempt would change.
     """
 
     reason: Literal["exhausted", "gone", "refused"]
@@ -40,11 +40,12 @@ RetryDecision = Succeeded | RetryAt | GaveUp
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait after each failed attempt; one attempt more than there are delays.
+    """The waits after failed attempts; there is one attempt more than there are delays.
 
-    `jitter` lengthens every wait by up to that share of it, never shortens it: deliveries that failed together
-    come back spread out. `longest_asked` bounds what a receiver may ask for with `Retry-After`. For its `lifetime` a
-    message is put off at no cost by a receiver that takes nothing at the moment; after that each time is an attempt.
+    `jitter` lengthens every wait by up to that share of it, and never shortens it, so that deliveries that failed
+    together come back spread out. `longest_asked` bounds the wait that a receiver may ask for with `Retry-After`. For
+    its `lifetime` a message can be postponed at no cost by a receiver that takes nothing at the moment; after that each
+    try counts.
     """
 
     delays: tuple[timedelta, ...]
@@ -69,11 +70,11 @@ STANDARD = RetryPolicy(
 """Ten attempts over a little more than three days: a receiver may be down from Friday night to Monday morning."""
 
 LEAST_PAUSE = timedelta(seconds=1)
-"""For a receiver that limits and does not say for how long, or says `Retry-After: 0`."""
+"""The pause for a receiver that limits without saying for how long, or that says `Retry-After: 0`."""
 FREE_POSTPONEMENTS = 30
-"""How often a message is put off for no longer than it was asked for; after that for twice as long each time."""
+"""The number of times a message is postponed just as long as asked; after that each wait is twice the last."""
 LONGEST_POSTPONEMENT = timedelta(minutes=5)
-"""As far as the doubling goes."""
+"""The limit of that doubling."""
 
 
 def decide(
@@ -84,11 +85,12 @@ def decide(
     now: datetime,
     randomness: float,
 ) -> RetryDecision:
-    """What follows attempt number `attempt` (from 1) that ended at `now` with `status`, None if without an answer.
+    """The decision after attempt number `attempt` (from 1), which ended at `now` with `status`, None if without an
+    answer.
 
-    Only 2xx is success; a redirect is a failure like any other. The wait is the longer of the schedule's and the
-    one the receiver asked for: never sooner than it asked, and never sooner than scheduled either, as a receiver
-    that says `Retry-After: 0` while it fails must not be able to make us hammer it.
+    Only 2xx is success; a redirect is a failure like any other. The wait is the longer of the schedule's and the one
+    that the receiver asked for: never sooner than asked, and never sooner than scheduled, as a receiver that says
+    `Retry-After: 0` while it fails must not make us hammer it.
     """
     if is_success(status):
         return Succeeded()
@@ -102,18 +104,18 @@ def decide(
 
 
 def is_success(status: int | None) -> bool:
-    """Whether a status is 2xx."""
+    """True if a status is 2xx."""
     return status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def postpone(
     policy: RetryPolicy, began_at: datetime, times: int, asked: timedelta | None, now: datetime, randomness: float
 ) -> RetryAt | None:
-    """What follows an attempt at a receiver that takes nothing at `now`; None where the message's lifetime is over.
+    """The decision after an attempt at a receiver that takes nothing at `now`; None if the message's lifetime is over.
 
-    `began_at` is when its lifetime began, `times` how often it was put off before, and `asked` for how long the
-    receiver wants to be left alone, if it says so. A single message that is put off again and again, while the
-    receiver takes others, comes back ever more rarely.
+    `began_at` is the start of its lifetime, `times` the number of postponements so far, and `asked` the pause that the
+    receiver asks for, if any. A single message that is postponed again and again, while the receiver takes others, is
+    retried ever more rarely.
     """
     if now - began_at >= policy.lifetime:
         return None

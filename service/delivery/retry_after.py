@@ -1,7 +1,7 @@
-"""For how long a receiver asks to be left alone, wherever it says so. Pure: the time is an argument.
+"""The wait that a receiver asks for, wherever it says so. Pure: the time is an argument.
 
-`Retry-After` is the standard's place. Others have their own: the end of a window of a rate limit, its length, or a
-member of the answer's body. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+`Retry-After` is the standard place. Others exist: the end or the length of a rate limit's window, or a member of the
+answer's body. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
 """
 
 import re
@@ -15,7 +15,7 @@ import msgspec
 LONGEST = timedelta(days=366)
 _SECONDS = re.compile(r"\d{1,16}(\.\d{1,9})?", re.ASCII)
 _EPOCH_SECONDS, _EPOCH_MILLISECONDS = 1e9, 1e11
-"""From here a number is a time and not a wait: the first as a wait would be thirty years."""
+"""A number from these on is a time and not a wait: as a wait the smaller one would be thirty years."""
 
 _IN_MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
 _RESETS = (
@@ -32,18 +32,18 @@ _BODY_SECONDS = ("retry_after", "retryAfter", "retry_after_seconds", "retryAfter
 _BODY_MILLISECONDS = ("retry_after_ms", "retryAfterMs")
 _DEEPEST, _MOST_MEMBERS = 4, 200
 _POLICIES = {"SECONDLY": 1, "TEN_SECONDLY_ROLLING": 10, "DAILY": 3600}
-"""HubSpot names the limit and not its end; that of a day ends at a midnight that only the account's settings know."""
+"""HubSpot names the limit but not its end; a daily limit ends at a midnight that only the account's settings know."""
 
 
 def retry_after_wait(retry_after: str | None, now: datetime) -> timedelta:
-    """The wait a `Retry-After` header asks for, as seconds or as a date; nothing if it is absent, past or nonsense."""
+    """The wait that a `Retry-After` header asks for, as seconds or a date; zero if it is absent, past or invalid."""
     return _wait(retry_after, now) or timedelta()
 
 
 def requested_wait(headers: Mapping[str, str], body: bytes, now: datetime) -> timedelta | None:
-    """The wait an answer asks for in any way that is known, never below zero; None if it says nothing of it.
+    """The wait that an answer asks for in any known way, never below zero; None if it asks for none.
 
-    Names of `headers` are in lower case. What can't be read is passed over. `Retry-After` comes before the rest.
+    Names of `headers` are in lower case. Unreadable values are skipped. `Retry-After` comes before the rest.
     """
     for found in (_of_headers(headers, now), _of_body(body, now)):
         if found is not None:
@@ -84,7 +84,7 @@ def _of_body(body: bytes, now: datetime) -> timedelta | None:
 
 
 def _members(document: Any) -> Iterator[tuple[str, Any]]:
-    """Members of the document's objects, the outer ones first: so many, and so deep, as an honest answer has them."""
+    """Members of the document's objects, outer ones first, as many and as deep as an honest answer would have."""
     level, left = [document], _MOST_MEMBERS
     for _ in range(_DEEPEST):
         below: list[Any] = []
@@ -99,7 +99,7 @@ def _members(document: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _wait(text: str | None, now: datetime) -> timedelta | None:
-    """Seconds, a time since 1970 in seconds or milliseconds, a date of HTTP, or one of ISO 8601."""
+    """Parse seconds, a Unix time in seconds or milliseconds, an HTTP date, or an ISO 8601 date."""
     text = (text or "").strip()[:100]
     if text.isdecimal() and text.isascii():
         text = text[:16]

@@ -1,4 +1,4 @@
-"""Deliveries that can't be claimed or recorded by what is in them: each is ended by itself, and the others go on."""
+"""Ends deliveries whose content makes them impossible to claim or record, so that the others go on."""
 
 import time
 from collections.abc import Collection
@@ -17,14 +17,14 @@ from service.storage.webhooks.outbox import DeliveryState
 log = structlog.get_logger(__name__)
 
 PASSED_OVER_SECONDS = 3600.0
-"""The wait before one that can't even be ended is tried again; a fix may have come by then."""
+"""The seconds before one that can't even be ended is tried again; a fix may be deployed by then."""
 
 
 class SetAside:
-    """Ends what can't be delivered, and knows what can't be ended either."""
+    """Ends deliveries that can't be processed, and remembers those that can't be ended either."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        """Connections are those of `engine`, one at a time."""
+        """Uses connections of `engine`, one at a time."""
         self._engine = engine
         self._passed_over: dict[UUID, float] = {}
 
@@ -38,7 +38,9 @@ class SetAside:
     async def finish(
         self, delivery: UUID, state: DeliveryState, doing: Literal["claiming", "recording"], error: BaseException
     ) -> bool:
-        """End a delivery that fails by `error`; False if it can't be, so that it is passed over. Raises what passes."""
+        """End a delivery that fails with `error`; returns False if that fails too and it is skipped from now on.
+        Raises transient errors.
+        """
         is_ended = True
         try:
             async with self._engine.begin() as connection:
@@ -49,7 +51,7 @@ class SetAside:
             self._passed_over[delivery] = time.monotonic() + PASSED_OVER_SECONDS
             is_ended = False
         DELIVERIES_SET_ASIDE.labels(doing).inc()
-        # Not the error's text, which may hold the values that were to be written.
+        # Not the error's text: it may contain the values to be written.
         log.error(
             "delivery_set_aside",
             delivery=str(delivery),

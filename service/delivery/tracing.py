@@ -1,4 +1,4 @@
-"""Spans of attempts: they go on with the trace of the event that the alert came of, and hand it to the receiver."""
+"""Spans of attempts: they continue the trace of the event behind the alert, and pass it on to the receiver."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -15,7 +15,7 @@ _HEADER = "traceparent"
 
 
 def attempt_span(delivery: ClaimedDelivery) -> AbstractContextManager[spans.Span]:
-    """The span of an attempt. It doesn't name the URL, which may be a secret."""
+    """The span of an attempt. It doesn't name the URL, which may be secret."""
     return tracing.span(
         "deliver",
         "client",
@@ -31,7 +31,7 @@ def attempt_span(delivery: ClaimedDelivery) -> AbstractContextManager[spans.Span
 
 
 def end_span(span: spans.Span, reply: Reply) -> None:
-    """Note what came back."""
+    """Record the reply on the span."""
     if reply.status is not None:
         span.add({"http.response.status_code": reply.status})
     if reply.failure or reply.status is None or not is_success(reply.status):
@@ -39,7 +39,7 @@ def end_span(span: spans.Span, reply: Reply) -> None:
 
 
 def with_traceparent(traceparent: str | None, prepared: Request | RawRecord) -> Request | RawRecord:
-    """The message with its context, in place of one that the endpoint's own headers may have."""
+    """The message with its trace context, in place of any in the endpoint's own headers."""
     if traceparent is None:
         return prepared
     if isinstance(prepared, RawRecord):

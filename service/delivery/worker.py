@@ -1,4 +1,4 @@
-"""The delivery process: claims what is due and has it attempted, until it is told to stop."""
+"""The delivery process: claims due deliveries and starts attempts, until it is stopped."""
 
 import asyncio
 import time
@@ -47,11 +47,11 @@ LEASE_MARGIN_SECONDS = 30.0  # beyond the longest attempt, to record it in
 MOST_RESOLVER_THREADS = 64
 LONGEST_OUTAGE_PAUSE_SECONDS = 5.0
 MOST_IN_A_ROW = 100
-"""So many deliveries one after the other that can't be claimed aren't to blame: the version or the schema is."""
+"""After this many unclaimable deliveries in a row, the version or the schema is to blame, not the deliveries."""
 REFRESH_SECONDS = 5.0
-"""How often it is looked how endpoints are doing, and gauges are brought up to date."""
+"""Seconds between refreshes of endpoint states and gauges."""
 MOST_TO_RECORD = 500
-"""Attempts that have ended and are yet to be recorded; with more of them no others are begun."""
+"""Attempts that have ended but are not recorded yet; above this number no new ones are started."""
 
 
 def _ignore(_: AttemptOutcome) -> None:
@@ -59,12 +59,12 @@ def _ignore(_: AttemptOutcome) -> None:
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Deliver until `stop` is set, as a process of its own, with metrics and probes."""
+    """Deliver until `stop` is set, as a separate process with metrics and probes."""
     engine = create_engine(settings, "deliver", custom_plans=True)
     pulse = Pulse("deliver", settings.watchdog_seconds)
     try:
         async with serve_probes(settings, pulse):
-            # It writes no day, so it goes on; but receivers refuse what is signed at a time that is none to them.
+            # A wrong clock does not stop delivery, which writes no days; but receivers refuse such signatures.
             await until_first(
                 run(engine, settings, stop, observe=_measure, pulse=pulse),
                 clock_check.keep_comparing(engine, OneClock()),
@@ -97,8 +97,8 @@ async def run(
 ) -> None:
     """Deliver until `stop` is set, then let attempts under way end, which takes the webhook timeout at most.
 
-    Any number of processes may run this on one database. A database outage is waited out; any other failure of the
-    database is raised.
+    Any number of processes may run this on one database. Waits while the database is unavailable; raises any other
+    database failure.
     """
     resolver = resolver or Resolver(min(settings.webhook_concurrency, MOST_RESOLVER_THREADS))
     vault = Vault(settings.encryption_key)
@@ -126,7 +126,7 @@ async def run(
 
 
 class _Worker:
-    """Attempts under way, and the loop that claims more as slots come free."""
+    """Attempts under way, and the loop that claims more as slots become free."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class _Worker:
         self._size = BatchSize(self._slots.total)
         self._set_aside_in_a_row = 0
         self._any_limited = True
-        """Whether there are rate limits; if one is new, its endpoint gets nothing before the next look."""
+        """True if any endpoint has a rate limit; an endpoint with a new one gets nothing before the next refresh."""
         self._refreshed_at = -REFRESH_SECONDS
         self._woken = asyncio.Event()
 
@@ -200,12 +200,12 @@ class _Worker:
         return claimed
 
     def _back_off(self, error: Exception, limit: int) -> list[ClaimedDelivery]:
-        """Nothing is claimed for a while; for a short one where it took too long, and fewer will be quicker."""
+        """Claim nothing for a while; only briefly if claiming took too long, as fewer will be quicker."""
         self._outage_pause = min(self._outage_pause * 2 or self._poll_seconds, LONGEST_OUTAGE_PAUSE_SECONDS)
         if took_too_long(error) and limit > 1:
             self._size.given_up(limit)
             self._outage_pause = self._poll_seconds
-        # Not the error's text: SQLAlchemy puts a statement's parameters into it.
+        # Not the error's text: SQLAlchemy includes a statement's parameters in it.
         log.warning(
             "deliveries_not_claimed",
             reason=trouble(error),
@@ -217,7 +217,7 @@ class _Worker:
         return []
 
     async def _narrow(self, limit: int, error: UnclaimableError) -> list[ClaimedDelivery]:
-        """Claim fewer, until the delivery at fault stands alone, which is ended."""
+        """Claim fewer, until the delivery at fault is isolated, and end that one."""
         self._pulse.beat()
         self._outage_pause = 0.0
         self._woken.set()
@@ -258,7 +258,7 @@ class _Worker:
         def release(outcome: RetryDecision, status: int | None, seconds: float) -> None:
             nonlocal holds_slot
             if outcome == GaveUp("gone"):
-                return  # it is disabled when this is recorded, and until then it must get nothing else
+                return  # recording this disables it, and until then it must get nothing else
             holds_slot = False
             self._slots.release(endpoint, quick=seconds < self._quick_seconds)
             self._note(endpoint, outcome, status)
@@ -277,7 +277,7 @@ class _Worker:
         now = time.monotonic()
         match outcome:
             case RetryAt(paused_until=datetime() as until, asked=asked):
-                # The pause proper is in the database, where whoever changes the endpoint can end it.
+                # The pause itself is in the database, where a change of the endpoint can end it.
                 pause = min((until - datetime.now(UTC)).total_seconds(), REFRESH_SECONDS)
                 self._slots.record_limit(endpoint, status, now + pause, now, asked=asked)
             case Succeeded():
@@ -287,7 +287,7 @@ class _Worker:
                 self._slots.record_answer(endpoint, status, now)
 
     async def _refresh(self) -> None:
-        """See how endpoints are doing, now and then, and forget those that are sent nothing any more."""
+        """Refresh endpoint states now and then, and forget endpoints that are sent nothing any more."""
         if time.monotonic() - self._refreshed_at < REFRESH_SECONDS:
             return
         self._refreshed_at = time.monotonic()
@@ -303,7 +303,7 @@ class _Worker:
         show_breakers(enabled[endpoint] for endpoint in self._slots.open_breakers)
 
     async def _sleep(self) -> None:
-        """Until a slot comes free, it is time to look again, a pause ends, or the worker is to stop."""
+        """Sleep until a slot becomes free, it is time to poll again, a pause ends, or the worker is stopped."""
         seconds = max(self._poll_seconds, self._outage_pause)
         if not self._outage_pause:
             seconds = min(seconds, self._slots.next_pause_ends(time.monotonic()) or seconds)
@@ -316,13 +316,13 @@ class _Worker:
         self._woken.set()
 
     async def _drain(self) -> None:
-        """Attempts end by themselves within the timeout; only one that can't be recorded takes longer."""
+        """Wait for attempts to end, which they do within the timeout; only one that can't be recorded takes longer."""
         if self._under_way:
             log.info("deliveries_ending", under_way=len(self._under_way))
             await asyncio.wait(self._under_way, timeout=self._timeout_seconds + 1)
 
     async def _abandon(self) -> None:
-        """Cut short what is left, and let others have it at once."""
+        """Cancel the remaining attempts, and release their deliveries at once."""
         left = dict(self._under_way)
         if not left:
             return
@@ -332,5 +332,5 @@ class _Worker:
         try:
             async with self._engine.begin() as connection:
                 await outbox.release(connection, left.values())
-        except Exception as error:  # noqa: BLE001 - the leases will lapse
+        except Exception as error:  # noqa: BLE001 - the leases will expire
             log.warning("deliveries_not_released", count=len(left), error=type(error).__name__)

@@ -1,1 +1,1 @@
-"""Sending one request: addresses, DNS, TLS, signatures, OAuth tokens and Kafka."""
+"""Sends one request: addresses, DNS, TLS, signatures, OAuth tokens and Kafka."""

@@ -1,7 +1,7 @@
-"""Which IP addresses webhooks may be sent to. Pure; `transport` asks it about every address it connects to.
+"""The IP addresses that webhooks may be sent to. Pure; `http` checks every address it connects to.
 
-The list is our own: `ipaddress.is_global` changes with the Python version and lets 6to4, NAT64 and site-local
-forms through, behind which a private address can hide.
+The list is our own: `ipaddress.is_global` changes with the Python version and allows 6to4, NAT64 and site-local forms,
+behind which a private address can hide.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,8 @@ _IPV4_CLOSED = tuple(
 
 _IPV6_OPEN = IPv6Network("2000::/3")
 """All of global unicast. Outside it: unspecified, loopback, IPv4-compatible and NAT64 forms, unique-local and
-site-local, link-local, multicast, segment routing, and whatever is not handed out yet."""
+site-local, link-local, multicast, segment routing, and all unassigned ranges.
+"""
 
 _IPV6_CLOSED = tuple(
     IPv6Network(network)
@@ -52,9 +53,9 @@ _IPV6_CLOSED = tuple(
 
 
 def is_permitted(address: str, allow: Sequence[Network]) -> bool:
-    """Whether to connect to `address`, as a resolver or a socket writes it: public, or in a range of `allow`.
+    """True if `address`, as a resolver or a socket writes it, is public or in a range of `allow`.
 
-    IPv4 mapped into IPv6 counts as the IPv4 address it is. What isn't an address, or names a zone, is not permitted.
+    IPv4 mapped into IPv6 counts as IPv4. Anything that isn't an address, or has a zone, is not permitted.
     """
     try:
         parsed = ip_address(address)

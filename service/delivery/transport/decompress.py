@@ -1,18 +1,18 @@
-"""Compressed answers, unpacked as far as they are read: what was asked for was plain, but not everybody obeys."""
+"""Decompresses the start of answers: plain ones were requested, but not every receiver obeys."""
 
 import zlib
 
 _EITHER = 32 + zlib.MAX_WBITS
-"""Windows bits that stand for gzip or zlib, as the data's own first bytes tell."""
+"""The window bits that accept gzip or zlib, told apart by the first bytes of the data."""
 _BARE = -zlib.MAX_WBITS
-"""What `deflate` means to some, against the standard."""
+"""The meaning of `deflate` to some servers, against the standard."""
 _FORMATS = {"gzip": (_EITHER,), "x-gzip": (_EITHER,), "deflate": (_EITHER, _BARE)}
 
 
 def decompress(data: bytes, encoding: str, most: int) -> bytes:
-    """Up to `most` bytes of what `data` holds by its `Content-Encoding`; `data` itself if it can't be unpacked.
+    """Up to `most` bytes of the content of `data` by its `Content-Encoding`; `data` itself if it can't be decompressed.
 
-    No more memory is used than that, whatever the data would come to. Data that was cut gives what it has.
+    Uses no more memory than that, whatever the full size. Truncated data gives as much as it holds.
     """
     for bits in _FORMATS.get(encoding.strip().lower(), ()):
         try:

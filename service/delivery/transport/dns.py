@@ -1,7 +1,7 @@
-"""Host names to addresses, on threads of its own.
+"""Resolves host names on its own threads.
 
-The event loop's default threads are few: a handful of endpoints with dead name servers would hold them all, and
-with them every other delivery.
+The event loop has few default threads: a handful of endpoints with dead name servers would occupy them all, and with
+them block every other delivery.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ class Resolver(AbstractResolver):
     """The system's resolver, with up to `threads` look-ups at a time."""
 
     def __init__(self, threads: int) -> None:
-        """`threads` are started as they are needed."""
+        """Starts `threads` as they are needed."""
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="resolver")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """All stream addresses of `host`; link-local ones, which need a zone, come without and are refused later."""
+        """All stream addresses of `host`; link-local ones lack the zone that they need, and are refused later."""
         infos = await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port, family)
         return [
             ResolveResult(hostname=host, host=address, port=port, family=found, proto=0, flags=_NUMERIC)
@@ -31,7 +31,7 @@ class Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Give up waiting look-ups; those under way end by themselves."""
+        """Cancel waiting look-ups; those under way end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""One HTTP request to a stranger's server: guarded on the way in, bounded in time and size on the way out."""
+"""One HTTP request to an untrusted server: its address is checked, its time and size are bounded."""
 
 import asyncio
 import errno
@@ -23,14 +23,14 @@ from service.targets.target import Credentials
 
 KEEP_BYTES = 4_096
 READ_BYTES = 65_536
-IDLE_SECONDS = 4.0  # under the 5 s after which many servers hang up, or their hanging up would look like a failure
+IDLE_SECONDS = 4.0  # many servers hang up after 5 s, which would look like a failure
 
 Failure = Literal["address", "connection", "name", "prepare", "protocol", "refused", "timeout", "tls", "token"]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send, ready and signed; with `credentials`, a bearer token that they fetch is still to be added."""
+    """A request, complete and signed; with `credentials`, a bearer token fetched with them has yet to be added."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
@@ -41,11 +41,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: a `status`, or a `failure` with `error` for people, which reveals no address or secret.
+    """A reply: a `status`, or a `failure` with `error` for people, which reveals no address or secret.
 
-    Both if a 2xx was no success: its body says that the message was `refused`. `excerpt` is what is shown of the
-    body, `body` what targets read of it. `limited` is a failure for being told to come later, and
-    `cut` an answer of which no more than the status can be relied upon.
+    It has both if a 2xx was no success: its body says that the message was `refused`. `excerpt` is the part of the body
+    that is shown, `body` the part that targets read. `limited` is a failure because the receiver asked to come later,
+    and `cut` an answer of which only the status can be trusted.
     """
 
     status: int | None = None
@@ -60,7 +60,7 @@ class Reply:
 
 
 class RefusedAddressError(OSError):
-    """A connection that the guard did not open. Always with the same text, as resolved addresses are not to leak."""
+    """A connection that the guard did not open. Its text is always the same, as resolved addresses must not leak."""
 
     def __init__(self) -> None:
         """`EACCES`: aiohappyeyeballs raises errors of several addresses as one if their texts are the same."""
@@ -71,21 +71,21 @@ class RefusedAddressError(OSError):
 async def open_session(
     allow: Sequence[Network], resolver: AbstractResolver, ca_file: str = ""
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that connects to no address but permitted ones, and takes no proxy, cookie or netrc.
+    """A client that connects to permitted addresses only, and uses no proxy, cookie or netrc.
 
     It trusts the system's authorities and those in `ca_file`; raises `HealthError` if that can't be read.
 
-    aiohttp calls `socket_factory` once for each address it is about to connect to, host names and literals alike,
-    and connects that very address; so a name that resolves differently from one moment to the next gains nothing.
+    aiohttp calls `socket_factory` once for each address it is about to connect to, host names and literals alike, and
+    connects to exactly that address; so a name that resolves differently from one moment to the next gains nothing.
     """
     connector = aiohttp.TCPConnector(
         resolver=resolver,
         socket_factory=_guard(allow),
-        limit=0,  # the worker bounds what is under way; a second bound here would let endpoints wait for each other
+        limit=0,  # the worker bounds concurrency; a second bound here would make endpoints wait for each other
         keepalive_timeout=IDLE_SECONDS,
         ssl=tls.ssl_context(ca_file),
     )
-    # There is no public way to see the bytes of an answer that can't be parsed.
+    # aiohttp has no public way to see the bytes of an answer that it can't parse.
     loop = asyncio.get_running_loop()
     connector._factory = functools.partial(RecordingHandler, loop=loop)  # type: ignore[assignment] # a kind of ResponseHandler
     async with aiohttp.ClientSession(
@@ -111,10 +111,10 @@ def _guard(allow: Sequence[Network]) -> Callable[[aiohttp.AddrInfoType], socket.
 async def send(
     session: aiohttp.ClientSession, request: Request, timeout_seconds: float, *, keep_bytes: int = KEEP_BYTES
 ) -> Reply:
-    """Send the request; what goes wrong is in the reply, nothing is raised but cancellation.
+    """Send the request; failures are in the reply, and nothing is raised except cancellation.
 
-    It takes no longer than `timeout_seconds`, name look-up and slow answers included. A redirect is an answer and
-    not followed. Once there is a status it stands, whatever becomes of headers and body: `keep_bytes` of that are kept.
+    Takes no longer than `timeout_seconds`, name look-up and slow answers included. A redirect is an answer and is not
+    followed. Once there is a status it counts, whatever happens to headers and body, of which `keep_bytes` are kept.
     """
     reply: Reply | None = None
     body, start = bytearray(), bytearray()
@@ -149,12 +149,14 @@ def _as_far_as_it_was_read(start: bytearray, body: bytearray) -> Reply | None:
 
 
 def _plain_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
-    """By name in lower case; of several of one name the first."""
+    """Headers by name in lower case; of several with one name, the first."""
     return {name.lower(): value for name, value in reversed(list(response.headers.items()))}
 
 
 async def _read_start(response: aiohttp.ClientResponse, body: bytearray) -> None:
-    """Collect the body's start. Reading to its end leaves the connection usable; a long body is cut by closing it."""
+    """Collect the body's start. Reading to its end keeps the connection usable; a long body is cut off by closing
+    it.
+    """
     while len(body) < READ_BYTES:
         chunk = await response.content.read(READ_BYTES - len(body))
         if not chunk:
@@ -180,6 +182,6 @@ def _failed(error: Exception) -> Reply:
 
 
 def _of_tls(error: Exception) -> ssl.SSLError | None:
-    """The error of TLS in one of aiohttp's, which keep it in different places."""
+    """The TLS error inside one of aiohttp's errors, which keep it in different places."""
     kept = (getattr(error, name, None) for name in ("certificate_error", "os_error", "__cause__"))
     return next((each for each in (*kept, error) if isinstance(each, ssl.SSLError)), None)

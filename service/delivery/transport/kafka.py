@@ -1,4 +1,4 @@
-"""A message as a record of the service's own Kafka, in place of an HTTP request."""
+"""Sends a message as a record to the service's own Kafka, instead of an HTTP request."""
 
 import asyncio
 from http import HTTPStatus
@@ -10,11 +10,13 @@ from service.messaging.producer import NotPublishedError, Publisher, RawRecord, 
 from service.targets.message import Body, Message
 
 CONFIRMED = Reply(status=HTTPStatus.OK)
-"""Kafka's confirmation counts as a 200, so that an attempt reads the same whatever carried it."""
+"""Kafka's confirmation counts as a 200, so that an attempt reads the same for every transport."""
 
 
 def record_of(url: str, message: Message, body: Body) -> RawRecord:
-    """The record of a message: an account's are in one partition, and so in order; those about many go anywhere."""
+    """The record of a message: an account's messages share a partition, and so stay in order; those about many go
+    anywhere.
+    """
     account_id = message.facts.account_id
     return RawRecord(
         topic=topic_of(url),
@@ -25,9 +27,9 @@ def record_of(url: str, message: Message, body: Body) -> RawRecord:
 
 
 async def publish(publisher: Publisher, record: RawRecord, timeout_seconds: float) -> Reply:
-    """Publish the record and wait for every in-sync replica; what goes wrong is in the reply.
+    """Publish the record and wait for every in-sync replica; failures are in the reply.
 
-    It takes no longer than `timeout_seconds`, connecting included.
+    Takes no longer than `timeout_seconds`, connecting included.
     """
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -37,7 +39,7 @@ async def publish(publisher: Publisher, record: RawRecord, timeout_seconds: floa
     except (NotPublishedError, TimeoutError) as error:
         if isinstance(error.__cause__, KafkaRefusesError):
             return Reply(failure="connection", error=error.__cause__.problem)
-        # Not the error's text, which names brokers.
+        # Not the error's text: it names brokers.
         cause = type(error.__cause__ or error).__name__
         return Reply(
             failure="connection", error=f"Kafka did not confirm the record: it is away, or has no such topic ({cause})"

@@ -1,4 +1,4 @@
-"""A request that carries a bearer token, with a fresh one if the receiver knows the token no more."""
+"""Sends a request with a bearer token, and retries with a fresh token if the receiver no longer accepts the old one."""
 
 import asyncio
 from dataclasses import replace
@@ -22,7 +22,7 @@ async def send_authorized(
 ) -> Reply:
     """Send the request with the endpoint's token; after a 401 once more with a fresh one. Nothing is raised.
 
-    All of it takes no longer than `timeout_seconds`: the lease of the delivery is made for that.
+    All of it takes no longer than `timeout_seconds`, which the delivery's lease allows for.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + timeout_seconds

@@ -1,4 +1,4 @@
-"""Bearer tokens of endpoints that have to sign in: OAuth 2.0, grant type client credentials (RFC 6749, section 4.4)."""
+"""Bearer tokens of endpoints that must sign in: OAuth 2.0, grant type client credentials (RFC 6749, section 4.4)."""
 
 import asyncio
 import re
@@ -22,10 +22,10 @@ from service.targets.answer import LIMITED, ReceiverAnswer, plain_verdict
 from service.targets.target import Credentials
 
 LIFE_SECONDS = 1_800.0
-"""How long a token is used if its answer does not say."""
+"""The lifetime of a token whose answer names none."""
 
 USED_SHARE = 0.9
-"""Of the life that the answer tells: a token must not expire on its way."""
+"""The share of the stated lifetime for which a token is used: it must not expire on its way."""
 
 KEEP_BYTES = 16_384  # signed tokens (JWT) take some kilobytes
 _CODE = re.compile(r"[a-z_]{1,40}")
@@ -48,7 +48,7 @@ class _Refusal(Struct):
 
 @dataclass(slots=True)
 class _Slot:
-    """What is known of one endpoint. Who holds the lock fetches; the others wait and find what was fetched."""
+    """The token of one endpoint. The task that holds the lock fetches it; the others wait and find it."""
 
     credentials: Credentials
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -57,21 +57,21 @@ class _Slot:
 
 
 class TokenCache:
-    """Fetches tokens and keeps them, per endpoint and credentials, for as long as they live. In memory only."""
+    """Fetches tokens and caches them, per endpoint and credentials, for their lifetime. In memory only."""
 
     def __init__(
         self, session: ClientSession, settings: Settings, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`session` guards addresses; where tokens come from is checked as webhooks' URLs are."""
+        """`session` checks addresses; the URLs of token servers are checked like webhook URLs."""
         self._session = session
         self._settings = settings
         self._clock = clock
         self._slots: dict[UUID, _Slot] = {}
 
     async def bearer(self, endpoint_id: UUID, credentials: Credentials, timeout_seconds: float) -> str | Reply:
-        """The endpoint's token, or the reply of an attempt that failed for want of one; it holds no secret.
+        """The endpoint's token, or the reply of an attempt that failed without one; it contains no secret.
 
-        Takes no longer than `timeout_seconds`, waiting for another that fetches it included.
+        Takes no longer than `timeout_seconds`, waiting for another task's fetch included.
         """
         slot = self._slot(endpoint_id, credentials)
         try:
@@ -87,7 +87,9 @@ class TokenCache:
             return _no_token("it did not come in time")
 
     def forget(self, endpoint_id: UUID, token: str) -> None:
-        """The endpoint refused `token`: the next who asks gets a fresh one, unless there is one already."""
+        """Drop a `token` that the endpoint refused, unless it has been replaced already; the next call fetches a
+        fresh one.
+        """
         slot = self._slots.get(endpoint_id)
         if slot is not None and slot.token == token:
             slot.token = None
@@ -131,12 +133,12 @@ def _read(reply: Reply, credentials: Credentials) -> _Answer | Reply:
 def _refused(reply: Reply, credentials: Credentials) -> Reply:
     why = f"token_url answered {reply.status}{_code(reply.excerpt, credentials)}"
     limited = plain_verdict(ReceiverAnswer(reply.status or 0, reply.headers, b"")) == LIMITED
-    # Headers and body go no further than to where a wait is read from them.
+    # Headers and body are only used to read a wait from them.
     return replace(_no_token(why, reply.retry_after), headers=reply.headers, body=reply.body, limited=limited)
 
 
 def _code(excerpt: bytes, credentials: Credentials) -> str:
-    """The code of RFC 6749, section 5.2, and nothing else of the answer, which may repeat what it was sent."""
+    """The error code of RFC 6749, section 5.2, and nothing else of the answer, which may echo the request."""
     try:
         code = msgspec.json.decode(excerpt, type=_Refusal).error
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -1,7 +1,7 @@
-"""The head of an answer that the HTTP client refuses: its status line, which is what decides, and what else is there.
+"""Reads the head of an answer that the HTTP client rejects: its status line, which decides, and the readable headers.
 
-A receiver that took a message says so in the status line. That a header after it is too long, folded, doubled or no
-text must not have the message sent to it nine times more.
+A receiver that accepted a message says so in the status line. A later header that is too long, folded, duplicated or
+not text must not cause the message to be sent nine more times.
 """
 
 import re
@@ -18,21 +18,21 @@ _END = re.compile(rb"\r?\n\r?\n")
 _LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100})[ \t]*:[ \t]*(.*)")
 
 answer_start: ContextVar[bytearray | None] = ContextVar("arriving", default=None)
-"""Where the first bytes of the answer to this task's request are kept, as they come from the wire."""
+"""The first bytes of the answer to this task's request, as they arrive."""
 
 
 class RecordingHandler(ResponseHandler):
-    """A connection that keeps the start of each answer for the one who asked."""
+    """A connection that records the start of each answer for the task that made the request."""
 
     _start: bytearray | None = None
 
     def set_response_params(self, **params: Any) -> None:
-        """A request is about to be sent, by the task that waits for its answer."""
+        """Note the task whose request is about to be sent."""
         self._start = answer_start.get()
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes have come."""
+        """Record received bytes, up to `KEEP_BYTES`."""
         if self._start is not None and len(self._start) < KEEP_BYTES:
             self._start += data[: KEEP_BYTES - len(self._start)]
         super().data_received(data)
@@ -40,7 +40,7 @@ class RecordingHandler(ResponseHandler):
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """A status, the headers that can be read (names in lower case, of several the first), and what follows them."""
+    """A status, the readable headers (names in lower case, of several the first), and the bytes that follow them."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -48,7 +48,7 @@ class ResponseHead:
 
 
 def read_head(start: bytes) -> ResponseHead | None:
-    """The head of the final answer in the first bytes that came, None if there is no whole status line."""
+    """The head of the final answer in the first bytes received, or None if there is no complete status line."""
     while line := _STATUS_LINE.match(start):
         status = int(line[1])
         end = _END.search(start, line.end() - 2)

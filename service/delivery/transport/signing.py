@@ -1,4 +1,4 @@
-"""Signatures as the Standard Webhooks specification has them, so that any of its libraries verifies them."""
+"""Signatures by the Standard Webhooks specification, so that any of its libraries can verify them."""
 
 import base64
 import hashlib
@@ -10,10 +10,10 @@ from service.runtime.vault import WEBHOOK_SECRET_PREFIX
 
 
 def sign(secrets: Sequence[str], message_id: str, timestamp: datetime, body: bytes) -> dict[str, str]:
-    """The three webhook headers; one signature per secret, so that receivers can change over while one rotates.
+    """The three webhook headers; one signature per secret, so that receivers can switch over while a secret rotates.
 
-    `timestamp` is the time of this attempt: receivers refuse old ones to stop replays, so a retry needs a new one.
-    Raises `ValueError`, without saying the secret, if there is none or one is not `whsec_` and base64.
+    `timestamp` is the time of this attempt: receivers refuse old ones to prevent replays, so a retry needs a new one.
+    Raises `ValueError`, which doesn't contain the secret, if there is none or one is not `whsec_` and base64.
     """
     if not secrets:
         raise ValueError("nothing to sign with")

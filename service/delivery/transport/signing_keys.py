@@ -1,7 +1,7 @@
-"""An endpoint's signing secrets: one, or two while it changes over.
+"""An endpoint's signing secrets: one, or two during a rotation.
 
-The sealed column holds them as text, newest first, one a line: the secret, and after a space the time until which
-it still signs, if it is on its way out. A lone secret is a keyring too.
+The sealed column holds them as text, newest first, one per line: the secret, and after a space the time until which it
+still signs, if it is being replaced. A single secret is a keyring too.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class SigningSecret:
-    """One `whsec_…` secret, and when it stops signing; None means not yet known."""
+    """One `whsec_…` secret, and the time at which it stops signing; None if that is not yet known."""
 
     text: str = field(repr=False)
     until: datetime | None = None
@@ -20,7 +20,7 @@ Keyring = tuple[SigningSecret, ...]
 
 
 def rotate(keyring: Keyring, fresh: str, now: datetime, until: datetime) -> Keyring:
-    """The keyring with `fresh` in front; what signed so far stops at `until`, or sooner if that was set before."""
+    """The keyring with `fresh` in front; the older secrets stop at `until`, or sooner if that was set before."""
     kept = (SigningSecret(old.text, min(old.until or until, until)) for old in keyring if _is_active(old, now))
     return (SigningSecret(fresh), *kept)
 
@@ -37,7 +37,7 @@ def dump(keyring: Keyring) -> bytes:
 
 
 def load(opened: bytes) -> Keyring:
-    """The keyring that `dump` wrote."""
+    """Parse the keyring that `dump` wrote."""
     return tuple(_read(line) for line in opened.decode().splitlines())
 
 

@@ -1,4 +1,4 @@
-"""Why there is no TLS connection, in words that lead to a remedy; and which authorities are trusted."""
+"""TLS failures in words that lead to a remedy, and the trusted authorities."""
 
 import ssl
 
@@ -18,7 +18,7 @@ _CERTIFICATES = {
     62: "its certificate is for another name than the URL's host",
     64: "its certificate is for another address than the URL's",
 }
-"""By OpenSSL's codes: https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/"""
+"""Keys are OpenSSL's codes: https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/"""
 
 _OLD = "it speaks no version of TLS that is accepted: it has to be 1.2 or later"
 _REASONS = {
@@ -39,7 +39,7 @@ _REASONS = {
 
 
 def describe_failure(error: ssl.SSLError) -> str:
-    """Why a connection failed, without anything that the other side could have chosen the words of."""
+    """Describe a failed connection, without any words that the other side could have chosen."""
     return f"no TLS connection: {_cause(error)}"
 
 
@@ -53,9 +53,9 @@ def _cause(error: ssl.SSLError) -> str:
 
 
 def ssl_context(ca_file: str) -> ssl.SSLContext | bool:
-    """For aiohttp: the system's authorities, and those in `ca_file` (PEM) if it is given.
+    """The `ssl` argument of aiohttp: the system's authorities, and those in `ca_file` (PEM) if it is given.
 
-    Raises `HealthError` that names the setting if that can't be read.
+    Raises `HealthError`, which names the setting, if the file can't be read.
     """
     if not ca_file:
         return True

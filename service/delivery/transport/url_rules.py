@@ -1,7 +1,7 @@
-"""What an endpoint may name: its URL or topic, and additional headers. Checked when it is created, for a clear message.
+"""Checks an endpoint's URL or topic and its additional headers when it is created, for a clear message.
 
-The URL check is a courtesy, not the guard: a name can resolve to anything by the time it is used, so `transport`
-checks every address again when it connects.
+The URL check is a courtesy, not the guard: a name can resolve to anything by the time it is used, so `http` checks
+every address again when it connects.
 """
 
 import re
@@ -48,9 +48,9 @@ _RESERVED_HEADERS = frozenset(
 
 
 def check_destination(text: str, target: Target, settings: Settings) -> str:
-    """The URL of an endpoint of `target`: `kafka:TOPIC` for one that goes over Kafka, else what `check_url` accepts.
+    """Check the URL of an endpoint of `target`: `kafka:TOPIC` if it is sent over Kafka, else as `check_url` does.
 
-    Raises `HealthError` that names the field `url`, as that does.
+    Raises `HealthError`, which names the field `url`.
     """
     if target.transport == "kafka":
         return _check_topic(text, settings)
@@ -61,7 +61,7 @@ def _check_topic(text: str, settings: Settings) -> str:
     topic = topic_of(text)
     if not text.startswith(KAFKA_SCHEME) or not _TOPIC.fullmatch(topic):
         raise HealthError("url must be kafka: and the name of a topic", "Write it as kafka:health-alerts")
-    # Alerts there would be refused as events, each one a dead letter.
+    # Consumers would refuse alerts there as events, each one a dead letter.
     ours = [*settings.topics.values(), *(dead_letter_topic(topic) for topic in settings.topics.values())]
     if topic in ours:
         raise HealthError("url must not name a topic that the service reads or keeps itself", "Use another topic")
@@ -69,15 +69,16 @@ def _check_topic(text: str, settings: Settings) -> str:
 
 
 def topic_of(url: str) -> str:
-    """The topic of a URL that `check_destination` has accepted for Kafka."""
+    """The topic of a Kafka URL that `check_destination` has accepted."""
     return url.removeprefix(KAFKA_SCHEME)
 
 
 def check_url(text: str, *, allow_http: bool, allow: Sequence[Network]) -> str:
-    """The URL as it will be requested; raises `HealthError` that names the field `url`, what is wrong and the remedy.
+    """The URL in the form in which it is requested; raises `HealthError` with the field `url`, the problem and the
+    remedy.
 
     Host names are not resolved here. Numbers that some resolvers read as an address (`127.1`, `0x7f000001`,
-    `2130706433`) are refused however they are written.
+    `2130706433`) are refused in every notation.
     """
     url = _parse(text)
     if url.scheme != "https" and not (url.scheme == "http" and allow_http):
@@ -93,7 +94,7 @@ def check_url(text: str, *, allow_http: bool, allow: Sequence[Network]) -> str:
 def _parse(text: str) -> URL:
     if len(text) > LONGEST_URL:
         raise HealthError(f"url is longer than {LONGEST_URL} characters", "Shorten it")
-    # Parsers disagree about these characters, and a disagreement about where the host ends is a way past a check.
+    # Parsers disagree about these characters, and a disagreement about where the host ends bypasses a check.
     if "\\" in text or not text.isprintable() or any(character.isspace() for character in text):
         raise HealthError("url holds a space, a backslash or a control character", "Percent-encode it")
     try:
@@ -126,7 +127,7 @@ def _is_ipv6(host: str) -> bool:
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Raises `HealthError` that names `headers` unless each can be sent beside the ones that we set."""
+    """Check that each header can be sent besides our own; raises `HealthError`, which names `headers`, if not."""
     if len(headers) > MOST_HEADERS or sum(len(name) + len(value) for name, value in headers.items()) > LARGEST_HEADERS:
         raise HealthError(
             "headers are too many", f"Give at most {MOST_HEADERS}, of {LARGEST_HEADERS} characters together"
@@ -145,6 +146,6 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 
 def is_reserved_header(name: str) -> bool:
-    """Whether an endpoint may not set this header: it frames the message, signs it, or belongs to a proxy."""
+    """True if an endpoint must not set this header: it frames the message, signs it, or belongs to a proxy."""
     lower = name.lower()
     return lower in _RESERVED_HEADERS or lower.startswith(("webhook-", "proxy-"))
