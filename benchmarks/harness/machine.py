@@ -5,8 +5,13 @@ import platform
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+
+from benchmarks.harness.processes import foreign_cpu_seconds
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,3 +67,19 @@ def _commit() -> str:
 
     changed = " with local changes" if git("status", "--porcelain") else ""
     return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
+
+
+class Foreign:
+    """The share of all processors that went to others, from 0 to 1; known at the end of `others`."""
+
+    share = 0.0
+
+
+@contextmanager
+def others() -> Iterator[Foreign]:
+    """Watch what others take until the end of the block."""
+    foreign = Foreign()
+    started, cpu_started = time.monotonic(), foreign_cpu_seconds()
+    yield foreign
+    seconds = max(time.monotonic() - started, 1e-3)
+    foreign.share = max(foreign_cpu_seconds() - cpu_started, 0.0) / seconds / (os.cpu_count() or 1)

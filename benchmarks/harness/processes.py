@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psutil import NoSuchProcess, Process, cpu_times  # type: ignore[import-untyped] # ships no types
 
-from service.embedded.lifeline import Lifeline
+from service.embedded.server_process import Lifeline
 from service.runtime.settings import Settings
 
 STOP_SECONDS = 60

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.jobs.load.partitioner import partition_of
+from service.jobs.load.batch_producer import partition_of
 
 Distribution = Literal["zipf", "uniform"]
 Numbers = NDArray[np.int64]

@@ -11,8 +11,7 @@ from functools import partial
 
 import msgspec
 
-from benchmarks.harness.machine import ROOT, describe
-from benchmarks.harness.noise import others
+from benchmarks.harness.machine import ROOT, describe, others
 from benchmarks.harness.preload import fill
 from benchmarks.harness.processes import ContenderFailedError
 from benchmarks.harness.servers import POSTGRES_SETTINGS, Arena, run_servers

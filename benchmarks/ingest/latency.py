@@ -6,7 +6,7 @@ import time
 import asyncpg
 from aiokafka import AIOKafkaProducer
 
-from benchmarks.harness.noise import others
+from benchmarks.harness.machine import others
 from benchmarks.harness.preload import fill
 from benchmarks.harness.processes import Contender, ContenderFailedError
 from benchmarks.harness.servers import Arena, prepare

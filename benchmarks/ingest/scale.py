@@ -6,7 +6,7 @@ Every batch touches as many accounts as it has events, in both cases. One partit
 import asyncio
 import time
 
-from benchmarks.harness.noise import others
+from benchmarks.harness.machine import others
 from benchmarks.harness.preload import fill
 from benchmarks.harness.servers import Arena, query
 from benchmarks.harness.statistics import ProgressSample, micros_per_event, rate

@@ -9,8 +9,7 @@ from functools import partial
 import msgspec
 
 from benchmarks.harness.http_load import HttpLoad
-from benchmarks.harness.machine import describe
-from benchmarks.harness.noise import others
+from benchmarks.harness.machine import describe, others
 from benchmarks.harness.processes import Contender, tree_cpu_seconds
 from benchmarks.harness.result_files import circumstances, failing_in_words, write_results
 from benchmarks.harness.servers import POSTGRES_SETTINGS, Arena

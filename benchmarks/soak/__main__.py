@@ -14,8 +14,7 @@ import aiohttp
 import msgspec
 
 from benchmarks.harness.http_load import HttpLoad
-from benchmarks.harness.machine import describe
-from benchmarks.harness.noise import others
+from benchmarks.harness.machine import describe, others
 from benchmarks.harness.processes import Contender, ContenderFailedError, environment, running
 from benchmarks.harness.result_files import circumstances, failing_in_words, write_results
 from benchmarks.harness.servers import POSTGRES_SETTINGS, Arena, prepare, query, run_servers

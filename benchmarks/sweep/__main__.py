@@ -12,8 +12,7 @@ import asyncpg
 import msgspec
 
 from benchmarks.harness.http_load import HttpLoad
-from benchmarks.harness.machine import describe
-from benchmarks.harness.noise import others
+from benchmarks.harness.machine import describe, others
 from benchmarks.harness.processes import Contender, ContenderFailedError, environment, running, tree_cpu_seconds
 from benchmarks.harness.result_files import circumstances, failing_in_words, write_results
 from benchmarks.harness.servers import POSTGRES_SETTINGS, Arena

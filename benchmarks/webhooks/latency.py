@@ -8,7 +8,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from msgspec import Struct
 
-from benchmarks.harness.noise import others
+from benchmarks.harness.machine import others
 from benchmarks.harness.processes import Contender
 from benchmarks.harness.servers import Arena, prepare, query
 from benchmarks.harness.statistics import percentile

@@ -6,7 +6,6 @@ import typer
 from typer.core import TyperGroup
 
 from service.cli import (
-    analyst_role,
     api_key,
     asyncapi,
     dead_letters,
@@ -16,6 +15,7 @@ from service.cli import (
     migrate,
     processes,
     progress,
+    reader,
     reevaluations,
     scorecard,
     secrets,
@@ -65,7 +65,7 @@ for module in (
     scorecard,
     reevaluations,
     api_key,
-    analyst_role,
+    reader,
     progress,
     dead_letters,
     sources,

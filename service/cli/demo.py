@@ -30,10 +30,8 @@ def demo(
 ) -> None:
     """Watch the whole service at work, on embedded servers and with made-up customers, until Ctrl-C."""
     # Here, because every process of the service reads this module, and only the demo needs what these bring.
-    from service.demo.data_folder import DemoFolder
-    from service.demo.options import DemoOptions
-    from service.demo.run import run
-    from service.demo.stop_signal import until_stopped
+    from service.demo.data_folder import DemoFolder, DemoOptions
+    from service.demo.run import run, until_stopped
 
     if reset:
         removed = DemoFolder(data_dir).reset()

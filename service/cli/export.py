@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.runtime.errors import HealthError
-from service.runtime.extras import require_files_extra
+from service.runtime.errors import HealthError, require_files_extra
 from service.runtime.settings import load_settings
 from service.storage.database.session import with_engine
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from service.jobs.load.stop_signal import StoppedError, StopSignal
+from service.jobs.load.terminal import StoppedError, StopSignal
 from service.runtime.settings import load_settings
 
 
@@ -71,11 +71,9 @@ def load_command(
     """
     # Not at the top: no other command needs these.
     from service.jobs.load.checkpoint import default_folder
-    from service.jobs.load.event_log import mapping_of, signal_of_topic
-    from service.jobs.load.files import LoadRequest
+    from service.jobs.load.files import LoadRequest, mapping_of, part_files, signal_of_topic
     from service.jobs.load.load import load, rehearse
-    from service.jobs.load.part_files import part_files
-    from service.jobs.load.time_zones import zone_of
+    from service.jobs.load.times import zone_of
 
     settings = load_settings()
     signal = signal_of_topic(topic, settings)

@@ -11,7 +11,7 @@ from rich.table import Table
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.jobs.load.progress_bar import bar, say
+from service.jobs.load.terminal import bar, say
 from service.runtime.settings import Settings, load_settings
 from service.storage.database.session import in_transaction, with_engine
 from service.storage.policy import reevaluations

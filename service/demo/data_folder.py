@@ -2,15 +2,28 @@
 
 import shutil
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from service.embedded.directory_lock import DirectoryLock
+from service.embedded.data_directory import DirectoryLock
 from service.runtime.errors import HealthError
 from service.runtime.private_files import write_private
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """The command's options. `accounts` counts for a new demo only: an earlier one goes on with its own."""
+
+    data_dir: Path
+    accounts: int
+    port: int
+    rate: float
+    seed: int
+
 
 RESET_SECONDS = 15.0
 

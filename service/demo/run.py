@@ -1,26 +1,57 @@
 """The demo from its start to its end."""
 
 import asyncio
+import signal
 import time
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from service.demo.data_folder import DemoFolder, DemoMemory
+from service.demo.data_folder import DemoFolder, DemoMemory, DemoOptions
 from service.demo.feed.backfill import load_missing
+from service.demo.feed.broker_log import keep_log_short
 from service.demo.feed.live import LiveTraffic
-from service.demo.feed.log_retention import keep_log_short
-from service.demo.options import DemoOptions
 from service.demo.start import Running, bring_up
 from service.demo.startup_screen import Steps
-from service.demo.view.board import Board
+from service.demo.view.board import Board, watch_accounts, watch_folding
 from service.demo.view.plain_lines import PlainLines
-from service.demo.view.poll import watch_accounts, watch_folding
 from service.demo.view.screen import Screen
 from service.demo.world.customers import make_customers
 from service.runtime.errors import HealthError
+
+
+async def until_stopped(work: Coroutine[None, None, None]) -> None:
+    """Do `work`; SIGINT and SIGTERM cancel it, which is a good end. A second signal doesn't wait for it."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    stopped = False
+
+    def stop(number: signal.Signals) -> None:
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error at the bottom of nested groups: of several that happened at once, one is told."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
 
 DRAW_SECONDS = 0.5
 EXAMPLE = "/v1/accounts?sort=score&page_size=3"

@@ -1,6 +1,7 @@
 """Bringing the whole service up, as an operator would, one step after the other."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,11 +12,9 @@ from secrets import token_urlsafe
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.demo.api_client import Client
-from service.demo.data_folder import DemoFolder, DemoMemory
-from service.demo.feed.broker_recovery import skip_lost_log
+from service.demo.data_folder import DemoFolder, DemoMemory, DemoOptions
+from service.demo.feed.broker_log import skip_lost_log
 from service.demo.feed.producer import Producer
-from service.demo.log_file import log_to
-from service.demo.options import DemoOptions
 from service.demo.startup_screen import Steps
 from service.demo.view.board import Board
 from service.demo.webhook_receiver import WebhookReceiver
@@ -23,6 +22,7 @@ from service.embedded.ports import free_port, is_free
 from service.embedded.stack import EmbeddedStack
 from service.evaluation.bootstrap import prepare_database
 from service.messaging.topics import create_topics
+from service.observability.logs import configure_logs
 from service.runtime.api_key import new_key
 from service.runtime.api_readiness import local_api_url, wait_until_live
 from service.runtime.child_process import ProcessSpec
@@ -34,6 +34,15 @@ from service.runtime.tasks import to_thread_uncancelled
 from service.storage.access import api_keys
 from service.storage.database.engine import create_engine
 from service.storage.database.session import in_transaction
+
+
+def log_to(path: Path, settings: Settings) -> None:
+    """Append this process's log lines to a file."""
+    configure_logs(settings, "demo")
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(path.open("a"))
+
 
 CONSUMERS = 2
 PARTITIONS = 4

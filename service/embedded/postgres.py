@@ -8,9 +8,8 @@ from typing import Final, Literal
 
 from service.embedded.data_directory import ROLE, DatabaseCluster
 from service.embedded.process_tree import stop_leftovers
-from service.embedded.server import Server
+from service.embedded.server import Server, program
 from service.embedded.unprivileged_user import postgres_account
-from service.embedded.wheels import program
 from service.runtime.errors import HealthError
 
 StopMode = Literal["smart", "fast", "immediate"]

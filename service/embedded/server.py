@@ -2,15 +2,40 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGTERM, Signals
 from types import TracebackType
 from typing import Self
 
-from service.embedded.directory_lock import DirectoryLock
+from service.embedded.data_directory import DirectoryLock
 from service.embedded.ports import free_port, require_free
 from service.embedded.server_process import ServerProcess
 from service.embedded.unprivileged_user import ServerAccount
+from service.runtime.errors import HealthError
+
+
+class MissingExtraError(HealthError):
+    """The wheels that carry the embedded servers are not installed."""
+
+    def __init__(self) -> None:
+        """Says which command installs them."""
+        super().__init__(
+            "The embedded servers are not installed", "Run, where the service's source is: pip install '.[embedded]'"
+        )
+
+
+def program(package: str, *inside: str) -> Path:
+    """The program at path `inside` of an installed package, found without importing it.
+
+    Raises `MissingExtraError` if the package isn't installed or doesn't carry the program.
+    """
+    spec = find_spec(package)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        path = Path(folder, *inside).resolve()
+        if path.is_file():
+            return path
+    raise MissingExtraError
 
 
 class Server(ABC):

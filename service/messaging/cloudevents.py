@@ -29,15 +29,21 @@ from scoring.state.events import (
     TicketEvent,
     UsageEvent,
 )
-from service.runtime import storable
 from service.runtime.settings import Signal
-from service.runtime.text import PRINTABLE_SCHEMA, unprintable_problem
+from service.runtime.text import (
+    PRINTABLE_SCHEMA,
+    STORABLE_SCHEMA,
+    find_lone_surrogate,
+    find_unstorable,
+    unprintable_problem,
+    unstorable_problem,
+)
 
 MAX_AHEAD = 5 * 60 * 1_000_000
 """How far, in microseconds, an event may be dated ahead of the broker's clock."""
 
-Identifier = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=storable.STORABLE_SCHEMA)]
-ShortText = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=storable.STORABLE_SCHEMA)]
+Identifier = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=STORABLE_SCHEMA)]
+ShortText = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=STORABLE_SCHEMA)]
 # The schemas of what is checked once an event is typed: `service.event_schemas` tells senders.
 _PrintableId = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=PRINTABLE_SCHEMA)]
 _PrintableWord = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=PRINTABLE_SCHEMA)]
@@ -104,7 +110,7 @@ class SurveyData(Struct, gc=False, forbid_unknown_fields=True):
         ]
         | None
     ) = None
-    comment: Annotated[str, Meta(extra_json_schema=storable.STORABLE_SCHEMA)] | None = None
+    comment: Annotated[str, Meta(extra_json_schema=STORABLE_SCHEMA)] | None = None
 
 
 class AttributesData(Struct, gc=False, forbid_unknown_fields=True):
@@ -133,7 +139,7 @@ class Envelope(Struct, Generic[Data], gc=False):
 
     specversion: Literal["1.0"]
     id: Identifier
-    source: Annotated[str, Meta(min_length=1, max_length=1024, extra_json_schema=storable.STORABLE_SCHEMA)]
+    source: Annotated[str, Meta(min_length=1, max_length=1024, extra_json_schema=STORABLE_SCHEMA)]
     type: str
     subject: _PrintableId
     time: Annotated[datetime, Meta(tz=True)]
@@ -159,7 +165,7 @@ def decode_structured(signal: Signal, value: bytes, taken_at: int) -> Decoded:
     """
     try:
         envelope = _FORMS[signal].decoder.decode(value)
-        unstorable = storable.find_unstorable(value)
+        unstorable = find_unstorable(value)
     except UNDECODABLE as error:
         if str(error) == _NO_DATA:
             return _finish(signal, _from_base64(signal, value), taken_at)
@@ -180,13 +186,13 @@ def decode_binary(signal: Signal, headers: Mapping[str, str], value: bytes, take
     try:
         attributes["data"] = msgspec.json.decode(value)
         envelope = msgspec.convert(attributes, _FORMS[signal].envelope)
-        unstorable = storable.find_unstorable(value)
+        unstorable = find_unstorable(value)
     except UNDECODABLE as error:
         raise _explain(error, value, signal, "data") from None
     if unstorable:
         raise InvalidEventError(f"data.{unstorable.path}".rstrip("."), unstorable.problem)
     for name, text in attributes.items():
-        if isinstance(text, str) and (problem := storable.unstorable_problem(text)):
+        if isinstance(text, str) and (problem := unstorable_problem(text)):
             raise InvalidEventError(name, problem)
     return _finish(signal, envelope, taken_at)
 
@@ -195,7 +201,7 @@ def _from_base64(signal: Signal, value: bytes) -> Envelope[Any]:
     """The envelope of an event without `data`, whose `data_base64` has to hold it as JSON."""
     try:
         attributes: dict[str, Any] = msgspec.json.decode(value)
-        unstorable = storable.find_unstorable(value)
+        unstorable = find_unstorable(value)
     except UNDECODABLE as error:  # in what was passed over until here, such as an extension
         raise _explain(error, value, signal) from None
     if unstorable:
@@ -211,7 +217,7 @@ def _from_base64(signal: Signal, value: bytes) -> Envelope[Any]:
         raise InvalidEventError("data_base64", "is not base64") from None
     try:
         attributes["data"] = msgspec.json.decode(data)
-        unstorable = storable.find_unstorable(data)
+        unstorable = find_unstorable(data)
     except UNDECODABLE as error:
         raise InvalidEventError("data_base64", f"must decode to JSON: {error}") from None
     if unstorable:
@@ -267,7 +273,7 @@ def _explain(error: Exception, value: bytes, signal: Signal, at: str = "") -> In
         return InvalidEventError(*fault_of(error, "event", _FORMS[signal].envelope))
     if isinstance(error, RecursionError):
         return InvalidEventError("event", "is not JSON that can be read: it is nested too deeply")
-    if half := storable.find_lone_surrogate(value):
+    if half := find_lone_surrogate(value):
         return InvalidEventError(f"{at}.{half.path}".strip(".") or "event", half.problem)
     message = str(error)
     position = _BAD_BYTE.search(message)

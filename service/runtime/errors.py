@@ -1,5 +1,7 @@
 """Errors that are meant for people: each says what is wrong and what to do next."""
 
+from importlib.util import find_spec
+
 
 class HealthError(Exception):
     """A failure with a remedy. Commands print it as one line and exit with status 1, never as a traceback."""
@@ -9,3 +11,11 @@ class HealthError(Exception):
         super().__init__(f"{problem}. {remedy}" if remedy else problem)
         self.problem = problem
         self.remedy = remedy
+
+
+def require_files_extra(what: str) -> None:
+    """Make sure that Arrow is there, which `what` needs. Raises `HealthError` naming the extra."""
+    if find_spec("pyarrow") is None:
+        raise HealthError(
+            f"{what} needs the extra `files`, which isn't installed", "Run: pip install 'account-health[files]'"
+        )

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from service.embedded.wheels import program
+from service.embedded.server import program
 
 
 def dump(url: str, file: Path) -> None:

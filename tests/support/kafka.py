@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGKILL
 
-from service.embedded.kafka_probe import answers
+from service.embedded.broker import answers
 from service.embedded.ports import free_port
 from service.embedded.server import Server
 from service.runtime.errors import HealthError

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from service.embedded.postgres import EmbeddedPostgres
-from service.embedded.wheels import MissingExtraError
+from service.embedded.server import MissingExtraError
 from service.storage.database.migrate import upgrade
 from tests.support.given_back import Origin, origin_of, restore
 

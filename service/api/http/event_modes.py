@@ -13,7 +13,7 @@ from msgspec import Raw
 from service.api.http.problems import FieldError, ProblemError, invalid
 from service.api.http.request_bodies import JSON, require_plain
 from service.messaging.cloudevents import UNDECODABLE
-from service.runtime.storable import find_lone_surrogate
+from service.runtime.text import find_lone_surrogate
 
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

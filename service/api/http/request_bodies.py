@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.http import problems
 from service.api.http.problems import FieldError, ProblemError, invalid, path_of
 from service.messaging.cloudevents import UNDECODABLE
-from service.runtime.storable import find_lone_surrogate, find_unstorable
+from service.runtime.text import find_lone_surrogate, find_unstorable
 
 Model = TypeVar("Model", bound="StrictModel")
 JSON = "application/json"

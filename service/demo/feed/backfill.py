@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from service.demo.data_folder import DemoFolder, DemoMemory
-from service.demo.feed.folded_count import folded_offsets
+from service.demo.feed.broker_log import folded_offsets
 from service.demo.start import Running
 from service.demo.startup_screen import Steps
 from service.demo.world.customers import Customer

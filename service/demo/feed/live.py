@@ -9,7 +9,7 @@ from service.demo.data_folder import DemoFolder, DemoMemory
 from service.demo.start import Running
 from service.demo.view.board import Board
 from service.demo.world.customers import Customer, by_id
-from service.demo.world.director import Director
+from service.demo.world.stories import Director
 from service.demo.world.traffic import EverydayTraffic
 
 TICK_SECONDS = 0.5

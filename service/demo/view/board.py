@@ -1,13 +1,20 @@
 """What the viewer is shown: the state of all accounts, and what happened last."""
 
+import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.demo.api_client import AccountScore
+import aiohttp
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.demo.api_client import AccountScore, Client
+from service.demo.feed.broker_log import folded_offsets
 from service.demo.webhook_receiver import Received
+from service.demo.world.customers import MOST_CUSTOMERS
+from service.runtime.errors import HealthError
 
 WORTH_TELLING = 1.0
 """Points by which a score has to move before it is told."""
@@ -98,3 +105,27 @@ class Board:
             self.changes_seen += 1
             name = account.name or account.account_id
             self.changes.append(BoardChange(at, name, before, account.score, account.band))
+
+
+LOOK_SECONDS = 1.0
+
+
+async def watch_accounts(client: Client, board: Board) -> None:
+    """Note all scores every second, until cancelled."""
+    while True:
+        try:
+            accounts = await client.accounts(MOST_CUSTOMERS)
+        except (aiohttp.ClientError, TimeoutError):
+            board.tell("The API does not answer")
+        except HealthError as error:
+            board.tell(str(error))
+        else:
+            board.add_accounts(accounts, datetime.now().astimezone())
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def watch_folding(engine: AsyncEngine, board: Board) -> None:
+    """Note every second how much is folded, until cancelled."""
+    while True:
+        board.add_folded(sum((await folded_offsets(engine)).values()))
+        await asyncio.sleep(LOOK_SECONDS)

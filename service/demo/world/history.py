@@ -5,8 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 
 from service.demo.world.customers import Customer
-from service.demo.world.events import FEATURES, DemoEvent, nps_answered, used
-from service.demo.world.tickets import DemoTicket, Priority
+from service.demo.world.events import FEATURES, DemoEvent, DemoTicket, Priority, nps_answered, used
 
 HISTORY_DAYS = 90
 LONGEST_TICKET = timedelta(days=9)

@@ -6,8 +6,7 @@ from datetime import date, datetime
 from random import Random
 
 from service.demo.world.customers import Customer
-from service.demo.world.events import FEATURES, DemoEvent, nps_answered, used
-from service.demo.world.tickets import DemoTicket
+from service.demo.world.events import FEATURES, DemoEvent, DemoTicket, nps_answered, used
 from service.runtime.ids import new_id
 
 TICKET_SHARE = 0.02

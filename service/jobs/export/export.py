@@ -10,9 +10,8 @@ from typing import Final
 import pyarrow as pa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.jobs.export.parquet_file import ParquetFile, folder_of
-from service.jobs.export.schema import schema_of
-from service.jobs.load.progress_bar import bar
+from service.jobs.export.parquet_file import ParquetFile, folder_of, schema_of
+from service.jobs.load.terminal import bar
 from service.runtime.errors import HealthError
 from service.storage.access import exports
 from service.storage.access.exports import ExportView, ViewColumn

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from service.jobs.load.event_fields import Kind
-from service.jobs.load.time_zones import in_utc
+from service.jobs.load.times import in_utc
 from service.jobs.load.values import FORMS, plain_text, uuid_text
 
 FAULTS = (pa.ArrowException, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)

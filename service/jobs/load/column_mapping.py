@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from scoring.scorecards.validation_errors import explain_fault
 from service.jobs.load.event_fields import fields_of
-from service.jobs.load.time_zones import zone_of
+from service.jobs.load.times import zone_of
 from service.jobs.load.values import plain_constant
 from service.messaging.cloudevents import type_of
 from service.runtime.errors import HealthError

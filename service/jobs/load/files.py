@@ -1,21 +1,142 @@
 """The files of one command: opened, identified, checked, and agreed on by how many days their times move."""
 
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
-from service.jobs.load.column_mapping import Mapping
-from service.jobs.load.date_shift import days_to_now
-from service.jobs.load.event_log import is_table, open_log
-from service.jobs.load.first_pass import examine, require_valid
-from service.jobs.load.first_pass_report import Findings
-from service.jobs.load.load_identity import Identity, identify
+from service.jobs.load.checkpoint import Identity, identify
+from service.jobs.load.column_mapping import Mapping, parse_mapping
+from service.jobs.load.file_type import form_named
+from service.jobs.load.first_pass import Findings, examine, require_valid
+from service.jobs.load.ndjson import ARRAY, NdjsonLog
 from service.jobs.load.row_validation import EventLog
+from service.jobs.load.times import days_to_now, zone_of
 from service.messaging.cloudevents import now_micros
-from service.runtime.errors import HealthError
-from service.runtime.settings import Signal
+from service.runtime.errors import HealthError, require_files_extra
+from service.runtime.settings import Settings, Signal
+
+LINES = (".ndjson", ".jsonl", ARRAY)
+TABLE = ".parquet"
+_FORMS = ", ".join((*LINES, *(f"{ending}.gz" for ending in LINES)))
+
+
+def is_table(file: Path) -> bool:
+    """Whether the file holds rows that a mapping makes events, and not events."""
+    return file.name.lower().endswith(TABLE)
+
+
+def signal_of_topic(topic: str | None, settings: Settings) -> Signal | None:
+    """The signal whose events the topic carries; None for None. Raises `HealthError` if nobody reads that topic."""
+    if topic is None:
+        return None
+    for signal, name in settings.topics.items():
+        if name == topic:
+            return signal
+    raise HealthError(
+        f"--topic {topic} is none of this service's", f"Give one of {', '.join(settings.topics.values())}"
+    )
+
+
+def mapping_of(
+    files: Sequence[Path],
+    signal: Signal | None,
+    columns: Sequence[str],
+    constants: Sequence[str],
+    timezone: str | None = None,
+) -> Mapping | None:
+    """The mapping for the Parquet files among `files`; None where all hold events already. Raises `HealthError`."""
+    for file in files:
+        _require_form(file)
+    table = next((file for file in files if is_table(file)), None)
+    if table is None:
+        if columns or constants:
+            raise HealthError(f"--column and --constant are for Parquet, and {files[0]} holds events already")
+        return None
+    if signal is None:
+        raise HealthError(f"{table} doesn't say which events it holds", "Add --topic, for example --topic usage-events")
+    return parse_mapping(signal, columns, constants, timezone)
+
+
+def open_log(file: Path, signal: Signal | None, mapping: Mapping | None, timezone: str | None = None) -> EventLog:
+    """Open a file that `mapping_of` has passed. Raises `HealthError` if it can't be used."""
+    if is_table(file):
+        assert mapping is not None
+        require_files_extra(f"Reading {file}")
+        from service.jobs.load.parquet import ParquetLog
+
+        return ParquetLog(file, mapping)
+    return NdjsonLog(file, signal, zone_of(timezone))
+
+
+def _require_form(file: Path) -> None:
+    name = file.name.lower()
+    if name.endswith(TABLE) or name.removesuffix(".gz").endswith(LINES):
+        return
+    endings = f"End it in {_FORMS} or {TABLE}"
+    if name.endswith(f"{TABLE}.gz"):
+        raise HealthError(f"{file} is Parquet packed once more", f"Unpack it: gzip -d {file}")
+    form = form_named(Path(name.removesuffix(".gz")).suffix)
+    if form is None:
+        raise HealthError(f"{file} has a name that says nothing of its form", endings)
+    raise HealthError(f"{file} is {form.name} by its name, which isn't read", form.remedy)
+
+
+_DELTA = "_delta_log"
+
+
+def part_files(paths: Sequence[Path]) -> list[Path]:
+    """Every file, a folder's in the order of their names; those that begin with a dot or _ are no part of it.
+
+    Spark, Hive and Hadoop keep such files beside the parts (`_SUCCESS`, `.part-0.crc`). Raises `HealthError` if a
+    folder holds none, or something can't be read twice from its beginning, as loading does.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            files.append(path)
+        elif found := sorted(_parts(path)):
+            files += found
+        else:
+            raise HealthError(f"{shown(path)} holds no files", "Give a folder of .parquet or .ndjson files")
+    for file in files:
+        _require_readable(file)
+    return files
+
+
+def shown(path: Path) -> str:
+    """A path as it can be printed: bytes that are no UTF-8 become escapes."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _parts(folder: Path) -> Iterator[Path]:
+    for at, folders, names in os.walk(folder, onerror=_fail):
+        if _DELTA in folders:
+            raise HealthError(
+                f"{shown(Path(at))} is a Delta table, whose folder also holds files that are no longer part of it",
+                "Export it as plain Parquet",
+            )
+        folders[:] = [name for name in folders if _counts(name)]
+        yield from (Path(at, name) for name in names if _counts(name))
+
+
+def _counts(name: str) -> bool:
+    return not name.startswith((".", "_"))
+
+
+def _fail(error: OSError) -> None:
+    raise HealthError(f"{error.filename} can't be read: {error.strerror}") from None
+
+
+def _require_readable(file: Path) -> None:
+    try:
+        os.fsencode(file).decode()
+    except UnicodeDecodeError:
+        raise HealthError(f"The name of {shown(file)} is no UTF-8", "Rename it") from None
+    if not file.is_file():
+        raise HealthError(f"{file} is no file that can be read more than once", "Write what it holds to a file first")
 
 
 class LoadRequest(Struct, frozen=True):

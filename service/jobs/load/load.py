@@ -11,8 +11,8 @@ from service.jobs.load.batch_producer import BatchProducer, connect
 from service.jobs.load.checkpoint import Checkpoint, CheckpointFile
 from service.jobs.load.files import Examined, LoadRequest, LogFile, examine_files, open_files, shift_for
 from service.jobs.load.kafka_cluster import KafkaCluster
-from service.jobs.load.progress_bar import say
 from service.jobs.load.second_pass import chunks_after, send
+from service.jobs.load.terminal import say
 from service.messaging.cloudevents import now_micros
 from service.runtime.settings import Settings
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator
 
 from scoring.state.calendar import from_day
 from service.jobs.load.checkpoint import Checkpoint
-from service.jobs.load.first_pass_report import Findings
-from service.jobs.load.readable import readable
+from service.jobs.load.first_pass import Findings
+from service.jobs.load.terminal import readable
 from service.runtime.settings import Settings
 
 NEXT = (

@@ -13,13 +13,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Raw
 
-from service.jobs.load.date_shift import moved_source, shift_day, shift_moment
 from service.jobs.load.event_fields import Kind, fields_of
 from service.jobs.load.file_type import HEAD_BYTES, form_of
-from service.jobs.load.readable import readable
 from service.jobs.load.row_validation import CHUNK_ROWS, EventDraft, EventDrafts, RefusedRow
+from service.jobs.load.terminal import readable
 from service.jobs.load.text_rows import MOST_ROW_BYTES, ArrayError, elements, lines
-from service.jobs.load.time_zones import localised
+from service.jobs.load.times import localised, moved_source, shift_day, shift_moment
 from service.messaging.cloudevents import UNDECODABLE, InvalidEventError, signal_of, type_of
 from service.runtime.errors import HealthError
 from service.runtime.settings import Signal

@@ -13,12 +13,11 @@ from msgspec import Struct
 
 from service.jobs.load.arrow_columns import FAULTS, is_naive, values_and_faults, why_unusable
 from service.jobs.load.column_mapping import Mapping
-from service.jobs.load.date_shift import moved_source
 from service.jobs.load.event_fields import fields_of
 from service.jobs.load.file_type import HEAD_BYTES, form_of
-from service.jobs.load.readable import readable
 from service.jobs.load.row_validation import CHUNK_ROWS, EventDraft, EventDrafts, RefusedRow
-from service.jobs.load.time_zones import zone_of
+from service.jobs.load.terminal import readable
+from service.jobs.load.times import moved_source, zone_of
 from service.jobs.load.values import plain_constant
 from service.messaging.cloudevents import type_of
 from service.runtime.errors import HealthError

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from service.jobs.load.readable import readable
+from service.jobs.load.terminal import readable
 from service.messaging.cloudevents import InvalidEventError, decode_structured
 from service.runtime.settings import Signal
 

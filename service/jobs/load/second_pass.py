@@ -8,9 +8,8 @@ from msgspec import Struct, structs
 
 from service.jobs.load.batch_producer import BatchProducer, Receipts
 from service.jobs.load.checkpoint import Checkpoint, CheckpointFile
-from service.jobs.load.progress_bar import Advance, bar
 from service.jobs.load.row_validation import EventDraft, EventLog, check
-from service.jobs.load.stop_signal import StoppedError
+from service.jobs.load.terminal import Advance, StoppedError, bar
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 

@@ -11,9 +11,8 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from service.jobs.load.date_shift import shift_day, shift_moment
 from service.jobs.load.event_fields import Kind
-from service.jobs.load.time_zones import localised
+from service.jobs.load.times import localised, shift_day, shift_moment
 
 _LEAST, _MOST = -(2**63), 2**64 - 1
 _MOST_DIGITS = 20

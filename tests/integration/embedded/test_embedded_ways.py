@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.fold import runner
 from scoring.state.account_state import decode
-from service.demo.feed.broker_recovery import skip_lost_log
-from service.demo.feed.folded_count import folded_offsets
+from service.demo.feed.broker_log import folded_offsets, skip_lost_log
 from service.runtime.settings import Settings
 from service.storage.ingest import progress, seen_events
 from service.storage.ingest.seen_events import SegmentRow

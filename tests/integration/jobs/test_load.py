@@ -23,10 +23,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 
-from service.jobs.load.event_log import is_table, mapping_of
-from service.jobs.load.files import LoadRequest
+from service.jobs.load.files import LoadRequest, is_table, mapping_of, part_files
 from service.jobs.load.load import load, rehearse
-from service.jobs.load.part_files import part_files
 from service.jobs.load.row_validation import CHUNK_ROWS
 from service.jobs.load.second_pass import IN_FLIGHT
 from service.messaging.topics import create_topics

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from service.jobs.load.arrow_columns import plain_values, why_unusable
 from service.jobs.load.column_mapping import parse_mapping
 from service.jobs.load.event_fields import fields_of
-from service.jobs.load.event_log import mapping_of, open_log
+from service.jobs.load.files import mapping_of, open_log
 from service.jobs.load.row_validation import check
 from service.jobs.load.text_rows import elements
-from service.jobs.load.time_zones import in_utc, zone_of
+from service.jobs.load.times import in_utc, zone_of
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 from service.runtime.settings import Signal

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.messaging.cloudevents import InvalidEventError, decode_binary
-from service.runtime.storable import find_unstorable, unstorable_problem
+from service.runtime.text import find_unstorable, unstorable_problem
 
 TAKEN_AT = 1_772_712_000_000_000
 HEADERS = {

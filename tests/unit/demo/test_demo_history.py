@@ -6,8 +6,7 @@ from statistics import mean
 
 import pytest
 
-from service.demo.world.customer_life import COURSE
-from service.demo.world.customers import MOST_CUSTOMERS, make_customers
+from service.demo.world.customers import COURSE, MOST_CUSTOMERS, make_customers
 from service.demo.world.events import DemoEvent
 from service.demo.world.history import happened, introductions
 from tests.support.demo_scores import SEED, World

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.demo.world.customers import by_id
-from service.demo.world.director import FIRST_TROUBLE, Director
-from service.demo.world.stories import comeback, relief, trouble
+from service.demo.world.stories import FIRST_TROUBLE, Director, comeback, relief, trouble
 from service.demo.world.traffic import EverydayTraffic
 from tests.support.demo_scores import SEED, World
 

@@ -12,12 +12,11 @@ import pytest
 
 from service.jobs.load import text_rows
 from service.jobs.load.column_mapping import Mapping, parse_mapping
-from service.jobs.load.event_log import open_log
+from service.jobs.load.files import open_log, part_files
 from service.jobs.load.ndjson import NdjsonLog
 from service.jobs.load.parquet import ParquetLog
-from service.jobs.load.part_files import part_files
 from service.jobs.load.row_validation import RowsVerdict, check
-from service.jobs.load.time_zones import zone_of
+from service.jobs.load.times import zone_of
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 from tests.support.cloud_events import usage

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from service.jobs.load.checkpoint import Checkpoint, CheckpointFile, default_folder
+from service.jobs.load.checkpoint import Checkpoint, CheckpointFile, Identity, default_folder, identify
 from service.jobs.load.column_mapping import Mapping
-from service.jobs.load.load_identity import Identity, identify
 from service.runtime.errors import HealthError
 
 HALF = Checkpoint("a.parquet", ["usage-events"], rows=10, all_valid=True, shift_days=3, next_row=6, sent=4, skipped=1)

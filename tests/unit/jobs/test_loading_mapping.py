@@ -6,7 +6,7 @@ import pytest
 
 from service.jobs.load.column_mapping import parse_mapping
 from service.jobs.load.event_fields import fields_of
-from service.jobs.load.event_log import mapping_of, signal_of_topic
+from service.jobs.load.files import mapping_of, signal_of_topic
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, Signal
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.jobs.load.partitioner import Places, partition_of
+from service.jobs.load.batch_producer import Places, partition_of
 
 BY_KAFKA = [
     ("21", 0),

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.state.calendar import MICROSECONDS_PER_DAY, day_of, to_micros
-from service.jobs.load.date_shift import days_to_now, shift_day, shift_moment
-from service.jobs.load.first_pass_report import Findings
+from service.jobs.load.first_pass import Findings
+from service.jobs.load.times import days_to_now, shift_day, shift_moment
 
 NOW = to_micros(datetime(2026, 3, 1, 12, tzinfo=UTC))
 moments = st.integers(0, to_micros(datetime(2200, 1, 1, tzinfo=UTC)))

@@ -1,5 +1,7 @@
 """What a load shows while it works: lines on standard output, and bars on a terminal."""
 
+import asyncio
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -7,6 +9,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+MOST_CHARACTERS = 300
+
+
+def readable(text: str) -> str:
+    """The text, with escapes for what can't be printed, cut off after 300 characters."""
+    cut = text[:MOST_CHARACTERS]
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in cut)
+    return shown if len(text) <= MOST_CHARACTERS else f"{shown}…"
+
 
 Advance = Callable[[int], None]
 
@@ -29,3 +41,25 @@ def bar(what: str, total: int | None, done: int = 0) -> Iterator[Advance]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total, completed=done)
         yield lambda rows: progress.advance(task, rows)
+
+
+class StoppedError(Exception):
+    """A signal ended the load; the message says where it stands and how to go on."""
+
+
+class StopSignal(asyncio.Event):
+    """Set by the first SIGINT or SIGTERM; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        """For the running event loop."""
+        super().__init__()
+        self.signal = signal.SIGINT
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._heard, number)
+
+    def _heard(self, number: signal.Signals) -> None:
+        typer.echo("Stopping when Kafka has confirmed what is on its way; once more stops at once.", err=True)
+        self.signal = number
+        self.set()
+        asyncio.get_running_loop().remove_signal_handler(number)

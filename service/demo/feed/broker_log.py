@@ -1,18 +1,35 @@
 """Going on after the embedded broker was killed: it has lost what came last, though that may be folded already."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 
 import numpy as np
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.demo.feed.folded_count import folded_offsets
 from service.messaging.client_config import client_arguments
 from service.runtime.settings import Settings
+from service.storage.database.retry import retry_while_transient
 from service.storage.ingest import progress, seen_events
 from service.storage.ingest.progress import Partition
 from service.storage.ingest.seen_events import SegmentRow
+
+
+async def folded_offsets(engine: AsyncEngine) -> dict[Partition, int]:
+    """How many records of each partition are folded: its next offset, as the embedded broker's logs begin at 0.
+
+    Waits while Postgres is away.
+    """
+
+    async def read() -> dict[Partition, int]:
+        async with engine.connect() as connection:
+            return {(row.topic, row.partition): row.next_offset for row in await progress.all_partitions(connection)}
+
+    return await retry_while_transient(read, "looking how far folding is")
+
 
 log = structlog.get_logger(__name__)
 
@@ -53,3 +70,27 @@ async def _move_memory(connection: AsyncConnection, ends: Mapping[Partition, int
             hashes = np.sort(np.frombuffer(b"".join(row.hashes for row in beyond), dtype=np.uint64))
             moved = SegmentRow(*partition, end - 1, max(row.newest_at for row in beyond), hashes.tobytes())
             await seen_events.replace(connection, [(*partition, row.last_offset) for row in beyond], [moved])
+
+
+LOOK_SECONDS = 60.0
+MOST_RECORDS = 150_000
+
+
+async def keep_log_short(settings: Settings, engine: AsyncEngine) -> None:
+    """Whenever many records have come, delete those that are folded; until cancelled."""
+    deleted = 0
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        done = {partition: offset for partition, offset in (await folded_offsets(engine)).items() if offset}
+        if sum(done.values()) - deleted > MOST_RECORDS:
+            await _delete(settings, {TopicPartition(*each): RecordsToDelete(offset) for each, offset in done.items()})
+            deleted = sum(done.values())
+
+
+async def _delete(settings: Settings, records: dict[TopicPartition, RecordsToDelete]) -> None:
+    admin = AIOKafkaAdminClient(**client_arguments(settings))
+    await admin.start()
+    try:
+        await admin.delete_records(records)
+    finally:
+        await admin.close()
