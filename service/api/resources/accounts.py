@@ -29,7 +29,7 @@ from service.evaluation.evaluate import advance_accounts
 from service.evaluation.score_history import shown_today
 from service.messaging import cloudevents
 from service.messaging.cloudevents import Decoded, InvalidEventError
-from service.storage.accounts.listing import page as account_lists
+from service.storage.accounts.listing import page as account_listing
 from service.storage.accounts.listing.filters import AccountFilter
 from service.storage.accounts.listing.page import Sort
 
@@ -118,7 +118,7 @@ async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> Re
     now = api.clock().astimezone(UTC)
     wanted = query.filter(now.date())
     async with api.engine.connect() as connection:
-        page = await account_lists.page(connection, wanted, sort=query.sort, after=after, limit=query.limit)
+        page = await account_listing.page(connection, wanted, sort=query.sort, after=after, limit=query.limit)
         found, token = query.cut(page.accounts, page.key_of)
         shown = await shown_today(connection, found, api.policies, now)
     items = [each for each, stored in zip(shown, found, strict=True) if each is stored or wanted.matches(each)]
@@ -129,7 +129,7 @@ async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> Re
 async def read_account(account_id: AccountId, api: Api) -> Account:
     """An account's attributes and its stored score."""
     async with api.reads.connect() as connection:
-        account = await account_lists.get(connection, account_id)
+        account = await account_listing.get(connection, account_id)
         if account is None:
             raise not_found("account")
         (account,) = await shown_today(connection, [account], api.policies, api.clock().astimezone(UTC))
@@ -160,7 +160,7 @@ async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> A
         await advance_accounts(
             connection, events, policy, now, base_url=api.settings.base_url, traces=traces(account_id)
         )
-        account = await account_lists.get(connection, account_id)
+        account = await account_listing.get(connection, account_id)
         assert account is not None
         (account,) = await shown_today(connection, [account], api.policies, now)
     return Account.model_validate(account)

@@ -15,7 +15,6 @@ from service.api.access.deps import Api
 from service.api.http.pagination import PageQuery
 from service.api.http.problems import ProblemError, not_found
 from service.storage.webhooks import delivery_log, endpoints, resend
-from service.storage.webhooks import delivery_log as last_attempts
 from service.storage.webhooks.delivery_log import Delivery, PastAttempt
 from service.storage.webhooks.outbox import DeliveryState
 
@@ -84,7 +83,7 @@ async def list_deliveries(endpoint_id: UUID, query: Annotated[DeliveryQuery, Que
             raise not_found("webhook endpoint")
         rows = await delivery_log.page(connection, endpoint_id, before=before, limit=query.limit, state=query.state)
         items, token = query.cut(rows, lambda delivery: (delivery.created_at, delivery.id))
-        attempts = await last_attempts.last_attempts(connection, [delivery.id for delivery in items])
+        attempts = await delivery_log.last_attempts(connection, [delivery.id for delivery in items])
     return DeliveryPage(
         items=[_shown(delivery, attempts.get(delivery.id)) for delivery in items], next_page_token=token
     )
@@ -135,7 +134,7 @@ async def _one(connection: AsyncConnection, delivery_id: UUID) -> AlertDelivery:
     delivery = await delivery_log.get(connection, delivery_id)
     if delivery is None:
         raise not_found("delivery")
-    attempts = await last_attempts.last_attempts(connection, [delivery_id])
+    attempts = await delivery_log.last_attempts(connection, [delivery_id])
     return _shown(delivery, attempts.get(delivery_id))
 
 

@@ -19,7 +19,7 @@ from scoring.state.account_state import decode
 from service.cli.app import app
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
-from service.messaging import producer as publishing
+from service.messaging import producer
 from service.messaging.producer import Publisher, RawRecord
 from service.messaging.topics import create_topics
 from service.observability import metrics
@@ -194,7 +194,7 @@ async def test_a_replay_that_takes_too_long_goes_on_in_smaller_parts(
 ) -> None:
     """A topic that confirms a few records within the patience, and never as many as were refused."""
     await refuse(small, engine, [(settings.topic_usage, b"acme", encode(large(number))) for number in range(40)])
-    send, tried = publishing._send, []
+    send, tried = producer._send, []
 
     async def slowly(producer: AIOKafkaProducer, records: Sequence[Any]) -> None:
         tried.append(len(records))
@@ -428,7 +428,7 @@ async def test_a_producer_that_was_refused_a_record_is_replaced(
     monkeypatch.setattr(AIOKafkaProducer, "stop", note)
     publisher = Publisher(settings, most_bytes=64 * 1024 * 1024)
     for number in range(3):
-        with pytest.raises(publishing.RecordTooLargeError):
+        with pytest.raises(producer.RecordTooLargeError):
             await publisher.publish([RawRecord(settings.topic_usage, b"k", b"x" * 3_000_000)])
         await publisher.publish([RawRecord(settings.topic_usage, b"k", b"small")])
         assert len(stopped) == number + 1

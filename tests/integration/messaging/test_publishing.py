@@ -12,8 +12,7 @@ from prometheus_client import REGISTRY
 
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
-from service.messaging import kafka_availability
-from service.messaging import producer as publishing
+from service.messaging import kafka_availability, producer
 from service.messaging.kafka_availability import KafkaAvailability
 from service.messaging.producer import NotPublishedError, Publisher
 from service.observability import metrics
@@ -70,7 +69,7 @@ async def test_a_start_that_failed_is_forgotten(
 ) -> None:
     topic = f"{topic_prefix}topic"
     await create_topics(bootstrap, topic)
-    connect, failed = publishing._connect, list[Settings]()
+    connect, failed = producer._connect, list[Settings]()
 
     async def connect_at_the_second_try(settings: Settings, most_bytes: int) -> AIOKafkaProducer:
         if not failed:
@@ -136,7 +135,7 @@ async def test_outages_are_told_and_outlived(tmp_path: Path, monkeypatch: pytest
         started = time.monotonic()
         with pytest.raises(NotPublishedError):
             await publisher.publish([("usage-events", "acme", b"meanwhile")])
-        assert time.monotonic() - started < publishing.PATIENCE_SECONDS + 1
+        assert time.monotonic() - started < producer.PATIENCE_SECONDS + 1
     await publisher.stop()
 
 

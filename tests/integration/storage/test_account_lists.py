@@ -18,7 +18,7 @@ from scoring.state.events import AttributesEvent
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy
 from service.storage.accounts.listing import index_scans, planner
-from service.storage.accounts.listing import page as account_lists
+from service.storage.accounts.listing import page as account_listing
 from service.storage.accounts.listing.filters import BANDS, AccountFilter
 from service.storage.accounts.listing.page import Sort
 from service.storage.accounts.listing.row import AccountRecord
@@ -115,7 +115,7 @@ async def page(
 ) -> tuple[Sequence[AccountRecord], PageKey | None, SortOrder]:
     """A page, the key of the next one, and the order it is in."""
     async with engine.connect() as connection:
-        found = await account_lists.page(connection, wanted, sort=sort, after=after, limit=limit)
+        found = await account_listing.page(connection, wanted, sort=sort, after=after, limit=limit)
     return found.accounts, found.key_of(found.accounts[-1]) if found.accounts else None, found.order
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from consumers.fold import runner
-from consumers.sweep import runner as sweep
+from consumers.sweep import runner as sweep_runner
 from consumers.sweep.forecaster import forecast_once
 from service.api import server
 from service.api.server import serve
@@ -69,7 +69,7 @@ async def test_a_sweeper_a_day_ahead_moves_no_score_until_its_clock_is_right(
     yesterday = await used_yesterday(engine, database_settings)
     machine.ahead = DAY.total_seconds()
     stop = asyncio.Event()
-    running = asyncio.create_task(sweep.run(database_settings, stop))
+    running = asyncio.create_task(sweep_runner.run(database_settings, stop))
     try:
         await asyncio.sleep(LOOK_SECONDS)
         assert await day_of(engine) == str(yesterday.date())

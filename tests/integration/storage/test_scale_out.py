@@ -19,7 +19,7 @@ from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache, publish_default
 from service.runtime.settings import Settings
 from service.storage.accounts import accounts
-from service.storage.accounts.listing import page as account_lists
+from service.storage.accounts.listing import page as account_listing
 from service.storage.accounts.listing.filters import AccountFilter
 from service.storage.database.engine import create_engine
 from service.storage.database.migrate import upgrade
@@ -89,7 +89,7 @@ class Service:
 
     async def page(self) -> list[str]:
         async with self.engine.connect() as connection:
-            page = await account_lists.page(connection, AccountFilter(), sort="-score", after=None, limit=50)
+            page = await account_listing.page(connection, AccountFilter(), sort="-score", after=None, limit=50)
         return [account.account_id for account in page.accounts]
 
     async def rows(self) -> dict[str, list[dict[str, Any]]]:

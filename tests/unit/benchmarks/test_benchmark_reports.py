@@ -7,7 +7,7 @@ from benchmarks.ingest.results import ContenderRun
 from benchmarks.reads import report as reads_report
 from benchmarks.reads.report import ListReads, OneReads
 from benchmarks.sweep import report as sweep_report
-from benchmarks.versions import report as beside_report
+from benchmarks.versions import report as versions_report
 from benchmarks.versions.report import Pair
 from benchmarks.webhooks import report as webhooks_report
 from benchmarks.webhooks.report import Throughput, WebhookLatency
@@ -40,11 +40,11 @@ def ran(per_second: float, cpu: float) -> ContenderRun:
 
 
 def test_a_version_is_judged_by_the_median_of_its_pairs() -> None:
-    results = beside_report.VersionsResults(RAN, 1000)
+    results = versions_report.VersionsResults(RAN, 1000)
     for earlier, this in ((1000, 100), (500, 460), (2000, 1820)):
         results.pairs.append(Pair("zipf", ran(earlier, 10), ran(this, 12)))
     results.pairs.append(Pair("uniform", ran(1000, 10), ran(899, 9)))
-    report = beside_report.report(results)
+    report = versions_report.report(results)
     judged = [line.split("|")[2:5] for line in report.splitlines() if "share of the earlier" in line]
     assert [[word.strip() for word in words] for words in judged] == [
         ["≥ 0.9", "0.910", "met"],
