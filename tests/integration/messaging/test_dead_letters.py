@@ -201,8 +201,8 @@ async def test_a_replay_that_takes_too_long_goes_on_in_smaller_parts(
         await asyncio.sleep(0.2 * len(records))
         await send(producer, records)
 
-    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 3.5)
-    monkeypatch.setattr(publishing, "_send", slowly)
+    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 3.5)
+    monkeypatch.setattr(producer, "_send", slowly)
     replayed = await asyncio.to_thread(say, "replay", "--all", "--yes")
     assert replayed.exit_code == 0, replayed.output
     assert "40 dead letters replayed." in replayed.output
@@ -373,7 +373,7 @@ async def test_a_relay_that_dies_leaves_nothing_out(
 async def test_a_topic_that_is_missing_stops_no_other(
     relaying: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 0.5)
     await create_topics(relaying.model_copy(update={"topic_usage": f"{relaying.topic_usage}-2"}))
     await insert(engine, relaying.topic_usage, [b"1"])
     await insert(engine, relaying.topic_ticket, [b"2"])
@@ -395,7 +395,7 @@ async def test_a_topic_that_is_missing_stops_no_other(
 async def test_the_relay_outlives_kafka(
     database_settings: Settings, engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 1.0)
     monkeypatch.setattr(dead_letter_relay, "LONGEST_WAIT", 0.5)
     port = free_port()
     settings = database_settings.model_copy(

@@ -52,7 +52,7 @@ async def test_a_refused_connection_is_told_at_once() -> None:
 
 
 async def test_silence_is_told_in_time(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 0.3)
     publisher = Publisher(settings_at(silent_port))
     started = time.monotonic()
     calls = [publisher.publish([("usage-events", "acme", b"{}")]) for _ in range(5)]
@@ -77,7 +77,7 @@ async def test_a_start_that_failed_is_forgotten(
             raise KafkaConnectionError("not yet")
         return await connect(settings, most_bytes)
 
-    monkeypatch.setattr(publishing, "_connect", connect_at_the_second_try)
+    monkeypatch.setattr(producer, "_connect", connect_at_the_second_try)
     publisher = Publisher(settings_for("postgresql://unused", bootstrap, topic_prefix))
     await publisher.start()
     while not failed:
@@ -88,12 +88,12 @@ async def test_a_start_that_failed_is_forgotten(
 
 
 async def test_a_topic_that_isn_t_there(bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 0.5)
     await create_topics(bootstrap, f"{topic_prefix}there")
     publisher = Publisher(settings_for("postgresql://unused", bootstrap, topic_prefix))
     with pytest.raises(NotPublishedError):
         await publisher.publish([(f"{topic_prefix}not-there", "acme", b"{}")])
-    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 5.0)
     await publisher.publish([(f"{topic_prefix}there", "acme", b"{}")])
     await publisher.stop()
 
@@ -121,7 +121,7 @@ async def test_after_a_fatal_error_there_is_a_new_producer(
 
 
 async def test_outages_are_told_and_outlived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 1.0)
     port = free_port()
     publisher = Publisher(settings_at(port))
     await publisher.start()
@@ -142,7 +142,7 @@ async def test_outages_are_told_and_outlived(tmp_path: Path, monkeypatch: pytest
 async def test_that_kafka_is_back_is_noticed_without_anything_to_publish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(producer, "PROBE_SECONDS", 0.3)
     port = free_port()
     publisher = Publisher(settings_at(port))
     await publisher.start()

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers.sweep import history_partitions
+from consumers.sweep import history_partitions as sweeper_partitions
 from consumers.sweep.history_partitions import LOCK_TIMEOUT_MS, keep_history
 from scoring.state.calendar import to_day
 from service.runtime.settings import Settings
@@ -248,7 +248,7 @@ async def test_what_would_take_long_to_move_stays_where_it_is(
 
 async def test_the_sweeper_keeps_them(engine: AsyncEngine, database_settings: Settings) -> None:
     stop = asyncio.Event()
-    running = asyncio.create_task(history_partitions.run(engine, database_settings, OneClock(), stop))
+    running = asyncio.create_task(sweeper_partitions.run(engine, database_settings, OneClock(), stop))
 
     async def made() -> bool:
         return len(await months(engine)) >= 15

@@ -65,7 +65,7 @@ async def used_yesterday(engine: AsyncEngine, settings: Settings) -> datetime:
 async def test_a_sweeper_a_day_ahead_moves_no_score_until_its_clock_is_right(
     database_settings: Settings, engine: AsyncEngine, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "OneClock", machine.clock)
+    monkeypatch.setattr(sweep_runner, "OneClock", machine.clock)
     yesterday = await used_yesterday(engine, database_settings)
     machine.ahead = DAY.total_seconds()
     stop = asyncio.Event()
