@@ -25,7 +25,7 @@ class AccountStep(Struct, frozen=True):
     """
 
     evaluation: Evaluation
-    standing: ScoreRun
+    score_run: ScoreRun
     memory: dict[str, RuleMemory]
     crossings: list[Crossing]
     closed: list[ScoreRun] = field(default_factory=list)
@@ -36,7 +36,7 @@ class AccountStep(Struct, frozen=True):
 
 def advance(
     state: AccountState,
-    standing: ScoreRun | None,
+    score_run: ScoreRun | None,
     memory: Memories,
     events: Sequence[Event],
     policy: Policy,
@@ -44,38 +44,38 @@ def advance(
     *,
     source: str | None = None,
     override: Override | UnsetType | None = UNSET,
-    history: bool = False,
+    backfill: bool = False,
 ) -> AccountStep:
-    """Fold `events` into `state`, in place, and judge the account at each day from `standing` to `now` (microseconds).
+    """Fold `events` into `state`, in place, and judge the account at each day from `score_run` to `now` (microseconds).
 
     The last day is that of `now`, or the newest broker day seen if the clock is behind it. An event counts from its
     broker's day on, whenever it is folded. `source` sent the newest usage before. `override` is set by hand, or taken
-    back if it is None. `history` says that all events were loaded, long after they happened.
+    back if it is None. `backfill` says that all events were loaded, long after they happened.
     """
-    moved = moved_by_change(state, standing, memory, policy, now)
-    if override is UNSET and (short := fold_in_one_day(state, standing, events, policy, now)):
-        stands, evaluation, late = short
+    moved = moved_by_change(state, score_run, memory, policy, now)
+    if override is UNSET and (short := fold_in_one_day(state, score_run, events, policy, now)):
+        after, evaluation, late = short
         closed, closings, switched = [], [], False
     else:
-        course = DayByDay(state, standing, policy, now)
+        course = DayByDay(state, score_run, policy, now)
         course.run(events)
         if override is not UNSET:
             course.set_override(override)
-        stands, evaluation = course.timeline.finish()
+        after, evaluation = course.timeline.finish()
         late, closed, closings, switched = course.late, course.timeline.closed, course.closings, course.switched
     due = start_of(evaluation.day + 1)
-    if stands.override is not None and stands.override.expires_at is not None:
-        due = min(due, stands.override.expires_at)
+    if after.override is not None and after.override.expires_at is not None:
+        due = min(due, after.override.expires_at)
     if not policy.rules and not memory:
-        return AccountStep(evaluation, stands, {}, [], closed, switched, late, due)
+        return AccountStep(evaluation, after, {}, [], closed, switched, late, due)
     held = not events and override is UNSET and source in policy.quiet_sources
-    bulk = history or (switched and policy.digest is not None)
+    bulk = backfill or (switched and policy.digest is not None)
     today = with_due_pending(state, evaluation.day)
-    seen = observe(today, evaluation, stands.override, policy, held=held, bulk=bulk)
-    verdicts = apply_rules(today, memory, closings, seen, policy, now, moved)
+    observation = observe(today, evaluation, after.override, policy, held=held, bulk=bulk)
+    verdicts = apply_rules(today, memory, closings, observation, policy, now, moved)
     return AccountStep(
         evaluation,
-        stands,
+        after,
         verdicts.memory,
         verdicts.crossings,
         closed,

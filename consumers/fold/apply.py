@@ -47,7 +47,7 @@ async def apply(
         await _remember(batch, connection)
         fenced = time.perf_counter()
         outcome = await advance_accounts(
-            connection, batch.events, policy, now, base_url=base_url, quiet=batch.quiet, traces=traces
+            connection, batch.events, policy, now, base_url=base_url, backfill=batch.backfill, traces=traces
         )
         await dead_letters.insert(connection, batch.dead_letters)
         await refused_timestamps.insert(connection, batch.ahead)
@@ -85,4 +85,4 @@ def update_owned(batch: Batch, owned: Mapping[Partition, OwnedPartition]) -> Non
         mine.claim = move.after
         mine.refused = recent(refused, move.next_offset)
         if partition in batch.changes:
-            mine.seen.apply(batch.changes[partition])
+            mine.dedup.apply(batch.changes[partition])

@@ -27,7 +27,7 @@ class OwnedPartition(Struct):
 
     signal: Signal
     claim: PartitionClaim
-    seen: Deduplicator
+    dedup: Deduplicator
     refused: list[int] = field(default_factory=list)
     """Offsets of the dead letters among the last records."""
     decided: timestamps.Decided = frozenset()
@@ -48,7 +48,7 @@ class Batch(Struct):
     moves: dict[Partition, OffsetMove] = field(default_factory=dict)
     changes: dict[Partition, DedupChange] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=dict)
-    quiet: set[str] = field(default_factory=set)
+    backfill: set[str] = field(default_factory=set)
     """Accounts all of whose events are loaded history."""
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
     ahead: list[RefusedTimestamp] = field(default_factory=list)
@@ -62,34 +62,34 @@ class Batch(Struct):
     """When the events happened that are folded, in microseconds; but for loaded history."""
 
 
-def prepare(taken: PartitionBuffers, owned: Mapping[Partition, OwnedPartition], retention: int) -> Batch:
+def prepare(buffers: PartitionBuffers, owned: Mapping[Partition, OwnedPartition], retention: int) -> Batch:
     """Make a batch. Records of partitions that aren't owned, or were folded before, are left out.
 
     Events older than `retention` days are late. They stay in the batch, as the fold has the last word on them.
     """
     batch = Batch()
-    for partition, stretch in taken.items():
+    for partition, buffer in buffers.items():
         mine = owned.get(partition)
         if mine is None:
             continue
-        folded = bisect_left(stretch.offsets, mine.claim.next_offset)
-        if folded < len(stretch.offsets):
-            _add(batch, partition, mine, stretch, folded, retention)
+        folded = bisect_left(buffer.offsets, mine.claim.next_offset)
+        if folded < len(buffer.offsets):
+            _add(batch, partition, mine, buffer, folded, retention)
     return batch
 
 
 def _add(
-    batch: Batch, partition: Partition, mine: OwnedPartition, stretch: PartitionBuffer, start: int, retention: int
+    batch: Batch, partition: Partition, mine: OwnedPartition, buffer: PartitionBuffer, start: int, retention: int
 ) -> None:
-    offsets = stretch.offsets[start:]
-    refused = [stretch.refused[offset] for offset in offsets if offset in stretch.refused] if stretch.refused else []
-    tombstones = len(stretch.tombstones.intersection(offsets)) if stretch.tombstones else 0
-    batch.moves[partition] = OffsetMove(mine.claim, offsets[-1] + 1, stretch.fingerprint)
+    offsets = buffer.offsets[start:]
+    refused = [buffer.refused[offset] for offset in offsets if offset in buffer.refused] if buffer.refused else []
+    tombstones = len(buffer.tombstones.intersection(offsets)) if buffer.tombstones else 0
+    batch.moves[partition] = OffsetMove(mine.claim, offsets[-1] + 1, buffer.fingerprint)
     batch.records += len(offsets)
     batch.dead_letters += map(dead_letter, refused)
     batch.outcomes[partition[0], "dead_letter"] += len(refused)
     batch.outcomes[partition[0], "tombstone"] += tombstones
-    columns = _columns(stretch, start)
+    columns = _columns(buffer, start)
     batch.taken_ms[partition] = columns.taken_ms
     if refused or tombstones:
         batch.taken_ms[partition] = columns.taken_ms[columns.taken_ms != timestamps.NO_TIME]
@@ -101,14 +101,14 @@ def _add(
         columns = columns.where(np.array([event is not None for event in columns.events], dtype=np.bool_))
     if not columns.events:
         return
-    fresh = mine.seen.fresh(columns.identities)
+    fresh = mine.dedup.fresh(columns.identities)
     _count(batch, partition, columns, fresh, retention)
     if not fresh.all():
         columns = columns.where(fresh)
     if columns.events:
         newest_at = timestamps.moment(int(columns.taken_ms.max()))
-        batch.changes[partition] = mine.seen.plan(columns.identities, offsets[-1], newest_at)
-        _group(batch, cast(Sequence[Event], columns.events), columns.loaded.tolist())
+        batch.changes[partition] = mine.dedup.plan(columns.identities, offsets[-1], newest_at)
+        _group(batch, cast(Sequence[Event], columns.events), columns.backfill.tolist())
 
 
 class _Columns(NamedTuple):
@@ -118,7 +118,7 @@ class _Columns(NamedTuple):
     identities: Hashes
     taken_ms: Moments
     happened: Moments
-    loaded: NDArray[np.bool_]
+    backfill: NDArray[np.bool_]
 
     def where(self, chosen: NDArray[np.bool_]) -> "_Columns":
         """Some of the records."""
@@ -127,34 +127,34 @@ class _Columns(NamedTuple):
             self.identities[chosen],
             self.taken_ms[chosen],
             self.happened[chosen],
-            self.loaded[chosen],
+            self.backfill[chosen],
         )
 
 
-def _columns(stretch: PartitionBuffer, start: int) -> _Columns:
+def _columns(buffer: PartitionBuffer, start: int) -> _Columns:
     return _Columns(
-        stretch.events[start:] if start else stretch.events,
-        np.frombuffer(stretch.identities, np.uint64)[start:],
-        np.frombuffer(stretch.taken_ms, np.int64)[start:],
-        np.frombuffer(stretch.happened, np.int64)[start:],
-        np.frombuffer(stretch.loaded, np.bool_)[start:],
+        buffer.events[start:] if start else buffer.events,
+        np.frombuffer(buffer.identities, np.uint64)[start:],
+        np.frombuffer(buffer.taken_ms, np.int64)[start:],
+        np.frombuffer(buffer.happened, np.int64)[start:],
+        np.frombuffer(buffer.backfill, np.bool_)[start:],
     )
 
 
-def _group(batch: Batch, fresh: Sequence[Event], loaded: Sequence[bool]) -> None:
+def _group(batch: Batch, fresh: Sequence[Event], flags: Sequence[bool]) -> None:
     """Put events to those of their accounts, and see which accounts stay quiet."""
-    events, quiet = batch.events, batch.quiet
-    for event, is_loaded in zip(fresh, loaded, strict=True):
+    events, backfill = batch.events, batch.backfill
+    for event, is_backfill in zip(fresh, flags, strict=True):
         account_id = event.account_id
         others = events.get(account_id)
         if others is None:
             events[account_id] = [event]
-            if is_loaded:
-                quiet.add(account_id)
+            if is_backfill:
+                backfill.add(account_id)
         else:
             others.append(event)
-            if quiet and not is_loaded:
-                quiet.discard(account_id)
+            if backfill and not is_backfill:
+                backfill.discard(account_id)
 
 
 def _count(batch: Batch, partition: Partition, columns: _Columns, fresh: NDArray[np.bool_], retention: int) -> None:
@@ -162,7 +162,7 @@ def _count(batch: Batch, partition: Partition, columns: _Columns, fresh: NDArray
     happened = columns.happened
     late = fresh & (happened // MICROSECONDS_PER_DAY <= columns.taken_ms // _MILLISECONDS_PER_DAY - retention)
     new, too_late = int(fresh.sum()), int(late.sum())
-    batch.happened[partition] = happened[fresh & ~late & ~columns.loaded]
+    batch.happened[partition] = happened[fresh & ~late & ~columns.backfill]
     batch.outcomes[partition[0], "folded"] += new - too_late
     batch.outcomes[partition[0], "late"] += too_late
     batch.outcomes[partition[0], "duplicate"] += len(happened) - new

@@ -62,7 +62,7 @@ def _in_value(value: bytes | None) -> str | None:
 
 
 @contextmanager
-def batch_spans(taken: PartitionBuffers, batch: Batch) -> Iterator[Contexts]:
+def batch_spans(buffers: PartitionBuffers, batch: Batch) -> Iterator[Contexts]:
     """Spans while a batch is written: one of its own, and one in each trace that led here.
 
     Gives, by account, the context that its alerts carry on: that of its newest event that has one.
@@ -70,7 +70,7 @@ def batch_spans(taken: PartitionBuffers, batch: Batch) -> Iterator[Contexts]:
     if not tracing.is_on():
         yield _NONE
         return
-    newest = _newest(taken, batch)
+    newest = _newest(buffers, batch)
     first = dict(islice(newest.items(), MOST_SPANS))
     about = {"messaging.system": "kafka", "messaging.operation.type": "process"}
     with ExitStack() as spans:
@@ -94,16 +94,16 @@ def batch_spans(taken: PartitionBuffers, batch: Batch) -> Iterator[Contexts]:
         yield told
 
 
-def _newest(taken: PartitionBuffers, batch: Batch) -> Contexts:
+def _newest(buffers: PartitionBuffers, batch: Batch) -> Contexts:
     """By account the context of its newest event in the batch that has one."""
     newest: dict[str, tuple[int, str]] = {}
     for partition in batch.moves:
-        stretch = taken[partition]
-        for offset, context in stretch.traces.items():
-            index = bisect_left(stretch.offsets, offset)
-            if index == len(stretch.offsets) or stretch.offsets[index] != offset:
+        buffer = buffers[partition]
+        for offset, context in buffer.traces.items():
+            index = bisect_left(buffer.offsets, offset)
+            if index == len(buffer.offsets) or buffer.offsets[index] != offset:
                 continue
-            event = stretch.events[index]
+            event = buffer.events[index]
             if event is not None and event.account_id in batch.events:
                 known = newest.get(event.account_id)
                 if known is None or known[0] <= event.at:

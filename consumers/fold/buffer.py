@@ -31,7 +31,7 @@ class PartitionBuffer(Struct):
     identities: "array[int]" = field(default_factory=lambda: array("Q"))
     happened: "array[int]" = field(default_factory=lambda: array("q"))
     """When the events did, in microseconds."""
-    loaded: "array[int]" = field(default_factory=lambda: array("b"))
+    backfill: "array[int]" = field(default_factory=lambda: array("b"))
     """1 where the event is loaded history."""
     refused: dict[int, RefusedRecord] = field(default_factory=dict)
     """By offset."""
@@ -61,7 +61,7 @@ class PartitionBuffer(Struct):
         self.events += events
         self.identities.extend([result.identity for result in results])
         self.happened.extend([0 if event is None else event.at for event in events])
-        self.loaded.extend([result.backfill for result in results])
+        self.backfill.extend([result.backfill for result in results])
         self.fingerprint = fingerprint(records[-1])
 
     def cut(self, start: int, stop: int) -> "PartitionBuffer":
@@ -72,7 +72,7 @@ class PartitionBuffer(Struct):
             self.events[start:stop],
             self.identities[start:stop],
             self.happened[start:stop],
-            self.loaded[start:stop],
+            self.backfill[start:stop],
             self.refused,
             self.tombstones,
             self.fingerprint if stop == len(self.offsets) else None,
@@ -83,23 +83,23 @@ class PartitionBuffer(Struct):
 PartitionBuffers = dict[Partition, PartitionBuffer]
 
 
-def bisect(taken: PartitionBuffers) -> Iterator[PartitionBuffers]:
+def bisect(buffers: PartitionBuffers) -> Iterator[PartitionBuffers]:
     """Two smaller ones, the earlier records of a partition first. There must be two records at least."""
-    partitions = sorted(taken)
+    partitions = sorted(buffers)
     if len(partitions) > 1:
         middle = len(partitions) // 2
-        yield {partition: taken[partition] for partition in partitions[:middle]}
-        yield {partition: taken[partition] for partition in partitions[middle:]}
+        yield {partition: buffers[partition] for partition in partitions[:middle]}
+        yield {partition: buffers[partition] for partition in partitions[middle:]}
         return
-    [(partition, stretch)] = taken.items()
-    end = len(stretch.offsets)
-    yield {partition: stretch.cut(0, end // 2)}
-    yield {partition: stretch.cut(end // 2, end)}
+    [(partition, buffer)] = buffers.items()
+    end = len(buffer.offsets)
+    yield {partition: buffer.cut(0, end // 2)}
+    yield {partition: buffer.cut(end // 2, end)}
 
 
-def record_count(taken: PartitionBuffers) -> int:
+def record_count(buffers: PartitionBuffers) -> int:
     """How many records these are."""
-    return sum(len(stretch.offsets) for stretch in taken.values())
+    return sum(len(buffer.offsets) for buffer in buffers.values())
 
 
 class RecordBuffer:
@@ -111,7 +111,7 @@ class RecordBuffer:
     def __init__(self, most: int) -> None:
         """Once `most` records wait, `room` does."""
         self.most = most
-        self._taken: PartitionBuffers = {}
+        self._buffers: PartitionBuffers = {}
         self._count = 0
         self._since = 0.0
         self._changed = asyncio.Event()
@@ -120,34 +120,34 @@ class RecordBuffer:
         """Put records, and what they were decoded to, behind those of the partition that wait."""
         if not self._count:
             self._since = time.perf_counter()
-        self._taken.setdefault(partition, PartitionBuffer()).add(records, results)
+        self._buffers.setdefault(partition, PartitionBuffer()).add(records, results)
         self._count += len(records)
         self._changed.set()
 
     def trace(self, partition: Partition, contexts: dict[int, str]) -> None:
         """Keep the contexts of some that were put there."""
-        self._taken[partition].traces |= contexts
+        self._buffers[partition].traces |= contexts
 
     def drop(self, partition: Partition) -> None:
         """Forget a partition's records."""
-        if partition in self._taken:
-            self._count -= len(self._taken.pop(partition).offsets)
+        if partition in self._buffers:
+            self._count -= len(self._buffers.pop(partition).offsets)
             self._changed.set()
 
     def clear(self) -> None:
         """Forget all."""
-        self._taken = {}
+        self._buffers = {}
         self._count = 0
         self._changed.set()
 
     async def take(self, seconds: float) -> PartitionBuffers:
         """All that waits, as soon as there is something; nothing after `seconds`."""
         await self._until(lambda: self._count > 0, seconds)
-        taken = self._taken
-        if taken:
+        buffers = self._buffers
+        if buffers:
             metrics.BATCH_PHASE_SECONDS.labels("wait").observe(time.perf_counter() - self._since)
         self.clear()
-        return taken
+        return buffers
 
     async def room(self, seconds: float) -> bool:
         """Wait for room, no longer than `seconds`; says whether there is."""

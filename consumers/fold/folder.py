@@ -58,25 +58,25 @@ class Folder:
         self._trial = VersionTrial(engine, settings, self._policies, pulse)
         self._limits = Limits(settings.dead_letter_max_run, settings.dead_letter_max_share)
 
-    async def fold(self, taken: PartitionBuffers) -> None:
+    async def fold(self, buffers: PartitionBuffers) -> None:
         """Write all of it that is ours; the caller holds `ownership.writing`.
 
         A partition of which too much is refused halts before anything of that is written, if this version is to blame.
         """
         with structlog.contextvars.bound_contextvars(batch_id=token_hex(4)):
-            await self._fold(taken)
+            await self._fold(buffers)
 
-    async def _fold(self, taken: PartitionBuffers) -> None:
+    async def _fold(self, buffers: PartitionBuffers) -> None:
         while True:
             started = time.perf_counter()
-            batch = await self._prepare(taken)
+            batch = await self._prepare(buffers)
             prepared = time.perf_counter() - started
             if not batch.moves:
                 return
             if await self._halt_refusing(batch):
                 continue
             try:
-                with batch_tracing.batch_spans(taken, batch) as contexts:
+                with batch_tracing.batch_spans(buffers, batch) as contexts:
                     outcome = await retry_while_transient(
                         partial(self._apply, batch, contexts),
                         "folding a batch",
@@ -87,7 +87,7 @@ class Folder:
             except Exception as error:
                 if not is_poison(error):
                     raise
-                await self._isolate(taken, batch, error)
+                await self._isolate(buffers, batch, error)
                 return
             else:
                 update_owned(batch, self._ownership.owned)
@@ -96,20 +96,20 @@ class Folder:
                 observe(batch, outcome, time.perf_counter() - started, time.time())
                 return
 
-    async def _prepare(self, taken: PartitionBuffers) -> Batch:
+    async def _prepare(self, buffers: PartitionBuffers) -> Batch:
         """A large one in a thread, as heartbeats are due meanwhile."""
-        work = partial(prepare, taken, self._ownership.owned, self._settings.retention_days)
-        return await to_thread_uncancelled(work) if record_count(taken) > INLINE_RECORDS else work()
+        work = partial(prepare, buffers, self._ownership.owned, self._settings.retention_days)
+        return await to_thread_uncancelled(work) if record_count(buffers) > INLINE_RECORDS else work()
 
     async def _apply(self, batch: Batch, contexts: batch_tracing.Contexts) -> EvaluationOutcome:
         return await apply(self._engine, batch, self._policies, self._clock.now(), self._settings.base_url, contexts)
 
-    async def _isolate(self, taken: PartitionBuffers, batch: Batch, error: Exception) -> None:
+    async def _isolate(self, buffers: PartitionBuffers, batch: Batch, error: Exception) -> None:
         """Fold the two halves of a batch that can't be folded; if it is a single record, that is refused."""
         log.warning("batch_fails", records=batch.records, reason=blame(error), exc_info=batch.records == 1)
         self._pulse.beat()
         if batch.records > 1:
-            for half in bisect(taken):
+            for half in bisect(buffers):
                 await self.fold(half)
             return
         [(partition, move)] = batch.moves.items()
@@ -136,7 +136,7 @@ class Folder:
             if not (why := too_many(refused, self._limits)):
                 continue
             why += f"; last reason: {_last_reason(batch, partition)}"
-            signal, before = self._ownership.owned[partition].signal, self._ownership.taken_before[partition]
+            signal, before = self._ownership.owned[partition].signal, self._ownership.folded_before[partition]
             if guilt := await self._trial.guilt(partition, signal, before, why):
                 self._ownership.halt(partition, f"{guilt}: roll it back; {why}")
                 halted = True

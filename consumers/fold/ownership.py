@@ -43,7 +43,7 @@ class _Claimed(NamedTuple):
     """What is known of partitions that were claimed."""
 
     claims: dict[Partition, PartitionClaim]
-    seen: dict[Partition, Deduplicator]
+    dedup: dict[Partition, Deduplicator]
     refused: dict[Partition, list[int]]
     decided: dict[Partition, set[tuple[int, int]]]
     grown: dict[str, TopicGrowth]
@@ -57,24 +57,24 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         consumer: AIOKafkaConsumer,
         engine: AsyncEngine,
         settings: Settings,
-        waiting: RecordBuffer,
+        buffer: RecordBuffer,
         pulse: Pulse,
         contact: KafkaAvailability,
         placement: PlacementWatch,
     ) -> None:
-        """`waiting` loses what was polled of partitions that cease to be ours. `placement` hears of those added."""
+        """`buffer` loses what was polled of partitions that cease to be ours. `placement` hears of those added."""
         self.owned: dict[Partition, OwnedPartition] = {}
         self.halted: dict[Partition, str] = {}
         self.halted_at: dict[Partition, int] = {}
         """The next offsets of those."""
-        self.taken_before: dict[Partition, int] = {}
+        self.folded_before: dict[Partition, int] = {}
         """The offsets up to which partitions had been folded when this process first had them."""
         self.writing = asyncio.Lock()
         self.give_up_writing: Callable[[], object] = lambda: None
         """Called when a rebalance has waited long enough for the lock."""
         self._consumer = consumer
         self._engine = engine
-        self._waiting = waiting
+        self._buffer = buffer
         self._pulse = pulse
         self._contact = contact
         self._placement = placement
@@ -120,7 +120,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
             self._noted,
         ):
             held.clear()
-        self._waiting.clear()
+        self._buffer.clear()
         self._set_halted({})
 
     async def tend(self) -> None:
@@ -163,13 +163,13 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
                 starts = {partition: start for partition, (start, _) in bounds.items()}
                 claims = await progress.claim(connection, starts, self._name)
                 grown = await progress.count_partitions(connection, partitions, counts)
-                seen = await _load_seen(connection, partitions)
+                dedup = await _load_seen(connection, partitions)
                 ends = {partition: claimed.next_offset for partition, claimed in claims.items()}
                 refused = await dead_letters.recent(connection, ends, dead_letter_limit.WINDOW)
                 await refused_timestamps.delete_before(connection, starts)
-                return _Claimed(claims, seen, refused, await refused_timestamps.load(connection, ends), grown)
+                return _Claimed(claims, dedup, refused, await refused_timestamps.load(connection, ends), grown)
 
-        claims, seen, refused, decided, grown = await retry_while_transient(
+        claims, dedup, refused, decided, grown = await retry_while_transient(
             claim, "claiming partitions", self._pulse.beat
         )
         halted = {partition: why for partition, why in self.halted.items() if partition not in claims}
@@ -178,7 +178,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
             self._epochs[partition] = claimed.epoch
             self._unclaimed.discard(partition)
             if start <= claimed.next_offset <= end:
-                mine = OwnedPartition(self._signals[partition[0]], claimed, seen[partition], refused[partition])
+                mine = OwnedPartition(self._signals[partition[0]], claimed, dedup[partition], refused[partition])
                 mine.decided = decided[partition]
                 self._begin(partition, mine, start)
             else:
@@ -190,7 +190,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
 
     def _begin(self, partition: Partition, mine: OwnedPartition, log_start: int) -> None:
         """Go on with a partition; first with the record before, if it is still there, to see that it is the same."""
-        self.taken_before.setdefault(partition, min(mine.claim.next_offset, mine.seen.end))
+        self.folded_before.setdefault(partition, min(mine.claim.next_offset, mine.dedup.end))
         mine.position = mine.claim.next_offset
         if mine.claim.fingerprint is not None and mine.position > log_start:
             mine.unverified = mine.claim.fingerprint
@@ -231,7 +231,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         for partition in partitions:
             self.owned.pop(partition, None)
             self._ending.pop(partition, None)
-            self._waiting.drop(partition)
+            self._buffer.drop(partition)
             self._consumer.pause(TopicPartition(*partition))
             log.warning("partition_lost", topic=partition[0], partition=partition[1])
 
@@ -241,7 +241,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._ending.pop(partition, None)
         if mine := self.owned.pop(partition, None):
             self.halted_at[partition] = mine.claim.next_offset
-        self._waiting.drop(partition)
+        self._buffer.drop(partition)
         self._set_halted({**self.halted, partition: why})
 
     def halt_once_folded(self, partition: Partition, why: str) -> None:

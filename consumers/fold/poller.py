@@ -48,16 +48,16 @@ class Poller:
         self,
         consumer: AIOKafkaConsumer,
         ownership: Ownership,
-        waiting: RecordBuffer,
+        buffer: RecordBuffer,
         settings: Settings,
         pulse: Pulse,
         placement: PlacementWatch,
         clock: OneClock,
     ) -> None:
-        """What is polled goes to `waiting`; `placement` looks at where it lies, `clock` says what is ahead."""
+        """What is polled goes to `buffer`; `placement` looks at where it lies, `clock` says what is ahead."""
         self._consumer = consumer
         self._ownership = ownership
-        self._waiting = waiting
+        self._buffer = buffer
         self._settings = settings
         self._pulse = pulse
         self._placement = placement
@@ -75,7 +75,7 @@ class Poller:
             self._pulse.beat(self._contact.trouble or wrong, remark=self._clock.remark or self._placement.remark())
             if wrong:
                 await asyncio.sleep(CLOCK_SECONDS)  # what is polled is judged by it
-            elif await self._waiting.room(ROOM_SECONDS) and not await self._poll(milliseconds) and idle_seconds:
+            elif await self._buffer.room(ROOM_SECONDS) and not await self._poll(milliseconds) and idle_seconds:
                 await pause_fetching(self._consumer, self._ownership.owned, idle_seconds)
 
     async def _poll(self, milliseconds: int) -> int:
@@ -84,7 +84,7 @@ class Poller:
         From where aiokafka hands out records, and moves its position beyond them, to where they wait or are dropped,
         nothing else gets a turn: a rebalance, which sets positions anew, comes before or after.
         """
-        most = min(POLL_RECORDS, self._waiting.left)
+        most = min(POLL_RECORDS, self._buffer.left)
         try:
             polled = await self._consumer.getmany(timeout_ms=milliseconds, max_records=most)
         except Exception as error:  # noqa: BLE001 - at bytes that can't be read any part of aiokafka raises its own
@@ -189,6 +189,6 @@ class Poller:
             keys = [record.key for record in sample(records)]
             self._placement.look(partition, self._partitions_of(partition[0]), keys)
             self._decoding_seconds += time.perf_counter() - started
-            self._waiting.add(partition, records, decoded)
+            self._buffer.add(partition, records, decoded)
             if tracing.is_on() and (found := batch_tracing.contexts(records)):
-                self._waiting.trace(partition, found)
+                self._buffer.trace(partition, found)

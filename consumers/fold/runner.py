@@ -60,16 +60,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _require_topics(consumer, settings, folding, contact)
             await foreign_topics.warn(settings)
             sizes = BatchSize(settings.batch_max_records)
-            waiting = RecordBuffer(sizes.limit)
+            buffer = RecordBuffer(sizes.limit)
             placement = PlacementWatch(time.time)
-            ownership = Ownership(consumer, engine, settings, waiting, folding, contact, placement)
+            ownership = Ownership(consumer, engine, settings, buffer, folding, contact, placement)
             mirror, lag = OffsetMirror(consumer, contact), LagWatch(consumer, ownership)
             folder = Folder(engine, ownership, settings, folding, clock, mirror.add)
             consumer.subscribe(list(settings.topics.values()), listener=ownership)
             with collecting_by_hand():
                 await until_first(
-                    _Worker(ownership, folder, waiting, sizes, contact, clock, folding).run(stop),
-                    Poller(consumer, ownership, waiting, settings, polling, placement, clock).run(),
+                    _Worker(ownership, folder, buffer, sizes, contact, clock, folding).run(stop),
+                    Poller(consumer, ownership, buffer, settings, polling, placement, clock).run(),
                     clock_check.keep_comparing(engine, clock),
                     mirror.run(),
                     lag.run(),
@@ -155,7 +155,7 @@ class _Worker:
         self,
         ownership: Ownership,
         folder: Folder,
-        waiting: RecordBuffer,
+        buffer: RecordBuffer,
         sizes: BatchSize,
         contact: KafkaAvailability,
         clock: OneClock,
@@ -163,7 +163,7 @@ class _Worker:
     ) -> None:
         self._ownership = ownership
         self._folder = folder
-        self._waiting = waiting
+        self._buffer = buffer
         self._sizes = sizes
         self._contact = contact
         self._clock = clock
@@ -189,7 +189,7 @@ class _Worker:
             self._bound()
 
     def _bound(self) -> None:
-        self._waiting.most = self._sizes.limit
+        self._buffer.most = self._sizes.limit
         metrics.BATCH_LIMIT.set(self._sizes.limit)
 
     async def _step(self, stop: asyncio.Event) -> None:
@@ -199,19 +199,19 @@ class _Worker:
         self._pulse.beat(self._ownership.trouble or self._contact.trouble or wrong, remark=self._clock.remark)
         if wrong:
             await asyncio.sleep(TAKE_SECONDS)  # nothing is folded into a day that isn't today
-        elif taken := await self._waiting.take(TAKE_SECONDS):
-            await self._fold(taken, stop)
+        elif buffers := await self._buffer.take(TAKE_SECONDS):
+            await self._fold(buffers, stop)
         if time.monotonic() - self._collected_at >= COLLECT_SECONDS:
             collect()
             self._collected_at = time.monotonic()
 
-    async def _fold(self, taken: PartitionBuffers, stop: asyncio.Event) -> None:
+    async def _fold(self, buffers: PartitionBuffers, stop: asyncio.Event) -> None:
         """Fold what was taken, in parts that aren't too large; a rebalance may come between two of them.
 
         What is left of partitions that are lost in it isn't ours any more, and left out by the next part: they are only
         claimed again by the next step.
         """
-        parts = [taken]
+        parts = [buffers]
         while parts and not stop.is_set():
             part = parts.pop()
             records = record_count(part)

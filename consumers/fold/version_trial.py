@@ -54,16 +54,16 @@ class VersionTrial:
         self._clock = clock
         self._acquitted_at: dict[Partition, float] = {}
 
-    async def guilt(self, partition: Partition, signal: Signal, taken_before: int, why: str) -> str | None:
+    async def guilt(self, partition: Partition, signal: Signal, folded_before: int, why: str) -> str | None:
         """What shows that this version is to blame; None if nothing does, and then the log says `why` it was tried.
 
-        `taken_before` is the offset up to which others have folded the partition. Where nothing is left of that,
+        `folded_before` is the offset up to which others have folded the partition. Where nothing is left of that,
         nothing was taken that could be refused now.
         """
         now = self._clock()
         if now - self._acquitted_at.get(partition, -GOOD_FOR_SECONDS) < GOOD_FOR_SECONDS:
             return None
-        found = await self._try(partition, signal, taken_before)
+        found = await self._try(partition, signal, folded_before)
         if found is None:
             self._acquitted_at[partition] = now
             topic, number = partition
@@ -72,9 +72,9 @@ class VersionTrial:
             )
         return found
 
-    async def _try(self, partition: Partition, signal: Signal, taken_before: int) -> str | None:
+    async def _try(self, partition: Partition, signal: Signal, folded_before: int) -> str | None:
         stop, refused_before = await self._persistently(
-            lambda connection: dead_letters.refused_before(connection, partition, taken_before, SAMPLE),
+            lambda connection: dead_letters.refused_before(connection, partition, folded_before, SAMPLE),
             "looking for a sample",
         )
         records = await fetch_range(self._settings, partition, stop - SAMPLE, stop, self._pulse)

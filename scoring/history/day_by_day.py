@@ -24,7 +24,7 @@ class DayByDay:
 
     __slots__ = ("_card", "_day", "_now", "_policy", "_state", "closings", "late", "switched", "timeline")
 
-    def __init__(self, state: AccountState, standing: ScoreRun | None, policy: Policy, now: int) -> None:
+    def __init__(self, state: AccountState, score_run: ScoreRun | None, policy: Policy, now: int) -> None:
         """`now` is in microseconds."""
         self.closings: list[DayClosing] = []
         self.switched = False
@@ -32,10 +32,10 @@ class DayByDay:
         self._state = state
         self._policy = policy
         self._now = now
-        self._day = standing.day if standing else None
+        self._day = score_run.day if score_run else None
         """The day that was judged last."""
-        self._card = policy.find(standing.scorecard, standing.version) if standing else None
-        self.timeline = Timeline(standing, self._card, policy.find)
+        self._card = policy.find(score_run.scorecard, score_run.version) if score_run else None
+        self.timeline = Timeline(score_run, self._card, policy.find)
 
     def run(self, events: Sequence[Event]) -> None:
         """Fold events on their broker's days, and judge every day up to that of now or of the newest event."""

@@ -26,7 +26,7 @@ CausePart = tuple[JournalCause, Sequence[Event], Arrivals]
 
 
 def fold_in_one_day(
-    state: AccountState, standing: ScoreRun | None, events: Sequence[Event], policy: Policy, now: int
+    state: AccountState, score_run: ScoreRun | None, events: Sequence[Event], policy: Policy, now: int
 ) -> FastResult | None:
     """Fold `events` into `state`, in place, and judge it.
 
@@ -34,25 +34,25 @@ def fold_in_one_day(
     """
     if not events:
         return None
-    return _same_day(state, standing, events, policy, now) if standing else _first_day(state, events, policy, now)
+    return _same_day(state, score_run, events, policy, now) if score_run else _first_day(state, events, policy, now)
 
 
 def _same_day(
-    state: AccountState, standing: ScoreRun, events: Sequence[Event], policy: Policy, now: int
+    state: AccountState, score_run: ScoreRun, events: Sequence[Event], policy: Policy, now: int
 ) -> FastResult | None:
     """What stands began on the day that it is of, and that is the last day still. No event seen is of a later one: the
     step that saw it judged that day.
     """
-    day = standing.day
-    if standing.since != day or standing.override is not None or now // MICROSECONDS_PER_DAY > day:
+    day = score_run.day
+    if score_run.since != day or score_run.override is not None or now // MICROSECONDS_PER_DAY > day:
         return None
     moves = _by_cause(events, day, policy.retention)
     if moves is None or state.attributes.pending:
         return None
     card = choose(policy.scorecards, state, day)
-    if card.version != standing.version or card.name != standing.scorecard:
+    if card.version != score_run.version or card.name != score_run.scorecard:
         return None
-    readings, journal, late = standing.readings, standing.journal, 0
+    readings, journal, late = score_run.readings, score_run.journal, 0
     for cause, part, arrived in moves:
         late += fold_arrivals(state, arrived, policy.retention)
         values = read(card, with_due_pending(state, day), day)

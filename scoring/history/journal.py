@@ -117,8 +117,8 @@ def note(journal: Journal, reason: Reason, before: Callable[[], JournalBase | No
         entry.notes = (*entry.notes, reason.note)[-MOST_IDS:]
 
 
-def _take_over(journal: Journal, reason: Reason, standing: JournalBase | None, find: FindScorecard) -> JournalEntry:
-    base = Raw(_encode(standing)) if standing else _NO_BASE
+def _take_over(journal: Journal, reason: Reason, current: JournalBase | None, find: FindScorecard) -> JournalEntry:
+    base = Raw(_encode(current)) if current else _NO_BASE
     if journal.open is None:
         journal.open = JournalEntry(reason.cause, reason.at)
         journal.base = base
@@ -148,13 +148,13 @@ def _evaluated(stored: Raw, find: FindScorecard) -> Evaluation | None:
     return score(decode_readings(base.readings), card, 0) if base and card else None
 
 
-def entries(journal: Journal, standing: Evaluation | None, find: FindScorecard) -> list[Moved]:
-    """Each cause's entry with all that it moved; `standing` is what the score came to at the day's end."""
+def entries(journal: Journal, current: Evaluation | None, find: FindScorecard) -> list[Moved]:
+    """Each cause's entry with all that it moved; `current` is what the score came to at the day's end."""
     if journal.open is None:
         return []
     found = [(each.entry, each.began, _evaluated(each.ended, find)) for each in _closed.decode(journal.closed)]
     moved: list[Moved] = []
-    for entry, began, ended in [*found, (journal.open, journal.base, standing)]:
+    for entry, began, ended in [*found, (journal.open, journal.base, current)]:
         deltas = dict(entry.deltas)
         add(deltas, _between(began, ended, find))
         moved.append((entry, deltas))

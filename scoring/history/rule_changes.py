@@ -12,21 +12,21 @@ NONE: frozenset[str] = frozenset()
 
 
 def moved_by_change(
-    state: AccountState, standing: ScoreRun | None, memory: Memories, policy: Policy, now: int
+    state: AccountState, score_run: ScoreRun | None, memory: Memories, policy: Policy, now: int
 ) -> frozenset[str]:
     """The rules in force, by id, whose change makes an account fire, wait or cease, from what stood before this step.
 
     `state` is as it was before the step's events, `now` is in microseconds.
     """
-    if standing is None or not policy.changed:
+    if score_run is None or not policy.changed:
         return NONE
-    card = policy.find(standing.scorecard, standing.version)
+    card = policy.find(score_run.scorecard, score_run.version)
     if card is None:
         return NONE
-    evaluation, account = standing.evaluation(card), about(state)
+    evaluation, account = score_run.evaluation(card), about(state)
     left = churned_on(state.attributes, evaluation.day)
-    seen = observe(with_due_pending(state, evaluation.day), evaluation, standing.override, policy, held=False)
+    observation = observe(with_due_pending(state, evaluation.day), evaluation, score_run.override, policy, held=False)
     changed = [(rule, memory.get(rule.id, OK)) for rule in policy.rules if rule.id in policy.changed]
     return frozenset(
-        rule.id for rule, last in changed if stepped(rule, last, account, seen, now, left).state != last.state
+        rule.id for rule, last in changed if stepped(rule, last, account, observation, now, left).state != last.state
     )

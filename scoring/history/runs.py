@@ -34,29 +34,31 @@ class Past:
 
 
 def up_to_now(
-    closed: Sequence[ScoreRun], state: AccountState, standing: ScoreRun | None, policy: Policy, now: int
+    closed: Sequence[ScoreRun], state: AccountState, score_run: ScoreRun | None, policy: Policy, now: int
 ) -> Past:
     """The past as it is at `now` (microseconds), whenever the account was last judged; `closed` are its stored runs.
 
     `state` is moved on, in place. What was judged at a day to come is left out: the last run is of today even so.
     """
-    if standing is not None and is_ahead(standing, now):
-        return _up_to_today(closed, state, standing, policy, now)
-    course = DayByDay(state, standing, policy, now)
+    if score_run is not None and is_ahead(score_run, now):
+        return _up_to_today(closed, state, score_run, policy, now)
+    course = DayByDay(state, score_run, policy, now)
     course.run(())
-    stands, _ = course.timeline.finish()
-    return Past([*closed, *course.timeline.closed, stands])
+    last, _ = course.timeline.finish()
+    return Past([*closed, *course.timeline.closed, last])
 
 
-def _up_to_today(closed: Sequence[ScoreRun], state: AccountState, standing: ScoreRun, policy: Policy, now: int) -> Past:
+def _up_to_today(
+    closed: Sequence[ScoreRun], state: AccountState, score_run: ScoreRun, policy: Policy, now: int
+) -> Past:
     """The past without the days to come, and with today as `state` has it now."""
     evaluation = judge(state, policy, now)
-    runs = [run for run in (*closed, standing) if run.since <= evaluation.day]
+    runs = [run for run in (*closed, score_run) if run.since <= evaluation.day]
     before = replace(runs[-1], day=evaluation.day) if runs else None
     card = policy.find(before.scorecard, before.version) if before else None
     timeline = Timeline(before, card, policy.find)
     cause: JournalCause = "events" if card is None or card is evaluation.card else "scorecard"
     timeline.move(Reason(cause, now), evaluation)
-    timeline.set_override(Reason("override", now), standing.override, evaluation.day)
-    stands, _ = timeline.finish()
-    return Past([*runs[:-1], *timeline.closed, stands])
+    timeline.set_override(Reason("override", now), score_run.override, evaluation.day)
+    last, _ = timeline.finish()
+    return Past([*runs[:-1], *timeline.closed, last])

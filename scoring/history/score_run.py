@@ -33,6 +33,6 @@ class ScoreRun(Struct, frozen=True, gc=False):
         return score(decode_readings(self.readings), card, self.day)
 
 
-def is_ahead(standing: ScoreRun | None, now: int) -> bool:
+def is_ahead(score_run: ScoreRun | None, now: int) -> bool:
     """Whether it was judged at a day that is yet to come at `now` (microseconds), by a clock that was wrong."""
-    return standing is not None and standing.day > day_of(now + AHEAD_MICROSECONDS)
+    return score_run is not None and score_run.day > day_of(now + AHEAD_MICROSECONDS)

@@ -18,25 +18,25 @@ from scoring.scorecards.scorecard import Evaluation, Scorecard
 class Timeline:
     """Moves one account on. `closed` are the runs that ended on the way, `finish` says what stands in the end."""
 
-    __slots__ = ("_card", "_evaluation", "_find", "_journal", "_readings", "_since", "_stands", "closed", "override")
+    __slots__ = ("_card", "_evaluation", "_find", "_journal", "_readings", "_score_run", "_since", "closed", "override")
 
-    def __init__(self, stands: ScoreRun | None, card: Scorecard | None, find: FindScorecard) -> None:
+    def __init__(self, score_run: ScoreRun | None, card: Scorecard | None, find: FindScorecard) -> None:
         """`card` judged what stands; `find` gives published scorecards, in force or not."""
         self.closed: list[ScoreRun] = []
-        self.override = stands.override if stands else None
-        self._stands = stands
+        self.override = score_run.override if score_run else None
+        self._score_run = score_run
         self._card = card
         self._find = find
-        self._since = stands.since if stands else 0
-        self._readings = stands.readings if stands else ""
+        self._since = score_run.since if score_run else 0
+        self._readings = score_run.readings if score_run else ""
         self._journal: Journal | None = None
         self._evaluation: Evaluation | None = None
 
     @property
     def evaluation(self) -> Evaluation | None:
         """The evaluation that stands; None before the first, or if its scorecard is gone."""
-        if self._evaluation is None and self._stands is not None and self._card is not None:
-            self._evaluation = self._stands.evaluation(self._card)
+        if self._evaluation is None and self._score_run is not None and self._card is not None:
+            self._evaluation = self._score_run.evaluation(self._card)
         return self._evaluation
 
     def move(self, reason: Reason, after: Evaluation) -> None:
@@ -60,7 +60,7 @@ class Timeline:
         """What stands in the end; something must have been moved."""
         evaluation = self._evaluation
         assert evaluation is not None
-        return self._standing(evaluation.day), evaluation
+        return self._run_until(evaluation.day), evaluation
 
     def _changes(self, after: Evaluation, readings: str) -> bool:
         if self._card is not after.card:
@@ -80,28 +80,28 @@ class Timeline:
     def _begin(self, day: int) -> None:
         """Begin a run on `day`, unless one did."""
         if self._since < day:
-            if self._journal is None and self._stands is not None and has_waiting(self._stands.journal):
-                self._journal = decode_journal(self._stands.journal, self._find)  # history is kept for long
-            if self._stands is not None or self._evaluation is not None:
-                self.closed.append(self._standing(day - 1))
+            if self._journal is None and self._score_run is not None and has_waiting(self._score_run.journal):
+                self._journal = decode_journal(self._score_run.journal, self._find)  # history is kept for long
+            if self._score_run is not None or self._evaluation is not None:
+                self.closed.append(self._run_until(day - 1))
             self._since = day
             self._journal = Journal()
 
     def _note(self, reason: Reason) -> None:
         if self._journal is None:
-            self._journal = decode_journal(self._stands.journal if self._stands else None, self._find)
+            self._journal = decode_journal(self._score_run.journal if self._score_run else None, self._find)
         note(self._journal, reason, self._before, self._find)
 
     def _before(self) -> JournalBase | None:
         return JournalBase(self._readings, self._card.name, self._card.version) if self._card else None
 
-    def _standing(self, day: int) -> ScoreRun:
+    def _run_until(self, day: int) -> ScoreRun:
         """What stands, as of `day`."""
-        after, stands = self._evaluation, self._stands
-        journal = encode_journal(self._journal) if self._journal else stands.journal if stands else None
+        after, score_run = self._evaluation, self._score_run
+        journal = encode_journal(self._journal) if self._journal else score_run.journal if score_run else None
         if after is None:
-            assert stands is not None
-            return replace(stands, day=day, since=self._since, journal=journal, override=self.override)
+            assert score_run is not None
+            return replace(score_run, day=day, since=self._since, journal=journal, override=self.override)
         card = after.card
         return ScoreRun(
             day,

@@ -80,7 +80,7 @@ def apply_rules(
     state: AccountState,
     memory: Memories,
     closings: Sequence[DayClosing],
-    seen: Observation,
+    observation: Observation,
     policy: Policy,
     now: int,
     moved: frozenset[str] = frozenset(),
@@ -89,7 +89,7 @@ def apply_rules(
 
     `state` has been settled up to the day that is seen. The change of the rules in `moved` moves the account.
     """
-    account, left = about(state), churned_on(state.attributes, seen.day)
+    account, left = about(state), churned_on(state.attributes, observation.day)
     kept: dict[str, RuleMemory] = {}
     crossings: list[Crossing] = []
     waiting: list[int] = []
@@ -99,7 +99,7 @@ def apply_rules(
         for day, score in closings:
             before = close_day(condition, before, day, score)
         by_change = rule.id in moved
-        after = stepped(rule, before, account, replace(seen, bulk=True) if by_change else seen, now, left)
+        after = stepped(rule, before, account, replace(observation, bulk=True) if by_change else observation, now, left)
         if worth_keeping(condition, after, now):
             kept[rule.id] = after
         if (before.state == "firing") != (after.state == "firing"):
@@ -115,10 +115,12 @@ def _crossing(rule: Rule, before: RuleMemory, after: RuleMemory, left: str | Non
     return Crossing(rule, "resolved", after.bulk, before.since, by_change, left)
 
 
-def stepped(rule: Rule, memory: RuleMemory, about: About, seen: Observation, now: int, left: str | None) -> RuleMemory:
+def stepped(
+    rule: Rule, memory: RuleMemory, about: About, observation: Observation, now: int, left: str | None
+) -> RuleMemory:
     """The next memory of a rule, whether it is for the account or not; it isn't if the account has `left`."""
     applies = left is None and rule.condition.applies(*about)
-    return step(rule, memory, seen, now) if applies else end(memory, now)
+    return step(rule, memory, observation, now) if applies else end(memory, now)
 
 
 def about(state: AccountState) -> About:

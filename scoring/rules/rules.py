@@ -116,9 +116,9 @@ class ScoreRule(RuleFilter, frozen=True, tag="score", tag_field="kind", kw_only=
     level: Score
     clear_level: Score | None = None
 
-    def verdict(self, _memory: RuleMemory, seen: Observation) -> ConditionVerdict:
+    def verdict(self, _memory: RuleMemory, observation: Observation) -> ConditionVerdict:
         """How the rule sees a score."""
-        score = seen.score
+        score = observation.score
         if score is None:
             return "unknown"
         clear = self.level if self.clear_level is None else self.clear_level
@@ -147,11 +147,11 @@ class BandRule(RuleFilter, frozen=True, tag="band", tag_field="kind", kw_only=Tr
 
     to: Annotated[list[KnownBand], Meta(min_length=1, max_length=3)]
 
-    def verdict(self, _memory: RuleMemory, seen: Observation) -> ConditionVerdict:
+    def verdict(self, _memory: RuleMemory, observation: Observation) -> ConditionVerdict:
         """How the rule sees a band."""
-        if seen.band == "unknown":
+        if observation.band == "unknown":
             return "unknown"
-        return "breach" if seen.band in self.to else "clear"
+        return "breach" if observation.band in self.to else "clear"
 
 
 class DropRule(RuleFilter, frozen=True, tag="drop", tag_field="kind", kw_only=True):
@@ -163,13 +163,15 @@ class DropRule(RuleFilter, frozen=True, tag="drop", tag_field="kind", kw_only=Tr
     points: Annotated[float, Meta(gt=0, le=100)]
     days: Annotated[int, Meta(ge=1, le=92)]
 
-    def verdict(self, memory: RuleMemory, seen: Observation) -> ConditionVerdict:
+    def verdict(self, memory: RuleMemory, observation: Observation) -> ConditionVerdict:
         """How the rule sees a score, against the closings that it remembers."""
-        if seen.score is None:
+        if observation.score is None:
             return "unknown"
-        high = next((score for day, score in memory.peaks if seen.day - self.days <= day < seen.day), None)
+        high = next(
+            (score for day, score in memory.peaks if observation.day - self.days <= day < observation.day), None
+        )
         # Rounded like scores, so that a fall of 10 on paper doesn't come out a hair below 10.
-        return "breach" if high is not None and round(high - seen.score, DECIMALS) >= self.points else "clear"
+        return "breach" if high is not None and round(high - observation.score, DECIMALS) >= self.points else "clear"
 
 
 class SilenceRule(RuleFilter, frozen=True, tag="silence", tag_field="kind", kw_only=True):
@@ -177,11 +179,11 @@ class SilenceRule(RuleFilter, frozen=True, tag="silence", tag_field="kind", kw_o
 
     level: Annotated[float, Meta(gt=0, le=1000)]
 
-    def verdict(self, _memory: RuleMemory, seen: Observation) -> ConditionVerdict:
+    def verdict(self, _memory: RuleMemory, observation: Observation) -> ConditionVerdict:
         """How the rule sees a silence."""
-        if isinstance(seen.silence, Missing):
+        if isinstance(observation.silence, Missing):
             return "unknown"
-        return "breach" if seen.silence >= self.level else "clear"
+        return "breach" if observation.silence >= self.level else "clear"
 
 
 Condition = ScoreRule | BandRule | DropRule | SilenceRule
@@ -196,15 +198,15 @@ class Rule(Struct, frozen=True):
     condition: Condition
 
 
-def step(rule: Rule, memory: RuleMemory, seen: Observation, now: int) -> RuleMemory:
+def step(rule: Rule, memory: RuleMemory, observation: Observation, now: int) -> RuleMemory:
     """The next memory at `now` (microseconds). The rule fired, or cleared, where the state came to, or left, firing."""
     condition = rule.condition
-    verdict = condition.verdict(memory, seen)
+    verdict = condition.verdict(memory, observation)
     if memory.state == "firing":
         return _to(memory, "ok", now) if verdict == "clear" else memory
-    if verdict != "breach" or seen.held:
+    if verdict != "breach" or observation.held:
         return _to(memory, "ok", now) if memory.state == "pending" else memory
-    pending = memory if memory.state == "pending" else _to(memory, "pending", now, bulk=seen.bulk)
+    pending = memory if memory.state == "pending" else _to(memory, "pending", now, bulk=observation.bulk)
     if now < ready_at(condition, pending):
         return pending
     return RuleMemory("firing", now, now, pending.snoozed_until, pending.peaks, pending.bulk)

@@ -26,7 +26,7 @@ class Situation(Struct, frozen=True):
     """What there is of an account now. `memory` is what rules remember of it, `source` sent its newest usage."""
 
     state: AccountState
-    standing: ScoreRun | None = None
+    score_run: ScoreRun | None = None
     memory: Memories = {}
     source: str | None = None
 
@@ -73,11 +73,11 @@ def forecast(situation: Situation, policy: Policy, now: int, days: int, *, whole
 
 def _of_today(situation: Situation, now: int) -> Situation:
     """The situation as if its account had been judged today, where it was judged at a day to come."""
-    standing = situation.standing
-    if standing is None or not is_ahead(standing, now):
+    score_run = situation.score_run
+    if score_run is None or not is_ahead(score_run, now):
         return situation
     today = max(day_of(now), situation.state.newest)
-    return replace(situation, standing=replace(standing, day=today, since=min(standing.since, today)))
+    return replace(situation, score_run=replace(score_run, day=today, since=min(score_run.since, today)))
 
 
 class _Silence:
@@ -87,39 +87,39 @@ class _Silence:
     """
 
     def __init__(self, situation: Situation, policy: Policy, now: int) -> None:
-        standing = situation.standing
-        today = max(day_of(now), situation.state.newest, standing.day if standing else 0)
+        score_run = situation.score_run
+        today = max(day_of(now), situation.state.newest, score_run.day if score_run else 0)
         self.crossings: dict[str, PredictedCrossing] = {}
         self.awaited = _awaited(situation, policy, today)
         self._policy = policy
         self._memory = situation.memory
-        self._override = standing.override if standing else None
+        self._override = score_run.override if score_run else None
         self._held = situation.source in policy.quiet_sources
         # A copy if anything is due some day, and otherwise there is nothing to settle: so it can be settled in place.
         self._state = with_due_pending(situation.state, today)
         self.evaluation = self._judge(today)
-        self._see(now, list(_closings(situation, policy, today)) if policy.drops else ())
+        self._observe(now, list(_closings(situation, policy, today)) if policy.drops else ())
 
     def pass_day(self) -> Evaluation:
         """Let a day end; returns what the next one comes to."""
         closed = self.evaluation
         self.evaluation = self._judge(closed.day + 1)
-        self._see(start_of(closed.day + 1), [(closed.day, closed.score)])
+        self._observe(start_of(closed.day + 1), [(closed.day, closed.score)])
         return self.evaluation
 
     def _judge(self, day: int) -> Evaluation:
         apply_pending(self._state, day)
         return _judged(self._state, self._policy, day)
 
-    def _see(self, at: int, closings: Sequence[DayClosing]) -> None:
+    def _observe(self, at: int, closings: Sequence[DayClosing]) -> None:
         """Let the rules see the day at the instant `at`, and later in it whenever one is ready or an override ends."""
         if not self._policy.rules and not self._memory:
             return
         end = start_of(self.evaluation.day + 1)
         while at < end:
             override = self._in_force(at)
-            seen = observe(self._state, self.evaluation, override, self._policy, held=self._held)
-            verdicts = apply_rules(self._state, self._memory, closings, seen, self._policy, at)
+            observation = observe(self._state, self.evaluation, override, self._policy, held=self._held)
+            verdicts = apply_rules(self._state, self._memory, closings, observation, self._policy, at)
             self._memory, closings = verdicts.memory, ()
             for crossing in verdicts.crossings:
                 self.crossings.setdefault(
@@ -149,13 +149,13 @@ def _awaited(situation: Situation, policy: Policy, today: int) -> set[str]:
 
 def _closings(situation: Situation, policy: Policy, today: int) -> Iterator[DayClosing]:
     """The days that have ended since the account was last judged."""
-    standing = situation.standing
-    if standing is None or standing.day == today:
+    score_run = situation.score_run
+    if score_run is None or score_run.day == today:
         return
-    first = max(standing.day, today - LONGEST_GAP)
-    if first == standing.day:
-        if policy.find(standing.scorecard, standing.version):
-            yield first, standing.score
+    first = max(score_run.day, today - LONGEST_GAP)
+    if first == score_run.day:
+        if policy.find(score_run.scorecard, score_run.version):
+            yield first, score_run.score
         first += 1
     for day in range(first, today):
         yield day, _judged(with_due_pending(situation.state, day), policy, day).score

@@ -18,7 +18,7 @@ class PreviewedAccount(Struct, frozen=True):
 
     account_id: str
     state: AccountState
-    standing: ScoreRun | None
+    score_run: ScoreRun | None
     memory: Memories
     source: str | None = None
 
@@ -56,8 +56,8 @@ def preview(account: PreviewedAccount, draft: PolicyDraft, now: int) -> PreviewC
     Time alone may have changed the account since it was last judged: it is brought up to `now` by the present
     scorecards first, so that all that follows is the draft's doing.
     """
-    before = advance(account.state, account.standing, account.memory, (), draft.present, now, source=account.source)
-    after = advance(account.state, before.standing, before.memory, (), draft.published, now, source=account.source)
+    before = advance(account.state, account.score_run, account.memory, (), draft.present, now, source=account.source)
+    after = advance(account.state, before.score_run, before.memory, (), draft.published, now, source=account.source)
     name = account.state.attributes.value("name")
     return PreviewChange(
         account.account_id,

@@ -109,7 +109,7 @@ class PreviewTotals:
         if billionths:
             _rank(self._up if billionths > 0 else self._down, change, before.score, after.score)
 
-    def outlook(self) -> PreviewSummary:
+    def summary(self) -> PreviewSummary:
         """What the changes up to here come to."""
         return PreviewSummary(
             judged=self._bands.total(),

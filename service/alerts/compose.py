@@ -36,7 +36,7 @@ def crossing_alerts(
     if not step.crossings:
         return []
     before = _evaluation(crossed.before, policy)
-    score, band = _counting(step.standing, step.evaluation)
+    score, band = _counting(step.score_run, step.evaluation)
     previous_score, previous_band = _counting(crossed.before, before)
     common: dict[str, Any] = {
         "account_id": account_id,
@@ -46,7 +46,7 @@ def crossing_alerts(
         "band": band,
         "previous_band": previous_band,
         "drivers": _drivers(crossed.before, before, step),
-        "override": _override(crossed.before, step.standing),
+        "override": _override(crossed.before, step.score_run),
         "url": f"{base_url}/v1/accounts/{quote(account_id, safe='')}/health",
     }
     return [
@@ -65,33 +65,33 @@ def ending(crossed: Sequence[CrossedAccount]) -> list[Incident]:
     ]
 
 
-def _evaluation(standing: ScoreRun | None, policy: Policy) -> Evaluation | None:
-    card = policy.find(standing.scorecard, standing.version) if standing else None
-    return standing.evaluation(card) if standing and card else None
+def _evaluation(score_run: ScoreRun | None, policy: Policy) -> Evaluation | None:
+    card = policy.find(score_run.scorecard, score_run.version) if score_run else None
+    return score_run.evaluation(card) if score_run and card else None
 
 
-def _counting(standing: ScoreRun | None, evaluation: Evaluation | None) -> tuple[float | None, Band]:
+def _counting(score_run: ScoreRun | None, evaluation: Evaluation | None) -> tuple[float | None, Band]:
     """The score and band that count: those that were computed, or set by hand in their place."""
-    if standing is None or evaluation is None:
+    if score_run is None or evaluation is None:
         return None, "unknown"
-    return standing.override.over(evaluation) if standing.override else (evaluation.score, evaluation.band)
+    return score_run.override.over(evaluation) if score_run.override else (evaluation.score, evaluation.band)
 
 
-def _drivers(standing: ScoreRun | None, before: Evaluation | None, step: AccountStep) -> list[Driver]:
+def _drivers(score_run: ScoreRun | None, before: Evaluation | None, step: AccountStep) -> list[Driver]:
     """No measure makes a score that was set by hand, and none moved it from there."""
-    if _is_by_hand(step.standing):
+    if _is_by_hand(step.score_run):
         return []
-    return drivers(None if _is_by_hand(standing) else before, step.evaluation)
+    return drivers(None if _is_by_hand(score_run) else before, step.evaluation)
 
 
-def _is_by_hand(standing: ScoreRun | None) -> bool:
-    return standing is not None and standing.override is not None and standing.override.score is not None
+def _is_by_hand(score_run: ScoreRun | None) -> bool:
+    return score_run is not None and score_run.override is not None and score_run.override.score is not None
 
 
-def _override(before: ScoreRun | None, standing: ScoreRun) -> dict[str, Any] | None:
+def _override(before: ScoreRun | None, score_run: ScoreRun) -> dict[str, Any] | None:
     """What is set by hand, or was until now: the score and band that are told come of it, or of its end."""
     earlier = before.override if before else None
-    shown = standing.override or earlier
+    shown = score_run.override or earlier
     if shown is None:
         return None
     return {
@@ -99,7 +99,7 @@ def _override(before: ScoreRun | None, standing: ScoreRun) -> dict[str, Any] | N
         "reason": shown.reason,
         "score": shown.score,
         "band": shown.band,
-        "ended": standing.override is None,
+        "ended": score_run.override is None,
     }
 
 
@@ -107,7 +107,7 @@ def _alert(
     crossing: Crossing, data: dict[str, Any], digest: UUID | None, begun: Mapping[Incident, EpisodeStart]
 ) -> AlertRow:
     rule, alert_id = crossing.rule, new_id()
-    told = {
+    payload = {
         **data,
         "rule": rule.name,
         "rule_id": rule.id,
@@ -126,7 +126,7 @@ def _alert(
         type=_type(crossing),
         state=crossing.state,
         in_digest=digest is not None,
-        data=msgspec.json.encode(told).decode(),
+        data=msgspec.json.encode(payload).decode(),
         digest_id=digest,
     )
 

@@ -36,7 +36,7 @@ class DigestAssignment:
     changed: UUID | None
     dwelt: UUID | None
 
-    def of(self, account_id: str, crossing: Crossing) -> UUID | None:
+    def digest_of(self, account_id: str, crossing: Crossing) -> UUID | None:
         """The digest that a crossing is summed up in; None if it is told for itself."""
         if own := self.by_account.get(account_id):
             return own

@@ -50,15 +50,15 @@ async def _plan(
         return draft(document, await load_policy(connection, retention)), await all_warnings(connection, document)
 
 
-def _print(planned: PolicyDraft, drawn: Sample, outlook: PreviewSummary) -> None:
+def _print(planned: PolicyDraft, drawn: Sample, summary: PreviewSummary) -> None:
     console = Console(highlight=False, markup=False)  # names of accounts may look like either
     if not console.is_terminal:
         console.width = WIDE
     place = f"in place of version {planned.replaces.version}" if planned.replaces else "beside those in force"
     of_all = "" if drawn.cut is None else f" of {drawn.accounts:,}"
     console.print(
-        f"{planned.card.name}, {place}: {outlook.judged:,}{of_all} accounts judged, {outlook.covered:,} of them by it."
+        f"{planned.card.name}, {place}: {summary.judged:,}{of_all} accounts judged, {summary.covered:,} of them by it."
     )
-    for table in tables(outlook):
+    for table in tables(summary):
         console.print()
         console.print(table)

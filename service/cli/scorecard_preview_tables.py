@@ -10,17 +10,17 @@ from scoring.whatif.preview_summary import AccountMove, PreviewShift, PreviewSum
 BANDS = ("green", "yellow", "red", "unknown")
 
 
-def tables(outlook: PreviewSummary) -> list[Table]:
+def tables(summary: PreviewSummary) -> list[Table]:
     """The tables that have something to show, in the order in which they are read."""
-    score = outlook.score
+    score = summary.score
     mean = "no account has one before and after" if score.mean is None else f"{score.mean:+.2f} in the mean"
-    shown = [_bands(outlook.bands)]
-    if outlook.scorecards:
-        shown.append(_scorecards(outlook.scorecards))
+    shown = [_bands(summary.bands)]
+    if summary.scorecards:
+        shown.append(_scorecards(summary.scorecards))
     shown.append(_distribution(f"Change of the score: {mean}", score.distribution))
     shown += [_moves(title, moves) for title, moves in (("Most up", score.up), ("Most down", score.down)) if moves]
-    if outlook.rules:
-        shown.append(_alerts(outlook.rules))
+    if summary.rules:
+        shown.append(_alerts(summary.rules))
     return shown
 
 

@@ -59,7 +59,7 @@ def end(name: Annotated[str, typer.Argument(metavar="NAME", help="As `account-he
 def _cells(source: ReportedSource) -> list[str]:
     counts = " ".join(str(day.accounts) for day in source.days[:DAYS])
     counted = str(source.days[0].day) if source.days else ""
-    return [source.name, "QUIET" if source.is_quiet else "ok", counts, counted, _last_outage(source)]
+    return [source.name, "QUIET" if source.is_silent else "ok", counts, counted, _last_outage(source)]
 
 
 def _last_outage(source: ReportedSource) -> str:

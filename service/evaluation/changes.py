@@ -49,42 +49,42 @@ class Changes:
         override: Override | UnsetType | None = UNSET,
         seeds: Mapping[str, RuleMemory] | None = None,
         *,
-        history: bool = False,
+        backfill: bool = False,
     ) -> None:
         """Fold `events` into a stored account and judge it at `now`, in microseconds.
 
-        An override is set by hand, or taken back by None. `seeds` are memories of rules that have none yet. `history`
+        An override is set by hand, or taken back by None. `seeds` are memories of rules that have none yet. `backfill`
         says that all events were loaded, long after they happened.
         """
-        state, standing, memory = read_state(stored), score_run_of(stored), read_memory(stored)
+        state, score_run, memory = read_state(stored), score_run_of(stored), read_memory(stored)
         step = advance(
             state,
-            standing,
+            score_run,
             {**seeds, **memory} if seeds else memory,
             events,
             policy,
             now,
             source=stored.source,
             override=override,
-            history=history,
+            backfill=backfill,
         )
         self.late += step.late
         self._keep_states(stored, state, events)
-        self._keep_score(stored.account_id, standing, step)
+        self._keep_score(stored.account_id, score_run, step)
         if step.crossings or step.memory != memory or step.due != start_of(step.evaluation.day + 1):
             sequence = stored.sequence + len(step.crossings)
             self.memories.append(MemoryRow(stored.account_id, encode_memories(step.memory), sequence, step.due))
         if step.crossings or step.switched:
             name = state.attributes.value("name")
-            self.crossed.append(CrossedAccount(stored.account_id, stored.sequence, standing, name, step, about(state)))
+            self.crossed.append(CrossedAccount(stored.account_id, stored.sequence, score_run, name, step, about(state)))
 
     def _keep_score(self, account_id: str, before: ScoreRun | None, step: AccountStep) -> None:
-        stands = step.standing
-        self.scores[stands.day, stands.scorecard, stands.version].append(score_row(account_id, stands))
+        after = step.score_run
+        self.scores[after.day, after.scorecard, after.version].append(score_row(account_id, after))
         if step.closed:
             self.history += [history_row(account_id, closed) for closed in step.closed]
-        if stands.override is not (before.override if before else None):
-            self.overrides.append(OverrideRow(account_id, encode_override(stands.override)))
+        if after.override is not (before.override if before else None):
+            self.overrides.append(OverrideRow(account_id, encode_override(after.override)))
 
     def _keep_states(self, stored: StoredAccount, state: AccountState, events: Sequence[Event]) -> None:
         account_id = stored.account_id

@@ -25,12 +25,12 @@ async def seed_drops(connection: AsyncConnection, stored: Sequence[StoredAccount
     if not unseeded:
         return {}
     longest = max(rule.condition.days for rule in policy.drops if isinstance(rule.condition, DropRule))
-    standing = {account.account_id: account for account in stored if account.account_id in unseeded}
-    first = min(account.day for account in standing.values() if account.day is not None) - longest
+    judged = {account.account_id: account for account in stored if account.account_id in unseeded}
+    first = min(account.day for account in judged.values() if account.day is not None) - longest
     found = await history.closing_scores(connection, sorted(unseeded), first)
     by_account = {account_id: list(some) for account_id, some in groupby(found, lambda closing: closing.account_id)}
     return {
-        account_id: _seeds(rules, _closings(standing[account_id], by_account.get(account_id, [])))
+        account_id: _seeds(rules, _closings(judged[account_id], by_account.get(account_id, [])))
         for account_id, rules in unseeded.items()
     }
 

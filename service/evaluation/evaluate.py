@@ -63,22 +63,22 @@ async def advance_accounts(
     now: datetime,
     *,
     base_url: str,
-    quiet: AbstractSet[str] = frozenset(),
+    backfill: AbstractSet[str] = frozenset(),
     overrides: Mapping[str, Override | None] = NO_OVERRIDES,
     traces: Mapping[str, str] = NO_TRACES,
 ) -> EvaluationOutcome:
     """Fold `events` (by account; none means that only time has passed) and bring everything stored up to `now`.
 
     One transaction, the caller's: states, scores, history, alerts and their deliveries are written together or not at
-    all. Alerts of accounts in `quiet`, whose events are all history, are summed up in a digest. `overrides` are set by
-    hand, or taken back where they are None. `traces` are the contexts that accounts' alerts go on with.
+    all. Alerts of accounts in `backfill`, whose events are all loaded history, are summed up in a digest. `overrides`
+    are set by hand, or taken back where they are None. `traces` has, by account, the trace context for its alerts.
     """
     account_ids = sorted(events)
     outcome = EvaluationOutcome(accounts=len(account_ids))
     timing = outcome.stopwatch.timing
     chunks = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)]
     crossed: list[CrossedAccount] = []
-    work = _Work(events, quiet, overrides, policy, to_micros(now))
+    work = _Work(events, backfill, overrides, policy, to_micros(now))
     new: set[str] = set()
     with timing("read"):
         stored = await _lock_and_read(connection, chunks[0], new, policy) if chunks else _NOTHING
@@ -98,7 +98,7 @@ async def advance_accounts(
         crossed += changes.crossed
     with timing("write"):
         await _save(connection, changes, now, new)
-        await _alert(connection, crossed, policy, now, outcome, base_url=base_url, quiet=quiet, traces=traces)
+        await _alert(connection, crossed, policy, now, outcome, base_url=base_url, backfill=backfill, traces=traces)
     return outcome
 
 
@@ -107,7 +107,7 @@ class _Work:
     """What is to be done to accounts, at `now` (microseconds)."""
 
     events: Mapping[str, Sequence[Event]]
-    quiet: AbstractSet[str]
+    backfill: AbstractSet[str]
     overrides: Mapping[str, Override | None]
     policy: Policy
     now: int
@@ -153,7 +153,7 @@ def _fold_some(
             work.now,
             work.overrides.get(account_id, UNSET) if work.overrides else UNSET,
             seeds.get(account_id),
-            history=account_id in work.quiet,
+            backfill=account_id in work.backfill,
         )
 
 
@@ -204,22 +204,22 @@ async def _alert(
     outcome: EvaluationOutcome,
     *,
     base_url: str,
-    quiet: AbstractSet[str],
+    backfill: AbstractSet[str],
     traces: Mapping[str, str],
 ) -> None:
     """Write the alerts of all crossings, and a delivery of each for those who want it."""
-    told: list[AlertRow] = []
-    together = await assign_digests(connection, crossed, policy, now, quiet)
+    rows: list[AlertRow] = []
+    assignment = await assign_digests(connection, crossed, policy, now, backfill)
     begun = await alerts.episode_starts(connection, ending(crossed))
     for each in crossed:
-        digest = partial(together.of, each.account_id)
-        told += crossing_alerts(each, policy, base_url=base_url, digest=digest, begun=begun)
+        digest = partial(assignment.digest_of, each.account_id)
+        rows += crossing_alerts(each, policy, base_url=base_url, digest=digest, begun=begun)
     if policy.digest is not None:
         await digests.add_moves(connection, UUID(policy.digest), band_moves(crossed))
     if traces:
-        told = [alert._replace(traceparent=traces.get(alert.account_id or "")) for alert in told]
-    await alerts.insert(connection, told, now)
-    outcome.alerts = len(told)
-    count_when_committed(connection, (alert.state for alert in told))
-    written = [alert.id for alert in told]
+        rows = [alert._replace(traceparent=traces.get(alert.account_id or "")) for alert in rows]
+    await alerts.insert(connection, rows, now)
+    outcome.alerts = len(rows)
+    count_when_committed(connection, (alert.state for alert in rows))
+    written = [alert.id for alert in rows]
     outcome.deliveries = await routing.enqueue(connection, written, now, targets=ROUTED) if written else 0

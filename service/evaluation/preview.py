@@ -51,14 +51,14 @@ async def preview_accounts(
 
     `advance` is told how many more are done. No connection is held while accounts are judged.
     """
-    tally = PreviewTotals(draft)
+    totals = PreviewTotals(draft)
     async for stored, seeds in _chunks(reads, drawn, draft.present):
         for index, each in enumerate(stored):
             if index % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-            tally.add(preview(_account(each, seeds), draft, to_micros(now)))
+            totals.add(preview(_account(each, seeds), draft, to_micros(now)))
         advance(len(stored))
-    return tally.outlook()
+    return totals.summary()
 
 
 async def _chunks(

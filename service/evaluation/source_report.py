@@ -21,7 +21,7 @@ class ReportedSource:
     outages: list[Outage] = field(default_factory=list)
 
     @property
-    def is_quiet(self) -> bool:
+    def is_silent(self) -> bool:
         """Whether an outage goes on."""
         return any(outage.ended_at is None for outage in self.outages)
 

@@ -45,14 +45,14 @@ class Ride(NamedTuple):
     state: AccountState
 
     @property
-    def standing(self) -> ScoreRun:
+    def score_run(self) -> ScoreRun:
         """What stands in the end."""
-        return self.steps[-1].standing
+        return self.steps[-1].score_run
 
     @property
     def runs(self) -> list[ScoreRun]:
         """All runs in order, with the one that lasts."""
-        return [*(closed for step in self.steps for closed in step.closed), self.standing]
+        return [*(closed for step in self.steps for closed in step.closed), self.score_run]
 
     @property
     def memory(self) -> dict[str, RuleMemory]:
@@ -62,13 +62,13 @@ class Ride(NamedTuple):
 
 def ride(stops: Sequence[Stop]) -> Ride:
     """Take an account through all stops, its state written and read back in between."""
-    state, standing = AccountState(), None
+    state, score_run = AccountState(), None
     memory: dict[str, RuleMemory] = {}
     steps: list[AccountStep] = []
     for stop in stops:
-        step = advance(state, standing, memory, stop.events, stop.policy, stop.now, override=stop.override)
+        step = advance(state, score_run, memory, stop.events, stop.policy, stop.now, override=stop.override)
         state = decode(encode(state.usage), encode(state.tickets), encode(state.surveys), encode(state.attributes))
-        standing, memory = step.standing, step.memory
+        score_run, memory = step.score_run, step.memory
         steps.append(step)
     return Ride(steps, state)
 

@@ -51,12 +51,12 @@ class Clock:
         self.policies = PolicyCache(settings.retention_days, lambda: 0.0)
 
     async def fold(
-        self, events: Mapping[str, Sequence[Event]], now: datetime, *, quiet: AbstractSet[str] = frozenset()
+        self, events: Mapping[str, Sequence[Event]], now: datetime, *, backfill: AbstractSet[str] = frozenset()
     ) -> None:
-        """Fold a batch, in which the accounts in `quiet` have loaded history alone."""
+        """Fold a batch, in which the accounts in `backfill` have loaded history alone."""
         async with self.engine.begin() as connection:
             policy = await self.policies.in_force(connection)
-            await advance_accounts(connection, events, policy, now, base_url=self.settings.base_url, quiet=quiet)
+            await advance_accounts(connection, events, policy, now, base_url=self.settings.base_url, backfill=backfill)
 
     async def sweep(self, now: datetime) -> int:
         """Sweep until nothing is due."""

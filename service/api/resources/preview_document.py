@@ -27,17 +27,17 @@ class Preview(Struct, frozen=True):
     warnings: list[FieldError]
 
 
-def document(draft: PolicyDraft, accounts: int, outlook: PreviewSummary, warnings: list[FieldError]) -> Preview:
+def document(draft: PolicyDraft, accounts: int, summary: PreviewSummary, warnings: list[FieldError]) -> Preview:
     """The answer."""
     return Preview(
         name=draft.card.name,
         from_version=draft.replaces.version if draft.replaces else None,
         accounts=accounts,
-        judged=outlook.judged,
-        covered=outlook.covered,
-        bands=outlook.bands,
-        scorecards=outlook.scorecards,
-        score=outlook.score,
-        rules=outlook.rules,
+        judged=summary.judged,
+        covered=summary.covered,
+        bands=summary.bands,
+        scorecards=summary.scorecards,
+        score=summary.score,
+        rules=summary.rules,
         warnings=warnings,
     )

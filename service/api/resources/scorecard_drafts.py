@@ -98,6 +98,6 @@ async def preview_scorecard(
         planned = draft(checked, await api.policies.recent(connection))
         warned = [FieldError(each.field, each.message) for each in await all_warnings(connection, checked)]
     drawn = await sample(api.reads, accounts)
-    outlook = await preview_accounts(api.reads, drawn, planned, api.clock())
-    answer = document(planned, drawn.accounts, outlook, warned)
+    summary = await preview_accounts(api.reads, drawn, planned, api.clock())
+    answer = document(planned, drawn.accounts, summary, warned)
     return Response(_encoder.encode(answer), media_type="application/json")

@@ -38,7 +38,7 @@ class UsageSource(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     name: str = Field(description="`source` of its events.")
-    is_quiet: bool
+    is_quiet: bool = Field(validation_alias="is_silent")
     days: Sequence[DayOfSource] = Field(description="Of the last four weeks, the newest first, when they have ended.")
     outages: Sequence[SourceOutage]
 

@@ -40,16 +40,16 @@ def score_run_of(stored: StoredAccount) -> ScoreRun | None:
     )
 
 
-def score_row(account_id: str, standing: ScoreRun) -> ScoreRow:
+def score_row(account_id: str, score_run: ScoreRun) -> ScoreRow:
     """The row of what stands now."""
     return ScoreRow(
         account_id,
-        standing.score,
-        standing.band,
-        standing.coverage,
-        standing.readings,
-        standing.since,
-        standing.journal,
+        score_run.score,
+        score_run.band,
+        score_run.coverage,
+        score_run.readings,
+        score_run.since,
+        score_run.journal,
     )
 
 

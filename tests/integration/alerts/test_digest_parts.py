@@ -129,7 +129,7 @@ async def test_of_a_backfill_and_of_what_recovers_one_by_one(clock: Clock, engin
     endpoints = {name: await add_endpoint(engine, f"https://{name}.test/", **FILTERS[name]) for name in ("red", "ann")}
     await clock.add_rule("At risk", "score", direction="below", level=30.0)
     loaded = ["account-03", "account-04"]
-    await clock.fold({each: [used(each, START)] for each in loaded}, LATER, quiet=set(loaded))
+    await clock.fold({each: [used(each, START)] for each in loaded}, LATER, backfill=set(loaded))
     await clock.tell(LATER + timedelta(minutes=1))
     assert sums(await parts(engine, endpoints)) == {"red": {"At risk": 2}, "ann": {"At risk": 1}}
 

@@ -59,7 +59,7 @@ async def told(engine: AsyncEngine) -> int:
 
 async def crossing_backfill(clock: Clock, account_ids: list[str], now: datetime) -> None:
     """History of one day each, which leaves accounts at risk."""
-    await clock.fold({each: use(each, 1, now) for each in account_ids}, now, quiet=set(account_ids))
+    await clock.fold({each: use(each, 1, now) for each in account_ids}, now, backfill=set(account_ids))
 
 
 async def test_a_backfill_is_told_in_one_digest_when_it_pauses(clock: Clock, engine: AsyncEngine) -> None:

@@ -219,7 +219,7 @@ async def test_the_last_message_about_an_erased_account_goes_out_and_then_nothin
     """What was told in a digest alone ends too; what is over already, or nobody was told of, doesn't end again."""
     await clock.add_rule("Low", "score", direction="below", level=50.0)
     at_risk = await clock.add_rule("At risk", "score", **AT_RISK)
-    await clock.fold({"acme": [used("acme", START)]}, START, quiet={"acme"})
+    await clock.fold({"acme": [used("acme", START)]}, START, backfill={"acme"})
     async with receiver() as crm, receiver() as chat:
         await add_endpoint(engine, crm.url, rules=["At risk"])
         await add_endpoint(engine, chat.url, target="alertmanager", bands=["red"])

@@ -114,7 +114,7 @@ async def test_loaded_history_tells_nobody(clock: Clock, engine: AsyncEngine) ->
     """An account that history leaves below the threshold fires, but quietly."""
     old = START - timedelta(days=60)
     history = {"acme": [used("acme", old + timedelta(days=day)) for day in range(5)]}
-    await clock.fold(history, START, quiet={"acme"})
+    await clock.fold(history, START, backfill={"acme"})
     assert [row.quiet for row in await query(engine, "SELECT quiet FROM alerts")] == [True]
     assert await query(engine, "SELECT 1 FROM deliveries") == []
 

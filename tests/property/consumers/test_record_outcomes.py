@@ -29,21 +29,21 @@ RETENTIONS = st.sampled_from([2, 3, 7])
 
 
 @st.composite
-def taken(draw: st.DrawFn, retention: int) -> tuple[PartitionBuffers, list[Event]]:
+def buffers(draw: st.DrawFn, retention: int) -> tuple[PartitionBuffers, list[Event]]:
     """A topic per signal, with copies and refused records in between; and the events, each once."""
     events = draw(histories(retention, span=3 * retention))
-    stretches: PartitionBuffers = {}
+    buffers: PartitionBuffers = {}
     for identity, event in enumerate(events):
-        stretch = stretches.setdefault((SIGNALS[type(event)], 0), PartitionBuffer())
+        buffer = buffers.setdefault((SIGNALS[type(event)], 0), PartitionBuffer())
         for copy in [*draw(st.sampled_from(["", "same", "refused", "same refused"])).split(), "itself"]:
-            offset = len(stretch.offsets)
+            offset = len(buffer.offsets)
             timestamp = event.broker_day * DAY // 1000 + draw(st.sampled_from([0, DAY // 1000 - 1]))
             record = kafka_record("t", offset, timestamp=timestamp)
             backfill = draw(st.booleans())
-            stretch.add(
+            buffer.add(
                 [record], [RefusedRecord(record, "no") if copy == "refused" else Decoded(event, identity, backfill)]
             )
-    return stretches, events
+    return buffers, events
 
 
 def owned(of: PartitionBuffers) -> dict[Partition, OwnedPartition]:
@@ -56,17 +56,17 @@ def outcomes(batch: Batch, outcome: str) -> Counter[str]:
 
 @given(st.data(), RETENTIONS)
 def test_every_record_is_counted_once(data: st.DataObject, retention: int) -> None:
-    records, _ = data.draw(taken(retention))
+    records, _ = data.draw(buffers(retention))
     batch = prepare(records, owned(records), retention)
     assert sum(batch.outcomes.values()) == batch.records == sum(len(each.offsets) for each in records.values())
-    for (topic, _), stretch in records.items():
-        assert sum(count for (each, _), count in batch.outcomes.items() if each == topic) == len(stretch.offsets)
-        assert list(batch.taken_ms[topic, 0]) == list(stretch.taken_ms)
+    for (topic, _), buffer in records.items():
+        assert sum(count for (each, _), count in batch.outcomes.items() if each == topic) == len(buffer.offsets)
+        assert list(batch.taken_ms[topic, 0]) == list(buffer.taken_ms)
 
 
 @given(st.data(), RETENTIONS)
 def test_late_is_what_the_fold_leaves_out(data: st.DataObject, retention: int) -> None:
-    records, events = data.draw(taken(retention))
+    records, events = data.draw(buffers(retention))
     batch = prepare(records, owned(records), retention)
     for kind, signal in SIGNALS.items():
         of_signal = [event for event in events if type(event) is kind]
@@ -75,12 +75,12 @@ def test_late_is_what_the_fold_leaves_out(data: st.DataObject, retention: int) -
         assert outcomes(batch, "folded")[signal] == len(of_signal) - late
 
 
-def news(stretch: PartitionBuffer) -> list[tuple[Event, int, bool]]:
+def news(buffer: PartitionBuffer) -> list[tuple[Event, int, bool]]:
     """Each event the first time it comes, when the broker took it, and whether it is loaded history."""
     seen: set[int] = set()
     found = []
     for event, identity, ms, loaded in zip(
-        stretch.events, stretch.identities, stretch.taken_ms, stretch.loaded, strict=True
+        buffer.events, buffer.identities, buffer.taken_ms, buffer.backfill, strict=True
     ):
         if event is not None and identity not in seen:
             seen.add(identity)
@@ -90,12 +90,12 @@ def news(stretch: PartitionBuffer) -> list[tuple[Event, int, bool]]:
 
 @given(st.data(), RETENTIONS)
 def test_what_happened_is_timed_but_for_loaded_history(data: st.DataObject, retention: int) -> None:
-    records, _ = data.draw(taken(retention))
+    records, _ = data.draw(buffers(retention))
     batch = prepare(records, owned(records), retention)
-    for partition, stretch in records.items():
+    for partition, buffer in records.items():
         expected = [
             event.at
-            for event, ms, loaded in news(stretch)
+            for event, ms, loaded in news(buffer)
             if not loaded and event.at // DAY > ms * 1000 // DAY - retention
         ]
         assert list(batch.happened.get(partition, array("q"))) == expected
@@ -105,33 +105,33 @@ def test_what_happened_is_timed_but_for_loaded_history(data: st.DataObject, rete
 def test_events_are_put_to_their_accounts_and_those_that_only_bring_history_are_quiet(
     data: st.DataObject, retention: int
 ) -> None:
-    records, _ = data.draw(taken(retention))
+    records, _ = data.draw(buffers(retention))
     batch = prepare(records, owned(records), retention)
     events: dict[str, list[Event]] = {}
     loud = set()
-    for stretch in records.values():
-        for event, _, loaded in news(stretch):
+    for buffer in records.values():
+        for event, _, loaded in news(buffer):
             events.setdefault(event.account_id, []).append(event)
             if not loaded:
                 loud.add(event.account_id)
     assert batch.events == events
-    assert batch.quiet == events.keys() - loud
+    assert batch.backfill == events.keys() - loud
 
 
 @given(st.data(), RETENTIONS)
 def test_what_was_folded_before_is_left_out(data: st.DataObject, retention: int) -> None:
-    records, _ = data.draw(taken(retention))
-    where = {partition: data.draw(st.integers(0, len(stretch.offsets))) for partition, stretch in records.items()}
+    records, _ = data.draw(buffers(retention))
+    where = {partition: data.draw(st.integers(0, len(buffer.offsets))) for partition, buffer in records.items()}
     rest = {
-        partition: stretch.cut(where[partition], len(stretch.offsets))
-        for partition, stretch in records.items()
-        if where[partition] < len(stretch.offsets)
+        partition: buffer.cut(where[partition], len(buffer.offsets))
+        for partition, buffer in records.items()
+        if where[partition] < len(buffer.offsets)
     }
     claimed = owned(records)
     for partition, start in where.items():
         claimed[partition].claim = PartitionClaim(start, 1)
     batch, expected = prepare(records, claimed, retention), prepare(rest, claimed, retention)
-    assert (batch.events, batch.quiet, batch.outcomes) == (expected.events, expected.quiet, expected.outcomes)
+    assert (batch.events, batch.backfill, batch.outcomes) == (expected.events, expected.backfill, expected.outcomes)
     assert (batch.moves, batch.dead_letters) == (expected.moves, expected.dead_letters)
     for ours, theirs in ((batch.taken_ms, expected.taken_ms), (batch.happened, expected.happened)):
         assert {key: list(value) for key, value in ours.items()} == {key: list(each) for key, each in theirs.items()}

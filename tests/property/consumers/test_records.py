@@ -37,9 +37,9 @@ SIGNALS: st.SearchStrategy[Signal] = st.sampled_from(["usage", "ticket", "survey
 
 
 def prepared(signal: Signal, records: Sequence[ConsumerRecord]) -> Batch:
-    stretch = PartitionBuffer()
-    stretch.add(records, [decode(signal, each, MOST_BYTES) for each in records])
-    return prepare({PARTITION: stretch}, {PARTITION: OwnedPartition(signal, PartitionClaim(0, 1), Deduplicator())}, 92)
+    buffer = PartitionBuffer()
+    buffer.add(records, [decode(signal, each, MOST_BYTES) for each in records])
+    return prepare({PARTITION: buffer}, {PARTITION: OwnedPartition(signal, PartitionClaim(0, 1), Deduplicator())}, 92)
 
 
 def letter(row: DeadLetterRow) -> DeadLetter:

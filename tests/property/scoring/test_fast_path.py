@@ -31,23 +31,23 @@ from tests.support.strategies import FIRST_DAY, batches
 
 def compare(stops: Sequence[Stop]) -> int:
     """Go the short way beside the long one wherever that has events; returns how often it could be gone."""
-    state, standing, taken = AccountState(), None, 0
+    state, score_run, taken = AccountState(), None, 0
     memory: dict[str, RuleMemory] = {}
     for stop in stops:
         if stop.override is UNSET:
-            taken += _compare(state, standing, stop)
-        step = advance(state, standing, memory, stop.events, stop.policy, stop.now, override=stop.override)
-        standing, memory = step.standing, step.memory
+            taken += _compare(state, score_run, stop)
+        step = advance(state, score_run, memory, stop.events, stop.policy, stop.now, override=stop.override)
+        score_run, memory = step.score_run, step.memory
     return taken
 
 
-def _compare(state: AccountState, standing: ScoreRun | None, stop: Stop) -> bool:
+def _compare(state: AccountState, score_run: ScoreRun | None, stop: Stop) -> bool:
     briefly, at_length, before = deepcopy(state), deepcopy(state), encoded(state)
-    short = fold_in_one_day(briefly, standing, stop.events, stop.policy, stop.now)
+    short = fold_in_one_day(briefly, score_run, stop.events, stop.policy, stop.now)
     if short is None:
         assert encoded(briefly) == before
         return False
-    course = DayByDay(at_length, standing, stop.policy, stop.now)
+    course = DayByDay(at_length, score_run, stop.policy, stop.now)
     course.run(stop.events)
     stands, evaluation = course.timeline.finish()
     assert (_merged(short[0], stop.policy), *short[1:]) == (_merged(stands, stop.policy), evaluation, course.late)
@@ -128,7 +128,7 @@ AHEAD = [
 def test_where_there_is_more_to_it_the_long_way_is_gone(stops: list[Stop]) -> None:
     *before, last = stops
     ridden = ride(before)
-    assert not _compare(ridden.state, ridden.standing if before else None, last)
+    assert not _compare(ridden.state, ridden.score_run if before else None, last)
 
 
 @given(policies(), st.integers(1, 5))
@@ -142,7 +142,7 @@ def test_usage_within_a_day_goes_the_short_way(in_turn: list[Policy], times: int
 def test_events_of_today_and_of_before_are_two_causes_on_the_short_way() -> None:
     stops = [KNOWN, Stop(NOON, [used(2), used(3, days_ago=1), used(4)], POLICY)]
     assert compare(stops) == len(stops)
-    stands = ride(stops).standing
+    stands = ride(stops).score_run
     assert stands is not None
     journal = decode_journal(stands.journal, POLICY.find)
     moved = entries(journal, stands.evaluation(POLICY.scorecards[-1]), POLICY.find)
@@ -159,6 +159,6 @@ def test_each_cause_forgets_by_the_broker_days_of_its_own_events() -> None:
     stops = [Stop(NOON - DAY, before, policy), Stop(NOON, [], policy), Stop(NOON, lagging, policy)]
     *earlier, last = stops
     ridden = ride(earlier)
-    assert ridden.standing is not None
-    assert ridden.standing.since == FIRST_DAY
-    assert _compare(ridden.state, ridden.standing, last)
+    assert ridden.score_run is not None
+    assert ridden.score_run.since == FIRST_DAY
+    assert _compare(ridden.state, ridden.score_run, last)

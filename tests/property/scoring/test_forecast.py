@@ -102,16 +102,16 @@ def overrides(now: int) -> st.SearchStrategy[Override | None]:
 
 def lived(events: list[Event], policy: Policy, hour: int, override: Override | None) -> tuple[Situation, int]:
     """What folding the events day by day leaves, looked at at that hour of each day; and the last instant of it."""
-    state, standing, memory, now = AccountState(), None, dict[str, RuleMemory](), 0
+    state, score_run, memory, now = AccountState(), None, dict[str, RuleMemory](), 0
     for day in sorted({event.broker_day for event in events}):
         now = start_of(day) + hour * HOUR
         came = [event for event in events if event.broker_day == day]
-        step = advance(state, standing, memory, came, policy, now, source="crm")
-        standing, memory = step.standing, step.memory
-    if override is not None and standing is not None:
-        step = advance(state, standing, memory, [], policy, now, source="crm", override=override)
-        standing, memory = step.standing, step.memory
-    return Situation(state, standing, memory, "crm"), now
+        step = advance(state, score_run, memory, came, policy, now, source="crm")
+        score_run, memory = step.score_run, step.memory
+    if override is not None and score_run is not None:
+        step = advance(state, score_run, memory, [], policy, now, source="crm", override=override)
+        score_run, memory = step.score_run, step.memory
+    return Situation(state, score_run, memory, "crm"), now
 
 
 @st.composite
@@ -129,8 +129,8 @@ def situations(draw: st.DrawFn, policy: Policy) -> tuple[Situation, int]:
         rule = draw(st.sampled_from(sorted(memory)))
         snoozed = snooze(memory[rule], now + draw(st.sampled_from([HOUR, 2 * DAY, 9 * DAY])))
         situation = replace(situation, memory={**memory, rule: snoozed})
-    if situation.standing is not None and draw(st.sampled_from([False, False, False, True])):
-        situation = replace(situation, standing=replace(situation.standing, scorecard="gone"))
+    if situation.score_run is not None and draw(st.sampled_from([False, False, False, True])):
+        situation = replace(situation, score_run=replace(situation.score_run, scorecard="gone"))
     return situation, now
 
 
@@ -142,11 +142,11 @@ def _tail(draw: st.DrawFn, events: list[Event]) -> list[bool]:
 
 def really(situation: Situation, policy: Policy, now: int, days: int) -> Iterator[tuple[int, AccountStep]]:
     """The steps at `now` and whenever the account is due, up to the end of so many days later."""
-    state, standing, memory, end = deepcopy(situation.state), situation.standing, situation.memory, None
+    state, score_run, memory, end = deepcopy(situation.state), situation.score_run, situation.memory, None
     while end is None or now < end:
-        step = advance(state, standing, memory, [], policy, now, source=situation.source, override=UNSET)
+        step = advance(state, score_run, memory, [], policy, now, source=situation.source, override=UNSET)
         yield now, step
-        standing, memory = step.standing, step.memory
+        score_run, memory = step.score_run, step.memory
         end = end or start_of(step.evaluation.day + days + 1)
         now = step.due
 

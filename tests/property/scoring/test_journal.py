@@ -62,10 +62,10 @@ days = st.lists(st.builds(Move, reasons, evaluations(), st.booleans()), max_size
 
 
 def play(first: Evaluation | None, moves: list[Move]) -> Journal:
-    journal, standing = Journal(), first
+    journal, score_run = Journal(), first
     for move in moves:
-        note(journal, move.reason, partial(base_of, standing), find)
-        standing = move.after
+        note(journal, move.reason, partial(base_of, score_run), find)
+        score_run = move.after
         if move.is_stored:
             journal = decode_journal(encode_journal(journal), find)
     return journal
@@ -78,14 +78,14 @@ def last(first: Evaluation | None, moves: list[Move]) -> Evaluation | None:
 @given(st.none() | evaluations(), days)
 def test_each_cause_has_what_it_moved(first: Evaluation | None, moves: list[Move]) -> None:
     expected: defaultdict[str, Billionths] = defaultdict(dict)
-    standing = first
+    score_run = first
     for move in moves:
         add(
             expected[move.reason.cause],
-            change(contributions_in_billionths(standing), contributions_in_billionths(move.after)),
+            change(contributions_in_billionths(score_run), contributions_in_billionths(move.after)),
         )
-        standing = move.after
-    found = entries(play(first, moves), standing, find)
+        score_run = move.after
+    found = entries(play(first, moves), score_run, find)
     assert {entry.cause: dict(moved) for entry, moved in found} == expected
     assert len(found) == len(expected)
 
@@ -93,10 +93,10 @@ def test_each_cause_has_what_it_moved(first: Evaluation | None, moves: list[Move
 @given(st.none() | evaluations(), days)
 def test_what_the_causes_moved_sums_exactly_to_the_change(first: Evaluation | None, moves: list[Move]) -> None:
     total: Billionths = {}
-    standing = last(first, moves)
-    for _, moved in entries(play(first, moves), standing, find):
+    score_run = last(first, moves)
+    for _, moved in entries(play(first, moves), score_run, find):
         add(total, moved)
-    assert total == change(contributions_in_billionths(first), contributions_in_billionths(standing))
+    assert total == change(contributions_in_billionths(first), contributions_in_billionths(score_run))
 
 
 @given(st.none() | evaluations(), days)
@@ -114,13 +114,13 @@ def test_each_cause_names_its_last_events_and_words_and_counts_all(first: Evalua
 
 @given(st.none() | evaluations(), days)
 def test_what_waits_in_a_stored_journal_comes_to_the_same(first: Evaluation | None, moves: list[Move]) -> None:
-    stored, standing = None, first
+    stored, score_run = None, first
     for number, move in enumerate(moves, start=1):
         if move.is_stored:
             stored = encode_journal(decode_journal(stored, find))
-        stored = note_stored(stored, move.reason, base_of(standing), find)
+        stored = note_stored(stored, move.reason, base_of(score_run), find)
         assert decode_journal(stored, find) == play(first, [each._replace(is_stored=False) for each in moves[:number]])
-        standing = move.after
+        score_run = move.after
 
 
 def test_no_more_than_a_few_causes_wait() -> None:

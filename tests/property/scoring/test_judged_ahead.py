@@ -26,17 +26,17 @@ class Life:
 
     def __init__(self) -> None:
         self.state = AccountState()
-        self.standing: ScoreRun | None = None
+        self.score_run: ScoreRun | None = None
         self.memory: dict[str, RuleMemory] = {}
         self.closed: list[ScoreRun] = []
 
     def step(self, policy: Policy, now: int, events: Any = ()) -> None:
-        step = advance(self.state, self.standing, self.memory, events, policy, now)
-        self.standing, self.memory = step.standing, step.memory
+        step = advance(self.state, self.score_run, self.memory, events, policy, now)
+        self.score_run, self.memory = step.score_run, step.memory
         self.closed += step.closed
 
     def past(self, policy: Policy, now: int) -> Past:
-        return up_to_now(self.closed, deepcopy(self.state), self.standing, policy, now)
+        return up_to_now(self.closed, deepcopy(self.state), self.score_run, policy, now)
 
 
 def read(past: Past, day: int) -> Any:
@@ -58,7 +58,7 @@ def test_the_past_and_the_forecast_are_those_of_today(
     right.step(policy, now)
     life.step(policy, now)
     life.step(policy, now + wrong * DAY)
-    assert is_ahead(life.standing, now)
+    assert is_ahead(life.score_run, now)
     if more and events:
         now += HOUR
         again = [events[-1]]  # a copy changes nothing, and is judged at the day to come
@@ -74,5 +74,5 @@ def test_the_past_and_the_forecast_are_those_of_today(
         assert told is not None
         assert meant is not None
         assert told.change == meant.change == sum(effect.delta for effect in told.effects)
-    was, is_now = (forecast(Situation(each.state, each.standing), policy, now, 5) for each in (right, life))
+    was, is_now = (forecast(Situation(each.state, each.score_run), policy, now, 5) for each in (right, life))
     assert (is_now.now, is_now.days) == (was.now, was.days)

@@ -40,10 +40,10 @@ def drafted(document: Document, present: Policy) -> PolicyDraft:
 
 
 def outlook_of(changes: Sequence[PreviewChange], planned: PolicyDraft) -> PreviewSummary:
-    tally = PreviewTotals(planned)
+    totals = PreviewTotals(planned)
     for change in changes:
-        tally.add(change)
-    return tally.outlook()
+        totals.add(change)
+    return totals.summary()
 
 
 def _draft_of(document: Document, applies_to: Document | None) -> Document:
@@ -67,7 +67,7 @@ def accounts(draw: st.DrawFn, policy: Policy) -> tuple[PreviewedAccount, int]:
     if draw(st.booleans()):
         return PreviewedAccount("acme", state, None, {}), now
     step = advance(state, None, {}, (), policy, start_of(day))
-    return PreviewedAccount("acme", state, step.standing, step.memory), now
+    return PreviewedAccount("acme", state, step.score_run, step.memory), now
 
 
 @given(st.data(), scorecards(RETENTION))
@@ -78,12 +78,12 @@ def test_what_is_in_force_already_changes_nothing(data: st.DataObject, document:
     change = preview(account, planned, now)
     assert change.crossings == []
     assert change.before.score == change.after.score
-    outlook = outlook_of([change], planned)
-    assert [(shift.before == shift.after, shift.accounts) for shift in outlook.bands] == [(True, 1)]
-    assert outlook.scorecards == []
-    assert outlook.score.up == outlook.score.down == []
-    assert outlook.score.mean in (0, None)
-    assert all(rule.firing == rule.resolved == 0 for rule in outlook.rules)
+    summary = outlook_of([change], planned)
+    assert [(shift.before == shift.after, shift.accounts) for shift in summary.bands] == [(True, 1)]
+    assert summary.scorecards == []
+    assert summary.score.up == summary.score.down == []
+    assert summary.score.mean in (0, None)
+    assert all(rule.firing == rule.resolved == 0 for rule in summary.rules)
 
 
 @given(st.data(), scorecards(RETENTION), drafts)
@@ -104,10 +104,10 @@ def test_what_is_judged_by_the_draft_then_is_what_was_foretold(
 def test_alerts_are_those_of_publishing(data: st.DataObject, document: Document, written: Document) -> None:
     present = policy_of(document)
     account, now = data.draw(accounts(present))
-    step = advance(account.state, account.standing, account.memory, (), present, now)
-    current = PreviewedAccount("acme", account.state, step.standing, step.memory)
+    step = advance(account.state, account.score_run, account.memory, (), present, now)
+    current = PreviewedAccount("acme", account.state, step.score_run, step.memory)
     planned = drafted(written, present)
-    published = advance(account.state, step.standing, step.memory, (), planned.published, now)
+    published = advance(account.state, step.score_run, step.memory, (), planned.published, now)
     assert preview(current, planned, now).crossings == published.crossings
     assert preview(account, planned, now).crossings == published.crossings
 
@@ -129,7 +129,7 @@ def test_sums_agree_in_any_order(data: st.DataObject, document: Document, writte
     changes = [
         replace(preview(account, planned, now), account_id=str(index)) for index, (account, now) in enumerate(some)
     ]
-    outlook = outlook_of(changes, planned)
-    assert sum(shift.accounts for shift in outlook.bands) == outlook.judged == len(some)
-    assert sum(each.accounts for each in outlook.score.distribution) == outlook.score.compared
-    assert outlook_of(data.draw(st.permutations(changes)), planned) == outlook
+    summary = outlook_of(changes, planned)
+    assert sum(shift.accounts for shift in summary.bands) == summary.judged == len(some)
+    assert sum(each.accounts for each in summary.score.distribution) == summary.score.compared
+    assert outlook_of(data.draw(st.permutations(changes)), planned) == summary

@@ -50,7 +50,7 @@ class Turn(NamedTuple):
     """One step of a play."""
 
     now: int
-    seen: Observation
+    observation: Observation
     verdict: ConditionVerdict
     before: RuleMemory
     after: RuleMemory
@@ -103,9 +103,9 @@ def play(condition: Condition, course: list[Glance], *, forgets: bool = True) ->
         if glance.snoozes is not None:
             memory = snooze(memory, now + glance.snoozes * SECOND if glance.snoozes else 0)
         score = glance.score
-        seen = Observation(day_of(now), score, glance.band, glance.silence, glance.held)
-        after = step(rule, memory, seen, now)
-        turns.append(Turn(now, seen, condition.verdict(memory, seen), memory, after))
+        observation = Observation(day_of(now), score, glance.band, glance.silence, glance.held)
+        after = step(rule, memory, observation, now)
+        turns.append(Turn(now, observation, condition.verdict(memory, observation), memory, after))
         memory = after if not forgets or worth_keeping(condition, after, now) else OK
     return turns
 
@@ -142,8 +142,8 @@ def test_a_score_fires_beyond_the_level_and_clears_at_the_clear_level(below: boo
         direction="below" if below else "above", level=40 if below else 60, clear_level=45 if below else 55
     )
     for turn in play(rule, course if below else mirrored):
-        if turn.seen.score is not None and (fires(turn) or clears(turn)):
-            score = turn.seen.score if below else 100 - turn.seen.score
+        if turn.observation.score is not None and (fires(turn) or clears(turn)):
+            score = turn.observation.score if below else 100 - turn.observation.score
             assert score < 40 if fires(turn) else score >= 45
         else:
             assert not fires(turn)
@@ -164,7 +164,7 @@ def test_a_dwell_never_fires_early(condition: Condition, course: list[Glance]) -
     for index, turn in enumerate(turns):
         if fires(turn):
             began = index
-            while began and turns[began - 1].verdict == "breach" and not turns[began - 1].seen.held:
+            while began and turns[began - 1].verdict == "breach" and not turns[began - 1].observation.held:
                 began -= 1
             assert turn.now - turns[began].now >= condition.for_seconds * SECOND
 
@@ -187,7 +187,7 @@ def test_a_snoozed_rule_does_not_begin_to_fire(condition: Condition, course: lis
 @given(conditions(), courses)
 def test_what_is_held_does_not_begin_to_fire(condition: Condition, course: list[Glance]) -> None:
     for turn in play(condition, course):
-        if turn.seen.held:
+        if turn.observation.held:
             assert not fires(turn)
             assert turn.after.state != "pending"
 
@@ -195,7 +195,9 @@ def test_what_is_held_does_not_begin_to_fire(condition: Condition, course: list[
 @given(conditions(), courses)
 def test_with_nothing_to_wait_for_it_fires_at_once(condition: Condition, course: list[Glance]) -> None:
     for turn in play(condition, course):
-        waits = condition.for_seconds or condition.cooldown_seconds or turn.before.snoozed_until or turn.seen.held
+        waits = (
+            condition.for_seconds or condition.cooldown_seconds or turn.before.snoozed_until or turn.observation.held
+        )
         if turn.verdict == "breach" and not waits:
             assert turn.after.state == "firing"
 
@@ -207,8 +209,8 @@ def test_a_breach_that_lasts_fires_when_it_is_ready_and_not_before(condition: Co
         if turn.after.state == "pending":
             ready = ready_at(condition, turn.after)
             assert ready > turn.now
-            assert step(rule, turn.after, turn.seen, ready - 1) == turn.after
-            assert step(rule, turn.after, turn.seen, ready).state == "firing"
+            assert step(rule, turn.after, turn.observation, ready - 1) == turn.after
+            assert step(rule, turn.after, turn.observation, ready).state == "firing"
 
 
 @given(conditions(), courses)

@@ -103,11 +103,11 @@ def test_the_journal_names_a_few_of_the_events_that_came(stops: list[Stop]) -> N
 @given(courses())
 def test_a_look_at_which_nothing_has_changed_writes_nothing(stops: list[Stop]) -> None:
     ridden, last = ride(stops), stops[-1]
-    again = advance(ridden.state, ridden.standing, ridden.memory, [], last.policy, last.now)
-    settled = advance(ridden.state, again.standing, again.memory, [], last.policy, last.now)
-    assert (settled.standing, settled.closed, settled.crossings) == (again.standing, [], [])
+    again = advance(ridden.state, ridden.score_run, ridden.memory, [], last.policy, last.now)
+    settled = advance(ridden.state, again.score_run, again.memory, [], last.policy, last.now)
+    assert (settled.score_run, settled.closed, settled.crossings) == (again.score_run, [], [])
     if last.override is UNSET:
-        assert (again.standing, again.closed, again.crossings) == (ridden.standing, [], [])
+        assert (again.score_run, again.closed, again.crossings) == (ridden.score_run, [], [])
 
 
 @given(policies(), st.integers(2, 5))
@@ -126,15 +126,15 @@ def test_an_override_ends_on_the_day_that_it_expires_however_late_somebody_looks
 @given(courses(), st.integers(1, 20))
 def test_days_on_which_nothing_changes_move_nothing_but_the_day(stops: list[Stop], later: int) -> None:
     ridden, last = ride(stops), stops[-1]
-    day = ridden.standing.day + later
-    after = advance(ridden.state, ridden.standing, ridden.memory, [], last.policy, start_of(day))
+    day = ridden.score_run.day + later
+    after = advance(ridden.state, ridden.score_run, ridden.memory, [], last.policy, start_of(day))
     days = Expected([*stops, Stop(start_of(day), [], last.policy)]).days
-    expires = days[ridden.standing.day].override != ridden.standing.override
-    if not expires and not any(days[then].begins for then in range(ridden.standing.day + 1, day + 1)):
+    expires = days[ridden.score_run.day].override != ridden.score_run.override
+    if not expires and not any(days[then].begins for then in range(ridden.score_run.day + 1, day + 1)):
         assert after.closed == []
-        assert after.standing == replace(ridden.standing, day=day, readings=after.standing.readings)
-        if after.evaluation.readings == evaluated(stops, ridden.standing).readings:
-            assert after.standing.readings == ridden.standing.readings
+        assert after.score_run == replace(ridden.score_run, day=day, readings=after.score_run.readings)
+        if after.evaluation.readings == evaluated(stops, ridden.score_run).readings:
+            assert after.score_run.readings == ridden.score_run.readings
 
 
 @given(st.data())
@@ -144,7 +144,7 @@ def test_how_events_are_batched_makes_no_difference_if_none_is_late(data: st.Dat
     one, other = (ride(data.draw(on_time(events, policy))) for _ in range(2))
     stops = [Stop(0, [], policy)]
     assert _distinct(stops, one.runs) == _distinct(stops, other.runs)
-    assert one.standing.readings == other.standing.readings
+    assert one.score_run.readings == other.score_run.readings
     assert one.memory[FALLS.id].peaks == other.memory[FALLS.id].peaks
 
 
@@ -165,11 +165,11 @@ def test_a_rule_on_drops_remembers_each_day_as_it_closed(stops: list[Stop]) -> N
     ridden, expected = ride(stops), OK
     days = Expected(stops).days
     for day, it in days.items():
-        if day < ridden.standing.day and it.evaluation:
+        if day < ridden.score_run.day and it.evaluation:
             expected = close_day(FALLS.condition, expected, day, it.evaluation.score)
     assert ridden.memory[FALLS.id].peaks == expected.peaks
     # A rule that was made only now finds the same in what is kept of these days.
     closings = [(run.day, run.score) for run in ridden.runs[:-1]]
-    if (stands := ridden.standing).since < stands.day:
+    if (stands := ridden.score_run).since < stands.day:
         closings.append((stands.day - 1, stands.score))
     assert remembered(FALLS, closings).peaks == expected.peaks

@@ -66,14 +66,14 @@ def event(account_id: str, at: int, identity: int) -> Decoded:
 
 
 def stretch_of(results: dict[int, Decoded], contexts: dict[int, str]) -> PartitionBuffer:
-    stretch = PartitionBuffer(traces=contexts)
-    stretch.add([kafka_record(PLACE[0], offset) for offset in results], list(results.values()))
-    return stretch
+    buffer = PartitionBuffer(traces=contexts)
+    buffer.add([kafka_record(PLACE[0], offset) for offset in results], list(results.values()))
+    return buffer
 
 
-def batch_of(stretch: PartitionBuffer) -> Batch:
-    claim = PartitionClaim(epoch=1, next_offset=stretch.offsets[0], fingerprint=None)
-    return prepare({PLACE: stretch}, {PLACE: OwnedPartition("usage", claim, Deduplicator())}, 92)
+def batch_of(buffer: PartitionBuffer) -> Batch:
+    claim = PartitionClaim(epoch=1, next_offset=buffer.offsets[0], fingerprint=None)
+    return prepare({PLACE: buffer}, {PLACE: OwnedPartition("usage", claim, Deduplicator())}, 92)
 
 
 def test_the_newest_event_of_an_account_gives_its_context(tracer: Recorded) -> None:
@@ -85,8 +85,8 @@ def test_the_newest_event_of_an_account_gives_its_context(tracer: Recorded) -> N
         event("other", 1, 5),
     ]
     contexts_of = {10: "a", 12: "b", 13: "c", 11: "d", 14: "gone"}
-    stretch = stretch_of(dict(zip([10, 11, 12, 13, 17], results, strict=True)), contexts_of)
-    with batch_spans({PLACE: stretch}, batch_of(stretch)) as contexts:
+    buffer = stretch_of(dict(zip([10, 11, 12, 13, 17], results, strict=True)), contexts_of)
+    with batch_spans({PLACE: buffer}, batch_of(buffer)) as contexts:
         assert contexts == {"acme": "below b", "globex": "below d"}
     assert set(tracer.parents) == {None, "b", "d"}
 
@@ -94,8 +94,8 @@ def test_the_newest_event_of_an_account_gives_its_context(tracer: Recorded) -> N
 def test_a_batch_makes_a_bounded_number_of_spans_and_hands_on_all_contexts(tracer: Recorded) -> None:
     count = MOST_SPANS * 3
     results = {number: event(f"account-{number}", 1, number) for number in range(count)}
-    stretch = stretch_of(results, {number: f"c{number}" for number in range(count)})
-    with batch_spans({PLACE: stretch}, batch_of(stretch)) as contexts:
+    buffer = stretch_of(results, {number: f"c{number}" for number in range(count)})
+    with batch_spans({PLACE: buffer}, batch_of(buffer)) as contexts:
         assert len(contexts) == count
         assert contexts["account-0"] == "below c0"
         assert contexts[f"account-{count - 1}"] == f"c{count - 1}"
@@ -103,9 +103,9 @@ def test_a_batch_makes_a_bounded_number_of_spans_and_hands_on_all_contexts(trace
 
 
 def test_halves_of_a_batch_keep_their_contexts(tracer: Recorded) -> None:
-    stretch = stretch_of({0: event("acme", 1, 1), 1: event("globex", 1, 2)}, {0: "a", 1: "b"})
+    buffer = stretch_of({0: event("acme", 1, 1), 1: event("globex", 1, 2)}, {0: "a", 1: "b"})
     found = []
-    for half in bisect({PLACE: stretch}):
+    for half in bisect({PLACE: buffer}):
         with batch_spans(half, batch_of(half[PLACE])) as contexts:
             found.append(dict(contexts))
     assert found == [{"acme": "below a"}, {"globex": "below b"}]

@@ -25,7 +25,7 @@ def refused(*offsets: int) -> tuple[list[ConsumerRecord], list[Decoded | Refused
     return records, [RefusedRecord(each, "") for each in records]
 
 
-def stretch(size: int) -> PartitionBuffer:
+def buffer(size: int) -> PartitionBuffer:
     """Every third record is refused, and every fourth is loaded history; no two have anything in common."""
     made = PartitionBuffer()
     for offset in range(size):
@@ -36,15 +36,15 @@ def stretch(size: int) -> PartitionBuffer:
 
 
 def columns(of: PartitionBuffer) -> list[tuple[Any, ...]]:
-    return list(zip(of.offsets, of.taken_ms, of.events, of.identities, of.happened, of.loaded, strict=True))
+    return list(zip(of.offsets, of.taken_ms, of.events, of.identities, of.happened, of.backfill, strict=True))
 
 
-def count(taken: PartitionBuffers) -> int:
-    return sum(len(stretch.offsets) for stretch in taken.values())
+def count(buffers: PartitionBuffers) -> int:
+    return sum(len(buffer.offsets) for buffer in buffers.values())
 
 
-def offsets(taken: PartitionBuffers) -> dict[tuple[str, int], list[int]]:
-    return {partition: list(stretch.offsets) for partition, stretch in taken.items()}
+def offsets(buffers: PartitionBuffers) -> dict[tuple[str, int], list[int]]:
+    return {partition: list(buffer.offsets) for partition, buffer in buffers.items()}
 
 
 @given(
@@ -53,13 +53,13 @@ def offsets(taken: PartitionBuffers) -> dict[tuple[str, int], list[int]]:
     )
 )
 def test_halves_hold_all_in_order_and_neither_is_empty(sizes: dict[tuple[str, int], int]) -> None:
-    whole = {partition: stretch(size) for partition, size in sizes.items()}
+    whole = {partition: buffer(size) for partition, size in sizes.items()}
     first, second = bisect(whole)
     assert count(first) > 0
     assert count(second) > 0
     for half in (first, second):
         for each in half.values():
-            assert columns(each) == [columns(stretch(offset + 1))[offset] for offset in each.offsets]
+            assert columns(each) == [columns(buffer(offset + 1))[offset] for offset in each.offsets]
     joined: dict[tuple[str, int], list[int]] = {}
     for half in (first, second):
         for partition, found in offsets(half).items():
@@ -83,32 +83,32 @@ def test_a_stretch_has_a_place_for_each_record() -> None:
 
 @pytest.mark.anyio
 async def test_what_waits_is_taken_whole_and_makes_room() -> None:
-    waiting = RecordBuffer(3)
-    assert await waiting.room(0.01)
+    buffer = RecordBuffer(3)
+    assert await buffer.room(0.01)
     for number, found in ((0, refused(1, 2)), (1, refused(7)), (0, refused(3))):
-        waiting.add(("t", number), *found)
-    assert waiting.left == 0
-    assert not await waiting.room(0.01)
-    assert offsets(await waiting.take(1)) == {("t", 0): [1, 2, 3], ("t", 1): [7]}
-    assert waiting.left == 3
-    assert await waiting.room(0.01)
-    assert await waiting.take(0.01) == {}
+        buffer.add(("t", number), *found)
+    assert buffer.left == 0
+    assert not await buffer.room(0.01)
+    assert offsets(await buffer.take(1)) == {("t", 0): [1, 2, 3], ("t", 1): [7]}
+    assert buffer.left == 3
+    assert await buffer.room(0.01)
+    assert await buffer.take(0.01) == {}
 
 
 @pytest.mark.anyio
 async def test_who_waits_for_records_or_room_hears_of_it() -> None:
-    waiting = RecordBuffer(2)
-    taking = asyncio.create_task(waiting.take(5))
+    buffer = RecordBuffer(2)
+    taking = asyncio.create_task(buffer.take(5))
     await asyncio.sleep(0)
-    waiting.add(("t", 0), *refused(1, 2))
+    buffer.add(("t", 0), *refused(1, 2))
     assert offsets(await taking) == {("t", 0): [1, 2]}
-    waiting.add(("t", 0), *refused(1, 2))
-    rooming = asyncio.create_task(waiting.room(5))
+    buffer.add(("t", 0), *refused(1, 2))
+    rooming = asyncio.create_task(buffer.room(5))
     await asyncio.sleep(0)
-    waiting.drop(("t", 0))
+    buffer.drop(("t", 0))
     assert await asyncio.wait_for(rooming, 1)
-    waiting.drop(("t", 0))
-    assert waiting.left == 2
+    buffer.drop(("t", 0))
+    assert buffer.left == 2
 
 
 def test_a_fingerprint_tells_records_apart_and_fits_a_signed_column() -> None:

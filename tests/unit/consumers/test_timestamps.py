@@ -129,11 +129,9 @@ def test_any_timestamps_make_a_batch_of_which_none_is_ahead(found: list[tuple[in
         for offset, (timestamp, kind) in enumerate(found)
     ]
     results = [decode("usage", record, 262_144, LATEST) for record in records]
-    stretch = PartitionBuffer()
-    stretch.add(records, results)
-    batch = prepare(
-        {partition: stretch}, {partition: OwnedPartition("usage", PartitionClaim(0, 1), Deduplicator())}, 92
-    )
+    buffer = PartitionBuffer()
+    buffer.add(records, results)
+    batch = prepare({partition: buffer}, {partition: OwnedPartition("usage", PartitionClaim(0, 1), Deduplicator())}, 92)
     assert sum(map(len, batch.events.values())) + len(batch.dead_letters) <= batch.records == len(records)
     assert sum(batch.outcomes.values()) == len(records)
     days = [event.broker_day for events in batch.events.values() for event in events]

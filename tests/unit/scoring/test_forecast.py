@@ -42,7 +42,7 @@ def situation_of(policy: Policy, *events: Event, override: Override | None = Non
     """What the events leave that came by now."""
     state = AccountState()
     step = advance(state, None, {}, events or DAILY, policy, NOW, source="crm", override=override)
-    return Situation(state, step.standing, step.memory, "crm")
+    return Situation(state, step.score_run, step.memory, "crm")
 
 
 def crossings(situation: Situation, policy: Policy, days: int = 20) -> list[tuple[str, int, float | None]]:
@@ -130,7 +130,7 @@ def test_days_that_nobody_looked_at_have_closed_too() -> None:
     policy = policy_of(DropRule(points=50, days=5))
     situation = situation_of(policy, *(used(ago) for ago in range(10, 3, -1)))
     early = advance(AccountState(), None, {}, [used(ago) for ago in range(10, 3, -1)], policy, noon(4))
-    behind = Situation(situation.state, early.standing, early.memory)
+    behind = Situation(situation.state, early.score_run, early.memory)
     assert fires(behind, policy) == [1]
 
 

@@ -42,7 +42,7 @@ def drafted(document: Document, present: Policy) -> PolicyDraft:
 def judged(account_id: str, state: AccountState, policy: Policy, now: int = NOON) -> PreviewedAccount:
     """An account that was judged at `now`."""
     step = advance(state, None, {}, (), policy, now)
-    return PreviewedAccount(account_id, state, step.standing, step.memory)
+    return PreviewedAccount(account_id, state, step.score_run, step.memory)
 
 
 def active(account_id: str, days: int, policy: Policy, **attributes: str) -> PreviewedAccount:
@@ -51,10 +51,10 @@ def active(account_id: str, days: int, policy: Policy, **attributes: str) -> Pre
 
 
 def outlook_of(changes: Sequence[PreviewChange], planned: PolicyDraft) -> PreviewSummary:
-    tally = PreviewTotals(planned)
+    totals = PreviewTotals(planned)
     for change in changes:
-        tally.add(change)
-    return tally.outlook()
+        totals.add(change)
+    return totals.summary()
 
 
 def looking_at(accounts: Sequence[PreviewedAccount], planned: PolicyDraft) -> PreviewSummary:
@@ -66,21 +66,21 @@ STRICTER = drafted(documented(20), PRESENT)
 
 
 def test_a_stricter_curve_moves_bands_and_scores_down_and_says_why() -> None:
-    outlook = looking_at([active(f"a{days}", days, PRESENT, name=f"A {days}") for days in (2, 4, 8)], STRICTER)
-    assert (outlook.judged, outlook.covered, outlook.scorecards) == (3, 3, [])
-    assert outlook.bands == [
+    summary = looking_at([active(f"a{days}", days, PRESENT, name=f"A {days}") for days in (2, 4, 8)], STRICTER)
+    assert (summary.judged, summary.covered, summary.scorecards) == (3, 3, [])
+    assert summary.bands == [
         PreviewShift("green", "yellow", 1),
         PreviewShift("red", "red", 1),
         PreviewShift("yellow", "red", 1),
     ]
-    assert outlook.score.mean == pytest.approx(-(10 + 20 + 40) / 3)
-    assert outlook.score.up == []
-    assert [(move.account_id, move.before, move.after) for move in outlook.score.down] == [
+    assert summary.score.mean == pytest.approx(-(10 + 20 + 40) / 3)
+    assert summary.score.up == []
+    assert [(move.account_id, move.before, move.after) for move in summary.score.down] == [
         ("a8", 80, 40),
         ("a4", 40, 20),
         ("a2", 20, 10),
     ]
-    worst = outlook.score.down[0]
+    worst = summary.score.down[0]
     assert (worst.name, worst.band_before, worst.band_after) == ("A 8", "green", "yellow")
     assert [(driver.measure, driver.delta) for driver in worst.drivers] == [("active_days", -40)]
 
@@ -101,33 +101,33 @@ def test_what_time_alone_would_set_off_is_not_the_draft_s_doing() -> None:
     assert old.memory == {}
     assert change.before.score == change.after.score == 30
     assert change.crossings == []
-    assert advance(state, old.standing, old.memory, (), PRESENT, NOON).crossings != []
+    assert advance(state, old.score_run, old.memory, (), PRESENT, NOON).crossings != []
 
 
 def test_a_draft_beside_the_others_covers_those_whom_it_is_for() -> None:
     beside = drafted(documented(20, name="smb", applies_to={"segments": ["smb"]}), PRESENT)
     accounts = [active("small", 8, PRESENT, segment="smb"), active("large", 8, PRESENT, segment="large")]
-    outlook = looking_at(accounts, beside)
+    summary = looking_at(accounts, beside)
     assert beside.replaces is None
-    assert (outlook.judged, outlook.covered) == (2, 1)
-    assert outlook.scorecards == [PreviewShift("default", "smb", 1)]
-    assert [move.account_id for move in outlook.score.down] == ["small"]
+    assert (summary.judged, summary.covered) == (2, 1)
+    assert summary.scorecards == [PreviewShift("default", "smb", 1)]
+    assert [move.account_id for move in summary.score.down] == ["small"]
 
 
 def test_accounts_that_a_draft_no_longer_is_for_go_to_the_default() -> None:
     present = policy_of(documented(10), documented(20, name="smb", applies_to={"segments": ["smb"]}))
     narrower = drafted(documented(20, name="smb", applies_to={"segments": ["micro"]}), present)
-    outlook = looking_at([active("small", 8, present, segment="smb")], narrower)
+    summary = looking_at([active("small", 8, present, segment="smb")], narrower)
     assert narrower.replaces
-    assert (narrower.card.version, outlook.covered) == (2, 0)
-    assert outlook.scorecards == [PreviewShift("smb", "default", 1)]
-    assert [move.account_id for move in outlook.score.up] == ["small"]
+    assert (narrower.card.version, summary.covered) == (2, 0)
+    assert summary.scorecards == [PreviewShift("smb", "default", 1)]
+    assert [move.account_id for move in summary.score.up] == ["small"]
 
 
 def test_without_a_score_there_is_no_change_of_it() -> None:
-    outlook = looking_at([judged("new", state_of(), PRESENT)], STRICTER)
-    assert outlook.bands == [PreviewShift("unknown", "unknown", 1)]
-    assert (outlook.score.compared, outlook.score.mean) == (0, None)
+    summary = looking_at([judged("new", state_of(), PRESENT)], STRICTER)
+    assert summary.bands == [PreviewShift("unknown", "unknown", 1)]
+    assert (summary.score.compared, summary.score.mean) == (0, None)
 
 
 def test_the_largest_moves_are_kept_and_of_equal_ones_the_first_account() -> None:

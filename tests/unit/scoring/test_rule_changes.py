@@ -47,13 +47,13 @@ class Account:
     """One that is stepped from policy to policy."""
 
     state: AccountState = field(default_factory=AccountState)
-    standing: ScoreRun | None = None
+    score_run: ScoreRun | None = None
     memory: Memories = field(default_factory=dict)
 
     def step(self, policy: Policy, *events: Event, now: int = NOON) -> list[tuple[str, bool]]:
         """What crossed, and whether the change did it."""
-        step: AccountStep = advance(self.state, self.standing, self.memory, events, policy, now)
-        self.standing, self.memory = step.standing, step.memory
+        step: AccountStep = advance(self.state, self.score_run, self.memory, events, policy, now)
+        self.score_run, self.memory = step.score_run, step.memory
         crossings: list[Crossing] = step.crossings
         return [(each.state, each.by_change) for each in crossings]
 
@@ -124,7 +124,7 @@ def test_a_shorter_dwell_fires_by_the_change_what_it_makes_wait_waits_in_bulk(lo
     waiting = ScoreRule(direction="below", level=40, for_seconds=3600)
     assert low.step(policy(waiting)) == []
     assert low.memory["r"].bulk
-    (dwelt,) = advance(low.state, low.standing, low.memory, [], policy(waiting, changed=False), NOON + HOUR).crossings
+    (dwelt,) = advance(low.state, low.score_run, low.memory, [], policy(waiting, changed=False), NOON + HOUR).crossings
     assert (dwelt.state, dwelt.bulk, dwelt.by_change) == ("firing", True, False)
     shorter = ScoreRule(direction="below", level=40, for_seconds=60)
     assert low.step(policy(shorter), now=NOON + 60 * SECOND) == [("firing", True)]
