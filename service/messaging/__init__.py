@@ -1,1 +1,1 @@
-"""Kafka and CloudEvents: topics, clients, the producer, and events as they are encoded."""
+"""Kafka and CloudEvents: topics, clients, the producer, and the encoding of events."""

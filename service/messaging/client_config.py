@@ -1,4 +1,4 @@
-"""How every Kafka client of the service connects: servers, TLS and credentials, from the settings."""
+"""Connection settings of every Kafka client of the service: servers, TLS and credentials."""
 
 import ssl
 from pathlib import Path
@@ -13,10 +13,10 @@ DEFAULT_MECHANISM = "PLAIN"
 
 
 def client_arguments(settings: Settings) -> dict[str, Any]:
-    """The arguments with which any client of aiokafka connects.
+    """The arguments for connecting any aiokafka client.
 
-    Certificates are read anew each time. Raises `HealthError`, naming the variable, if settings contradict each other
-    or a file can't be used.
+    Certificates are read again on each call. Raises `HealthError`, naming the variable, if settings contradict each
+    other or a file can't be used.
     """
     _check(settings)
     guard_connections()
@@ -35,7 +35,7 @@ def client_arguments(settings: Settings) -> dict[str, Any]:
 
 
 def _check(settings: Settings) -> None:
-    """Refuse what would otherwise be ignored: whoever sets it believes that it protects them."""
+    """Refuse settings that would be ignored: operators who set them believe themselves protected."""
     protocol = settings.kafka_security_protocol
     password = settings.kafka_sasl_password
     sasl = {
@@ -74,9 +74,9 @@ def _forbid(values: dict[str, str], protocol: str, wanted: str) -> None:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
-    """Trust in the given authorities alone, or in the system's if none are given."""
+    """Trust the given authorities alone, or the system's if none are given."""
     authorities = _readable("HEALTH_KAFKA_SSL_CA_FILE", settings.kafka_ssl_ca_file)
-    if settings.kafka_ssl_ca_file and not authorities.strip():  # which would mean to trust the system's
+    if settings.kafka_ssl_ca_file and not authorities.strip():  # OpenSSL would trust the system's
         raise HealthError(
             f"HEALTH_KAFKA_SSL_CA_FILE {settings.kafka_ssl_ca_file} is empty",
             "Give the certificate of the authority that signed the brokers', in PEM form",
@@ -90,7 +90,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
         _readable("HEALTH_KAFKA_SSL_CERT_FILE", settings.kafka_ssl_cert_file)
         _readable("HEALTH_KAFKA_SSL_KEY_FILE", settings.kafka_ssl_key_file)
         try:
-            # With no password OpenSSL would ask for the one of an encrypted key on the terminal.
+            # Without a password OpenSSL would prompt for that of an encrypted key on the terminal.
             context.load_cert_chain(settings.kafka_ssl_cert_file, settings.kafka_ssl_key_file, password="")
         except ssl.SSLError as error:
             raise HealthError(

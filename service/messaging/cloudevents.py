@@ -1,7 +1,7 @@
-"""CloudEvents 1.0 in: strict decoding of structured and binary mode, into typed events.
+"""Strict decoding of CloudEvents 1.0, in structured and binary mode, into typed events.
 
-Whoever sends an event that can't be used learns which field is at fault and what is allowed there. Unknown attributes
-of the envelope are extensions, which the specification allows; unknown fields of `data` are mistakes.
+The sender of an unusable event learns which field is at fault and what is allowed there. Unknown attributes of the
+envelope are extensions, which the specification allows; unknown fields of `data` are mistakes.
 """
 
 import base64
@@ -40,22 +40,22 @@ from service.runtime.text import (
 )
 
 MAX_AHEAD = 5 * 60 * 1_000_000
-"""How far, in microseconds, an event may be dated ahead of the broker's clock."""
+"""The most microseconds that an event may be dated ahead of the broker's clock."""
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=STORABLE_SCHEMA)]
 ShortText = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=STORABLE_SCHEMA)]
-# The schemas of what is checked once an event is typed: `service.event_schemas` tells senders.
+# Schemas of what is checked only after decoding: `event_schemas` publishes them for senders.
 _PrintableId = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=PRINTABLE_SCHEMA)]
 _PrintableWord = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=PRINTABLE_SCHEMA)]
 _ON_A_SCALE: dict[str, Any] = {"minimum": -1000, "maximum": 1000}
 _JsonType = Annotated[str, Meta(extra_json_schema={"pattern": "[Jj][Ss][Oo][Nn]"})]
 MOST_MONEY = 10_000_000_000_000
-"""What an account may bring in a year, at most."""
+"""The most revenue per year that an account may have."""
 _FIRST_DAY, _LAST_DAY = to_day(date.min), to_day(date.max)
 
 
 class InvalidEventError(ValueError):
-    """An event that can't be used: `field` is at fault, the message says what is allowed."""
+    """An unusable event: `field` is at fault, the message says what is allowed."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -64,7 +64,7 @@ class InvalidEventError(ValueError):
 
 
 class AheadError(InvalidEventError):
-    """An event that is dated ahead of when it was taken."""
+    """An event that is dated ahead of the time at which the broker received it."""
 
 
 class UsageData(Struct, gc=False, forbid_unknown_fields=True):
@@ -114,7 +114,7 @@ class SurveyData(Struct, gc=False, forbid_unknown_fields=True):
 
 
 class AttributesData(Struct, gc=False, forbid_unknown_fields=True):
-    """`data` of account.changed: only what is given changes, null clears."""
+    """`data` of account.changed: only the given fields change, null clears one."""
 
     name: _PrintableWord | UnsetType | None = UNSET
     segment: _PrintableWord | UnsetType | None = UNSET
@@ -134,7 +134,7 @@ Data = TypeVar("Data")
 class Envelope(Struct, Generic[Data], gc=False):
     """The attributes of a CloudEvent: `source` and `id` together identify it, `subject` is the account id.
 
-    `backfill` is this service's extension: the event is loaded history, and told to nobody.
+    `backfill` is an extension of this service: the event is loaded history, and nobody is notified of it.
     """
 
     specversion: Literal["1.0"]
@@ -145,7 +145,7 @@ class Envelope(Struct, Generic[Data], gc=False):
     time: Annotated[datetime, Meta(tz=True)]
     data: Data
     data_base64: str | UnsetType | None = UNSET
-    """In place of `data`: the same JSON as base64, as some producers write what they hold as bytes."""
+    """Instead of `data`: the same JSON as base64, as some producers write data that they hold as bytes."""
     datacontenttype: _JsonType | None = None
     backfill: bool = False
 
@@ -159,7 +159,8 @@ class Decoded(Struct, frozen=True, gc=False):
 
 
 def decode_structured(signal: Signal, value: bytes, taken_at: int) -> Decoded:
-    """Decode a structured-mode CloudEvent of a topic; `taken_at` is when the broker took it, in microseconds.
+    """Decode a structured-mode CloudEvent of a topic; `taken_at` is the time at which the broker received it, in
+    microseconds.
 
     Raises `InvalidEventError`.
     """
@@ -198,11 +199,11 @@ def decode_binary(signal: Signal, headers: Mapping[str, str], value: bytes, take
 
 
 def _from_base64(signal: Signal, value: bytes) -> Envelope[Any]:
-    """The envelope of an event without `data`, whose `data_base64` has to hold it as JSON."""
+    """The envelope of an event without `data`, whose `data_base64` must contain it as JSON."""
     try:
         attributes: dict[str, Any] = msgspec.json.decode(value)
         unstorable = find_unstorable(value)
-    except UNDECODABLE as error:  # in what was passed over until here, such as an extension
+    except UNDECODABLE as error:  # in a part skipped until here, such as an extension
         raise _explain(error, value, signal) from None
     if unstorable:
         raise InvalidEventError(unstorable.path or "event", unstorable.problem)
@@ -249,25 +250,25 @@ def envelope_of(signal: Signal) -> Any:
 
 
 def data_of(signal: Signal) -> type[Struct]:
-    """What `data` of a signal's events holds."""
+    """The type of `data` in a signal's events."""
     data: type[Struct] = get_args(_FORMS[signal].envelope)[0]
     return data
 
 
 _NO_DATA = "Object missing required field `data`"
-"""What msgspec says, of all that is at fault, where nothing else is."""
+"""msgspec's message if only `data` is missing."""
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises at JSON that can't be used: text that isn't UTF-8, and deep nesting, have errors of their own."""
+"""msgspec's errors for unusable JSON: text that isn't UTF-8, and deep nesting, raise their own."""
 
 _BAD_BYTE = re.compile(r"\(byte (\d+)\)")
 _JSON_KEY = re.compile(rb'"([^"\\]{1,64})"\s*:')
 
 
 def _explain(error: Exception, value: bytes, signal: Signal, at: str = "") -> InvalidEventError:
-    """What msgspec says, with the field that it is about: where the value isn't JSON, the key before the bad byte.
+    """Translate msgspec's error, with the field at fault: if the value isn't JSON, the key before the bad byte.
 
-    `at` is where in the event the value stands.
+    `at` is the place of the value in the event.
     """
     if isinstance(error, msgspec.ValidationError):
         return InvalidEventError(*fault_of(error, "event", _FORMS[signal].envelope))
@@ -302,7 +303,7 @@ def _finish(signal: Signal, envelope: Envelope[Any], taken_at: int) -> Decoded:
 
 
 def _instant(field: str, moment: datetime) -> tuple[int, int]:
-    """In microseconds, and the day. An offset may put a time that can be written out of the calendar."""
+    """The instant in microseconds, and its day. A time zone's offset may move a valid time out of the calendar."""
     instant = to_micros_and_day(moment)
     if not _FIRST_DAY <= instant[1] <= _LAST_DAY:
         raise InvalidEventError(field, "lies outside the years 1 to 9999 of UTC")
@@ -312,7 +313,7 @@ def _instant(field: str, moment: datetime) -> tuple[int, int]:
 def _usage(envelope: Envelope[UsageData], at: int, day: int, broker_day: int) -> Event:
     data = envelope.data
     user = None if data.user_id is None else xxh3_64_intdigest(data.user_id.encode())
-    feature = intern(data.feature)  # a few names, in hundreds of thousands of events that wait
+    feature = intern(data.feature)  # hundreds of thousands of waiting events share a few names
     return UsageEvent(
         envelope.subject,
         at,
@@ -350,11 +351,11 @@ _SCALES = {
     "csat": (LOWEST, 5 * _MILLION),
     "ces": (LOWEST, 7 * _MILLION),
 }
-"""The ends that scales have unless an answer says so, in millionths."""
+"""The default ends of scales, in millionths."""
 
 
 def _scale(data: SurveyData) -> tuple[int, int]:
-    """Both ends of an answer's scale, in millionths: two that are one as the state keeps them are no scale."""
+    """Both ends of an answer's scale, in millionths; ends that are equal in millionths make no scale."""
     usual = _SCALES[data.survey]
     lowest = usual[0] if data.scale_min is None else round(data.scale_min * _MILLION)
     highest = usual[1] if data.scale_max is None else round(data.scale_max * _MILLION)
@@ -371,7 +372,7 @@ def _scale(data: SurveyData) -> tuple[int, int]:
 def _survey(envelope: Envelope[SurveyData], at: int, _: int, broker_day: int) -> Event:
     data = envelope.data
     lowest, highest = _scale(data)
-    in_millionths = data.score * _MILLION  # which is infinite for numbers that are nearly so
+    in_millionths = data.score * _MILLION  # may overflow to infinity
     score = round(in_millionths) if math.isfinite(in_millionths) else highest + 1
     is_whole = data.survey != "nps" or data.score.is_integer()
     if not (lowest <= score <= highest and is_whole):
@@ -414,17 +415,17 @@ def _attributes(envelope: Envelope[AttributesData], at: int, _: int, broker_day:
 
 def _canonical(value: str | int | Decimal | date | None) -> AttributeValue:
     if isinstance(value, Decimal):
-        return str(value.quantize(_CENT) + _ZERO)  # which has no sign of its own, and takes it from -0
+        return str(value.quantize(_CENT) + _ZERO)  # adding zero turns -0 into 0
     return value.isoformat() if isinstance(value, date) else value
 
 
 class _Form(Struct, frozen=True):
-    """What one signal's events look like and become."""
+    """The type, schema and decoder of one signal's events."""
 
     type: str
     envelope: Any
     build: Callable[[Any, int, int, int], Event]
-    """From an envelope, its time in microseconds, its day, and the broker's day."""
+    """Builds the event of an envelope, its time in microseconds, its day, and the broker's day."""
     decoder: msgspec.json.Decoder[Any]
 
 
@@ -441,5 +442,5 @@ _FORMS: dict[Signal, _Form] = {
 
 
 def now_micros() -> int:
-    """The clock, in microseconds."""
+    """The current time in microseconds."""
     return to_micros(datetime.now(UTC))

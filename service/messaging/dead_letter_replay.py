@@ -1,4 +1,4 @@
-"""Dead letters on their way back into Kafka: replayed where they came from, or relayed to a topic of their own."""
+"""Publishes dead letters again: replayed to their own topics, or relayed to dead-letter topics."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from service.storage.ingest.dead_letter_listing import DeadLetter
 
 
 def replay_problem(letter: DeadLetter, max_record_bytes: int) -> str | None:
-    """Why replaying a dead letter would only make another one; None if nothing is known against it."""
+    """The reason why replaying a dead letter would only create another one; None if none is known."""
     if letter.value is None:
         return "it has no value"
     if len(letter.value) > max_record_bytes:
@@ -22,9 +22,9 @@ def replay_problem(letter: DeadLetter, max_record_bytes: int) -> str | None:
 
 
 async def replay(engine: AsyncEngine, publisher: Publisher, letters: Sequence[DeadLetter], now: datetime) -> None:
-    """Publish the records once more as they came, then note that they were. Raises `NotPublishedError`.
+    """Publish the original records again, then note that. Raises `NotPublishedError`.
 
-    Where only the note is lost, they are published again at the next try, and count once: by `source` and `id`.
+    If only the note is lost, they are published again at the next try, and still count once: by `source` and `id`.
     """
     await publisher.publish([_as_it_came(letter) for letter in letters])
     async with engine.begin() as connection:
@@ -32,10 +32,10 @@ async def replay(engine: AsyncEngine, publisher: Publisher, letters: Sequence[De
 
 
 def relay_records(letter: DeadLetter) -> list[RawRecord]:
-    """The record for the dead-letter topic, as it came and with its story in headers; then ever smaller forms of it.
+    """The records for the dead-letter topic: the original with the refusal in headers, then ever smaller forms of it.
 
-    A smaller one is for when the one before is too large for the topic; it says what was left out, and Postgres has
-    it under the id.
+    A smaller one is for when the one before is too large for the topic; it says what was left out, which Postgres keeps
+    under the id.
     """
     topic = dead_letter_topic(letter.topic)
     story = _refusal_headers(letter)
@@ -48,7 +48,7 @@ def relay_records(letter: DeadLetter) -> list[RawRecord]:
 
 
 def _as_it_came(letter: DeadLetter) -> RawRecord:
-    # Into its old partition: duplicates are known by partition, and a record without a key could get anywhere.
+    # Into its old partition: duplicates are recognised per partition, and a record without a key could go anywhere.
     return RawRecord(letter.topic, letter.key, letter.value, _headers(letter), letter.partition)
 
 

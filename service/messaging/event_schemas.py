@@ -1,6 +1,6 @@
-"""What events look like, as JSON Schema: made of the very types that decode them, so that it can't promise anything
-else. Whatever the schemas refuse is refused; what they can't say, as that a time isn't in the future, may be refused
-still.
+"""JSON Schema of events, derived from the very types that decode them, so that it can't promise anything else.
+Whatever the schemas refuse is refused; limits that they can't express, such as times in the future, may still be
+refused.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ EXAMPLES: dict[Signal, dict[str, Any]] = {
     "survey": {"survey": "nps", "response_id": "r-9", "respondent_id": "u-17", "score": 9},
     "account": {"name": "Acme", "segment": "enterprise", "seats": 40, "arr": 120000, "renews_on": "2026-12-31"},
 }
-"""`data` of an event of each kind."""
+"""Example `data` for an event of each kind."""
 
 
 _MONEY = {
@@ -29,7 +29,7 @@ _MONEY = {
     "pattern": r"^\s*[-+]?(?=_*\.?_*\d)[\d_]*(\.[\d_]*)?([eE][-+]?[\d_]+)?\s*$",
     "description": 'A number, or its text: 1200 or "1200.50".',
 }
-"""Decimals are read from either; of themselves they would be described as text alone."""
+"""msgspec reads decimals from both, but would describe them as text alone."""
 
 
 _BASE64 = {
@@ -41,17 +41,17 @@ _BASE64 = {
 
 
 def event_name(signal: Signal) -> str:
-    """What the schema of a signal's events is called."""
+    """The name of the schema of a signal's events."""
     return f"{signal.capitalize()}Event"
 
 
 def data_name(signal: Signal) -> str:
-    """What the schema of their `data` is called."""
+    """The name of the schema of their `data`."""
     return cloudevents.data_of(signal).__name__
 
 
 def example(signal: Signal) -> dict[str, Any]:
-    """A whole event."""
+    """A complete example event."""
     return {
         "specversion": "1.0",
         "type": cloudevents.type_of(signal),

@@ -1,6 +1,6 @@
-"""Topics that somebody else created: what they lack for this service, and the command that mends it.
+"""Checks topics that somebody else created: their problems for this service, and the command that fixes them.
 
-A topic that lacks something works all the same, so nothing here fails.
+A topic with such problems works all the same, so nothing here fails.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS = 5.0
 SHORTEST_RETENTION_MS = 24 * 3_600_000
-"""What a topic should keep at least: so long consumers may be away without losing anything."""
+"""The least retention that a topic should have: consumers may be away so long without losing anything."""
 INSPECTED_SETTINGS = ("message.timestamp.type", "cleanup.policy", "max.message.bytes", "retention.ms")
 
 
 class TopicProblem(NamedTuple):
-    """What is wrong with a topic's configuration, and the settings that mend it."""
+    """A problem of a topic's configuration, and the settings that fix it."""
 
     problem: str
     mended_by: str
 
 
 class ForeignTopic(NamedTuple):
-    """A topic that lacks something."""
+    """A topic with problems."""
 
     name: str
     problems: str
@@ -39,7 +39,7 @@ class ForeignTopic(NamedTuple):
 
 
 def find_problems(config: Mapping[str, str | None], max_record_bytes: int) -> list[TopicProblem]:
-    """What a topic with this configuration lacks; what isn't known of it is taken to be right."""
+    """The problems of a topic with this configuration; unknown settings are taken to be right."""
     found = []
     if config.get("message.timestamp.type") == "CreateTime":
         found.append(
@@ -75,7 +75,7 @@ def find_problems(config: Mapping[str, str | None], max_record_bytes: int) -> li
 
 
 _OVERHEAD = 4_096
-"""What a batch of one record takes beside its value: its key, its headers and its own head."""
+"""The bytes of a batch of one record besides its value: its key, its headers and its own header."""
 
 
 def _number(text: str | None) -> int | None:
@@ -86,7 +86,7 @@ def _number(text: str | None) -> int | None:
 
 
 def describe(name: str, found: Collection[TopicProblem], bootstrap_servers: str) -> ForeignTopic:
-    """The topic with what it lacks, which is something, and the one command that mends all of it."""
+    """Describe a topic with its problems (at least one), and the one command that fixes all of them."""
     mended = ",".join(f"[{each.mended_by}]" if "," in each.mended_by else each.mended_by for each in found)
     return ForeignTopic(
         name,
@@ -97,10 +97,10 @@ def describe(name: str, found: Collection[TopicProblem], bootstrap_servers: str)
 
 
 async def inspect(settings: Settings) -> list[ForeignTopic]:
-    """The topics of the settings that lack something.
+    """The topics of the settings that have problems.
 
-    None where Kafka doesn't tell: it is away, or we lack the right DescribeConfigs, and brokers exist that don't know
-    the question.
+    Empty if Kafka can't be asked: it is unavailable, or the service lacks the DescribeConfigs right, or the broker
+    doesn't support the request.
     """
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -116,7 +116,7 @@ async def inspect(settings: Settings) -> list[ForeignTopic]:
 
 
 async def warn(settings: Settings) -> None:
-    """Have the log say what topics lack."""
+    """Log the problems of topics."""
     for topic in await inspect(settings):
         log.warning("topic_lacks", topic=topic.name, why=topic.problems, remedy=topic.remedy)
 

@@ -1,4 +1,4 @@
-"""What a process knows of its contact to Kafka: one line in the log at each change, and a word for probes."""
+"""Tracks whether Kafka is available to a process: one log line at each change, and a word for probes."""
 
 import structlog
 from aiokafka.errors import KafkaConnectionError
@@ -14,25 +14,26 @@ _UP = metrics.DEPENDENCY_UP.labels("kafka")
 
 
 class KafkaAvailability:
-    """Whether Kafka is there and lets us in. Those who talk to it say how that went."""
+    """The availability of Kafka; its clients report each success and failure."""
 
     def __init__(self, settings: Settings) -> None:
-        """Nothing is asked before the first failure."""
+        """Asks Kafka nothing before the first failure."""
         self.trouble = ""
-        """What is wrong, for probes; empty while nothing is."""
+        """The problem, for probes; empty while there is none."""
         self.refused: KafkaRefusesError | None = None
-        """What the trouble is, if Kafka is there."""
+        """The refusal, if Kafka is available but refuses the service."""
         self._settings = settings
         self._times_found = 0
 
     async def record_failure(self, error: BaseException) -> str:
-        """Note a failure and find out whether Kafka is away or refuses us; returns the trouble. Takes some seconds.
+        """Record a failure and find out whether Kafka is unavailable or refuses us; returns the problem. Takes some
+        seconds.
 
-        Either way it is worth another try: credentials may be about to be changed on both sides.
+        Either way another try makes sense: credentials may be about to change on both sides.
         """
         found_before = self._times_found
         refused = await why_refused(self._settings, error)
-        if self._times_found != found_before:  # somebody has got through meanwhile
+        if self._times_found != found_before:  # another task has succeeded meanwhile
             return self.trouble
         trouble = refused.problem if refused else KAFKA_AWAY
         if trouble != self.trouble:
@@ -45,7 +46,7 @@ class KafkaAvailability:
         return trouble
 
     def record_success(self) -> None:
-        """Note that Kafka answers."""
+        """Record that Kafka answers."""
         self._times_found += 1
         if self.trouble:
             log.info("kafka_is_back")
@@ -54,17 +55,17 @@ class KafkaAvailability:
 
 
 async def why_refused(settings: Settings, error: BaseException) -> KafkaRefusesError | None:
-    """The refusal behind a failure; None if it is none."""
+    """The refusal that caused a failure, or None if it had another cause."""
     if isinstance(error, KafkaRefusesError):
         return error
     try:
         return refusal_in(error) or await find_refusal(settings)
-    except HealthError as unusable:  # a certificate that was there when the process began
+    except HealthError as unusable:  # for example, a certificate deleted since the process started
         return KafkaRefusesError("The settings of the connection to Kafka can't be used any more", str(unusable))
 
 
 async def unreachable(settings: Settings, error: BaseException) -> HealthError:
-    """The failure to connect, as the user of a command can act on it."""
+    """The failure to connect, as an error that the user of a command can act on."""
     if refused := await why_refused(settings, error):
         return refused
     reason = "" if isinstance(error, KafkaConnectionError) else f": {str(error) or type(error).__name__}"

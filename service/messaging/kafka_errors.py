@@ -1,6 +1,6 @@
-"""Why Kafka refuses us, where it is there and does: other than an outage, that doesn't pass by itself.
+"""Finds out why an available Kafka refuses the service: unlike an outage, that doesn't end by itself.
 
-aiokafka tells such a refusal as a failed connection, with the reason in its log alone; so it is asked for once more.
+aiokafka reports such a refusal as a failed connection, with the reason only in its log; so it is asked once more.
 """
 
 import asyncio
@@ -38,22 +38,22 @@ AUTHORIZATION = (
 
 
 class KafkaRefusesError(HealthError):
-    """Kafka is there, and doesn't let us in. The problem names no host and no user: probes show it to anybody."""
+    """Kafka is available, but refuses the service. The problem names no host and no user: probes show it to anybody."""
 
 
 async def find_refusal(settings: Settings) -> KafkaRefusesError | None:
-    """Why a server that we are told of, or that those name in turn, refuses us; None if none does.
+    """The reason why a configured server, or one that these name in turn, refuses us; None if none does.
 
-    Takes some seconds at most for each. Raises `HealthError` if the settings can't be used.
+    Takes a few seconds at most for each. Raises `HealthError` if the settings can't be used.
     """
     arguments = client_arguments(settings)
-    told = {(host, port) for host, port, _ in collect_hosts(arguments.pop("bootstrap_servers"))}
+    known = {(host, port) for host, port, _ in collect_hosts(arguments.pop("bootstrap_servers"))}
     asked: set[tuple[str, int]] = set()
-    while left := told - asked:
+    while left := known - asked:
         server = left.pop()
         asked.add(server)
         try:
-            told |= await _brokers(*server, arguments)
+            known |= await _brokers(*server, arguments)
         except (OSError, KafkaError) as error:
             if why := refusal_in(error):
                 return why
@@ -61,7 +61,7 @@ async def find_refusal(settings: Settings) -> KafkaRefusesError | None:
 
 
 async def _brokers(host: str, port: int, arguments: dict[str, Any]) -> set[tuple[str, int]]:
-    """Connect as clients do; what the server says clients have to connect to."""
+    """Connect as clients do; returns the brokers that the server tells clients to connect to."""
     async with asyncio.timeout(ASK_SECONDS):
         server = await create_conn(host, port, client_id=CLIENT_ID, **arguments)
         try:
@@ -72,7 +72,7 @@ async def _brokers(host: str, port: int, arguments: dict[str, Any]) -> set[tuple
 
 
 def refusal_in(error: BaseException) -> KafkaRefusesError | None:
-    """The refusal that an error, or one of its causes, tells of; None if it is about something else."""
+    """The refusal behind an error or one of its causes; None if there is none."""
     return next((why for cause in _causes(error) if (why := _refusal(cause))), None)
 
 

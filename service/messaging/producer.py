@@ -1,4 +1,4 @@
-"""Publishing to Kafka from a process that has to live on while Kafka is away."""
+"""Publishes to Kafka from a process that must survive Kafka's absence."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,21 +18,21 @@ from service.runtime.settings import Settings
 log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS = 5.0
-"""How long publishing may take, connecting included."""
+"""The most seconds that publishing may take, connecting included."""
 
 PROBE_SECONDS = 10.0
-"""How often Kafka is asked for a sign of life while it is away."""
+"""The interval between probes while Kafka is unavailable."""
 _REQUEST_TIMEOUT_MS = 4_000
 _ROOM_FOR_ENVELOPE = 4_096
 _BROKERS_DEFAULT_BYTES = 1_048_588
-"""`max.message.bytes` where nobody set it."""
+"""The broker's default of `max.message.bytes`."""
 
 Record = tuple[str, str, bytes]
 """Topic, key and value."""
 
 
 class RawRecord(Struct, frozen=True):
-    """Any record that Kafka can hold. Where `partition` is None or isn't there, the key chooses."""
+    """Any record that Kafka can hold. If `partition` is None or doesn't exist, the key chooses."""
 
     topic: str
     key: bytes | None
@@ -42,7 +42,7 @@ class RawRecord(Struct, frozen=True):
 
 
 class NotPublishedError(Exception):
-    """Kafka did not confirm every record in time. Those it did get stay: publish all of them again."""
+    """Kafka did not confirm every record in time. Those it did receive stay: publish all of them again."""
 
 
 class NotConfirmedInTimeError(NotPublishedError):
@@ -50,20 +50,20 @@ class NotConfirmedInTimeError(NotPublishedError):
 
 
 class RecordTooLargeError(NotPublishedError):
-    """At least one record is larger than its topic takes: publishing it again won't help."""
+    """At least one record is larger than its topic allows: publishing it again won't help."""
 
 
 class Publisher:
-    """An idempotent producer that connects when it is first needed, and anew after it has failed.
+    """An idempotent producer that connects when it is first needed, and reconnects after a failure.
 
-    `publish` may be called by many tasks at once; records of one call and one key stay in order.
+    Many tasks may call `publish` at once; records of one call and one key stay in order.
     """
 
     def __init__(self, settings: Settings, *, most_bytes: int = _BROKERS_DEFAULT_BYTES) -> None:
-        """Nothing is connected before `start` or the first `publish`.
+        """Connects only in `start` or the first `publish`.
 
-        A record of more than `most_bytes`, and more than consumers take, is too large whatever its topic takes.
-        Raises `HealthError` if the settings of the connection can't be used.
+        A record of more than `most_bytes`, and more than consumers accept, is too large whatever its topic allows.
+        Raises `HealthError` if the connection settings can't be used.
         """
         client_arguments(settings)
         self._settings = settings
@@ -76,11 +76,11 @@ class Publisher:
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to connect, so that the first `publish` needn't; returns at once, and never fails."""
+        """Start connecting, so that the first `publish` needn't; returns at once, and never fails."""
         self._producer()
 
     async def stop(self) -> None:
-        """Disconnect. Nothing that was confirmed is lost."""
+        """Disconnect. No confirmed record is lost."""
         self._is_stopped = True
         for task in (self._asking, self._watching):
             if task is not None:
@@ -123,7 +123,7 @@ class Publisher:
             self._availability.record_success()
 
     def _producer(self) -> asyncio.Task[AIOKafkaProducer]:
-        """The connection under way, or made: one for all who ask."""
+        """The connection, made or being made: one for all callers."""
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._open())
         return self._connecting
@@ -142,7 +142,7 @@ class Publisher:
         return producer
 
     def _forget_this(self) -> None:
-        """Have the next `publish` connect anew, while those that wait for this connection are told why it failed."""
+        """Let the next `publish` reconnect, while those waiting for this connection learn why it failed."""
         failed = self._connecting
         if failed is not None and failed is asyncio.current_task():
             self._connecting = None
@@ -152,10 +152,10 @@ class Publisher:
     def _end(self, task: asyncio.Task[Any]) -> None:
         self._closing.discard(task)
         if not task.cancelled():
-            task.exception()  # which the log has by now
+            task.exception()  # has been logged by now
 
     def _ask_why(self, error: Exception) -> None:
-        """Have the log say why Kafka doesn't confirm, while whoever waits for that gets an answer already."""
+        """Find out and log why Kafka doesn't confirm, while callers already get their answer."""
         if self._asking is None:
             self._asking = asyncio.create_task(self._availability.record_failure(error))
             self._asking.add_done_callback(self._asked)
@@ -170,7 +170,7 @@ class Publisher:
             self._watching = asyncio.create_task(self._until_back())
 
     async def _until_back(self) -> None:
-        """Ask again now and then, so that metrics and the log know that Kafka is back before somebody publishes."""
+        """Probe until Kafka is back, so that metrics and the log show it before the next `publish`."""
         while True:
             await asyncio.sleep(PROBE_SECONDS)
             if not self._availability.trouble:
@@ -207,7 +207,7 @@ async def _send_raw(producer: AIOKafkaProducer, record: RawRecord) -> Any:
     partition = record.partition if record.partition in partitions else None
     headers = list(record.headers)
     if record.key is None and record.value is None:
-        # `send` takes no record with neither, but Kafka does.
+        # `send` accepts no record with neither key nor value, but Kafka does.
         batch = producer.create_batch()
         batch.append(timestamp=None, key=None, value=None, headers=headers)
         partition = min(partitions) if partition is None else partition
@@ -234,7 +234,7 @@ async def _connect(settings: Settings, most_bytes: int) -> AIOKafkaProducer:
 
 
 async def _close(connecting: asyncio.Task[AIOKafkaProducer]) -> None:
-    """Stop a producer; one that is still connecting is cut short."""
+    """Stop a producer, even one that is still connecting."""
     if not connecting.done():
         connecting.cancel()
     try:

@@ -1,4 +1,4 @@
-"""The service's topics in Kafka."""
+"""The service's Kafka topics."""
 
 import asyncio
 from typing import Any
@@ -15,20 +15,20 @@ from service.runtime.settings import Settings
 MOST_REPLICAS = 3
 PATIENCE_SECONDS = 30.0
 TOPIC_CONFIG = {
-    # The broker stamps records itself, so that retention and replay don't hang on producers' clocks.
+    # The broker stamps records itself, so that retention and replay don't depend on producers' clocks.
     "message.timestamp.type": "LogAppendTime",
 }
 _DEAD_LETTER_ROOM = 1_048_576
-"""What a dead-letter topic takes beyond a record that consumers take: reason, coordinates, and records too large."""
+"""The bytes that a dead-letter topic accepts beyond those of consumers: reason, coordinates, and records too large."""
 
 
 def dead_letter_topic(topic: str) -> str:
-    """Where the dead letters of a topic are relayed to, if they are."""
+    """The topic to which the dead letters of a topic are relayed, if they are."""
     return f"{topic}.dead-letters"
 
 
 async def create_topics(settings: Settings) -> dict[str, bool]:
-    """Create the topics that are missing; says for each whether it was created. Raises `HealthError`."""
+    """Create the missing topics; returns for each whether it was created. Raises `HealthError`."""
     admin = AIOKafkaAdminClient(**client_arguments(settings), client_id=CLIENT_ID)
     try:
         await admin.start()
@@ -48,11 +48,11 @@ async def create_topics(settings: Settings) -> dict[str, bool]:
 
 
 async def partitions_of(settings: Settings, topic: str) -> int:
-    """How many partitions a topic has; 0 if there is none that we may see. Creates none. Raises `HealthError`."""
+    """The number of partitions of a topic; 0 if there is none that we may see. Creates none. Raises `HealthError`."""
     admin = AIOKafkaAdminClient(**client_arguments(settings), client_id=CLIENT_ID)
     try:
         await admin.start()
-        # All of them: one that is asked for by name would be created by brokers that create topics by themselves.
+        # All of them: asking for one by name would create it on brokers with automatic creation.
         found = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}
     except KafkaError as error:
         raise await unreachable(settings, error) from None
@@ -74,7 +74,7 @@ def _wanted(settings: Settings, replication: int) -> list[NewTopic]:
 
 
 async def _until_usable(admin: AIOKafkaAdminClient, names: list[str]) -> None:
-    """Brokers answer before they know a new topic: wait until every partition has a leader."""
+    """Wait until every partition has a leader: brokers answer before they know a new topic."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while names and not all(map(_is_led, await admin.describe_topics(names))):  # noqa: ASYNC110 - no event

@@ -1,8 +1,8 @@
-"""A connection to Kafka that was lost is `KafkaConnectionError` to whoever sends on it, under uvloop too.
+"""Makes a lost Kafka connection raise `KafkaConnectionError` to its senders under uvloop too.
 
-aiokafka expects what asyncio's transports do after the other side has reset the connection. Until it has noticed that
-itself, a moment later, uvloop's raise RuntimeError, which would end the tasks behind a consumer or the whole process:
-https://github.com/aio-libs/aiokafka/issues/1038
+aiokafka expects the behaviour of asyncio's transports after the other side has reset the connection. Until it notices
+the reset, a moment later, uvloop's transports raise RuntimeError, which would end the tasks behind a consumer or the
+whole process: https://github.com/aio-libs/aiokafka/issues/1038
 """
 
 from collections.abc import Iterator
@@ -35,5 +35,5 @@ class _Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no 
 
 
 def guard_connections() -> None:
-    """Have aiokafka make such connections from now on."""
+    """Make aiokafka use such connections from now on."""
     conn.AIOKafkaConnection = _Connection

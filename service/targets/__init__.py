@@ -1,4 +1,4 @@
-"""Targets: the forms in which a message can be sent. One module each; this is where they are registered."""
+"""Targets: the formats in which a message can be sent. One module each, registered here."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -35,7 +35,7 @@ COALESCED: Mapping[str, Scope] = MappingProxyType(
 
 
 def target_of(name: str) -> Target:
-    """A target by name; raises `HealthError` that lists the names if there is none."""
+    """The target of that name; raises `HealthError`, which lists the names, if there is none."""
     try:
         return TARGETS[name]
     except KeyError:

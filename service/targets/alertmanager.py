@@ -1,8 +1,8 @@
-"""The target `alertmanager`: what Prometheus' Alertmanager sends to webhooks (version 4), for all that takes that.
+"""The target `alertmanager`: the webhook format of Prometheus' Alertmanager (version 4), for all that accepts it.
 
-An alert there is identified by labels: here by rule and account, so that `resolved` ends what `firing` began. They are
-those of the episode's beginning until its end, as other programs match on them; what changes is in annotations. What
-is about many accounts never ends, and is identified by its own id.
+Alertmanager identifies an alert by its labels: here by rule and account, so that `resolved` ends what `firing` began.
+The labels stay as they were when the episode began, as other programs match on them; what changes is in annotations. A
+message about many accounts never ends, and is identified by its own id.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def _identity(message: Message, facts: AlertFacts) -> Labels:
         return {"alertname": facts.rule, "alert_id": str(message.id)}
     episode = facts.episode
     identity = {"alertname": episode.rule if episode else facts.rule, "account_id": facts.account_id}
-    # Names can be given to other rules meanwhile.
+    # The name may belong to another rule by now.
     return {**identity, "rule_id": episode.rule_id} if episode and episode.rule_id else identity
 
 
@@ -80,14 +80,14 @@ def _began_at(facts: AlertFacts, at: datetime) -> datetime:
 
 
 def _annotations(words: PlainText, facts: AlertFacts) -> Labels:
-    told = [f"{label}: {value}" for label, value in words.details]
+    details = [f"{label}: {value}" for label, value in words.details]
     annotations = {
         "summary": words.headline,
-        "description": "\n".join([*told, *words.lines]),
+        "description": "\n".join([*details, *words.lines]),
         "account_name": facts.account_name or "",
         "band": facts.band or "",
         "playbook_url": facts.playbook_url or "",
-        "runbook_url": facts.playbook_url or "",  # as other programs know it
+        "runbook_url": facts.playbook_url or "",  # the usual name in other programs
     }
     return {name: text for name, text in annotations.items() if text}
 

@@ -1,4 +1,4 @@
-"""What a receiver answered, and what that means for a message: taken, again, never, or not now."""
+"""A receiver's answer, and the verdict on the message: taken, again, never, or not now."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ HOPELESS = frozenset(
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     }
 )
-"""Refusals of a message's size or form, neither of which a further attempt would change."""
+"""Refusals of a message's size or format, which a further attempt wouldn't change."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverAnswer:
-    """A status with what was read of the rest; header names are in lower case."""
+    """A status with the part of the rest that was read; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -28,12 +28,12 @@ class ReceiverAnswer:
 
     @property
     def text(self) -> str:
-        """The body as text, whatever its bytes are."""
+        """The body as text, whatever its bytes."""
         return self.body.decode("utf-8", "replace").strip()
 
     @property
     def is_page(self) -> bool:
-        """Whether it is a page for people, as proxies and sign-in forms send in place of what was asked."""
+        """True if it is a page for people, as proxies and sign-in forms send instead of the expected answer."""
         return self.headers.get("content-type", "").lower().startswith("text/html") or self.body.lstrip()[
             :1
         ].startswith(b"<")
@@ -41,10 +41,10 @@ class ReceiverAnswer:
 
 @dataclass(frozen=True, slots=True)
 class AnswerVerdict:
-    """What becomes of a message, with the reason in words where the status doesn't say it.
+    """The fate of a message, with the reason in words if the status doesn't tell it.
 
-    `taken`: it is the receiver's own. `again`: it failed, and may pass later. `never`: it won't, whenever it is sent.
-    `gone`: nothing will ever be taken there. `limited`: nothing is taken now, which says nothing of the message.
+    `taken`: the receiver has it. `again`: it failed, and may succeed later. `never`: it fails whenever it is sent.
+    `gone`: nothing will ever be taken there. `limited`: nothing is taken now, which says nothing about the message.
     """
 
     kind: VerdictKind
@@ -61,7 +61,7 @@ TAKEN, AGAIN, NEVER, GONE, LIMITED = (
 
 
 def plain_verdict(answer: ReceiverAnswer) -> AnswerVerdict:
-    """What an answer means where a target knows no better: its status alone counts."""
+    """The verdict on an answer by its status alone, if a target has no rule of its own."""
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         return TAKEN
     match answer.status:

@@ -13,9 +13,9 @@ SOURCE = "/account-health"
 
 
 def build(message: Message, _options: NoOptions) -> Body:
-    """The event; `subject` is the account, and absent where the message is about many.
+    """The event; `subject` is the account, and absent if the message is about many.
 
-    Source and id are the same on every attempt, so that consumers can drop what they have seen.
+    Source and id are the same on every attempt, so that consumers can drop duplicates.
     """
     event: dict[str, Any] = {
         "specversion": "1.0",

@@ -15,9 +15,9 @@ UNDATED = "v3"
 LONGEST_REASON = 500
 DECIMALS = 4
 FAILED = "error"
-"""The `status` of a whole request that was refused; of a batch it is a word such as `COMPLETE`."""
+"""The `status` of a request that was refused as a whole; a batch has a word such as `COMPLETE`."""
 LONGEST_ANSWER = 65_536
-"""Bytes of an answer that are read at all."""
+"""The bytes of an answer that are read at most."""
 
 PropertyName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=100)]
 
@@ -39,7 +39,7 @@ class HubSpotOptions(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def path(self) -> str:
-        """Where companies are upserted."""
+        """The path for upserting companies."""
         place = "/crm/v3/objects" if self.api_version == UNDATED else f"/crm/objects/{self.api_version}"
         return f"{place}/companies/batch/upsert"
 
@@ -56,9 +56,9 @@ class _Answer(Struct, rename="camel"):
 
 
 def build(message: Message, options: HubSpotOptions) -> Body:
-    """An upsert of one company. What is missing is written as an empty string, which clears a property.
+    """An upsert of one company. Missing values are written as empty strings, which clear a property.
 
-    A test writes a company of its own, with a name to tell it by.
+    A test writes a company of its own, with a name to recognise it by.
     """
     update = account_update(message)
     properties = {
@@ -77,9 +77,9 @@ def _number(score: float | None) -> str:
 
 
 def refusal(status: int, excerpt: bytes) -> str | None:
-    """The first error of a batch that was done in part: ours is of one, so it was not done.
+    """The first error of a batch that was only partly done: ours has one entry, so that one failed.
 
-    Some versions of the API say so with 207, others with 200. What is no JSON is of something that isn't HubSpot.
+    Some versions of the API report this with 207, others with 200. An answer that isn't JSON doesn't come from HubSpot.
     """
     if status not in (HTTPStatus.OK, HTTPStatus.MULTI_STATUS):
         return None
@@ -88,7 +88,7 @@ def refusal(status: int, excerpt: bytes) -> str | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         if ReceiverAnswer(status, {}, excerpt).is_page:
             return f"HubSpot does not answer {status} with a page: look at the endpoint's URL"
-        # A long answer is cut. It can't be read to its end, and errors would stand at its beginning.
+        # A long answer is cut off and can't be parsed; errors would be at its beginning.
         cut = status == HTTPStatus.OK and len(excerpt) >= LONGEST_ANSWER
         return None if cut else f"HubSpot answered {status}, and its answer can't be read"
     if not answer.errors and answer.num_errors <= 0 and answer.status != FAILED:

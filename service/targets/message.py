@@ -1,4 +1,4 @@
-"""What every target is built from, one alert, and what it makes of it."""
+"""The input of every target, one alert, and its output, a body."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,18 +9,18 @@ import msgspec
 from msgspec import Struct
 
 TEST = "test"
-"""What stands in place of a rule's name in a test message."""
+"""The text in place of a rule's name in a test message."""
 
 
 class DriverFact(Struct, frozen=True):
-    """A measure that moved the score, by so many points."""
+    """A measure that moved the score, and by how many points."""
 
     measure: str
     delta: float
 
 
 class OverrideFact(Struct, frozen=True):
-    """A score or a band set by hand: by whom and why, and whether that is over."""
+    """A score or a band set by hand: by whom and why, and whether it has ended."""
 
     author: str
     reason: str
@@ -30,7 +30,7 @@ class OverrideFact(Struct, frozen=True):
 
 
 class Episode(Struct, frozen=True):
-    """How it began, which stays the same until it is over. `id` is that of the alert that told it."""
+    """The beginning of an episode, which stays the same until it ends. `id` is that of the alert that reported it."""
 
     id: str
     began_at: datetime
@@ -40,8 +40,8 @@ class Episode(Struct, frozen=True):
 
 
 class AlertFacts(Struct, frozen=True):
-    """An alert's `data`, read. Where it is about many accounts, or none, most of it is None; `digest`, `source` or
-    `endpoint` says more.
+    """An alert's `data`, decoded. For alerts about many accounts, or none, most fields are None; `digest`, `source`
+    or `endpoint` has the details.
     """
 
     account_id: str | None = None
@@ -66,15 +66,15 @@ class AlertFacts(Struct, frozen=True):
 
     @property
     def is_test(self) -> bool:
-        """Whether it is a message to try an endpoint with; a rule of that name has alerts with a sequence."""
+        """True if the message is only a test of an endpoint; alerts of a rule with that name have a sequence."""
         return self.rule == TEST and self.sequence is None and self.account_id is None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An alert as it was stored: `data` is the JSON text of the object that webhooks send as `data`.
+    """An alert as stored: `data` is the JSON text of the object that webhooks send as `data`.
 
-    `link` leads people to the account; it is empty where there is no page for that.
+    `link` leads people to the account; it is empty if there is no page for it.
     """
 
     id: UUID
@@ -85,19 +85,19 @@ class Message:
 
     @property
     def facts(self) -> AlertFacts:
-        """`data`, read."""
+        """`data`, decoded."""
         return msgspec.json.decode(self.data, type=AlertFacts)
 
     @property
     def data_with_link(self) -> Any:
-        """`data` as programs are sent it: its `url` is the link for people, if there is one."""
+        """`data` as programs get it: its `url` is the link for people, if there is one."""
         data = msgspec.json.decode(self.data)
         return {**data, "url": self.link} if self.link else data
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What goes over the wire, and is signed byte for byte. `path` and `query` are appended to the endpoint's own."""
+    """The bytes that are sent, and signed as they are. `path` and `query` are appended to the endpoint's own."""
 
     content: bytes
     content_type: str = "application/json"

@@ -1,4 +1,4 @@
-"""Options as people write them, held against what the target takes."""
+"""Checks options as people write them against those that the target takes."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _NAMED = re.compile(r"Object (?P<problem>missing required|contains unknown) fiel
 
 
 class InvalidOptionsError(ValueError):
-    """Options that the target can't be used with; `field` is the path of the one at fault."""
+    """Options that the target can't use; `field` is the path of the one at fault."""
 
     def __init__(self, field: str, problem: str) -> None:
         """`problem` says what is allowed."""
@@ -26,9 +26,9 @@ class InvalidOptionsError(ValueError):
 
 
 def options_text(target: str, options: Mapping[str, Any] | None) -> bytes | None:
-    """The JSON text of the options to keep for a target, None if there are none.
+    """The JSON text of a target's options to store, None if there are none.
 
-    Raises `InvalidOptionsError` if the target needs others.
+    Raises `InvalidOptionsError` if the target doesn't take them.
     """
     kind = target_of(target).options
     try:

@@ -1,4 +1,4 @@
-"""What a message says to people, in plain words that no target has to know the data for. Pure; targets only lay it out.
+"""Messages in plain words for people, so that targets only lay them out and needn't know the data. Pure.
 
 The text is plain: each target escapes it for its own markup. All of it is bounded, so that bodies are.
 """
@@ -11,21 +11,20 @@ from typing import Any
 from service.targets.message import AlertFacts, DriverFact, Message, OverrideFact
 
 LONGEST = 250
-"""Characters of any one detail or line; a name that is longer ends in an ellipsis."""
-LONGEST_NAME, LONGEST_RULE = 60, 40  # in the headline, which has to hold both
+"""The most characters of a detail or line; longer ones end in an ellipsis."""
+LONGEST_NAME, LONGEST_RULE = 60, 40  # in the headline, which must have room for both
 MOST_LINES = 10
 NO_SCORE = "no score"
 MINUS = "\N{MINUS SIGN}"
 DISABLED = "endpoint disabled"
-"""What stands in place of a rule's name in a notice that an endpoint was disabled."""
+"""The text in place of a rule's name in a notice that an endpoint was disabled."""
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
 
 
 @dataclass(frozen=True, slots=True)
 class PlainText:
-    """A headline, up to ten details by label, up to ten lines (drivers, or what is summed up), and where to look.
-
-    `links` are at most two, by what they lead to.
+    """A headline, up to ten details by label, up to ten lines (drivers, or the parts of a digest), and up to two
+    links by label.
     """
 
     headline: str
@@ -35,12 +34,12 @@ class PlainText:
 
     @property
     def text(self) -> str:
-        """All but the links, one thing a line."""
+        """All of it except the links, one item per line."""
         return "\n".join([self.headline, *(f"{label}: {value}" for label, value in self.details), *self.lines])
 
 
 def to_plain_text(message: Message) -> PlainText:
-    """A message of any type in words."""
+    """Put a message of any type into words."""
     facts = message.facts
     headline, details, lines = _parts(message.type, facts)
     shown = [(label, shortened(value, LONGEST)) for label, value in details]
@@ -51,7 +50,7 @@ def to_plain_text(message: Message) -> PlainText:
 
 
 def shortened(text: str, most: int) -> str:
-    """The text in one line of `most` characters without control characters, with an ellipsis where it was cut."""
+    """The text on one line of up to `most` characters without control characters, with an ellipsis if it was cut."""
     line = " ".join(text.translate(_CONTROLS).split())
     return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
@@ -139,9 +138,9 @@ def _number(value: float) -> str:
 
 
 def _driver(driver: DriverFact, facts: AlertFacts) -> str:
-    """`active users worsened: -12.4 points`. Not "fell": of open tickets, it is more of them that costs points.
+    """`active users worsened: -12.4 points`. Not "fell": more open tickets, for one, cost points.
 
-    Without an earlier score, or with one set by hand, no measure has moved it: the points are what it lacks to 100.
+    Without an earlier score, or with one set by hand, no measure moved it: the points are those missing to 100.
     """
     measure = shortened(driver.measure.replace("_", " "), LONGEST - 40)
     sign, moved = (MINUS, "worsened") if driver.delta < 0 else ("+", "improved")
@@ -230,7 +229,7 @@ def _of_endpoint(endpoint: dict[str, Any], rule: str) -> _Parts:
 
 
 def _moment(text: str | None) -> str:
-    """A day as it is, and a time to the minute."""
+    """A date as it is, and a time to the minute."""
     if text is None or "T" not in text:
         return text or ""
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"

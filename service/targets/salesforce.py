@@ -1,8 +1,8 @@
 """The target `salesforce`: the score as fields of an Account, found by an external id that holds the account id.
 
-An account id goes into the request's path, where Salesforce has a place for it, unless it holds a dot: what looks like
-the extension of a file there is answered 404, percent-encoded or not. Then it goes into the body of a request for
-several records, of which there is one. https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/
+The account id goes into the request's path, unless it contains a dot: Salesforce takes the part after it for a file
+extension and answers 404, percent-encoded or not. Then it goes into the body of a request for several records, of which
+there is one. https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/
 """
 
 from typing import Annotated, Any
@@ -22,14 +22,14 @@ SalesforceVersion = Annotated[str, Meta(pattern=r"^v[1-9][0-9]{1,2}\.0$", max_le
 RequiredText = Annotated[str, Meta(min_length=1, max_length=2048)]
 
 KNOWS_UPDATE_ONLY = 61
-"""The first version that does; an earlier one creates the account all the same."""
+"""The first version that supports it; an earlier one creates the account all the same."""
 FOUND, UPDATED = "found", "updated"
 
 
 class SalesforceOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The app that signs in, and the API names of the fields of Account.
 
-    With `update_only` an account that Salesforce doesn't know is left out, and not created.
+    With `update_only` an account that Salesforce doesn't know is skipped, and not created.
     """
 
     token_url: RequiredText
@@ -43,25 +43,25 @@ class SalesforceOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     update_only: bool = False
 
     def __post_init__(self) -> None:
-        """Raises `ValueError` if the version doesn't know what it is asked for."""
+        """Raises `ValueError` if the version doesn't support the options."""
         if self.update_only and float(self.api_version[1:]) < KNOWS_UPDATE_ONLY:
             raise ValueError(f"update_only needs api_version v{KNOWS_UPDATE_ONLY}.0 or later")
 
     def __repr__(self) -> str:
-        """Without the secret."""
+        """Omit the secret."""
         return f"SalesforceOptions(token_url={self.token_url!r})"
 
     @property
     def services(self) -> str:
-        """The path below which everything is."""
+        """The path that all others start with."""
         return f"/services/data/{self.api_version}"
 
 
 def build(message: Message, options: SalesforceOptions) -> Body:
-    """An upsert of one Account; what is missing is null, which clears a field.
+    """An upsert of one Account; missing values are null, which clears a field.
 
-    A test writes an Account of its own, with a name to tell it by. With `update_only`, where there is none, it asks for
-    the fields, which tells as much. Raises `HealthError` for an account whose id is a dot or two.
+    A test writes an Account of its own, with a name to recognise it by. With `update_only` it queries the fields
+    instead, which shows as much without creating one. Raises `HealthError` for an account whose id is a dot or two.
     """
     update = account_update(message)
     if update.account_id in (".", ".."):
@@ -92,7 +92,7 @@ def _by_body(account_id: str, fields: dict[str, Any], options: SalesforceOptions
 
 
 def _where_known(account_id: str, fields: dict[str, Any], options: SalesforceOptions) -> Body:
-    """A search for the record and its update, in one request: an upsert by the body would create it."""
+    """A query for the record and its update, in one request: an upsert by the body would create it."""
     requests = [
         {"method": "GET", "referenceId": FOUND, "url": f"{options.services}/query?{_query(account_id, options)}"},
         {
@@ -115,7 +115,7 @@ def _query(account_id: str, options: SalesforceOptions) -> str:
 
 
 def credentials(options: SalesforceOptions) -> Credentials:
-    """What the bearer token is fetched with."""
+    """The credentials that the bearer token is fetched with."""
     return Credentials(options.token_url, options.client_id, options.client_secret)
 
 

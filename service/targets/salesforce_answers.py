@@ -1,4 +1,4 @@
-"""What Salesforce's answers mean: errors come with a status of their own, or in the body of a 200."""
+"""Interprets Salesforce's answers: errors have their own status, or are in the body of a 200."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -33,7 +33,7 @@ LONGEST_MESSAGE = 200
 
 
 def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
-    """By the first error in the answer, if there is one."""
+    """The verdict by the first error in the answer, if there is one."""
     if answer.status == HTTPStatus.MULTIPLE_CHOICES:
         return AnswerVerdict(
             "never", "Salesforce knows several accounts by this id: make the field of external ids unique"
@@ -55,7 +55,7 @@ def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
 
 
 def refusal(status: int, excerpt: bytes) -> str | None:
-    """An upsert is done with 200, 201 or 204; any other 2xx, and a page, is of something that is no upsert."""
+    """The reason if a 2xx answer is not that of an upsert, which is 200, 201 or 204 and never a page."""
     if status not in SUCCESS:
         return f"Salesforce does not answer an upsert with {status}"
     if ReceiverAnswer(status, {}, excerpt).is_page:
@@ -64,7 +64,7 @@ def refusal(status: int, excerpt: bytes) -> str | None:
 
 
 def _errors(body: bytes) -> Iterator[tuple[str, str]]:
-    """Code and message of each error: a list of errors, of records that were not written, or of parts that failed."""
+    """The code and message of each error: in a list of errors, of failed records, or of failed parts."""
     try:
         document = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,6 +1,6 @@
-"""The target `slack`: a message in Block Kit for an incoming webhook of Slack, or of what takes the same.
+"""The target `slack`: a message in Block Kit for an incoming webhook of Slack, or of a compatible service.
 
-Limits: https://docs.slack.dev/reference/block-kit. Slack refuses the whole message over a single text that is too long.
+Limits: https://docs.slack.dev/reference/block-kit. Slack refuses the whole message if a single text is too long.
 """
 
 from http import HTTPStatus
@@ -53,7 +53,7 @@ def build(message: Message, _options: NoOptions) -> Body:
 
 
 def refusal(status: int, excerpt: bytes) -> str | None:
-    """Slack says `ok` to what it took; to anything else it says why not, now and then with status 200."""
+    """Slack answers `ok` to an accepted message, and otherwise the reason, sometimes with status 200."""
     said = excerpt.decode("utf-8", "replace").strip()
     if status == HTTPStatus.OK and said == "ok":
         return None
@@ -61,10 +61,10 @@ def refusal(status: int, excerpt: bytes) -> str | None:
 
 
 def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
-    """By the word in the body of a refusal. A 410 for an archived channel isn't the webhook's end."""
+    """The verdict by the word in the body of a refusal. A 410 for an archived channel isn't the webhook's end."""
     said = answer.text[:100]
     if answer.status < HTTPStatus.BAD_REQUEST:
-        return None  # what takes the same as Slack, and says so with another status, may mean less by it
+        return None  # a compatible service may use these words differently in a success
     if said in NEVER:
         return AnswerVerdict("never", f"Slack refused the message for good, it says: {said}")
     if said == _ARCHIVED:
@@ -79,7 +79,7 @@ def _blocks(words: PlainText) -> list[dict[str, Any]]:
         blocks.append({"type": "section", "fields": fields})
     if words.lines:
         blocks.append({"type": "context", "elements": [_marked("", line) for line in words.lines]})
-    # A link and no button: a button's press is sent to the app too, and Slack warns people if nobody answers that.
+    # A link, not a button: Slack also sends a button's press to the app, and warns people if it gets no answer.
     links = [f"<{link.translate(_IN_LINKS)}|{label}>" for label, link in words.links]
     return blocks + [
         {"type": "section", "text": {"type": "mrkdwn", "text": link, "verbatim": True}}
@@ -98,7 +98,7 @@ def _marked(label: str, text: str) -> dict[str, Any]:
 
 
 def _fit(text: str, most: int) -> str:
-    """The text escaped, and cut to `most` characters, counted strictly: an escape in full, an emoji as two."""
+    """Escape the text, and cut it to `most` characters, counted strictly: an escape in full, an emoji as two."""
     whole = "".join(_ESCAPES.get(character, character) for character in text)
     if _units(whole) <= most:
         return whole

@@ -1,4 +1,4 @@
-"""What a target is: how it writes a message, what it has to be told, and when it counts as received."""
+"""The interface of a target: how it writes a message, which options it needs, and when a message counts as received."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from service.targets.message import Body, Message, NoOptions
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a token is fetched with: OAuth 2.0, grant type client credentials (RFC 6749, section 4.4)."""
+    """The credentials that a token is fetched with, by OAuth 2.0 client credentials (RFC 6749, section 4.4)."""
 
     token_url: str
     client_id: str
@@ -21,28 +21,29 @@ class Credentials:
 
 
 def accept_any(_status: int, _excerpt: bytes) -> str | None:
-    """Any 2xx answer says that the message was received."""
+    """Accept any 2xx answer."""
     return None
 
 
 def usual_verdict(_answer: ReceiverAnswer) -> AnswerVerdict | None:
-    """No answer means anything of its own."""
+    """Give no answer a special meaning."""
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One form in which messages are sent. `build` gets the message and an instance of `options`.
+    """One format in which messages are sent.
 
-    `refusal` reads the body of a 2xx answer, and says why the message was refused all the same, or None.
-    `verdict` reads any answer before that, and says what it means there, or None if that is what it means elsewhere.
-    `rate` is how many messages a second the receiver takes, for endpoints that are given no limit of their own.
-    `credentials`, made from the options, fetch the bearer token that requests carry, if the target wants one.
-    `coalesced` messages are a state, not a story: of several of an account, or of an incident, which is a rule and an
-    account, only the newest has to arrive, and none that is older may arrive after it.
-    `accounts_only` targets are not sent what is about no single account: digests and notices.
-    `for_people` targets are read by people: what ends for many accounts at once they hear of in the digest alone.
-    `transport` is what carries the messages, and so what the URL of an endpoint has to look like.
+    - `build` gets the message and an instance of `options`.
+    - `refusal` reads the body of a 2xx answer, and returns the reason if the message was refused all the same, or None.
+    - `verdict` reads any answer before that, and returns its meaning here, or None if it has the usual one.
+    - `rate` is the number of messages per second that the receiver takes, for endpoints without a limit of their own.
+    - `credentials`, made from the options, fetch the bearer token for requests, if the target needs one.
+    - `coalesced` messages are a state, not a story: of several about an account, or about an incident (a rule and an
+      account), only the newest has to arrive, and none that is older may arrive after it.
+    - `accounts_only` targets get only messages about a single account, no digests or notices.
+    - `for_people` targets are read by people, who learn in the digest alone what ends for many accounts at once.
+    - `transport` is what carries the messages, and so decides the form of an endpoint's URL.
     """
 
     build: Callable[[Message, Any], Body]

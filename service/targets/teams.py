@@ -1,6 +1,6 @@
 """The target `teams`: an Adaptive Card for a webhook of Microsoft Teams' Workflows (Power Automate).
 
-Teams refuses messages of more than 28 KB; what `words` gives is bounded far below that.
+Teams refuses messages of more than 28 KB; the text from `plain_text` stays far below that.
 """
 
 from http import HTTPStatus
@@ -52,7 +52,9 @@ def _run(text: str, **style: Any) -> dict[str, Any]:
 
 
 def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
-    """Teams' own webhooks answer 200 for what they could not post, and say in words why; a flow answers no page."""
+    """Teams' own webhooks answer 200 for messages they could not post, with the reason in words; a flow never
+    answers a page.
+    """
     if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
         return None
     said = answer.text[:300]

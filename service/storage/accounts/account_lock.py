@@ -1,4 +1,4 @@
-"""One account, held by itself: for what people do to it by hand."""
+"""Locks a single account, for manual changes to it."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class LockedAccount(NamedTuple):
-    """What rules remember of an account, and its override; both as encoded."""
+    """The rules' memory of an account, and its override; both encoded."""
 
     rule_memory: bytes | None
     override: str | None
@@ -18,7 +18,7 @@ _LOCK = text("SELECT rule_memory, CAST(override AS text) FROM scores WHERE accou
 
 
 async def lock(connection: AsyncConnection, account_id: str) -> LockedAccount | None:
-    """Lock an account until the transaction ends; None if there is none of that id."""
+    """Lock an account until the transaction ends; None if it doesn't exist."""
     row = (await connection.execute(_LOCK, {"id": account_id})).one_or_none()
     return LockedAccount(*row) if row else None
 
@@ -32,5 +32,5 @@ _REMEMBER = text("""
 async def save_rule_memory(
     connection: AsyncConnection, account_id: str, rule_memory: bytes | None, due_at: datetime
 ) -> None:
-    """Write what rules remember of an account that is held; the sweeper looks at it at `due_at`, or before."""
+    """Save the rules' memory of a locked account; the sweeper evaluates it at `due_at`, or before."""
     await connection.execute(_REMEMBER, {"id": account_id, "rule_memory": rule_memory, "due_at": due_at})

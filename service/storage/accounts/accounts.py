@@ -1,4 +1,4 @@
-"""Accounts and their attributes, and the erasing of all that is kept about one."""
+"""Accounts and their attributes, and the erasure of all data about one."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -34,7 +34,7 @@ _SAVE = text(f"""
     *(bindparam(name, type_=ARRAY(_TYPES.get(name, Text))) for name in ATTRIBUTES),
 )
 
-# Lists look at scores, and needn't look up accounts that aren't wanted.
+# Lists filter by `scores`, and needn't look up the accounts that don't match.
 _SAVE_BESIDE_SCORES = text("""
     UPDATE scores SET segment = new.segment, stage = new.stage, owner = new.owner
     FROM unnest(CAST(:account_id AS text[]), CAST(:segment AS text[]), CAST(:stage AS text[]), CAST(:owner AS text[]))
@@ -45,7 +45,7 @@ _SAVE_BESIDE_SCORES = text("""
 
 
 async def save_attributes(connection: AsyncConnection, attributes: Mapping[str, AttributeState]) -> None:
-    """Write the registers of accounts that this transaction has locked, and the columns they stand for.
+    """Save the registers of accounts that this transaction has locked, and the columns derived from them.
 
     Their scores must have been inserted.
     """
@@ -76,7 +76,7 @@ ACCOUNT_TABLES = (
     "accounts",
     "scores",
 )
-"""Every table that keeps something about an account, in the order in which it is erased."""
+"""Every table with data about an account, in the order of erasure."""
 
 
 async def erase(connection: AsyncConnection, account_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Forecasts: the day on which each rule that doesn't fire yet begins to, if an account stays silent."""
+"""Forecasts: the day on which each rule that doesn't fire yet will begin to, if an account stays silent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from service.storage.database.bulk_parameters import unnest_parameters
 
 
 class ForecastCycle(NamedTuple):
-    """How far the cycle has come: the last account that was forecast, empty at its beginning, and when it began."""
+    """The state of the cycle: the last account that was forecast, empty at its start, and when it started."""
 
     cursor: str
     began_at: datetime
@@ -29,7 +29,7 @@ _FOLLOWING = text("SELECT account_id FROM scores WHERE account_id > :cursor ORDE
 
 
 async def lock_cycle(connection: AsyncConnection, now: datetime) -> ForecastCycle | None:
-    """Lock the cycle for a step; None if somebody else is at it, or it is to rest at `now`."""
+    """Lock the cycle for a step; None if another process has it, or it rests at `now`."""
     await connection.execute(_BEGIN, {"now": now})
     row = (await connection.execute(_LOCK_CYCLE, {"now": now})).one_or_none()
     return ForecastCycle(*row) if row else None
@@ -41,7 +41,7 @@ async def next_accounts(connection: AsyncConnection, cursor: str, limit: int) ->
 
 
 async def save_cycle(connection: AsyncConnection, turn: ForecastCycle, due_at: datetime) -> None:
-    """Note how far the cycle has come, in the transaction that took it, and that it rests until `due_at`."""
+    """Save the state of the cycle, in the transaction that locked it, and the time until which it rests."""
     await connection.execute(_SAVE_CYCLE, {**turn._asdict(), "due_at": due_at})
 
 
@@ -57,7 +57,7 @@ class ForecastRow(NamedTuple):
     score: float | None
 
 
-# Accounts that somebody holds are being changed, or erased: they are passed over, and nobody waits for anybody.
+# Accounts locked by others are being changed, or erased: they are skipped, so that nobody waits.
 _LOCK = text("SELECT account_id FROM scores WHERE account_id = ANY(:ids) FOR KEY SHARE SKIP LOCKED")
 
 _SAVE = text("""
@@ -75,11 +75,11 @@ _DROP_OLD = text("DELETE FROM forecast_crossings WHERE account_id = ANY(:ids) AN
 async def replace(
     connection: AsyncConnection, account_ids: Sequence[str], rows: Sequence[ForecastRow], now: datetime
 ) -> None:
-    """Let `rows` be all that is foreseen for the accounts, but for those that somebody holds."""
-    held = set((await connection.execute(_LOCK, {"ids": list(account_ids)})).scalars())
-    if kept := [row for row in rows if row.account_id in held]:
-        await connection.execute(_SAVE, {**unnest_parameters(kept), "now": now})
-    await connection.execute(_DROP_OLD, {"ids": list(held), "now": now})
+    """Replace the forecasts of the accounts by `rows`, except those of accounts that others have locked."""
+    locked = set((await connection.execute(_LOCK, {"ids": list(account_ids)})).scalars())
+    if ours := [row for row in rows if row.account_id in locked]:
+        await connection.execute(_SAVE, {**unnest_parameters(ours), "now": now})
+    await connection.execute(_DROP_OLD, {"ids": list(locked), "now": now})
 
 
 async def clear(connection: AsyncConnection) -> None:
@@ -95,7 +95,7 @@ ForecastKey = tuple[date, str, UUID]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpcomingFilter:
-    """Which forecasts: of these rules, for days from `first` to `last`, for these accounts."""
+    """The forecasts of these rules, for days from `first` to `last`, for these accounts."""
 
     rules: Sequence[UUID]
     first: date
@@ -104,7 +104,7 @@ class UpcomingFilter:
 
 
 class StoredForecast(NamedTuple):
-    """A forecast as it was made at `made_at`."""
+    """A forecast that was made at `made_at`."""
 
     account_id: str
     rule_id: UUID

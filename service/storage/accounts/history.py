@@ -11,7 +11,7 @@ from service.storage.database.bulk_parameters import unnest_parameters
 
 
 class HistoryRow(NamedTuple):
-    """A run to keep, from day number `since` to `day`; `readings`, `journal` and `override` are as encoded."""
+    """A run to save, from day number `since` to `day`; `readings`, `journal` and `override` are encoded."""
 
     account_id: str
     day: int
@@ -41,13 +41,13 @@ _INSERT = text("""
 
 
 async def insert(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> None:
-    """Keep runs of accounts that this transaction has locked."""
+    """Save runs of accounts that this transaction has locked."""
     if rows:
         await connection.execute(_INSERT, unnest_parameters(rows))
 
 
 class ClosingScore(NamedTuple):
-    """With which score an account closed the days from `since` to `day` (day numbers); null if it was unknown."""
+    """The score with which an account closed the days from `since` to `day` (day numbers); null if it was unknown."""
 
     account_id: str
     since: int
@@ -63,14 +63,14 @@ _CLOSING_SCORES = text("""
 
 
 async def closing_scores(connection: AsyncConnection, account_ids: list[str], first: int) -> list[ClosingScore]:
-    """The runs of accounts that reach to the day number `first` or beyond, in order of account and day."""
+    """The closing scores of accounts for runs that reach to the day number `first` or beyond, by account and day."""
     return list(
         map(ClosingScore._make, await connection.execute(_CLOSING_SCORES, {"ids": account_ids, "first": first}))
     )
 
 
 class StoredRun(NamedTuple):
-    """A run as it is kept, from day number `since` to `day`; `readings`, `journal` and `override` are as encoded."""
+    """A stored run, from day number `since` to `day`; `readings`, `journal` and `override` are encoded."""
 
     day: int
     since: int
@@ -94,5 +94,5 @@ RUNS = text("""
 
 
 async def runs(connection: AsyncConnection, account_id: str, first: int) -> list[StoredRun]:
-    """The runs that ended, from the one that holds the day number `first` on, in order of time."""
+    """The ended runs, from the one that contains the day number `first` on, in order of time."""
     return list(map(StoredRun._make, await connection.execute(RUNS, {"id": account_id, "first": first})))

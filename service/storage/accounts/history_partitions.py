@@ -1,4 +1,4 @@
-"""The partitions of `history`: a table for each month, and the default one for what falls in none of them."""
+"""The partitions of `history`: a table for each month, and a default one for all other days."""
 
 import re
 from datetime import date
@@ -21,7 +21,7 @@ class Month(NamedTuple):
 
     @classmethod
     def of(cls, day: date) -> "Month":
-        """The month that a day is in."""
+        """The month of a day."""
         return cls(day.year, day.month)
 
     @property
@@ -36,7 +36,7 @@ class Month(NamedTuple):
 
     @property
     def partition(self) -> str:
-        """The table that holds it."""
+        """Its table."""
         return f"history_{self.year:04}_{self.month:02}"
 
     @property
@@ -46,9 +46,9 @@ class Month(NamedTuple):
 
 
 async def acquire_lock(connection: AsyncConnection, lock_timeout_ms: int) -> bool:
-    """Be the only one to change partitions until the transaction ends; False if somebody else is at it.
+    """Lock the partitions against other processes until the transaction ends; False if another has them.
 
-    No lock is waited for longer than `lock_timeout_ms`: who comes after the one that waits has to wait as well.
+    No lock is waited for longer than `lock_timeout_ms`, as all later requests queue behind a waiting one.
     """
     # Rows are moved by their day, for which there is no index.
     await connection.execute(
@@ -70,16 +70,16 @@ async def months(connection: AsyncConnection) -> list[Month]:
 
 
 async def block_writers(connection: AsyncConnection) -> None:
-    """Until the transaction ends, nobody writes history; those who have are waited for.
+    """Block writers of history until the transaction ends; waits for those who have written.
 
-    To be called before a partition is made for days that are written now: a row that was on its way to the default
-    partition would be refused there (https://www.postgresql.org/docs/current/sql-createtable.html, DEFAULT).
+    Call it before making a partition for days that are being written: a row on its way to the default partition would
+    be refused there (https://www.postgresql.org/docs/current/sql-createtable.html, DEFAULT).
     """
     await connection.execute(text("LOCK TABLE ONLY history IN SHARE ROW EXCLUSIVE MODE"))
 
 
 async def in_default(connection: AsyncConnection, month: Month, most: int) -> int:
-    """How many rows of a month the default partition holds, counted up to `most`."""
+    """The number of a month's rows in the default partition, counted up to `most`."""
     statement = text("""
         SELECT count(*) FROM (SELECT FROM history_default WHERE day >= :first AND day < :end LIMIT :most) AS found
     """)
@@ -88,11 +88,11 @@ async def in_default(connection: AsyncConnection, month: Month, most: int) -> in
 
 
 async def create(connection: AsyncConnection, month: Month) -> int:
-    """Make a month's partition and move there what the default one holds of it; returns how many rows that were.
+    """Create a month's partition and move its rows there from the default one; returns their number.
 
-    Made apart and attached, it takes no lock of `history` that its writers and readers would notice.
+    It is created apart and attached, so it takes no lock of `history` that writers and readers would notice.
     """
-    # Before anything is moved, and in the order in which everybody locks them.
+    # Before anything is moved, and in the common lock order.
     await connection.execute(text("LOCK TABLE ONLY history IN SHARE UPDATE EXCLUSIVE MODE"))
     await connection.execute(text("LOCK TABLE history_default IN ACCESS EXCLUSIVE MODE"))
     await connection.execute(text(f"CREATE TABLE {month.partition} (LIKE history INCLUDING ALL)"))
@@ -108,7 +108,7 @@ async def create(connection: AsyncConnection, month: Month) -> int:
 
 
 async def drop(connection: AsyncConnection, month: Month) -> None:
-    """Drop a month's partition with all that is in it. For that moment nobody reads or writes history."""
+    """Drop a month's partition with its rows. For that moment nobody can read or write history."""
     await connection.execute(text(f"DROP TABLE {month.partition}"))
 
 
@@ -119,10 +119,10 @@ _DELETE = text("""
 
 
 async def delete_before(connection: AsyncConnection, first: date, limit: int) -> int:
-    """Delete up to `limit` rows of days before `first` from the default partition; returns how many."""
+    """Delete up to `limit` rows of days before `first` from the default partition; returns their number."""
     return (await connection.execute(_DELETE, {"first": first, "limit": limit})).rowcount
 
 
 def is_busy(error: DBAPIError) -> bool:
-    """Whether a lock was waited for in vain."""
+    """True if a lock could not be had in time."""
     return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE

@@ -1,4 +1,4 @@
-"""All accounts, counted: by band, segment, stage and ten points of their score."""
+"""Counts all accounts by band, segment, stage and ten points of score."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class Cell(NamedTuple):
-    """So many accounts are alike. Band and score are those that count, overrides considered; `tens` is 0 to 9.
+    """The number of accounts that are alike. Band and score include overrides; `tens` is 0 to 9.
 
-    A score of 100 is in the last ten. Without a score `tens` is None; segment and stage may not be known either.
-    `churned` are those that have left, by the database's clock, as lists have it.
+    A score of 100 is in the last ten. Without a score `tens` is None; segment and stage may be unknown too. `churned`
+    means that they have left, by the database's clock, as in lists.
     """
 
     band: str
@@ -21,7 +21,7 @@ class Cell(NamedTuple):
     churned: bool = False
 
 
-# There is nothing to count by but the tables themselves, so they are read from end to end.
+# No index could be counted instead, so the tables are read from end to end.
 _LIMITS = text("""
     SELECT set_config('statement_timeout', :timeout, true), set_config('enable_seqscan', 'on', true),
            set_config('enable_hashjoin', 'on', true), set_config('work_mem', '16MB', true)
@@ -47,6 +47,6 @@ _COUNT = text("""
 
 
 async def count(connection: AsyncConnection, timeout_ms: int) -> list[Cell]:
-    """Count all accounts. Raises what `is_timeout` of `service.storage.policy.sources` knows where it takes longer."""
+    """Count all accounts. If it takes longer, raises an error that `sources.is_timeout` recognises."""
     await connection.execute(_LIMITS, {"timeout": f"{timeout_ms}ms"})
     return list(map(Cell._make, await connection.execute(_COUNT)))

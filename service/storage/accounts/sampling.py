@@ -1,6 +1,6 @@
-"""Walking through all accounts in the order of their ids, or through an even sample of them.
+"""Iterates over all accounts in the order of their ids, or over an even sample of them.
 
-A sample is the accounts with the lowest hashes of their ids: the same ones every time, and as good as drawn at random.
+A sample consists of the accounts with the lowest hashes of their ids: the same ones every time, and as good as random.
 """
 
 from sqlalchemy import text
@@ -16,16 +16,16 @@ _FOLLOWING = text("""
 
 
 async def count(connection: AsyncConnection) -> int:
-    """How many accounts there are."""
+    """The number of accounts."""
     return int((await connection.execute(text("SELECT count(*) FROM accounts"))).scalar_one())
 
 
 async def hash_cutoff(connection: AsyncConnection, most: int) -> int | None:
-    """The hash below which `most` accounts lie; None if there are no more than these anyway."""
+    """The hash below which `most` accounts lie; None if there are no more accounts than that."""
     found: int | None = (await connection.execute(_CUT, {"most": most})).scalar_one_or_none()
     return found
 
 
 async def next_accounts(connection: AsyncConnection, after: str, cut: int | None, limit: int) -> list[str]:
-    """The next accounts behind `after`, in order: all, or those below `cut`."""
+    """The next accounts after `after`, in order: all, or those below `cut`."""
     return list((await connection.execute(_FOLLOWING, {"after": after, "cut": cut, "limit": limit})).scalars())

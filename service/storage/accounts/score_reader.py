@@ -1,5 +1,5 @@
-"""A stored score to be read, with all that is answered beside it: what says whether it still holds, what the account
-scored before, and the alerts that fire. One statement, as nothing is asked for so often.
+"""Reads a stored score with everything answered beside it: whether it still holds, earlier scores, and the firing
+alerts. One statement, as nothing is requested as often.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,12 +15,12 @@ from service.storage.database.batched_reads import BatchedReads
 
 
 class StoredScore(Struct, frozen=True, gc=False):
-    """An account's row. `readings` and `override` are as encoded; what is of the score is null until first evaluated.
+    """An account's row. `readings` and `override` are encoded; the score's fields are null until first evaluated.
 
-    `is_due` says that the account has yet to be looked at again: its day has ended, or a rule waits for this instant.
-    `is_ahead` says that it was judged at a day that is yet to come, by a clock that was wrong.
-    `week_ago` and `month_ago` are its scores 7 and 30 days before the day it is read on. `firing` are the alerts that
-    fire, as a JSON array; null if none does.
+    `is_due` means that the account has yet to be evaluated again: its day has ended, or a rule waits for this instant.
+    `is_ahead` means that it was evaluated on a day in the future, by a wrong clock. `week_ago` and `month_ago` are its
+    scores 7 and 30 days before the day of reading. `firing` are the firing alerts, as a JSON array; null if there are
+    none.
     """
 
     account_id: str
@@ -47,12 +47,14 @@ _WEEK_AGO, _MONTH_AGO = "$3::date - 7", "$3::date - 30"
 
 
 def _scored(day: str, alias: str) -> str:
-    """The score of a day: of what stands, if that goes back so far, else of the first run that ended on it or later."""
+    """The score of a day: the current one, if it goes back so far, else that of the first run that ended on that day
+    or later.
+    """
     return f"CASE WHEN s.since <= {day} THEN s.score WHEN {alias}.since <= {day} THEN {alias}.score END"
 
 
 def _run(day: str, alias: str) -> str:
-    # Only days of history from `day` on are looked at: Postgres leaves the partitions before it alone.
+    # Only history from `day` on is read: Postgres skips the partitions before it.
     return f"""
     LEFT JOIN LATERAL (
         SELECT since, score FROM history
@@ -65,7 +67,7 @@ def _instant(column: str) -> str:
     return f"""'{column}', to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
 
-# An account that never had an alert, which most never had, has none to look for.
+# Most accounts never had an alert; for those no alerts are searched.
 _FIRING = f"""
     LEFT JOIN LATERAL (
         SELECT CAST(json_agg(json_build_object(
@@ -98,10 +100,10 @@ async def get(connection: AsyncConnection, account_id: str, now: datetime) -> St
 
 
 class ScoreReader:
-    """Does the same the fastest way there is, for many accounts at once. Raises what the driver does."""
+    """Reads scores like `get`, but the fastest way, for many accounts at once. Raises the driver's errors."""
 
     def __init__(self, engine: AsyncEngine, clock: Callable[[], datetime]) -> None:
-        """`clock` says what time a score is read at."""
+        """`clock` returns the time at which a score is read."""
         self._clock = clock
         self._read = BatchedReads(engine, STATEMENT, self._values)
 

@@ -1,4 +1,4 @@
-"""Scores: one row per account, with what its measures read. All else that a score is made of follows from these."""
+"""Scores: one row per account, with the readings of its measures, from which all else follows."""
 
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
@@ -13,7 +13,7 @@ from service.storage.database.bulk_parameters import unnest_parameters
 
 
 class ScoreRow(NamedTuple):
-    """A score to write; `readings` and `journal` are as encoded, `since` is a day number."""
+    """A score to save; `readings` and `journal` are encoded, `since` is a day number."""
 
     account_id: str
     score: float | None
@@ -25,14 +25,14 @@ class ScoreRow(NamedTuple):
 
 
 class ScoreBasis(NamedTuple):
-    """By what, and at which day (a day number), a score was made."""
+    """The scorecard, and the day (a day number), that a score was made with."""
 
     day: int
     scorecard: str
     version: int
 
 
-# Rows that share day and scorecard share a statement: almost always all of them do, and what isn't sent row by row
+# Rows with the same day and scorecard, almost always all of them, share a statement: values that aren't sent row by row
 # needn't be encoded, parsed and compared row by row.
 _NEW = """unnest(
         string_to_array(:account_id, chr(31)), CAST(CAST(:score AS text) AS float8[]),
@@ -63,7 +63,7 @@ _INSERT = text(f"""
 async def save(
     connection: AsyncConnection, judged: ScoreBasis, rows: Sequence[ScoreRow], new: AbstractSet[str], now: datetime
 ) -> None:
-    """Write the scores of accounts that this transaction has locked; those in `new` have none yet.
+    """Save the scores of accounts that this transaction has locked; those in `new` have none yet.
 
     They are due again when the day has ended.
     """
@@ -84,7 +84,7 @@ async def save(
 
 
 class MemoryRow(NamedTuple):
-    """What rules remember of an account, the number of its last alert, and when it is due (microseconds)."""
+    """The rules' memory of an account, the number of its last alert, and when it is due (microseconds)."""
 
     account_id: str
     rule_memory: bytes | None
@@ -102,13 +102,13 @@ _REMEMBER = text("""
 
 
 async def save_rule_memory(connection: AsyncConnection, rows: Sequence[MemoryRow]) -> None:
-    """Write what rules remember, after `save`, of the few accounts where that changed or something is pending."""
+    """Save the rules' memory, after `save`, for the few accounts where it changed or something is pending."""
     if rows:
         await connection.execute(_REMEMBER, unnest_parameters(rows))
 
 
 class OverrideRow(NamedTuple):
-    """An account's override as encoded, or None to have none."""
+    """An account's override, encoded, or None to remove it."""
 
     account_id: str
     override: str | None
@@ -122,7 +122,7 @@ _OVERRIDE = text("""
 
 
 async def save_overrides(connection: AsyncConnection, rows: Sequence[OverrideRow]) -> None:
-    """Write, after `save`, the overrides of the few accounts where one was set or has ended."""
+    """Save the overrides, after `save`, for the few accounts where one was set or has ended."""
     if rows:
         await connection.execute(_OVERRIDE, unnest_parameters(rows))
 
@@ -144,24 +144,24 @@ _BACKLOG = text("""
 
 
 class Backlog(NamedTuple):
-    """How many accounts are due, and for how many seconds the longest-waiting one has been."""
+    """The number of accounts that are due, and the seconds that the longest-waiting one has been."""
 
     accounts: int
     oldest: float
 
 
 async def claim_due(connection: AsyncConnection, now: datetime, limit: int, without: Collection[str] = ()) -> list[str]:
-    """Lock up to `limit` accounts that are due by `now`, passing over those that others hold, and `without`."""
+    """Lock up to `limit` accounts that are due by `now`, skipping those locked by others, and `without`."""
     values = {"now": now, "limit": limit, "without": list(without)}
     return list((await connection.execute(_CLAIM, values)).scalars())
 
 
 async def postpone(connection: AsyncConnection, account_id: str, now: datetime, until: datetime) -> bool:
-    """Have an account be due at `until`, if it is due by `now` or only later; says whether that changed anything."""
+    """Make an account due at `until`, if it is due by `now` or only later; returns whether that changed anything."""
     result = await connection.execute(_POSTPONE, {"account_id": account_id, "now": now, "until": until})
     return bool(result.rowcount)
 
 
 async def backlog(connection: AsyncConnection, now: datetime) -> Backlog:
-    """Which accounts are due by `now`."""
+    """The accounts that are due by `now`."""
     return Backlog._make((await connection.execute(_BACKLOG, {"now": now})).one())

@@ -1,4 +1,4 @@
-"""Account states: lock the accounts of a batch, read what the fold left, write what it leaves now."""
+"""Account states: lock the accounts of a batch, read their stored states, save the new ones."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -14,9 +14,9 @@ SignalTable = Literal["ticket_states", "survey_states"]
 
 
 class StoredAccount(Struct, frozen=True, gc=False):
-    """What is stored of an account: its states as encoded, and the score as it was last made.
+    """An account as stored: its encoded states, and its last score.
 
-    What is of the score is null until first evaluated; `day` and `since` are day numbers, `override` is as encoded.
+    The score's fields are null until first evaluated; `day` and `since` are day numbers, `override` is encoded.
     `source` sent the newest usage.
     """
 
@@ -41,7 +41,7 @@ class StoredAccount(Struct, frozen=True, gc=False):
 
 
 class StateRow(NamedTuple):
-    """One signal's state to write. `newest_at` is the time of its newest event in microseconds, 0 for none."""
+    """One signal's state to save. `newest_at` is the time of its newest event in microseconds, 0 for none."""
 
     account_id: str
     state: bytes
@@ -49,7 +49,7 @@ class StateRow(NamedTuple):
 
 
 class UsageRow(NamedTuple):
-    """The same for usage, with who sent the newest of it."""
+    """The state of usage to save, with the source of its newest event."""
 
     account_id: str
     state: bytes
@@ -57,8 +57,8 @@ class UsageRow(NamedTuple):
     source: str
 
 
-# Locks those that there are and gives the others: mostly none, and so little to send. A CTE runs as far as it is read;
-# here that is to its end, as each id either finds its row there or reads on.
+# Locks the existing accounts and returns the others: mostly none, so there is little to send. A CTE runs as far as it's
+# read; here that is to its end, as each id either finds its row there or reads on.
 _LOCK = text("""
     WITH locked AS MATERIALIZED (
         SELECT account_id FROM scores WHERE account_id = ANY(CAST((SELECT string_to_array(:ids, chr(31))) AS text[]))
@@ -125,28 +125,27 @@ _UPSERTS: dict[SignalTable, TextClause] = {
 async def lock(connection: AsyncConnection, account_ids: list[str]) -> set[str]:
     """Lock the accounts, given in order, until the transaction ends; returns those that it has just created.
 
-    These have nothing to be read, and no score: who calls this must insert one. Until then, whoever wants them too
-    waits for the transaction at the insert into `accounts`.
+    The new ones have no state to read, and no score: the caller must insert one. Until then, others that want them wait
+    for the transaction at the insert into `accounts`.
 
-    Reading is a statement of its own: one that waits for a lock and joins would see the joined tables as they were
-    before the wait (https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED).
-    Locks are taken in one order everywhere: that of Python's text, for a batch locks its accounts part by part. Two
-    batches that bring the same new account may still meet in a deadlock: Postgres ends one, and its transaction is
-    tried again.
+    Reading is a separate statement: one that waits for a lock and joins would see the joined tables as they were before
+    the wait (https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED). Locks are taken in one
+    order everywhere, that of Python's text, as a batch locks its accounts part by part. Two batches with the same new
+    account may still deadlock: Postgres ends one, and its transaction is tried again.
     """
     missing = list((await connection.execute(_LOCK, {"ids": joined_texts(account_ids)})).scalars())
     if not missing:
         return set()
     created = set((await connection.execute(_CREATE, {"ids": joined_texts(missing)})).scalars())
     if others := [account_id for account_id in missing if account_id not in created]:
-        # Created by somebody else meanwhile, who has committed since.
+        # Another process has created them meanwhile, and has committed since.
         await connection.execute(_COMPLETE, {"ids": joined_texts(others)})
         await connection.execute(_LOCK, {"ids": joined_texts(others)})
     return created
 
 
 def blank(account_id: str) -> StoredAccount:
-    """What there is of an account that was just created."""
+    """The state of an account that was just created."""
     return StoredAccount(account_id)
 
 
@@ -154,19 +153,19 @@ async def read(connection: AsyncConnection, account_ids: list[str]) -> list[Stor
     """The stored state of the accounts that exist, in no particular order; locks nothing."""
     result = await connection.execute(_READ, {"ids": joined_texts(account_ids)})
     assert result.cursor is not None
-    # As the driver has them: to put SQLAlchemy's rows around them costs a microsecond each.
+    # The driver's rows: wrapping them in SQLAlchemy's costs a microsecond each.
     accounts = [StoredAccount(*row) for row in result.cursor.fetchall()]
     result.close()
     return accounts
 
 
 async def save_usage(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
-    """Write the states of usage."""
+    """Save the states of usage."""
     if rows:
         await connection.execute(_UPSERT_USAGE, unnest_parameters(rows, ["account_id"], ["newest_at"], ["source"]))
 
 
 async def save_signal(connection: AsyncConnection, table: SignalTable, rows: Sequence[StateRow]) -> None:
-    """Write one signal's states."""
+    """Save one signal's states."""
     if rows:
         await connection.execute(_UPSERTS[table], unnest_parameters(rows, ["account_id"], ["newest_at"]))

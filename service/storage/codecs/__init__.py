@@ -1,1 +1,1 @@
-"""Columns' bytes to values of the domain and back."""
+"""Converts the bytes of columns to domain values and back."""

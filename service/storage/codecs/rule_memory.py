@@ -1,4 +1,4 @@
-"""What rules remember of an account, to its column and back. Pure."""
+"""Encodes the rules' memory of an account for its column, and decodes it. Pure."""
 
 from collections.abc import Mapping
 
@@ -11,10 +11,10 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def decode_memories(stored: bytes | None) -> dict[str, RuleMemory]:
-    """What `encode_memories` kept: by rule id."""
+    """Decode the output of `encode_memories`, by rule id."""
     return _decoder.decode(stored) if stored else {}
 
 
 def encode_memories(memories: Mapping[str, RuleMemory]) -> bytes | None:
-    """The bytes kept in the column `rule_memory`; None where there is nothing to remember."""
+    """The bytes for the column `rule_memory`; None if there is nothing to remember."""
     return _encoder.encode(memories) if memories else None

@@ -1,4 +1,4 @@
-"""Reading rows by key, many at once, for what is read more often than all the rest together."""
+"""Reads rows by key, many at once, for the most frequent read of all."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,26 +11,26 @@ _Request = tuple[str, "asyncio.Future[Row | None]"]
 
 MOST_KEYS = 64
 CONNECTIONS = 2
-"""One is read from while the other's rows are answered."""
+"""Two: while one is being read from, the other's rows are being answered."""
 
 _SETTINGS = """
     SELECT set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
            set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
 """
-"""Planned once, and through indexes whatever the statistics were then."""
+"""Statements are planned once, and use indexes whatever the statistics were at that time."""
 
 
 class BatchedReads:
-    """Keys that are asked for while statements are under way share the next one: it costs little more than for one key.
+    """Keys requested while statements are under way share the next one, which costs little more than for one key.
 
-    It goes past SQLAlchemy, on connections of its own and outside of transactions. Whether a connection is still good
-    isn't asked first: who reads here has another way to go when it isn't.
+    Bypasses SQLAlchemy, on connections of its own and outside of transactions. Connections are not checked before use:
+    the caller has another way to read if one is broken.
     """
 
     def __init__(self, engine: AsyncEngine, statement: str, values: Callable[[], tuple[object, ...]]) -> None:
-        """`statement` takes an array of keys as `$1`, then `values`, and gives rows whose first column is the key.
+        """`statement` takes an array of keys as `$1`, then `values`, and returns rows whose first column is the key.
 
-        Connections are made as `engine` makes its own, when they are needed.
+        Connections are made like those of `engine`, when they are needed.
         """
         self._engine = engine
         self._statement = statement
@@ -41,7 +41,7 @@ class BatchedReads:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def row(self, key: str) -> Row | None:
-        """The row of a key, or None. Raises what the driver does."""
+        """The row of a key, or None. Raises the driver's errors."""
         answer: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
         self._asked.append((key, answer))
         if self._readers < CONNECTIONS:
@@ -61,7 +61,7 @@ class BatchedReads:
         while self._asked:
             asked, self._asked = self._asked[:MOST_KEYS], self._asked[MOST_KEYS:]
             await self._answer(asked)
-        # Nobody has run since nothing was asked: who asks from now on starts another reader.
+        # No other task has run since the last check: the next caller starts another reader.
         self._readers -= 1
 
     async def _answer(self, asked: Sequence[_Request]) -> None:
@@ -73,7 +73,7 @@ class BatchedReads:
                     answer.set_exception(error)
             return
         for key, answer in asked:
-            if not answer.done():  # who asked may have gone
+            if not answer.done():  # the caller may be gone
                 answer.set_result(rows.get(key))
 
     async def _read(self, keys: list[str]) -> dict[str, Row]:
@@ -81,7 +81,7 @@ class BatchedReads:
         try:
             rows = await prepared.fetch(keys, *self._values())
         except BaseException:
-            # Whatever state it is in: a new one costs little.
+            # Its state is unknown, and a new one costs little.
             connection.terminate()
             raise
         self._idle.append((connection, prepared))

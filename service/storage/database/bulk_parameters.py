@@ -1,7 +1,7 @@
-"""Rows as columns, which is how a statement over `unnest` takes them.
+"""Turns rows into columns, as statements over `unnest` take them.
 
-asyncpg takes half a microsecond for each element of an array, a text of many elements costs next to nothing. So where
-there are many rows, their columns are sent as texts, and statements make arrays of them again.
+asyncpg takes half a microsecond for each element of an array, while a text of many elements costs next to nothing. So
+if there are many rows, their columns are sent as texts, which statements split into arrays again.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 SEPARATOR = "\x1f"
-"""Of texts sent as one: ASCII's unit separator, which nothing printable holds, nor JSON."""
+"""The separator of texts sent as one: ASCII's unit separator, which neither printable text nor JSON contains."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -21,8 +21,8 @@ def unnest_parameters(
     numbers: Collection[str] = (),
     repeated: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The values of each field; there must be a row at least. Those of `texts` are `joined`; those of `numbers` and
-    `repeated` are array literals, made by `of_numbers` and `of_repeated`.
+    """The values of each field; there must be at least one row. Fields in `texts` are sent by `joined_texts`; those
+    in `numbers` and `repeated` as array literals, by `number_array` and `text_array`.
     """
     making: dict[str, Callable[[Any], Any]] = {
         **dict.fromkeys(texts, joined_texts),
@@ -36,8 +36,8 @@ def unnest_parameters(
 def joined_texts(values: Sequence[str]) -> str:
     """Many texts as one. None of them may be empty.
 
-    Statements make an array of it again, with `string_to_array(:name, chr(31))`. Raises `ValueError` where that
-    wouldn't give the same texts.
+    Statements split it again, with `string_to_array(:name, chr(31))`. Raises `ValueError` if that wouldn't give the
+    same texts.
     """
     text = SEPARATOR.join(values)
     if text.count(SEPARATOR) >= max(len(values), 1) or "" in values:
@@ -48,7 +48,7 @@ def joined_texts(values: Sequence[str]) -> str:
 def number_array(values: Sequence[float | None]) -> str:
     """An array literal of numbers, for `CAST(CAST(:name AS text) AS float8[])` and the like.
 
-    Raises `ValueError` if one of them is infinite or none at all, for JSON has no word for these.
+    Raises `ValueError` if one is infinite or not a number, which JSON can't express.
     """
     text = _encode(values)[1:-1].decode()
     if text.count("null") != values.count(None):
@@ -57,9 +57,9 @@ def number_array(values: Sequence[float | None]) -> str:
 
 
 def text_array(values: Sequence[str]) -> str:
-    """An array literal of texts, whatever they hold, for `CAST(CAST(:name AS text) AS text[])`.
+    """An array literal of arbitrary texts, for `CAST(CAST(:name AS text) AS text[])`.
 
-    It is fast where only a few of them differ.
+    Fast if only a few of them differ.
     """
     quoted = {value: '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in set(values)}
     return "{" + ",".join([quoted[value] for value in values]) + "}"

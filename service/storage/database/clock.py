@@ -1,4 +1,4 @@
-"""The clock of the database, which all processes share."""
+"""The database's clock, which all processes share."""
 
 from datetime import datetime
 
@@ -9,6 +9,6 @@ _NOW = text("SELECT clock_timestamp()")
 
 
 async def read(connection: AsyncConnection) -> datetime:
-    """The time as the database has it, at this very instant and not at the beginning of the transaction."""
+    """The database's time at this instant, not at the start of the transaction."""
     now: datetime = (await connection.execute(_NOW)).scalar_one()
     return now

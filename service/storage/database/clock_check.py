@@ -1,8 +1,8 @@
-"""One clock: the database's bounds that of each process.
+"""Checks each process's clock against the database's.
 
-A process whose clock is a day ahead would move every score to tomorrow, and none would come back before that. So each
-compares its clock with the one that all share: apart by more than a minute, it says so; by more than five minutes, it
-writes nothing of a day until they agree again, and reads by the database's clock.
+A process whose clock is a day ahead would move every score to tomorrow, and none would come back before then. So each
+process compares its clock with the shared one: if they differ by more than a minute, it warns; by more than five
+minutes, it writes nothing that depends on the day until they agree again, and reads by the database's clock.
 """
 
 import asyncio
@@ -24,23 +24,25 @@ WARN_SECONDS = 60.0
 STOP_SECONDS = 300.0
 COMPARE_SECONDS = 5.0
 FIRST_RETRY_SECONDS = 0.5
-"""How soon it is tried again to compare for the first time."""
+"""The delay before the first comparison is tried again."""
 NOT_COMPARED = "the clock hasn't been compared with the database's yet"
 REMEDY = "Have NTP set the clocks of this machine and of the database's"
 COMPARING = "comparing clocks"
-"""What waits for Postgres meanwhile, for the log."""
+"""The name of the task that waits for Postgres, for the log."""
 AGREES, APART, WRONG = "agrees", "apart", "wrong"
 
 
 def classify(ahead: float) -> str:
-    """What follows from a clock that is so many seconds ahead of the database's, or behind it where below zero."""
+    """The verdict on a clock that is so many seconds ahead of the database's, or behind it if negative."""
     if abs(ahead) > STOP_SECONDS:
         return WRONG
     return APART if abs(ahead) > WARN_SECONDS else AGREES
 
 
 def least_ahead(local: float, database: float, uncertainty: float) -> float:
-    """By how many seconds `local` is ahead of `database` at least, where it isn't known exactly when that was read."""
+    """The least number of seconds by which `local` is ahead of `database`, if the time of reading the latter is not
+    exact.
+    """
     ahead = local - database
     if abs(ahead) <= uncertainty:
         return 0.0
@@ -48,13 +50,13 @@ def least_ahead(local: float, database: float, uncertainty: float) -> float:
 
 
 class OneClock:
-    """How this process's clock stands to the database's, at any moment.
+    """Compares this process's clock with the database's, at any moment.
 
-    Between two comparisons it goes by a clock that nobody sets, so that a jump of the local one shows at once.
+    Between two comparisons it relies on a clock that nobody sets, so that a jump of the local one shows at once.
     """
 
     def __init__(self, local: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`local` gives seconds since 1970, `monotonic` never goes back."""
+        """`local` returns seconds since 1970, `monotonic` never goes back."""
         self._local = local
         self._monotonic = monotonic
         self._database: float | None = None
@@ -63,7 +65,7 @@ class OneClock:
         self._verdict = AGREES
 
     def compared(self, database: datetime, began: float, ended: float) -> None:
-        """Take note of the database's time, which was read between two moments of the monotonic clock."""
+        """Record the database's time, which was read between two moments of the monotonic clock."""
         self._database = database.timestamp()
         self._read_at = (began + ended) / 2
         self._uncertainty = (ended - began) / 2
@@ -71,13 +73,13 @@ class OneClock:
 
     @property
     def ahead(self) -> float | None:
-        """By how many seconds the local clock is ahead at least, below zero where behind; None if never compared."""
+        """The least number of seconds by which the local clock is ahead, negative if behind; None if never compared."""
         database = self._estimate()
         return None if database is None else least_ahead(self._local(), database, self._uncertainty)
 
     @property
     def trouble(self) -> str:
-        """Why nothing may be written of a day now; empty if it may."""
+        """The reason why nothing that depends on the day may be written now; empty if it may."""
         ahead = self.ahead
         if ahead is None:
             return NOT_COMPARED
@@ -85,24 +87,24 @@ class OneClock:
 
     @property
     def remark(self) -> str:
-        """What people who look should know, though work goes on; empty if there is nothing."""
+        """A warning for operators while work goes on; empty if there is none."""
         ahead = self.ahead
         return describe_difference(ahead) if ahead is not None and classify(ahead) == APART else ""
 
     @property
     def difference(self) -> str:
-        """How the clock differs, for people who look: by more than a minute. Empty if it doesn't, or isn't known."""
+        """The difference of the clock for operators, if more than a minute. Empty if less, or unknown."""
         ahead = self.ahead
         return describe_difference(ahead) if ahead is not None and classify(ahead) != AGREES else ""
 
     def now(self) -> datetime:
-        """The time: the local clock's, unless that is wrong; then the database's, which may be a little off."""
+        """The local clock's time, unless that is wrong; then the database's, which may be slightly off."""
         local, database, ahead = self._local(), self._estimate(), self.ahead
         moment = database if database is not None and ahead is not None and classify(ahead) == WRONG else local
         return datetime.fromtimestamp(moment, UTC)
 
     def require(self) -> None:
-        """Raise `HealthError` where nothing may be written of a day now."""
+        """Raise `HealthError` if nothing that depends on the day may be written now."""
         if trouble := self.trouble:
             raise HealthError(trouble.capitalize(), REMEDY)
 
@@ -129,20 +131,22 @@ class OneClock:
 
 
 def describe_difference(ahead: float) -> str:
-    """How a clock differs from the database's, in words."""
+    """The difference between a clock and the database's, in words."""
     seconds = f"{abs(ahead):,.0f} s"
     return f"the clock is {seconds} {'ahead of' if ahead > 0 else 'behind'} the database's"
 
 
 async def compare(engine: AsyncEngine, clock: OneClock) -> str:
-    """Compare with the database's clock; returns why nothing may be written of a day, empty if it may."""
+    """Compare with the database's clock; returns why nothing that depends on the day may be written, empty if it
+    may.
+    """
     async with engine.connect() as connection:
         await _compare(connection, clock)
     return clock.trouble
 
 
 async def agreed_now(connection: AsyncConnection) -> datetime:
-    """The time, for a command that writes by it. Raises `HealthError` where the clocks are too far apart."""
+    """The time, for a command that writes by it. Raises `HealthError` if the clocks are too far apart."""
     clock = OneClock()
     await _compare(connection, clock)
     clock.require()
@@ -156,7 +160,7 @@ async def _compare(connection: AsyncConnection, clock: OneClock) -> None:
 
 
 async def keep_comparing(engine: AsyncEngine, clock: OneClock) -> None:
-    """Compare every few seconds, until cancelled. While Postgres is away, the last comparison holds."""
+    """Compare every few seconds, until cancelled. While Postgres is unavailable, the last comparison holds."""
     while True:
         await compare_if_reachable(engine, clock)
         await asyncio.sleep(FIRST_RETRY_SECONDS if clock.ahead is None else COMPARE_SECONDS)

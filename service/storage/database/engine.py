@@ -1,4 +1,4 @@
-"""The way to Postgres: one engine per process."""
+"""Connections to Postgres: one engine per process."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,22 +13,22 @@ from service.storage.database.pool_metrics import observe_engine
 
 _WITH_FILES = ("require", "verify-ca", "verify-full")
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
-"""Parameters of libpq that name a file, which is read where `sslmode` asks for TLS."""
+"""Parameters of libpq that name a file, which is read if `sslmode` requires TLS."""
 
 
 def async_url(database_url: str) -> URL:
     """SQLAlchemy's form of a plain `postgresql://…` URL, without parameters; raises `HealthError` if it can't be read.
 
-    Who connects by it passes `libpq_parameters` on too.
+    Callers that connect by it must also pass `libpq_parameters`.
     """
     return _read(database_url).set(drivername="postgresql+asyncpg", query={})
 
 
 def libpq_parameters(database_url: str) -> dict[str, str]:
-    """What asyncpg has to be told beside the URL, so that it takes parameters as libpq does: `sslmode` and so on.
+    """The arguments that make asyncpg take the URL's parameters as libpq does: `sslmode` and so on.
 
-    SQLAlchemy would hand them over one by one, and asyncpg knows them only as parts of a URL. Raises `HealthError` that
-    names a file which can't be read.
+    SQLAlchemy would pass them one by one, but asyncpg knows them only as parts of a URL. Raises `HealthError`, which
+    names the file, if one can't be read.
     """
     query = _read(database_url).query
     _check_files(query)
@@ -36,7 +36,7 @@ def libpq_parameters(database_url: str) -> dict[str, str]:
 
 
 def _check_files(query: Mapping[str, Any]) -> None:
-    """Python's own error doesn't say which file it is."""
+    """Check that the files can be read: Python's own error doesn't name the file."""
     if query.get("sslmode") not in _WITH_FILES:
         return
     for name in _FILES:
@@ -59,11 +59,11 @@ def _read(database_url: str) -> URL:
 
 
 _BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
-"""Batches look up thousands of rows by key: what that costs must not grow with the table, whatever the statistics."""
+"""Batches look up thousands of rows by key, and the cost must not grow with the table, whatever the statistics."""
 
 
 _CUSTOM_PLANS = {"plan_cache_mode": "force_custom_plan"}
-"""A queue is long now and short then: a plan that was made for any values, once, does for neither."""
+"""A queue is sometimes long and sometimes short: a plan made once for any values suits neither."""
 
 
 def create_engine(
@@ -74,12 +74,12 @@ def create_engine(
     custom_plans: bool = False,
     longest_statement: float | None = None,
 ) -> AsyncEngine:
-    """An engine whose connections show up in pg_stat_activity as `account-health <application>`.
+    """An engine whose connections appear in pg_stat_activity as `account-health <application>`.
 
-    With `by_key` rows are found through indexes only: for those that write batches of accounts. With `custom_plans`
-    every statement is planned for its values: for those that take from a queue. Postgres gives up statements that take
-    more than `longest_statement` seconds: for those whom nobody waits for any longer then.
-    READ COMMITTED is enough: writers lock the rows they read, in sorted order, and progress is compare-and-set.
+    With `by_key` rows are found through indexes only, for processes that write batches of accounts. With `custom_plans`
+    every statement is planned for its values, for processes that take from a queue. Postgres cancels statements that
+    take more than `longest_statement` seconds, for processes whose callers no longer wait then. READ COMMITTED is
+    enough: writers lock the rows they read, in sorted order, and progress is compare-and-set.
     """
     url = settings.database_url.get_secret_value()
     engine = create_async_engine(
@@ -94,7 +94,7 @@ def create_engine(
             "command_timeout": 120,
             "server_settings": {
                 "application_name": f"account-health {application}",
-                # A process that is paused with rows locked must not hold up those who take over its work.
+                # A process that is paused with rows locked must not block those that take over its work.
                 "idle_in_transaction_session_timeout": "15000" if by_key else "60000",
                 "jit": "off",
                 **(_BY_KEY if by_key else {}),

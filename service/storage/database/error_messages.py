@@ -1,4 +1,4 @@
-"""Errors of the database, as an operator can act on them."""
+"""Turns database errors into errors that an operator can act on."""
 
 from asyncpg.exceptions import ClientConfigurationError
 from sqlalchemy.exc import DBAPIError
@@ -17,7 +17,7 @@ _REFUSED_CLASSES = ("28", "3D")
 
 
 def to_operator_error(error: DBAPIError | OSError) -> Exception:
-    """The error as an operator can act on it; itself where it is none of theirs."""
+    """The error with a remedy for the operator; itself if there is none."""
     origin = getattr(error, "orig", error)
     state = sqlstate(error) or ""
     reason = (str(origin).splitlines() or [type(origin).__name__])[0]
@@ -43,7 +43,7 @@ def to_operator_error(error: DBAPIError | OSError) -> Exception:
 
 
 def _is_of_parameters(error: DBAPIError | OSError, state: str) -> bool:
-    """Whether it came while connecting: there is no statement yet, and nothing but the URL to blame."""
+    """True if it was raised while connecting: there is no statement yet, and only the URL can be at fault."""
     if not isinstance(error, DBAPIError) or error.statement is not None:
         return False
     return state == _UNKNOWN_PARAMETER or isinstance(getattr(error.orig, "orig", None), ClientConfigurationError)

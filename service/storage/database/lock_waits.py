@@ -1,4 +1,4 @@
-"""Statements of the service that wait for a lock, and the session that holds it."""
+"""Finds statements of the service that wait for a lock, and the session that holds it."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class LockWait(NamedTuple):
-    """The session of the service that has waited for the longest, and the first of those that it waits for.
+    """The session of the service that has waited longest, and the first of those that block it.
 
-    `holder` is the application name that the other session gives, `table` what is locked, where Postgres tells.
+    `holder` is the application name of the other session, `table` the locked table, if Postgres tells.
     """
 
     seconds: float
@@ -36,6 +36,6 @@ _LONGEST = text("""
 
 
 async def longest(connection: AsyncConnection) -> LockWait | None:
-    """The longest wait at this moment, None if nobody of the service waits."""
+    """The longest wait at this moment, or None if no process of the service waits."""
     row = (await connection.execute(_LONGEST)).one_or_none()
     return None if row is None else LockWait._make(row)

@@ -1,4 +1,4 @@
-"""Waits for locks in Postgres, shown while they last: those that wait say nothing themselves before it is over."""
+"""Reports waits for locks in Postgres while they last: the waiting process itself can't until it is over."""
 
 import asyncio
 import time
@@ -14,13 +14,13 @@ log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 5.0
 LONG_SECONDS = 10.0
-"""From here on a wait is told."""
+"""Waits of this length are logged."""
 REPEAT_SECONDS = 30.0
-"""How often it is told of waits that go on."""
+"""The interval between log entries while waits continue."""
 
 
 async def watch_locks(engine: AsyncEngine) -> None:
-    """Show the longest wait of any process of the service, until cancelled; a wait of `LONG_SECONDS` is a warning."""
+    """Show the longest wait of any process of the service, until cancelled; log a warning from `LONG_SECONDS` on."""
     told_at = -REPEAT_SECONDS
     while True:
         try:
@@ -29,7 +29,7 @@ async def watch_locks(engine: AsyncEngine) -> None:
         except Exception as error:
             if not is_transient(error):
                 raise
-            wait = None  # who claims, in the same process, says that Postgres is away
+            wait = None  # another task of this process reports that Postgres is unavailable
         LOCK_WAIT_SECONDS.set(0.0 if wait is None else wait.seconds)
         if wait is not None and wait.seconds >= LONG_SECONDS and time.monotonic() - told_at >= REPEAT_SECONDS:
             told_at = time.monotonic()

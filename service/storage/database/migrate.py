@@ -1,4 +1,4 @@
-"""Bring a database to the newest schema with Alembic, or back to an earlier one."""
+"""Migrates a database to the newest schema with Alembic, or back to an earlier one."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ LOCK = 0x6865616C7468  # "health": two processes that start at once migrate one 
 OWN_TABLE = "accounts"
 """The first table of the first revision."""
 BASE = "base"
-"""The revision before the first one: no tables at all."""
+"""The revision before the first one: no tables."""
 
 _RUNNING = text("""
     SELECT DISTINCT substr(application_name, length('account-health ') + 1) FROM pg_stat_activity
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 class SchemaRevision(Struct, frozen=True):
-    """One revision of the schema: what it brought, and what is lost when it is taken back."""
+    """One revision of the schema: its purpose, and the data lost by taking it back."""
 
     revision: str
     purpose: str
@@ -63,16 +63,16 @@ def _schema_revision(script: Script) -> SchemaRevision:
 
 
 def upgrade(database_url: str, revision: str = "head") -> str | None:
-    """Migrate to `revision`. Safe to run from several processes at once; does nothing when already there.
+    """Migrate to `revision`. Safe to run from several processes at once; does nothing if the schema is there already.
 
-    A schema of a later version stays as it is, as an earlier version works on it: its revision is returned, else None.
-    Raises `HealthError` if the database is of something else, or doesn't say of which revision it is.
+    A schema of a later version is left as it is, as an earlier version works on it; its revision is returned, else
+    None. Raises `HealthError` if the database belongs to something else, or doesn't tell its revision.
     """
     return _run_on(database_url, lambda connection: _upgrade(connection, revision))
 
 
 def downgrade(database_url: str, revision: str) -> None:
-    """Take all revisions after `revision` back, and with them what they hold."""
+    """Take back all revisions after `revision`, with the data that they hold."""
 
     def go(connection: Connection) -> None:
         _lock(connection)
@@ -82,17 +82,17 @@ def downgrade(database_url: str, revision: str) -> None:
 
 
 def current(database_url: str) -> str:
-    """The revision that the database has; `base` where it has no tables."""
+    """The database's revision; `base` if it has no tables."""
     return _run_on(database_url, _revision)
 
 
 def is_known(revision: str) -> bool:
-    """Whether this version of the service has the revision; a later version may have gone further."""
+    """True if this version of the service has the revision; a later version may have gone further."""
     return revision == BASE or revision in {step.revision for step in revisions()}
 
 
 def running_processes(database_url: str) -> list[str]:
-    """Which of the service's processes are connected: `api`, `consume` and so on."""
+    """The service's processes that are connected: `api`, `consume` and so on."""
     return _run_on(database_url, lambda connection: list(connection.execute(_RUNNING).scalars()))
 
 
@@ -121,7 +121,7 @@ def _revision(connection: Connection) -> str:
 
 
 def _require_own(connection: Connection, revision: str) -> None:
-    """Raises `HealthError` if the tables and the revision aren't of one schema, and that of this service."""
+    """Raise `HealthError` unless the tables and the revision belong together, and to this service."""
     has_tables = inspect(connection).has_table(OWN_TABLE)
     if has_tables and revision == BASE:
         raise HealthError(

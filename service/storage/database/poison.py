@@ -1,4 +1,4 @@
-"""Which failures are of what a transaction is about, so that others go well, and trying it again is of no use."""
+"""Recognises failures caused by a transaction's content, so that others succeed and retrying it is useless."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ _OF_DATA = ("22", "23", "54", "P0")
 
 
 def is_poison(error: Exception) -> bool:
-    """Whether the same records would fail again, and others wouldn't.
+    """True if the same records would fail again, and others wouldn't.
 
-    Not so where Postgres is away, a table is missing or access is denied: that would fail for all records alike.
+    False if Postgres is unavailable, a table is missing or access is denied: that would fail for all records alike.
     """
     if isinstance(error, DBAPIError):
         origin: Any = error.orig
         state = getattr(origin, "sqlstate", None)
-        # Without a state asyncpg refused a value before it was sent.
+        # Without a state, asyncpg refused a value before sending it.
         return isinstance(origin.__cause__, ValueError) if state is None else str(state).startswith(_OF_DATA)
     return not isinstance(error, HealthError | SQLAlchemyError | OSError | TimeoutError | MemoryError)

@@ -1,4 +1,4 @@
-"""Which database failures pass by themselves, and waiting until they have."""
+"""Recognises transient database failures, and retries until they are over."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ _PASSING_CLASSES = ("08", "40", "53", "57", "58")
 """SQLSTATE classes: connection, transaction rollback (deadlock), resources, operator intervention, system error."""
 _PASSING_STATES = ("55P03", "25P03")
 _TOO_LONG = ("57014", "55P03", "25P03")
-"""A statement's time, a lock's and a transaction's are up."""
+"""The time of a statement, a lock or a transaction is up."""
 POSTGRES_AWAY = "Postgres can't be reached"
 _TROUBLES = {
     "53100": "Postgres has no room left on its disk",
@@ -26,13 +26,15 @@ _TROUBLES = {
     "40P01": "Postgres broke off a deadlock",
     "55P03": "rows in Postgres are locked by another session",
 }
-"""What an SQLSTATE says; reasons name no hosts, users or values, as anybody may ask for them."""
+"""The meaning of an SQLSTATE; texts name no hosts, users or values, as anybody may request them."""
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 10.0
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying the same transaction again may succeed: the server is away or restarting, or a deadlock."""
+    """True if the same transaction may succeed when tried again: the server is unavailable or restarting, or a
+    deadlock.
+    """
     if isinstance(error, OSError | TimeoutError | PoolTimeoutError):
         return True
     if not isinstance(error, DBAPIError):
@@ -44,19 +46,19 @@ def is_transient(error: BaseException) -> bool:
 
 
 def took_too_long(error: BaseException) -> bool:
-    """Whether a transaction's time was up, so that a smaller one may succeed."""
+    """True if a transaction's time was up, so that a smaller one may succeed."""
     return is_transient(error) and (isinstance(error, TimeoutError) or sqlstate(error) in _TOO_LONG)
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """The code by which Postgres tells what is wrong (its appendix A); None where it didn't come to that."""
+    """Postgres' code for the error (its appendix A); None if there is none."""
     origin: Any = getattr(error, "orig", None) or error
     state = getattr(origin, "sqlstate", None) or getattr(origin.__cause__, "sqlstate", None)
     return None if state is None else str(state)
 
 
 def trouble(error: BaseException) -> str:
-    """Why Postgres doesn't do its work, of a transient error, in words that give nothing away."""
+    """Describe a transient error, in words that reveal nothing."""
     if isinstance(error, PoolTimeoutError):
         return "all of this process's connections to Postgres are in use"
     return _TROUBLES.get(sqlstate(error) or "", POSTGRES_AWAY)
@@ -65,9 +67,9 @@ def trouble(error: BaseException) -> str:
 async def retry_while_transient(
     action: Callable[[], Awaitable[Result]], doing: str, waiting: Callable[[str], None] = lambda _: None
 ) -> Result:
-    """Do `action` until the database lets it through, waiting 0.1 s, 0.2 s … 10 s between tries.
+    """Repeat `action` until the database lets it through, waiting 0.1 s, 0.2 s … 10 s between tries.
 
-    `waiting` is called before each wait, with the `trouble`. Raises what isn't transient at once.
+    Calls `waiting` before each wait, with the `trouble`. Raises anything that isn't transient at once.
     """
     wait = FIRST_WAIT
     while True:

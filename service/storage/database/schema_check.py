@@ -1,4 +1,4 @@
-"""Whether the database can serve this version of the service."""
+"""Checks that the database's schema fits this version of the service."""
 
 from functools import cache
 
@@ -13,9 +13,9 @@ _VERSION = text("SELECT version_num FROM alembic_version")
 
 
 async def schema_problem(connection: AsyncConnection) -> str | None:
-    """What has to be done to the schema before this version can work with it; None if nothing.
+    """The step that the schema needs before this version can work with it, or None.
 
-    A schema newer than this version is fine: it is what a rolling upgrade looks like from the old side.
+    A schema newer than this version is fine: during a rolling upgrade, the old version sees one.
     """
     if not (await connection.execute(_HAS_VERSION)).scalar_one():
         return "The database has no tables yet. Run: account-health migrate"

@@ -1,4 +1,4 @@
-"""Running a command's short piece of work against Postgres."""
+"""Runs a command's short work against Postgres."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 def in_transaction(settings: Settings, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-    """Do `work` in one transaction. Raises `HealthError` if Postgres is away or has no tables."""
+    """Run `work` in one transaction. Raises `HealthError` if Postgres is unavailable or has no tables."""
 
     async def begin(engine: AsyncEngine) -> Result:
         async with engine.begin() as connection:
@@ -25,7 +25,9 @@ def in_transaction(settings: Settings, work: Callable[[AsyncConnection], Awaitab
 
 
 def with_engine(settings: Settings, work: Callable[[AsyncEngine], Awaitable[Result]]) -> Result:
-    """Do `work`, which makes its own transactions. Raises `HealthError` if Postgres is away or has no tables."""
+    """Run `work`, which makes its own transactions. Raises `HealthError` if Postgres is unavailable or has no
+    tables.
+    """
     return asyncio.run(_with_engine(settings, work))
 
 

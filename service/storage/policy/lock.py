@@ -1,4 +1,4 @@
-"""Keeping what accounts are judged by and what was judged in step: a lock that judges share and changers hold alone."""
+"""Keeps evaluations consistent with the policy: a lock that evaluations share and changes hold alone."""
 
 from typing import Any
 
@@ -16,23 +16,23 @@ _SIGNATURE = text("""
 
 
 async def lock_shared(connection: AsyncConnection) -> None:
-    """Until the transaction ends, nobody changes scorecards or rules; whoever is at it is waited for.
+    """Prevent changes of scorecards and rules until the transaction ends; waits for one under way.
 
-    To be called before accounts are locked: a change locks them all, once it holds the policy.
+    Call it before accounts are locked: a change locks them all, once it holds the policy.
     """
     await connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": _LOCK})
 
 
 async def lock_exclusive(connection: AsyncConnection) -> None:
-    """Until the transaction ends, nobody judges by scorecards or rules; those who are at it are waited for."""
+    """Prevent evaluations until the transaction ends; waits for those under way."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 async def quiet_sources(connection: AsyncConnection) -> list[str]:
-    """The sources of usage that have gone quiet."""
+    """The sources of usage that have gone silent."""
     return list((await connection.execute(text("SELECT source FROM source_outages WHERE ended_at IS NULL"))).scalars())
 
 
 async def signature(connection: AsyncConnection) -> tuple[Any, ...]:
-    """What differs after every change of scorecards, rules, quiet sources, or of whether a digest is open."""
+    """A value that differs after every change of scorecards, rules, silent sources, or of whether a digest is open."""
     return tuple((await connection.execute(_SIGNATURE)).one())

@@ -1,4 +1,6 @@
-"""Re-evaluations: what accounts are judged by has changed, so all are judged anew, in the order of their ids."""
+"""Re-evaluations: after a change of scorecards or rules, all accounts are evaluated again, in the order of their
+ids.
+"""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -15,7 +17,7 @@ ReevaluationCause = Literal["scorecard", "rule"]
 
 
 class RunningReevaluation(Struct, frozen=True):
-    """One under way: up to which account it has come, and the digest of what it sets off, if it has one."""
+    """A running re-evaluation: the last account done, and the digest of its alerts, if it has one."""
 
     id: UUID
     cursor: str
@@ -38,7 +40,7 @@ _CURRENT_DIGEST = text("""
 
 
 class ReevaluationDigest(NamedTuple):
-    """What the re-evaluation under way sums up, and where: of a scorecard or not, and of the rules that changed."""
+    """The digest of the running re-evaluation, whether it is about a scorecard, and the rules that changed."""
 
     digest: UUID
     of_scorecard: bool
@@ -46,20 +48,20 @@ class ReevaluationDigest(NamedTuple):
 
 
 async def current_digest(connection: AsyncConnection) -> ReevaluationDigest | None:
-    """The digest of the re-evaluation under way, and what belongs into it."""
+    """The digest of the running re-evaluation, and its contents, or None."""
     row = (await connection.execute(_CURRENT_DIGEST)).one_or_none()
     return ReevaluationDigest(*row) if row else None
 
 
 class InterruptedReevaluation(NamedTuple):
-    """What a re-evaluation leaves to the one that takes its place: its digest, and the rules that had changed."""
+    """An interrupted re-evaluation's legacy to its replacement: its digest, and the rules that had changed."""
 
     digest: UUID | None
     rules: Sequence[UUID]
 
 
 async def interrupt(connection: AsyncConnection, now: datetime) -> InterruptedReevaluation:
-    """End the one under way, after a step of it that somebody is at, because another takes its place."""
+    """End the running one, after any step in progress, because another replaces it."""
     ended = (await connection.execute(_INTERRUPT, {"now": now})).all()
     digest = next((row.digest_id for row in ended if row.digest_id is not None), None)
     return InterruptedReevaluation(digest, [rule for row in ended for rule in row.rules])
@@ -74,7 +76,7 @@ async def begin(
     *,
     rules: Collection[UUID] = (),
 ) -> UUID:
-    """Begin one, in the transaction of the change; `rules` are those that have changed."""
+    """Begin a re-evaluation, in the transaction of the change; `rules` are those that have changed."""
     values = {"id": new_id(), "cause": cause, "subject": subject, "digest": digest, "rules": list(rules), "now": now}
     return UUID(str((await connection.execute(_BEGIN, values)).scalar_one()))
 
@@ -86,7 +88,7 @@ _LOCK_CURRENT = text("""
 
 
 async def lock_current(connection: AsyncConnection) -> RunningReevaluation | None:
-    """Lock the one under way for a step; None if there is none, or somebody else is at it."""
+    """Lock the running one for a step; None if there is none, or another process has it."""
     row = (await connection.execute(_LOCK_CURRENT)).one_or_none()
     return RunningReevaluation(*row) if row else None
 
@@ -117,19 +119,19 @@ _RECORD_PROGRESS = text("""
 
 
 async def record_progress(connection: AsyncConnection, id_: UUID, cursor: str, done: int) -> None:
-    """Note that `done` more accounts are done, up to `cursor`; of accounts made meanwhile the total grows."""
+    """Record that `done` more accounts are done, up to `cursor`; the total grows by accounts created meanwhile."""
     await connection.execute(_RECORD_PROGRESS, {"id": id_, "cursor": cursor, "done": done})
 
 
 async def finish(connection: AsyncConnection, id_: UUID, now: datetime) -> None:
-    """Note that all accounts are done: all that there are, as some may have been erased before their turn."""
+    """Record that all accounts are done; the total is adjusted, as some may have been erased before their turn."""
     await connection.execute(
         text("UPDATE reevaluations SET finished_at = :now, total = done WHERE id = :id"), {"id": id_, "now": now}
     )
 
 
 ReevaluationPosition = tuple[datetime, UUID]
-"""A re-evaluation's place in the order of their beginnings: `started_at` and `id`."""
+"""A re-evaluation's place in the order of starts: `started_at` and `id`."""
 
 _COLUMNS = "id, cause, subject, digest_id, total, done, started_at, finished_at"
 
@@ -146,7 +148,7 @@ _UNDER_WAY = text(f"""
 
 
 async def current(connection: AsyncConnection) -> Row[Any] | None:
-    """The one under way, or None."""
+    """The running one, or None."""
     return (await connection.execute(_UNDER_WAY)).one_or_none()
 
 
@@ -159,6 +161,6 @@ _NEWEST = text(f"""
 
 
 async def newest(connection: AsyncConnection, limit: int, before: ReevaluationPosition | None = None) -> list[Row[Any]]:
-    """The last re-evaluations, the newest first, from before a position."""
+    """The latest re-evaluations, newest first, from before a position."""
     started_at, id_ = before or (None, None)
     return list(await connection.execute(_NEWEST, {"limit": limit, "started_at": started_at, "id": id_}))

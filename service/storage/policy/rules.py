@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.storage.database.tables import alert_rules
 
 ADDED_FIELDS = frozenset({"exclude_segments", "exclude_stages", "exclude_owners", "playbook_url"})
-"""Fields that came later. They have a column of their own: the version before takes no document that has them."""
+"""Fields that were added later. They have their own column, as the previous version refuses documents with them."""
 
 _COLUMNS = [column for column in alert_rules.c if column.name != "deleted_at"]
 _NOT_DELETED = alert_rules.c.deleted_at.is_(None)
@@ -24,7 +24,7 @@ async def create(connection: AsyncConnection, rule: dict[str, Any]) -> dict[str,
 
 
 async def replace(connection: AsyncConnection, rule_id: UUID, rule: dict[str, Any]) -> dict[str, Any] | None:
-    """Replace a rule; None if there is none of that id, IntegrityError if the name is taken."""
+    """Replace a rule; None if it doesn't exist, IntegrityError if the name is taken."""
     row = await connection.execute(
         update(alert_rules)
         .where(alert_rules.c.id == rule_id, _NOT_DELETED)
@@ -36,7 +36,7 @@ async def replace(connection: AsyncConnection, rule_id: UUID, rule: dict[str, An
 
 
 async def remove(connection: AsyncConnection, rule_id: UUID) -> bool:
-    """Delete a rule; False if there is none of that id. Its alerts stay, and it can be told by name what it fired."""
+    """Delete a rule; False if it doesn't exist. Its alerts stay, and the row stays to name what it fired."""
     marked = update(alert_rules).where(alert_rules.c.id == rule_id, _NOT_DELETED)
     values = {"deleted_at": func.now(), "updated_at": func.now(), "enabled": False}
     return (await connection.execute(marked.values(**values))).rowcount > 0
@@ -55,13 +55,13 @@ async def all_rules(connection: AsyncConnection) -> list[dict[str, Any]]:
 
 
 async def all_with_deleted(connection: AsyncConnection) -> list[dict[str, Any]]:
-    """The rules by name, and those that were deleted: these aren't enabled."""
+    """The rules by name, including deleted ones, which aren't enabled."""
     query = select(*_COLUMNS).order_by(alert_rules.c.name, alert_rules.c.id)
     return [_from_columns(row) for row in (await connection.execute(query)).mappings()]
 
 
 def _to_columns(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a rule."""
+    """Split a rule's document into its columns."""
     document: dict[str, Any] = rule["document"]
     added = {name: value for name, value in document.items() if name in ADDED_FIELDS}
     known = {name: value for name, value in document.items() if name not in ADDED_FIELDS}
@@ -69,7 +69,7 @@ def _to_columns(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_columns(row: RowMapping) -> dict[str, Any]:
-    """A rule, whose document is all that was given."""
+    """Join a rule's columns into the whole document."""
     rule = dict(row)
     added = rule.pop("added")
     return {**rule, "document": {**rule["document"], **(added or {})}}

@@ -20,7 +20,7 @@ def digest(document: ScorecardDocument) -> bytes:
 async def publish(connection: AsyncConnection, document: ScorecardDocument) -> tuple[int, bool]:
     """Publish a checked document as the newest version of its name; returns the version, and whether it is new.
 
-    The same document again keeps its version. Two that publish one name at once: the later waits.
+    The same document again keeps its version. Of two concurrent calls for one name, the later waits.
     """
     await connection.exec_driver_sql("LOCK TABLE scorecards IN SHARE ROW EXCLUSIVE MODE")
     newest = (

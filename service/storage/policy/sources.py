@@ -1,4 +1,4 @@
-"""Sources of usage events: how many accounts each was heard of, day by day, and when one was quiet."""
+"""Sources of usage events: the number of accounts each reported per day, and the times it was silent."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -17,7 +17,7 @@ _CANCELLED = "57014"
 
 
 class SourceCount(NamedTuple):
-    """How many accounts a source was heard of: on a day or since, and from a week before on."""
+    """The number of accounts that a source reported: on a day or since, and since a week before."""
 
     source: str
     accounts: int
@@ -25,7 +25,7 @@ class SourceCount(NamedTuple):
 
 
 class SourceDay(NamedTuple):
-    """How many accounts a source was heard of on a day."""
+    """The number of accounts that a source reported on a day."""
 
     source: str
     day: date
@@ -33,7 +33,7 @@ class SourceDay(NamedTuple):
 
 
 class Outage(NamedTuple):
-    """A source that went quiet on the day `began_on`; `ended_at` is null while it is."""
+    """A source that went silent on the day `began_on`; `ended_at` is null while it is."""
 
     id: UUID
     source: str
@@ -43,11 +43,11 @@ class Outage(NamedTuple):
 
 
 async def acquire_lock(connection: AsyncConnection, timeout_ms: int) -> None:
-    """Be the only one to count until the transaction ends; whoever is at it is waited for.
+    """Lock the counts against other processes until the transaction ends; waits for one that has them.
 
-    No statement takes longer than `timeout_ms`, and the waiting neither.
+    No statement takes longer than `timeout_ms`, including the wait.
     """
-    # There is no index to count by: one on a time that changes with every event would slow every fold.
+    # No index helps counting: one on a time that changes with every event would slow every fold.
     await connection.execute(
         text("SELECT set_config('statement_timeout', :timeout, true), set_config('enable_seqscan', 'on', true)"),
         {"timeout": f"{timeout_ms}ms"},
@@ -56,7 +56,7 @@ async def acquire_lock(connection: AsyncConnection, timeout_ms: int) -> None:
 
 
 async def is_counted(connection: AsyncConnection, day: date) -> bool:
-    """Whether a day was counted, and any source found."""
+    """True if a day was counted, and any source was found."""
     statement = text("SELECT EXISTS (SELECT FROM source_days WHERE day = :day)")
     return bool((await connection.execute(statement, {"day": day})).scalar())
 
@@ -69,7 +69,7 @@ _COUNT = text("""
 
 
 async def count(connection: AsyncConnection, since: datetime, lately: datetime, fewest: int) -> list[SourceCount]:
-    """The sources that at least `fewest` accounts had `lately`, with how many they were heard of `since`."""
+    """The sources that at least `fewest` accounts had `lately`, with the number of accounts reported `since`."""
     values = {"since": since, "lately": lately, "fewest": fewest}
     return list(map(SourceCount._make, await connection.execute(_COUNT, values)))
 
@@ -80,7 +80,7 @@ _COUNT_ACCOUNTS = text("""
 
 
 async def count_accounts(connection: AsyncConnection, sources: list[str], since: datetime) -> dict[str, int]:
-    """Of how many accounts some sources were heard `since`; those that weren't are left out."""
+    """The number of accounts that each source reported `since`; silent ones are left out."""
     found = await connection.execute(_COUNT_ACCOUNTS, {"sources": sources, "since": since})
     return {row[0]: row[1] for row in found}
 
@@ -93,7 +93,7 @@ _SAVE_DAYS = text("""
 
 
 async def save_days(connection: AsyncConnection, days: Sequence[SourceDay]) -> None:
-    """Write counts of days; those that are there stay."""
+    """Save counts of days; existing ones stay."""
     if days:
         await connection.execute(_SAVE_DAYS, unnest_parameters(days))
 
@@ -104,7 +104,7 @@ async def delete_before(connection: AsyncConnection, before: date) -> None:
 
 
 async def days(connection: AsyncConnection, since: date, source: str | None = None) -> list[SourceDay]:
-    """The counts of days from `since` on, of one source or of all: by source, the newest first."""
+    """The counts of days from `since` on, of one source or of all: by source, newest first."""
     found = await connection.execute(
         text("""
             SELECT source, day, accounts FROM source_days
@@ -125,7 +125,7 @@ async def open_outages(connection: AsyncConnection) -> list[Outage]:
 
 
 async def outages(connection: AsyncConnection, since: date) -> list[Outage]:
-    """The outages that began on `since` or later, or go on: the newest first."""
+    """The outages that began on `since` or later, or still last: newest first."""
     statement = text(f"""
         SELECT {_COLUMNS} FROM source_outages WHERE began_on >= :since OR ended_at IS NULL
         ORDER BY source, began_on DESC, id DESC
@@ -134,7 +134,7 @@ async def outages(connection: AsyncConnection, since: date) -> list[Outage]:
 
 
 async def begin_outage(connection: AsyncConnection, source: str, began_on: date, now: datetime) -> Outage | None:
-    """Note that a source is quiet; None if that is known."""
+    """Record that a source is silent; None if that is known."""
     statement = text(f"""
         INSERT INTO source_outages (id, source, began_on, noticed_at) VALUES (:id, :source, :began_on, :now)
         ON CONFLICT (source) WHERE ended_at IS NULL DO NOTHING RETURNING {_COLUMNS}
@@ -145,7 +145,7 @@ async def begin_outage(connection: AsyncConnection, source: str, began_on: date,
 
 
 async def end_outage(connection: AsyncConnection, source: str, now: datetime) -> Outage | None:
-    """Note that a source isn't quiet any more; None if it wasn't."""
+    """Record that a source is silent no more; None if it wasn't."""
     statement = text(f"""
         UPDATE source_outages SET ended_at = :now WHERE source = :source AND ended_at IS NULL RETURNING {_COLUMNS}
     """)  # noqa: S608 - as above
@@ -154,5 +154,5 @@ async def end_outage(connection: AsyncConnection, source: str, now: datetime) ->
 
 
 def is_timeout(error: Exception) -> bool:
-    """Whether a statement took too long, or somebody cancelled it."""
+    """True if a statement took too long, or was cancelled."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == _CANCELLED
