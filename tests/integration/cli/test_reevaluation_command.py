@@ -31,7 +31,7 @@ ACCOUNTS = 40
 async def clock(engine: AsyncEngine, database_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setenv("HEALTH_DATABASE_URL", database_settings.database_url.get_secret_value())
     monkeypatch.setattr(reevaluations, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(reevaluations, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(reevaluations, "STALL_SECONDS", 120.0)
     clock = Clock(engine, database_settings.model_copy(update={"sweep_batch": 7}))
     await clock.fold({f"account-{number}": [used(f"account-{number}", START)] for number in range(ACCOUNTS)}, START)
     return clock
@@ -81,8 +81,9 @@ async def test_it_need_not_wait(clock: Clock, card: Path) -> None:
 
 
 async def test_with_no_sweeper_it_says_how_to_start_one_and_goes_on(
-    clock: Clock, engine: AsyncEngine, card: Path
+    clock: Clock, engine: AsyncEngine, card: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reevaluations, "STALL_SECONDS", 0.5)
     publication = publishing(card)
     await begun(engine)
     await asyncio.sleep(1.5)
