@@ -1,4 +1,4 @@
-"""Making, keeping and dropping roles that read the views of analysts."""
+"""Creates, updates and drops roles that read the views for analysts."""
 
 import re
 import secrets
@@ -18,8 +18,8 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 class CreatedRole(NamedTuple):
-    """What came of `create`. `password` is one that was made; `left` are statements for who may alter the role, where
-    this user may not; `also_reads` is what can be read beside the views.
+    """The result of `create`. `password` is a generated one; `left` are statements for somebody who may alter the
+    role, if this user may not; `also_reads` is what the role can read beside the views.
     """
 
     is_new: bool
@@ -30,7 +30,7 @@ class CreatedRole(NamedTuple):
 
 
 def checked_name(name: str) -> str:
-    """A name that needs no quotes in SQL; raises `HealthError` for any other."""
+    """Return a name that needs no quotes in SQL; raise `HealthError` for any other."""
     if not _NAME.fullmatch(name) or name.startswith("pg_"):
         raise HealthError(
             f"NAME {name!r} can't be used", "Give lower-case letters, digits and _, not beginning with pg_"
@@ -39,7 +39,7 @@ def checked_name(name: str) -> str:
 
 
 def checked_password(password: str) -> str:
-    """A password that will do; raises `HealthError` for any other."""
+    """Return an acceptable password; raise `HealthError` for any other."""
     if len(password) < SHORTEST_PASSWORD or not (password.isascii() and password.isprintable()):
         raise HealthError(
             "HEALTH_READER_PASSWORD can't be used", f"Set {SHORTEST_PASSWORD} or more printable ASCII characters"
@@ -48,11 +48,12 @@ def checked_password(password: str) -> str:
 
 
 async def create(connection: AsyncConnection, name: str, given: str | None, *, renew: bool = False) -> CreatedRole:
-    """Make the role, or bring one that is there up to date, with the password that is given. Without, a new role gets
-    one that is made here, and so does another on `renew`.
+    """Create the role, or update an existing one, with the given password. Without one, a new role gets a generated
+    password, and so does an existing one on `renew`.
 
-    A role that was made by others is let in, and left as it is where this user may not alter it. Raises `HealthError`
-    saying what an administrator has to run; and, before anything is altered, for a role that does more than read.
+    A role created by others gets access, and is otherwise left alone if this user may not alter it. Raises
+    `HealthError` with what an administrator has to run; and, before anything is altered, for a role that does more than
+    read.
     """
     await analyst_role_sql.acquire_lock(connection)
     where = await _place(connection)
@@ -87,7 +88,7 @@ async def create(connection: AsyncConnection, name: str, given: str | None, *, r
 
 
 async def drop(connection: AsyncConnection, name: str) -> None:
-    """Take back what the role may do here, and drop it; raises `HealthError` where that can't be done."""
+    """Revoke the role's rights here, and drop it; raises `HealthError` if that fails."""
     await analyst_role_sql.acquire_lock(connection)
     where = await _place(connection)
     role = await analyst_role_sql.find(connection, name)
@@ -111,13 +112,13 @@ async def drop(connection: AsyncConnection, name: str) -> None:
 
 
 async def statements(connection: AsyncConnection, name: str) -> list[str]:
-    """All that makes a reader, for people to run; but for the password, which isn't for the screen."""
+    """All statements that create a reader, for people to run; except the password, which must not be shown."""
     where = await _place(connection)
     return [f"CREATE ROLE {name}", *analyst_role_sql.settings(name), *analyst_role_sql.grants(name, where)]
 
 
 def as_script(statements: Sequence[str]) -> str:
-    """Statements for people to run, a line each."""
+    """Statements for people to run, one per line."""
     return "".join(f"    {statement};\n" for statement in statements)
 
 

@@ -1,4 +1,4 @@
-"""Roles that may read the views of the schema `analytics`, and nothing else: what makes one, and what takes it back."""
+"""SQL for roles that may read the views of the schema `analytics`, and nothing else: creates them and revokes them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,23 +11,23 @@ LIMITS = {
     "default_transaction_read_only": "on",
     "statement_timeout": "'60s'",
     "idle_in_transaction_session_timeout": "'60s'",
-    # One query shall not take more than a processor from those who fold; and what it does is short.
+    # One query must not take more than one processor from consumers; and queries are short.
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
     "search_path": "analytics",
-    # All days are UTC's: what `current_date` and a cast to date say has to be one of them.
+    # All days are UTC's: `current_date` and casts to date must agree with them.
     "timezone": "'UTC'",
 }
-"""Settings of a reader's sessions, as SQL. They keep from accidents: a reader may set them otherwise."""
+"""Settings of a reader's sessions, as SQL. They prevent accidents: a reader may change them."""
 MOST_CONNECTIONS = 20
 
 _LOCK_KEY = 0x726561646572  # "reader"
 
 
 class DatabaseRole(NamedTuple):
-    """What a role may do beside reading; `is_me` is the one that asks, `is_mine` says that it may alter it.
+    """A role's rights beside reading; `is_me` is the current user, `is_mine` means that this user may alter it.
 
-    `is_of_others` is one that was never made a reader, and owns something or may write in this database.
+    `is_of_others` is a role that was never made a reader, and owns something or may write in this database.
     """
 
     is_me: bool
@@ -57,7 +57,7 @@ _FIND = text("""
 
 
 async def acquire_lock(connection: AsyncConnection) -> None:
-    """Be the only one to change readers until the transaction ends."""
+    """Lock readers against other changes until the transaction ends."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _LOCK_KEY})
 
 
@@ -68,13 +68,13 @@ async def find(connection: AsyncConnection, name: str) -> DatabaseRole | None:
 
 
 async def may_create(connection: AsyncConnection) -> bool:
-    """Whether the user of this connection may create roles."""
+    """True if the user of this connection may create roles."""
     statement = text("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
     return bool((await connection.execute(statement)).scalar_one())
 
 
 class ViewLocation(NamedTuple):
-    """What readers are let into: the database, and who owns the views; both quoted where they have to be."""
+    """The database that readers get access to, and the owner of the views; both quoted if necessary."""
 
     database: str
     owner: str
@@ -87,13 +87,13 @@ _PLACE = text("""
 
 
 async def view_location(connection: AsyncConnection) -> ViewLocation | None:
-    """Where the views are; None before they are."""
+    """The place of the views; None before they exist."""
     row = (await connection.execute(_PLACE)).one_or_none()
     return ViewLocation(*row) if row else None
 
 
 def settings(name: str) -> list[str]:
-    """Statements that let a role log in, within limits; for who may alter it."""
+    """Statements that let a role log in, within limits; for a user who may alter it."""
     return [
         f"ALTER ROLE {name} LOGIN CONNECTION LIMIT {MOST_CONNECTIONS}",
         *(f"ALTER ROLE {name} SET {setting} = {value}" for setting, value in LIMITS.items()),
@@ -107,7 +107,7 @@ _SET = text("""
 
 
 async def missing_settings(connection: AsyncConnection, name: str) -> list[str]:
-    """Those of the statements of `settings` that haven't been run for a role, as far as that can be seen."""
+    """The statements of `settings` that have not been run for a role, as far as that is visible."""
     is_limited, config = (await connection.execute(_SET, {"name": name, "most": MOST_CONNECTIONS})).one()
     first, *others = settings(name)
     wanted = (f"{setting}={value.strip(chr(39))}" for setting, value in LIMITS.items())
@@ -117,7 +117,7 @@ async def missing_settings(connection: AsyncConnection, name: str) -> list[str]:
 
 
 def grants(name: str, where: ViewLocation) -> list[str]:
-    """Statements that let a role read, for the owner of the views. The last is about views that are yet to come."""
+    """Statements that let a role read, for the owner of the views. The last one covers future views."""
     return [
         f"GRANT CONNECT ON DATABASE {where.database} TO {name}",
         f"GRANT USAGE ON SCHEMA analytics TO {name}",
@@ -128,7 +128,7 @@ def grants(name: str, where: ViewLocation) -> list[str]:
 
 
 def revocations(name: str, where: ViewLocation) -> list[str]:
-    """Statements that take back what `grants` gave, and the role."""
+    """Statements that revoke `grants`, and drop the role."""
     return [
         f"ALTER DEFAULT PRIVILEGES FOR ROLE {where.owner} IN SCHEMA analytics REVOKE SELECT ON TABLES FROM {name}",  # noqa: S608 - of names that were checked
         f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA analytics FROM {name}",
@@ -140,12 +140,12 @@ def revocations(name: str, where: ViewLocation) -> list[str]:
 
 
 def password(name: str, verifier: str) -> str:
-    """The statement that sets a password, of which only the verifier is known: see service/runtime/scram.py."""
+    """The statement that sets a password, given its verifier: see service/runtime/scram.py."""
     return f"ALTER ROLE {name} PASSWORD '{verifier}'"
 
 
 async def run(connection: AsyncConnection, statements: Sequence[str]) -> None:
-    """Run statements made by this module's functions, of a name that was checked."""
+    """Run statements made by this module's functions, for a checked name."""
     for statement in statements:
         await connection.exec_driver_sql(statement)
 
@@ -161,15 +161,15 @@ _REACHABLE = text("""
 
 
 async def reachable(connection: AsyncConnection, name: str) -> list[str]:
-    """What a role may read beside the views, in this database: because it was granted to it, or to PUBLIC."""
+    """The relations that a role may read beside the views, in this database, because of a grant to it or to PUBLIC."""
     return list((await connection.execute(_REACHABLE, {"name": name})).scalars())
 
 
 def is_forbidden(error: DBAPIError) -> bool:
-    """Whether this user may not do that."""
+    """True if this user lacks the right."""
     return getattr(error.orig, "sqlstate", None) == "42501"
 
 
 def is_needed(error: DBAPIError) -> bool:
-    """Whether something depends on what was to be dropped."""
+    """True if something depends on what was to be dropped."""
     return getattr(error.orig, "sqlstate", None) == "2BP01"

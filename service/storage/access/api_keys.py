@@ -1,4 +1,4 @@
-"""API keys, by the digest of their text; the text itself is kept nowhere."""
+"""API keys, by the digest of their text; the text itself is not stored."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.storage.database.tables import api_keys as table
 
 USED_EVERY = timedelta(minutes=1)
-"""How exactly `last_used_at` is kept."""
+"""The precision of `last_used_at`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredApiKey:
-    """A key without its text and digest. `hint` is how it begins, to recognise it by."""
+    """A key without its text and digest. `hint` is its beginning, to recognise it by."""
 
     id: UUID
     name: str
@@ -62,7 +62,7 @@ async def get(connection: AsyncConnection, key_id: UUID) -> StoredApiKey | None:
 
 
 async def mark_used(connection: AsyncConnection, key: StoredApiKey, now: datetime) -> None:
-    """Note that a key is in use at `now`; writes at most once a minute."""
+    """Record that a key is in use at `now`; writes at most once a minute."""
     if key.last_used_at is not None and key.last_used_at > now - USED_EVERY:
         return
     stale = or_(table.c.last_used_at.is_(None), table.c.last_used_at <= now - USED_EVERY)
@@ -78,5 +78,5 @@ async def page(connection: AsyncConnection, *, after: UUID | None, limit: int) -
 
 
 async def remove(connection: AsyncConnection, key_id: UUID) -> bool:
-    """Delete a key; whether there was one."""
+    """Delete a key; returns whether it existed."""
     return (await connection.execute(delete(table).where(table.c.id == key_id))).rowcount == 1

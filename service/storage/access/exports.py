@@ -1,4 +1,4 @@
-"""The views of analysts, row by row: what `account-health export` reads."""
+"""Reads the views for analysts, row by row, for `account-health export`."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 CHUNK = 20_000
-"""Rows that are held at once; they take some 40 MB as Python objects."""
+"""Rows in memory at once; they take some 40 MB as Python objects."""
 
 
 class ViewColumn(NamedTuple):
-    """A column of a view: its type as Postgres writes it, and what it says."""
+    """A column of a view: its name, its type as Postgres writes it, and its description."""
 
     name: str
     type: str
@@ -24,8 +24,8 @@ class ViewColumn(NamedTuple):
 class ExportView:
     """A view to be read. `keys` are its columns that are never null.
 
-    `days` narrows it down to the days from :first to :last, where that can be asked for. `order` is for what is small,
-    or has an index; the rest comes in the order in which it is stored, as sorting it would take longer than reading it.
+    `days` limits it to the days from :first to :last, if possible. `order` is for small views, or those with an index;
+    the others come in the order in which they are stored, as sorting would take longer than reading.
     """
 
     view: str
@@ -38,7 +38,7 @@ HEALTH = ExportView(view="analytics.account_health", keys=("account_id",), order
 DAILY = ExportView(
     view="analytics.account_health_daily",
     keys=("account_id", "day", "run_first_day", "run_last_day"),
-    # By its bounds too, so that only the months of these days are read.
+    # The bounds of runs are tested too, so that only the months of these days are read.
     days="day BETWEEN :first AND :last AND run_last_day >= :first AND run_first_day <= :last",
 )
 MEASURES = ExportView(view="analytics.account_measures", keys=("account_id", "name"))
@@ -57,12 +57,12 @@ _COLUMNS = text("""
 
 
 async def columns(connection: AsyncConnection, source: ExportView) -> list[ViewColumn]:
-    """The columns of a view, in order; none if it isn't there."""
+    """The columns of a view, in order; none if it doesn't exist."""
     return list(map(ViewColumn._make, await connection.execute(_COLUMNS, {"view": source.view})))
 
 
 async def count(connection: AsyncConnection, source: ExportView, first: date, last: date) -> int:
-    """How many rows there are to read."""
+    """The number of rows to read."""
     statement = text(f"SELECT count(*) FROM {source.view} {_where(source)}")  # noqa: S608 - made of this module's own text
     return int((await connection.execute(statement, _values(source, first, last))).scalar_one())
 
@@ -70,9 +70,9 @@ async def count(connection: AsyncConnection, source: ExportView, first: date, la
 async def rows(
     connection: AsyncConnection, source: ExportView, wanted: Sequence[ViewColumn], first: date, last: date
 ) -> AsyncIterator[Sequence[Sequence[Any]]]:
-    """All rows, by chunks, as they are at one moment; from a cursor, so that they are never all in memory.
+    """All rows, in chunks, as of one moment; from a cursor, so that they are never all in memory.
 
-    What Parquet has no type for comes as text.
+    Types that Parquet lacks are read as text.
     """
     selected = ", ".join(
         f'CAST("{column.name}" AS text)' if column.type in {"uuid", "jsonb"} else f'"{column.name}"'

@@ -17,7 +17,9 @@ ALERT_COLUMNS = (
 
 
 class AlertRow(NamedTuple):
-    """A row to write; `data` is the JSON text that webhooks send as data. A quiet alert is summed up in a digest."""
+    """An alert to save; `data` is the JSON text that webhooks send as data. With `in_digest` it is only summed up in
+    a digest.
+    """
 
     id: UUID
     account_id: str | None
@@ -30,7 +32,7 @@ class AlertRow(NamedTuple):
     data: str
     digest_id: UUID | None
     traceparent: str | None = None
-    """The trace of the event that it came of, which its deliveries go on with."""
+    """The trace of the event that caused it, which its deliveries continue."""
 
 
 _INSERT = text("""
@@ -45,15 +47,15 @@ _INSERT = text("""
 
 
 async def insert(connection: AsyncConnection, rows: Sequence[AlertRow], now: datetime) -> None:
-    """Write alerts. The caller holds the locks of their accounts, which is what makes `sequence` grow by one."""
+    """Save alerts. The caller holds the locks of their accounts, so that `sequence` grows by one each time."""
     if rows:
         await connection.execute(_INSERT, {**unnest_parameters(rows), "now": now})
 
 
 class EpisodeStart(NamedTuple):
-    """How an episode began: the alert that told it, with the rule's name and the account's band then.
+    """The start of an episode: the alert that reported it, with the rule's name and the account's band then.
 
-    `has_episode` says whether that alert named its episode, as those of earlier versions didn't.
+    `has_episode` says whether that alert named its episode, which those of earlier versions didn't.
     """
 
     id: UUID
@@ -79,7 +81,7 @@ _EPISODE_STARTS = text("""
 
 
 async def episode_starts(connection: AsyncConnection, incidents: Sequence[Incident]) -> dict[Incident, EpisodeStart]:
-    """How the last episode of each incident began; those that have none are left out."""
+    """The start of the last episode of each incident; incidents without one are left out."""
     if not incidents:
         return {}
     values = {"account_id": [account for account, _ in incidents], "rule_id": [rule for _, rule in incidents]}
@@ -88,8 +90,8 @@ async def episode_starts(connection: AsyncConnection, incidents: Sequence[Incide
 
 
 def firing_of(account_id: str) -> str:
-    """SQL for the alerts that fire now of the account that an SQL expression gives: the last of each rule that is in
-    force, where that isn't its end.
+    """SQL for the firing alerts of the account that an SQL expression gives: the last one of each enabled rule,
+    unless that is its end.
     """
     return f"""
         SELECT * FROM (
@@ -103,5 +105,5 @@ _FIRING = text(f"{firing_of(':id')} ORDER BY sequence")
 
 
 async def firing(connection: AsyncConnection, account_id: str) -> list[dict[str, Any]]:
-    """The alerts of an account that fire now, in the order in which they were told."""
+    """The firing alerts of an account, in the order in which they were sent."""
     return [dict(row) for row in (await connection.execute(_FIRING, {"id": account_id})).mappings()]

@@ -1,4 +1,4 @@
-"""The parts of a digest that endpoints hear: each its own, and nothing that it was told otherwise."""
+"""The parts of a digest for each endpoint: its own, without anything that it was sent otherwise."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -12,7 +12,7 @@ from service.storage.alerts.routing import DIGEST, filter_condition, type_condit
 
 
 class EndpointCrossings(NamedTuple):
-    """How many alerts of a rule began and ended, of those that an endpoint hears of in the digest."""
+    """The numbers of a rule's alerts that began and ended, among those that an endpoint gets in the digest."""
 
     endpoint_id: UUID
     rule: str
@@ -29,14 +29,14 @@ _CROSSINGS = text("""
 
 
 async def crossings(connection: AsyncConnection, digest: UUID) -> list[EndpointCrossings]:
-    """What endpoints hear of alerts, by endpoint and rule."""
+    """The alerts that endpoints get in a digest, by endpoint and rule."""
     return [EndpointCrossings(*row) for row in await connection.execute(_CROSSINGS, {"id": digest})]
 
 
 class EndpointMoves(NamedTuple):
-    """How many accounts went from band to band, of those that pass an endpoint's filters.
+    """The number of accounts that moved from band to band, among those that pass an endpoint's filters.
 
-    `of_all` says that it has no filters.
+    `of_all` means that it has no filters.
     """
 
     endpoint_id: UUID
@@ -46,7 +46,7 @@ class EndpointMoves(NamedTuple):
     of_all: bool
 
 
-# Where only some rules are wanted, moves are not: they are of no rule.
+# An endpoint that filters by rule gets no moves: they belong to no rule.
 _MOVES = text(f"""
     SELECT endpoint.id, move.band_before, move.band_after, CAST(sum(move.accounts) AS bigint),
            num_nonnulls(endpoint.bands, endpoint.segments, endpoint.stages, endpoint.owners) = 0
@@ -63,7 +63,7 @@ _MOVES = text(f"""
 
 
 async def moves(connection: AsyncConnection, digest: UUID, states: Collection[str]) -> list[EndpointMoves]:
-    """What endpoints hear of bands, but for those whose target is in `states`."""
+    """The moves that endpoints get in a digest, except endpoints whose target is in `states`."""
     return [EndpointMoves(*row) for row in await connection.execute(_MOVES, {"id": digest, "states": list(states)})]
 
 
@@ -79,9 +79,9 @@ _ENQUEUE = text("""
 
 
 async def enqueue(connection: AsyncConnection, alert_id: UUID, parts: Mapping[UUID, str | None], now: datetime) -> int:
-    """Write a delivery of a digest's alert for each endpoint: of its part as JSON text, or the whole if that is None.
+    """Save a delivery of a digest's alert for each endpoint: of its part as JSON text, or of the whole if that is None.
 
-    How many there are; an endpoint that was disabled meanwhile gets none.
+    Returns their number; an endpoint that was disabled meanwhile gets none.
     """
     values = {"alert_id": alert_id, "now": now, "ids": list(parts), "data": list(parts.values())}
     return (await connection.execute(_ENQUEUE, values)).rowcount if parts else 0

@@ -1,5 +1,5 @@
-"""Digests: alerts that are told together. A published scorecard or a changed rule has one of its own, a backfill, or
-what fires after having waited in bulk, one until it pauses.
+"""Digests: alerts that are sent together. A published scorecard or a changed rule has its own; a backfill, or rules
+that fire in bulk after their dwell time, have one until they pause.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from service.storage.database.bulk_parameters import unnest_parameters
 
 DigestCause = Literal["scorecard", "rule", "backfill", "dwell"]
 RuleChange = Literal["created", "changed", "enabled", "disabled", "deleted"]
-"""What happened to a rule."""
+"""The kind of a rule's change."""
 
 
 class BandMove(NamedTuple):
-    """From one band to another, in a segment, a stage and of an owner."""
+    """A move from one band to another, in a segment, a stage and of an owner."""
 
     before: str
     after: str
@@ -29,9 +29,9 @@ class BandMove(NamedTuple):
 
 
 BandMoves = Mapping[BandMove, int]
-"""How many accounts went so."""
+"""The number of accounts by move."""
 
-# A rule's never counts as paused, for versions that know of none: it is told when all accounts are judged.
+# A rule's digest never counts as paused, for versions that don't know it: it is sent when all accounts are evaluated.
 _OPEN = text("""
     INSERT INTO digests (id, cause, subject, change, opened_at, touched_at)
     VALUES (:id, CAST(:cause AS text), :subject, :change, CAST(:now AS timestamptz),
@@ -44,15 +44,15 @@ _OPEN = text("""
 async def open_digest(
     connection: AsyncConnection, cause: DigestCause, subject: str, now: datetime, change: RuleChange | None = None
 ) -> UUID:
-    """The digest to put alerts into: a new one, or that of the backfill or dwell that goes on.
+    """The digest to add alerts to: a new one, or that of the backfill or dwell in progress.
 
-    `change` is what happened to the rule that it is about.
+    `change` is the change of the rule that it is about.
     """
     values = {"id": new_id(), "cause": cause, "subject": subject, "change": change, "now": now}
     return UUID(str((await connection.execute(_OPEN, values)).scalar_one()))
 
 
-# Scorecards come first, as the whole is called after them. Of one rule, what was made and then changed is still new.
+# Scorecards come first, as they name the whole. A rule that was created and then changed still counts as created.
 _ADD_SUBJECT = text("""
     UPDATE digests SET
         change = CASE
@@ -77,12 +77,12 @@ _ADD_SUBJECT = text("""
 async def add_subject(
     connection: AsyncConnection, digest: UUID, cause: DigestCause, subject: str, change: RuleChange | None = None
 ) -> None:
-    """Note that a digest of a scorecard or a rule is about another one too, or about one more change of the rule."""
+    """Record that a digest of a scorecard or a rule is about another one too, or about one more change of the rule."""
     await connection.execute(_ADD_SUBJECT, {"id": digest, "cause": cause, "subject": subject, "change": change})
 
 
 async def add_moves(connection: AsyncConnection, digest: UUID, moves: BandMoves) -> None:
-    """Add to how many accounts went from band to band."""
+    """Add to the numbers of accounts that moved from band to band."""
     if moves:
         await connection.execute(
             text("""
@@ -107,7 +107,7 @@ async def paused(connection: AsyncConnection, before: datetime) -> list[UUID]:
 
 
 async def close(connection: AsyncConnection, digest: UUID, now: datetime) -> Row[Any] | None:
-    """Close a digest; its cause, subject, change and opened_at, or None if it was closed before."""
+    """Close a digest; returns its cause, subject, change and opened_at, or None if it was closed before."""
     return (
         await connection.execute(
             text("""
@@ -120,7 +120,7 @@ async def close(connection: AsyncConnection, digest: UUID, now: datetime) -> Row
 
 
 async def moves(connection: AsyncConnection, digest: UUID) -> list[Row[Any]]:
-    """How many accounts went from band to band: band_before, band_after, accounts."""
+    """The numbers of accounts that moved from band to band: band_before, band_after, accounts."""
     return list(
         await connection.execute(
             text("""
@@ -133,7 +133,7 @@ async def moves(connection: AsyncConnection, digest: UUID) -> list[Row[Any]]:
 
 
 async def crossings(connection: AsyncConnection, digest: UUID) -> list[Row[Any]]:
-    """How many accounts' alerts are summed up, by rule: rule, firing, resolved."""
+    """The numbers of alerts summed up by rule: rule, firing, resolved."""
     return list(
         await connection.execute(
             text("""

@@ -1,7 +1,7 @@
-"""The ends of episodes whose account is erased: who is to hear of them, and the alerts that tell it.
+"""Ends the episodes of erased accounts: the alerts that report it, and the endpoints to send them to.
 
-They are of no account any more, so that nothing comes of it to one that is made anew under the same id; their data
-names it until they have arrived.
+These alerts belong to no account, so that they don't affect a new account with the same id; their data names the old
+one until they have arrived.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,11 +16,11 @@ from service.storage.alerts.alerts import EpisodeStart
 from service.storage.alerts.routing import RESOLVED, type_condition
 
 LONGEST_KEPT = timedelta(days=7)
-"""How long a message of an end is kept that doesn't arrive; attempts cease after a little more than three days."""
+"""The time for which an undelivered message of an end is stored; attempts cease after a little more than three days."""
 
 
 class OpenEpisode(NamedTuple):
-    """An episode that isn't over: its rule, the sequence of the account's last alert, and how it began."""
+    """An episode that isn't over: its rule, the sequence of the account's last alert, and its start."""
 
     rule: str
     rule_id: UUID
@@ -40,7 +40,7 @@ _OPEN = text("""
 
 
 async def open_episodes(connection: AsyncConnection, account_id: str) -> list[OpenEpisode]:
-    """The episodes of an account that aren't over, in the order in which they began."""
+    """The episodes of an account that aren't over, in the order of their starts."""
     found = await connection.execute(_OPEN, {"account_id": account_id})
     return [
         OpenEpisode(
@@ -64,7 +64,9 @@ _OWED = text(f"""
 
 
 class OwedEnd(NamedTuple):
-    """An endpoint that is to hear of the end of what an alert began, and when: not while it is still told of that."""
+    """An endpoint that must learn of the end of an alert's episode, and when: not while the beginning is still being
+    sent.
+    """
 
     alert_id: UUID
     endpoint_id: UUID
@@ -74,7 +76,7 @@ class OwedEnd(NamedTuple):
 async def owed_ends(
     connection: AsyncConnection, alert_ids: Sequence[UUID], states: Collection[str], now: datetime
 ) -> list[OwedEnd]:
-    """Who was told of the beginnings."""
+    """The endpoints that were sent the beginnings."""
     values = {"ids": list(alert_ids), "states": list(states), "now": now}
     return [OwedEnd(*row) for row in await connection.execute(_OWED, values)]
 
@@ -90,7 +92,7 @@ _ENQUEUE = text("""
 
 
 async def enqueue(connection: AsyncConnection, some: Sequence[OwedEnd], now: datetime) -> None:
-    """Write the deliveries; `alert_id` is that of the alert that tells the end."""
+    """Save the deliveries; `alert_id` is that of the alert that reports the end."""
     if some:
         alert_ids, endpoint_ids, due_at = map(list, zip(*some, strict=True))
         values = {"alert_id": alert_ids, "endpoint_id": endpoint_ids, "due_at": due_at, "now": now}
@@ -106,5 +108,5 @@ _DELETE_FINISHED = text("""
 
 
 async def delete_finished(connection: AsyncConnection, now: datetime) -> int:
-    """Delete those that have arrived, or were given up; how many."""
+    """Delete the alerts that have arrived, or were given up; returns their number."""
     return (await connection.execute(_DELETE_FINISHED, {"before": now - LONGEST_KEPT})).rowcount

@@ -1,4 +1,4 @@
-"""Alerts to be read: newest first for people, or from a mark on for pollers that must miss none."""
+"""Reads alerts: newest first for people, or from a mark on for pollers that must miss none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _mark: ColumnElement[Any] = tuple_(alerts.c.transaction, alerts.c.id)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFilter:
-    """Which alerts; None takes all. `rule` is a rule's id or its name at the time."""
+    """Conditions on alerts; None matches all. `rule` is a rule's id or its name at the time."""
 
     account_id: str | None = None
     rule: str | None = None
@@ -54,7 +54,7 @@ async def newest(
 async def since(
     connection: AsyncConnection, wanted: AlertFilter, *, after: AlertMark, until: AlertMark, limit: int
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` alerts in the order of marks, from after one and before another, which is what `settled` gave."""
+    """Up to `limit` alerts in the order of marks, after one and before another, which `settled_marks` returns."""
     query = _narrow(select(alerts), wanted).where(_mark > after, _mark < until)
     query = query.order_by(alerts.c.transaction, alerts.c.id).limit(limit)
     rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
@@ -69,11 +69,11 @@ _SETTLED = text("""
 
 
 async def settled_marks(connection: AsyncConnection) -> tuple[AlertMark, AlertMark]:
-    """The mark before which no more alerts will appear, and the first that none has yet.
+    """The mark before which no more alerts will appear, and the first that no alert has yet.
 
-    An alert is seen when its transaction ends, and those end in another order than they begin, so a poller that went
-    by dates or ids would run past one that is still being written. Transactions are numbered, and Postgres knows the
-    lowest that is open: what has a lower number is over. It needs neither clocks nor waiting.
+    An alert becomes visible when its transaction ends, and transactions end in another order than they begin, so a
+    poller that went by dates or ids would miss one that is still being written. Transactions are numbered, and Postgres
+    knows the lowest one that is open: all with lower numbers are over. This needs neither clocks nor waiting.
     """
     row = (await connection.execute(_SETTLED)).one()
     return (row.settled, _FIRST), (row.begun, _FIRST)

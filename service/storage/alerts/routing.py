@@ -1,7 +1,7 @@
-"""Which alert goes to which endpoint, written in the transaction that writes the alert.
+"""Routes alerts to endpoints, in the transaction that writes the alert.
 
-An alert goes to the enabled endpoints whose filters it passes. What ends an episode goes to all who were told that it
-began, whatever their filters say by then. A quiet alert is told in a digest, but for those who need it for itself.
+An alert goes to the enabled endpoints whose filters it passes. The end of an episode goes to all that got its
+beginning, whatever their filters are by then. An alert in a digest is sent alone only to endpoints that need it.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from service.storage.database.tables import deliveries
 
 
 def filter_condition(alert: str) -> str:
-    """SQL for whether an alert passes the filters of an endpoint, but for the types that this takes."""
+    """SQL condition: an alert passes the filters of an endpoint, except the one on event types."""
     return f"""(
         (endpoint.rules IS NULL OR CAST({alert}.rule_id AS text) = ANY(endpoint.rules)
          OR {alert}.rule = ANY(endpoint.rules))
@@ -28,14 +28,14 @@ def filter_condition(alert: str) -> str:
 
 
 def type_condition(type_: str) -> str:
-    """SQL for whether an endpoint takes messages of a type, which is an SQL expression."""
+    """SQL condition: an endpoint takes messages of a type, which is an SQL expression."""
     return f"(endpoint.event_types IS NULL OR {type_} = ANY(endpoint.event_types))"
 
 
 RESOLVED, DIGEST = "'health.threshold.resolved'", "'health.digest'"
 
-# The lock at the end: an endpoint that is being deleted is waited for and left out; else the foreign key would fail the
-# caller.
+# The lock at the end waits for an endpoint that is being deleted, and omits it; otherwise the foreign key would fail
+# the caller.
 _ROUTE = text(f"""
 WITH told AS MATERIALIZED (
     SELECT alert.id, alert.account_id, alert.rule_id, alert.rule, alert.type, alert.state, alert.quiet,
@@ -113,10 +113,10 @@ async def enqueue(
     targets: Targets = NO_TARGETS,
     except_endpoint: UUID | None = None,
 ) -> int:
-    """Write one delivery of each of the alerts for each endpoint that it goes to; how many are new.
+    """Save one delivery per alert and endpoint that it goes to; returns the number of new ones.
 
-    Of those that are told in digests, it is noted who hears of them there. Alerts about no single account go to no
-    target that keeps a state, and none to the endpoint `but`. Call it in the alerts' own transaction. Repeating it adds
+    For alerts in digests, it records which endpoints get them there. Alerts about no single account go to no target
+    that stores a state, and none to `except_endpoint`. Call it in the alerts' own transaction. Repeating it adds
     nothing.
     """
     values = {"states": list(targets.states), "people": list(targets.people), "except_endpoint": except_endpoint}
@@ -124,7 +124,7 @@ async def enqueue(
 
 
 async def enqueue_for(connection: AsyncConnection, alert_id: UUID, endpoint_id: UUID, now: datetime) -> UUID:
-    """Write the delivery of an alert to one endpoint, whatever its filters say; the delivery's id."""
+    """Save the delivery of an alert to one endpoint, whatever its filters; returns the delivery's id."""
     delivery_id = uuid4()
     row = {"id": delivery_id, "alert_id": alert_id, "endpoint_id": endpoint_id, "due_at": now, "created_at": now}
     await connection.execute(insert(deliveries).values(row))

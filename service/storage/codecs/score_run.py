@@ -1,4 +1,4 @@
-"""What stands of an account, from its stored row and to it. Pure."""
+"""Converts an account's current run to its stored row and back. Pure."""
 
 import msgspec
 
@@ -13,17 +13,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 def decode_override(stored: str | None) -> Override | None:
-    """What `encode_override` kept."""
+    """Decode the output of `encode_override`."""
     return _overrides.decode(stored) if stored else None
 
 
 def encode_override(override: Override | None) -> str | None:
-    """The text kept in the column `override`."""
+    """The text for the column `override`."""
     return _encode(override).decode() if override else None
 
 
 def score_run_of(stored: StoredAccount) -> ScoreRun | None:
-    """What stands; None if the account was never judged."""
+    """The current run; None if the account was never evaluated."""
     if stored.day is None or stored.readings is None or stored.scorecard is None or stored.scorecard_version is None:
         return None
     return ScoreRun(
@@ -41,7 +41,7 @@ def score_run_of(stored: StoredAccount) -> ScoreRun | None:
 
 
 def score_row(account_id: str, score_run: ScoreRun) -> ScoreRow:
-    """The row of what stands now."""
+    """The row of the current run."""
     return ScoreRow(
         account_id,
         score_run.score,
@@ -54,7 +54,7 @@ def score_row(account_id: str, score_run: ScoreRun) -> ScoreRow:
 
 
 def history_row(account_id: str, closed: ScoreRun) -> HistoryRow:
-    """The row of a run that has ended."""
+    """The row of an ended run."""
     return HistoryRow(
         account_id,
         closed.day,

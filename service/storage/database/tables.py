@@ -134,8 +134,8 @@ accounts = Table(
     Column("parent_id", Text),
     Column("registers", LargeBinary, comment="last-writer-wins registers of the columns above"),
     _created_at(),
-    # In the order of lists, with what else these are narrowed down by; named as Postgres names them. Partial, as most
-    # accounts are created by an event of another kind, and learn of these later.
+    # In the order of lists, with the attributes that they are filtered by, under the name Postgres gives. Partial, as most
+    # accounts are created by an event of another kind, and get these attributes later.
     *(
         Index(
             f"accounts_{name}_account_id_{first}_{second}_idx",
@@ -154,7 +154,7 @@ accounts = Table(
 
 
 _ROOM = {"fillfactor": 70}
-"""Rows that change with every event find room on their page, so that indexes needn't hear of it (heap-only tuples)."""
+"""Rows that change with every event find room on their page, so that indexes needn't change (heap-only tuples)."""
 
 
 def _state_table(name: str, *more: Column[Any]) -> Table:
@@ -191,13 +191,13 @@ scores = Table(
     Column("since", Date, comment="the first day on which all measures scored as they do; null until evaluated"),
     Column("journal", LargeBinary, comment="what happened on that day, by cause: scoring/history/journal.py"),
     Column("override", JSON, comment="a score or band by hand: score, band, reason, author, set_at, expires_at"),
-    # What lists are narrowed down by, beside the score: an account that isn't wanted needn't be looked up.
+    # Attributes that lists are filtered by, beside the score: an account that doesn't match needn't be read.
     Column("segment", Text, comment="as in accounts"),
     Column("stage", Text, comment="as in accounts"),
     Column("owner", Text, comment="as in accounts"),
-    # Counted by the portfolio, and what an earlier version still lists by.
+    # Counted by the portfolio; an earlier version still sorts lists by it.
     Column("point", SmallInteger, Computed("floor(score)", persisted=True), comment="the score's whole points"),
-    # Lists are found by these, as nearly every event changes the score: service/storage/accounts/listing.
+    # Lists use these columns, as nearly every event changes the score: service/storage/accounts/listing.
     Column("quarter", SmallInteger, Computed("floor(score * 4)", persisted=True), comment="the score's quarter points"),
     Column(
         "settled",
@@ -214,7 +214,7 @@ scores = Table(
     CheckConstraint("band IN ('green', 'yellow', 'red', 'unknown')", name="band"),
     CheckConstraint("score BETWEEN 0 AND 100", name="score"),
     Index(None, "due_at"),
-    # The attributes come last: they say of a row whether it is wanted, before it is fetched.
+    # The attributes come last: they show whether a row matches before it is read.
     Index(None, "band", "quarter", "settled", "account_id", "segment", "stage", "owner"),
     Index(None, "slot", "account_id", "segment", "stage", "owner"),
     postgresql_with=_ROOM,
@@ -237,9 +237,9 @@ history = Table(
     Column("override", JSON),
     postgresql_partition_by="RANGE (day)",
 )
-"""What `scores` held until a later day changed it: an account whose measures score the same for days has one row.
+"""Former contents of `scores`: an account whose measures score the same for days has one row for them.
 
-Partitions are months, made ahead and dropped by the sweeper; what falls in none of them is kept in the default one.
+Partitions are months, made ahead and dropped by the sweeper; rows outside them are in the default partition.
 """
 _DEFAULT_PARTITION = DDL("CREATE TABLE history_default PARTITION OF history DEFAULT")  # type: ignore[no-untyped-call] # SQLAlchemy's
 event.listen(history, "after_create", _DEFAULT_PARTITION)
@@ -293,7 +293,7 @@ digests = Table(
         postgresql_where=text("closed_at IS NULL AND cause <> 'scorecard'"),
     ),
 )
-"""Alerts that are told together, in one message, instead of each for itself."""
+"""Alerts that are sent together, in one message, instead of each by itself."""
 
 digest_moves = Table(
     "digest_moves",
@@ -307,7 +307,9 @@ digest_moves = Table(
     Column("stage", Text, comment="of the accounts"),
     Column("owner", Text, comment="of the accounts"),
 )
-"""How many accounts went from band to band, to be summed: rows are only added, so that writers don't meet."""
+"""Numbers of accounts that moved from band to band, to be summed: rows are only added, so that writers don't
+conflict.
+"""
 
 reevaluations = Table(
     "reevaluations",
@@ -325,7 +327,7 @@ reevaluations = Table(
     CheckConstraint("cause IN ('scorecard', 'rule')", name="cause"),
     Index("reevaluations_open_idx", "started_at", postgresql_where=text("finished_at IS NULL")),
 )
-"""All accounts are judged anew, in order, because what they are judged by has changed."""
+"""Re-evaluations of all accounts, in order, after a change of scorecards or rules."""
 
 alerts = Table(
     "alerts",
@@ -451,7 +453,9 @@ forecast_crossings = Table(
     Index(None, "day", "account_id", "rule_id"),
     postgresql_with=_ROOM,
 )
-"""What silence will set off: rules that don't fire yet, each with its day. As old as the cycle through all accounts."""
+"""Crossings that silence will cause: rules that don't fire yet, each with its day. As old as the cycle through all
+accounts.
+"""
 
 forecast_cycle = Table(
     "forecast_cycle",
@@ -468,7 +472,7 @@ forecast_cycle = Table(
     Column("due_at", Instant, nullable=False, comment="until then forecasters rest"),
     CheckConstraint("id = 1", name="one"),
 )
-"""How far the forecaster has come: one row, which a forecaster locks while it works."""
+"""The state of the forecast cycle: one row, which a forecaster locks while it works."""
 
 # --- Sources ----------------------------------------------------------------------------------------------------
 
@@ -479,7 +483,7 @@ source_days = Table(
     Column("day", Date, primary_key=True),
     Column("accounts", BigInteger, nullable=False, comment="with usage from the source on or after that day"),
 )
-"""How many accounts each source of usage events had something to tell about, counted once the day is over."""
+"""The number of accounts that each source of usage events reported, counted once the day is over."""
 
 source_outages = Table(
     "source_outages",

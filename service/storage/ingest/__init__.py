@@ -1,1 +1,1 @@
-"""SQL of ingest: progress of partitions, events seen, dead letters and refused timestamps."""
+"""SQL of ingest: progress of partitions, folded events, dead letters and refused timestamps."""

@@ -1,4 +1,4 @@
-"""Dead letters to be read: one, page by page with the newest first, or all that pass a filter in bites."""
+"""Reads dead letters: one, a page with the newest first, or all that pass a filter in batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,9 @@ MOST_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A refused record as it came. `headers` are pairs of name and value as text; see `codecs.header_values`."""
+    """A refused record in its original form. `headers` are pairs of name and value as text; see
+    `codecs.header_values`.
+    """
 
     id: int
     topic: str
@@ -35,7 +37,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterFilter:
-    """Which dead letters; None takes all. `reason` is a part of theirs."""
+    """Conditions on dead letters; None matches all. `reason` is a part of theirs."""
 
     topic: str | None = None
     account_id: str | None = None
@@ -54,7 +56,7 @@ async def get(connection: AsyncConnection, letter_id: int) -> DeadLetter | None:
 
 
 async def read(connection: AsyncConnection, ids: Sequence[int]) -> list[DeadLetter]:
-    """Those of the ids that are still there, oldest first."""
+    """The dead letters of these ids that still exist, oldest first."""
     query = select(table).where(table.c.id.in_(ids)).order_by(table.c.id)
     return [DeadLetter(**row._mapping) for row in await connection.execute(query)]
 
@@ -72,7 +74,7 @@ async def page(
 async def sizes(
     connection: AsyncConnection, wanted: DeadLetterFilter, ids: Sequence[int] | None = None
 ) -> dict[int, int]:
-    """Every dead letter, or every one of `ids`, that passes: its id and how many bytes it has; oldest first."""
+    """The ids and sizes in bytes of all dead letters, or of those in `ids`, that pass; oldest first."""
     query = _narrow(select(table.c.id, size()), wanted).order_by(table.c.id)
     if ids:
         query = query.where(table.c.id.in_(ids))
@@ -80,13 +82,13 @@ async def sizes(
 
 
 def size() -> Any:
-    """How many bytes a record has, as a column."""
+    """The size of a record in bytes, as a column."""
     parts = (table.c.key, table.c.value, cast(table.c.headers, Text))
     return sum((func.coalesce(func.octet_length(part), 0) for part in parts), literal(0)).label("size")
 
 
 def batches(letters: dict[int, int]) -> Iterator[list[int]]:
-    """The ids, by how many bytes each has, in bites that fit into memory: records may be large."""
+    """The ids in batches that fit into memory, given their sizes: records may be large."""
     bite: list[int] = []
     room = MOST_BYTES
     for letter_id, letter_bytes in letters.items():

@@ -1,4 +1,4 @@
-"""Dead letters: records that were refused, kept whole, with the reason."""
+"""Dead letters: refused records, stored whole with the reason."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -40,7 +40,7 @@ _INSERT = text("""
 
 
 async def insert(connection: AsyncConnection, rows: Sequence[DeadLetterRow]) -> None:
-    """Keep refused records. A record that is refused again, after an operator rewound, is kept once."""
+    """Save refused records. A record that is refused again, after an operator rewound, is stored once."""
     if rows:
         await connection.execute(_INSERT, unnest_parameters(rows))
 
@@ -56,7 +56,7 @@ _RECENT = text("""
 
 
 async def recent(connection: AsyncConnection, ends: Mapping[Partition, int], window: int) -> dict[Partition, list[int]]:
-    """Per partition the offsets of the dead letters among the last `window` records before an offset, in order."""
+    """The offsets of the dead letters among the last `window` records before an offset, in order, per partition."""
     rows = await connection.execute(
         _RECENT,
         {
@@ -88,8 +88,8 @@ _WITHIN = text("""
 async def refused_before(
     connection: AsyncConnection, partition: Partition, end: int, count: int
 ) -> tuple[int, set[int]]:
-    """Where the last record before `end` is that wasn't refused, as the offset after it, and which of the `count`
-    offsets before that were.
+    """The offset after the last record before `end` that wasn't refused, and the refused ones of the `count` offsets
+    before it.
     """
     keys = {"topic": partition[0], "partition": partition[1]}
     refused = {row.offset for row in await connection.execute(_WITHIN, {**keys, "first": end - 1, "before": end})}
@@ -100,15 +100,15 @@ async def refused_before(
 
 
 async def mark_replayed(connection: AsyncConnection, ids: Sequence[int], now: datetime) -> None:
-    """Note when dead letters were published again to the topics that they came from."""
+    """Record when dead letters were published again to their own topics."""
     await connection.execute(update(table).where(table.c.id.in_(ids)).values(replayed_at=now))
 
 
 async def claim_unrelayed(
     connection: AsyncConnection, topic: str, limit: int = MOST_LETTERS, without: Collection[int] = ()
 ) -> dict[int, int]:
-    """Lock the oldest dead letters of a topic that aren't relayed, but for those that others hold, and those in
-    `without`; ids and sizes.
+    """Lock the oldest dead letters of a topic that aren't relayed, skipping those locked by others and those in
+    `without`; returns ids and sizes.
     """
     query = (
         select(table.c.id, size())
@@ -121,5 +121,5 @@ async def claim_unrelayed(
 
 
 async def mark_relayed(connection: AsyncConnection, ids: Sequence[int], now: datetime) -> None:
-    """Note when dead letters were published to their dead-letter topics."""
+    """Record when dead letters were published to their dead-letter topics."""
     await connection.execute(update(table).where(table.c.id.in_(ids)).values(relayed_at=now))

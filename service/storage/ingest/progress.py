@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 Partition = tuple[str, int]
 OPERATOR = "operator"
-"""The owner of a partition that was set by hand, until a consumer takes it up."""
+"""The owner of a partition that was set by hand, until a consumer claims it."""
 
 
 class PartitionClaim(Struct, frozen=True):
-    """A partition that is ours for as long as its epoch holds, and what the last record folded there looked like."""
+    """A claimed partition, valid as long as its epoch, and the fingerprint of the last record folded there."""
 
     next_offset: int
     epoch: int
@@ -22,7 +22,7 @@ class PartitionClaim(Struct, frozen=True):
 
 
 class OffsetMove(Struct, frozen=True):
-    """A step on from a claim: the next offset after it, and the fingerprint of the record before, if it is known."""
+    """A move on from a claim: the next offset, and the fingerprint of the record before it, if known."""
 
     claim: PartitionClaim
     next_offset: int
@@ -30,7 +30,7 @@ class OffsetMove(Struct, frozen=True):
 
     @property
     def after(self) -> PartitionClaim:
-        """The claim once the step is done."""
+        """The claim after the move."""
         return PartitionClaim(self.next_offset, self.claim.epoch, self.fingerprint)
 
 
@@ -63,7 +63,7 @@ _ADVANCE = text("""
 async def claim(
     connection: AsyncConnection, log_starts: Mapping[Partition, int], owner: str
 ) -> dict[Partition, PartitionClaim]:
-    """Make the partitions ours: whoever had them can't write any more. New ones begin at their log's start."""
+    """Claim the partitions: previous owners can't write any more. New partitions start at their log's start."""
     rows = await connection.execute(
         _CLAIM, {**_keys(log_starts), "log_starts": list(log_starts.values()), "owner": owner}
     )
@@ -71,7 +71,7 @@ async def claim(
 
 
 class TopicGrowth(NamedTuple):
-    """A topic that has got more partitions: how many it had at the last claim and has now, and when they were found."""
+    """A topic that has gained partitions: their number at the last claim and now, and when they were found."""
 
     before: int
     now: int
@@ -79,7 +79,7 @@ class TopicGrowth(NamedTuple):
 
     @property
     def is_news(self) -> bool:
-        """Whether this claim found them, not an earlier one."""
+        """True if this claim found them, not an earlier one."""
         return self.before < self.now
 
 
@@ -100,7 +100,7 @@ _COUNT_PARTITIONS = text("""
 async def count_partitions(
     connection: AsyncConnection, claimed: Collection[Partition], counts: Mapping[str, int]
 ) -> dict[str, TopicGrowth]:
-    """Note how many partitions the topics of claimed ones have; returns the topics that have ever got more."""
+    """Record the number of partitions of claimed topics; returns the topics that have ever gained some."""
     rows = await connection.execute(
         _COUNT_PARTITIONS,
         {**_keys(claimed), "counted": list(counts), "counts": list(counts.values())},
@@ -113,10 +113,10 @@ async def count_partitions(
 
 
 async def advance(connection: AsyncConnection, moves: Mapping[Partition, OffsetMove]) -> set[Partition]:
-    """Move the partitions on from where their claims stand; returns those that somebody else has taken.
+    """Move the partitions on from their claims; returns those that another consumer has taken.
 
-    The first statement of every batch: its rows are locked until the transaction ends, so that of two owners only the
-    one with the newest epoch gets through.
+    The first statement of every batch: its rows stay locked until the transaction ends, so that of two owners only the
+    one with the newest epoch succeeds.
     """
     rows = await connection.execute(
         _ADVANCE,
@@ -140,7 +140,7 @@ _APPLIED = text("""
 
 
 async def was_applied(connection: AsyncConnection, moves: Mapping[Partition, OffsetMove]) -> bool:
-    """Whether one of these very moves was made before: the connection was lost after the commit, before its answer."""
+    """True if one of these very moves was made before: the connection was lost after the commit, before its answer."""
     found = await connection.execute(
         _APPLIED,
         {
@@ -153,14 +153,14 @@ async def was_applied(connection: AsyncConnection, moves: Mapping[Partition, Off
 
 
 class PartitionOwner(NamedTuple):
-    """Who has claimed a partition last, and the epoch of that claim."""
+    """The latest owner of a partition, and the epoch of its claim."""
 
     name: str
     epoch: int
 
 
 async def owners(connection: AsyncConnection, partitions: Collection[Partition]) -> dict[Partition, PartitionOwner]:
-    """Who has claimed each of the partitions last."""
+    """The latest owner of each of the partitions."""
     rows = await connection.execute(
         text("""
             SELECT topic, partition, owner, epoch FROM progress
@@ -175,7 +175,7 @@ async def owners(connection: AsyncConnection, partitions: Collection[Partition])
 async def save_halted(
     connection: AsyncConnection, epochs: Mapping[Partition, int], why: Mapping[Partition, str]
 ) -> None:
-    """Note why claimed partitions are halted, if they are still ours by their epochs; claiming again clears it."""
+    """Record why claimed partitions are halted, if their epochs still hold; claiming again clears it."""
     await connection.execute(
         text("""
             UPDATE progress p SET halted = new.why
@@ -208,7 +208,7 @@ async def all_partitions(connection: AsyncConnection) -> Sequence[Row[Any]]:
 
 
 async def reset(connection: AsyncConnection, offsets: Mapping[Partition, int]) -> None:
-    """Set next offsets by an operator's order. The epoch moves too, so that a running owner lets go."""
+    """Set next offsets by an operator's order. The epoch changes too, so that a running owner lets go."""
     for (topic, partition), offset in offsets.items():
         await connection.execute(
             text("""

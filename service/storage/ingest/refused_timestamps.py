@@ -1,6 +1,7 @@
-"""Records that were refused because they were stamped ahead of the clock: a later clock is to decide the same.
+"""Records that were refused because their timestamps were ahead of the clock: a later clock must decide the same.
 
-Apart from dead letters, as these go with their accounts. A row stays for as long as its record may be read again.
+They are apart from dead letters, which are erased with their accounts. A row stays as long as its record may be read
+again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from service.storage.ingest.progress import Partition
 
 
 class RefusedTimestamp(NamedTuple):
-    """A record by its place, and what it was stamped with, in milliseconds."""
+    """A record by its place, and its timestamp in milliseconds."""
 
     topic: str
     partition: int
@@ -45,18 +46,18 @@ _LOAD = text("""
 
 
 async def insert(connection: AsyncConnection, rows: Sequence[RefusedTimestamp]) -> None:
-    """Keep what was decided. A record that is refused again is kept once."""
+    """Save the decisions. A record that is refused again is stored once."""
     if rows:
         await connection.execute(_INSERT, unnest_parameters(rows))
 
 
 async def delete_before(connection: AsyncConnection, log_starts: Mapping[Partition, int]) -> None:
-    """Forget records that their logs no longer hold."""
+    """Delete records that their logs no longer contain."""
     await connection.execute(_DELETE, _starts(log_starts))
 
 
 async def load(connection: AsyncConnection, starts: Mapping[Partition, int]) -> dict[Partition, set[tuple[int, int]]]:
-    """Per partition, from an offset on, the records that were refused: offsets and timestamps."""
+    """The refused records per partition, from an offset on: offsets and timestamps."""
     found: dict[Partition, set[tuple[int, int]]] = {partition: set() for partition in starts}
     for row in await connection.execute(_LOAD, _starts(starts)):
         found[row.topic, row.partition].add((row.offset, row.stamp_ms))

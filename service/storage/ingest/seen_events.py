@@ -1,4 +1,4 @@
-"""Identities of events that were folded, packed: what duplicates are recognised by, across restarts."""
+"""Identities of folded events, packed: duplicates are recognised by them, across restarts."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from service.storage.ingest.progress import Partition
 
 
 class SegmentRow(NamedTuple):
-    """A stretch of a partition's events, up to an offset; `hashes` holds 8 bytes for each."""
+    """A segment of a partition's events, up to an offset; `hashes` has 8 bytes for each."""
 
     topic: str
     partition: int
@@ -45,7 +45,7 @@ _LOAD = text("""
 async def replace(
     connection: AsyncConnection, gone: Sequence[tuple[str, int, int]], added: Sequence[SegmentRow]
 ) -> None:
-    """Delete segments by (topic, partition, last offset) and write others."""
+    """Delete segments by (topic, partition, last offset) and save others."""
     if gone:
         topics, partitions, offsets = zip(*gone, strict=True)
         await connection.execute(

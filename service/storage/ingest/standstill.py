@@ -1,4 +1,4 @@
-"""Whether folding stands still: what is halted, and whose consumer hasn't been heard of."""
+"""Finds partitions that aren't folded: halted ones, and those whose consumer is silent."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.storage.ingest.progress import Partition
 
 AWAY_SECONDS = 60.0
-"""For how long a consumer may say nothing; it does every few seconds, and with every batch."""
+"""The time after which a silent consumer counts as gone; it reports every few seconds, and with every batch."""
 
 
 class Standstill(NamedTuple):
@@ -31,7 +31,7 @@ _HEARTBEAT = text("""
     ) mine
     WHERE p.topic = mine.topic AND p.partition = mine.partition
 """)
-"""Past those that somebody else holds: it is no reason to wait."""
+"""Skips rows locked by others: they are no reason to wait."""
 
 _COUNT = text("""
     SELECT wanted.topic, count(p.topic) AS known, count(p.halted) AS halted,
@@ -44,7 +44,7 @@ _COUNT = text("""
 
 
 async def record_heartbeat(connection: AsyncConnection, epochs: Mapping[Partition, int]) -> None:
-    """Say that the consumer of these partitions is there, of those that are still its own."""
+    """Record that the consumer of these partitions is alive, for those whose epoch still holds."""
     await connection.execute(
         _HEARTBEAT,
         {
@@ -56,13 +56,13 @@ async def record_heartbeat(connection: AsyncConnection, epochs: Mapping[Partitio
 
 
 async def standstills(connection: AsyncConnection, topics: Sequence[str]) -> list[Standstill]:
-    """How much of each topic isn't folded now, by the database's clock."""
+    """The number of partitions of each topic that aren't folded now, by the database's clock."""
     rows = await connection.execute(_COUNT, {"topics": list(topics), "seconds": AWAY_SECONDS})
     return [Standstill(*row) for row in rows]
 
 
 def describe(found: Sequence[Standstill]) -> str | None:
-    """In words, without names of hosts or reasons, as anybody may read them; None where all goes on."""
+    """Describe the standstill, without host names or reasons, as anybody may read it; None if there is none."""
     parts = []
     for each in found:
         if not each.known:

@@ -1,9 +1,9 @@
-"""Where an endpoint holds a state and not a story: only the newest of what concerns one thing goes out.
+"""Coalesces deliveries to endpoints that store a state, not a story: only the newest about one thing is sent.
 
-That thing is an account, which is told once a minute, or an incident, which is a rule and an account, and is told at
-once. The newest is the one with the highest `sequence`. What is older than another is superseded, whatever became of
-that: an attempt that seemed to fail may have arrived. The newest waits while another is being sent, or else the older
-might arrive last, and that of an account until a minute has passed since the last success there.
+That thing is an account, which is sent once a minute, or an incident, which is a rule and an account, and is sent at
+once. The newest is the one with the highest `sequence`. Older ones are superseded, whatever happened to the newest: an
+attempt that seemed to fail may have arrived. The newest waits while another is being sent, or the older might arrive
+last; that of an account also waits until a minute has passed since the last success there.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from typing import Any
 from service.runtime.target_kinds import Scope
 
 PAUSE = timedelta(seconds=60)
-"""Between two updates of an account at one endpoint."""
+"""The time between two updates of an account at one endpoint."""
 
 RECHECK_AFTER = timedelta(seconds=1)
-"""When to look again after somebody who is sending for the account."""
+"""The delay before checking again while another process is sending for the account."""
 
 COALESCING = """
 WITH thing AS (
@@ -77,16 +77,16 @@ claimed AS (
     WHERE delivery.id = ANY(CAST(:ids AS uuid[])) AND alert.account_id IS NULL
 )
 """
-"""The start of a statement: from deliveries `:ids` that were just claimed with `:lease` to those that are to be sent.
+"""The start of a statement: from deliveries `:ids`, just claimed with `:lease`, to those that are to be sent.
 
-`ours` are the pending ones of their accounts, or incidents, that nobody else is sending or claiming at this moment, and
-they are locked; nobody is waited for. If the newest has not been claimed with the older ones, it is claimed in their
-place, so that no more are sent than were claimed. A newest that was due but has to wait is given back.
+`ours` are the pending ones of their accounts, or incidents, that no other process is sending or claiming at this
+moment; they are locked, and nobody is waited for. If the newest was not claimed with the older ones, it is claimed in
+their place, so that no more are sent than were claimed. A newest that was due but has to wait is released.
 """
 
 
 def parameters(scopes: Mapping[str, Scope], now: datetime) -> dict[str, Any]:
-    """The parameters of `COALESCING` that follow from `now`, and from what each target holds the state of."""
+    """The parameters of `COALESCING` that follow from `now`, and from the scope of each target's state."""
     by_rule = [target for target, scope in scopes.items() if scope == "incident"]
     times = {"now": now, "look_again_at": now + RECHECK_AFTER, "quiet_since": now - PAUSE, "pause": PAUSE}
     return {"by_rule": by_rule, **times}

@@ -15,7 +15,7 @@ from service.storage.webhooks.outbox import DeliveryState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One alert on its way to one endpoint. `due_at` is the next attempt's time while it is pending."""
+    """One alert for one endpoint. `due_at` is the next attempt's time while it is pending."""
 
     id: UUID
     alert_id: UUID
@@ -62,7 +62,7 @@ async def get(connection: AsyncConnection, delivery_id: UUID) -> Delivery | None
 
 
 async def is_leased(connection: AsyncConnection, delivery_id: UUID, now: datetime) -> bool:
-    """Whether somebody is sending it."""
+    """True if a process is sending it."""
     query = select(deliveries.c.leased_until > now).where(deliveries.c.id == delivery_id)
     return bool((await connection.execute(query)).scalar_one_or_none())
 
@@ -110,12 +110,12 @@ _LONGEST_DUE = text("""
 
 
 async def longest_due(connection: AsyncConnection, now: datetime) -> dict[str, float]:
-    """By target, for how many seconds the delivery that has waited longest has been due; nothing where none is."""
+    """The seconds that the longest-waiting delivery has been due, by target; targets without one are left out."""
     return {row.target: row.seconds for row in await connection.execute(_LONGEST_DUE, {"now": now})}
 
 
 async def last_attempts(connection: AsyncConnection, delivery_ids: Sequence[UUID]) -> dict[UUID, PastAttempt]:
-    """The last attempt by delivery; one that was never attempted is left out."""
+    """The last attempt by delivery; deliveries without one are left out."""
     query = (
         select(delivery_attempts)
         .where(delivery_attempts.c.delivery_id.in_(delivery_ids))

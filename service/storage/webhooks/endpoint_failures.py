@@ -1,7 +1,7 @@
-"""Since when an endpoint has been failing.
+"""Stores since when an endpoint has been failing.
 
-Every attempt has a say in it, so the row is written only where it changes, and attempts don't wait for each other
-there: where another holds it at that moment, the next attempt will write it.
+Every attempt may change it, so the row is written only on a change, and attempts don't wait for each other: if another
+one holds the row at that moment, the next attempt will write it.
 """
 
 from collections.abc import Collection
@@ -19,7 +19,7 @@ from service.storage.webhooks.endpoints import Endpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailingEndpoint:
-    """An enabled endpoint that fails. `attempted_at` is when it was last attempted before, as far as `lock` looks."""
+    """An enabled endpoint that fails. `attempted_at` is the time of the previous attempt, as far as `lock` looks."""
 
     failing_since: datetime
     warned_at: datetime | None
@@ -27,13 +27,13 @@ class FailingEndpoint:
 
 
 async def mark_failing(connection: AsyncConnection, endpoint_id: UUID, now: datetime) -> None:
-    """Note that the endpoint fails, unless that is noted already."""
+    """Record that the endpoint fails, unless that is recorded already."""
     row = _unlocked([endpoint_id], table.c.failing_since.is_(None))
     await connection.execute(update(table).where(row).values(failing_since=now))
 
 
 async def mark_healthy(connection: AsyncConnection, endpoint_ids: Collection[UUID]) -> None:
-    """Note that the endpoints have answered well."""
+    """Record that the endpoints have accepted messages."""
     rows = _unlocked(endpoint_ids, or_(table.c.failing_since.is_not(None), table.c.warned_at.is_not(None)))
     await connection.execute(update(table).where(rows).values(failing_since=null(), warned_at=null()))
 
@@ -41,10 +41,10 @@ async def mark_healthy(connection: AsyncConnection, endpoint_ids: Collection[UUI
 async def lock(
     connection: AsyncConnection, endpoint_id: UUID, delivery_id: UUID, since: datetime
 ) -> FailingEndpoint | None:
-    """How the endpoint fails, which nobody else changes until the transaction ends; None if it doesn't any more.
+    """The endpoint's failure, locked until the transaction ends; None if it no longer fails.
 
-    Attempts before are those of the delivery, and of deliveries written `since` then that were given up: what is
-    refused for good is attempted once.
+    Previous attempts are those of the delivery, and of deliveries created `since` then that were given up: a message
+    that is refused for good is attempted once.
     """
     attempted_at = select(
         func.greatest(
@@ -71,7 +71,7 @@ async def lock(
 
 
 async def mark_warned(connection: AsyncConnection, endpoint_id: UUID, now: datetime) -> Endpoint:
-    """Note that operators are told that the endpoint, which `lock` has given, will be disabled; the endpoint."""
+    """Record that operators were warned that the endpoint, locked by `lock`, will be disabled; returns the endpoint."""
     statement = update(table).where(table.c.id == endpoint_id).values(warned_at=now).returning(table)
     return Endpoint(**(await connection.execute(statement)).one()._mapping)
 

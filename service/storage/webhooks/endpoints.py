@@ -16,7 +16,7 @@ DisabledReason = Literal["gone", "failing"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One row. In the filters None takes all; else the alert has to match one of the values, in every filter."""
+    """One endpoint. A filter of None takes all; otherwise the alert must match one of the values, in every filter."""
 
     id: UUID
     url: str = field(repr=False)
@@ -60,14 +60,14 @@ class _Optional(TypedDict, total=False):
 
 
 class NewEndpoint(_Optional):
-    """What a new endpoint has to be given, and may be."""
+    """The required and the optional fields of a new endpoint."""
 
     url: str
     secret: bytes
 
 
 class EndpointChanges(_Optional, total=False):
-    """What may change; a key that is absent stays as it is."""
+    """The fields that may change; absent keys stay as they are."""
 
     url: str
     secret: bytes
@@ -87,8 +87,8 @@ async def get(connection: AsyncConnection, endpoint_id: UUID) -> Endpoint | None
 
 
 async def lock(connection: AsyncConnection, endpoint_id: UUID) -> Endpoint | None:
-    """One endpoint, which nobody else changes or deletes until the transaction ends; or None."""
-    # Writers of deliveries refer to the key, and are not to wait.
+    """One endpoint, locked until the transaction ends; or None."""
+    # Writers of deliveries refer to the key, and must not wait.
     query = select(table).where(table.c.id == endpoint_id).with_for_update(key_share=True)
     row = (await connection.execute(query)).one_or_none()
     return Endpoint(**row._mapping) if row else None
@@ -105,10 +105,10 @@ async def page(connection: AsyncConnection, *, after: UUID | None, limit: int) -
 async def change(
     connection: AsyncConnection, endpoint_id: UUID, changes: EndpointChanges, now: datetime
 ) -> Endpoint | None:
-    """The endpoint with `changes`, or None if there is none. Attempts already under way go by the old values.
+    """Change an endpoint; returns it, or None if it doesn't exist. Attempts already under way use the old values.
 
-    One that is enabled again begins as if it had never failed. A pause that it asked for is over where it is enabled,
-    or has another URL.
+    One that is enabled again starts as if it had never failed. A pause that it asked for ends if it is enabled, or gets
+    another URL.
     """
     values: dict[str, Any] = {**changes, "updated_at": now}
     if "enabled" in changes:
@@ -124,7 +124,7 @@ async def change(
 
 
 class EndpointStatus(NamedTuple):
-    """How an endpoint is doing."""
+    """The state of an endpoint."""
 
     id: UUID
     target: str
@@ -135,14 +135,14 @@ class EndpointStatus(NamedTuple):
 
 
 async def statuses(connection: AsyncConnection) -> list[EndpointStatus]:
-    """How all endpoints are doing."""
+    """The states of all endpoints."""
     columns = (table.c.id, table.c.target, table.c.enabled, table.c.disabled_reason)
     query = select(*columns, table.c.failing_since.is_not(None), table.c.rate_limit.is_not(None))
     return list(map(EndpointStatus._make, await connection.execute(query)))
 
 
 async def remove(connection: AsyncConnection, endpoint_id: UUID) -> bool:
-    """Delete an endpoint with its deliveries and their attempts; whether there was one."""
+    """Delete an endpoint with its deliveries and their attempts; returns whether it existed."""
     result = await connection.execute(delete(table).where(table.c.id == endpoint_id))
     return result.rowcount == 1
 
@@ -150,9 +150,9 @@ async def remove(connection: AsyncConnection, endpoint_id: UUID) -> bool:
 async def disable(
     connection: AsyncConnection, endpoint_id: UUID, reason: DisabledReason, now: datetime
 ) -> Endpoint | None:
-    """Stop sending to an endpoint; None if that was so already.
+    """Stop sending to an endpoint; None if it was disabled already.
 
-    What is pending stays so, and goes out if it is enabled again.
+    Pending deliveries stay pending, and are sent if it is enabled again.
     """
     failing_since = func.coalesce(table.c.failing_since, now)
     result = await connection.execute(

@@ -1,8 +1,8 @@
-"""The outbox: who is sending which delivery, and what came of it.
+"""The outbox: deliveries, their leases, and their results.
 
-A delivery is written in the transaction that writes its alert (`alerts.routing`), is claimed for a time (a
-lease), sent with no transaction open, and its result recorded if the lease still holds. A sender that dies leaves a
-lease to lapse, and the delivery is claimed again: at least once. Times come from the callers' clocks.
+A delivery is created in the transaction that writes its alert (`alerts.routing`), is claimed for a time (a lease), sent
+with no transaction open, and its result recorded if the lease still holds. If a sender dies, its lease expires and the
+delivery is claimed again: at least once. Times come from the callers' clocks.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,11 +23,10 @@ DeliveryState = Literal["pending", "succeeded", "failed", "superseded"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedDelivery:
-    """All that is needed to send one message.
+    """All data needed to send one message.
 
-    `attempt` is the number that this attempt will have, from 1, and `tries` its place in the retry schedule, which
-    begins anew when a delivery is sent again: at `began_at`. `failing_since` and `warned_at` are the endpoint's, when
-    it was claimed.
+    `attempt` is the number of this attempt, from 1, and `tries` its place in the retry schedule, which restarts when a
+    delivery is sent again: at `began_at`. `failing_since` and `warned_at` are the endpoint's, when it was claimed.
     """
 
     id: UUID
@@ -53,7 +52,7 @@ class ClaimedDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryAttempt:
-    """One HTTP try: a status, or why there was no answer."""
+    """One HTTP request: its status, or why there was no answer."""
 
     started_at: datetime
     duration_seconds: float
@@ -161,7 +160,7 @@ async def lock_first(
     include_rate_limited: bool,
     without: Collection[UUID],
 ) -> UUID | None:
-    """The delivery that `claim` takes where it may take one; locked, and not read any further."""
+    """The delivery that `claim` takes if it may take one; it is locked, and nothing else of it is read."""
     values = {
         "limit": 1,
         "now": now,
@@ -176,7 +175,7 @@ async def lock_first(
 
 
 async def finish(connection: AsyncConnection, delivery_id: UUID, state: DeliveryState, now: datetime) -> None:
-    """End a delivery without an attempt to show for it, and give up its lease."""
+    """End a delivery without an attempt, and give up its lease."""
     await connection.execute(
         update(deliveries)
         .where(deliveries.c.id == delivery_id, deliveries.c.state == "pending")
@@ -192,9 +191,9 @@ async def _sendable(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """A delivery that was attempted, how that went, and what follows: `due_at` is when it is to be tried again.
+    """An attempted delivery, its result, and its next state: `due_at` is the time of the next attempt.
 
-    An attempt that `costs` nothing leaves its place in the retry schedule as it is.
+    An attempt that `costs` nothing keeps its place in the retry schedule.
     """
 
     delivery: ClaimedDelivery
@@ -230,13 +229,13 @@ _POSTPONE = text("""
     ) AS first
     WHERE deliveries.id = first.id AND deliveries.state = 'pending' AND deliveries.lease IS NULL
 """)
-"""Only to spare `claim` from passing over what waits behind a failed delivery, which took 24 µs for each every time."""
+"""Only spares `claim` from skipping the deliveries after a failed one, which took 24 µs for each every time."""
 
 
 async def record(connection: AsyncConnection, some: Sequence[AttemptResult], now: datetime) -> set[UUID]:
-    """Write results of attempts, and give up their leases; returns the deliveries whose lease was still held.
+    """Save results of attempts, and give up their leases; returns the deliveries whose lease was still held.
 
-    Of the others nothing is written. Those that have to wait for one that failed are due when it is.
+    Nothing is saved for the others. Deliveries that have to wait for a failed one are due when it is.
     """
     values = {
         "ids": [each.delivery.id for each in some],
@@ -263,7 +262,9 @@ async def record(connection: AsyncConnection, some: Sequence[AttemptResult], now
 
 
 async def release(connection: AsyncConnection, claimed: Collection[ClaimedDelivery]) -> int:
-    """Give up leases without a result, so that others need not wait for them to lapse; how many were still held."""
+    """Give up leases without a result, so that others need not wait for them to expire; returns how many were still
+    held.
+    """
     result = await connection.execute(
         update(deliveries)
         .where(

@@ -1,4 +1,4 @@
-"""Rate limits of endpoints, and pauses they asked for, which all delivery processes keep to together."""
+"""Rate limits of endpoints, and pauses they asked for, shared by all delivery processes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class EndpointRate(NamedTuple):
-    """An endpoint with a rate limit. Without a `rate` somebody else claims for it at this moment."""
+    """An endpoint with a rate limit. Without a `rate`, another process is claiming for it at this moment."""
 
     id: UUID
     rate: float | None
@@ -35,17 +35,19 @@ _SAVE_PAID_UNTIL = text("""
 
 
 async def lock(connection: AsyncConnection) -> list[EndpointRate]:
-    """The enabled endpoints with a rate limit, locked until the transaction ends, but for those that others hold."""
+    """Lock the enabled endpoints with a rate limit until the transaction ends; those locked by others come without a
+    `rate`.
+    """
     return list(map(EndpointRate._make, await connection.execute(_LOCK)))
 
 
 async def save_paid_until(connection: AsyncConnection, paid: Mapping[UUID, datetime]) -> None:
-    """By when endpoints that are held have paid for what they were sent."""
+    """Store the time at which each locked endpoint may be sent more."""
     if paid:
         await connection.execute(_SAVE_PAID_UNTIL, {"ids": list(paid), "paid": list(paid.values())})
 
 
-# In order, so that two that pause the same endpoints at once don't lock each other out.
+# In order, so that two processes that pause the same endpoints don't deadlock.
 _PAUSE = text("""
     WITH asked AS (
         SELECT id, max(until) AS until
@@ -63,6 +65,6 @@ _PAUSE = text("""
 
 
 async def pause(connection: AsyncConnection, until: Sequence[tuple[UUID, datetime]]) -> None:
-    """Have endpoints left alone until they asked to be; a longer pause that one has already stays."""
+    """Pause endpoints for as long as they asked; a longer pause stays."""
     if until:
         await connection.execute(_PAUSE, {"ids": [each for each, _ in until], "until": [when for _, when in until]})

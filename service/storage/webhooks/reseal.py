@@ -1,4 +1,4 @@
-"""Sealing everything anew with the first of the keys, so that the others can be forgotten."""
+"""Seals everything again with the first of the keys, so that the others can be dropped."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -13,16 +13,16 @@ from service.storage.webhooks.sealed_columns import SealedRow
 
 
 class Resealed(NamedTuple):
-    """How many sealed values there are, and how many of them were sealed with another key than the first."""
+    """The number of sealed values, and of those that were sealed with another key than the first."""
 
     total: int
     changed: int
 
 
 async def reseal(connection: AsyncConnection, vault: Vault) -> Resealed:
-    """Seal with the vault's first key what was sealed with another.
+    """Seal again, with the vault's first key, all values sealed with another.
 
-    Raises `HealthError` naming an endpoint whose secrets none of the keys opens; then nothing is changed.
+    Raises `HealthError`, naming an endpoint whose secrets none of the keys opens; then nothing is changed.
     """
     rows = await sealed_columns.lock(connection)
     fresh = {row.endpoint_id: _fresh(row, vault) for row in rows}

@@ -1,6 +1,6 @@
-"""Deliveries that are over, put back to be sent once more: one by hand, or all that failed in some time.
+"""Sends finished deliveries again: one by hand, or all that failed in some period.
 
-Their attempts stay and go on being counted; the retry schedule begins anew.
+Their attempts stay and are counted on; the retry schedule restarts.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.storage.database.tables import deliveries as table
 
 UNLIMITED_PER_SECOND = 10.0
-"""How many deliveries a second are recovered where the endpoint has no limit."""
+"""The number of deliveries per second that are recovered if the endpoint has no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedDeliveries:
-    """An endpoint's deliveries that were given up, and were written at `since` or later and before `until`."""
+    """An endpoint's deliveries that were given up, and were created at `since` or later and before `until`."""
 
     endpoint_id: UUID
     since: datetime
@@ -26,12 +26,12 @@ class FailedDeliveries:
 
 
 async def resend(connection: AsyncConnection, delivery_id: UUID, now: datetime) -> bool:
-    """Make a delivery that is over due now; False if there is none, or it is pending, or being sent."""
+    """Make a finished delivery due now; False if it doesn't exist, is pending, or is being sent."""
     idle = or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
     result = await connection.execute(
         update(table)
         .where(table.c.id == delivery_id, table.c.state != "pending", idle)
-        # Without the lease, a sender that comes too late can't end what begins now.
+        # Without the lease, a late sender can't end what begins now.
         .values(
             state="pending",
             due_at=now,
@@ -46,12 +46,12 @@ async def resend(connection: AsyncConnection, delivery_id: UUID, now: datetime) 
 
 
 async def count(connection: AsyncConnection, wanted: FailedDeliveries) -> int:
-    """How many `recover` would put back."""
+    """The number of deliveries that `recover` would send again."""
     found = await connection.execute(select(func.count()).select_from(table).where(_matching(wanted)))
     return found.scalar_one()
 
 
-# Locked in order, so that two that recover at once don't lock each other out; the later one finds nothing left.
+# Locked in order, so that two concurrent calls don't deadlock; the later one finds nothing left.
 _RECOVER = text("""
 WITH found AS MATERIALIZED (
     SELECT id, created_at FROM deliveries
@@ -73,9 +73,9 @@ FROM placed WHERE deliveries.id = placed.id
 
 
 async def recover(connection: AsyncConnection, wanted: FailedDeliveries, now: datetime) -> int:
-    """Make deliveries that failed due again, the oldest now and the others one by one; how many.
+    """Make failed deliveries due again, the oldest now and the others one by one; returns their number.
 
-    They come at half the endpoint's rate limit, so that the other half is left to what is told meanwhile.
+    They are spread over half the endpoint's rate limit, which leaves the other half to new alerts.
     """
     values = {**asdict(wanted), "now": now, "unlimited": UNLIMITED_PER_SECOND}
     return (await connection.execute(_RECOVER, values)).rowcount

@@ -1,4 +1,4 @@
-"""What the database holds sealed: the secrets, headers and options of webhook endpoints."""
+"""The sealed columns: secrets, headers and options of webhook endpoints."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -20,14 +20,14 @@ class SealedRow(NamedTuple):
 
 
 async def lock(connection: AsyncConnection) -> list[SealedRow]:
-    """All there are, which nobody changes until the transaction ends."""
+    """All of them, locked until the transaction ends."""
     query = select(table.c.id, *(table.c[name] for name in COLUMNS)).order_by(table.c.id).with_for_update()
     rows = (await connection.execute(query)).mappings()
     return [SealedRow(row["id"], {name: row[name] for name in COLUMNS if row[name] is not None}) for row in rows]
 
 
 async def replace(connection: AsyncConnection, endpoint_id: UUID, sealed: Mapping[str, bytes]) -> None:
-    """Write columns of a row that `lock` gave. To those who use the endpoint nothing has changed."""
+    """Write columns of a row that `lock` returned. For users of the endpoint nothing changes."""
     await connection.execute(
         update(table).where(table.c.id == endpoint_id).values({**sealed, "updated_at": table.c.updated_at})
     )

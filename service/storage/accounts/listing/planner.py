@@ -37,7 +37,7 @@ STALE_STATISTICS_ROWS = 5_000
 """Above this many rows, the planner's statistics should have noticed them."""
 SCAN_MARGIN = 1.1
 SIGNIFICANT_MATCHES = 10
-"""From this many matches on, their share predicts the rest; fewer may be an accident."""
+"""The number of matches from which on their share predicts the rest; fewer may be an accident."""
 MAX_MERGED_SLOTS = 6
 """The most slots to merge by account id. If accounts were evaluated in more of them, many match."""
 
@@ -200,7 +200,9 @@ class ListQuery:
 
     @property
     def _index_passes(self) -> int:
-        """How often one scan reads the index: for its rows, and before that, for some orders, to find where it ends."""
+        """The number of times one scan reads the index: for its rows, and before that, for some orders, to find
+        where it ends.
+        """
         return 2 if self.order.column == "score" or (self.order.column == "slot" and self.order.descending) else 1
 
     def _has_filters_in_index(self, slots: Sequence[datetime] | None) -> bool:
