@@ -134,8 +134,8 @@ accounts = Table(
     Column("parent_id", Text),
     Column("registers", LargeBinary, comment="last-writer-wins registers of the columns above"),
     _created_at(),
-    # In the order of lists, with the attributes that they are filtered by, under the name Postgres gives. Partial, as most
-    # accounts are created by an event of another kind, and get these attributes later.
+    # In the order of lists, with the attributes that they are filtered by; Postgres' own names for indexes. Partial, as
+    # most accounts are created by an event of another kind, and get these attributes later.
     *(
         Index(
             f"accounts_{name}_account_id_{first}_{second}_idx",
