@@ -75,7 +75,7 @@ ROUTERS = (
     swagger_ui.router,
     asyncapi.router,
 )
-"""In the order in which paths are tried, the busiest first."""
+"""In the order in which paths are matched, the busiest first."""
 
 
 def create_app(
@@ -88,8 +88,8 @@ def create_app(
 ) -> FastAPI:
     """The API over an engine and a publisher. It starts and stops the publisher; the engine stays the caller's.
 
-    `clock_trouble` says why nothing may be written of a day now, `clock_difference` how the clock differs from the
-    database's where people should know; by default nothing is ever wrong with the clock.
+    `clock_trouble` gives the reason why no day may be written now, `clock_difference` the difference from the
+    database's clock if people should know; by default the clock is never wrong.
 
     Raises `HealthError` if the encryption key can't be used.
     """

@@ -1,5 +1,5 @@
-"""GET /v1/accounts/{id}/health the way it is almost always asked: today's, by a key that was just used, of an account
-whose stored score still holds. It is asked for more often than all the rest together.
+"""The fast path of GET /v1/accounts/{id}/health for its most frequent form: today's health, by a cached key, of an
+account whose stored score is still valid. It is requested more often than all the rest together.
 """
 
 import msgspec
@@ -22,12 +22,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class HealthFastPath:
-    """Answers what is plain, in one statement. All else, and whatever goes wrong, is left to the route, which answers
-    every case, and this one the same.
+    """Answers the plain case, in one statement. Everything else, errors included, is left to the route, which answers
+    every case, and this one identically.
     """
 
     def __init__(self, app: ASGIApp, context: Context, route: BaseRoute) -> None:
-        """`app` is the rest of the service, `route` the one that is answered for."""
+        """`app` is the rest of the service, `route` the route whose requests it answers."""
         self._app = app
         self._context = context
         self._route = route
@@ -57,7 +57,7 @@ class HealthFastPath:
             return None
         try:
             stored = await context.scores.get(account_id)
-        except Exception as error:  # noqa: BLE001 - the route will meet it too, if it hasn't passed, and say so
+        except Exception as error:  # noqa: BLE001 - the route will hit the same error, if it lasts, and report it
             log.debug("direct_read_failed", error=type(error).__name__)
             return None
         moment = stored_moment(stored, policy) if stored else None
@@ -67,7 +67,9 @@ class HealthFastPath:
 
 
 def _account_id(scope: Scope) -> str | None:
-    """The account whose health today is asked for; None if something else is, or the id is written in a special way."""
+    """The account whose health today is requested; None for any other request, or if the id is written in a special
+    way.
+    """
     path: bytes = scope["raw_path"]
     if scope["method"] != "GET" or scope["query_string"] or not path.startswith(_BEFORE) or not path.endswith(_AFTER):
         return None

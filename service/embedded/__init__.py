@@ -1,1 +1,1 @@
-"""Postgres and a Kafka-compatible broker from PyPI wheels: for trying out and for tests, never for production."""
+"""Postgres and a Kafka-compatible broker from PyPI wheels: for trials and tests, never for production."""

@@ -1,4 +1,4 @@
-"""Linux access control lists, as far as needed to let one user search a directory."""
+"""Linux access control lists, just enough to let one user search a directory."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ Entry = tuple[int, int, int]
 
 
 def grant_search(directory: Path, uid: int) -> None:
-    """Add `user:uid:--x` to the list of `directory`; what everyone else may do stays.
+    """Add `user:uid:--x` to the list of `directory`; permissions of everyone else stay.
 
     Raises `OSError` where the system or file system has no such lists.
     """
@@ -48,7 +48,7 @@ def _read(directory: Path) -> list[Entry]:
 
 
 def _packed(entries: dict[tuple[int, int], int]) -> bytes:
-    """The list in the kernel's form: sorted, with the mask that lets every entry count in full."""
+    """The list in the kernel's form: sorted, with a mask that lets every entry take full effect."""
     mask = 0
     for (tag, _), permissions in entries.items():
         mask |= permissions if tag in MASKED else 0

@@ -15,7 +15,7 @@ from service.embedded.server import Server, program
 
 
 def answers(port: int) -> bool:
-    """Whether a broker on 127.0.0.1:`port` tells clients about itself: it is past loading its data then.
+    """True once a broker on 127.0.0.1:`port` answers clients with its metadata, which it does after loading its data.
 
     Blocks. Works with and without a running event loop.
     """
@@ -37,10 +37,10 @@ async def _knows_a_broker(bootstrap: str) -> bool:
 
 
 class EmbeddedBroker(Server):
-    """A broker for trying out. It holds all records in memory, and writes them as one file once a second.
+    """A broker for trials. It holds all records in memory, and writes them as one file once a second.
 
-    `stop` keeps everything. A killed broker loses what it got in its last seconds, where Apache Kafka would keep
-    it, and then gives the lost records' offsets to new ones. It never expels a group member that died.
+    `stop` keeps everything. A killed broker loses the records of its last seconds, which Apache Kafka would keep, and
+    then gives their offsets to new ones. It never expels a group member that died.
     """
 
     patience = 120.0  # a large file takes seconds to write at the end and to read at the start

@@ -29,7 +29,7 @@ class DatabaseCluster:
         return (self._folder / "password").read_text()
 
     def create(self, initdb: Path, account: ServerAccount) -> None:
-        """Create the cluster for `account`, unless it exists; what a killed attempt left is thrown away."""
+        """Create the cluster for `account`, unless it exists; the rest of a killed attempt is removed."""
         account.reach(initdb)
         account.reach(self.data)
         if self.data.exists():
@@ -53,11 +53,11 @@ class DatabaseCluster:
         unfinished.rename(self.data)
 
     def forget_process(self) -> None:
-        """Remove the note of a server that is known to be gone: its number may be another program's by now."""
+        """Remove the process file of a server that is known to be gone: its number may be another program's by now."""
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def is_served(self) -> bool:
-        """Whether a server has noted that it is ready for sessions."""
+        """True once a server has noted that it is ready for sessions."""
         try:
             return (self.data / "postmaster.pid").read_text().splitlines()[-1].strip() == "ready"
         except (FileNotFoundError, IndexError):
@@ -72,7 +72,7 @@ class DatabaseCluster:
 
 
 class DirectoryLock:
-    """A lock on a directory. The system gives it back when its holder dies, however it dies."""
+    """A lock on a directory. The system releases it when its holder dies, however it dies."""
 
     def __init__(self, directory: Path) -> None:
         """Nothing is locked before `acquire`."""
@@ -80,7 +80,7 @@ class DirectoryLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock; raises `HealthError` if another process has it. Taking it twice is one taking."""
+        """Take the lock; raises `HealthError` if another process has it. Taking it twice is the same as once."""
         if self._descriptor is not None:
             return
         descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)

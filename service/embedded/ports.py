@@ -5,8 +5,8 @@ from secrets import randbelow
 
 from service.runtime.errors import HealthError
 
-# Below what Linux (from 32768) and macOS (from 49152) hand out to outgoing connections: a port from here is
-# still free when a server that was stopped comes back to it.
+# Below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections: a port from here is still
+# free when a server that was stopped comes back to it.
 FIRST, LAST = 20_000, 32_000
 
 
@@ -19,7 +19,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on `port` now."""
+    """True if a server could listen on `port` now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -37,7 +37,7 @@ def require_free(port: int) -> None:
 
 
 def listens(port: int) -> bool:
-    """Whether a server accepts connections on `port`."""
+    """True if a server accepts connections on `port`."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:

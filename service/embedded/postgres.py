@@ -24,13 +24,13 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# With these a killed server loses nothing, a killed machine everything. `synchronous_commit` stays on: without
-# it a killed server would lose commits, and tests kill it to see that none is lost.
+# With these a killed server loses nothing, a killed machine everything. `synchronous_commit` stays on: without it a
+# killed server would lose commits, and tests kill it to see that none is lost.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
 class EmbeddedPostgres(Server):
-    """A PostgreSQL server. Clients need the password in its address: others on the machine can't come in."""
+    """A PostgreSQL server. Clients need the password in its address, so others on the machine can't connect."""
 
     def __init__(self, data_dir: Path, port: int | None = None, *, durable: bool = True) -> None:
         """As `Server`. Not `durable` is faster, and loses everything when the machine dies.

@@ -1,4 +1,4 @@
-"""Processes beside ours. psutil comes with the wheels of the `embedded` extra, so it is imported late."""
+"""Other processes. psutil comes with the wheels of the `embedded` extra, so it is imported late."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def kill_tree(pid: int, seconds: float = 10) -> None:
-    """SIGKILL for a process and all it started; returns when they have ended (`pid` is its starter's to reap)."""
+    """Send SIGKILL to a process and all its descendants; returns when they have ended (the caller reaps `pid`)."""
     from psutil import NoSuchProcess, Process
 
     with suppress(NoSuchProcess):
@@ -28,9 +28,9 @@ def kill_tree(pid: int, seconds: float = 10) -> None:
 
 
 def stop_leftovers(program: Path, data_dir: Path, signal: Signals, seconds: float) -> None:
-    """End what an earlier run left behind: every `program` that has `data_dir` among its arguments.
+    """Stop the leftovers of an earlier run: every `program` that has `data_dir` among its arguments.
 
-    Only for who holds the directory's lock: no living run owns such a process.
+    Call it only while holding the directory's lock: then no living run owns such a process.
     """
     from psutil import NoSuchProcess, process_iter
 
@@ -47,7 +47,7 @@ def stop_leftovers(program: Path, data_dir: Path, signal: Signals, seconds: floa
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process has not ended. One that only waits to be reaped has: who should reap it may be slow."""
+    """True if a process has not ended. A zombie has: its parent may be slow to reap it."""
     from psutil import STATUS_ZOMBIE, NoSuchProcess, Process
 
     try:

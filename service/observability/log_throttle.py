@@ -1,6 +1,7 @@
-"""Libraries that log each try: the first line of a kind is kept, and then one a while, with how many it stands for.
+"""Throttling of libraries that log each retry: the first line of a kind is kept, then one per interval, with the number
+it stands for.
 
-None of them is an error: they try again. What isn't over then, or won't be, our own lines say.
+None of these lines is an error: the library retries. If the trouble lasts, our own lines say so.
 """
 
 import logging
@@ -18,7 +19,7 @@ class _Kept:
 
 
 class RepeatFilter(logging.Filter):
-    """Lets a line of a noisy library through once in `AGAIN_SECONDS`. What makes a kind is the place that logs it."""
+    """Lets a line of a noisy library through once in `AGAIN_SECONDS`. Lines logged at one place are of one kind."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` never goes back."""
@@ -27,7 +28,7 @@ class RepeatFilter(logging.Filter):
         self._kept: dict[tuple[str, int], _Kept] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is to be written."""
+        """True if the line is to be written."""
         if not record.name.startswith(_NOISY):
             return True
         now = self._clock()

@@ -23,7 +23,7 @@ _NEVER_BELOW_WARNING = (
     "uvicorn",
     "opentelemetry",
 )
-"""Below it they tell what they send, record by record: passwords and personal data too."""
+"""Below that level they log what they send, record by record: passwords and personal data too."""
 
 
 def configure_logs(settings: Settings, process: str) -> None:

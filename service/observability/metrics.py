@@ -1,9 +1,9 @@
 """Every metric, in one place. Prefix `health_`, base units, and no account id in any label.
 
-What a metric means, and how to read it, is told in deploy/metrics.md; a test holds that table against this module.
-Every process has all of them, and shows those that it has something to say about. Events are never observed one by one:
-a batch, a request or an attempt is. Some gauges tell of what all processes share, in Postgres: several sweepers or
-deliveries show the same number, so take the maximum of those, not the sum; they say so.
+deploy/metrics.md says what each metric means and how to read it; a test compares that table with this module. Every
+process has all of them, and shows those that it has something to say about. Events are never observed one by one, but
+per batch, request or attempt. Some gauges show what all processes share, in Postgres: several sweepers or deliveries
+show the same number, so take the maximum, not the sum; their help texts say so.
 """
 
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_m
 
 from service.observability.collectors import BatchHistogram, PoolGauges
 
-# When a counter began is one more series for each, and nothing here reads it.
+# The time at which a counter began would be one more series each, which nothing here reads.
 disable_created_metrics()  # type: ignore[no-untyped-call] # it ships without annotations
 
 # --- The process ------------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ NOT_RELAYED = Counter(
     ["topic"],
 )
 
-# --- Scores and time: by sweepers, and alerts by whoever judges ---------------------------------------------------
+# --- Scores and time: by sweepers, and alerts by every process that evaluates ------------------------------------
 
 ALERTS = Counter("health_alerts", "Alerts that were written, by state: firing, resolved or digest", ["state"])
 SWEPT = Counter("health_swept_accounts", "Accounts judged again because time has passed")

@@ -20,7 +20,7 @@ from service.runtime.errors import HealthError
 log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 3.0
-"""How long a process waits at its end for its last spans to be taken."""
+"""How many seconds a process waits at its end for its last spans to be sent."""
 
 
 class OtelSpan:
@@ -48,7 +48,7 @@ class OtelTracer:
     """The tracer of a process. Address, headers, sampler and queue come from OpenTelemetry's own OTEL_… variables."""
 
     def __init__(self, process: str) -> None:
-        """Begins a thread that sends. Raises `HealthError` if one of those variables can't be used."""
+        """Start a sending thread. Raises `HealthError` if one of those variables can't be used."""
         named = OTELResourceDetector().detect().attributes.get("service.name", "account-health")
         resource = Resource.create(
             {"service.name": named, "service.namespace": "account-health", "health.process": process}
@@ -75,7 +75,7 @@ class OtelTracer:
             SpanKind[kind.upper()],
             attributes,
             [Link(_remote(link).get_span_context()) for link in links],
-            record_exception=False,  # messages of errors may hold personal data
+            record_exception=False,  # error messages may hold personal data
             set_status_on_exception=False,
         )
         told = OtelSpan(span)
@@ -101,7 +101,9 @@ class OtelTracer:
         return _kept(trace.get_current_span().get_span_context())
 
     def stop(self) -> None:
-        """Send what is left. A collector that doesn't take it isn't waited for: traces are less than a clean end."""
+        """Send what is left, without waiting for a collector that doesn't take it: a clean end matters more than
+        traces.
+        """
         stopping = threading.Thread(target=self._provider.shutdown, daemon=True)
         stopping.start()
         stopping.join(STOP_SECONDS)
@@ -120,10 +122,10 @@ def _remote(traceparent: str) -> NonRecordingSpan:
 
 
 class WatchedExporter(SpanExporter):
-    """An exporter whose failures are told once. What it can't send is dropped: nothing piles up, nothing waits."""
+    """An exporter that logs its failures once. Spans that can't be sent are dropped: nothing piles up or waits."""
 
     def __init__(self, exporter: SpanExporter) -> None:
-        """OpenTelemetry's own lines, one for each try and for each span that is dropped, go unheard from here on."""
+        """Silence OpenTelemetry's own lines, one for each try and for each span that is dropped."""
         self._exporter = exporter
         self._failing = False
         self._reason = ""

@@ -1,4 +1,4 @@
-"""What machines ask of a process without an API: is it alive, is it ready, what does it measure."""
+"""Probes of a process without an API: is it alive, is it ready, and its metrics."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 BEGINNING = "it has not begun its work yet"
 KAFKA_AWAY = "Kafka can't be reached"
-"""Reasons say no more than that: anybody may ask, and an error's text can name hosts and users."""
+"""Reasons say no more than that: anybody may read them, and an error's text can name hosts and users."""
 
 
 class Pulse:
@@ -36,7 +36,7 @@ class Pulse:
     """
 
     def __init__(self, name: str, watchdog_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """`name` is what probes call the loop; `clock` never goes back."""
+        """`name` is the loop's name in probes; `clock` never goes back."""
         self.name = name
         self._watchdog_seconds = watchdog_seconds
         self._clock = clock
@@ -45,21 +45,21 @@ class Pulse:
         self.remark = ""
 
     def beat(self, waiting_for: str = "", *, remark: str = "") -> None:
-        """Say that the loop goes round; and what it waits for, if it can't do its work until that is there.
+        """Report that the loop runs, and what it waits for if it can't work until that is there.
 
-        A `remark` is for people who look: the loop does its work all the same.
+        A `remark` is for people who read the probe: the loop works all the same.
         """
         self._beaten_at = self._clock()
         self._waiting_for = waiting_for
         self.remark = remark
 
     def live(self) -> str | None:
-        """Why the process should be started again; None if it shouldn't."""
+        """The reason to restart the process; None if there is none."""
         silent = self._clock() - self._beaten_at
         return f"nothing was heard of it for {silent:.0f} seconds" if silent > self._watchdog_seconds else None
 
     def ready(self) -> str | None:
-        """Why the loop can't do its work now; None if it does."""
+        """The reason why the loop can't work now; None if it can."""
         return self.live() or self._waiting_for or None
 
 
@@ -67,8 +67,8 @@ class Pulse:
 async def serve_probes(settings: Settings, *pulses: Pulse) -> AsyncIterator[int]:
     """Serve `/livez`, `/readyz` and `/metrics` while the block runs, if HEALTH_PROBES_PORT is set; gives the port.
 
-    A process without loops, the API, gives no pulses. It says by itself whether it is ready: here is no `/readyz` then.
-    Raises `HealthError` if the port can't be had.
+    The API, a process without loops, gives no pulses. It answers itself whether it is ready, so `/readyz` isn't served
+    here. Raises `HealthError` if the port can't be opened.
     """
     if not settings.probes_port:
         yield 0
@@ -118,7 +118,7 @@ _NO_REMARKS: Mapping[str, str] = MappingProxyType({})
 
 
 def _answer(status: str, checks: dict[str, str | None], remarks: Mapping[str, str] = _NO_REMARKS) -> web.Response:
-    """200, or a problem as the API answers with one; both with what was found, loop by loop."""
+    """200, or a problem in the API's form; both with the state of each loop."""
     fine = {name: f"ok, but {remarks[name]}" if name in remarks else "ok" for name in checks}
     found = {name: why or fine[name] for name, why in checks.items()}
     if faults := [f"{name}: {why}" for name, why in checks.items() if why]:

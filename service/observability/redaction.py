@@ -1,4 +1,4 @@
-"""The last look at a log line: what looks like a secret or like personal data is masked.
+"""The last filter of log lines: values that look like secrets or personal data are masked.
 
 A safety net, not the rule: code doesn't log them to begin with. Account ids stay, as they are the business's own keys.
 """
@@ -13,7 +13,7 @@ _SECRET_NAMES = re.compile(
     r"(?i)(^|_|-)(authorization|cookie|password|passwd|secret|token|api[_-]?key|encryption_key|private_key|dsn|database_url)$"
 )
 _PERSONAL_NAMES = frozenset({"user_id", "respondent_id", "comment", "email", "e_mail", "account_name", "owner"})
-# None of these may take more than linear time, whatever text comes: lines are looked at between two turns of the loop.
+# None of these may take more than linear time, whatever the text: lines are filtered on the event loop.
 _PATTERNS = (
     (re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]+"), MASK),
     (re.compile(r"\bhk_[A-Za-z0-9_-]{16,}"), MASK),
@@ -39,7 +39,7 @@ _PATTERNS = (
 
 
 def redact(_logger: object, _method: str, event: Any) -> Any:
-    """A structlog processor: it masks values by the names of their fields, and parts of text by their looks."""
+    """A structlog processor that masks values by the names of their fields, and parts of text by their form."""
     return {name: MASK if _names_secret(str(name), value) else _clean(value) for name, value in event.items()}
 
 

@@ -11,35 +11,35 @@ Attributes = Mapping[str, str | int | float | bool]
 
 
 class Span(Protocol):
-    """A stretch of work. It ends with its block; an exception that passes is noted by its type alone."""
+    """A piece of work. It ends with its block; an exception that passes through is noted by its type alone."""
 
     @property
     def traceparent(self) -> str | None:
-        """The context to hand on; None if this trace isn't kept."""
+        """The context to pass on; None if this trace isn't recorded."""
 
     def name(self, name: str) -> None:
-        """Call it something else."""
+        """Rename the span."""
 
     def add(self, attributes: Attributes) -> None:
-        """Say more about it. No personal data, and no secrets."""
+        """Add attributes. No personal data, and no secrets."""
 
     def fail(self, kind: str) -> None:
-        """Note that it failed, and how."""
+        """Mark the span as failed, with the kind of failure."""
 
 
 class Tracer(Protocol):
-    """What makes spans, while tracing is on."""
+    """The maker of spans, while tracing is on."""
 
     def span(
         self, name: str, kind: Kind, parent: str | None, links: Iterable[str], attributes: Attributes, *, alone: bool
     ) -> AbstractContextManager[Span]:
-        """As `span` below."""
+        """See `service.observability.tracing.span`."""
 
     def ids(self) -> tuple[str, str] | None:
         """Trace and span of the work under way."""
 
     def current(self) -> str | None:
-        """As `current` below."""
+        """See `service.observability.tracing.current`."""
 
     def stop(self) -> None:
         """Send what is left, for some seconds at most."""

@@ -1,4 +1,4 @@
-"""How long the phases of one piece of work took."""
+"""Timing of the phases of one piece of work."""
 
 import time
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Adds up seconds by phase. Phases may run beside each other, so their sum may exceed the time of the whole."""
+    """Adds up seconds by phase. Phases may run in parallel, so their sum may exceed the time of the whole."""
 
     __slots__ = ("seconds",)
 
     def __init__(self) -> None:
-        """Nothing has taken any time yet."""
+        """Start with no time spent."""
         self.seconds: dict[str, float] = {}
 
     def add(self, phase: str, seconds: float) -> None:

@@ -7,11 +7,11 @@ _LENGTH = 55
 _LONGEST = 512
 _LAST = _LENGTH - 1
 _ODD = frozenset(b"13579bdf")
-"""The last digit of the flags of a context whose trace is kept."""
+"""The last digit of the flags of a context whose trace is recorded."""
 
 
 def valid(text: str) -> str | None:
-    """The context, in its form of version 00; None if it is none. What later versions may put behind it is left out."""
+    """The context, in the form of version 00; None if it isn't one. Parts that later versions append are dropped."""
     if not _FORM.match(text):
         return None
     if len(text) == _LENGTH:
@@ -20,7 +20,7 @@ def valid(text: str) -> str | None:
 
 
 def sampled(raw: bytes | None) -> str | None:
-    """The context that a record's header or attribute holds, if whoever wrote it keeps that trace; None otherwise."""
+    """The context in a record's header or attribute, if its sender records that trace; None otherwise."""
     if raw is None or not _LENGTH <= len(raw) <= _LONGEST or raw[_LAST] not in _ODD:
         return None
     return valid(raw.decode("latin-1"))

@@ -1,4 +1,4 @@
-"""Traces, if HEALTH_TRACING asks for them: spans that other modules open, and contexts that they hand on.
+"""Traces, if HEALTH_TRACING asks for them: spans that other modules open, and contexts that they pass on.
 
 Nothing of OpenTelemetry is imported, and a span costs nothing, unless tracing is on.
 """
@@ -34,7 +34,7 @@ _tracer: Tracer | None = None
 
 
 def is_on() -> bool:
-    """Whether anything is traced: what costs something per event is left undone otherwise."""
+    """True if tracing is on; work that only traces need is skipped otherwise."""
     return _tracer is not None
 
 
@@ -49,8 +49,8 @@ def span(
 ) -> AbstractContextManager[Span]:
     """A span for the block. Its parent is the context `parent`, else the work under way, else none.
 
-    `alone` leaves the work under way as it is: such a span is no parent to those that are opened in its block, and has
-    no parent but the one that is given.
+    `alone` leaves the work under way as it is: such a span is no parent of spans opened in its block, and has no parent
+    but the one that is given.
     """
     if _tracer is None:
         return _NOTHING
@@ -63,7 +63,7 @@ def ids() -> tuple[str, str] | None:
 
 
 def current() -> str | None:
-    """The context of the work under way, to hand on; None if it isn't traced, or its trace isn't kept."""
+    """The context of the work under way, to pass on; None if it isn't traced, or its trace isn't recorded."""
     return _tracer.current() if _tracer else None
 
 

@@ -1,4 +1,4 @@
-"""API keys: what they look like, what they allow, and what is kept of them."""
+"""API keys: their form, their scopes, and the digest that is stored of them."""
 
 import hashlib
 import secrets
@@ -17,7 +17,7 @@ _HINT_LENGTH = len(PREFIX) + 4
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that was just made. `text` is shown once; `digest` and `hint` are kept."""
+    """A key that was just made. `text` is shown once; `digest` and `hint` are stored."""
 
     text: str = field(repr=False)
     digest: bytes
@@ -31,10 +31,10 @@ def new_key() -> NewKey:
 
 
 def digest_of(text: str) -> bytes:
-    """What a key is found by. A plain SHA-256 will do: there is nothing to guess in 32 random bytes."""
+    """The digest by which a key is found. A plain SHA-256 is enough: 32 random bytes can't be guessed."""
     return hashlib.sha256(text.encode(errors="replace")).digest()
 
 
 def allows(granted: Collection[str], wanted: Scope) -> bool:
-    """Whether the scopes of a key include `wanted`: admin implies write, and write implies read."""
+    """True if the scopes of a key include `wanted`: admin implies write, and write implies read."""
     return any(scope in granted for scope in SCOPES[SCOPES.index(wanted) :])

@@ -11,7 +11,7 @@ POLL_SECONDS = 0.1
 
 
 def local_api_url(settings: Settings) -> str:
-    """Where this machine reaches the API, without a trailing slash."""
+    """The address of the API on this machine, without a trailing slash."""
     return f"http://{reachable(settings.http_host)}:{settings.http_port}"
 
 

@@ -1,4 +1,4 @@
-"""One process of the service, started by another one that looks after it."""
+"""One process of the service, started and supervised by another."""
 
 import asyncio
 import os
@@ -10,18 +10,18 @@ from pathlib import Path
 
 from service.runtime.signals import LIFELINE_VARIABLE as LIFELINE
 
-# -P: a folder `service` in the current folder must not be taken for this one.
+# -P: a folder `service` in the current folder must not be imported in place of this one.
 PROGRAM = (sys.executable, "-P", "-m", "service")
 PATIENCE_SECONDS = 30
-"""How long a process may take to stop once its starter is dead."""
+"""How long, in seconds, a process may take to stop once its parent is dead."""
 
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """What a process does: the subcommand it runs, a name of its own, and the stage in which it is ended.
+    """The plan of a process: the subcommand it runs, a name of its own, and the stage in which it is stopped.
 
-    `environment` goes over what all processes are given. Without one that is essential the others are of no use: all
-    are ended where it can't be started.
+    `environment` overrides the variables that all processes are given. The others can't work without an essential
+    process: if it can't be started, all are stopped.
     """
 
     name: str
@@ -32,19 +32,19 @@ class ProcessSpec:
 
 
 class ChildProcess:
-    """A running process of a role.
+    """A running process of a spec.
 
-    It has its own session, so that Ctrl-C in a terminal reaches only the process that ends its workers in order; and
-    it has a lifeline, by which it stops when that process dies without having ended it.
+    It has its own session, so that Ctrl-C in a terminal reaches only the parent, which stops its processes in order;
+    and it has a lifeline, by which it stops if the parent dies without having stopped it.
     """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        """The process has just been started."""
+        """Wrap a process that has just been started."""
         self._process = process
 
     @classmethod
     async def start(cls, role: ProcessSpec, environment: Mapping[str, str], *, log: Path | None) -> "ChildProcess":
-        """Start `account-health COMMAND`; what it prints is appended to `log`, or goes where ours goes."""
+        """Start `account-health COMMAND`; its output is appended to `log`, or goes where ours goes."""
         arguments = (*PROGRAM, role.command)
         variables = {**os.environ, **environment, **dict(role.environment), LIFELINE: str(PATIENCE_SECONDS)}
         if log is None:
@@ -62,12 +62,12 @@ class ChildProcess:
         return await self._process.wait()
 
     def ask_to_stop(self) -> None:
-        """SIGTERM, on which it finishes what is under way."""
+        """Send SIGTERM, on which the process finishes what is under way."""
         with suppress(ProcessLookupError):
             self._process.terminate()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         with suppress(ProcessLookupError):
             self._process.kill()
 

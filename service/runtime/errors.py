@@ -14,7 +14,7 @@ class HealthError(Exception):
 
 
 def require_files_extra(what: str) -> None:
-    """Make sure that Arrow is there, which `what` needs. Raises `HealthError` naming the extra."""
+    """Make sure that Arrow, which `what` needs, is installed. Raises `HealthError` naming the extra."""
     if find_spec("pyarrow") is None:
         raise HealthError(
             f"{what} needs the extra `files`, which isn't installed", "Run: pip install 'account-health[files]'"

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 def gc_frozen() -> Iterator[None]:
     """Freeze all existing objects, so that full collections skip them.
 
-    Libraries and an application are some 170,000 objects. A full collection takes a tenth of a second to look through
-    them, and whoever asks meanwhile waits.
+    Libraries and an application are some 170,000 objects. A full collection takes a tenth of a second to scan them, and
+    every caller waits meanwhile.
     """
     gc.collect()
     gc.freeze()
@@ -22,12 +22,12 @@ def gc_frozen() -> Iterator[None]:
 
 
 _give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
-"""Of glibc alone. Batches take and free much at once, of which it would keep the most."""
+"""In glibc only. Batches allocate and free much at once, most of which glibc would keep."""
 
 
 @contextmanager
 def collecting_by_hand() -> Iterator[None]:
-    """Keep the garbage collector out of batches, whose many objects it would look through again and again."""
+    """Keep the garbage collector out of batches, whose many objects it would scan again and again."""
     with gc_frozen():
         gc.disable()
         try:
@@ -37,7 +37,7 @@ def collecting_by_hand() -> Iterator[None]:
 
 
 def collect() -> None:
-    """Collect garbage, and give back what is free."""
+    """Collect garbage, and return free memory to the system."""
     gc.collect()
     if _give_back is not None:
         _give_back(0)

@@ -15,7 +15,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_or_create_private(path: Path, make: Callable[[], str]) -> str:
-    """The text kept in `path`; the first call makes it."""
+    """The text in `path`, which the first call creates."""
     if not path.exists():
         write_private(path, make())
     return path.read_text()

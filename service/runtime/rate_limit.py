@@ -1,14 +1,14 @@
-"""How much may come now of what is limited in rate: the generic cell rate algorithm (ITU-T I.371).
+"""A rate limiter: the generic cell rate algorithm (ITU-T I.371).
 
-It needs one instant for whoever is limited: by when what they were given is paid for. What they owe is the time up to
-it. Pure, but for `Owing`, which remembers.
+It needs one moment per caller: the time until which the caller has used up its allowance. What a caller owes is the
+time left until then. Pure, but for `RateLimiter`, which keeps those moments.
 """
 
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-# A hair more, so that what is a whole number on paper doesn't come out a hair below it.
+# A small margin, so that rounding doesn't turn a whole number into a little less.
 _HAIR = 1e-6
 
 
@@ -21,25 +21,25 @@ class Rate:
 
     @property
     def window(self) -> float:
-        """The seconds in which a whole burst is earned."""
+        """The seconds in which a whole burst is regained."""
         return self.burst / self.per_second
 
     def allowance(self, owed: float) -> int:
-        """How many may come now from somebody who owes so many seconds."""
+        """The number that may come now from a caller that owes so many seconds."""
         return max(math.floor(self.burst - owed * self.per_second + _HAIR), 0)
 
     def wait(self, owed: float) -> float:
-        """In how many seconds one may come; 0 is now."""
+        """The seconds until the next one may come; 0 is now."""
         return 0.0 if self.allowance(owed) else owed - (self.burst - 1) / self.per_second
 
 
 class RateLimiter:
-    """By when each of many callers has paid. Who owes nothing takes no room, and of the others `most` are kept: beyond
-    that those who came first are forgiven.
+    """The time until which each caller has used up its allowance. Callers within their limit take no memory; at most
+    `most` others are kept, and beyond that the oldest are forgotten.
     """
 
     def __init__(self, rate: Rate, most: int) -> None:
-        """Nobody owes anything yet."""
+        """Start with nobody over their limit."""
         self.rate = rate
         self._most = most
         self._paid: dict[Hashable, float] = {}
@@ -48,13 +48,13 @@ class RateLimiter:
         return len(self._paid)
 
     def owed(self, caller: Hashable, now: float) -> float:
-        """How many seconds a caller owes at `now`, which never goes back."""
+        """The seconds that a caller owes at `now`, which never goes back."""
         return max(self._paid.get(caller, now) - now, 0.0)
 
     def charge(self, caller: Hashable, now: float) -> None:
-        """One more, whether it was allowed or not: it is for the caller to ask first.
+        """Count one more, whether it was allowed or not: ask `owed` first.
 
-        Nobody comes to owe more than a whole burst, whoever asked at the same time, so nobody waits longer than that.
+        Nobody owes more than a whole burst, however many calls come at once, so nobody waits longer than that.
         """
         if caller not in self._paid and len(self._paid) >= self._most:
             self._make_room(now)

@@ -1,4 +1,5 @@
-"""SCRAM-SHA-256 verifiers: what Postgres keeps of a password (RFC 5803), made here, so that the password isn't sent.
+"""SCRAM-SHA-256 verifiers, which Postgres stores in place of a password (RFC 5803). Made here, so that the password
+isn't sent.
 
 A password in an ALTER ROLE would show up in the server's log and in pg_stat_statements.
 """
@@ -8,7 +9,7 @@ import hashlib
 import hmac
 
 ITERATIONS = 4096
-"""As many as Postgres takes itself; passwords are asked to be random."""
+"""Postgres's own default; passwords are required to be random."""
 
 
 def scram_verifier(password: str, salt: bytes) -> str:

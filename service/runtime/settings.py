@@ -14,7 +14,7 @@ Signal = Literal["usage", "ticket", "survey", "account"]
 Network = IPv4Network | IPv6Network
 PREFIX = "HEALTH_"
 VALUE_ERROR = "Value error, "
-"""How pydantic begins what a validator says."""
+"""The prefix that pydantic puts before a validator's message."""
 
 
 class Settings(BaseSettings):
@@ -116,14 +116,14 @@ class Settings(BaseSettings):
 
     @property
     def base_url(self) -> str:
-        """Where people reach this service, without a trailing slash."""
+        """The public address of this service, without a trailing slash."""
         return self.public_url.rstrip("/") or f"http://{self.http_host}:{self.http_port}"
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings, `environment` before the process's own and `.env`.
+    """Read the settings; `environment` takes precedence over the process's own and `.env`.
 
-    Raises `HealthError` that names the variable and what it may be.
+    Raises `HealthError` that names the variable and its allowed values.
     """
     given: dict[str, Any] = {name.removeprefix(PREFIX).lower(): value for name, value in (environment or {}).items()}
     try:

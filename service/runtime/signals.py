@@ -11,28 +11,30 @@ from types import FrameType
 def die_on_sigterm() -> None:
     """End at once on SIGTERM from now on, in process 1 of a container too.
 
-    The kernel keeps from process 1 what would kill it by default, so without a handler a container that is stopped
-    while it starts waits until it is killed. Only the main thread may call this.
+    The kernel shields process 1 from signals' default actions, so without a handler a container that is stopped while
+    it starts waits until it is killed. Only the main thread may call this.
     """
     signal.signal(signal.SIGTERM, _die)
 
 
 def _die(number: int, _: FrameType | None) -> None:
-    """By the signal, which its parent can tell; process 1 can't, and ends with the status that a shell makes of it."""
+    """Die by the signal, so that the parent sees it; process 1 can't, and exits with the status that a shell would
+    report.
+    """
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     os._exit(128 + number)
 
 
 LIFELINE_VARIABLE = "HEALTH_LIFELINE_SECONDS"
-"""Set for a tied process: how long it may take to stop once its starter is gone."""
+"""Set for a process tied to its parent: how many seconds it may take to stop once the parent is gone."""
 
 
 def stop_when_parent_dies() -> None:
-    """If this process is tied to its parent, stop as on SIGTERM when that is gone, and be killed if it takes long.
+    """If this process is tied to its parent, stop as on SIGTERM when the parent dies, and be killed if that takes long.
 
-    The parent gives it a pipe for standard input and writes nothing; reading ends when the last writer is gone. So
-    there is no moment in which the process runs and isn't tied, as with a watcher that is started after it.
+    The parent gives it a pipe for standard input and writes nothing; reading ends when the last writer is gone. So the
+    process is tied from its first moment, which a watcher started after it couldn't ensure.
     """
     if patience := os.environ.get(LIFELINE_VARIABLE):
         threading.Thread(target=_wait, args=(float(patience),), name="lifeline", daemon=True).start()

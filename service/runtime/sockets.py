@@ -1,4 +1,4 @@
-"""Sockets to listen on, and what to tell the operator where there can be none."""
+"""Listening sockets, with an error that an operator can act on when one can't be opened."""
 
 import errno
 import socket
@@ -8,7 +8,7 @@ from service.runtime.errors import HealthError
 
 
 def listen_on(name: str, host: str, port: int, remedy: str, *, backlog: int | None = None) -> socket.socket:
-    """A socket bound to what HEALTH_<name>_HOST and HEALTH_<name>_PORT say.
+    """A socket bound to HEALTH_<name>_HOST and HEALTH_<name>_PORT.
 
     Raises `HealthError` naming the setting at fault; `remedy` is for a port in use.
     """

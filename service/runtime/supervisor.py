@@ -16,13 +16,13 @@ log = structlog.get_logger(__name__)
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 30.0
 STEADY_SECONDS = 60.0
-"""A process that has lasted this long has overcome what it died of before."""
+"""A process that has run this long has overcome whatever it died of before."""
 STARTED_SECONDS = 30.0
-"""A process that ends by itself before it has lasted this long even once refuses to start."""
+"""A process that exits by itself without ever having run this long refuses to start."""
 STAGE_SECONDS = 10.0
-"""How long one stage is waited for before the next is asked to stop too."""
+"""How long to wait for one stage before the next is asked to stop too."""
 BUDGET_SECONDS = 30.0
-"""How long ending everything may take; what still runs then is killed."""
+"""How long stopping everything may take; processes that still run then are killed."""
 
 LAST_PORT = 65_535
 
@@ -30,10 +30,10 @@ LAST_PORT = 65_535
 def process_specs(consumers: int, *, alone: bool = False, probes_port: int = 0) -> list[ProcessSpec]:
     """The processes of a whole service.
 
-    They are ended from the outside in: first nothing new is let in, then what is in is judged, then told. Consumers
-    that are `alone` in their group take their places in it by name, so that one that is started again needn't wait
-    until the broker has given up on the one that died. From `probes_port` on, each process gets a port for its probes
-    and metrics, in order, the API the last; 0 is none. Raises `HealthError` if there aren't that many ports.
+    They are stopped from the outside in: first the intake, then scoring, then delivery. Consumers that are `alone` in
+    their group have fixed names in it, so that one that is restarted needn't wait until the broker has given up on the
+    one that died. From `probes_port` on, each process gets a port for its probes and metrics, in order, the API the
+    last; 0 is none. Raises `HealthError` if there aren't that many ports.
     """
     folding = [
         ProcessSpec(name, "consume", 1, (("HEALTH_KAFKA_INSTANCE_ID", name),) if alone else ())
@@ -61,7 +61,7 @@ def _with_probes(role: ProcessSpec, first_port: int, place: int) -> ProcessSpec:
 
 
 class StartError(HealthError):
-    """An essential process, or the last of all, refuses to start. `log` holds what it said, if it went to a file."""
+    """An essential process, or the last of all, refuses to start. `log` holds its output, if that went to a file."""
 
     def __init__(self, role: ProcessSpec, status: int, log: Path | None) -> None:
         """`status` is its exit status."""
@@ -71,10 +71,10 @@ class StartError(HealthError):
 
 
 class Supervisor:
-    """Runs one process per role until it is told to stop.
+    """Runs one process per spec until it is asked to stop.
 
-    One that dies, or refuses to start, is started again, after waits that grow: it may have been refused for what
-    passes, and the others do their work without it. The log says so each time.
+    One that dies, or refuses to start, is restarted after growing waits: the cause may pass, and the others work
+    without it. Each restart is logged.
     """
 
     def __init__(
@@ -85,9 +85,9 @@ class Supervisor:
         logs: Path | None = None,
         on_restart: Callable[[ProcessSpec, int, float], None] = lambda *_: None,
     ) -> None:
-        """`environment` goes over our own. Output goes to one file per role in `logs`, else to where ours goes.
+        """`environment` overrides our own. Output goes to one file per process in `logs`, or else where ours goes.
 
-        `on_restart` is told the role, the exit status and after how many seconds it is started again.
+        `on_restart` is called with the process's spec, its exit status and the seconds until it is restarted.
         """
         self._roles = list(roles)
         self._environment = environment
@@ -99,14 +99,14 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Process number by name of those that run now."""
+        """Process number by name, of those that run now."""
         return {role.name: worker.pid for role, worker in self._running.items()}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep all processes running until `stop` is set, then end them; they are gone when this returns.
+        """Keep all processes running until `stop` is set, then stop them; they are gone when this returns.
 
-        Raises `StartError` if an essential one refuses to start, or if all do: then there is nothing to keep running,
-        and whoever called us should know. Cancelling this ends them too.
+        Raises `StartError` if an essential one refuses to start, or if all do: then there is nothing left to run, and
+        the caller should know. Cancelling this stops them too.
         """
         if stop.is_set():
             return
@@ -155,7 +155,7 @@ class Supervisor:
         )
 
     async def _start(self, role: ProcessSpec) -> ChildProcess:
-        """A running worker; `_end` gets to know it even if the keeper that started it is cancelled meanwhile."""
+        """Start a process; `_end` learns of it even if the task that started it is cancelled meanwhile."""
 
         async def start() -> ChildProcess:
             worker = await ChildProcess.start(role, self._environment, log=self._log_of(role))
@@ -171,7 +171,7 @@ class Supervisor:
         return self._logs and self._logs / f"{role.name}.log"
 
     async def _end(self) -> None:
-        """Ask stage after stage to stop; whatever happens meanwhile, leave nothing running."""
+        """Ask one stage after the other to stop; whatever happens meanwhile, leave nothing running."""
         await asyncio.gather(*self._starting, return_exceptions=True)
         ends = {role: asyncio.create_task(worker.wait()) for role, worker in self._running.items()}
         deadline = time.monotonic() + BUDGET_SECONDS

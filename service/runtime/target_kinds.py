@@ -1,4 +1,4 @@
-"""Kinds of targets, as the outbox tells them apart."""
+"""Kinds of targets, as the outbox distinguishes them."""
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 class Targets(NamedTuple):
     """Kinds of targets, by name.
 
-    Those in `states` keep what each account is like now: they are sent quiet alerts too, and once they were sent an
-    account, all that is told of it, or else they would keep what was sent last for good. Those in `people` are read by
-    people: what ends for many at once they hear of in the digest alone.
+    Those in `states` mirror the current state of each account: they are sent quiet alerts too and, once they were sent
+    an account, every later change of it, as they would keep a stale state otherwise. Those in `people` are read by
+    people: alerts that end for many accounts at once reach them in the digest alone.
     """
 
     states: Collection[str] = ()
@@ -21,7 +21,7 @@ NO_TARGETS = Targets()
 
 
 Scope = Literal["account", "incident"]
-"""What is told as a state."""
+"""The alerts that are sent to such targets as a state."""
 
 
 NO_SCOPES: Mapping[str, Scope] = MappingProxyType({})

@@ -1,4 +1,4 @@
-"""Tasks of an event loop: several at once, pauses and work that a request to stop cuts short, and calls that block."""
+"""Tasks of an event loop: several at once, pauses and work that a request to stop interrupts, and blocking calls."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 async def to_thread_uncancelled(
     call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> Result:
-    """Call it in a thread. Cancelling this waits for its end: a server that is half started can't be stopped."""
+    """Call it in a thread. Cancelling this waits for it to return: a server that is half started can't be stopped."""
     running = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
     try:
         return await asyncio.shield(running)
@@ -30,7 +30,9 @@ async def sleep_unless_stopped(stop: asyncio.Event, seconds: float) -> None:
 
 
 async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
-    """What `work` returns; None, and it is cancelled, where `stop` is set before. Raises what `work` raises."""
+    """The result of `work`, or None if `stop` is set first, in which case `work` is cancelled. Raises what `work`
+    raises.
+    """
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -42,12 +44,14 @@ async def unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result])
 
 
 async def until_first(*work: Coroutine[Any, Any, None]) -> None:
-    """Do all at once until one of them ends, or fails, which is raised; the others are cancelled and waited for."""
+    """Run all at once until one of them ends, or fails, which is raised; the others are cancelled and awaited."""
     await _together(work, asyncio.FIRST_COMPLETED)
 
 
 async def until_all(*work: Coroutine[Any, Any, None]) -> None:
-    """Do all at once until all have ended. What one raises is raised; the others are cancelled then, and waited for."""
+    """Run all at once until all have ended. If one raises, the others are cancelled and awaited, and the error is
+    raised.
+    """
     await _together(work, asyncio.FIRST_EXCEPTION)
 
 

@@ -2,8 +2,8 @@
 
 Names hold ideographic and no-break spaces, joiners, soft hyphens and direction marks, and emoji that are younger than
 this interpreter's tables: `str.isprintable` refuses all of these. Line and paragraph separators (U+2028, U+2029) are
-taken too, for they are no control characters, JSON and Postgres keep them, and terminals are sent them as escapes.
-NUL, line feeds and the C1 range are refused, as are halves of surrogate pairs, which UTF-8 has no form for.
+accepted too: they aren't control characters, JSON and Postgres keep them, and terminals get them as escapes. NUL, line
+feeds and the C1 range are refused, as are halves of surrogate pairs, which UTF-8 can't encode.
 """
 
 import json
@@ -14,14 +14,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 PRINTABLE_SCHEMA: dict[str, Any] = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
-"""What `fault` refuses, but for lone surrogates: JSON in UTF-8 can't hold them, and pattern languages differ there."""
+"""The rule of `unprintable_problem` but for lone surrogates: JSON in UTF-8 can't hold them, and pattern languages
+differ there.
+"""
 
 _REFUSED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def unprintable_problem(text: str) -> str | None:
-    """What is wrong with a text, naming the first character at fault and its position from 1; None if nothing is."""
-    if text.isprintable():  # the most are; it is the faster question
+    """The fault of a text, with the first character at fault and its position from 1; None if there is none."""
+    if text.isprintable():  # usually true, and the faster check
         return None
     found = _REFUSED.search(text)
     if found is None:
@@ -32,35 +34,35 @@ def unprintable_problem(text: str) -> str | None:
 
 
 STORABLE_SCHEMA: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
-"""The same, for those who read JSON Schema."""
+"""The same rule as JSON Schema."""
 
 _BACKSLASH = ord("\\")
 _ESCAPED = b"\\u0000"
-"""The one form of NUL in JSON: a raw one is no JSON."""
+"""The only form of NUL in JSON: a raw one isn't valid."""
 _ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _HALF = re.compile(r"[\ud800-\udfff]")
 
 
 class Unstorable(NamedTuple):
-    """The path of a field, as `data.topics[0]`, empty for the whole; and what is wrong with it."""
+    """The path of a field, such as `data.topics[0]`, empty for the whole; and what is wrong with it."""
 
     path: str
     problem: str
 
 
 def find_unstorable(raw: bytes) -> Unstorable | None:
-    """The first text in JSON that can't be stored; None if all can be. The JSON must be one that can be decoded."""
-    # Nearly no event has a backslash, and one byte is looked for ten times as fast as six. An escaped one before
-    # `u0000` looks the same, so what is found is only worth a closer look.
+    """The first text in JSON that can't be stored; None if all can be. The JSON must be valid."""
+    # Hardly any event has a backslash, and one byte is found ten times as fast as six. An escaped backslash before
+    # `u0000` looks the same, so a match is only a reason to decode.
     if _BACKSLASH not in raw or _ESCAPED not in raw:
         return None
     return next(_faults("", msgspec.json.decode(raw), unstorable_problem), None)
 
 
 def find_lone_surrogate(raw: bytes) -> Unstorable | None:
-    """The first half of a surrogate pair in JSON that can't be decoded; None if that isn't what is wrong with it.
+    """The first half of a surrogate pair in JSON that can't be decoded; None if that isn't the fault.
 
-    The decoder calls it truncated or malformed, which sends people looking for what isn't there.
+    The decoder calls such JSON truncated or malformed, which sends people looking in the wrong place.
     """
     if not _ESCAPED_HALF.search(raw):
         return None
@@ -71,7 +73,7 @@ def find_lone_surrogate(raw: bytes) -> Unstorable | None:
 
 
 def unstorable_problem(text: str) -> str | None:
-    """What makes a text unstorable, in the words of `text.unprintable_problem`; None if nothing does."""
+    """The reason why a text can't be stored, worded as in `unprintable_problem`; None if it can."""
     at = text.find("\x00")
     return None if at < 0 else f"holds U+0000, a control character, at position {at + 1}"
 

@@ -1,4 +1,4 @@
-"""Secrets at rest: what the database keeps for others is sealed with a key that it does not have."""
+"""Encryption of secrets at rest, with a key that the database doesn't have."""
 
 import base64
 import secrets
@@ -23,9 +23,9 @@ _GENERATE = (
 class Vault:
     """Seals and opens small secrets with the keys of `HEALTH_ENCRYPTION_KEY`.
 
-    The setting is one key or several, separated by commas: the first seals, all open. To rotate, put the new key
-    first. Without any key a vault can be built, but every use of it raises `HealthError`; so a process that never
-    meets a secret needs no key.
+    The setting is one key or several, separated by commas: the first seals, all open. To rotate, put the new key first.
+    A vault without a key can be built, but every use of it raises `HealthError`; so a process that never handles a
+    secret needs no key.
     """
 
     def __init__(self, keys: SecretStr | None) -> None:
@@ -41,7 +41,7 @@ class Vault:
         return self._ring()[0].encrypt(secret)
 
     def open(self, sealed: bytes) -> bytes:
-        """What was sealed; raises `HealthError` if none of the keys fits or the bytes were tampered with."""
+        """Decrypt; raises `HealthError` if none of the keys fits or the bytes were tampered with."""
         try:
             return MultiFernet(self._ring()).decrypt(sealed)
         except InvalidToken:
@@ -51,7 +51,7 @@ class Vault:
             ) from None
 
     def is_current(self, sealed: bytes) -> bool:
-        """Whether something was sealed with the first key."""
+        """True if the bytes were sealed with the first key."""
         try:
             self._ring()[0].decrypt(sealed)
         except InvalidToken:
@@ -59,7 +59,7 @@ class Vault:
         return True
 
     def reseal(self, sealed: bytes) -> bytes:
-        """The same, sealed with the first key; raises `HealthError` as `open` does."""
+        """The same secret sealed with the first key; raises `HealthError` as `open` does."""
         return self.seal(self.open(sealed))
 
     def _ring(self) -> list[Fernet]:
@@ -74,6 +74,6 @@ def new_webhook_secret() -> str:
 
 
 def _derive(text: str) -> Fernet:
-    # HKDF and no slow hash: the setting is asked to be random, not a password that people remember.
+    # HKDF and no slow hash: the setting is required to be random, not a password that people remember.
     key = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(text.encode())
     return Fernet(base64.urlsafe_b64encode(key))

@@ -1,1 +1,1 @@
-"""Who may ask, and how often: API keys, their scopes and rate limits."""
+"""API keys, their scopes and rate limits."""

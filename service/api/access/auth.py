@@ -1,4 +1,4 @@
-"""Who may do what: an API key as bearer token, with the scope that a route needs."""
+"""Authorisation: an API key as bearer token, with the scope that a route needs."""
 
 from typing import Annotated, Any
 
@@ -23,9 +23,7 @@ async def authorise(
     scopes: SecurityScopes,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
-    """Let the request pass if it bears a key with the scope that the route needs, and not too often; else 401, 403 or
-    429.
-    """
+    """Let the request pass if its key has the scope that the route needs and keeps its rate; else 401, 403 or 429."""
     if credentials is None:
         raise _unauthorised("Send an API key: Authorization: Bearer hk_…", "Bearer")
     key = await _known(request, api, credentials.credentials)
@@ -38,8 +36,8 @@ async def authorise(
 
 async def _known(request: Request, api: Context, text: str) -> StoredApiKey:
     client = request.scope.get("client")
-    # Who has shown a good key isn't kept out by others who share the address: colleagues, or a proxy. Nor is one that
-    # has expired since a guess, though somebody's program may go on with it for days.
+    # A caller with a good key isn't blocked by others who share the address: colleagues, or a proxy. Nor is a caller
+    # whose key has expired since, as a program may go on using it for days.
     was_found = api.keys.was_found(text)
     if not was_found:
         api.wrong_keys.admit(client)

@@ -1,4 +1,4 @@
-"""What handlers are given: the process's engine, publisher, clock and so on, in one object."""
+"""Dependencies of handlers: the process's engine, publisher, clock and so on, in one object."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The process's own. `reads` is the engine without transactions, for a single statement or two; `scores` goes past
-    it, for the one that is asked for most.
+    """The process's shared objects. `reads` is the engine without transactions, for a single statement or two; `scores`
+    bypasses it, for the most frequent query.
     """
 
     settings: Settings
@@ -56,4 +56,4 @@ async def _require_clock(api: Api) -> None:
 
 
 RIGHT_CLOCK = [Depends(_require_clock)]
-"""Of routes that write a day: 503 while this process's clock and the database's are too far apart."""
+"""For routes that write a day: 503 while the clocks of this process and of the database are too far apart."""

@@ -1,4 +1,4 @@
-"""API keys as this process knows them."""
+"""A cache of API keys."""
 
 import math
 import time
@@ -13,24 +13,24 @@ from service.storage.access.api_keys import StoredApiKey
 from service.storage.database.retry import is_transient
 
 KEEP_SECONDS = 10.0
-"""How long a key that was deleted elsewhere may still be good here."""
+"""How many seconds a key that was deleted elsewhere may still work here."""
 
 KEEP_IN_OUTAGE_SECONDS = 300.0
-"""How long a key that was good stays so while Postgres can't be asked: metrics and intake need nothing else of it."""
+"""How many seconds a good key stays good while Postgres is away: metrics and intake need nothing else of it."""
 
 MOST_KEPT = 10_000
 
 
 class KeyCache:
-    """Finds keys by their text, and remembers the ones it found for `KEEP_SECONDS`. What isn't a key isn't kept.
+    """Finds keys by their text, and caches the ones it found for `KEEP_SECONDS`. Wrong keys aren't cached.
 
-    Looking one up also notes that it is in use, so `last_used_at` costs a write a minute, not one a request.
+    A look-up also notes that the key is in use, so `last_used_at` costs a write a minute, not one a request.
     """
 
     def __init__(
         self, engine: AsyncEngine, clock: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """`clock` tells whether a key has expired, `monotonic` how long it has been remembered."""
+        """`clock` tells if a key has expired, `monotonic` how long it has been cached."""
         self._engine = engine
         self._clock = clock
         self._monotonic = monotonic
@@ -42,14 +42,14 @@ class KeyCache:
         return None if key is None or _has_expired(key, self._clock()) else key
 
     def kept(self, text: str) -> StoredApiKey | None:
-        """The key, if it was looked up within `KEEP_SECONDS` and has not expired; asks nobody."""
+        """The key, if it was looked up within `KEEP_SECONDS` and has not expired; needs no database."""
         found_at, key = self._kept.get(digest_of(text), (0.0, None))
         if key is None or self._monotonic() - found_at >= KEEP_SECONDS or _has_expired(key, self._clock()):
             return None
         return key
 
     def was_found(self, text: str) -> bool:
-        """Whether there was such a key when it was last looked up here, however long ago."""
+        """True if the key existed when it was last looked up here, however long ago."""
         return digest_of(text) in self._kept
 
     def forget(self) -> None:

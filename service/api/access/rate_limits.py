@@ -1,5 +1,5 @@
-"""How often one key may ask, and how often one address may come with a key that isn't one. Each process counts for
-itself, in memory: asking Postgres would cost more than most answers do.
+"""Rate limits of keys, and of addresses that send wrong keys. Each process counts for itself, in memory: asking
+Postgres would cost more than most answers do.
 """
 
 import math
@@ -14,13 +14,13 @@ from service.runtime.rate_limit import Rate, RateLimiter
 from service.storage.access.api_keys import StoredApiKey
 
 BURST_SECONDS = 1.0
-"""So much of a key's rate may come at once."""
+"""The seconds' worth of a key's rate that may come at once."""
 
 MOST_KEYS = 10_000
 MOST_ADDRESSES = 10_000
 _WAIT = "health.wait"
 _SITE_BITS = 64
-"""Of an IPv6 address: what a provider gives to one customer, who is free to use every address in it."""
+"""Of an IPv6 address: the part that a provider gives to one customer, who is free to use every address in it."""
 
 Scope = MutableMapping[str, Any]
 
@@ -40,9 +40,9 @@ class KeyRates:
             self._policy = (b"ratelimit-policy", policy.encode())
 
     def wait(self, scope: Scope, key: StoredApiKey) -> float:
-        """In how many seconds a request may be sent again; 0 lets it pass.
+        """The seconds until a request may be sent again; 0 lets it pass.
 
-        A request counts once, however often this is asked about it. What is refused doesn't count: who asks at twice
+        A request counts once, however often this is called about it. Refused requests don't count: a caller at twice
         the rate gets half of the answers. The answer will say what is left.
         """
         if self._owing is None:
@@ -69,7 +69,7 @@ class KeyRates:
 
 
 class WrongKeys:
-    """Keys that aren't, by the address that they come from: guessing is slow, and costs Postgres little."""
+    """Wrong keys, counted by the address that they come from: guessing is slow, and costs Postgres little."""
 
     def __init__(self, per_minute: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         """At most so many from one address; 0 is no limit."""
@@ -77,7 +77,7 @@ class WrongKeys:
         self._owing = RateLimiter(Rate(per_minute / 60, per_minute), MOST_ADDRESSES) if per_minute else None
 
     def admit(self, client: tuple[str, int] | None) -> None:
-        """Raises a 429 problem for an address that many wrong keys came from."""
+        """Raises a 429 problem for an address that sent many wrong keys."""
         if self._owing is None:
             return
         owed = self._owing.owed(_site(client), self._monotonic())
@@ -85,7 +85,7 @@ class WrongKeys:
             raise _too_many("Too many wrong keys came from this address.", wait)
 
     def note(self, client: tuple[str, int] | None) -> None:
-        """A wrong key came from an address."""
+        """Count a wrong key from an address."""
         if self._owing is not None:
             self._owing.charge(_site(client), self._monotonic())
 
@@ -94,7 +94,7 @@ def _site(client: tuple[str, int] | None) -> object:
     host = client[0] if client else ""
     try:
         address = ip_address(host)
-    except ValueError:  # a socket file, or whatever a trusted proxy says
+    except ValueError:  # a socket file, or an arbitrary string from a trusted proxy
         return host
     if isinstance(address, IPv6Address):
         return address.ipv4_mapped or int(address) >> _SITE_BITS

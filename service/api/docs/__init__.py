@@ -1,1 +1,1 @@
-"""The API's description of itself: OpenAPI, AsyncAPI, examples and the pages that show them."""
+"""The API's own documentation: OpenAPI, AsyncAPI, examples and the pages that show them."""

@@ -1,4 +1,4 @@
-"""What goes through Kafka and out by webhook, as an AsyncAPI 3.0 document: made of the types that decode and send."""
+"""The AsyncAPI 3.0 document of what goes through Kafka and out by webhook, made from the types that decode and send."""
 
 from importlib.metadata import version
 from typing import Any

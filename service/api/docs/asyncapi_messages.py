@@ -30,7 +30,7 @@ _MAY_BE_MISSING = {"left-out"}
 
 
 class Told(Struct):
-    """What is sent of an alert. `data` about many accounts, or none, has null where an account's would be."""
+    """The message of an alert. `data` about many accounts, or none, has null in the account's fields."""
 
     type: EventType
     timestamp: datetime
@@ -38,7 +38,7 @@ class Told(Struct):
 
 
 def names_of(signal: Signal) -> list[str]:
-    """The messages in which events of a signal come."""
+    """The names of the messages that carry a signal's events."""
     return [event_schemas.event_name(signal), f"{event_schemas.event_name(signal)}Binary"]
 
 

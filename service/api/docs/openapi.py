@@ -1,7 +1,7 @@
-"""What the API says about itself: the schemas of bodies and answers, errors, and the text at the top.
+"""The OpenAPI document: schemas of bodies and answers, errors, and the text at the top.
 
-Bodies that the scoring core or the event decoder checks are described from those very types, so that the
-documentation can't promise anything else.
+Bodies that the scoring core or the event decoder checks are described from those very types, so that the documentation
+can't promise anything else.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ _RULE_HEAD = {
     "name": {"type": "string", "minLength": 1, "maxLength": 200, **text.PRINTABLE_SCHEMA},
     "enabled": {"type": "boolean", "default": True},
 }
-"""What a rule has beside its condition; `service.api.resources.alert_rule_document` reads it."""
+"""The fields of a rule beside its condition; `service.api.resources.alert_rule_document` reads them."""
 
 
 class DescribedAPI(FastAPI):
@@ -85,7 +85,7 @@ def _components() -> dict[str, Any]:
 
 
 def _patch_of(rules: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Any of the fields that rules have, or null for the default."""
+    """Any of the fields of rules, or null for the default."""
     fields: dict[str, Any] = {}
     for rule in rules:
         for name, schema in rule["properties"].items():

@@ -1,6 +1,6 @@
-"""What operations may answer, beside what is each one's own: errors, headers, examples, and what to ask next.
+"""Answers that operations share: errors, headers, examples, and links to what may follow.
 
-It follows from what an operation takes: a key, a body, parameters, a path with a name in it.
+They follow from what an operation takes: a key, a body, parameters, a path with a name in it.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ _LINKS: dict[str, dict[str, dict[str, str]]] = {
     "send_test": {"read_delivery": {"delivery_id": "/delivery_id"}, "resend_delivery": {"delivery_id": "/delivery_id"}},
     "snooze_alert": {"end_snooze": {"alert_id": "/id"}},
 }
-"""By operation, those that may follow it, and where in its answer each of their parameters is, always."""
+"""By operation: the operations that may follow, and where in its answer each of their parameters is found."""
 
 _TEXT = {"type": "string"}
 _SECONDS = {"type": "string", "pattern": r"^\d+$"}
@@ -61,7 +61,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
 
 
 def describe_answers(document: dict[str, Any]) -> None:
-    """Add to each operation of an OpenAPI document what it may answer."""
+    """Add to each operation of an OpenAPI document the answers it may give."""
     schemas = document["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -93,7 +93,7 @@ def _describe(operation: Operation, method: str, path: str) -> None:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A query has no way to say null: it leaves a parameter out."""
+    """A query can't express null: it leaves a parameter out."""
     forms = [form for form in schema.get("anyOf", []) if form != {"type": "null"}]
     if len(forms) != 1:
         return schema

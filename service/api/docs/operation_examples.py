@@ -1,4 +1,4 @@
-"""Examples of what is answered about the service itself: its scorecards, rules, endpoints, keys and refused records."""
+"""Examples of answers about the service itself: scorecards, rules, endpoints, keys and refused records."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""/docs: the documentation to try things out in. All of it comes from this process: no browser asks anybody else."""
+"""/docs: the interactive documentation. All of it comes from this process: no browser contacts anybody else."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src data:; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""What the page needs and no more. Swagger UI puts styles into its elements; no script but the two files runs."""
+"""The minimum that the page needs. Swagger UI puts styles into its elements; no script but the two files runs."""
 
 
 def _vendored(name: str) -> bytes:
@@ -65,7 +65,7 @@ async def documentation() -> Response:
 
 @router.get("/docs/{part}")
 async def documentation_part(part: str) -> Response:
-    """A script, a style sheet or a picture of it."""
+    """A script, a style sheet or a picture of the page."""
     if part not in _PARTS:
         raise not_found("part of the documentation")
     media_type, content = _PARTS[part]

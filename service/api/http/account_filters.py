@@ -1,4 +1,4 @@
-"""The filters by accounts that lists share."""
+"""The account filters that lists share."""
 
 from datetime import date
 from typing import Annotated
@@ -14,7 +14,9 @@ Words = list[Annotated[str, Field(max_length=200), Printable()]]
 
 
 class AccountFilters(PageQuery):
-    """Which accounts. A filter may be repeated; one of its values has to match, and none of those that are excluded."""
+    """Filters by account. A filter may be repeated; one of its values has to match, and none of those that are
+    excluded.
+    """
 
     band: list[Band] | None = None
     segment: Words | None = None
@@ -25,7 +27,7 @@ class AccountFilters(PageQuery):
     exclude_owners: Words | None = None
 
     def of_accounts(self, today: date, *, churned: bool | None) -> AccountFilter:
-        """What storage is asked for; `churned` asks for those that have left by `today`, or for the others."""
+        """The filter for storage; `churned` selects accounts that have left by `today`, or the others."""
         return AccountFilter(
             bands=self.band,
             segments=self.segment,

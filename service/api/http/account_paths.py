@@ -1,7 +1,7 @@
 """Account ids in paths. An id may hold any character but controls, `/` too if it is percent-encoded.
 
-Servers decode a path before it is routed, after which `a%2Fb` looks like two segments. So the path is decoded here
-once more, with another character in the place of an encoded slash: a lone surrogate, which no UTF-8 decodes to.
+Servers decode a path before it is routed, after which `a%2Fb` looks like two segments. So the path is decoded here once
+more, with another character in the place of an encoded slash: a lone surrogate, which UTF-8 never decodes to.
 """
 
 import re
@@ -33,14 +33,14 @@ register_url_convertor("account", _AccountConvertor())
 
 
 class Printable(AfterValidator):
-    """An annotation of text that people write and the database keeps: what `service.runtime.text` takes."""
+    """An annotation of text that people write and the database can store: the rule of `service.runtime.text`."""
 
     def __init__(self) -> None:
-        """It is always the same."""
+        """Takes no options."""
         super().__init__(_printable)
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Say so where the API is described."""
+        """Add the rule to the API's description."""
         return {**handler(core), **PRINTABLE_SCHEMA}
 
 

@@ -1,4 +1,4 @@
-"""Days in queries: ranges of them, and what to say where there is nothing to tell."""
+"""Days in queries: ranges of them, and the errors of days that are not known."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -22,11 +22,11 @@ def _calendar_day(written: object) -> object:
 
 
 CalendarDay = Annotated[date, BeforeValidator(_calendar_day)]
-"""A day, written as YYYY-MM-DD. Alone, pydantic would take a count of seconds for one, too."""
+"""A day, written as YYYY-MM-DD. By itself pydantic would accept a count of seconds, too."""
 
 
 def in_utc(moment: datetime) -> datetime:
-    """A moment as UTC has it, for clocks and databases to compute with; one that no year of UTC holds is a 422."""
+    """A moment in UTC, for clocks and databases to compute with; a 422 if it lies outside of UTC's years."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -45,7 +45,7 @@ BodyInstant = Annotated[AwareDatetime, AfterValidator(in_utc)]
 """A moment in a body."""
 
 Instant = Annotated[BodyInstant, BeforeValidator(_written_instant)]
-"""A moment in a query, written as RFC 3339 has it: pydantic would take a count of seconds for one, too."""
+"""A moment in a query, in the form of RFC 3339: pydantic would accept a count of seconds, too."""
 
 
 def not_after(field: str, day: date, today: date, remedy: str) -> None:

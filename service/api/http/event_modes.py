@@ -26,7 +26,9 @@ _batch = msgspec.json.Decoder(list[Raw])
 
 
 class SentEvent(NamedTuple):
-    """An event as it came: `at` is where it stands in its batch, and `prefix` what its attributes are called by."""
+    """An event as it arrived: `at` is its place in the batch, and `prefix` the name under which its attributes are
+    sent.
+    """
 
     at: str
     value: bytes
@@ -39,7 +41,7 @@ class SentEvent(NamedTuple):
 
 
 async def read_events(request: Request) -> list[SentEvent]:
-    """The events of a request; 415 if its type is none that is taken, 422 if it can't be taken apart."""
+    """The events of a request; 415 for an unknown media type, 422 if it can't be parsed."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_binary = any(name == _VERSION for name, _ in request.scope["headers"]) and media_type not in (ONE, BATCH)
     if media_type in (ONE, BATCH, JSON) or (is_binary and (not media_type or _is_json(media_type))):
@@ -93,7 +95,7 @@ def _structured(headers: list[tuple[bytes, bytes]], raw: bytes, media_type: str)
 
 
 def _text(name: str, value: bytes) -> str:
-    """A header's value: percent-encoded where it isn't plain ASCII, and maybe in quotes, as the specification says."""
+    """A header's value: percent-encoded unless it is plain ASCII, and possibly in quotes, as the specification says."""
     if len(value) > 1 and value[:1] == value[-1:] == b'"':
         value = _ESCAPED.sub(rb"\1", value[1:-1])
     try:

@@ -12,7 +12,7 @@ _REF = "#/components/schemas/"
 
 
 def schema_ref(name: str) -> dict[str, str]:
-    """A reference to a schema of ours."""
+    """A reference to a schema of this document."""
     return {"$ref": _REF + name}
 
 

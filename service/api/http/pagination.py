@@ -1,4 +1,4 @@
-"""Pages of a list, by keyset: a page token is where the last page ended, so nothing is missed or repeated."""
+"""Pages of a list, by keyset: a page token holds the last row's key, so nothing is missed or repeated."""
 
 import base64
 import binascii
@@ -15,12 +15,12 @@ from service.api.http.problems import FieldError, invalid
 Item = TypeVar("Item")
 
 TokenText = Annotated[str, Meta(max_length=1024, pattern=r"^[^\x00]*$")]
-"""Text in a token's key: whatever it holds, the database can take it."""
+"""Text in a token's key: whatever it holds, the database can store it."""
 TokenNumber = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class PageQuery(BaseModel):
-    """The query parameters that every list takes. A parameter that isn't known is an error, as it may be a typo."""
+    """The query parameters that every list takes. An unknown parameter is an error, as it may be a typo."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -31,11 +31,11 @@ class PageQuery(BaseModel):
 
     @property
     def limit(self) -> int:
-        """How many rows to read: one more than the page has, to know whether another follows."""
+        """The number of rows to read: one more than the page has, to know if another follows."""
         return self.page_size + 1
 
     def start(self, form: Any) -> Any:
-        """The key that the page token holds; None on the first page, 422 if it isn't of this form."""
+        """The key in the page token; None on the first page, 422 if it has another form."""
         return None if self.page_token is None else decode_token("page_token", self.page_token, form)
 
     def cut(self, rows: Sequence[Item], key_of: Callable[[Item], object]) -> tuple[Sequence[Item], str | None]:
@@ -50,7 +50,7 @@ def encode_token(key: object) -> str:
 
 
 def decode_token(field: str, token: str, form: Any) -> Any:
-    """The key in a token; 422 that names `field` if it isn't one that `encode_token` made of such a key."""
+    """The key in a token; 422 that names `field` if `encode_token` didn't make it from such a key."""
     try:
         text = base64.b64decode(token.encode() + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
         key = msgspec.json.decode(text, type=form)
@@ -60,10 +60,12 @@ def decode_token(field: str, token: str, form: Any) -> Any:
 
 
 def _in_utc(part: object) -> object:
-    """A part of a key as the database can compare it; raises OverflowError for a moment that no year of UTC holds."""
+    """A part of a key in a form that the database can compare; raises OverflowError for a moment outside of UTC's
+    years.
+    """
     return part.astimezone(UTC) if isinstance(part, datetime) else part
 
 
 def no_more(items: Sequence[Any]) -> dict[str, Any]:
-    """A list that is always whole, in the form of a page."""
+    """A list that is always complete, in the form of a page."""
     return {"items": items, "next_page_token": None}

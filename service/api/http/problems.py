@@ -18,16 +18,16 @@ from service.runtime.errors import HealthError
 from service.storage.database.retry import is_transient, sqlstate, trouble
 
 MOST_ERRORS = 50
-"""That one answer tells of."""
+"""The most errors in one answer."""
 _LONGEST = 1_000
-"""In characters, what an answer says in one place."""
+"""The most characters in one part of an answer."""
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "5"}
 _NO_TABLES = "42P01"
 _UNSTORABLE = ("22021", "22P05")
-"""Of text that the database's encoding can't hold. What is foreseen is refused with its field; this is the net."""
+"""For text that the database's encoding can't hold. Known cases are refused with their field; this is the net."""
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
-"""As RFC 9110 has them; Python says so only from 3.13 on."""
+"""As RFC 9110 has them; Python agrees only from 3.13 on."""
 
 
 class FieldError(Struct, frozen=True):
@@ -38,7 +38,7 @@ class FieldError(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
-    """An RFC 9457 problem. `errors` is there where fields of the request are at fault."""
+    """An RFC 9457 problem. `errors` is present if fields of the request are at fault."""
 
     type: str
     title: str
@@ -64,7 +64,7 @@ class ProblemError(HTTPException):
 
 
 def not_found(what: str) -> ProblemError:
-    """The 404 for something that isn't there."""
+    """The 404 for something that doesn't exist."""
     return ProblemError(404, f"There is no such {what}.")
 
 
@@ -99,12 +99,12 @@ def _cut(text: str) -> str:
 
 
 def title_of(status: int) -> str:
-    """What RFC 9110 calls a status."""
+    """RFC 9110's title of a status."""
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def path_of(location: Sequence[object]) -> str:
-    """A field's path the way people write it: `measures[0].weight`."""
+    """A field's path as people write it: `measures[0].weight`."""
     path = ""
     for part in location:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
@@ -112,7 +112,7 @@ def path_of(location: Sequence[object]) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error that can be foreseen with a problem; what can't is left to `observing`."""
+    """Answer every foreseeable error with a problem; others are left to `RequestLog`."""
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(InvalidDocumentError, _invalid_document)

@@ -18,7 +18,7 @@ from service.runtime.text import find_lone_surrogate, find_unstorable
 Model = TypeVar("Model", bound="StrictModel")
 JSON = "application/json"
 MOST_VALUES = 2_000
-"""In a body that pydantic validates: a webhook endpoint with all that it may have holds half as many."""
+"""In a body that pydantic validates: the largest webhook endpoint holds half as many."""
 _SHORT = 65_536
 
 
@@ -52,7 +52,7 @@ class BodyLimit:
         async def receive_within_limit() -> Message:
             nonlocal received
             if received > self._limit and expects:
-                raise too_long  # to receive would be to ask for it
+                raise too_long  # receiving would make the client send it
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
@@ -83,7 +83,7 @@ def require_plain(request: Request) -> None:
 
 
 def parse(raw: bytes) -> Any:
-    """The value that JSON text stands for; 422 if it isn't JSON, or can't be stored. NaN and Infinity are not JSON."""
+    """The value of JSON text; 422 if it isn't JSON, or can't be stored. NaN and Infinity are not JSON."""
     value = _decoded(raw)
     _require_storable(raw)
     return value
@@ -112,7 +112,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 
 JsonObject = Annotated[dict[str, Any], Depends(_json)]
-"""A body that is checked by what it is for."""
+"""A body that its handler checks."""
 
 
 def body_of(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
@@ -128,7 +128,8 @@ def body_of(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
 def validated(model: type[Model], raw: bytes) -> Model:
     """JSON text as `model`; 422 names the fields at fault.
 
-    To validate what holds a great many values takes seconds, in which nobody else is answered: it is refused before.
+    Validating a great many values takes seconds, during which nobody else is answered, so such a body is refused
+    before.
     """
     value = _decoded(raw)
     if isinstance(value, dict) and len(unknown := value.keys() - _names_of(model)) > problems.MOST_ERRORS:
@@ -151,7 +152,7 @@ def _names_of(model: type[BaseModel]) -> set[str]:
 
 
 def _holds_more_than(most: int, value: Any) -> bool:
-    """Whether JSON holds more than so many values; no more than these are looked at."""
+    """True if JSON holds more than so many values; it reads no more than these."""
     waiting, count = [value], 0
     while waiting and count <= most:
         count += 1
@@ -162,7 +163,7 @@ def _holds_more_than(most: int, value: Any) -> bool:
 
 
 def _with_each_name_once(value: Any) -> bytes:
-    """The same JSON without what another one of its name takes the place of, each of which would be an error."""
+    """The same JSON without repeated names, keeping the last value of each: every repetition would be an error."""
     try:
         return msgspec.json.encode(value)
     except OverflowError:

@@ -1,1 +1,1 @@
-"""What every request passes: logs, traces, load shedding, ETags and the bounded protocol."""
+"""The layers that every request passes: logs, traces, load shedding, ETags and the bounded protocol."""

@@ -1,5 +1,5 @@
-"""HTTP/1.1 as uvicorn speaks it, with bounds on what the application never sees: heads that don't come or don't end,
-bodies that nobody waits for, and answers that nobody takes.
+"""HTTP/1.1 as uvicorn speaks it, with bounds on what the application never sees: heads that don't arrive or don't end,
+bodies that nobody reads, and answers that the client doesn't take.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.api.http.problems import problem_bytes
 
 HEAD_SECONDS = 10.0
-"""How long a request's line and headers may take to come, and a new connection to say anything."""
+"""How many seconds a request's line and headers may take to arrive, and a new connection may be silent."""
 
 TAKE_SECONDS = 30.0
-"""How long a caller may leave an answer, or the end of a connection, untaken."""
+"""How many seconds a client may leave an answer, or the end of a connection, untaken."""
 
 STOP_SECONDS = 3.0
-"""How long a process that stops waits for answers to be taken; less than requests under way may take to end."""
+"""How many seconds a stopping process waits for answers to be taken; less than requests under way may take to end."""
 
 LINGER_SECONDS = 1.0
-"""How long a refused caller is still listened to: a connection that is closed on them takes the refusal with it."""
+"""How many seconds to go on reading from a refused client: a connection closed at once takes the refusal with it."""
 
 MOST_HEAD_BYTES = 65_536
 """Of a request's line and headers, and of what may follow a chunked body."""
@@ -35,13 +35,13 @@ _DETAILS = {
 _UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 _HEAD_ENDS = b"\r\n\r\n"
 _MAY_GO_ON = re.compile(rb"\r(\n(\r|u(p(g(r(a(de?)?)?)?)?)?)?)?\Z", re.IGNORECASE)
-"""The end of a piece of a head, where the next one may end the head, or ask for another protocol."""
+"""The end of a piece of a head, after which the next one may end the head, or ask for another protocol."""
 
 
 def _without_upgrade(data: bytes) -> bytes:
-    """A head that asks for no other protocol: it is answered in this one, with its body, as RFC 9110 has it.
+    """A head without its request for another protocol: it is answered in this one, with its body, as RFC 9110 has it.
 
-    The parser leaves a body unread behind an upgrade. Java's HTTP client asks for HTTP/2 with each first POST.
+    The parser leaves a body unread after an upgrade. Java's HTTP client asks for HTTP/2 with each first POST.
     """
     if not _UPGRADE.search(data):
         return data
@@ -50,9 +50,7 @@ def _without_upgrade(data: bytes) -> bytes:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Ends connections on which nothing moves, refuses heads that are too long, and says so as a problem; so is what
-    is no HTTP at all.
-    """
+    """Ends idle connections, refuses heads that are too long or aren't HTTP at all, and answers both with a problem."""
 
     _waiting: asyncio.TimerHandle | None = None
     _untaken: asyncio.TimerHandle | None = None
@@ -65,18 +63,18 @@ class BoundedProtocol(HttpToolsProtocol):
     _status = 400
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        """Somebody has connected."""
+        """A client has connected."""
         super().connection_made(transport)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """They have gone."""
+        """The client has gone."""
         self._stop_waiting()
         self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes of a request have come, or of several."""
+        """Bytes of one or several requests have arrived."""
         if self._is_refused:
             return
         was_in_head = self._is_in_head
@@ -85,16 +83,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if data:
             super().data_received(data)
         if self._is_in_head and was_in_head:
-            # The parser holds an unfinished line back, and would for as long as it grows.
+            # The parser holds back an unfinished line, for as long as it grows.
             self._unfinished += len(data)
             if self._unfinished > MOST_HEAD_BYTES:
                 self._refuse(431)
-        # uvicorn has ceased to wait for another request, whatever came: the rest of one, or no request at all.
+        # uvicorn has stopped waiting for another request, whatever arrived: the rest of one, or no request at all.
         if self._is_in_head or self._is_answered():
             self._wait()
 
     def _whole(self, data: bytes) -> bytes:
-        """What has come of a head, but for an end that can't be understood yet: pieces are cut anywhere."""
+        """The bytes of a head so far, but for an end that can't be understood yet: pieces are cut anywhere."""
         data, self._held = self._held + data, b""
         if _HEAD_ENDS in data or not (end := _MAY_GO_ON.search(data)) or not (end.start() or self._is_in_head):
             return data
@@ -108,17 +106,17 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the path has come."""
+        """A piece of the path has arrived."""
         self._count(url)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header has come, or a trailer."""
+        """A header has arrived, or a trailer."""
         self._count(name, value)
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """A request has come, but for its body."""
+        """A request has arrived, but for its body."""
         self._check_transfer_encoding()
         self._is_in_head = False
         self._stop_waiting()
@@ -126,27 +124,27 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_in_body = True
 
     def on_message_complete(self) -> None:
-        """A request has come, whole."""
+        """A whole request has arrived."""
         self._is_in_body = False
         super().on_message_complete()
         if self._is_answered() and self._waiting is not None:
-            # It was answered before it was whole: uvicorn has begun to wait for another one, and ceased to.
+            # It was answered before it was complete: uvicorn began to wait for another one, and stopped.
             self._stop_waiting()
             self.on_response_complete()
 
     def on_response_complete(self) -> None:
-        """An answer was written; where the connection ends with it, it has to be taken in time too."""
+        """An answer was written; if the connection ends with it, it must be taken in time too."""
         super().on_response_complete()
         if self.transport.is_closing() and self.transport.get_write_buffer_size():
             self.loop.call_later(TAKE_SECONDS, self.transport.abort)
 
     def pause_writing(self) -> None:
-        """The caller takes nothing."""
+        """The client takes nothing."""
         super().pause_writing()
         self._untaken = self.loop.call_later(TAKE_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The caller takes something."""
+        """The client takes data again."""
         super().resume_writing()
         if self._untaken is not None:
             self._untaken.cancel()
@@ -157,7 +155,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._end()
 
     def shutdown(self) -> None:
-        """The process stops: requests under way are answered, and answers that nobody takes aren't waited for."""
+        """The process stops: requests under way are answered, and answers that clients don't take aren't waited for."""
         super().shutdown()
         self.loop.call_later(STOP_SECONDS, self._cut_untaken)
 
@@ -166,7 +164,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Nothing is amiss: who asks for another protocol is answered in this one, and needs no library for it."""
+        """Log nothing: a client that asks for another protocol is answered in this one, and needs no library for it."""
 
     def _check_transfer_encoding(self) -> None:
         told = [value for name, value in self.headers if name == b"transfer-encoding"]
@@ -175,7 +173,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("another transfer encoding")  # the parser stops at it
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what can't be parsed, or wasn't parsed to its end."""
+        """Refuse a request that can't be parsed, or wasn't parsed to its end."""
         self._refuse(self._status)
 
     def _is_answered(self) -> bool:
@@ -211,14 +209,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_answered() and not self._is_in_body:
             self._tell(status)
         elif self._is_in_body and not (self.cycle.response_started or self.pipeline):
-            # What is under way learns that no more of its body will come, and its answer goes nowhere.
+            # The handler learns that no more of the body will come, and its answer goes nowhere.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             self._tell(status)
         elif self.cycle.more_body:
             self._end()
         else:
-            self.cycle.keep_alive = False  # what came before is answered, and then it ends
+            self.cycle.keep_alive = False  # earlier requests are answered, and then it ends
 
     def _tell(self, status: int) -> None:
         body = problem_bytes(status, _DETAILS[status])
@@ -233,7 +231,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.loop.call_later(LINGER_SECONDS, self._end)
 
     def _end(self) -> None:
-        """Close the connection, once what was written is taken; and if it isn't, all the same."""
+        """Close the connection once the output is taken, or after a while if it isn't."""
         if not self.transport.is_closing():
             self.transport.close()
             self.loop.call_later(TAKE_SECONDS, self.transport.abort)

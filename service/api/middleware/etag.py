@@ -1,4 +1,4 @@
-"""ETags: every good answer to GET carries one, and `If-None-Match` saves sending what the caller has."""
+"""ETags: every successful answer to GET carries one, and `If-None-Match` saves sending it again."""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,7 +20,7 @@ class ConditionalRequests:
 
 
 class _Tagged:
-    """A `send` that holds back an answer until its body is known, if it comes in one piece."""
+    """A `send` that holds back an answer until its body is known, if that comes in one piece."""
 
     def __init__(self, if_none_match: str, send: Send) -> None:
         self._if_none_match = if_none_match
@@ -59,7 +59,7 @@ def tag_of(body: bytes) -> str:
 
 
 def matches(if_none_match: str, tag: str) -> bool:
-    """Whether the header `If-None-Match` names a tag.
+    """True if the header `If-None-Match` names a tag.
 
     Weak comparison, as RFC 9110 wants it here; proxies that compress make our tags weak.
     """

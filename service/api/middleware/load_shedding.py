@@ -1,4 +1,4 @@
-"""How many requests at once, and how long one may take: what keeps a process answering when too much is asked of it."""
+"""Load shedding: a limit on requests at once and on the time of each keeps an overloaded process answering."""
 
 import asyncio
 from typing import Any
@@ -16,8 +16,8 @@ _LONGEST_TICK = 0.25
 
 
 class LoadShedder:
-    """Answers 503 where too many requests are under way, or one has taken too long, and 408 where the caller was too
-    slow. What is cut short is cancelled: its transaction is rolled back and its connection goes back to the pool.
+    """Answers 503 if too many requests are under way or one takes too long, and 408 if the client was too slow.
+    Requests that are cut short are cancelled: the transaction is rolled back and its connection returns to the pool.
     """
 
     def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
@@ -34,7 +34,7 @@ class LoadShedder:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # Whether the process lives is answered always: killing it for being busy would make the others busier.
+        # The liveness probe is always answered: killing a process for being busy would make the others busier.
         if len(self._under_way) >= self._most and scope["path"] != _ALIVE:
             detail = f"{self._most:,} requests are under way. Try again."
             await problems.answer(503, detail, headers=_SOON)(scope, receive, send)
@@ -51,13 +51,13 @@ class LoadShedder:
             if not request.has_ended_late():
                 raise
             if request.is_answered:
-                raise ClientDisconnect from None  # who doesn't take the answer
+                raise ClientDisconnect from None  # the client doesn't take the answer
             await _late(request.is_receiving)(scope, receive, send)
         finally:
             self._under_way.discard(request)
 
     def _look(self) -> None:
-        """Cancel what is late. There is one timer for all: one for each costs more than a fast answer may."""
+        """Cancel late requests. There is one timer for all: one for each would cost more than a fast answer may."""
         now = asyncio.get_running_loop().time()
         for request in self._under_way:
             if request.until <= now:
@@ -66,7 +66,7 @@ class LoadShedder:
 
 
 class _UnderWay:
-    """A request: until when it may take, and whether it is still coming, and its answer going."""
+    """A request: its deadline, whether its body is still arriving, and whether its answer is going out."""
 
     __slots__ = ("_cancelled_before", "_is_late", "_receive", "_send", "_task", "is_answered", "is_receiving", "until")
 
@@ -88,7 +88,7 @@ class _UnderWay:
             self._task.cancel()
 
     def has_ended_late(self) -> bool:
-        """Whether it was cancelled for being late, and for nothing else."""
+        """True if it was cancelled for being late, and for nothing else."""
         return self._is_late and self._task.uncancel() <= self._cancelled_before
 
     async def receive(self) -> Message:
@@ -111,7 +111,7 @@ def _late(is_receiving: bool) -> Response:
 
 
 def allow(request: Request, seconds: float) -> None:
-    """Let a request take so long from now on, if that is longer than others may."""
+    """Give a request so many seconds from now on, if that is longer than others may take."""
     under_way: _UnderWay | None = request.scope.get(_UNDER_WAY)
     if under_way is not None:
         under_way.until = max(under_way.until, asyncio.get_running_loop().time() + seconds)

@@ -1,4 +1,4 @@
-"""What every request gets: an id, a measurement, headers, and an answer even when the code below breaks."""
+"""The frame of every request: an id, a measurement, headers, and an answer even when the code below breaks."""
 
 import re
 import time
@@ -23,7 +23,7 @@ _HEADERS = "health.headers"
 
 RawHeader = tuple[bytes, bytes]
 _ALWAYS: tuple[RawHeader, ...] = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
-# Stored only by the caller, and asked about before it is used again; what is secret says no-store itself.
+# Stored only by the caller, and revalidated before each use; secrets send no-store themselves.
 _PRIVATE: RawHeader = (b"cache-control", b"private, no-cache")
 _NO_CONTENT: RawHeader = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 """For answers that are not for a browser to show."""
@@ -43,7 +43,7 @@ class RequestLog:
             return
         started = time.perf_counter()
         exchange = _Exchange(_request_id(scope), send)
-        # A copy: the server looks at its own scope to leave the body of an answer to HEAD away.
+        # A copy: the server reads its own scope to drop the body of an answer to HEAD.
         inner = {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"], _HEADERS: exchange.more}
         bound = structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
@@ -95,7 +95,7 @@ class _Exchange:
 
 
 def add_headers(scope: MutableMapping[str, Any], *headers: RawHeader) -> None:
-    """Have headers sent with the answer to a request, whoever answers it and whatever comes of it."""
+    """Add headers to the answer of a request, whatever answers it and with any status."""
     scope.setdefault(_HEADERS, []).extend(headers)
 
 
@@ -105,7 +105,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def _route(scope: Scope) -> str:
-    """The template of the route that took the request."""
+    """The template of the route that matched the request."""
     route = scope.get("route")
     if route is not None:
         return str(route.path_format)

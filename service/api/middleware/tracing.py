@@ -11,7 +11,7 @@ from service.messaging.producer import Publisher, RawRecord, Record
 from service.observability import spans, tracing
 
 _UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})
-"""Asked every few seconds, by machines."""
+"""Requested every few seconds, by machines."""
 _HEADER = "traceparent"
 _ATTRIBUTE = b'"traceparent"'
 
@@ -49,12 +49,12 @@ def _given(scope: Scope) -> str | None:
 
 
 def brings_context(scope: Scope) -> bool:
-    """Whether the request is part of its caller's trace."""
+    """True if the request is part of its caller's trace."""
     return _given(scope) is not None
 
 
 def traces(account_id: str) -> Mapping[str, str]:
-    """What `advance_accounts` needs for the account's alerts to go on with the request's trace."""
+    """The traces for `advance_accounts`, so that the account's alerts continue the request's trace."""
     context = tracing.current()
     return {account_id: context} if context else NO_TRACES
 
@@ -62,7 +62,7 @@ def traces(account_id: str) -> Mapping[str, str]:
 async def publish(publisher: Publisher, records: Sequence[Record], *, over_events: bool) -> None:
     """As `Publisher.publish`, with the request's trace in the records' headers.
 
-    Unless it goes `over_events`, one that has a context of its own goes on with that.
+    A record that has a context of its own keeps that, unless `over_events` is set.
     """
     if not tracing.is_on():
         await publisher.publish(records)
