@@ -23,12 +23,12 @@ from service.storage.database.engine import create_engine
 log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 6
-"""How long requests under way may take to end; publishing takes at most five."""
+"""How many seconds requests under way may take to end; publishing takes at most five."""
 _BACKLOG = 2048
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set, then let requests under way end. Raises `HealthError` if the port can't be had."""
+    """Serve until `stop` is set, then let requests under way end. Raises `HealthError` if the port can't be opened."""
     listening = listen(settings)
     clock = OneClock()
     engine = create_engine(settings, "api", longest_statement=settings.http_timeout_seconds + 1)
@@ -78,7 +78,7 @@ def listen(settings: Settings) -> socket.socket:
     listening = listen_on(
         "HTTP", settings.http_host, settings.http_port, "Stop what uses it, or set another port", backlog=_BACKLOG
     )
-    # Connections inherit it. Without, an answer's body waits 40 ms for the acknowledgement of its head.
+    # Connections inherit it. Without it, an answer's body waits 40 ms for the acknowledgement of its head.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 

@@ -1,4 +1,4 @@
-"""`account-health api-key …`: who may use the HTTP API."""
+"""`account-health api-key …`: the keys to the HTTP API."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -38,7 +38,7 @@ def create(
     scope: ScopeOption,
     expires_in: Annotated[int | None, typer.Option(min=1, max=36_500, metavar="DAYS", help="By default never.")] = None,
 ) -> None:
-    """Make a key and print it, alone. It is kept only as a digest: this is the one time that it is shown."""
+    """Make a key and print it, alone. Only its digest is stored: this is the one time that it is shown."""
     key = new_key()
     now = datetime.now(UTC)
     expires_at = None if expires_in is None else now + timedelta(days=expires_in)
@@ -61,9 +61,9 @@ def create(
 
 
 def list_keys() -> None:
-    """List the keys: how each begins, what it allows, and when it was last used."""
+    """List the keys: the beginning of each, its scopes, and its last use."""
     table = Table("id", "name", "key", "scopes", "created", "expires", "last used", box=None)
-    table.columns[0].no_wrap = True  # whole, to be given to `revoke`
+    table.columns[0].no_wrap = True  # whole, to be copied into `revoke`
     for key in in_transaction(load_settings(), _all_keys):
         days = [_day(moment) for moment in (key.created_at, key.expires_at, key.last_used_at)]
         table.add_row(str(key.id), key.name, f"{key.hint}…", " ".join(key.scopes), *days)
@@ -74,7 +74,7 @@ def list_keys() -> None:
 
 
 def revoke(key_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `api-key list` shows it.")]) -> None:
-    """Revoke a key; requests that bear it are refused within moments."""
+    """Revoke a key; requests that use it are refused within moments."""
 
     async def remove(connection: AsyncConnection) -> bool:
         return await api_keys.remove(connection, key_id)

@@ -29,9 +29,7 @@ from service.runtime.settings import VALUE_ERROR
 
 
 class _Plain(TyperGroup):
-    """Refuses words that no command can use; and says what is wrong with an option, without the words that pydantic
-    begins it with.
-    """
+    """Refuses words that no command can use, and reports invalid options without pydantic's prefix."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         require_text(args)

@@ -1,7 +1,7 @@
-"""The words of a command line, before any command sees them: text that isn't UTF-8, or holds NUL, is refused.
+"""Checks of a command line before any command sees it: text that isn't UTF-8, or holds NUL, is refused.
 
 Python carries bytes that aren't UTF-8 as lone surrogates. Neither Postgres nor Kafka's JSON takes them, nor does a
-terminal that they are printed on; so all commands would have to look for them in all that they are given.
+terminal that they are printed on; without this check every command would have to look for them.
 """
 
 import re
@@ -11,7 +11,7 @@ from service.runtime.errors import HealthError
 
 _REFUSED = re.compile(r"[\x00\ud800-\udfff]")
 _BYTES = range(0xDC80, 0xDD00)
-"""What stands for the bytes 0x80 to 0xFF where they aren't UTF-8."""
+"""Python's stand-ins for the bytes 0x80 to 0xFF where they aren't UTF-8."""
 
 
 def require_text(words: Sequence[str]) -> None:
@@ -25,7 +25,7 @@ def require_text(words: Sequence[str]) -> None:
 
 
 def _name(words: Sequence[str], index: int) -> str:
-    """The option that a word gives or belongs to, where that can be told, else its place."""
+    """The option that a word gives or belongs to, if that can be found, else its place."""
     option, equals, _ = words[index].partition("=")
     if equals and option.startswith("-") and not _REFUSED.search(option):
         return f"The value of {option}"
@@ -51,7 +51,7 @@ def _remedy(character: str) -> str:
 
 
 def _shown(word: str) -> str:
-    """A word as any terminal can show it."""
+    """A word in a form that any terminal can show."""
     return ascii(word.encode("utf-8", "surrogateescape"))[1:] if _only_bytes(word) else ascii(word)
 
 

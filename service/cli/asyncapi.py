@@ -1,4 +1,4 @@
-"""`account-health asyncapi`: what goes through Kafka, described."""
+"""`account-health asyncapi`: a description of the messages in Kafka."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -10,7 +10,7 @@ from service.runtime.settings import load_settings
 
 
 class DocumentFormat(StrEnum):
-    """How to write it."""
+    """The format to write."""
 
     YAML = "yaml"
     JSON = "json"
@@ -25,7 +25,7 @@ def asyncapi(
     form: Annotated[DocumentFormat, typer.Option("--format", help="How to write it.")] = DocumentFormat.YAML,
 ) -> None:
     """Print the AsyncAPI document of the topics, under the names that the settings give them."""
-    # Here, as it takes a second: the API describes the service.
+    # Here, as importing it takes a second.
     from service.api.docs.asyncapi import document
 
     described = document(load_settings())

@@ -1,4 +1,4 @@
-"""A dead letter as text for a terminal. What senders wrote can't steer it."""
+"""A dead letter as text for a terminal. Its contents can't control the terminal."""
 
 import base64
 from collections.abc import Iterator

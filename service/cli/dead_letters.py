@@ -1,4 +1,4 @@
-"""`account-health dead-letters …`: what was refused, and sending it again after a fix."""
+"""`account-health dead-letters …`: refused records, and sending them again after a fix."""
 
 from datetime import datetime
 from typing import Annotated
@@ -42,7 +42,7 @@ def list_letters(
     """List dead letters, newest first."""
     wanted = DeadLetterFilter(topic=topic, account_id=account)
     table = Table("id", "refused", "topic", "partition", "offset", "account", "reason", "replayed", box=None)
-    table.columns[0].no_wrap = True  # whole, to be given to `show` and `replay`
+    table.columns[0].no_wrap = True  # whole, to be copied into `show` and `replay`
     settings = load_settings()
     shown, is_cut = in_transaction(settings, lambda connection: _rows(connection, wanted, limit, everything))
     if not shown:
@@ -63,7 +63,7 @@ def show(
         int, typer.Argument(min=1, max=2**63 - 1, metavar="ID", help="As `dead-letters list` shows it.")
     ],
 ) -> None:
-    """Show a dead letter: where it came from, why it was refused, and all that is in it."""
+    """Show a dead letter: its origin, the reason why it was refused, and all its contents."""
 
     async def find(connection: AsyncConnection) -> DeadLetter | None:
         return await dead_letter_listing.get(connection, letter_id)
@@ -78,7 +78,7 @@ def show(
 async def _rows(
     connection: AsyncConnection, wanted: DeadLetterFilter, limit: int, everything: bool
 ) -> tuple[list[list[str]], bool]:
-    """The table's rows, and whether there are more."""
+    """The table's rows, and whether more follow."""
     rows: list[list[str]] = []
     before = None
     while page := await dead_letter_listing.page(connection, wanted, before=before, limit=PAGE):

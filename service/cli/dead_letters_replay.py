@@ -21,15 +21,15 @@ from service.storage.ingest import dead_letter_listing
 from service.storage.ingest.dead_letter_listing import DeadLetter, DeadLetterFilter
 
 MANY = 1_000
-"""From here on a bar shows how far it is."""
+"""From this number on a bar shows the progress."""
 
 
 class Report(Struct):
-    """What a replay did."""
+    """The result of a replay."""
 
     replayed: int = 0
     left: dict[int, str] = field(default_factory=dict)
-    """Those that were not replayed, and why."""
+    """Records that were not replayed, with the reason."""
 
 
 def replay(
@@ -46,10 +46,10 @@ def replay(
     again: Annotated[bool, typer.Option("--again", help="Also those that were replayed before.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
-    """Publish refused records again, as they came, to the topics that they came from.
+    """Publish refused records again, unchanged, to the topics that they came from.
 
-    Do it when consumers can use them: after a fix, or a changed setting. An event counts once, however often it is
-    replayed. What is refused again becomes a new dead letter.
+    Do it once consumers can use them: after a fix, or a changed setting. An event counts once, however often it is
+    replayed. A record that is refused again becomes a new dead letter.
     """
     if sum((bool(ids), topic is not None, everything)) != 1:
         raise HealthError("What to replay isn't clear", "Give IDs, or --topic TOPIC, or --all")

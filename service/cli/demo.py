@@ -29,7 +29,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Another seed makes other customers.")] = 7,
 ) -> None:
     """Watch the whole service at work, on embedded servers and with made-up customers, until Ctrl-C."""
-    # Here, because every process of the service reads this module, and only the demo needs what these bring.
+    # Here, because every process of the service imports this module, and only the demo needs these.
     from service.demo.data_folder import DemoFolder, DemoOptions
     from service.demo.run import run, until_stopped
 

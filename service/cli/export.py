@@ -60,9 +60,9 @@ def export_command(
     ] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
-    """Export to Parquet what analysts read: the views that deploy/analytics.md describes.
+    """Export the analysts' views, which deploy/analytics.md describes, to Parquet.
 
-    Writes DATASET.parquet for each, all as of one moment. Files are there when they are whole, or not at all.
+    Writes DATASET.parquet for each, all as of one moment. Files appear whole or not at all.
     """
     # Not at the top: Arrow takes half a second to import, and the base install doesn't have it.
     require_files_extra("Writing Parquet")

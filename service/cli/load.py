@@ -67,7 +67,7 @@ def load_command(
 ) -> None:
     """Load history: publish event logs to Kafka, marked as backfill.
 
-    A load that was stopped goes on where it was when the same command is run again.
+    A load that was stopped continues where it was when the same command is run again.
     """
     # Not at the top: no other command needs these.
     from service.jobs.load.checkpoint import default_folder
@@ -89,7 +89,7 @@ def load_command(
         skip_invalid=skip_invalid,
         again=again,
     )
-    # What matters of aiokafka's log lines is said by the errors here.
+    # The errors here say what matters of aiokafka's log lines.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     work = rehearse if dry_run else load
     uvloop.run(_until_stopped(lambda stop: work(order, settings, stop)))

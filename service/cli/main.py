@@ -10,7 +10,7 @@ def main() -> None:
     """Run the command. A `HealthError` becomes one line on standard error and exit status 1."""
     die_on_sigterm()
     try:
-        # Imported here, which takes a second, so that Ctrl-C is heeded meanwhile too.
+        # Imported here, which takes a second, so that Ctrl-C works meanwhile too.
         from service.cli.app import app
 
         app()

@@ -28,8 +28,8 @@ def migrate(
 ) -> None:
     """Bring the database to the newest schema, and publish the default scorecard if there is none.
 
-    With --to an earlier revision the schema goes back, before the version of the service does: what later ones hold is
-    lost, which is told first.
+    With --to an earlier revision the schema goes back, before the service's version does: data of later revisions is
+    lost, which is announced first.
     """
     if show and to:
         raise HealthError("--show only shows, and --to changes the database", "Give one of them")

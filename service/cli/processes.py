@@ -1,4 +1,4 @@
-"""The commands that run a process each, and `up`, which runs them all."""
+"""The commands that run one process each."""
 
 from importlib import import_module
 
@@ -20,13 +20,13 @@ def api() -> None:
 
 
 def consume() -> None:
-    """Fold events from Kafka into scores. Run as many as there is work for; they share the partitions."""
+    """Fold events from Kafka into scores. Run as many as the load needs; they share the partitions."""
     # By name: service doesn't import consumers, and a consumer's image need not hold the API.
     run_process("consume", import_module("consumers.fold.runner").run, load_settings())
 
 
 def sweep() -> None:
-    """Judge accounts again as time passes, so that silence is noticed."""
+    """Re-evaluate accounts as time passes, so that silence is noticed."""
     run_process("sweep", import_module("consumers.sweep.runner").run, load_settings())
 
 

@@ -1,4 +1,4 @@
-"""`account-health progress …`: what was folded, and an operator's way past a halted partition."""
+"""`account-health progress …`: the folded offsets, and an operator's way past a halted partition."""
 
 import asyncio
 from typing import Annotated
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def show() -> None:
-    """Show the next offset of every partition, how far behind it is, and who owns it."""
+    """Show the next offset of every partition, its lag, and its owner."""
     settings = load_settings()
     rows = in_transaction(settings, progress.all_partitions)
     bounds = asyncio.run(_log_bounds(settings, [(row.topic, row.partition) for row in rows]))
@@ -59,7 +59,7 @@ def set_offset(
 ) -> None:
     """Set the next offset of a partition, or of all. Skipped records are never folded; repeated ones may count twice.
 
-    With `all`, an offset in numbers must lie in the log of each.
+    With `all`, a numeric offset must lie in the log of each.
     """
     settings = load_settings()
     partitions = asyncio.run(_partitions(settings, topic, partition))
@@ -79,7 +79,7 @@ def set_offset(
 
 
 def _offset(offset: str, partition: Partition, first: int, end: int) -> int:
-    """The offset that is meant, of a partition whose log holds `first` to `end`. Raises `HealthError`."""
+    """The requested offset of a partition whose log holds `first` to `end`. Raises `HealthError`."""
     if offset in ("earliest", "latest"):
         return first if offset == "earliest" else end
     if not offset.isdecimal() or not first <= int(offset) <= end:
@@ -91,9 +91,9 @@ def _offset(offset: str, partition: Partition, first: int, end: int) -> int:
 
 
 async def _partitions(settings: Settings, topic: str, partition: str) -> list[Partition]:
-    """The partitions that are meant. Raises `HealthError` where there are none such.
+    """The requested partitions. Raises `HealthError` if there are none.
 
-    Asking for their offsets would create a topic that is mistyped, and wait for a partition for ever.
+    Asking Kafka for their offsets would create a mistyped topic, and wait for a partition for ever.
     """
     names = settings.topics.values()
     if topic not in names:

@@ -1,4 +1,4 @@
-"""`account-health reader …`: who may read the views of analysts in Postgres."""
+"""`account-health reader …`: the roles that may read the analysts' views in Postgres."""
 
 from typing import Annotated
 
@@ -34,9 +34,9 @@ def create(
         bool, typer.Option("--print-sql", help="Print what would be run, for an administrator, and run nothing.")
     ] = False,
 ) -> None:
-    """Make a reader, or bring it up to date; running it again does no harm.
+    """Create a reader, or bring it up to date; running it again does no harm.
 
-    Its password is that of HEALTH_READER_PASSWORD. Without, one is made and printed, alone, this once.
+    Its password is that of HEALTH_READER_PASSWORD. Without it, one is made and printed, alone, this once.
     """
     settings = load_settings()
     analyst_role.checked_name(name)
@@ -58,7 +58,7 @@ def create(
 
 
 def drop(name: Name = NAME) -> None:
-    """Drop a reader. Sessions that are open go on until they end."""
+    """Drop a reader. Open sessions go on until they end."""
     analyst_role.checked_name(name)
     in_transaction(load_settings(), lambda connection: analyst_role.drop(connection, name))
     typer.echo("The reader is dropped.")

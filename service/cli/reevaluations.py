@@ -1,4 +1,4 @@
-"""`account-health reevaluations`, and waiting until all accounts are judged anew."""
+"""`account-health reevaluations`, and waiting until all accounts are re-evaluated."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from service.storage.policy import reevaluations
 
 POLL_SECONDS = 0.2
 STALL_SECONDS = 10.0
-"""Where no account was judged for so long, no sweeper runs: a step of it takes a second or less."""
+"""If no account was re-evaluated for this many seconds, no sweeper runs: one of its steps takes a second or less."""
 WIDE = 200
 NOBODY_WORKS = "No sweeper seems to run, and nothing moves without one. Start it: account-health sweep"
 LEFT = "Not waiting any more: the sweeper goes on. How far it is: account-health reevaluations"
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def show(limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to show.")] = 20) -> None:
-    """Show how far all accounts have been judged anew after scorecards and rules have changed, newest first."""
+    """Show the progress of re-evaluating all accounts after scorecards and rules changed, newest first."""
     table = Table("id", "because of", "accounts", "began", "finished", box=None)
     table.columns[0].no_wrap = True
     for row in in_transaction(load_settings(), lambda connection: reevaluations.newest(connection, limit)):
@@ -45,7 +45,7 @@ def show(limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to s
 
 
 def wait(settings: Settings, reevaluation_id: UUID) -> None:
-    """Show a bar until all accounts are judged anew, by this re-evaluation or one that takes its place.
+    """Show a bar until all accounts are re-evaluated, by this re-evaluation or one that replaces it.
 
     Ctrl-C ends the waiting, not the work. Raises `HealthError` if Postgres is away.
     """
@@ -80,7 +80,7 @@ async def _until_finished(engine: AsyncEngine, reevaluation_id: UUID) -> Row[Any
 
 
 class _Stall:
-    """Says that nobody works where nothing has moved for long, once until something does."""
+    """Reports that no sweeper works when nothing has moved for long, once until something does."""
 
     def __init__(self) -> None:
         self._moved_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Running one process: its logs, its signals, its event loop, and how it ends."""
+"""Running one process: its logs, its signals, its event loop, and its end."""
 
 import asyncio
 import signal
@@ -17,14 +17,16 @@ from service.storage.database.error_messages import to_operator_error
 Main = Callable[[Settings, asyncio.Event], Coroutine[None, None, None]]
 
 GRACE_SECONDS = 20.0
-"""How long a process may take to finish what is under way; then its transaction is given up and rolled back."""
+"""How many seconds a process may take to finish what is under way; then its transaction is cancelled and
+rolled back.
+"""
 
 
 def run_process(name: str, main: Main, settings: Settings, *, grace_seconds: float = GRACE_SECONDS) -> None:
-    """Run `main` until it ends or a signal asks it to. SIGTERM and SIGINT set its stop event; a second one kills it.
+    """Run `main` until it ends or a signal stops it. SIGTERM and SIGINT set its stop event; a second one kills it.
 
-    `main` is cancelled if it takes longer than `grace_seconds` to stop. Raises `HealthError` where the operator has to
-    do something first.
+    `main` is cancelled if it takes longer than `grace_seconds` to stop. Raises `HealthError` if the operator has to do
+    something first.
     """
     configure_logs(settings, name)
     stop_when_parent_dies()

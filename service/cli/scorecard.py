@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(file: File) -> None:
-    """Check a scorecard: names every field at fault, and warns of what is hardly meant. Needs no database."""
+    """Check a scorecard: name every field at fault, and warn of odd values. Needs no database."""
     document = read(file, load_settings().retention_days)
     odd = warnings(document)
     warn(odd)
@@ -39,7 +39,7 @@ def validate(file: File) -> None:
 
 
 def diff(file: File) -> None:
-    """Show what publishing a scorecard would change in the newest version of its name."""
+    """Show the changes that publishing a scorecard would make to the newest version of its name."""
     settings = load_settings()
     document = read(file, settings.retention_days)
 
@@ -58,7 +58,7 @@ def publish(
     file: File,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Don't wait until all accounts are judged by it.")] = False,
 ) -> None:
-    """Publish a scorecard as the newest version of its name, and wait until every account is judged by it."""
+    """Publish a scorecard as the newest version of its name, and wait until every account is scored by it."""
     settings = load_settings()
     document = read(file, settings.retention_days)
 
@@ -86,7 +86,7 @@ def _heading(name: str, published: InForce | None, differs: bool) -> str:
 
 
 def _line(difference: Difference) -> str:
-    """A line as diffs have it: what comes, goes and changes, in colours where it is shown on a terminal."""
+    """A line of a diff: additions, removals and changes, in colours on a terminal."""
     if difference.before is None:
         sign, colour = "+", typer.colors.GREEN
     elif difference.after is None:

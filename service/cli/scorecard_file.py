@@ -1,4 +1,4 @@
-"""Scorecards in files, and scorecards in words, for `account-health scorecard …`."""
+"""Scorecards in files, and in words, for `account-health scorecard …`."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +13,7 @@ from service.runtime.errors import HealthError
 
 File = Annotated[Path, typer.Argument(help="A scorecard in YAML or JSON.", exists=True, dir_okay=False, readable=True)]
 _FAULTS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
-"""What the YAML reader raises at numbers, dates and tags that are none: whatever Python makes of them."""
+"""The errors of the YAML reader at malformed numbers, dates and tags: those of whatever Python makes of them."""
 _ORDER = ("name", "applies_to", "min_coverage", "bands", "measures")
 
 
@@ -43,14 +43,14 @@ def warn(warnings: Iterable[ScorecardProblem]) -> None:
 
 
 def to_yaml(document: ScorecardDocument) -> str:
-    """The document as a file that `read` gives back."""
+    """The document as a file that `read` can read."""
     written = msgspec.to_builtins(document)
     ordered = {name: _whole(written[name]) for name in _ORDER if name in written}
     return yaml.safe_dump(ordered, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
 
 
 def audience(applies_to: AppliesTo | None) -> str:
-    """Which accounts a scorecard is for, in words."""
+    """The accounts that a scorecard is for, in words."""
     if applies_to is None:
         return "all the rest"
     parts = []
@@ -64,7 +64,7 @@ def audience(applies_to: AppliesTo | None) -> str:
 
 
 def _whole(value: Any) -> Any:
-    """The value with whole numbers written as such, `10` in place of `10.0`."""
+    """The value with whole numbers written as such: `10` in place of `10.0`."""
     if isinstance(value, dict):
         return {name: _whole(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

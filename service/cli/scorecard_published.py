@@ -1,4 +1,4 @@
-"""`account-health scorecard list|show|starter`: what is published, and what there is to begin from."""
+"""`account-health scorecard list|show|starter`: published scorecards, and those to start from."""
 
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from service.storage.database.session import in_transaction
 from service.storage.policy import scorecards
 
 WIDE = 10_000
-"""Columns where there is no terminal: a version a line, whatever its measures are named."""
+"""Columns without a terminal: one version a line, however long the names of its measures."""
 
 
 def register(group: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def list_versions() -> None:
         titles = ", ".join(measure.title for measure in document.measures)
         published = f"{row['published_at']:%Y-%m-%d %H:%M}"
         table.add_row(row["name"], str(row["version"]), published, audience(document.applies_to), titles)
-    console = Console(markup=False)  # words of the document may look like it
+    console = Console(markup=False)  # words of the document may contain either
     if not console.is_terminal:
         console.width = WIDE
     console.print(table)
@@ -65,7 +65,7 @@ def show(
 def starter(
     name: Annotated[str | None, typer.Argument(help="Without it, the starters there are.")] = None,
 ) -> None:
-    """Print a scorecard that ships with the service, to begin from: starter onboarding > onboarding.yaml."""
+    """Print a scorecard that ships with the service, to start from: starter onboarding > onboarding.yaml."""
     names = starter_names()
     if name is None:
         for each in names:

@@ -1,4 +1,4 @@
-"""`account-health secrets …`: changing the key that secrets at rest are sealed with."""
+"""`account-health secrets …`: changing the key that seals secrets at rest."""
 
 import typer
 
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def rotate() -> None:
-    """Seal all secrets anew with the first key of HEALTH_ENCRYPTION_KEY; the others may be forgotten afterwards.
+    """Seal all secrets with the first key of HEALTH_ENCRYPTION_KEY; the others are no longer needed afterwards.
 
     Every process must know both keys by then, the new one first: deploy/backup.md.
     """

@@ -1,4 +1,6 @@
-"""`account-health sources`: who sends usage events, of how many accounts, and who has gone quiet."""
+"""`account-health sources`: the senders of usage events, the number of their accounts, and those that have
+gone quiet.
+"""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -18,7 +20,7 @@ from service.storage.database.session import in_transaction
 
 WIDE = 200
 DAYS = 8
-"""As many as show a week, and the weekday a week before."""
+"""Enough to show a week, and the same weekday of the week before."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,12 +32,14 @@ def register(app: typer.Typer) -> None:
 
 
 def show(context: typer.Context) -> None:
-    """Show of how many accounts each source was heard on the last days, the newest first, and which are quiet."""
+    """Show the number of accounts that each source reported on the last days, newest first, and the sources that are
+    quiet.
+    """
     if context.invoked_subcommand is not None:
         return
     today = datetime.now(UTC).date()
     table = Table("source", "state", "accounts per day", "counted up to", "last outage", box=None)
-    table.columns[0].overflow = "fold"  # whole, to be given to `end`
+    table.columns[0].overflow = "fold"  # whole, to be copied into `end`
     for source in in_transaction(load_settings(), lambda connection: source_report.listing(connection, today)):
         table.add_row(*map(Text, _cells(source)))
     console = Console()
@@ -45,7 +49,7 @@ def show(context: typer.Context) -> None:
 
 
 def end(name: Annotated[str, typer.Argument(metavar="NAME", help="As `account-health sources` shows it.")]) -> None:
-    """End a source's outage: from the next day on, what is silent is told again."""
+    """End a source's outage: from the next day on, silence fires alerts again."""
     settings = load_settings()
 
     async def work(connection: AsyncConnection) -> bool:

@@ -18,9 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def create() -> None:
-    """Create the topics that are missing (HEALTH_KAFKA_PARTITIONS partitions each, 12 by default).
+    """Create the missing topics (HEALTH_KAFKA_PARTITIONS partitions each, 12 by default).
 
-    Topics that are there stay as they are; what they lack is said, with the command that mends it.
+    Existing topics stay as they are; if one lacks something, the output says so, with the command that fixes it.
     """
     settings = load_settings()
     for name, created in asyncio.run(create_topics(settings)).items():

@@ -26,7 +26,7 @@ DATA_DIR = Path(".account-health")
 ENVIRONMENT = "environment"
 """The file in the data folder that holds the variables of `up --embedded`, for shells."""
 SERVERS_SECONDS = 30.0
-"""How long our own servers may take to stop, after the processes."""
+"""How many seconds our own servers may take to stop, after the processes."""
 
 
 def register(app: typer.Typer) -> None:
@@ -79,8 +79,8 @@ async def _run(
 
 
 def _where(environment: Mapping[str, str], data_dir: Path) -> str:
-    """The words before another command that lead it to our own servers. The password in them stays in a file of ours:
-    terminals are recorded, and command lines are seen by all users of a machine.
+    """The shell words before another command that point it at our own servers. The password stays in a file of ours:
+    terminals are recorded, and all users of a machine see command lines.
     """
     path = data_dir / ENVIRONMENT
     write_private(path, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()))
@@ -88,7 +88,7 @@ def _where(environment: Mapping[str, str], data_dir: Path) -> str:
 
 
 async def _announce(settings: Settings, where: str) -> None:
-    """Tell people where to go, once somebody is there to answer."""
+    """Print the addresses, once the API answers."""
     await wait_until_live(settings)
     url = local_api_url(settings)
     typer.echo(f"The API answers at {url}, its documentation at {url}/docs")

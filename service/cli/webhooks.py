@@ -1,4 +1,4 @@
-"""`account-health webhooks …`: how endpoints are doing, and sending again what didn't reach one."""
+"""`account-health webhooks …`: the state of endpoints, and sending failed deliveries again."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -32,9 +32,9 @@ def register(app: typer.Typer) -> None:
 
 
 def list_endpoints() -> None:
-    """List the endpoints and how they are doing. Of a URL only the host is shown, as the rest may hold a token."""
+    """List the endpoints and their state. Only a URL's host is shown, as the rest may hold a token."""
     table = Table("id", "host", "target", "state", "description", box=None)
-    table.columns[0].no_wrap = True  # whole, to be given to `recover`
+    table.columns[0].no_wrap = True  # whole, to be copied into `recover`
     for endpoint in in_transaction(load_settings(), _all_endpoints):
         cells = (_destination(endpoint), endpoint.target, _state(endpoint), endpoint.description)
         table.add_row(str(endpoint.id), *map(Text, cells))
@@ -50,7 +50,7 @@ def recover(
     until: Annotated[datetime | None, typer.Option(help="Of these, only those written before this time (UTC).")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
-    """Send again all deliveries to an endpoint that failed, the oldest first, once the receiver is well again.
+    """Send all failed deliveries to an endpoint again, the oldest first, once the receiver works again.
 
     They go out at half the endpoint's rate limit, or 10 a second if it has none, each with all its retries.
     """

@@ -1,4 +1,4 @@
-"""GET /v1/accounts/{id}/health/forecast: what silence would do to an account."""
+"""GET /v1/accounts/{id}/health/forecast: an account's score if it stays silent."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -21,14 +21,14 @@ router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
 
 class ScorecardUsed(BaseModel):
-    """The scorecard that an account is judged by on a day."""
+    """The scorecard that scores an account on a day."""
 
     name: str
     version: int
 
 
 class ForecastDay(BaseModel):
-    """What an account comes to on a day."""
+    """An account's forecast score on a day."""
 
     day: date
     score: float | None
@@ -38,7 +38,7 @@ class ForecastDay(BaseModel):
 
 
 class ForecastCrossing(BaseModel):
-    """A rule would begin to fire, or cease to, on a day; and the account's score then."""
+    """The day on which a rule would begin to fire, or stop firing; and the account's score then."""
 
     rule: str
     rule_id: str
@@ -51,7 +51,7 @@ class ForecastCrossing(BaseModel):
 class AccountForecast(BaseModel):
     """An account on each of the days after `day`, which is today, if nothing happens; and each rule's first crossing.
 
-    Scores are as computed. An override isn't in them, but rules see it until it expires, now as then.
+    Scores are as computed. An override isn't in them, but rules see it until it expires, as they do now.
     """
 
     account_id: str
@@ -66,8 +66,8 @@ async def read_forecast(
     api: Api,
     days: Annotated[int, Query(ge=1, le=365, description="How many days to look ahead.")] = 90,
 ) -> AccountForecast:
-    """The score on each of the coming days if no event comes, and the first day on which each alert rule would begin to
-    fire, or cease to if it fires now.
+    """The score on each of the coming days if no event arrives, and the first day on which each alert rule would begin
+    to fire, or stop if it fires now.
 
     Computed from the account as it is now. Dwell, cooldown and snooze count, and so does a scorecard that takes over
     with tenure. While the source of an account's usage is quiet, nothing begins to fire.

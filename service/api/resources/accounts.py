@@ -36,11 +36,11 @@ from service.storage.accounts.listing.page import Sort
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
 SOURCE = "/v1/accounts"
-"""The `source` of the events that changes by HTTP become."""
+"""The `source` of the events that represent changes by HTTP."""
 
 
 class Account(BaseModel):
-    """An account's attributes, and its score as it was last stored: the route `health` has it as of now."""
+    """An account's attributes, and its score as last stored: the route `health` has the current one."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -71,7 +71,7 @@ class AccountPage(BaseModel):
 
 
 class AccountQuery(AccountFilters):
-    """Which accounts, and in which order. A filter may be repeated; one of its values has to match."""
+    """Filters and order of accounts. A filter may be repeated; one of its values has to match."""
 
     churned: bool | None = Field(
         None, description="`true`: those whose `churned_on` is today (UTC) or earlier; `false`: the others."
@@ -91,7 +91,7 @@ class AccountQuery(AccountFilters):
     )
 
     def filter(self, today: date) -> AccountFilter:
-        """What storage is asked for."""
+        """The filter for storage."""
         return replace(
             self.of_accounts(today, churned=self.churned),
             min_score=self.min_score,
@@ -111,8 +111,8 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 @router.get("", summary="List accounts", dependencies=READ, response_model=AccountPage)
 async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> Response:
     """Accounts with their attributes and stored scores. The sweeper brings every score to the new day soon after
-    midnight UTC. One that was judged at a day to come, by a clock that was wrong, is shown as of today, and left out
-    where it doesn't match then: filters and order go by what is stored, and a page can be short.
+    midnight UTC. An account that was scored for a future day, by a wrong clock, is shown as of today, and left out if
+    it doesn't match then: filters and order use stored values, so a page can be short.
     """
     after = query.start(_KEYS[query.sort.removeprefix("-")])
     now = api.clock().astimezone(UTC)
@@ -145,9 +145,9 @@ async def read_account(account_id: AccountId, api: Api) -> Account:
     ),
 )
 async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> Account:
-    """Only what is given changes, and null clears; an account that isn't there yet is made.
+    """Only the given fields change, and null clears one; an unknown account is created.
 
-    The change goes to Kafka as an `account.changed` event, so that a replay knows of it, and takes effect before the
+    The change goes to Kafka as an `account.changed` event, so that a replay includes it, and takes effect before the
     answer. A 503 may come after Kafka has it: then it takes effect a little later, and sending it again does no harm.
     """
     now = api.clock().astimezone(UTC)
@@ -188,8 +188,8 @@ def _event(account_id: str, attributes: dict[str, Any], now: datetime) -> tuple[
 async def erase_account(account_id: AccountId, api: Api) -> None:
     """Delete everything about an account: attributes, state, score, alerts, deliveries and dead letters.
 
-    Whoever was told that a rule fires for it is told that this is over. Events about it that come later, or are
-    replayed, make it anew.
+    Endpoints that were sent a firing alert of it are sent its end. Events about it that arrive later, or are replayed,
+    create it again.
     """
     async with api.engine.begin() as connection:
         if not await erase(connection, account_id, api.clock()):

@@ -32,7 +32,7 @@ _FIELDS = {"name", "enabled", "kind"}.union(*(rule.__struct_fields__ for rule in
 
 
 class _Head(Struct):
-    """What a rule has beside its condition."""
+    """The fields of a rule beside its condition."""
 
     name: ShortText
     kind: str
@@ -55,7 +55,7 @@ def parse_rule(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def patched(stored: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """A rule as people write it, changed; null stands for the default. 422 names fields that no rule has."""
+    """A rule as people write it, with changes; null restores the default. 422 names unknown fields."""
     if unknown := patch.keys() - _FIELDS:
         some = nsmallest(MOST_ERRORS, unknown)
         raise invalid(*(FieldError(name, "is no field of a rule") for name in some))

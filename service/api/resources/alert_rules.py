@@ -1,4 +1,4 @@
-"""/v1/alert-rules: the conditions over scores that alerts come of."""
+"""/v1/alert-rules: the conditions over scores that cause alerts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/alert-rules", tags=["alerts"])
 
 
 class AlertRule(BaseModel):
-    """A rule: what every kind has, and beside it what its kind has."""
+    """A rule: the fields that every kind has, and those of its kind."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -37,7 +37,7 @@ class AlertRule(BaseModel):
 
 
 class ChangedAlertRule(AlertRule):
-    """A rule as it is from now on. `reevaluation` tells how far accounts have been judged by it."""
+    """A rule after a change. `reevaluation` shows how far accounts have been re-evaluated with it."""
 
     reevaluation: UUID
 
@@ -65,10 +65,10 @@ async def list_rules(api: Api) -> AlertRulePage:
     openapi_extra=json_request_body(BODY, EXAMPLE),
 )
 async def create_rule(body: JsonObject, api: Api) -> ChangedAlertRule:
-    """A rule of kind `score` fires beyond a level, one of kind `drop` after a fall of so many points in so many days,
-    one of kind `band` when the band becomes one of some, one of kind `silence` after so many times its rhythm.
+    """Create a rule. Kind `score` fires beyond a level, `drop` after a fall of so many points in so many days, `band`
+    when the band becomes one of some, `silence` after so many times the account's rhythm without usage.
 
-    Accounts that are there already fire within moments, which is told in one `health.digest`. Names are unique: 409.
+    Existing accounts fire within moments, summed up in one `health.digest`. Names are unique: 409.
     """
     return await _save(api, new_id(), body, is_new=True)
 
@@ -84,7 +84,7 @@ async def read_rule(rule_id: UUID, api: Api) -> AlertRule:
     "/{rule_id}", summary="Replace an alert rule", dependencies=WRITE, openapi_extra=json_request_body(BODY, EXAMPLE)
 )
 async def replace_rule(rule_id: UUID, body: JsonObject, api: Api) -> ChangedAlertRule:
-    """What isn't given takes its default."""
+    """Replace a rule. Omitted fields take their defaults."""
     return await _save(api, rule_id, body, is_new=False)
 
 
@@ -95,7 +95,7 @@ async def replace_rule(rule_id: UUID, body: JsonObject, api: Api) -> ChangedAler
     openapi_extra=json_request_body(PATCH_BODY, {"enabled": False}),
 )
 async def change_rule(rule_id: UUID, body: JsonObject, api: Api) -> ChangedAlertRule:
-    """What isn't given stays, null stands for the default."""
+    """Change a rule. Omitted fields stay, and null restores the default."""
     async with api.reads.connect() as connection:
         stored = _found(await rules.get(connection, rule_id))
     written = {**stored["document"], **{name: stored[name] for name in ("name", "kind", "enabled")}}
@@ -104,8 +104,8 @@ async def change_rule(rule_id: UUID, body: JsonObject, api: Api) -> ChangedAlert
 
 @router.delete("/{rule_id}", status_code=204, summary="Delete an alert rule", dependencies=WRITE)
 async def delete_rule(rule_id: UUID, api: Api) -> None:
-    """Its alerts stay; those that fire are resolved within moments. Who was told of each is told of the end of each,
-    people and who was told in a digest in one `health.digest`.
+    """Delete a rule. Its alerts stay; those that fire are resolved within moments. Each receiver of an alert is sent
+    its end: for people, and for receivers of a digest, in one `health.digest`.
     """
     async with api.engine.begin() as connection:
         rule = _found(await rules.get(connection, rule_id))
@@ -132,7 +132,7 @@ async def _save(api: Context, rule_id: UUID, body: dict[str, Any], *, is_new: bo
 
 
 def _change(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> RuleChange:
-    """What happened to a rule, in one word: whether it is on matters more than what it says."""
+    """The change of a rule, in one word: turning it on or off matters more than its contents."""
     if before is None:
         return "created"
     if before["enabled"] == after["enabled"]:

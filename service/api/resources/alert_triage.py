@@ -1,4 +1,4 @@
-"""/v1/alerts/{id}: one alert, acknowledging it, and having its rule snooze."""
+"""/v1/alerts/{id}: one alert, acknowledging it, and snoozing its rule."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -27,13 +27,13 @@ Person = Annotated[str, Field(min_length=1, max_length=200), Printable()]
 
 
 class Acknowledgement(StrictModel):
-    """Who has seen an alert."""
+    """The person who has seen an alert."""
 
     by: Person
 
 
 class Snooze(StrictModel):
-    """Until when a rule is not to begin to fire again for an account."""
+    """The time until which a rule must not begin to fire again for an account."""
 
     until: BodyInstant = Field(description="At most a year ahead.")
     by: Person | None = Field(None, description="Who asks for it; an alert that fires is acknowledged by them.")
@@ -56,7 +56,7 @@ async def read_alert(alert_id: UUID, api: Api) -> Alert:
 async def acknowledge_alert(
     alert_id: UUID, body: Annotated[Acknowledgement, Depends(body_of(Acknowledgement))], api: Api
 ) -> Alert:
-    """Note who has seen an alert that fires, for others to see; whoever was first stays. One that is over: 409."""
+    """Note who has seen a firing alert, for others to see; the first acknowledgement stays. 409 if it is over."""
     try:
         async with api.engine.begin() as connection:
             alert = await triage.acknowledge(connection, alert_id, body.by, api.clock())
@@ -72,9 +72,9 @@ async def acknowledge_alert(
     openapi_extra=json_request_body(Snooze, {"until": "2030-01-31T00:00:00Z", "by": "ann@example.com"}),
 )
 async def snooze_alert(alert_id: UUID, body: Annotated[Snooze, Depends(body_of(Snooze))], api: Api) -> Alert:
-    """Before `until`, the alert's rule doesn't begin to fire again for its account; that it has cleared is still told.
+    """Keep the alert's rule from firing again for its account before `until`; that it has cleared is still sent.
 
-    If it is beyond its threshold when the snooze ends, it fires then. Another snooze takes the place of this one.
+    If the account is beyond the threshold when the snooze ends, the rule fires then. A new snooze replaces this one.
     """
     now = api.clock()
     if not now < body.until <= now + LONGEST_SNOOZE:
@@ -89,7 +89,7 @@ async def snooze_alert(alert_id: UUID, body: Annotated[Snooze, Depends(body_of(S
 
 @router.delete("/{alert_id}/snooze", status_code=204, summary="End a snooze", dependencies=WRITE)
 async def end_snooze(alert_id: UUID, api: Api) -> None:
-    """If the rule is beyond its threshold, it fires within moments."""
+    """End the snooze. If the account is beyond the rule's threshold, the rule fires within moments."""
     async with api.engine.begin() as connection:
         if not await triage.wake(connection, alert_id, api.clock()):
             raise not_found("snooze")

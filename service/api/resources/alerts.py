@@ -1,4 +1,4 @@
-"""/v1/alerts: what was told, to be read by people and polled by programs."""
+"""/v1/alerts: alerts and digests, for people to read and programs to poll."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -28,12 +28,12 @@ State = Literal["firing", "resolved", "digest"]
 
 
 class Alert(BaseModel):
-    """A rule began or ceased to fire for an account, or a digest of such alerts. `data` is what webhooks send; where
-    HEALTH_ACCOUNT_URL says where links lead, those have it as `url`.
+    """A rule began or stopped firing for an account, or a digest of such alerts. `data` is what webhooks send; if
+    HEALTH_ACCOUNT_URL is set, links to accounts are its `url`.
 
-    Quiet ones are summed up in the digest `digest_id`: for themselves they are told to CRMs alone, and where they end
-    what somebody was told of for itself. Where it is about many accounts, `account_id` and `sequence` are null; so they
-    are in the end of what fired for an account that was erased.
+    Quiet ones are summed up in the digest `digest_id`: individually they are sent to CRMs alone, and to others where
+    they end an alert that was sent individually. In an alert about many accounts `account_id` and `sequence` are null,
+    as they are in the end of an alert of an account that was erased.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -55,7 +55,7 @@ class Alert(BaseModel):
 
 
 class AlertPage(BaseModel):
-    """A page of alerts. `next_after` is for `after`: with it, what has come since is read."""
+    """A page of alerts. Pass `next_after` as `after` to read the alerts written since."""
 
     items: Sequence[Alert]
     next_page_token: str | None
@@ -63,7 +63,7 @@ class AlertPage(BaseModel):
 
 
 class AlertQuery(PageQuery):
-    """Which alerts."""
+    """Filters of alerts."""
 
     account_id: Annotated[str, Printable()] | None = Field(None, max_length=LONGEST_ACCOUNT_ID)
     rule: Annotated[str, Printable()] | None = Field(
@@ -78,7 +78,7 @@ class AlertQuery(PageQuery):
     )
 
     def filter(self) -> AlertFilter:
-        """What storage is asked for."""
+        """The filter for storage."""
         return AlertFilter(account_id=self.account_id, rule=self.rule, state=self.state, digest=self.digest)
 
 
@@ -86,8 +86,8 @@ class AlertQuery(PageQuery):
 async def list_alerts(query: Annotated[AlertQuery, Query()], api: Api) -> AlertPage:
     """Newest first, page by page; or, with `after`, oldest first from there on.
 
-    To poll, pass the `next_after` of each answer as the next `after`. An alert comes up there as soon as all
-    transactions are over that began to write before its own, so that none is passed over that is finished later.
+    To poll, pass the `next_after` of each answer as the next `after`. An alert appears there once all transactions that
+    began to write before its own are over, so none that commits later is missed.
     """
     async with api.reads.connect() as connection:
         settled, begun = await listing.settled_marks(connection)
@@ -104,7 +104,7 @@ def _mark(cursor: str, begun: AlertMark) -> AlertMark:
         return BEGINNING
     after: AlertMark = decode_token("after", cursor, _Mark)
     if after > begun:
-        # The database was restored from a dump: its transactions are numbered anew.
+        # The database was restored from a dump, so its transactions are numbered from the start.
         raise invalid(FieldError("after", "is from before the database was restored; begin anew with an empty one"))
     return after
 

@@ -1,4 +1,4 @@
-"""/v1/api-keys: who may use the API."""
+"""/v1/api-keys: the keys to the API."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/api-keys", tags=["operations"])
 
 
 class ApiKeyBody(StrictModel):
-    """A key to be made."""
+    """A key to be created."""
 
     name: Annotated[str, Field(min_length=1, max_length=200), Printable()]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(SCOPES))]
@@ -32,7 +32,7 @@ class ApiKeyBody(StrictModel):
 
 
 class ApiKey(BaseModel):
-    """A key without its text. `hint` is how it begins; `last_used_at` is exact to about a minute."""
+    """A key without its text. `hint` is its beginning; `last_used_at` is exact to about a minute."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -60,7 +60,7 @@ class ApiKeyPage(BaseModel):
 
 @router.get("", summary="List API keys", dependencies=ADMIN)
 async def list_keys(query: Annotated[PageQuery, Query()], api: Api) -> ApiKeyPage:
-    """Keys in the order of their creation, expired ones too."""
+    """Keys in the order of their creation, expired ones included."""
     async with api.reads.connect() as connection:
         rows = await api_keys.page(connection, after=query.start(UUID), limit=query.limit)
     items, token = query.cut(rows, lambda key: key.id)
@@ -79,7 +79,7 @@ async def list_keys(query: Annotated[PageQuery, Query()], api: Api) -> ApiKeyPag
 async def create_key(
     body: Annotated[ApiKeyBody, Depends(body_of(ApiKeyBody))], api: Api, response: Response
 ) -> NewApiKey:
-    """Scope write includes read, and admin both. A key can be replaced by making another and deleting it."""
+    """Create a key. Scope write includes read, and admin both. To replace a key, create another and delete it."""
     now = api.clock()
     if body.expires_at is not None and body.expires_at <= now:
         raise invalid(FieldError("expires_at", "must be in the future"))
@@ -111,7 +111,7 @@ async def read_key(key_id: UUID, api: Api) -> ApiKey:
 
 @router.delete("/{key_id}", status_code=204, summary="Delete an API key", dependencies=ADMIN)
 async def delete_key(key_id: UUID, api: Api) -> None:
-    """It ceases to work at once here, and within ten seconds in other processes."""
+    """Delete a key. It stops working at once here, and within ten seconds in other processes."""
     async with api.engine.begin() as connection:
         if not await api_keys.remove(connection, key_id):
             raise not_found("API key")

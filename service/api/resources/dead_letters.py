@@ -1,4 +1,4 @@
-"""/v1/dead-letters: records that were refused, whole, and why; and the way back for them."""
+"""/v1/dead-letters: refused records, whole, with the reason; and publishing them again."""
 
 import base64
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ router = APIRouter(prefix="/v1/dead-letters", tags=["operations"])
 
 
 class Bytes(BaseModel):
-    """Bytes from Kafka: as text where they are UTF-8, else as base64."""
+    """Bytes from Kafka: as text if they are UTF-8, else as base64."""
 
     encoding: Literal["utf-8", "base64"]
     text: str
 
 
 class Header(BaseModel):
-    """A record's header. Its text is null where it has no value."""
+    """A record's header. `text` is null if it has no value."""
 
     name: str
     encoding: Literal["utf-8", "base64"]
@@ -40,7 +40,7 @@ class Header(BaseModel):
 
 
 class RefusedRecord(BaseModel):
-    """A record that was refused. `account_id` is its key, where that is readable."""
+    """A refused record. `account_id` is its key, if that is readable."""
 
     id: int
     topic: str
@@ -65,7 +65,7 @@ class DeadLetterPage(BaseModel):
 
 
 class DeadLetterQuery(PageQuery):
-    """Which dead letters. Pages are small, as records may be large."""
+    """Filters of dead letters. Pages are small, as records may be large."""
 
     page_size: int = Field(20, ge=1, le=100, description="How many items a page has at most.")
     topic: Annotated[str, Printable()] | None = Field(None, max_length=249)
@@ -76,7 +76,7 @@ class DeadLetterQuery(PageQuery):
 
     @property
     def wanted(self) -> DeadLetterFilter:
-        """The filter."""
+        """The filter for storage."""
         names = ("topic", "account_id", "reason", "since", "replayed")
         return DeadLetterFilter(**{name: getattr(self, name) for name in names})
 
@@ -87,7 +87,7 @@ LetterId = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[1])]
 
 @router.get("", summary="List dead letters", dependencies=READ)
 async def list_dead_letters(query: Annotated[DeadLetterQuery, Query()], api: Api) -> DeadLetterPage:
-    """Newest first."""
+    """Dead letters, newest first."""
     async with api.reads.connect() as connection:
         rows = await dead_letter_listing.page(
             connection, query.wanted, before=query.start(TokenNumber), limit=query.limit
@@ -98,7 +98,7 @@ async def list_dead_letters(query: Annotated[DeadLetterQuery, Query()], api: Api
 
 @router.get("/{letter_id}", summary="One dead letter", dependencies=READ)
 async def get_dead_letter(letter_id: LetterId, api: Api) -> RefusedRecord:
-    """The record and why it was refused."""
+    """The record and the reason why it was refused."""
     return _shown(await _find(api.reads, letter_id))
 
 
@@ -108,10 +108,10 @@ async def replay_dead_letter(
     api: Api,
     again: Annotated[bool, Query(description="Even if it was replayed before.")] = False,
 ) -> RefusedRecord:
-    """Publish the record again as it came, to its topic, for consumers that can use it by now.
+    """Publish the record again, unchanged, to its topic, once consumers can use it.
 
-    The answer comes when every in-sync replica has it; what consumers make of it shows a moment later. If they refuse
-    it again, that is a new dead letter. An event counts once, by `source` and `id`, however often it is replayed.
+    The answer comes when every in-sync replica has it; consumers process it a moment later. If they refuse it again,
+    that is a new dead letter. An event counts once, by `source` and `id`, however often it is replayed.
     """
     letter = await _find(api.reads, letter_id)
     if letter.replayed_at is not None and not again:

@@ -1,4 +1,4 @@
-"""/v1/deliveries/{id} and /v1/webhook-endpoints/{id}/deliveries: what became of messages, and sending one again."""
+"""/v1/deliveries/{id} and /v1/webhook-endpoints/{id}/deliveries: the state of deliveries, and sending one again."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ _Number = Annotated[int, Meta(ge=0, le=2**15 - 1)]
 
 
 class DeliveryAttempt(BaseModel):
-    """One HTTP try: a status, or why there was no answer."""
+    """One HTTP attempt: a status, or the reason why there was no answer."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -69,14 +69,14 @@ class AttemptPage(BaseModel):
 
 
 class DeliveryQuery(PageQuery):
-    """Which deliveries."""
+    """Filters of deliveries."""
 
     state: DeliveryState | None = None
 
 
 @router.get("/webhook-endpoints/{endpoint_id}/deliveries", summary="List an endpoint's deliveries", dependencies=READ)
 async def list_deliveries(endpoint_id: UUID, query: Annotated[DeliveryQuery, Query()], api: Api) -> DeliveryPage:
-    """Newest first, each with how its last attempt went."""
+    """Deliveries, newest first, each with its last attempt."""
     before = query.start(tuple[Annotated[datetime, Meta(tz=True)], UUID])
     async with api.reads.connect() as connection:
         if await endpoints.get(connection, endpoint_id) is None:
@@ -91,14 +91,16 @@ async def list_deliveries(endpoint_id: UUID, query: Annotated[DeliveryQuery, Que
 
 @router.get("/deliveries/{delivery_id}", summary="One delivery", dependencies=READ)
 async def read_delivery(delivery_id: UUID, api: Api) -> AlertDelivery:
-    """A delivery, with how its last attempt went."""
+    """A delivery with its last attempt."""
     async with api.reads.connect() as connection:
         return await _one(connection, delivery_id)
 
 
 @router.get("/deliveries/{delivery_id}/attempts", summary="List a delivery's attempts", dependencies=READ)
 async def list_attempts(delivery_id: UUID, query: Annotated[PageQuery, Query()], api: Api) -> AttemptPage:
-    """Newest first: each a status, or why there was no answer, and what the receiver said."""
+    """Attempts, newest first: each with a status, or the reason why there was no answer, and the receiver's
+    response.
+    """
     before = query.start(_Number)
     async with api.reads.connect() as connection:
         if await delivery_log.get(connection, delivery_id) is None:
@@ -110,10 +112,10 @@ async def list_attempts(delivery_id: UUID, query: Annotated[PageQuery, Query()],
 
 @router.post("/deliveries/{delivery_id}/resend", status_code=202, summary="Send a message again", dependencies=WRITE)
 async def resend_delivery(delivery_id: UUID, api: Api) -> AlertDelivery:
-    """Make a delivery that is over due now, whatever became of it, with all its retries. One that isn't over: 409.
+    """Make a finished delivery due now, in whatever state it ended, with all its retries. 409 if it isn't finished.
 
-    The message keeps its `webhook-id`, so a receiver that has it already can tell. An endpoint that is disabled gets
-    it when it is enabled again.
+    The message keeps its `webhook-id`, so a receiver that has it already can tell. A disabled endpoint gets it when it
+    is enabled again.
     """
     now = api.clock()
     async with api.engine.begin() as connection:

@@ -31,7 +31,7 @@ _BODY["requestBody"]["content"][BATCH] = {
 
 
 class Accepted(BaseModel):
-    """How many events are in Kafka now, and what will become of some of them."""
+    """The number of events that are in Kafka now, and the places of those that won't count."""
 
     accepted: int
     late: int = Field(
@@ -42,7 +42,7 @@ class Accepted(BaseModel):
 
 
 class _Peek(Struct):
-    """As much of an event as tells where it goes."""
+    """The fields of an event that decide where it goes."""
 
     type: Any = None
 
@@ -57,12 +57,11 @@ async def send_events(
     backfill: Annotated[bool, Query(description="Loaded history: only retention as of today applies.")] = False,
 ) -> Accepted:
     """One CloudEvent or a batch, in structured mode; or one in binary mode, with its attributes in headers
-    (`ce-specversion`, `ce-id`, `ce-source`, `ce-type`, `ce-subject`, `ce-time`) and its data, as JSON, in the body.
-    202 means that every one is in Kafka, on all in-sync replicas.
+    (`ce-specversion`, `ce-id`, `ce-source`, `ce-type`, `ce-subject`, `ce-time`) and its data, as JSON, in the body. 202
+    means that every one is in Kafka, on all in-sync replicas.
 
-    Look at `late`: these events came, and were too old to count.
-    One event that can't be used refuses the whole batch; `errors` names it by its index. After a 503 send all of them
-    again: an event counts once, by `source` and `id`.
+    Check `late`: these events arrived too old to count. One unusable event refuses the whole batch; `errors` names it
+    by its index. After a 503 send all of them again: an event counts once, by `source` and `id`.
     """
     taken_at = to_micros(api.clock())
     read = [_record(sent, taken_at, api, backfill) for sent in await read_events(request)]
@@ -94,5 +93,5 @@ def _record(sent: SentEvent, taken_at: int, api: Context, backfill: bool) -> tup
 
 
 def _is_late(event: Event, retention: int) -> bool:
-    """Whether the fold will leave an event out, if Kafka takes it today."""
+    """True if the fold will skip an event that Kafka takes today, as too old."""
     return day_of(event.at) <= event.broker_day - retention

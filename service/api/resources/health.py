@@ -1,4 +1,4 @@
-"""GET /v1/accounts/{id}/health: the score right now, or on a day gone by, and why it is what it is."""
+"""GET /v1/accounts/{id}/health: the score now, or on a past day, and its explanation."""
 
 from datetime import datetime
 from typing import Annotated
@@ -45,9 +45,9 @@ async def read_health(
         CalendarDay | None, Query(description="A UTC day gone by: what it closed with. By default today.")
     ] = None,
 ) -> Response:
-    """The score with everything it is made of: contributions sum to the score.
+    """The score with all its parts: contributions sum to the score.
 
-    Today's is always current: where the stored score is of an earlier day, or another scorecard may be in force, it is
+    Today's is always current: if the stored score is of an earlier day, or another scorecard may be in force, it is
     computed before answering.
     """
     now = api.clock()
@@ -69,7 +69,7 @@ async def read_health(
 
 
 async def _now(connection: AsyncConnection, stored: StoredScore, policy: Policy, now: datetime) -> Moment:
-    """How the account is now, as the sweeper would find it; even if one whose clock was wrong judged it at tomorrow."""
+    """The account as it is now, as the sweeper would compute it; even if a wrong clock scored it for tomorrow."""
     evaluation = await judge_today(connection, stored.account_id, policy, now) if stored.is_ahead else None
     if evaluation is None:
         return await _then(connection, stored.account_id, policy, now, None)
@@ -78,7 +78,7 @@ async def _now(connection: AsyncConnection, stored: StoredScore, policy: Policy,
 
 
 async def _then(connection: AsyncConnection, account_id: str, policy: Policy, now: datetime, day: int | None) -> Moment:
-    """How the account closed a day; with None, how it is now, as the sweeper would find it."""
+    """The account at the end of a day; with None, as it is now, as the sweeper would compute it."""
     today = to_day(now.date())
     past = await read_past(connection, account_id, (today if day is None else day) - MONTH, policy, now)
     if past is None:
@@ -94,7 +94,7 @@ async def _then(connection: AsyncConnection, account_id: str, policy: Policy, no
 
 
 def _closed_at(run: ScoreRun, day: int, find: FindScorecard) -> datetime:
-    """When the score of a past day was last made: its last move, or the end of the day where nothing tells."""
+    """The time at which a past day's score was last made: its last move, or the end of the day if none is recorded."""
     last = decode_journal(run.journal, find).open
     return from_micros(last.at if last and run.since == day else start_of(day + 1))
 

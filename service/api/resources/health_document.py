@@ -1,5 +1,5 @@
-"""An account's health as it is answered: the score and all that it is made of. Pure, and encoded by msgspec: the
-console and the CRM ask for it more often than for anything else.
+"""An account's health as it is answered: the score and all its parts. Pure, and encoded by msgspec: it is the most
+frequent answer of the API.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,24 +16,24 @@ from scoring.state.calendar import from_day, from_micros
 
 
 class ScorecardName(Struct, frozen=True):
-    """Which published scorecard made the score."""
+    """The published scorecard that made the score."""
 
     name: str
     version: int
 
 
 class Trend(Struct, frozen=True):
-    """By how many points the score moved in 7 and 30 days; null where one of the two scores isn't known."""
+    """The points by which the score moved in 7 and 30 days; null if one of the two scores isn't known."""
 
     d7: float | None = None
     d30: float | None = None
 
 
 class MeasureReading(Struct, frozen=True):
-    """What one measure came to; null where it doesn't apply. Contributions sum to the score.
+    """A measure's value and score; null where it doesn't apply. Contributions sum to the score.
 
     A veto that caps the score is an entry of its own, `veto:` and the measure's name, with a negative contribution.
-    `missing` says why there is no value.
+    `missing` gives the reason why there is no value.
     """
 
     name: str
@@ -47,7 +47,7 @@ class MeasureReading(Struct, frozen=True):
 
 
 class FiringAlert(Struct, frozen=True):
-    """An alert that fires now. `created_at` is since when."""
+    """An alert that fires now, since `created_at`."""
 
     id: UUID
     rule_id: UUID | None
@@ -61,7 +61,7 @@ class FiringAlert(Struct, frozen=True):
 
 
 class OverrideShown(Struct, frozen=True):
-    """A score or a band set by hand, beside what is computed. Without `expires_at` it stays until taken back."""
+    """A score or a band set by hand, beside the computed one. Without `expires_at` it stays until it is deleted."""
 
     score: float | None
     band: Band | None
@@ -80,11 +80,10 @@ class Freshness(Struct, frozen=True):
 
 
 class Health(Struct, frozen=True):
-    """The health of an account at a day. Below the scorecard's minimum coverage the score is null, the band unknown.
+    """The health of an account on a day. Below the scorecard's minimum coverage the score is null, the band unknown.
 
-    `drivers` are the measures that keep the score furthest below 100, in points. `values_of` is the day that the
-    measures' values were read on: later than `day` where the days between scored the same. Of a past day the alerts
-    aren't told.
+    `drivers` are the measures that keep the score furthest below 100, in points. `values_of` is the day on which the
+    measures' values were read: later than `day` if the days between scored the same. A past day has no alerts.
     """
 
     account_id: str
@@ -104,7 +103,7 @@ class Health(Struct, frozen=True):
 
 
 class Moment(Struct, frozen=True):
-    """An evaluation and what belongs to it: the day that is asked for, when it was made, and the scores before."""
+    """An evaluation with its context: the requested day, the time at which it was made, and the scores before."""
 
     evaluation: Evaluation
     day: int
@@ -114,7 +113,7 @@ class Moment(Struct, frozen=True):
 
 
 def document(account_id: str, moment: Moment, freshness: Freshness, firing: Sequence[FiringAlert] = ()) -> Health:
-    """The answer for a moment of an account."""
+    """The answer for an account at a moment."""
     evaluation = moment.evaluation
     card = evaluation.card
     results = evaluation.measures
@@ -137,7 +136,7 @@ def document(account_id: str, moment: Moment, freshness: Freshness, firing: Sequ
 
 
 def show_override(override: Override | None) -> OverrideShown | None:
-    """An override as it is answered."""
+    """An override in the form of the answer."""
     if override is None:
         return None
     return OverrideShown(
@@ -151,7 +150,7 @@ def show_override(override: Override | None) -> OverrideShown | None:
 
 
 def trend(score: float | None, week_ago: float | None, month_ago: float | None) -> Trend:
-    """How the score moved since then."""
+    """The score's moves since then."""
     return Trend(_since(score, week_ago), _since(score, month_ago))
 
 
@@ -160,7 +159,7 @@ def _since(score: float | None, before: float | None) -> float | None:
 
 
 def _readings(card: Scorecard, results: Mapping[str, MeasureResult]) -> list[MeasureReading]:
-    """In the scorecard's order; a veto comes last, as it does in `results`."""
+    """In the scorecard's order, with a veto last, as in `results`."""
     entries = {measure.name: entry for measure, entry in zip(card.measures, card.document.measures, strict=True)}
     vetoes = [*results][len(entries) :]
     return [

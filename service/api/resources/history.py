@@ -1,4 +1,4 @@
-"""/v1/accounts/{id}/health/history and …/explain: how an account got where it is."""
+"""/v1/accounts/{id}/health/history and …/explain: the course of an account's score, and its causes."""
 
 from typing import Annotated
 
@@ -27,15 +27,15 @@ HISTORY_DAYS, WHY_DAYS = 89, 7
     responses=json_responses(History),
 )
 async def read_history(account_id: AccountId, query: Annotated[DayRange, Query()], api: Api) -> Response:
-    """What the account closed each day with, and what happened on it; by default the last 90 days. Today is as of now.
+    """The account at the end of each day, and the changes of the day; by default the last 90 days. Today is as of now.
 
-    Days before the first that is known are left out.
+    Days before the first known one are left out.
     """
     now = api.clock()
     first, last = query.days(now.date(), HISTORY_DAYS)
     async with api.reads.connect() as connection:
         policy = await api.policies.recent(connection)
-        # From the day before, so that what happened on the first day can be told from it.
+        # From the day before, so that the first day's changes can be computed from it.
         past = await read_past(connection, account_id, first - 1, policy, now)
     if past is None:
         raise not_found("account")
@@ -50,8 +50,8 @@ async def read_history(account_id: AccountId, query: Annotated[DayRange, Query()
     responses=json_responses(Why),
 )
 async def read_explanation(account_id: AccountId, query: Annotated[DayRange, Query()], api: Api) -> Response:
-    """From the end of one day to the end of another, by default the last 7 days up to now: per cause and per measure,
-    in points, each summing exactly to the change. A switch of scorecard is a cause of its own.
+    """The change from the end of one day to the end of another, by default over the last 7 days up to now: per cause
+    and per measure, in points, each summing exactly to the change. A switch of scorecard is a cause of its own.
     """
     now = api.clock()
     first, last = query.days(now.date(), WHY_DAYS)

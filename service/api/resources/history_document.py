@@ -1,4 +1,4 @@
-"""An account's past as it is answered: day by day, and why it moved. Pure."""
+"""An account's past as it is answered: day by day, with the causes of its moves. Pure."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -16,30 +16,30 @@ from service.api.resources.health_document import OverrideShown, ScorecardName, 
 
 
 class EventName(Struct, frozen=True):
-    """What identifies an event."""
+    """The identity of an event."""
 
     source: str
     id: str
 
 
 class EventsTold(Struct, frozen=True):
-    """How many events there were, and the newest of them."""
+    """The number of events, and the newest of them."""
 
     count: int
     ids: list[EventName]
 
 
 class MeasureMove(Struct, frozen=True):
-    """By how many points a measure moved the score."""
+    """The points by which a measure moved the score."""
 
     measure: str
     delta: float
 
 
 class CauseMove(Struct, frozen=True):
-    """What one cause did, in points: events, correction, time, scorecard, override, or unrecorded.
+    """The effect of one cause, in points: events, correction, time, scorecard, override, or unrecorded.
 
-    Its measures sum to `delta`. `at` is when it last moved something.
+    Its measures sum to `delta`. `at` is the time of its last move.
     """
 
     cause: str
@@ -51,7 +51,7 @@ class CauseMove(Struct, frozen=True):
 
 
 class HistoryDay(Struct, frozen=True):
-    """What an account closed a day with; `changes` are what happened on that day."""
+    """An account at the end of a day; `changes` are the changes of that day."""
 
     day: date
     score: float | None
@@ -64,14 +64,14 @@ class HistoryDay(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
-    """An account's days, oldest first; none before the first that is known."""
+    """An account's days, oldest first; none before the first known one."""
 
     account_id: str
     items: list[HistoryDay]
 
 
 class End(Struct, frozen=True):
-    """What an account closed a day with; nulls where it wasn't known yet."""
+    """An account at the end of a day; nulls if it wasn't known yet."""
 
     day: date
     score: float | None
@@ -81,8 +81,8 @@ class End(Struct, frozen=True):
 
 
 class Why(Struct, frozen=True, rename={"from_": "from"}):
-    """Why the score moved: `causes` sum to `change`, and so do `measures`. An unknown score counts as 0 here, and an
-    overridden one as what it was set to.
+    """The causes of a score's move: `causes` sum to `change`, and so do `measures`. An unknown score counts as 0 here,
+    and an overridden one as the value that was set.
     """
 
     account_id: str

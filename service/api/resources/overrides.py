@@ -35,7 +35,7 @@ EXAMPLE = {
 
 
 class OverrideBody(StrictModel):
-    """A score, a band, or both, to count in place of what is computed."""
+    """A score, a band, or both, that replace the computed ones."""
 
     score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     band: KnownBand | None = Field(None, description="By default that of the score, by the account's scorecard.")
@@ -64,9 +64,9 @@ class StoredOverride(BaseModel):
 async def set_override(
     account_id: AccountId, body: Annotated[OverrideBody, Depends(body_of(OverrideBody))], api: Api
 ) -> StoredOverride:
-    """Set a score, a band or both by hand, in place of an override that is there.
+    """Set a score, a band or both by hand, replacing an existing override.
 
-    The computed score goes on, and the override is shown beside it; alert rules see the override, at once. It ends at
+    The computed score is still kept, and shown beside the override; alert rules see the override, at once. It ends at
     `expires_at`, or when it is deleted.
     """
     now = api.clock()
@@ -93,7 +93,7 @@ async def set_override(
     dependencies=[*WRITE, *RIGHT_CLOCK],
 )
 async def end_override(account_id: AccountId, api: Api) -> None:
-    """The computed score counts again, at once."""
+    """Delete the override: the computed score counts again, at once."""
     now = api.clock()
     async with api.engine.begin() as connection:
         policy = await api.policies.in_force(connection)

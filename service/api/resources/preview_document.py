@@ -1,4 +1,4 @@
-"""What a preview answers: what publishing a draft would do, and to how many of all accounts. Pure."""
+"""The answer of a preview: the effect of publishing a draft, and on how many of all accounts. Pure."""
 
 from msgspec import Struct
 
@@ -8,11 +8,11 @@ from service.api.http.problems import FieldError
 
 
 class Preview(Struct, frozen=True):
-    """What publishing a draft of scorecard `name` would do, in place of `from_version` if there is one.
+    """The effect of publishing a draft of scorecard `name`, in place of `from_version` if there is one.
 
-    Of all `accounts`, so many were `judged`: all counts are of these. The draft would judge those `covered`. `bands`
-    counts every account by its band before and after, `scorecards` those that another scorecard would judge than now.
-    `rules` says how many alerts of each would fire, and how many would be resolved.
+    Of all `accounts`, so many were `judged`: all counts are of these. The draft would score those `covered`. `bands`
+    counts every account by its band before and after, `scorecards` those whose scorecard would change. `rules` gives
+    the alerts of each rule that would fire, and those that would be resolved.
     """
 
     name: str

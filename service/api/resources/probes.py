@@ -1,4 +1,4 @@
-"""What machines ask: is it alive, is it ready, what does it measure."""
+"""Probes for machines: is it alive, is it ready, and its metrics."""
 
 from typing import Any, Literal
 
@@ -48,17 +48,17 @@ async def livez() -> Alive:
 
 @router.get("/readyz", summary="Can the process do its work?", response_model_exclude_none=True)
 async def readyz(api: Api) -> Ready:
-    """Whether Postgres answers and has the schema. 503 says what is wrong. Needs no key.
+    """200 if Postgres answers and has the schema; 503 says what is wrong. Needs no key.
 
-    Kafka is not asked about, and consumers that are away or halted are only told of in `folding`: without them
-    everything can still be read. `clock` tells of a clock that is more than a minute off.
+    Kafka is not checked, and consumers that are away or halted are only mentioned in `folding`: without them everything
+    can still be read. `clock` reports a clock that is more than a minute off.
     """
     try:
         async with api.reads.connect() as connection:
             missing = await schema_problem(connection)
             found = [] if missing else await standstills(connection, list(api.settings.topics.values()))
     except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
-        # No more than that: anybody may ask, and the text can name hosts and users.
+        # Nothing more: anybody may read it, and the text can name hosts and users.
         kind = type(getattr(error, "orig", None) or error).__name__
         raise ProblemError(503, f"{trouble(error)} ({kind}).") from None
     if missing:
@@ -79,6 +79,8 @@ _TEXT: dict[int | str, dict[str, Any]] = {
 
 @router.get("/metrics", summary="Metrics for Prometheus", dependencies=READ, response_class=Response, responses=_TEXT)
 async def metrics(request: Request) -> Response:
-    """Prometheus sends a key as it is configured: `authorization: {type: Bearer, credentials_file: …}`."""
+    """Metrics in Prometheus's format. Prometheus sends a key if configured: `authorization: {type: Bearer,
+    credentials_file: …}`.
+    """
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(REGISTRY), headers={"Content-Type": content_type})

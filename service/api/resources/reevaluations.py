@@ -1,4 +1,4 @@
-"""/v1/reevaluations: how far all accounts have been judged anew, after a scorecard or a rule has changed."""
+"""/v1/reevaluations: the progress of re-evaluating all accounts after a scorecard or a rule changed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ _Position = tuple[Annotated[datetime, Meta(tz=True)], UUID]
 
 
 class Reevaluation(BaseModel):
-    """All accounts are judged anew, because a scorecard was published or a rule has changed."""
+    """The re-evaluation of all accounts after a scorecard was published or a rule changed."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -46,7 +46,7 @@ class ReevaluationPage(BaseModel):
 
 @router.get("", summary="List re-evaluations", dependencies=READ)
 async def list_reevaluations(query: Annotated[PageQuery, Query()], api: Api) -> ReevaluationPage:
-    """Newest first."""
+    """Re-evaluations, newest first."""
     async with api.reads.connect() as connection:
         rows = await reevaluations.newest(connection, query.limit, query.start(_Position))
     items, token = query.cut(rows, lambda row: (row.started_at, row.id))
@@ -55,7 +55,7 @@ async def list_reevaluations(query: Annotated[PageQuery, Query()], api: Api) -> 
 
 @router.get("/{reevaluation_id}", summary="One re-evaluation", dependencies=READ)
 async def read_reevaluation(reevaluation_id: UUID, api: Api) -> Reevaluation:
-    """How far it has come."""
+    """A re-evaluation with its progress."""
     async with api.reads.connect() as connection:
         found = await reevaluations.get(connection, reevaluation_id)
     if found is None:

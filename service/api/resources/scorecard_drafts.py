@@ -29,14 +29,16 @@ LONGEST_PREVIEW = 300.0
 
 
 class Validation(BaseModel):
-    """A document that can be published: without problems, which are a 422, and maybe not without warnings."""
+    """A document that can be published: without problems, which are a 422, but possibly with warnings."""
 
     problems: Sequence[FieldWarning] = ()
     warnings: Sequence[FieldWarning]
 
 
 class FieldDifference(BaseModel):
-    """A field with its value before and after; null where it isn't there. A measure's fields go by its name."""
+    """A field with its value before and after; null if it doesn't exist. A measure's fields are listed under
+    its name.
+    """
 
     field: str
     before: Any
@@ -44,7 +46,7 @@ class FieldDifference(BaseModel):
 
 
 class Differences(BaseModel):
-    """What differs from the newest published version of the name; all of it if `from_version` is null."""
+    """The differences from the newest published version of the name; everything if `from_version` is null."""
 
     name: str
     from_version: int | None
@@ -61,7 +63,7 @@ async def validate_scorecard(body: JsonObject, api: Api) -> Validation:
 
 @router.post("/diff", summary="Compare a draft with what is published", dependencies=READ, openapi_extra=_DRAFT)
 async def diff_scorecard(body: JsonObject, api: Api) -> Differences:
-    """What publishing a document would change in the newest version of its name, field by field."""
+    """The changes that publishing a document would make to the newest version of its name, field by field."""
     checked = parse(body, api.settings.retention_days)
     async with api.reads.connect() as connection:
         published = (await in_force(connection)).get(checked.name)
@@ -88,7 +90,7 @@ async def preview_scorecard(
         int, Query(ge=1, le=100_000, description="Judge at most so many, drawn evenly: the same ones every time.")
     ] = 20_000,
 ) -> Response:
-    """Judge accounts as if a document were published now: which bands and scores change, and which alerts come of it.
+    """Score accounts as if a document were published now: the changes of bands and scores, and the alerts they cause.
 
     Takes about a second for 5,000 accounts.
     """

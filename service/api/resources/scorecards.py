@@ -40,14 +40,14 @@ class VersionPage(BaseModel):
 
 
 class FieldWarning(BaseModel):
-    """A field that is allowed as it is, but hardly meant."""
+    """A field that is allowed as it is, but hardly intended."""
 
     field: str
     message: str
 
 
 class Version(BaseModel):
-    """Which version a document is, and what is odd about it."""
+    """A document's version, and warnings about it."""
 
     name: str
     version: int
@@ -55,13 +55,13 @@ class Version(BaseModel):
 
 
 def shown(warnings: Iterable[ScorecardProblem]) -> list[FieldWarning]:
-    """Warnings as they are answered."""
+    """Warnings in the form of the answer."""
     return [FieldWarning(field=each.field, message=each.message) for each in warnings]
 
 
 @router.get("", summary="The scorecards in force", dependencies=READ)
 async def list_scorecards(api: Api) -> VersionPage:
-    """The newest version of every scorecard: what accounts are judged by."""
+    """The newest version of every scorecard: those in force."""
     async with api.reads.connect() as connection:
         versions = await scorecards.versions(connection)
     newest = {each["name"]: PublishedVersion(**each) for each in reversed(versions)}
@@ -77,7 +77,7 @@ async def list_scorecards(api: Api) -> VersionPage:
     openapi_extra=json_request_body(schema_ref("ScorecardDocument"), EXAMPLE),
 )
 async def publish_scorecard(body: JsonObject, api: Api, response: Response) -> Version:
-    """Publish a document as the newest version of its name. Every account is judged by it within moments."""
+    """Publish a document as the newest version of its name. Every account is scored by it within moments."""
     document = parse(body, api.settings.retention_days)
     async with api.engine.begin() as connection:
         warnings = await all_warnings(connection, document)

@@ -1,4 +1,4 @@
-"""/v1/sources: who sends usage events, of how many accounts, and who has gone quiet."""
+"""/v1/sources: the senders of usage events, the number of their accounts, and those that have gone quiet."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1/sources", tags=["operations"])
 
 
 class DayOfSource(BaseModel):
-    """How many accounts a source was heard of on a day."""
+    """The number of accounts that a source reported on a day."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -23,7 +23,7 @@ class DayOfSource(BaseModel):
 
 
 class SourceOutage(BaseModel):
-    """A time in which a source was quiet; `ended_at` is null while it is."""
+    """A period in which a source was quiet; `ended_at` is null while it is."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -52,7 +52,7 @@ class SourcePage(BaseModel):
 
 @router.get("", summary="List sources of usage", dependencies=READ)
 async def list_sources(api: Api) -> SourcePage:
-    """The sources that at least ten accounts had lately, with how many accounts they were heard of day by day."""
+    """The sources that recently had at least ten accounts, with the number of accounts they reported each day."""
     async with api.reads.connect() as connection:
         found = await listing(connection, api.clock().astimezone(UTC).date())
     return SourcePage(items=[UsageSource.model_validate(source) for source in found])

@@ -1,4 +1,4 @@
-"""The answer that an account's stored row holds, where it still holds. Pure."""
+"""The answer from an account's stored row, if that is still valid. Pure."""
 
 import msgspec
 
@@ -14,7 +14,7 @@ _alerts = msgspec.json.Decoder(list[FiringAlert])
 
 
 def stored_moment(stored: StoredScore, policy: Policy) -> Moment | None:
-    """How the account is now; None where that has to be computed."""
+    """The account as it is now; None if that has to be computed."""
     evaluation = _still_good(stored, policy)
     if evaluation is None or stored.evaluated_at is None:
         return None
@@ -28,8 +28,9 @@ def stored_moment(stored: StoredScore, policy: Policy) -> Moment | None:
 
 
 def _still_good(stored: StoredScore, policy: Policy) -> Evaluation | None:
-    """The stored evaluation, unless another scorecard is, or may be, in force, or it is due: its day has
-    ended. Or it is of a day to come."""
+    """The stored evaluation; None if another scorecard is or may be in force, if its day has ended, or if it is of a
+    future day.
+    """
     if stored.is_due or stored.is_ahead or stored.day is None or stored.readings is None or policy.digest is not None:
         return None
     card = policy.scorecard(stored.scorecard, stored.scorecard_version)
@@ -40,7 +41,7 @@ def _still_good(stored: StoredScore, policy: Policy) -> Evaluation | None:
 
 
 def freshness(stored: StoredScore) -> Freshness:
-    """When the newest events came."""
+    """The times of the newest events."""
     return Freshness(stored.usage_at, stored.ticket_at, stored.survey_at)
 
 

@@ -1,4 +1,4 @@
-"""GET /v1/forecasts: the accounts that will cross a threshold soon if they stay silent."""
+"""GET /v1/forecasts: the accounts that will soon cross a threshold if they stay silent."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -43,7 +43,7 @@ class UpcomingCrossing(BaseModel):
 
 
 class ForecastPage(BaseModel):
-    """A page of forecasts. The oldest of them was made at `as_of`; null where there are none.
+    """A page of forecasts. The oldest of them was made at `as_of`; null if there are none.
 
     A page can be short, or empty, and others follow: only a `next_page_token` of null ends the list.
     """
@@ -54,13 +54,13 @@ class ForecastPage(BaseModel):
 
 
 class ForecastQuery(AccountFilters):
-    """Which forecasts. A filter of accounts may be repeated; one of its values has to match."""
+    """Filters of forecasts. A filter of accounts may be repeated; one of its values has to match."""
 
     days: int = Field(14, ge=1, le=365, description="How many days to look ahead: HEALTH_FORECAST_DAYS at most.")
     rule: Annotated[str, Printable()] | None = Field(None, max_length=200, description="A rule's id, or its name.")
 
     def wanted(self, policy: Policy, today: date) -> UpcomingFilter:
-        """What storage is asked for."""
+        """The filter for storage."""
         rules = [UUID(rule.id) for rule in policy.rules if self.rule in (None, rule.id, rule.name)]
         accounts = self.of_accounts(today, churned=False)
         return UpcomingFilter(rules=rules, first=today, last=today + timedelta(days=self.days), accounts=accounts)
@@ -71,9 +71,9 @@ async def list_forecasts(query: Annotated[ForecastQuery, Query()], api: Api) -> 
     """The accounts for which a rule that doesn't fire now will begin to within so many days if they stay silent: by
     day, then by account.
 
-    All accounts are forecast in turn, again and again; `as_of` says how old the list is. What is in it is true now:
-    each forecast is made anew before it is shown, and left out where the account has been heard of since and won't
-    cross. A crossing that has moved to another day is shown with that day, on the page where it was.
+    Accounts are forecast in turn, again and again; `as_of` gives the age of the list. Its entries are true now: each
+    forecast is recomputed before it is shown, and left out if the account has had events since and won't cross. A
+    crossing that has moved to another day is shown with that day, on the page where it was.
     """
     if query.days > api.settings.forecast_days:
         raise invalid(FieldError("days", f"must be at most {api.settings.forecast_days}, as HEALTH_FORECAST_DAYS says"))

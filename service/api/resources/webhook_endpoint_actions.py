@@ -1,4 +1,4 @@
-"""/v1/webhook-endpoints/{id}/…: a fresh secret, a message to try it with, and sending again what failed."""
+"""/v1/webhook-endpoints/{id}/…: rotating the secret, sending a test message, and sending failed deliveries again."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -24,12 +24,12 @@ router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
 
 OLD_SIGNS_FOR = timedelta(hours=24)
 MOST_SECRETS = 5
-"""At a time: each makes the header of the signatures longer, and receivers bound their headers."""
+"""At a time: each makes the header of the signatures longer, and receivers limit their headers."""
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RotatedSecret(BaseModel):
-    """The endpoint's new secret. Until `old_signs_until` messages bear a signature by the old one too."""
+    """The endpoint's new secret. Until `old_signs_until` messages are signed with the old one too."""
 
     id: UUID
     secret: str = Field(description="Shown this once.")
@@ -37,7 +37,7 @@ class RotatedSecret(BaseModel):
 
 
 class TestDelivery(BaseModel):
-    """A test message on its way: what becomes of it is at `/v1/deliveries/{delivery_id}`."""
+    """A test message on its way: its state is at `/v1/deliveries/{delivery_id}`."""
 
     __test__ = False
 
@@ -45,7 +45,7 @@ class TestDelivery(BaseModel):
 
 
 class Recovery(StrictModel):
-    """Which deliveries: those that failed, and were written at `since` or later and before `until`."""
+    """The deliveries to send again: those that failed, and were written at `since` or later and before `until`."""
 
     since: BodyInstant
     until: BodyInstant | None = None
@@ -53,7 +53,7 @@ class Recovery(StrictModel):
 
 
 class Recovered(BaseModel):
-    """How many deliveries are sent again; with `dry_run`, would be."""
+    """The number of deliveries that are sent again or, with `dry_run`, would be."""
 
     deliveries: int
     dry_run: bool
@@ -61,7 +61,9 @@ class Recovered(BaseModel):
 
 @router.post("/{endpoint_id}/rotate-secret", summary="Rotate a webhook endpoint's secret", dependencies=WRITE)
 async def rotate_secret(endpoint_id: UUID, api: Api, response: Response) -> RotatedSecret:
-    """A new secret signs from now on; for 24 hours the old one does too, so that receivers can change over."""
+    """Make a new secret, which signs from now on; for 24 hours the old one does too, so that receivers can
+    change over.
+    """
     secret, now = new_webhook_secret(), api.clock()
     until = now + OLD_SIGNS_FOR
     async with api.engine.begin() as connection:
@@ -77,10 +79,10 @@ async def rotate_secret(endpoint_id: UUID, api: Api, response: Response) -> Rota
 
 @router.post("/{endpoint_id}/test", status_code=202, summary="Send a test message", dependencies=WRITE)
 async def send_test(endpoint_id: UUID, api: Api) -> TestDelivery:
-    """A message that looks like an alert, of rule `test` and about no account, to this endpoint alone.
+    """Send a message that looks like an alert, of rule `test` and about no account, to this endpoint alone.
 
-    It is signed, sent and tried again like any other, whatever the endpoint's filters are. A CRM is written a record of
-    its own by it, named `account-health test`, which may be deleted.
+    It is signed, sent and retried like any other, whatever the endpoint's filters are. In a CRM it creates a record of
+    its own, named `account-health test`, which may be deleted.
     """
     async with api.engine.begin() as connection:
         endpoint = _found(await endpoints.lock(connection, endpoint_id))
@@ -97,9 +99,9 @@ async def send_test(endpoint_id: UUID, api: Api) -> TestDelivery:
     openapi_extra=json_request_body(Recovery, {"since": "2026-01-31T00:00:00Z", "dry_run": True}),
 )
 async def recover(endpoint_id: UUID, body: Annotated[Recovery, Depends(body_of(Recovery))], api: Api) -> Recovered:
-    """All deliveries that failed are due again, the oldest first, at half the endpoint's rate limit or 10 a second.
+    """Make all failed deliveries due again, the oldest first, at half the endpoint's rate limit or 10 a second.
 
-    Each begins its retries anew. With `dry_run` they are only counted.
+    Each starts with all its retries. With `dry_run` they are only counted.
     """
     now = api.clock()
     wanted = _wanted(endpoint_id, body, now)
@@ -117,7 +119,7 @@ def _wanted(endpoint_id: UUID, body: Recovery, now: datetime) -> FailedDeliverie
         raise invalid(FieldError("since", "must not be in the future"))
     if body.until is not None and body.since >= body.until:
         raise invalid(FieldError("since", "must be before until"))
-    # Brought within what the database can hold; what lies outside makes no difference.
+    # Limited to the range of the database; anything outside makes no difference.
     until = None if body.until is None or body.until > now else max(body.until, _LONG_AGO)
     return FailedDeliveries(endpoint_id=endpoint_id, since=max(body.since, _LONG_AGO), until=until)
 

@@ -39,7 +39,7 @@ def _known_target(target: str) -> str:
 
 
 class _Settings(StrictModel):
-    """What an endpoint may be given. In the filters null takes all; else an alert has to match each of them."""
+    """The settings of an endpoint. A filter of null takes all; otherwise an alert has to match each filter."""
 
     target: Annotated[str, AfterValidator(_known_target), Field(json_schema_extra={"enum": [*TARGETS]})] = "standard"
     description: Annotated[str, Field(max_length=1000), Printable()] = ""
@@ -65,13 +65,13 @@ class _Settings(StrictModel):
 
 
 class EndpointBody(_Settings):
-    """An endpoint as a whole: what isn't given takes its default."""
+    """A whole endpoint: omitted fields take their defaults."""
 
     url: str
 
 
 class EndpointPatch(_Settings):
-    """A change: what isn't given stays."""
+    """A change: omitted fields stay."""
 
     url: str = ""
 
@@ -86,7 +86,7 @@ def all_columns(body: EndpointBody, settings: Settings, vault: Vault) -> Any:
 
 
 def changed_columns(patch: EndpointPatch, stored: Endpoint, settings: Settings, vault: Vault) -> Any:
-    """The columns that a patch of a stored endpoint gives. URL, target and options have to go together afterwards."""
+    """The columns that a patch of a stored endpoint changes. URL, target and options must fit together afterwards."""
     columns = _sealed_headers(patch.model_dump(exclude_unset=True), vault)
     target = columns.get("target", stored.target)
     if columns.keys() & {"target", "url"}:

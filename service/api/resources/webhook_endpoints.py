@@ -1,4 +1,4 @@
-"""/v1/webhook-endpoints: where alerts are sent."""
+"""/v1/webhook-endpoints: the receivers of alerts."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -63,7 +63,7 @@ class WebhookEndpoint(BaseModel):
 
 
 class NewWebhookEndpoint(WebhookEndpoint):
-    """A subscriber just created, with the secret that its messages are signed with."""
+    """A subscriber just created, with the secret that signs its messages."""
 
     secret: str = Field(description="Shown this once. Keep it: receivers verify `webhook-signature` with it.")
 
@@ -94,7 +94,9 @@ async def list_endpoints(query: Annotated[PageQuery, Query()], api: Api) -> Webh
 async def create_endpoint(
     body: Annotated[EndpointBody, Depends(body_of(EndpointBody))], api: Api, response: Response
 ) -> NewWebhookEndpoint:
-    """Alerts from now on that pass its filters are sent to it, signed as the Standard Webhooks specify."""
+    """Create an endpoint. Alerts from now on that pass its filters are sent to it, signed as the Standard Webhooks
+    specify.
+    """
     secret = new_webhook_secret()
     columns = all_columns(body, api.settings, api.vault)
     columns["secret"] = api.vault.seal(signing_keys.dump((SigningSecret(secret),)))
@@ -120,7 +122,7 @@ async def read_endpoint(endpoint_id: UUID, api: Api) -> WebhookEndpoint:
 async def replace_endpoint(
     endpoint_id: UUID, body: Annotated[EndpointBody, Depends(body_of(EndpointBody))], api: Api
 ) -> WebhookEndpoint:
-    """What isn't given takes its default; the secret stays."""
+    """Replace an endpoint. Omitted fields take their defaults; the secret stays."""
     columns = all_columns(body, api.settings, api.vault)
     async with api.engine.begin() as connection:
         return _shown(await endpoints.change(connection, endpoint_id, columns, api.clock()))
@@ -135,9 +137,10 @@ async def replace_endpoint(
 async def change_endpoint(
     endpoint_id: UUID, body: Annotated[EndpointPatch, Depends(body_of(EndpointPatch))], api: Api
 ) -> WebhookEndpoint:
-    """What isn't given stays. Messages that waited while it was disabled go out when it is enabled again.
+    """Change an endpoint. Omitted fields stay. Messages that waited while it was disabled are sent when it is enabled
+    again.
 
-    Enabled again it begins as if it had never failed.
+    When enabled again it starts with no failures.
     """
     async with api.engine.begin() as connection:
         stored = await endpoints.lock(connection, endpoint_id)
@@ -149,7 +152,7 @@ async def change_endpoint(
 
 @router.delete("/{endpoint_id}", status_code=204, summary="Delete a webhook endpoint", dependencies=WRITE)
 async def delete_endpoint(endpoint_id: UUID, api: Api) -> None:
-    """With it go its deliveries; the alerts stay."""
+    """Delete an endpoint and its deliveries; the alerts stay."""
     async with api.engine.begin() as connection:
         if not await endpoints.remove(connection, endpoint_id):
             raise not_found("webhook endpoint")

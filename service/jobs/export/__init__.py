@@ -1,1 +1,1 @@
-"""Exporting what analysts read, to Parquet."""
+"""Exporting the analysts' views to Parquet."""

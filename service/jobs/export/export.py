@@ -1,4 +1,4 @@
-"""The export: every dataset that is asked for, as all of them are at one moment."""
+"""The export: every requested dataset, all as of one moment."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -26,7 +26,7 @@ DATASETS: Final[Mapping[str, ExportView]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What is asked for: files by dataset, and for those that have days, from which to which."""
+    """The request: files by dataset and, for datasets with days, the first and the last day."""
 
     files: Mapping[str, Path]
     first: date
@@ -34,7 +34,7 @@ class ExportRequest:
 
 
 async def export(engine: AsyncEngine, order: ExportRequest) -> list[ParquetFile]:
-    """Write the files; all are there in the end, or none. Raises `HealthError`."""
+    """Write the files; in the end all exist, or none. Raises `HealthError`."""
     snapshot = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     with ExitStack() as unpublished:
         files: list[ParquetFile] = []

@@ -1,4 +1,4 @@
-"""A Parquet file that is there whole or not at all."""
+"""A Parquet file that appears whole or not at all."""
 
 import os
 import re
@@ -30,7 +30,7 @@ _NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
 
 
 def schema_of(columns: Sequence[ViewColumn], keys: Collection[str], metadata: dict[str, str]) -> pa.Schema:
-    """The schema: everything may be null but the keys; each field says in its metadata what it is."""
+    """The schema: only the keys are not nullable; each field's metadata describes it."""
     return pa.schema([_field(column, column.name not in keys) for column in columns], metadata)
 
 
@@ -40,7 +40,7 @@ def _field(column: ViewColumn, nullable: bool) -> pa.Field:
 
 
 def _type(written: str) -> pa.DataType:
-    """The Arrow type of one of Postgres; KeyError for one that no view has."""
+    """The Arrow type of a Postgres type; KeyError for one that no view has."""
     if numeric := _NUMERIC.fullmatch(written):
         return pa.decimal128(int(numeric[1]), int(numeric[2]))
     return _TYPES[written]
@@ -50,10 +50,10 @@ ROW_GROUP = 100_000
 
 
 class ParquetFile:
-    """Rows go to a hidden file beside `path`, which `publish` gives its name; what isn't published is removed."""
+    """Rows go to a hidden file beside `path`, which `publish` renames; an unpublished one is removed."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        """Begin the file; raises `HealthError` where it can't be written."""
+        """Create the hidden file; raises `HealthError` if it can't be written."""
         self.path = path
         self.rows = 0
         self._schema = schema
@@ -66,7 +66,7 @@ class ParquetFile:
             self._writer = pq.ParquetWriter(name, schema, compression="zstd")
 
     def write(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Add rows, of values in the schema's order; raises `HealthError` where that can't be done."""
+        """Add rows, of values in the schema's order; raises `HealthError` if that fails."""
         columns = zip(*rows, strict=True)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
         self._waiting.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
@@ -75,7 +75,7 @@ class ParquetFile:
             self._flush()
 
     def finish(self) -> None:
-        """Write what is left and make sure that it is on disk."""
+        """Write the rest and make sure that it is on disk."""
         self._flush()
         with _told(self.path):
             self._writer.close()
@@ -83,7 +83,7 @@ class ParquetFile:
                 os.fsync(file.fileno())
 
     def publish(self) -> None:
-        """Give a finished file its name, in place of one that is there."""
+        """Give a finished file its name, replacing an existing one."""
         with _told(self.path):
             self._unfinished.replace(self.path)
 
@@ -101,16 +101,16 @@ class ParquetFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove the file if it hasn't been published."""
-        with suppress(OSError):  # of a full disk, which was told before
+        with suppress(OSError):  # of a full disk, which was reported before
             self._writer.close()
         self._unfinished.unlink(missing_ok=True)
 
 
 @contextmanager
 def folder_of(path: Path) -> Iterator[None]:
-    """Make the folder of a file where there is none; one that nothing has come into is gone again in the end.
+    """Create the folder of a file if it doesn't exist; if it is still empty in the end it is removed.
 
-    Raises `HealthError` where it can't be made.
+    Raises `HealthError` if it can't be created.
     """
     folder, is_new = path.parent, not path.parent.exists()
     if is_new:
@@ -136,7 +136,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _umask() -> int:
-    """The process's, which can't be read without setting it."""
+    """The process's umask, which can't be read without setting it."""
     current = os.umask(0)
     os.umask(current)
     return current
