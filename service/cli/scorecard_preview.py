@@ -1,4 +1,4 @@
-"""`account-health scorecard preview`: what publishing a draft would do to the accounts."""
+"""`account-health scorecard preview`: the effect of publishing a draft on the accounts."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -28,7 +28,7 @@ def preview(
         int | None, typer.Option(min=1, help="Judge at most so many, drawn evenly. By default all.")
     ] = None,
 ) -> None:
-    """Show what publishing a scorecard would do: which bands and scores change, which alerts come. Changes nothing."""
+    """Show the effect of publishing a scorecard: the bands and scores that change, and the alerts. Changes nothing."""
     settings = load_settings()
     document = read(file, settings.retention_days)
 
@@ -51,7 +51,7 @@ async def _plan(
 
 
 def _print(planned: PolicyDraft, drawn: Sample, summary: PreviewSummary) -> None:
-    console = Console(highlight=False, markup=False)  # names of accounts may look like either
+    console = Console(highlight=False, markup=False)  # names of accounts may contain either
     if not console.is_terminal:
         console.width = WIDE
     place = f"in place of version {planned.replaces.version}" if planned.replaces else "beside those in force"

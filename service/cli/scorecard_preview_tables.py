@@ -1,4 +1,4 @@
-"""What a preview shows on a terminal: tables of bands, scorecards, scores, accounts and alerts."""
+"""A preview on a terminal: tables of bands, scorecards, scores, accounts and alerts."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ BANDS = ("green", "yellow", "red", "unknown")
 
 
 def tables(summary: PreviewSummary) -> list[Table]:
-    """The tables that have something to show, in the order in which they are read."""
+    """The tables that aren't empty, in the order in which they are read."""
     score = summary.score
     mean = "no account has one before and after" if score.mean is None else f"{score.mean:+.2f} in the mean"
     shown = [_bands(summary.bands)]
