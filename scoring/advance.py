@@ -1,4 +1,4 @@
-"""One step of one account: fold what came, judge it at each day up to now, let the rules see the score."""
+"""One step of one account: fold new events, evaluate each day up to now, apply the rules to the score."""
 
 from collections.abc import Sequence
 
@@ -19,9 +19,10 @@ from scoring.state.events import Event
 
 
 class AccountStep(Struct, frozen=True):
-    """What a step came to. `due` is when the account must be looked at again, in microseconds, events or not.
+    """The result of a step. `due` is the time in microseconds at which the account must be evaluated again even without
+    events.
 
-    `closed` are the runs of days that ended; `switched` says that another scorecard judges than before.
+    `closed` are the runs of days that ended; `switched` is True if another scorecard applies than before.
     """
 
     evaluation: Evaluation
@@ -46,11 +47,11 @@ def advance(
     override: Override | UnsetType | None = UNSET,
     backfill: bool = False,
 ) -> AccountStep:
-    """Fold `events` into `state`, in place, and judge the account at each day from `score_run` to `now` (microseconds).
+    """Fold `events` into `state`, in place, and evaluate each day from `score_run` to `now` (microseconds).
 
     The last day is that of `now`, or the newest broker day seen if the clock is behind it. An event counts from its
-    broker's day on, whenever it is folded. `source` sent the newest usage before. `override` is set by hand, or taken
-    back if it is None. `backfill` says that all events were loaded, long after they happened.
+    broker's day on, whenever it is folded. `source` sent the newest usage before. `override` is set by hand, or
+    withdrawn if it is None. `backfill` says that all events are loaded history.
     """
     moved = moved_by_change(state, score_run, memory, policy, now)
     if override is UNSET and (short := fold_in_one_day(state, score_run, events, policy, now)):

@@ -1,7 +1,7 @@
-"""Sources of usage events: how many accounts one is heard of on a day, and whether it has gone quiet.
+"""Silent sources of usage events: compares the number of accounts seen on a day with the usual number.
 
-A day is measured against the same weekday of the weeks before, as weekends have their own level, brought to the level
-that the source had last. So a stop is noticed on the day on which it happens, and not again on each day that follows.
+A day is compared with the same weekday of earlier weeks, because weekends have their own level, scaled to the source's
+latest level. So a stop is noticed on the day on which it happens, and only then.
 """
 
 from collections.abc import Mapping
@@ -10,27 +10,27 @@ from statistics import median_low
 from msgspec import Struct
 
 FEWEST = 10
-"""Accounts that a day must usually have to tell anything."""
+"""The least accounts that a day must usually have to show anything."""
 WEEKS = (7, 14, 21)
-"""How many days back the same weekdays lie that a day is measured against."""
+"""Days back to the same weekdays that a day is compared with."""
 
 Counts = Mapping[int, int]
-"""By day number, how many accounts a source was heard of. Days that weren't counted are missing."""
+"""Accounts seen of a source, by day number. Days that weren't counted are missing."""
 
 
 class Usual(Struct, frozen=True):
-    """How many accounts a day usually has, and the share of them below which the source is quiet."""
+    """The usual number of accounts of a day, and the share of it below which the source is silent."""
 
     accounts: int
     share: float = 0.5
 
     def is_enough(self, accounts: int) -> bool:
-        """Whether a source that is heard of so many accounts isn't quiet."""
+        """True if a source with so many accounts isn't silent."""
         return accounts >= self.accounts * self.share
 
 
 def usual(counts: Counts, day: int) -> Usual | None:
-    """What is usual for a source on `day`, by the days before; None if nothing is known that could tell.
+    """The usual number for a source on `day`, from the days before; None if too little is known.
 
     In its first week a source has no weekday to compare with, and a weekend looks like a stop: then only a fall to less
     than a tenth of the day before counts as one.
@@ -44,10 +44,10 @@ def usual(counts: Counts, day: int) -> Usual | None:
 
 
 def is_silent(counts: Counts, day: int, accounts: int, lately: int) -> bool:
-    """Whether a source has gone quiet on `day`, on which it was heard of so many accounts.
+    """True if a source went silent on `day`, on which it had `accounts` accounts.
 
-    `lately` are its accounts since the same weekday a week before. Where they have another source by now, as when one
-    is renamed, nothing has stopped.
+    `lately` are its accounts since the same weekday a week before. If they have another source by now, as after a
+    renaming, nothing has stopped.
     """
     expected = usual(counts, day)
     if expected is None or expected.accounts < FEWEST or expected.is_enough(accounts):
@@ -56,19 +56,19 @@ def is_silent(counts: Counts, day: int, accounts: int, lately: int) -> bool:
 
 
 def is_back(counts: Counts, began: int, accounts: int) -> bool:
-    """Whether a source that went quiet on the day `began` is heard of so many accounts, on one day, that it is over."""
+    """True if a source that went silent on day `began` has enough accounts on one day to end the outage."""
     expected = usual(counts, began)
     return accounts * 2 >= max(expected.accounts if expected else 0, FEWEST)
 
 
 def _weekday(counts: Counts, day: int) -> int | None:
-    """What the same weekdays before had: the middle of three, so that neither a holiday nor an outage misleads."""
+    """The median of the same weekday in three earlier weeks, so that neither a holiday nor an outage misleads."""
     known = [counts[day - back] for back in WEEKS if day - back in counts]
     return median_low(known) if known else None
 
 
 def _level(counts: Counts, day: int) -> float:
-    """What the last day of the week before that can tell had, as a share of what its weekday had; 1 at most."""
+    """The share of its usual number that the latest comparable day of the week before had; at most 1."""
     for before in range(day - 1, day - 8, -1):
         expected = _weekday(counts, before)
         if before in counts and expected is not None and expected >= FEWEST:

@@ -1,1 +1,1 @@
-"""The consumers: records are polled, decoded, batched, and folded into accounts together with their offsets."""
+"""The fold: polls records, decodes and batches them, and folds them into accounts together with their offsets."""

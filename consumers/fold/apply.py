@@ -1,4 +1,4 @@
-"""One batch, one transaction: fence, fold, score, alert, keep what was refused, remember what was seen."""
+"""One batch, one transaction: fence, fold, score, alert, store dead letters, remember the events."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from service.storage.ingest.seen_events import SegmentRow
 
 
 class FencedError(Exception):
-    """Partitions that another process has claimed since: nothing of the batch was written."""
+    """Raised when another process has claimed partitions of the batch; nothing of the batch was written."""
 
     def __init__(self, partitions: set[Partition]) -> None:
         super().__init__(f"claimed by another process: {sorted(partitions)}")
@@ -31,15 +31,14 @@ async def apply(
     base_url: str,
     traces: Mapping[str, str] = NO_TRACES,
 ) -> EvaluationOutcome:
-    """Write the batch in one transaction, unless an earlier try did and its answer was lost.
+    """Write the batch in one transaction, unless an earlier attempt did and its reply was lost.
 
-    `traces` are the contexts that accounts' alerts go on with.
-    Raises `FencedError` if a partition isn't ours any more.
+    `traces` has, by account, the trace context for its alerts. Raises `FencedError` if a partition is no longer ours.
     """
     started = time.perf_counter()
     async with engine.begin() as connection:
         if lost := await progress.advance(connection, batch.moves):
-            # An earlier try of ours moved all of them or none, so one that moves only now says that there was none.
+            # An earlier attempt moved all of them or none; if any moves only now, there was none.
             if lost == batch.moves.keys() and await progress.was_applied(connection, batch.moves):
                 return EvaluationOutcome()
             raise FencedError(lost)
@@ -67,9 +66,9 @@ async def _remember(batch: Batch, connection: AsyncConnection) -> None:
 
 
 def refused_offsets(batch: Batch, owned: Mapping[Partition, OwnedPartition]) -> dict[Partition, list[int]]:
-    """Per partition of the batch the offsets of its last dead letters, with those of the batch.
+    """The offsets of recent dead letters per partition of the batch, including the batch's own.
 
-    Partitions that have been halted since, as their next records can't be read, are left out.
+    Leaves out partitions that have halted since because their next records can't be read.
     """
     refused = {partition: list(owned[partition].refused) for partition in batch.moves if partition in owned}
     for letter in batch.dead_letters:
@@ -79,7 +78,7 @@ def refused_offsets(batch: Batch, owned: Mapping[Partition, OwnedPartition]) -> 
 
 
 def update_owned(batch: Batch, owned: Mapping[Partition, OwnedPartition]) -> None:
-    """After the commit: bring claims and memories of the partitions to where the database is."""
+    """Bring claims and deduplicators up to date with the database, after the commit."""
     for partition, refused in refused_offsets(batch, owned).items():
         mine, move = owned[partition], batch.moves[partition]
         mine.claim = move.after

@@ -1,4 +1,6 @@
-"""What was taken from the topics as a batch: without duplicates, grouped by account. Pure but for what it remembers."""
+"""Turns buffered records into a batch: no duplicates, grouped by account. Pure, except for the deduplicators it
+reads.
+"""
 
 from bisect import bisect_left
 from collections import Counter
@@ -23,19 +25,19 @@ from service.storage.ingest.refused_timestamps import RefusedTimestamp
 
 
 class OwnedPartition(Struct):
-    """A partition that this process has claimed: up to where it was folded, and what it remembers."""
+    """A partition that this process has claimed: how far it was folded, and the events it remembers."""
 
     signal: Signal
     claim: PartitionClaim
     dedup: Deduplicator
     refused: list[int] = field(default_factory=list)
-    """Offsets of the dead letters among the last records."""
+    """Offsets of the dead letters among the most recent records."""
     decided: timestamps.Decided = frozenset()
-    """The records to come that were refused for their timestamps when the log was read before."""
+    """Upcoming records that were refused for their timestamps when the log was read before."""
     position: int = 0
-    """The offset of the next record that is to be polled."""
+    """The next offset to poll."""
     unverified: int | None = None
-    """The fingerprint that the record before the next offset must have, until it was seen to have it."""
+    """The fingerprint expected of the record before the next offset, until it has been checked."""
 
 
 Moments = NDArray[np.int64]
@@ -43,29 +45,29 @@ _MILLISECONDS_PER_DAY = MICROSECONDS_PER_DAY // 1000
 
 
 class Batch(Struct):
-    """What one transaction will do."""
+    """The work of one transaction."""
 
     moves: dict[Partition, OffsetMove] = field(default_factory=dict)
     changes: dict[Partition, DedupChange] = field(default_factory=dict)
     events: dict[str, list[Event]] = field(default_factory=dict)
     backfill: set[str] = field(default_factory=set)
-    """Accounts all of whose events are loaded history."""
+    """Accounts whose events are all loaded history."""
     dead_letters: list[DeadLetterRow] = field(default_factory=list)
     ahead: list[RefusedTimestamp] = field(default_factory=list)
-    """Those of the dead letters that a later clock would take."""
+    """The dead letters that a later clock would accept."""
     records: int = 0
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Records of a topic by what became of them: folded, duplicate, late, dead letter or tombstone; each is one."""
+    """Records per topic and outcome: folded, duplicate, late, dead letter or tombstone. Each record counts once."""
     taken_ms: dict[Partition, Moments] = field(default_factory=dict)
     """Broker timestamps in milliseconds, without those of tombstones and those that are refused."""
     happened: dict[Partition, Moments] = field(default_factory=dict)
-    """When the events happened that are folded, in microseconds; but for loaded history."""
+    """Times of the folded events in microseconds, without loaded history."""
 
 
 def prepare(buffers: PartitionBuffers, owned: Mapping[Partition, OwnedPartition], retention: int) -> Batch:
-    """Make a batch. Records of partitions that aren't owned, or were folded before, are left out.
+    """Make a batch, leaving out partitions that aren't owned and records that were already folded.
 
-    Events older than `retention` days are late. They stay in the batch, as the fold has the last word on them.
+    Events older than `retention` days count as late. They stay in the batch, because the fold makes the final decision.
     """
     batch = Batch()
     for partition, buffer in buffers.items():
@@ -112,7 +114,7 @@ def _add(
 
 
 class _Columns(NamedTuple):
-    """What a batch looks at of a stretch's records."""
+    """The columns of a partition's records that a batch reads."""
 
     events: Sequence[Event | None]
     identities: Hashes
@@ -121,7 +123,7 @@ class _Columns(NamedTuple):
     backfill: NDArray[np.bool_]
 
     def where(self, chosen: NDArray[np.bool_]) -> "_Columns":
-        """Some of the records."""
+        """The chosen records alone."""
         return _Columns(
             list(compress(self.events, chosen.tolist())),
             self.identities[chosen],
@@ -142,7 +144,7 @@ def _columns(buffer: PartitionBuffer, start: int) -> _Columns:
 
 
 def _group(batch: Batch, fresh: Sequence[Event], flags: Sequence[bool]) -> None:
-    """Put events to those of their accounts, and see which accounts stay quiet."""
+    """Group events by account, and collect the accounts that have only loaded history."""
     events, backfill = batch.events, batch.backfill
     for event, is_backfill in zip(fresh, flags, strict=True):
         account_id = event.account_id
@@ -158,7 +160,7 @@ def _group(batch: Batch, fresh: Sequence[Event], flags: Sequence[bool]) -> None:
 
 
 def _count(batch: Batch, partition: Partition, columns: _Columns, fresh: NDArray[np.bool_], retention: int) -> None:
-    """Note the outcome of each event, as `account_state.fold` decides it, and the times of those that are news."""
+    """Count the outcome of each event, as `account_state.fold` will decide it, and collect the times of new ones."""
     happened = columns.happened
     late = fresh & (happened // MICROSECONDS_PER_DAY <= columns.taken_ms // _MILLISECONDS_PER_DAY - retention)
     new, too_late = int(fresh.sum()), int(late.sum())

@@ -1,4 +1,4 @@
-"""What is to be seen of a batch from outside, once it is committed: one observation for all its records."""
+"""Metrics and the log line of a committed batch: one observation for all its records."""
 
 import structlog
 
@@ -10,7 +10,7 @@ log = structlog.get_logger(__name__)
 
 
 def observe(batch: Batch, outcome: EvaluationOutcome, seconds: float, now: float) -> None:
-    """Count a batch that took so many seconds and was committed at `now`, in seconds since 1970."""
+    """Record a batch that took `seconds` and was committed at `now`, in seconds since 1970."""
     metrics.BATCH_SECONDS.observe(seconds)
     metrics.BATCH_RECORDS.observe(batch.records)
     for phase, took in outcome.stopwatch.seconds.items():

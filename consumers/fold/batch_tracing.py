@@ -1,4 +1,4 @@
-"""What of a batch is traced: the contexts that records bring, and the spans that continue them."""
+"""Tracing of batches: reads the trace contexts of records, and opens the spans that continue them."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from service.observability import tracing
 from service.observability.trace_context import sampled
 
 MOST_SPANS = 128
-"""Of the accounts of one batch that bring a context: more are handed on to alerts, but get no span here."""
+"""Per batch. Accounts beyond this pass their context on to alerts, but get no span here."""
 
 Contexts = Mapping[str, str]
 _NONE: Contexts = MappingProxyType({})
@@ -33,9 +33,10 @@ _extension = json.Decoder(_Extension)
 
 
 def contexts(records: Iterable[ConsumerRecord]) -> dict[int, str]:
-    """By offset the contexts of those records whose producer keeps its trace. Not called while tracing is off.
+    """The trace contexts of records, by offset, where the producer kept its trace. Only called while tracing is on.
 
-    A header, which the last hop wrote, goes before the event's attribute, which is as old as the event.
+    A header goes before the event's attribute: the header was written by the last hop, the attribute is as old as the
+    event.
     """
     found = {}
     for record in records:
@@ -63,9 +64,9 @@ def _in_value(value: bytes | None) -> str | None:
 
 @contextmanager
 def batch_spans(buffers: PartitionBuffers, batch: Batch) -> Iterator[Contexts]:
-    """Spans while a batch is written: one of its own, and one in each trace that led here.
+    """Open the spans of a batch that is being written: one of its own, and one in each trace that led here.
 
-    Gives, by account, the context that its alerts carry on: that of its newest event that has one.
+    Yields the trace context for each account's alerts: that of its newest event that has one.
     """
     if not tracing.is_on():
         yield _NONE
@@ -84,18 +85,18 @@ def batch_spans(buffers: PartitionBuffers, batch: Batch) -> Iterator[Contexts]:
             )
         )
         links = [whole.traceparent] if whole.traceparent else []
-        told = dict(newest)
+        passed_on = dict(newest)
         for account_id, context in first.items():
             attributes = {**about, "health.account_id": account_id}
             span = tracing.span(
                 "fold events", "consumer", parent=context, links=links, attributes=attributes, alone=True
             )
-            told[account_id] = spans.enter_context(span).traceparent or context
-        yield told
+            passed_on[account_id] = spans.enter_context(span).traceparent or context
+        yield passed_on
 
 
 def _newest(buffers: PartitionBuffers, batch: Batch) -> Contexts:
-    """By account the context of its newest event in the batch that has one."""
+    """The context of each account's newest traced event in the batch."""
     newest: dict[str, tuple[int, str]] = {}
     for partition in batch.moves:
         buffer = buffers[partition]

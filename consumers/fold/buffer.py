@@ -1,4 +1,4 @@
-"""Records that were polled and decoded, and wait to be folded."""
+"""Records that were polled and decoded and are waiting to be folded."""
 
 import asyncio
 import time
@@ -17,33 +17,33 @@ from service.storage.ingest.progress import Partition
 
 
 class PartitionBuffer(Struct):
-    """A stretch of one partition, record by record in order.
+    """Consecutive records of one partition, column by column.
 
-    Whole records aren't kept, for there are many. What a batch looks at of each lies side by side: to look it up in
-    the objects themselves, which are all over the memory by then, takes several times as long.
+    Records aren't kept whole, because there are many. A batch reads these columns several times faster than it could
+    read the records, which lie scattered in memory.
     """
 
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
     taken_ms: "array[int]" = field(default_factory=lambda: array("q"))
-    """When the broker took each, in milliseconds; `NO_TIME` where the timestamp is refused or of a tombstone."""
+    """Broker timestamps in milliseconds; `NO_TIME` for tombstones and refused timestamps."""
     events: list[Event | None] = field(default_factory=list)
-    """None where the record is refused or a tombstone, and zeros below."""
+    """None where the record was refused or is a tombstone; the columns below hold zeros there."""
     identities: "array[int]" = field(default_factory=lambda: array("Q"))
     happened: "array[int]" = field(default_factory=lambda: array("q"))
-    """When the events did, in microseconds."""
+    """Event times in microseconds."""
     backfill: "array[int]" = field(default_factory=lambda: array("b"))
     """1 where the event is loaded history."""
     refused: dict[int, RefusedRecord] = field(default_factory=dict)
     """By offset."""
     tombstones: set[int] = field(default_factory=set)
-    """Their offsets."""
+    """By offset."""
     fingerprint: int | None = None
-    """Of the last; None if it isn't known any more."""
+    """Fingerprint of the last record; None if it is no longer known."""
     traces: dict[int, str] = field(default_factory=dict)
-    """By offset the contexts of those that are traced."""
+    """Trace contexts by offset."""
 
     def add(self, records: Sequence[ConsumerRecord], results: Sequence[DecodeResult]) -> None:
-        """Put records, and what they were decoded to, behind the others."""
+        """Append records and their decoded results."""
         events = [result.event for result in results]
         taken_ms = [record.timestamp for record in records]
         # Events are true, as they have no length.
@@ -65,7 +65,7 @@ class PartitionBuffer(Struct):
         self.fingerprint = fingerprint(records[-1])
 
     def cut(self, start: int, stop: int) -> "PartitionBuffer":
-        """The records of these places alone; it isn't to be added to, as what is kept by offset stays shared."""
+        """The records from one place to before another. Don't add to it: mappings by offset are shared."""
         return PartitionBuffer(
             self.offsets[start:stop],
             self.taken_ms[start:stop],
@@ -84,7 +84,7 @@ PartitionBuffers = dict[Partition, PartitionBuffer]
 
 
 def bisect(buffers: PartitionBuffers) -> Iterator[PartitionBuffers]:
-    """Two smaller ones, the earlier records of a partition first. There must be two records at least."""
+    """Split into two smaller parts, earlier records of a partition first. There must be at least two records."""
     partitions = sorted(buffers)
     if len(partitions) > 1:
         middle = len(partitions) // 2
@@ -98,18 +98,18 @@ def bisect(buffers: PartitionBuffers) -> Iterator[PartitionBuffers]:
 
 
 def record_count(buffers: PartitionBuffers) -> int:
-    """How many records these are."""
+    """The number of records in all buffers."""
     return sum(len(buffer.offsets) for buffer in buffers.values())
 
 
 class RecordBuffer:
-    """What waits to be folded: filled by polls while the last batch is written, taken whole by the next.
+    """The records waiting to be folded: polls fill it while a batch is written, and the next batch empties it.
 
-    So batches are as small as the time of one allows, and grow with what there is behind.
+    So batches are as small as the duration of one allows, and grow with the backlog.
     """
 
     def __init__(self, most: int) -> None:
-        """Once `most` records wait, `room` does."""
+        """`room()` blocks once `most` records are buffered."""
         self.most = most
         self._buffers: PartitionBuffers = {}
         self._count = 0
@@ -117,7 +117,7 @@ class RecordBuffer:
         self._changed = asyncio.Event()
 
     def add(self, partition: Partition, records: Sequence[ConsumerRecord], results: Sequence[DecodeResult]) -> None:
-        """Put records, and what they were decoded to, behind those of the partition that wait."""
+        """Append records of a partition and their decoded results."""
         if not self._count:
             self._since = time.perf_counter()
         self._buffers.setdefault(partition, PartitionBuffer()).add(records, results)
@@ -125,7 +125,7 @@ class RecordBuffer:
         self._changed.set()
 
     def trace(self, partition: Partition, contexts: dict[int, str]) -> None:
-        """Keep the contexts of some that were put there."""
+        """Store the trace contexts of buffered records."""
         self._buffers[partition].traces |= contexts
 
     def drop(self, partition: Partition) -> None:
@@ -141,7 +141,7 @@ class RecordBuffer:
         self._changed.set()
 
     async def take(self, seconds: float) -> PartitionBuffers:
-        """All that waits, as soon as there is something; nothing after `seconds`."""
+        """Take all records as soon as there are any; nothing after `seconds`."""
         await self._until(lambda: self._count > 0, seconds)
         buffers = self._buffers
         if buffers:
@@ -150,13 +150,13 @@ class RecordBuffer:
         return buffers
 
     async def room(self, seconds: float) -> bool:
-        """Wait for room, no longer than `seconds`; says whether there is."""
+        """Wait up to `seconds` for room; returns True if there is some."""
         await self._until(lambda: self._count < self.most, seconds)
         return self._count < self.most
 
     @property
     def left(self) -> int:
-        """For how many more records there is room."""
+        """The number of records that still fit."""
         return max(self.most - self._count, 0)
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> None:

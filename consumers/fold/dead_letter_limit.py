@@ -1,6 +1,6 @@
-"""When so much is refused that the fault may be ours: a bad deploy must not drain a topic into dead letters.
+"""The limit on dead letters that stops a bad deploy from draining a topic into dead letters.
 
-`consumers.fold.version_trial` finds out whether it is.
+`consumers.fold.version_trial` then finds out whether this version is at fault.
 """
 
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 WINDOW = 1_000
-"""Records of a partition over which the share of refused ones is judged."""
+"""Records of a partition over which the share of refused ones is measured."""
 
 
 class Limits(Struct, frozen=True):
-    """More refused records in a row than `run`, or among the last `WINDOW` than `share`, are too many.
+    """Limits on refused records: more than `run` in a row, or than `share` of the last `WINDOW`, are too many.
 
-    0 and 1 stand for no limit.
+    0 and 1 mean no limit.
     """
 
     run: int
@@ -22,7 +22,7 @@ class Limits(Struct, frozen=True):
 
 
 def too_many(refused: Sequence[int], limits: Limits) -> str | None:
-    """Why the refused records of a partition, by offset and in order, are too many; None if they aren't."""
+    """The reason why refused records, by ascending offset, are too many; None if they aren't."""
     run = 0
     for index, offset in enumerate(refused):
         run = run + 1 if index and offset == refused[index - 1] + 1 else 1
@@ -36,5 +36,5 @@ def too_many(refused: Sequence[int], limits: Limits) -> str | None:
 
 
 def recent(refused: Sequence[int], next_offset: int) -> list[int]:
-    """Those that still matter to the judgement of what comes from `next_offset` on."""
+    """The refused offsets that still count for records from `next_offset` on."""
     return [offset for offset in refused if offset >= next_offset - WINDOW]

@@ -1,4 +1,4 @@
-"""From a record to an event, or to a dead letter that says why not."""
+"""Decodes a record into an event, or into a dead letter with the reason."""
 
 from typing import ClassVar
 
@@ -14,11 +14,11 @@ from service.storage.ingest.dead_letters import DeadLetterRow
 
 STRUCTURED = "application/cloudevents+json"
 LONGEST_REASON = 1_000
-"""In characters. A message may repeat what a sender wrote, such as the name of a field."""
+"""In characters. A message may repeat text of a sender, such as the name of a field."""
 
 
 class RefusedRecord(msgspec.Struct, frozen=True):
-    """A record that can't be used, and why. It has no event, where `Decoded` has one."""
+    """A record that can't be used, with the reason. It has no event, unlike `Decoded`."""
 
     record: ConsumerRecord
     reason: str
@@ -30,7 +30,7 @@ class RefusedRecord(msgspec.Struct, frozen=True):
 
 
 class Tombstone(msgspec.Struct, frozen=True):
-    """A record without a value, as compacted topics have them: it holds nothing, and is passed over."""
+    """A record without a value, as compacted topics have them. It is skipped."""
 
     stamped: ClassVar[bool] = False
     event: ClassVar[None] = None
@@ -43,9 +43,9 @@ _TOMBSTONE = Tombstone()
 
 
 def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int = timestamps.LAST_MS) -> DecodeResult:
-    """Decode a record of a signal's topic. Whatever is wrong with it becomes a refusal's reason: nothing raises.
+    """Decode a record of a signal's topic. Raises nothing: any fault becomes the reason of a `RefusedRecord`.
 
-    `latest` is the last timestamp that is taken, in milliseconds.
+    `latest` is the last accepted timestamp, in milliseconds.
     """
     value, timestamp = record.value, record.timestamp
     if value is None:
@@ -67,7 +67,7 @@ def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int =
 
 
 def as_decided(record: ConsumerRecord, result: DecodeResult, decided: timestamps.Decided) -> DecodeResult:
-    """The earlier decision where it depended on the clock, so that a replay decides the same; else `result`."""
+    """The earlier decision if that depended on the clock, so that a replay decides the same; otherwise `result`."""
     if not isinstance(result, Decoded) or not timestamps.was_refused(record, decided):
         return result
     return RefusedRecord(record, timestamps.fault(record), stamped=False)
@@ -76,7 +76,7 @@ def as_decided(record: ConsumerRecord, result: DecodeResult, decided: timestamps
 def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
     """The headers of a binary-mode event; None if the record is in structured mode.
 
-    A header without a value is as good as none. Of several with one name the last counts, as in Kafka's own clients.
+    A header without a value counts as missing. Of several with one name the last counts, as in Kafka's own clients.
     """
     headers: dict[str, bytes] = {name.lower(): value for name, value in record.headers if value is not None}
     if "ce_specversion" not in headers or headers.get("content-type", b"").lower().startswith(STRUCTURED.encode()):
@@ -90,7 +90,7 @@ def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
 
 
 def dead_letter(refused: RefusedRecord) -> DeadLetterRow:
-    """The row that keeps a refused record."""
+    """The dead-letter row of a refused record."""
     record = refused.record
     headers = [[_storable(name), as_text(value)] for name, value in record.headers]
     return DeadLetterRow(
@@ -107,7 +107,7 @@ def dead_letter(refused: RefusedRecord) -> DeadLetterRow:
 
 
 def _storable(text: str) -> str:
-    """The text with an escape for each NUL, which Postgres has no place for in texts."""
+    """The text with an escape for each NUL, which Postgres can't store in text."""
     return text.replace("\x00", "\\u0000")
 
 

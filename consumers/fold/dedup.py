@@ -1,8 +1,9 @@
-"""Which events were folded before: the identities of a partition's last events, as sorted runs of 64-bit hashes.
+"""Duplicate detection: the identities of a partition's last events, as sorted runs of 64-bit hashes.
 
-An event is remembered for at least 24 hours, by the broker's clock, and for at least the last 1,000,000 events of its
-partition. Eight bytes an event, in memory as in Postgres: runs merge as they grow (a log-structured merge), and each
-run is one row. With 5,000,000 remembered events, a new one is taken for one of them with a probability of 3e-13.
+An event is remembered for at least 24 hours by the broker's clock, and for at least the last 1,000,000 events of its
+partition. Each event takes eight bytes, in memory as in Postgres: runs merge as they grow (a log-structured merge), and
+each run is one row. With 5,000,000 remembered events, a new one is mistaken for one of them with a probability of
+3e-13.
 """
 
 from datetime import datetime, timedelta
@@ -14,15 +15,15 @@ from numpy.typing import NDArray
 KEEP_TIME = timedelta(hours=24)
 KEEP_EVENTS = 1_000_000
 LARGEST_RUN = 262_144
-"""Runs stop merging here, so that what has aged can leave in small pieces."""
+"""Runs stop merging at this size, so that old ones can be dropped in small pieces."""
 
 Hashes = NDArray[np.uint64]
 
 
 class HashRun(Struct, frozen=True):
-    """The hashes of a stretch of events, sorted; it ends with `last_offset`, and its newest event is of `newest_at`.
+    """Sorted hashes of consecutive events, up to `last_offset`; the newest event is of `newest_at`.
 
-    Last offsets rise from run to run, and tell them apart.
+    Last offsets rise from run to run and identify them.
     """
 
     last_offset: int
@@ -31,17 +32,17 @@ class HashRun(Struct, frozen=True):
 
 
 class DedupChange(Struct, frozen=True):
-    """What remembering a batch does to the runs: those with `gone` last offsets leave, `added` comes last."""
+    """The change that a batch makes to the runs: those whose last offset is in `gone` leave, `added` is appended."""
 
     gone: list[int]
     added: HashRun
 
 
 class Deduplicator:
-    """The memory of one partition."""
+    """The remembered events of one partition."""
 
     def __init__(self, runs: list[HashRun] | None = None) -> None:
-        """`runs` oldest first, as they were stored."""
+        """`runs` are in stored order, oldest first."""
         self._runs = runs or []
 
     def __len__(self) -> int:
@@ -49,11 +50,11 @@ class Deduplicator:
 
     @property
     def end(self) -> int:
-        """The offset after the last batch of which an event was folded; 0 if none was."""
+        """The offset after the last batch that had a new event; 0 if there was none."""
         return self._runs[-1].last_offset + 1 if self._runs else 0
 
     def fresh(self, hashes: Hashes) -> NDArray[np.bool_]:
-        """For each hash whether it is new: in no run, and not earlier in `hashes` itself."""
+        """True for each hash that is new: in no run, and not earlier in `hashes` itself."""
         fresh = np.zeros(len(hashes), dtype=np.bool_)
         distinct, first = np.unique(hashes, return_index=True)
         unseen = np.ones(len(distinct), dtype=np.bool_)
@@ -63,8 +64,8 @@ class Deduplicator:
         return fresh
 
     def plan(self, hashes: Hashes, last_offset: int, newest_at: datetime) -> DedupChange:
-        """What remembering fresh `hashes` would do. Nothing changes before `apply`: the transaction may yet fail."""
-        if self._runs:  # where an operator went back, offsets come again; a run's must still be its own, and the last
+        """Plan to remember fresh `hashes`. Nothing changes before `apply`, because the transaction may still fail."""
+        if self._runs:  # after an operator went back, offsets repeat; a run's must still be unique and the last
             last_offset = max(last_offset, self._runs[-1].last_offset + 1)
         aged = self._aged(newest_at)
         gone = [run.last_offset for run in self._runs[:aged]]
@@ -79,12 +80,12 @@ class Deduplicator:
         return DedupChange(gone, added)
 
     def apply(self, change: DedupChange) -> None:
-        """Carry out a plan, once its transaction has committed."""
+        """Carry out a plan once its transaction has committed."""
         gone = set(change.gone)
         self._runs = [run for run in self._runs if run.last_offset not in gone] + [change.added]
 
     def _aged(self, now: datetime) -> int:
-        """How many runs, from the oldest, are out of both bounds."""
+        """The number of runs, from the oldest, that are outside both bounds."""
         behind = len(self)
         for index, run in enumerate(self._runs):
             behind -= len(run.hashes)

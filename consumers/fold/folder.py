@@ -1,4 +1,4 @@
-"""What was taken from the topics is written, whatever is in it: batches that fail are halved down to the culprit."""
+"""Writes batches; one that fails is bisected until the record at fault is found."""
 
 import time
 from collections.abc import Callable
@@ -32,11 +32,11 @@ from service.storage.ingest.progress import OffsetMove, Partition
 log = structlog.get_logger(__name__)
 
 INLINE_RECORDS = 2_000
-"""A number of records that is prepared within some milliseconds."""
+"""The most records that are prepared in the event loop; these take a few milliseconds."""
 
 
 class Folder:
-    """Writes batches, one transaction each, as their owner."""
+    """Writes batches of owned partitions, one transaction each."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Folder:
         clock: OneClock,
         on_fold: Callable[[dict[Partition, OffsetMove]], None],
     ) -> None:
-        """`on_fold` is told how far partitions were folded."""
+        """`on_fold` is called with the new offsets of partitions after each commit."""
         self._engine = engine
         self._ownership = ownership
         self._settings = settings
@@ -59,9 +59,9 @@ class Folder:
         self._limits = Limits(settings.dead_letter_max_run, settings.dead_letter_max_share)
 
     async def fold(self, buffers: PartitionBuffers) -> None:
-        """Write all of it that is ours; the caller holds `ownership.writing`.
+        """Write all records of partitions that are ours; the caller holds `ownership.writing`.
 
-        A partition of which too much is refused halts before anything of that is written, if this version is to blame.
+        If this version refuses too many records of a partition, that partition halts before any of them is written.
         """
         with structlog.contextvars.bound_contextvars(batch_id=token_hex(4)):
             await self._fold(buffers)
@@ -97,7 +97,7 @@ class Folder:
                 return
 
     async def _prepare(self, buffers: PartitionBuffers) -> Batch:
-        """A large one in a thread, as heartbeats are due meanwhile."""
+        """Prepare a batch; a large one in a thread, so that heartbeats go out meanwhile."""
         work = partial(prepare, buffers, self._ownership.owned, self._settings.retention_days)
         return await to_thread_uncancelled(work) if record_count(buffers) > INLINE_RECORDS else work()
 
@@ -105,7 +105,7 @@ class Folder:
         return await apply(self._engine, batch, self._policies, self._clock.now(), self._settings.base_url, contexts)
 
     async def _isolate(self, buffers: PartitionBuffers, batch: Batch, error: Exception) -> None:
-        """Fold the two halves of a batch that can't be folded; if it is a single record, that is refused."""
+        """Fold the two halves of a batch that can't be folded, or refuse it if it is a single record."""
         log.warning("batch_fails", records=batch.records, reason=blame(error), exc_info=batch.records == 1)
         self._pulse.beat()
         if batch.records > 1:
@@ -128,7 +128,7 @@ class Folder:
         await self.fold({partition: refused})
 
     async def _halt_refusing(self, batch: Batch) -> bool:
-        """Halt the partitions of a batch of which this version refuses too much; says whether there were any."""
+        """Halt the partitions of which this version refuses too much; returns True if there were any."""
         if not batch.dead_letters:
             return False
         halted = False

@@ -1,4 +1,4 @@
-"""The Kafka consumer at its edges: reading records again, pausing an idle fetch, and waiting for a broker."""
+"""Helpers around the Kafka consumer: re-read records, pause an idle fetch, wait for a broker."""
 
 import asyncio
 import time
@@ -27,11 +27,13 @@ Reply = TypeVar("Reply")
 
 
 class GoneError(LookupError):
-    """A record that is no longer in the log."""
+    """Raised when a record is no longer in the log."""
 
 
 async def fetch(settings: Settings, partition: Partition, offset: int, pulse: Pulse) -> ConsumerRecord:
-    """The record at an offset; waits until Kafka is there. Raises `GoneError` if the log no longer holds it."""
+    """Fetch the record at an offset, waiting until Kafka is available. Raises `GoneError` if the log no longer holds
+    it.
+    """
     found = await fetch_range(settings, partition, offset, offset + 1, pulse)
     if not found:
         raise GoneError(f"offset {offset} is no longer in the log")
@@ -41,7 +43,7 @@ async def fetch(settings: Settings, partition: Partition, offset: int, pulse: Pu
 async def fetch_range(
     settings: Settings, partition: Partition, start: int, stop: int, pulse: Pulse
 ) -> list[ConsumerRecord]:
-    """The records from one offset to before another, as far as they can be read; waits until Kafka is there."""
+    """Fetch the readable records from `start` to before `stop`, waiting until Kafka is available."""
     return await until_answered(
         lambda: _fetch(settings, TopicPartition(*partition), start, stop), pulse, KafkaAvailability(settings)
     )
@@ -54,7 +56,7 @@ async def _fetch(settings: Settings, partition: TopicPartition, start: int, stop
         first = (await consumer.beginning_offsets([partition]))[partition]
         consumer.seek(partition, max(start, first))
         deadline = time.monotonic() + PATIENCE_SECONDS
-        # Offsets have gaps: what was compacted away, and the marks of transactions, which only the position tells of.
+        # Offsets have gaps: compacted records and transaction markers. Only the position shows them.
         while first < stop and (at := await consumer.position(partition)) < stop and time.monotonic() < deadline:
             try:
                 polled = await consumer.getmany(partition, timeout_ms=POLL_MILLISECONDS, max_records=stop - start)
@@ -88,22 +90,22 @@ async def _reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 
 
 async def pause_fetching(consumer: AIOKafkaConsumer, owned: Container[Partition], seconds: float) -> None:
-    """Fetch nothing for so long.
+    """Fetch nothing for `seconds`.
 
-    Apache Kafka holds a fetch back until there are records; a broker that answers at once would be asked without end.
+    Apache Kafka delays its reply until there are records; a broker that replies at once would be polled in a busy loop.
     """
     asked = consumer.assignment() - consumer.paused()
     consumer.pause(*asked)
     await asyncio.sleep(seconds)
-    # A rebalance may have come between, and taken partitions away.
+    # A rebalance meanwhile may have revoked partitions.
     kept = {each for each in asked if (each.topic, each.partition) in owned}
     consumer.resume(*(kept & consumer.assignment()))
 
 
 async def raise_once_client_fails(consumer: AIOKafkaConsumer) -> None:
-    """Watch a started consumer until cancelled. Raises `HealthError` once it would take no more records, ever.
+    """Watch a started consumer until cancelled. Raises `HealthError` once it can never fetch records again.
 
-    A defect in aiokafka ends those tasks; polls then fail or give nothing, for as long as the process runs.
+    A defect in aiokafka can end these tasks; polls then fail or return nothing for the rest of the process.
     """
     tasks: set[asyncio.Task[None]] = {
         consumer._coordinator._coordination_task,
@@ -113,12 +115,13 @@ async def raise_once_client_fails(consumer: AIOKafkaConsumer) -> None:
     ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     failure = next((task.exception() for task in ended if not task.cancelled()), None)
     raise (failure and refusal_in(failure)) or HealthError(
-        f"The Kafka client has failed: {failure or 'it was ended'}", "Start the process again: it goes on where it was"
+        f"The Kafka client has failed: {failure or 'its task ended'}",
+        "Restart the process: it continues where it stopped",
     ) from failure
 
 
 async def until_answered(ask: Callable[[], Awaitable[Reply]], pulse: Pulse, contact: KafkaAvailability) -> Reply:
-    """What Kafka answers, however long it is away or refuses us; the process is alive meanwhile, but not ready."""
+    """Ask Kafka until it replies, however long it is away or refuses; the process is alive meanwhile, but not ready."""
     while True:
         try:
             answer = await ask()

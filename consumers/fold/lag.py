@@ -1,4 +1,4 @@
-"""How far behind a consumer is, in records: what the log holds beyond what was folded."""
+"""Consumer lag in records: the part of the log that isn't folded yet."""
 
 import asyncio
 
@@ -17,20 +17,20 @@ PATIENCE_SECONDS = 5.0
 
 
 class LagWatch:
-    """Asks Kafka now and then how long the logs are, and shows the lag by topic.
+    """Asks Kafka regularly for the ends of the logs, and publishes the lag by topic.
 
-    The end of a log is asked for, not taken from the last fetch: nothing is fetched of a partition that is halted, and
-    less than there is while batches are full.
+    The ends aren't taken from the last fetch: nothing is fetched from halted partitions, and too little while batches
+    are full.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, ownership: Ownership) -> None:
-        """Nothing is shown before `run`."""
+        """Nothing is published before `run`."""
         self._consumer = consumer
         self._ownership = ownership
         self._shown: set[str] = set()
 
     async def run(self) -> None:
-        """Look every few seconds, until cancelled."""
+        """Update every few seconds until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
@@ -42,7 +42,7 @@ class LagWatch:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Show the lag as it is now. Raises `KafkaError` or TimeoutError where Kafka doesn't tell it."""
+        """Publish the current lag. Raises `KafkaError` or TimeoutError if Kafka doesn't reply."""
         wanted = sorted(self._consumer.assignment())
         ends = await self._consumer.end_offsets(wanted) if wanted else {}
         lags = dict.fromkeys(self._shown | {each.topic for each in wanted}, 0)
@@ -54,12 +54,12 @@ class LagWatch:
         self._shown = set(lags)
 
     async def _folded(self, partition: Partition) -> int | None:
-        """Up to where there is nothing left to fold; None if the partition isn't claimed yet."""
+        """The offset up to which nothing is left to fold; None if the partition isn't claimed yet."""
         mine = self._ownership.owned.get(partition)
         if mine is None:
             return self._ownership.halted_at.get(partition)
         if mine.position == mine.claim.next_offset:
-            # Nothing waits, so what aiokafka has gone past are no records: the marks of transactions.
+            # Nothing is buffered, so aiokafka has only skipped transaction markers.
             position: int = await self._consumer.position(TopicPartition(*partition))
             return max(mine.position, position)
         return mine.claim.next_offset

@@ -1,4 +1,4 @@
-"""Telling Kafka how far was folded, for tools that show lag; nothing here reads it back."""
+"""Commits folded offsets to Kafka for tools that show lag; nothing here reads them back."""
 
 import asyncio
 import time
@@ -14,32 +14,32 @@ log = structlog.get_logger(__name__)
 
 MIRROR_SECONDS = 1.0
 CONTACT_SECONDS = 10.0
-"""How often Kafka is asked for a sign of life while there is nothing to tell it."""
+"""Interval of the requests that check Kafka while there are no offsets to commit."""
 PATIENCE_SECONDS = 5.0
 
 
 class OffsetMirror:
-    """Commits to Kafka what Postgres already has, beside the work, and so notices when Kafka is away."""
+    """Commits to Kafka the offsets that Postgres already has, and so notices when Kafka is away."""
 
     def __init__(self, consumer: AIOKafkaConsumer, contact: KafkaAvailability) -> None:
-        """Nothing is told before `run` or `flush`; `contact` is told how Kafka takes it."""
+        """Nothing is committed before `run` or `flush`; `contact` is notified of success and failure."""
         self._consumer = consumer
         self._contact = contact
         self._moves: dict[TopicPartition, int] = {}
         self._heard_at = time.monotonic()
 
     def add(self, moves: dict[Partition, OffsetMove]) -> None:
-        """Have these told with the next round."""
+        """Queue these offsets for the next commit."""
         self._moves |= {TopicPartition(*partition): move.next_offset for partition, move in moves.items()}
 
     async def run(self) -> None:
-        """Tell once a second, until cancelled."""
+        """Commit once a second until cancelled."""
         while True:
             await asyncio.sleep(MIRROR_SECONDS)
             await self.flush()
 
     async def flush(self) -> None:
-        """Tell now what there is to tell, or ask for a sign of life if there was none for long."""
+        """Commit the queued offsets now, or check Kafka if it hasn't been heard of for long."""
         assigned = self._consumer.assignment()
         moves = {partition: offset for partition, offset in self._moves.items() if partition in assigned}
         self._moves = {}
@@ -54,7 +54,7 @@ class OffsetMirror:
         except TimeoutError:
             self._moves = moves | self._moves
             await self._contact.record_failure(TimeoutError(f"no answer within {PATIENCE_SECONDS:g} seconds"))
-        except KafkaError as error:  # a rebalance, for one: whoever folds on will tell
+        except KafkaError as error:  # such as a rebalance: the next owner commits
             log.info("offsets_not_mirrored", reason=str(error))
         else:
             self._contact.record_success()

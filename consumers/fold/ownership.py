@@ -1,7 +1,7 @@
-"""Which partitions are ours: claimed in Postgres once the group has assigned them, given up when it takes them away.
+"""Ownership of partitions: claimed in Postgres once the group assigns them, given up when it revokes them.
 
-A rebalance is never waited for by the group: its callbacks only note what was assigned. The runner's next step claims,
-however long Postgres takes to answer, and the partitions stay paused until then.
+A rebalance never waits for Postgres: its callbacks only note the assignment. The runner's next step claims, however
+long that takes, and the partitions stay paused until then.
 """
 
 import asyncio
@@ -34,13 +34,13 @@ from service.storage.ingest.progress import OPERATOR, Partition, PartitionClaim,
 log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 20.0
-"""How long a rebalance waits for the batch under way; then that is given up, and folded by whoever comes next."""
+"""The longest that a rebalance waits for the current batch; then the batch is given up, and the next owner folds it."""
 LOOK_SECONDS = 3.0
-"""How often is looked whether an operator has set a partition, and said that we are there."""
+"""Interval of checks whether an operator has set a partition, and of this consumer's sign of life."""
 
 
 class _Claimed(NamedTuple):
-    """What is known of partitions that were claimed."""
+    """The stored facts about partitions that were claimed."""
 
     claims: dict[Partition, PartitionClaim]
     dedup: dict[Partition, Deduplicator]
@@ -50,7 +50,7 @@ class _Claimed(NamedTuple):
 
 
 class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
-    """Claims, and the lock that is held while something is written by them, so that a rebalance waits for it."""
+    """The claims of this process, and the lock it holds while it writes by them, so that a rebalance waits for it."""
 
     def __init__(
         self,
@@ -62,16 +62,18 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         contact: KafkaAvailability,
         placement: PlacementWatch,
     ) -> None:
-        """`buffer` loses what was polled of partitions that cease to be ours. `placement` hears of those added."""
+        """Records of partitions that cease to be ours are dropped from `buffer`. `placement` is notified of added
+        partitions.
+        """
         self.owned: dict[Partition, OwnedPartition] = {}
         self.halted: dict[Partition, str] = {}
         self.halted_at: dict[Partition, int] = {}
-        """The next offsets of those."""
+        """The next offsets of halted partitions."""
         self.folded_before: dict[Partition, int] = {}
-        """The offsets up to which partitions had been folded when this process first had them."""
+        """The offsets up to which partitions had been folded when this process first claimed them."""
         self.writing = asyncio.Lock()
         self.give_up_writing: Callable[[], object] = lambda: None
-        """Called when a rebalance has waited long enough for the lock."""
+        """Called when a rebalance has waited too long for the lock."""
         self._consumer = consumer
         self._engine = engine
         self._buffer = buffer
@@ -88,7 +90,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._looked_at = 0.0
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Wait for what is being written, within bounds, then let go."""
+        """Wait for the current write, up to `DRAIN_SECONDS`, then let go."""
         try:
             await asyncio.wait_for(self.writing.acquire(), DRAIN_SECONDS)
         except TimeoutError:
@@ -101,11 +103,11 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
             self.writing.release()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Note what was assigned, to be claimed by `tend`."""
+        """Note the assigned partitions, for `tend` to claim."""
         self._forget()
         for each in assigned:
             self._consumer.pause(each)
-            self._consumer.seek(each, 0)  # without a position aiokafka would look for one in Kafka, and fail
+            self._consumer.seek(each, 0)  # without a position aiokafka would ask Kafka for one, and fail
             self._assigned.add((each.topic, each.partition))
         self._unclaimed = set(self._assigned)
 
@@ -124,7 +126,9 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._set_halted({})
 
     async def tend(self) -> None:
-        """Claim what was assigned, or set by an operator since, and note what is halted. The caller holds `writing`."""
+        """Claim partitions that were assigned or set by an operator, and store the halts. The caller holds
+        `writing`.
+        """
         self._halt_ended()
         wanted = sorted(self._unclaimed or await self._handed_back())
         if wanted:
@@ -133,7 +137,9 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
             await retry_while_transient(self._note_halted, "noting what is halted", self._pulse.beat)
 
     async def _handed_back(self) -> set[Partition]:
-        """Those that an operator has set. One that we fold would else only be noticed with its next record."""
+        """The partitions that an operator has set. Without this check, an idle one would only be noticed with its next
+        record.
+        """
         if not self._assigned or time.monotonic() - self._looked_at < LOOK_SECONDS:
             return set()
         self._looked_at = time.monotonic()
@@ -189,7 +195,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         log.info("partitions_claimed", partitions=len(self.owned), halted=len(halted))
 
     def _begin(self, partition: Partition, mine: OwnedPartition, log_start: int) -> None:
-        """Go on with a partition; first with the record before, if it is still there, to see that it is the same."""
+        """Continue with a partition, from the record before if it is still there, to check that the log is the same."""
         self.folded_before.setdefault(partition, min(mine.claim.next_offset, mine.dedup.end))
         mine.position = mine.claim.next_offset
         if mine.claim.fingerprint is not None and mine.position > log_start:
@@ -210,24 +216,26 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         return await until_answered(bounds, self._pulse, self._contact)
 
     def rewind(self) -> None:
-        """Go back to the next records that are to be polled: a poll that failed may have gone past some."""
+        """Seek back to the next offsets to poll: a failed poll may have skipped some."""
         for partition, mine in self.owned.items():
             self._consumer.seek(TopicPartition(*partition), mine.position)
 
     def verified(self, partition: Partition, records: list[ConsumerRecord]) -> list[ConsumerRecord]:
-        """The records after those that were folded; none, and the partition halts, if these came from another log."""
+        """The records after those that were folded. If these came from another log, halt the partition and return
+        none.
+        """
         mine = self.owned[partition]
         expected, mine.unverified = mine.unverified, None
         before, *after = records
         if before.offset != mine.claim.next_offset - 1:
-            return records  # it is no longer there, so there is nothing to compare with
+            return records  # the record is gone, so there is nothing to compare with
         if fingerprint(before) == expected:
             return after
         self.halt(partition, f"the record at offset {before.offset} isn't the one that was folded: another log")
         return []
 
     def give_up(self, partitions: Iterable[Partition]) -> None:
-        """Forget partitions that somebody else has claimed."""
+        """Forget partitions that another process has claimed."""
         for partition in partitions:
             self.owned.pop(partition, None)
             self._ending.pop(partition, None)
@@ -245,13 +253,15 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._set_halted({**self.halted, partition: why})
 
     def halt_once_folded(self, partition: Partition, why: str) -> None:
-        """Take no more of a partition, and halt it when what was taken is folded: an operator goes on behind that."""
+        """Take no more records of a partition, and halt it once the buffered ones are folded: an operator continues
+        after them.
+        """
         if partition in self.owned:
             self._consumer.pause(TopicPartition(*partition))
             self._ending.setdefault(partition, why)
 
     def is_ending(self, partition: Partition) -> bool:
-        """Whether no more is taken of a partition."""
+        """True if no more records of the partition are taken."""
         return partition in self._ending
 
     def _halt_ended(self) -> None:
@@ -261,12 +271,12 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
                 self.halt(partition, why)
 
     def positions(self) -> dict[Partition, int]:
-        """The next offsets that are to be polled, of partitions of which more is taken."""
+        """The next offsets to poll, of partitions that aren't ending."""
         return {partition: mine.position for partition, mine in self.owned.items() if partition not in self._ending}
 
     @property
     def trouble(self) -> str:
-        """What is halted, for probes; empty if nothing is."""
+        """The halted partitions and reasons, for probes; empty if there are none."""
         return "; ".join(f"{topic} {partition} is halted: {why}" for (topic, partition), why in self.halted.items())
 
     def _set_halted(self, halted: dict[Partition, str]) -> None:

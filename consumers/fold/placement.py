@@ -1,7 +1,7 @@
-"""The partitions in which records lie, against the partitions that their keys belong to.
+"""Compares the partitions that records are in with those that their keys belong to.
 
-Each partition remembers its own events, so two copies of an event count once only where both lie in the same
-partition. Clients with the same partitioner see to that. This watch notices the others, by a sample of what is polled.
+Each partition remembers its own events, so two copies of an event count once only if both are in the same partition.
+Clients with the same partitioner ensure that. This watch notices other clients, from a sample of polled records.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,20 +19,20 @@ log = structlog.get_logger(__name__)
 Polled = TypeVar("Polled")
 
 SAMPLE = 16
-"""Records that are looked at of one partition in one poll; to hash a key takes some microseconds."""
+"""Records checked per partition and poll; hashing a key takes some microseconds."""
 LONGEST_KEY = 1_024
-"""Bytes; longer keys name no account, and take long to hash."""
+"""Bytes; longer keys name no account and are slow to hash."""
 REMEMBER_SECONDS = 3_600.0
-"""For how long after the last misplaced record the watch goes on to say so; it logs once in this time."""
+"""Time after the last misplaced record during which the watch still reports it; it logs once per interval."""
 ADDED_SECONDS = 86_400.0
-"""For how long partitions that were added are remarked on: copies of events of the day before may still come."""
+"""Time during which added partitions are reported: copies of events of the day before may still arrive."""
 NO_KEY, OTHER_PARTITION = "no_key", "other_partition"
 _REMEDY = {
     NO_KEY: "Give every record the account id as its key",
     OTHER_PARTITION: "Have producers choose partitions by murmur2 (librdkafka: partitioner=murmur2_random)",
 }
 
-_ADDED_REMEDY = "Send no event of before again within a day; see deploy/operating.md, Adding partitions"
+_ADDED_REMEDY = "Don't resend earlier events within a day; see deploy/operating.md, Adding partitions"
 
 
 def home(key: bytes, partitions: int) -> int:
@@ -49,19 +49,19 @@ def _hash(key: bytes) -> int:
 
 
 class Misplaced(Struct, frozen=True):
-    """What a sample shows: records looked at, and how many of them lie where their key doesn't put them, by reason."""
+    """The result of a sample: the number of records checked, and of misplaced ones by reason."""
 
     checked: int
     reasons: dict[str, int]
 
 
 def sample(polled: Sequence[Polled]) -> Sequence[Polled]:
-    """An even part of what was polled, at most `SAMPLE` of it; of a sample the whole."""
+    """An even sample, at most `SAMPLE`; a sample of a sample is the whole sample."""
     return polled[:: -(-len(polled) // SAMPLE)] if polled else polled
 
 
 def examine(partition: int, partitions: int, keys: Sequence[bytes | None]) -> Misplaced:
-    """Look at an even sample of the keys that were polled from a partition of a topic with so many partitions."""
+    """Check an even sample of the keys polled from a partition of a topic with `partitions` partitions."""
     known = [key for key in sample(keys) if key is None or len(key) <= LONGEST_KEY]
     found = {
         NO_KEY: sum(key is None for key in known),
@@ -71,17 +71,17 @@ def examine(partition: int, partitions: int, keys: Sequence[bytes | None]) -> Mi
 
 
 class PlacementWatch:
-    """Counts misplaced records, logs them once an hour, and has a remark on them for probes."""
+    """Counts misplaced records, logs them once an hour, and reports them to probes."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds since 1970."""
+        """`clock` returns seconds since 1970."""
         self._clock = clock
         self._seen_at: dict[tuple[str, str], float] = {}
         self._logged_at: dict[tuple[str, str], float] = {}
         self._added_at: dict[str, float] = {}
 
     def look(self, partition: Partition, partitions: int, keys: Sequence[bytes | None]) -> None:
-        """Take notice of the keys of one poll, in the order of their records. With one partition nothing can differ."""
+        """Check the keys of one poll, in the order of their records. With one partition none can be misplaced."""
         if partitions < 2:
             return
         topic, number = partition
@@ -92,7 +92,7 @@ class PlacementWatch:
             self._note(topic, reason, f"{count} of {found.checked}")
 
     def note_growth(self, grown: Mapping[str, TopicGrowth]) -> None:
-        """Take notice of topics that have got more partitions: keys move, and their events' memory doesn't."""
+        """Note topics with added partitions: keys move, but the memory of their events doesn't."""
         for topic, growth in grown.items():
             self._added_at[topic] = growth.found_at.timestamp()
             metrics.PARTITIONS_ADDED.labels(topic).set(self._added_at[topic])

@@ -1,4 +1,4 @@
-"""From Kafka to what waits to be folded: polled and decoded while the last batch is being written."""
+"""Polls Kafka and decodes into the record buffer while the previous batch is written."""
 
 import asyncio
 import time
@@ -31,18 +31,18 @@ from service.storage.ingest.progress import Partition
 log = structlog.get_logger(__name__)
 
 POLL_RECORDS = 2_000
-"""What is decoded between two turns of the event loop: some milliseconds' worth, so that heartbeats go out."""
+"""The most records decoded between two turns of the event loop: a few milliseconds, so that heartbeats go out."""
 POLL_MILLISECONDS = 200
 SHORT_POLL_MILLISECONDS = 10
 ROOM_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 LET_IN_SECONDS = 10.0
 CLOCK_SECONDS = 0.1
-"""How soon it is looked again whether the clock is right."""
+"""Interval of checks while the clock is wrong."""
 
 
 class Poller:
-    """Polls for ever, as long as there is room for what comes."""
+    """Polls for ever, as long as there is room in the buffer."""
 
     def __init__(
         self,
@@ -54,7 +54,9 @@ class Poller:
         placement: PlacementWatch,
         clock: OneClock,
     ) -> None:
-        """What is polled goes to `buffer`; `placement` looks at where it lies, `clock` says what is ahead."""
+        """Polled records go to `buffer`; `placement` checks their partitions, and `clock` decides which are ahead of
+        time.
+        """
         self._consumer = consumer
         self._ownership = ownership
         self._buffer = buffer
@@ -74,20 +76,20 @@ class Poller:
             wrong = self._clock.trouble
             self._pulse.beat(self._contact.trouble or wrong, remark=self._clock.remark or self._placement.remark())
             if wrong:
-                await asyncio.sleep(CLOCK_SECONDS)  # what is polled is judged by it
+                await asyncio.sleep(CLOCK_SECONDS)  # timestamps are checked against it
             elif await self._buffer.room(ROOM_SECONDS) and not await self._poll(milliseconds) and idle_seconds:
                 await pause_fetching(self._consumer, self._ownership.owned, idle_seconds)
 
     async def _poll(self, milliseconds: int) -> int:
-        """One poll; returns how many records it gave.
+        """Poll once; returns the number of records.
 
-        From where aiokafka hands out records, and moves its position beyond them, to where they wait or are dropped,
-        nothing else gets a turn: a rebalance, which sets positions anew, comes before or after.
+        From the moment aiokafka returns records and moves its position until they are buffered or dropped, nothing else
+        gets a turn, so a rebalance, which resets positions, comes before or after.
         """
         most = min(POLL_RECORDS, self._buffer.left)
         try:
             polled = await self._consumer.getmany(timeout_ms=milliseconds, max_records=most)
-        except Exception as error:  # noqa: BLE001 - at bytes that can't be read any part of aiokafka raises its own
+        except Exception as error:  # noqa: BLE001 - unreadable bytes raise errors of any part of aiokafka
             return await self._after(error)
         self._decoding_seconds = 0.0
         for partition, records in polled.items():
@@ -102,7 +104,7 @@ class Poller:
         return len(self._consumer.partitions_for_topic(topic) or ())
 
     async def _after(self, error: Exception) -> int:
-        """Go on after a poll that failed, with all partitions but those to blame; returns how many records it gave."""
+        """Continue after a failed poll with all partitions except those at fault; returns the number of records."""
         reason = str(error) or type(error).__name__
         self._halt_culprits(error)
         self._ownership.rewind()
@@ -116,9 +118,9 @@ class Poller:
         return 0
 
     async def _read_singly(self, error: Exception) -> int:
-        """Take what can be read of each partition: a poll of all ended at bytes that can't be, and doesn't say whose.
+        """Read each partition by itself: a poll of all failed at unreadable bytes without naming the partition.
 
-        Raises `error` if all can be read: then something else is to blame.
+        Raises `error` if all can be read, because then it has another cause.
         """
         positions = self._ownership.positions()
         try:
@@ -126,7 +128,7 @@ class Poller:
         except KafkaError as unanswered:
             log.warning("poll_failed", reason=str(unanswered) or type(unanswered).__name__, retry_in=RETRY_SECONDS)
             return 0
-        # Others may have had a turn meanwhile: what was set anew is left alone.
+        # Others may have had a turn meanwhile: leave partitions alone whose position was reset.
         still = self._ownership.positions()
         found = {partition: each for partition, each in found.items() if still.get(partition) == positions[partition]}
         for partition, reading in found.items():
@@ -143,7 +145,7 @@ class Poller:
         return sum(len(each.records) for each in found.values())
 
     async def _heed_refusal(self, error: KafkaError) -> None:
-        """Have the log and probes say that rights are missing. Raises `HealthError` where only a new start helps."""
+        """Report missing rights to the log and probes. Raises `HealthError` if only a restart helps."""
         if refused := refusal_in(error):
             if isinstance(error, GroupAuthorizationFailedError):
                 raise refused from None  # aiokafka has given up on the group
@@ -151,13 +153,13 @@ class Poller:
             await self._contact.record_failure(refused)
 
     def _is_let_in_again(self) -> bool:
-        """Whether polls have gone well for so long after a refusal that it is over, though nothing came: each fetch
-        that is refused makes a poll fail.
+        """True once polls have succeeded for long enough after a refusal, even without records: each refused fetch
+        makes a poll fail.
         """
         return bool(self._contact.trouble) and time.monotonic() - self._refused_at > LET_IN_SECONDS
 
     def _halt_culprits(self, error: Exception) -> None:
-        """Halt partitions that would fail again: what is wrong there doesn't pass, and aiokafka may skip over it."""
+        """Halt partitions that would fail again: their fault is permanent, and aiokafka may skip over it."""
         found: dict[TopicPartition, str] = {}
         if isinstance(error, OffsetOutOfRangeError):
             found = {each: f"the log no longer holds offset {offset}" for each, offset in error.args[0].items()}
@@ -176,7 +178,7 @@ class Poller:
             records = self._ownership.verified(partition, records)
         latest = timestamps.latest(self._clock.now().timestamp())
         if (place := timestamps.broker_ahead(records, latest)) is not None:
-            # To refuse it would be to refuse all that follow, of a topic whose records have no fault.
+            # Refusing it would refuse all that follow, though the topic's records have no fault.
             ahead, records = records[place], records[:place]
             mine.position = records[-1].offset + 1 if records else before
             self._ownership.halt_once_folded(partition, timestamps.blame_broker(ahead))

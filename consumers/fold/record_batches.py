@@ -1,7 +1,7 @@
-"""A partition's bytes, batch by batch: up to one that can't be read, and with names that aren't UTF-8.
+"""Reads a partition's bytes batch by batch, up to an unreadable one, and accepts header names that aren't UTF-8.
 
-aiokafka reads all of a fetch or nothing, and raises what its parts do: a codec's own errors, those of Unicode and of
-gzip. Kafka takes headers' names that are no UTF-8, and checks no batch again that its disk has damaged.
+aiokafka reads a fetch completely or not at all, and raises the errors of its parts: those of codecs, Unicode and gzip.
+Kafka accepts header names that aren't UTF-8, and doesn't recheck batches that its disk has damaged.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,34 +22,34 @@ _MAGIC, _MAGIC_WITH_HEADERS = 16, 2
 
 
 class Fetched(NamedTuple):
-    """The answer of a broker for one partition."""
+    """A broker's reply for one partition."""
 
     raw: bytes
     aborted: Sequence[tuple[int, int]]
-    """Producers, and where each began what it took back."""
+    """Producers, and the first offset of each aborted transaction."""
     end: int
-    """The offset behind the last record of the log."""
+    """The offset after the last record of the log."""
 
 
 class Reading(NamedTuple):
-    """The part of it that could be read."""
+    """The readable part of a reply."""
 
     records: list[ConsumerRecord]
     next_offset: int
-    """From where there is more to read."""
+    """The offset at which to continue."""
     broken: str
-    """Why that can't be read; empty if it can."""
+    """The reason why the next records can't be read; empty if they can."""
     mended: bool
     """True if there are names that aiokafka can't read."""
 
 
 def is_unreadable(error: Exception) -> bool:
-    """True for errors that the content of the log may have caused, of Kafka's own kind or not."""
+    """True for errors that the content of the log may have caused, whether Kafka's own or not."""
     return isinstance(error, CorruptRecordException | UnsupportedCodecError) or not isinstance(error, KafkaError)
 
 
 def read(partition: Partition, fetched: Fetched, offset: int) -> Reading:
-    """The committed records from an offset on, as far as they can be read. Never raises for what the bytes are."""
+    """Read the committed records from an offset on, as far as possible. Raises nothing, whatever the bytes are."""
     batches = _Batches(fetched.raw)
     reading = PartitionRecords(
         TopicPartition(*partition), batches, fetched.aborted, offset, None, None, True, READ_COMMITTED
@@ -58,18 +58,18 @@ def read(partition: Partition, fetched: Fetched, offset: int) -> Reading:
     broken = ""
     try:
         records.extend(reading)
-    except Exception as error:  # noqa: BLE001 - of whichever part stumbled at the bytes: see above
+    except Exception as error:  # noqa: BLE001 - any part may fail at damaged bytes: see above
         broken = _told(error, batches.current, reading.next_fetch_offset, fetched.end)
-    # A batch that lies about its last offset isn't gone back for.
+    # Don't go back for a batch whose stated last offset is wrong.
     next_offset = max(reading.next_fetch_offset, records[-1].offset + 1 if records else offset)
     return Reading(records, next_offset, broken, batches.mended)
 
 
 def _told(error: Exception, batch: Any, offset: int, end: int) -> str:
-    """The offsets that can't be read, the reason, and where an operator may go on."""
+    """Describe the unreadable offsets, the reason, and where an operator may continue."""
     text = str(error.args[0] if isinstance(error, KafkaError) and error.args else error)
     reason = f"{type(error).__name__}: {text.partition(' - TopicPartition')[0]}".removesuffix(": ")[:LONGEST_REASON]
-    # What damaged bytes say of themselves may be wrong as well.
+    # Damaged bytes may state wrong offsets as well.
     if batch is not None and batch.base_offset <= offset < batch.next_offset <= end:
         last = batch.next_offset - 1
         return f"offsets {offset} to {last} can't be read ({reason}); what follows begins at offset {last + 1}"
@@ -77,7 +77,7 @@ def _told(error: Exception, batch: Any, offset: int, end: int) -> str:
 
 
 class _Batches:
-    """The batches of some bytes, for aiokafka's reader."""
+    """The batches in a byte string, for aiokafka's reader."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = memoryview(raw)
@@ -102,7 +102,7 @@ class _Batches:
 
 
 class _Batch:
-    """One batch, all of whose records can be read or none."""
+    """One batch; either all its records can be read or none."""
 
     def __init__(self, batch: Any, raw: bytes, among: _Batches) -> None:
         self._batch = batch
@@ -128,7 +128,7 @@ class _Batch:
 
 
 class _Lenient(bytearray):
-    """Bytes of which a part that isn't UTF-8 decodes too, to escapes."""
+    """Bytes whose parts decode to escapes where they aren't UTF-8."""
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)

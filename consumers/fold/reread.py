@@ -1,4 +1,4 @@
-"""What the log holds from an offset on, asked for once more and read with patience."""
+"""Reads a log again from given offsets, tolerating damage."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition
 
 MOST_BYTES = 1024 * 1024
-"""Of a partition; a batch that is larger comes whole all the same."""
+"""Per partition; a larger batch still comes whole."""
 MOST_BYTES_AT_ONCE = 50 * MOST_BYTES
 WAIT_MILLISECONDS = 100
 _WITH_ABORTED, _WITH_REPLICA = 4, 11
-"""From which versions of the answer on it tells of aborted transactions, and of a replica behind these."""
+"""The first versions of the reply with aborted transactions, and with a replica after them."""
 
 
 async def reread(settings: Settings, offsets: Mapping[Partition, int]) -> dict[Partition, Reading]:
-    """What can be read of partitions from these offsets on, a bite of each. Raises `KafkaError`.
+    """Read the readable records of partitions from these offsets on, up to `MOST_BYTES` each. Raises `KafkaError`.
 
-    Where a partition has no leader, or its leader doesn't answer for it, it is left out.
+    Leaves out partitions that have no leader, or whose leader doesn't reply for them.
     """
     client = AIOKafkaClient(**client_arguments(settings), client_id=CLIENT_ID)
     try:

@@ -1,4 +1,4 @@
-"""The consumer: it polls and decodes, folds, and mirrors offsets, all at once, until it is told to stop."""
+"""The consumer process: polls, decodes, folds and mirrors offsets concurrently until it is stopped."""
 
 import asyncio
 import time
@@ -35,20 +35,20 @@ from service.storage.database.engine import create_engine
 log = structlog.get_logger(__name__)
 
 TAKE_SECONDS = 0.2
-"""How long a step waits for records; a signal to stop is heeded between steps."""
+"""The longest that a step waits for records; stop signals are handled between steps."""
 COLLECT_SECONDS = 10.0
 METADATA_SECONDS = 10.0
-"""How often a consumer asks anew which partitions there are. If it could not when it began, as the broker went away,
-aiokafka doesn't by itself; where such a consumer leads its group, nobody is assigned anything until it does.
+"""Interval of metadata refreshes. If the first one fails because the broker went away, aiokafka doesn't retry by
+itself; if such a consumer leads its group, no partitions are assigned until it does.
 """
 LEAVE_SECONDS = 5.0
 TOPICS_PATIENCE_SECONDS = 5.0
-"""Brokers learn of a new topic one after the other."""
+"""Brokers learn of a new topic one after another."""
 A_DAY_MS = 86_400_000
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Consume until `stop` is set; the batch under way is finished first. Raises `HealthError` with a remedy."""
+    """Consume until `stop` is set, finishing the current batch. Raises `HealthError` with a remedy."""
     folding, polling = (Pulse(name, settings.watchdog_seconds) for name in ("fold", "poll"))
     engine = create_engine(settings, "consume", by_key=True)
     clock = OneClock()
@@ -94,7 +94,7 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
         session_timeout_ms=round(settings.kafka_session_seconds * 1000),
         heartbeat_interval_ms=round(settings.kafka_session_seconds * 1000 / 4),
         rebalance_timeout_ms=120_000,
-        # One that waits for Postgres doesn't poll; another would have to wait as well. Who is stuck fails its /livez.
+        # A consumer that waits for Postgres doesn't poll, and another one would wait too. A stuck one fails its /livez.
         max_poll_interval_ms=A_DAY_MS,
         metadata_max_age_ms=round(METADATA_SECONDS * 1000),
         fetch_max_wait_ms=100,
@@ -129,7 +129,7 @@ async def _connect(
 async def _require_topics(
     consumer: AIOKafkaConsumer, settings: Settings, pulse: Pulse, contact: KafkaAvailability
 ) -> None:
-    deadline = 0.0  # it begins with the first answer
+    deadline = 0.0  # starts with the first reply
     while missing := sorted(set(settings.topics.values()) - await until_answered(consumer.topics, pulse, contact)):
         deadline = deadline or time.monotonic() + TOPICS_PATIENCE_SECONDS
         if time.monotonic() > deadline:
@@ -138,18 +138,18 @@ async def _require_topics(
 
 
 async def _in_time(leaving: Awaitable[None]) -> None:
-    """Do a last thing. A broker that is away or in the middle of a rebalance isn't waited for: it will notice."""
+    """Await a last action, but not a broker that is away or rebalancing: it will notice by itself."""
     try:
         async with asyncio.timeout(LEAVE_SECONDS):
             await leaving
     except TimeoutError:
         log.warning("broker_not_waited_for", after_seconds=LEAVE_SECONDS)
     except KafkaError:
-        pass  # of a task behind the consumer: it is why the consumer is stopped, and told by whoever watched it
+        pass  # of a background task; it is why the consumer stops, and has already been reported
 
 
 class _Worker:
-    """Step by step: claim what there is to claim, take what waits, fold it."""
+    """Step by step: claim partitions, take buffered records, fold them."""
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class _Worker:
         wrong = self._clock.trouble
         self._pulse.beat(self._ownership.trouble or self._contact.trouble or wrong, remark=self._clock.remark)
         if wrong:
-            await asyncio.sleep(TAKE_SECONDS)  # nothing is folded into a day that isn't today
+            await asyncio.sleep(TAKE_SECONDS)  # fold nothing into the wrong day
         elif buffers := await self._buffer.take(TAKE_SECONDS):
             await self._fold(buffers, stop)
         if time.monotonic() - self._collected_at >= COLLECT_SECONDS:
@@ -206,10 +206,10 @@ class _Worker:
             self._collected_at = time.monotonic()
 
     async def _fold(self, buffers: PartitionBuffers, stop: asyncio.Event) -> None:
-        """Fold what was taken, in parts that aren't too large; a rebalance may come between two of them.
+        """Fold records in parts of limited size; a rebalance may come between two parts.
 
-        What is left of partitions that are lost in it isn't ours any more, and left out by the next part: they are only
-        claimed again by the next step.
+        Records of partitions lost meanwhile are left out of the next part, because only the next step claims them
+        again.
         """
         parts = [buffers]
         while parts and not stop.is_set():

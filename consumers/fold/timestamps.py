@@ -1,7 +1,7 @@
-"""Records' timestamps. A broker's are to be relied on; where a topic takes those of producers, they may be anything.
+"""Record timestamps: a broker's are reliable, those that a topic takes from producers may be anything.
 
-A record stamped ahead of time would move its account to that day for good, and all that came later would count for
-nothing. So it is refused, and that it was is kept: a later clock would decide otherwise when the log is read again.
+A record stamped ahead of time would move its account to that day for good, and all later events would count as late. So
+it is refused, and the refusal is stored: a later clock would decide otherwise when the log is read again.
 """
 
 from collections.abc import Sequence
@@ -13,37 +13,37 @@ from aiokafka import ConsumerRecord
 from service.messaging.cloudevents import MAX_AHEAD
 
 CREATE_TIME = 0
-"""The timestamp type of a record that its producer stamped; 1 is that of one which the broker did."""
+"""The timestamp type of records stamped by their producer; 1 means stamped by the broker."""
 MAX_AHEAD_MS = MAX_AHEAD // 1000
-"""How far, in milliseconds, a record may be stamped ahead of the consumer's clock."""
+"""The most, in milliseconds, that a record may be ahead of the consumer's clock."""
 NO_TIME = -1
-"""Stands for a timestamp that isn't to be gone by."""
+"""Stands for a timestamp that must not be used."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = (datetime(9999, 12, 30, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
-"""The last timestamp that is a time, in every time zone."""
+"""The last timestamp that is a valid time in every time zone."""
 _FINER = ((1_000, "microseconds"), (1_000_000, "nanoseconds"))
 
 Decided = AbstractSet[tuple[int, int]]
-"""Records of a partition that were refused for being ahead, by offset and timestamp."""
+"""Refused records of a partition that were ahead of time, by offset and timestamp."""
 
 
 def latest(now: float) -> int:
-    """The last timestamp that is taken at `now`, in seconds since 1970."""
+    """The last timestamp that is accepted at `now`, in seconds since 1970."""
     return min(int(now * 1000) + MAX_AHEAD_MS, LAST_MS)
 
 
 def moment(timestamp: int | None) -> datetime:
-    """The time that a record is stamped with; the beginning of 1970 where that is none."""
+    """The time of a record; the beginning of 1970 if it has none."""
     return _EPOCH + timedelta(milliseconds=timestamp) if is_time(timestamp) and timestamp else _EPOCH
 
 
 def is_time(timestamp: int | None) -> bool:
-    """Whether a timestamp is one of the years 1970 to 9999."""
+    """True for a timestamp of the years 1970 to 9999."""
     return timestamp is not None and 0 <= timestamp <= LAST_MS
 
 
 def fault(record: ConsumerRecord) -> str:
-    """The reason to refuse a record for its timestamp, which is no time or too far ahead."""
+    """The reason to refuse a record whose timestamp is invalid or too far ahead."""
     timestamp: int | None = record.timestamp
     if timestamp is None or timestamp < 0:
         return "timestamp: the record has none"
@@ -59,7 +59,7 @@ def fault(record: ConsumerRecord) -> str:
 
 
 def broker_ahead(records: Sequence[ConsumerRecord], latest: int) -> int | None:
-    """The place of the first record that a broker, and not its producer, has stamped with a time ahead."""
+    """The place of the first record that the broker, not its producer, has stamped ahead of time."""
     if max([record.timestamp or 0 for record in records], default=0) <= latest:
         return None
     for place, record in enumerate(records):
@@ -69,7 +69,7 @@ def broker_ahead(records: Sequence[ConsumerRecord], latest: int) -> int | None:
 
 
 def blame_broker(record: ConsumerRecord) -> str:
-    """Why a partition halts before a record that its broker stamped ahead."""
+    """The reason why a partition halts before a record that its broker stamped ahead of time."""
     return (
         f"the broker stamped the record at offset {record.offset} {_text(record.timestamp)}, more than 5 minutes ahead"
         " of the consumer's clock: see to that broker's, then go on from this offset"
@@ -77,12 +77,12 @@ def blame_broker(record: ConsumerRecord) -> str:
 
 
 def behind(record: ConsumerRecord) -> str:
-    """The reason to refuse a record for being stamped well before its event's time, if its producer stamped it."""
+    """The reason to refuse a record that its producer stamped well before the event's time."""
     return f"timestamp: {_text(record.timestamp)} lies more than 5 minutes before the event's time; {_blame(record)}"
 
 
 def was_refused(record: ConsumerRecord, decided: Decided) -> bool:
-    """Whether this very record was refused before, for being ahead of the clock of that time."""
+    """True if this very record was refused before for being ahead of the clock at that time."""
     return (record.offset, record.timestamp) in decided
 
 

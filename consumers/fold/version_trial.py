@@ -1,7 +1,7 @@
-"""Whether this version is to blame for what it refuses: it is tried on records that were taken before it came.
+"""Finds out whether this version is at fault for many refused records, by trying it on records accepted before it.
 
-Who may write events decides what is in them, and must not be able to stop a partition by it. A bad deploy is something
-else: it refuses what the version before took. So that is what is asked, of the records themselves.
+A sender decides the content of its events, and must not be able to stop a partition with them. A bad deploy is
+different: it refuses records that the version before accepted. So the trial uses exactly those records.
 """
 
 import time
@@ -30,13 +30,13 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 
 SAMPLE = 200
-"""Records that are tried: the last that were taken before this process had their partition."""
+"""Records that are tried: the last that were accepted before this process claimed the partition."""
 GOOD_FOR_SECONDS = 300.0
-"""How long a verdict holds. Code doesn't change while it runs, but scorecards and what is stored do."""
+"""The time that a verdict holds. Code doesn't change while it runs, but scorecards and stored data do."""
 
 
 class VersionTrial:
-    """Tries partitions, each at most every few minutes."""
+    """Tries partitions, each at most once every few minutes."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class VersionTrial:
         pulse: Pulse,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` never goes back."""
+        """`clock` is monotonic, in seconds."""
         self._engine = engine
         self._settings = settings
         self._policies = policies
@@ -55,10 +55,10 @@ class VersionTrial:
         self._acquitted_at: dict[Partition, float] = {}
 
     async def guilt(self, partition: Partition, signal: Signal, folded_before: int, why: str) -> str | None:
-        """What shows that this version is to blame; None if nothing does, and then the log says `why` it was tried.
+        """The evidence that this version is at fault; None if there is none, and then `why` it was tried is logged.
 
-        `folded_before` is the offset up to which others have folded the partition. Where nothing is left of that,
-        nothing was taken that could be refused now.
+        `folded_before` is the offset up to which others have folded the partition. If none of those records is left,
+        nothing accepted earlier could be refused now.
         """
         now = self._clock()
         if now - self._acquitted_at.get(partition, -GOOD_FOR_SECONDS) < GOOD_FOR_SECONDS:
@@ -78,7 +78,7 @@ class VersionTrial:
             "looking for a sample",
         )
         records = await fetch_range(self._settings, partition, stop - SAMPLE, stop, self._pulse)
-        latest = timestamps.latest(time.time())  # a clock that is far behind is as bad as a version
+        latest = timestamps.latest(time.time())  # a clock that is far behind is as bad as a faulty version
         decoded = [
             decode(signal, record, self._settings.max_record_bytes, latest)
             for record in records
@@ -92,7 +92,7 @@ class VersionTrial:
         return f"this version refuses {lost} of {len(tried)} records that were taken before it, up to offset {stop - 1}"
 
     async def _unfoldable(self, events: Sequence[Event]) -> int:
-        """How many can't be folded and written, one by one if all together can't; nothing of it stays."""
+        """The number of events that can't be folded, found by bisection if they can't all be; nothing is kept."""
         self._pulse.beat()
         try:
             await self._persistently(partial(self._fold, events), "folding what was taken before")
@@ -113,7 +113,7 @@ class VersionTrial:
         await advance_accounts(connection, by_account, policy, datetime.now(UTC), base_url=self._settings.base_url)
 
     async def _persistently(self, work: Callable[[AsyncConnection], Awaitable[Result]], doing: str) -> Result:
-        """Do `work` in a transaction that is rolled back, as soon as Postgres is there."""
+        """Do `work` in a transaction that is rolled back, as soon as Postgres is available."""
 
         async def attempt() -> Result:
             async with self._engine.connect() as connection:

@@ -1,6 +1,7 @@
-"""Accounts are judged in batches that get done: one that fails comes back smaller, and one account harms itself alone.
+"""Evaluates accounts in batches that get done: a failed batch is retried smaller, so a faulty account affects only
+itself.
 
-A batch that took too long would take too long again; one that fails by an account in it would fail by it again.
+A batch that took too long would take too long again; one that fails because of an account would fail again.
 """
 
 import time
@@ -22,16 +23,16 @@ from service.storage.database.retry import is_transient, took_too_long, trouble
 log = structlog.get_logger(__name__)
 
 PUT_OFF = timedelta(hours=1)
-"""The wait before an account that can't be judged is tried again; a fix may have come by then."""
+"""Delay before an account that can't be evaluated is tried again; a fix may have come by then."""
 PUT_OFF_SLOW = timedelta(minutes=5)
-"""The same of one that takes too long by itself: it may be Postgres that is slow, and for a while only."""
+"""The same for an account that takes too long by itself: Postgres may be slow only for a while."""
 MOST_IN_A_ROW = 100
-"""So many accounts one after the other that can't be judged aren't to blame: the version or the schema is."""
+"""If more accounts than this fail in a row, they aren't at fault: the version or the schema is."""
 
 
 @dataclass(slots=True)
 class BatchAttempt:
-    """One transaction's try: at most `limit` accounts, without those in `without`; `claimed` says which they are."""
+    """One attempt in one transaction: at most `limit` accounts, except those in `without`; `claimed` lists them."""
 
     limit: int
     without: Collection[str] = ()
@@ -42,24 +43,24 @@ class AccountWork(Protocol):
     """The work on accounts, in the caller's transaction."""
 
     async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
-        """Claim accounts, say so in `attempt.claimed`, and judge them; returns how many there were."""
+        """Claim accounts, add them to `attempt.claimed`, and evaluate them; returns their number."""
 
     async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
-        """Go on without an account that is to be judged by `until`; False if others have seen to it meanwhile."""
+        """Postpone an account until `until`; False if others have dealt with it meanwhile."""
 
     async def leave(self, connection: AsyncConnection, account_id: str) -> None:
-        """Go on without an account of which nothing can be written."""
+        """Skip an account of which nothing can be written."""
 
 
 class AccountBatches:
-    """Batches of one kind of work, in one process: how large they may be, and whom they go on without."""
+    """Batches of one kind of work in one process: their size, and the accounts that are skipped."""
 
     def __init__(self, doing: str, most: int, judged: Counter, waiting: Callable[[str], None] = lambda _: None) -> None:
-        """`doing` names the work in the log, `judged` counts its accounts; `waiting` is told before each further try
-        why there is one.
+        """`doing` names the work in the log, `judged` counts its accounts; `waiting` is called with the reason before
+        each retry.
         """
         self.is_behind = False
-        """Whether the last batch was a full one, so that there may be more to do."""
+        """True if the last batch was full, so that there may be more to do."""
         self._doing = doing
         self._judged = judged
         self._size = BatchSize(most)
@@ -68,10 +69,10 @@ class AccountBatches:
         self._in_a_row = 0
 
     async def next(self, engine: AsyncEngine, work: AccountWork, now: datetime) -> int:
-        """Judge a batch, or put off the account at fault; returns how many accounts are seen to.
+        """Evaluate a batch, or put off the account at fault; returns the number of accounts dealt with.
 
-        What took too long, or failed by an account, is tried again at half the size at once. Raises what has to be
-        waited for, and what would fail for all accounts alike.
+        A batch that takes too long, or fails because of an account, is retried at once at half the size. Raises errors
+        that need waiting, and errors that would affect all accounts alike.
         """
         self._left = {account_id: until for account_id, until in self._left.items() if until > now}
         while True:
@@ -96,7 +97,7 @@ class AccountBatches:
                 return done
 
     def _is_of_batch(self, error: Exception, attempt: BatchAttempt) -> bool:
-        """Whether to go on at once, with a smaller batch; whatever is waited for comes back smaller too."""
+        """True to retry at once with a smaller batch; errors that need waiting also make the next batch smaller."""
         accounts = len(attempt.claimed)
         if not accounts or not (is_transient(error) or is_poison(error)):
             return False
@@ -123,7 +124,7 @@ class AccountBatches:
         except Exception as again:
             if not is_poison(again) and not took_too_long(again):
                 raise
-            # Its row can't be written either: it stays due, and this process passes it over.
+            # Its row can't be written either: it stays due, and this process skips it.
             self._left[account_id] = until
             async with engine.begin() as connection:
                 await work.leave(connection, account_id)
@@ -136,7 +137,7 @@ class AccountBatches:
                 account_id=account_id,
                 reason=_reason(error),
                 until=until.isoformat(),
-                remedy="Mend what the reason names; it is tried again by itself",
+                remedy="Fix the cause in the reason; the account is retried automatically",
                 exc_info=error if at_fault else None,
             )
 

@@ -1,6 +1,6 @@
-"""The census: how many accounts there are in each band, segment and stage, and how their scores are spread.
+"""The census: counts accounts by band, segment and stage, and by score.
 
-Those that have left are counted apart: nobody is to look after them, and lists can leave them out too.
+Churned accounts are counted apart: nobody looks after them, and lists can leave them out too.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 60.0
 SHARE = 0.02
-"""Of the time, at most: counting reads two tables from end to end, so many accounts are counted less often."""
+"""The largest share of time: counting scans two tables, so large portfolios are counted less often."""
 TIMEOUT_MS = 60_000
 MOST_SEGMENTS = 20
 MOST_STAGES = 10
 OTHER = "other"
 DOING = "counting accounts"
 NONE = "none"
-"""Stands for a segment, stage or score that an account hasn't."""
+"""Stands for a missing segment, stage or score."""
 
 
 async def run(engine: AsyncEngine, stop: asyncio.Event) -> None:
@@ -45,13 +45,15 @@ async def run(engine: AsyncEngine, stop: asyncio.Event) -> None:
 
 
 async def count_once(engine: AsyncEngine, timeout_ms: int = TIMEOUT_MS) -> float:
-    """Count all accounts and show it; returns how many seconds it took. What takes too long is given up, and logged."""
+    """Count all accounts and publish the counts; returns the seconds it took. A count that takes too long is given up
+    and logged.
+    """
     started = time.monotonic()
     try:
         async with engine.begin() as connection:
             cells = await portfolio_counts.count(connection, timeout_ms)
     except DBAPIError as error:
-        # Sweeping must go on, whatever is wrong with counting.
+        # Sweeping must continue even if counting fails.
         if is_transient(error) and not is_timeout(error):
             raise
         log.warning("accounts_not_counted", reason=str(error.orig))
@@ -65,7 +67,7 @@ async def count_once(engine: AsyncEngine, timeout_ms: int = TIMEOUT_MS) -> float
 
 
 def by_kind(cells: Sequence[Cell]) -> Counter[tuple[str, ...]]:
-    """Accounts by band, segment and stage. Of segments and stages the most frequent are told apart."""
+    """Accounts by band, segment and stage. Only the most frequent segments and stages are distinguished."""
     segments = _most(((cell.segment, cell.accounts) for cell in cells), MOST_SEGMENTS)
     stages = _most(((cell.stage, cell.accounts) for cell in cells), MOST_STAGES)
     counts: Counter[tuple[str, ...]] = Counter()
@@ -75,7 +77,7 @@ def by_kind(cells: Sequence[Cell]) -> Counter[tuple[str, ...]]:
 
 
 def by_points(cells: Iterable[Cell]) -> Counter[tuple[str, ...]]:
-    """Accounts by the ten points that their score lies in; all of them, also where there are none."""
+    """Accounts by range of ten points; every range is there, even if empty."""
     counts: Counter[tuple[str, ...]] = Counter({(_points(tens),): 0 for tens in (*range(10), None)})
     for cell in cells:
         counts[(_points(cell.tens),)] += cell.accounts
@@ -91,7 +93,7 @@ def _most(counted: Iterable[tuple[str | None, int]], most: int) -> set[str]:
     for word, accounts in counted:
         if word is not None:
             totals[word] += accounts
-    # By name where numbers are equal, so that the choice is the same each time.
+    # By name where counts are equal, so that the choice is stable.
     return set(sorted(totals, key=lambda word: (-totals[word], word))[:most])
 
 

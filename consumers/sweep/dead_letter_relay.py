@@ -1,4 +1,4 @@
-"""The relay: dead letters are published to `<topic>.dead-letters`, for tools that look there."""
+"""The relay: publishes dead letters to `<topic>.dead-letters`, for tools that read them there."""
 
 import asyncio
 import time
@@ -25,18 +25,18 @@ from service.storage.ingest.dead_letter_listing import DeadLetter
 log = structlog.get_logger(__name__)
 
 MOST_BYTES = 64 * 1024 * 1024
-"""What a client must refuse by itself; below, the topic's own limit says what is too large."""
+"""The client's limit; below it, the topic's own limit decides."""
 NOT_RELAYED = "dead letters can't be published to their topics"
 IDLE_SECONDS = 1.0
 LONGEST_WAIT = 30.0
 PASSED_OVER_SECONDS = 3600.0
-"""The wait before a letter that can't be relayed is tried again; a fix may have come by then."""
+"""Delay before a letter that can't be relayed is tried again; a fix may have come by then."""
 
 
 async def run(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: asyncio.Event) -> None:
-    """Relay until `stop` is set, through outages of Postgres and of Kafka: at least once, and the oldest first.
+    """Relay until `stop` is set, through outages of Postgres and of Kafka: at least once, oldest first.
 
-    Several relays share the work: each passes over what another holds. No failure ends it.
+    Several relays share the work: each skips letters that another holds. No failure ends it.
     """
     publisher = Publisher(settings, most_bytes=MOST_BYTES)
     topics = [Topic(engine, publisher, topic, pulse.beat) for topic in settings.topics.values()]
@@ -54,7 +54,9 @@ async def run(engine: AsyncEngine, settings: Settings, pulse: Pulse, stop: async
 
 
 async def _round(topics: Sequence["Topic"], pulse: Pulse, stop: asyncio.Event) -> tuple[int, bool]:
-    """Relay some of every topic: how many, and whether any can't be published, which stops no other topic."""
+    """Relay some letters of every topic; returns their number, and True if any failed. One topic's failure stops no
+    other.
+    """
     relayed, failed = 0, False
     for topic in topics:
         if stop.is_set():
@@ -66,7 +68,7 @@ async def _round(topics: Sequence["Topic"], pulse: Pulse, stop: asyncio.Event) -
 
 
 async def _turn(topic: "Topic", pulse: Pulse) -> int | None:
-    """Relay some of a topic: how many; None if they can't be published."""
+    """Relay some letters of a topic; returns their number, or None if they can't be published."""
     try:
         return await retry_while_transient(topic.relay, "relaying dead letters", waiting=pulse.beat)
     except NotPublishedError as error:
@@ -80,15 +82,15 @@ async def _turn(topic: "Topic", pulse: Pulse) -> int | None:
 
 
 class Topic:
-    """One topic's dead letters: how many are relayed at once, and which are passed over."""
+    """The dead letters of one topic: the batch size, and the letters that are skipped."""
 
     def __init__(
         self, engine: AsyncEngine, publisher: Publisher, name: str, waiting: Callable[[str], None] = lambda _: None
     ) -> None:
-        """`name` is that of the topic that they came from; `waiting` is told why a bite is tried again."""
+        """`name` is the original topic; `waiting` is called with the reason before each retry."""
         self.name = name
         self.is_cut = False
-        """Whether the last try was given up, and the next one is of fewer."""
+        """True if the last attempt was given up and the next one is smaller."""
         self._engine = engine
         self._publisher = publisher
         self._waiting = waiting
@@ -96,10 +98,10 @@ class Topic:
         self._passed_over: dict[int, float] = {}
 
     async def relay(self) -> int:
-        """Relay the oldest, in one transaction; returns how many were seen to.
+        """Relay the oldest letters in one transaction; returns the number dealt with.
 
-        What takes too long, or fails by a letter, is tried again at half the size at once, and a letter that fails by
-        itself is passed over for an hour. Raises `NotPublishedError`, and what has to be waited for.
+        A batch that takes too long, or fails because of a letter, is retried at once at half the size; a letter that
+        fails by itself is skipped for an hour. Raises `NotPublishedError`, and errors that need waiting.
         """
         now = time.monotonic()
         self._passed_over = {letter_id: until for letter_id, until in self._passed_over.items() if until > now}
@@ -123,7 +125,7 @@ class Topic:
                 return len(bite)
 
     async def _relay(self, bite: list[int]) -> None:
-        """Fill `bite` with the oldest that others don't hold, and relay them."""
+        """Fill `bite` with the oldest letters that others don't hold, and relay them."""
         async with self._engine.begin() as connection:
             claimed = await dead_letters.claim_unrelayed(connection, self.name, self._size.limit, self._passed_over)
             if not claimed:
@@ -134,7 +136,7 @@ class Topic:
         metrics.RELAYED.labels(self.name).inc(len(bite))
 
     def _cut(self, bite: Sequence[int], error: Exception) -> bool:
-        """Have the next try be of fewer; False where there are no fewer."""
+        """Make the next attempt smaller; False if it can't be."""
         if len(bite) < 2:
             return False
         self._size.given_up(len(bite))
@@ -171,7 +173,7 @@ async def _publish(publisher: Publisher, letters: Sequence[DeadLetter]) -> None:
     try:
         await publisher.publish([relay_records(letter)[0] for letter in letters])
     except RecordTooLargeError:
-        # Kafka doesn't say which; those it took are published twice.
+        # Kafka doesn't say which one; those it accepted are published twice.
         for letter in letters:
             await _publish_what_fits(publisher, letter)
 

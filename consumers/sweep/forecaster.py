@@ -1,4 +1,6 @@
-"""The forecaster: what silence would do, account by account, so that what it will set off can be listed at once."""
+"""The forecaster: computes, account by account, the effect of silence, so that upcoming crossings can be listed
+quickly.
+"""
 
 import asyncio
 import time
@@ -25,20 +27,20 @@ from service.storage.database.clock_check import OneClock
 from service.storage.database.retry import retry_while_transient
 
 BATCH = 200
-"""Accounts in one transaction, at most: some tenths of a second."""
+"""The most accounts in one transaction: some tenths of a second."""
 SHORTEST_CYCLE = 60.0
-"""Seconds from the beginning of one cycle through all accounts to that of the next."""
+"""Seconds from the start of one cycle through all accounts to the start of the next."""
 IDLE_SECONDS = 1.0
-"""How often it is looked whether the cycle is to go on."""
+"""Interval of checks whether the cycle should continue."""
 AGAIN_SECONDS = 60.0
-"""The wait after a failure that waiting for Postgres doesn't mend."""
+"""Delay after a failure that waiting for Postgres doesn't resolve."""
 FAILS = "forecasting fails; see the log"
 
 
 async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse: Pulse, stop: asyncio.Event) -> None:
-    """Forecast until `stop` is set, at most the share of the time that is set; a failure ends nothing.
+    """Forecast until `stop` is set, for at most the configured share of the time; no failure ends it.
 
-    However many forecasters there are, one of them works at a time, and they keep to that share together.
+    However many forecasters there are, one works at a time, and they share the limit.
     """
     policies = PolicyCache(settings.retention_days, time.monotonic)
     forecaster = Forecaster(policies, settings, pulse.beat)
@@ -50,7 +52,7 @@ async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse: P
 
 
 async def _turn(engine: AsyncEngine, forecaster: "Forecaster", clock: OneClock, pulse: Pulse) -> float:
-    """Forecast some accounts, unless the clock is wrong; returns for how many seconds to rest then."""
+    """Forecast some accounts, unless the clock is wrong; returns the seconds to pause afterwards."""
     waiting = pulse.beat
     if trouble := await retry_while_transient(
         partial(clock_check.compare, engine, clock), clock_check.COMPARING, waiting
@@ -63,22 +65,22 @@ async def _turn(engine: AsyncEngine, forecaster: "Forecaster", clock: OneClock, 
 
 
 class Forecaster:
-    """One process's steps through all accounts: how large they may be, and whom they go on without."""
+    """The steps of one process through all accounts: their size, and the accounts that are skipped."""
 
     def __init__(
         self, policies: PolicyCache, settings: Settings, waiting: Callable[[str], None] = lambda _: None
     ) -> None:
-        """`waiting` is told why a step is tried again."""
+        """`waiting` is called with the reason before each retry."""
         self._policies = policies
         self._settings = settings
         self._batches = AccountBatches("forecasting", BATCH, metrics.FORECAST, waiting)
         self._left: dict[str, datetime] = {}
 
     async def next(self, engine: AsyncEngine, now: datetime) -> float:
-        """Forecast the next accounts, in one transaction; returns for how many seconds to rest then.
+        """Forecast the next accounts in one transaction; returns the seconds to pause afterwards.
 
-        An account that can't be forecast is passed over for a while. Raises what has to be waited for, and what would
-        fail for all accounts alike.
+        An account that can't be forecast is skipped for a while. Raises errors that need waiting, and errors that would
+        affect all accounts alike.
         """
         self._left = {account_id: until for account_id, until in self._left.items() if until > now}
         step = _Step(self._policies, self._settings, now, self._left)
@@ -89,13 +91,13 @@ class Forecaster:
 
 
 async def forecast_once(engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime) -> float:
-    """Forecast the next accounts, as one who has just been started; returns for how many seconds to rest then."""
+    """Forecast the next accounts, like a newly started process; returns the seconds to pause afterwards."""
     return await Forecaster(policies, settings).next(engine, now)
 
 
 @dataclass(slots=True)
 class _Step:
-    """The accounts that follow in the cycle, but for those `left` out."""
+    """The next accounts in the cycle, except those in `left`."""
 
     policies: PolicyCache
     settings: Settings
@@ -105,7 +107,7 @@ class _Step:
     cycle_seconds: float | None = field(default=None, init=False)
 
     async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
-        """Forecast them, and note how far the cycle has come."""
+        """Forecast them, and store how far the cycle has come."""
         started = time.monotonic()
         turn = await forecasts.lock_cycle(connection, self.now)
         if turn is None:
@@ -126,7 +128,7 @@ class _Step:
         return len(attempt.claimed)
 
     async def _forecast(self, connection: AsyncConnection, cursor: str, attempt: BatchAttempt) -> list[str]:
-        """Forecast the accounts that follow `cursor`, and give them; without rules there is nothing to forecast."""
+        """Forecast and return the accounts after `cursor`; without rules there is nothing to forecast."""
         policy = await self.policies.recent(connection)
         if not policy.rules:
             await forecasts.clear(connection)
@@ -141,10 +143,10 @@ class _Step:
         return following
 
     async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
-        """Drop what was foreseen of it, which may be true no more, and pass it over."""
+        """Drop the account's forecasts, which may be out of date, and skip it."""
         await forecasts.replace(connection, [account_id], [], self.now)
         self.left[account_id] = until
         return True
 
     async def leave(self, connection: AsyncConnection, account_id: str) -> None:
-        """Nothing: it is passed over."""
+        """Do nothing: the account is skipped."""

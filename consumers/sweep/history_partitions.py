@@ -1,4 +1,4 @@
-"""The partitions of history, one a month: created ahead of time, dropped with retention."""
+"""The monthly partitions of history: created ahead of time, dropped after retention."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,14 +23,14 @@ log = structlog.get_logger(__name__)
 
 MONTHS_AHEAD = 2
 LOCK_TIMEOUT_MS = 300
-"""How long folding may have to wait for us, while we wait for those who fold."""
+"""The longest that folding may have to wait for us while we wait for it."""
 MOST_MOVED = 100_000
-"""Rows that are moved in a transaction, and with them a month: it takes half a second, in which folding may wait."""
+"""The most rows moved in a transaction with their month: half a second, during which folding may wait."""
 FORGET_ROWS = 10_000
-"""Rows of the default partition that are deleted in a transaction."""
+"""Rows of the default partition deleted per transaction."""
 ROUND_SECONDS = 3600.0
 AGAIN_SECONDS = 5.0
-"""The pause before a partition is tried again when folding held it: far longer than the wait for its lock."""
+"""Delay before a partition locked by folding is tried again: far longer than the lock timeout."""
 FAILED_SECONDS = 300.0
 KEEPING = "keeping the partitions of history"
 
@@ -41,7 +41,9 @@ def first_kept(today: date, retention_days: int) -> date:
 
 
 def wanted(today: date, retention_days: int) -> list[Month]:
-    """The months that need a partition, in order: from as far back as anything is written, to `MONTHS_AHEAD` ahead."""
+    """The months that need a partition, in order: from the earliest day that can be written, to `MONTHS_AHEAD`
+    ahead.
+    """
     month = Month.of(first_kept(today, min(retention_days, LONGEST_GAP + 1)))
     last = Month.of(today)
     for _ in range(MONTHS_AHEAD):
@@ -53,16 +55,16 @@ def wanted(today: date, retention_days: int) -> list[Month]:
 
 
 def expired(months: Sequence[Month], today: date, retention_days: int) -> list[Month]:
-    """Those of the months all of whose days have left retention."""
+    """The months of which every day has left retention."""
     kept = first_kept(today, retention_days)
     return [month for month in months if month.following.first_day <= kept]
 
 
 async def keep_history(engine: AsyncEngine, today: date, retention_days: int) -> bool:
-    """Make the partitions that are missing, and let go of what has left retention.
+    """Create missing partitions, and drop those that have left retention.
 
-    False if something is left to do because others held locks: try again soon. Several may do this at once. What can't
-    be done at all is logged, and history goes on in the default partition.
+    Returns False if something is left to do because others held locks: try again soon. Several processes may do this at
+    once. A step that fails for good is logged, and history continues in the default partition.
     """
     async with engine.connect() as connection:
         existing = await history_partitions.months(connection)
@@ -101,7 +103,7 @@ async def _drop(connection: AsyncConnection, month: Month) -> None:
 
 
 async def _try(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[None]]) -> bool:
-    """Do `work` in a transaction of its own; False if it wasn't done because somebody else held a lock."""
+    """Do `work` in its own transaction; False if another session held a lock."""
     try:
         async with engine.begin() as connection:
             if not await history_partitions.acquire_lock(connection, LOCK_TIMEOUT_MS):
@@ -112,16 +114,16 @@ async def _try(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[
             return False
         if is_transient(error):
             raise
-        log.error(  # noqa: TRY400 - the reason says it all
+        log.error(  # noqa: TRY400 - the reason is enough
             "history_partitions_not_kept",
             reason=str(error.orig),
-            remedy="See deploy/operating.md, History: what has no partition is kept in history_default",
+            remedy="See deploy/operating.md, History: rows without a partition go to history_default",
         )
     return True
 
 
 async def _forget(engine: AsyncEngine, first: date) -> None:
-    """Delete what the default partition holds of days before `first`."""
+    """Delete rows of the default partition from days before `first`."""
     deleted = FORGET_ROWS
     while deleted == FORGET_ROWS:
         async with engine.begin() as connection:
@@ -131,9 +133,9 @@ async def _forget(engine: AsyncEngine, first: date) -> None:
 
 
 async def run(engine: AsyncEngine, settings: Settings, clock: OneClock, stop: asyncio.Event) -> None:
-    """Keep the partitions of history until `stop` is set, through outages of Postgres.
+    """Maintain the partitions of history until `stop` is set, through outages of Postgres.
 
-    Not while the clock is wrong: months would leave that are still to be kept.
+    Does nothing while the clock is wrong, because it would drop months that must be kept.
     """
     while not stop.is_set():
         if await retry_while_transient(partial(clock_check.compare, engine, clock), clock_check.COMPARING):

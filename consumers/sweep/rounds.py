@@ -1,4 +1,4 @@
-"""What the sweeper judges: accounts that are due, and all of them anew after a change of scorecards or rules."""
+"""The work of the sweeper: accounts that are due, and all accounts after a change of scorecards or rules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,8 +27,8 @@ def sweep_batches(settings: Settings, waiting: Callable[[str], None] = lambda _:
 
 
 def reevaluation_batches(settings: Settings, waiting: Callable[[str], None] = lambda _: None) -> AccountBatches:
-    """Batches of accounts that are judged anew."""
-    return AccountBatches("judging all accounts anew", settings.sweep_batch, metrics.REEVALUATED, waiting)
+    """Batches of a re-evaluation of all accounts."""
+    return AccountBatches("re-evaluating all accounts", settings.sweep_batch, metrics.REEVALUATED, waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class DueAccounts:
     now: datetime
 
     async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
-        """Judge those that have been due for longest."""
+        """Evaluate the accounts that have been due longest."""
         policy = await self.policies.in_force(connection)
         due = await scores.claim_due(connection, self.now, attempt.limit, attempt.without)
         if not due:
@@ -52,16 +52,16 @@ class DueAccounts:
         return len(due)
 
     async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
-        """Have it be due later."""
+        """Make the account due later."""
         return await scores.postpone(connection, account_id, self.now, until)
 
     async def leave(self, connection: AsyncConnection, account_id: str) -> None:
-        """Nothing: it stays due, and is passed over."""
+        """Do nothing: it stays due, and is skipped."""
 
 
 @dataclass(slots=True)
 class AllAccounts:
-    """All accounts, in the order of their ids, from where the re-evaluation under way has come to."""
+    """All accounts in the order of their ids, from the cursor of the current re-evaluation."""
 
     policies: PolicyCache
     base_url: str
@@ -69,7 +69,7 @@ class AllAccounts:
     _tried: RunningReevaluation | None = field(default=None, init=False)
 
     async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
-        """Judge those that follow, without looking at when they are due."""
+        """Evaluate the next accounts, whether they are due or not."""
         policy = await self.policies.in_force(connection)
         self._tried = await reevaluations.lock_current(connection)
         if self._tried is None:
@@ -85,18 +85,18 @@ class AllAccounts:
         )
 
     async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
-        """Go on behind it; the sweep judges it by what is in force then."""
+        """Move past the account; the sweep evaluates it later with the policy in force then."""
         if not await self._go_past(connection, account_id):
             return False
         await scores.postpone(connection, account_id, self.now, until)
         return True
 
     async def leave(self, connection: AsyncConnection, account_id: str) -> None:
-        """Go on behind it: it is due by the next midnight anyway."""
+        """Move past the account: it is due by the next midnight anyway."""
         await self._go_past(connection, account_id)
 
     async def _go_past(self, connection: AsyncConnection, account_id: str) -> bool:
-        """Move the cursor on, unless others have moved it, or are about to."""
+        """Advance the cursor, unless others have moved it or are about to."""
         under_way = await reevaluations.lock_current(connection)
         if under_way is None or under_way != self._tried:
             return False

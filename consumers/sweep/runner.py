@@ -1,4 +1,4 @@
-"""The sweeper: accounts whose score can change with the calendar are judged again, with no event at all."""
+"""The sweeper process: re-evaluates accounts whose score can change with the calendar, without any event."""
 
 import asyncio
 import time
@@ -31,11 +31,11 @@ from service.storage.ingest.standstill import standstills
 log = structlog.get_logger(__name__)
 
 BACKLOG_SECONDS = 15.0
-"""How often the backlog is counted, and digests are told: counting a million takes longer than sweeping a batch."""
+"""Interval of counting the backlog and sending digests: counting a million takes longer than a batch."""
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Sweep until `stop` is set; beside it keep house, and relay dead letters and forecast if that is wanted."""
+    """Sweep until `stop` is set, together with the side jobs; relay dead letters and forecast if configured."""
     engine = create_engine(settings, "sweep", by_key=True)
     clock = OneClock()
     pulse = Pulse("sweep", settings.watchdog_seconds + settings.sweep_interval_seconds)
@@ -55,9 +55,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse: Pulse, stop: asyncio.Event) -> None:
-    """Sweep until `stop` is set. Several sweepers share the work: each passes over what another holds.
+    """Sweep until `stop` is set. Several sweepers share the work: each skips accounts that another holds.
 
-    While the clock is wrong there is nothing but waiting.
+    While the clock is wrong, it only waits.
     """
     policies = PolicyCache(settings.retention_days, time.monotonic)
     sources = SourceWatch(engine, settings.base_url)
@@ -71,12 +71,12 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
             pulse.beat(trouble)
             await sleep_unless_stopped(stop, settings.sweep_interval_seconds)
             continue
-        # One moment for all three: no account is judged at a day before its sources have been looked at.
+        # One moment for all three: no account is evaluated at a day before its sources have been checked.
         now = clock.now()
         structlog.contextvars.bind_contextvars(sweep_id=token_hex(4))
-        await retry_while_transient(partial(sources.look, now), "looking at sources", waiting)
-        judged_anew = await retry_while_transient(
-            partial(reevaluate_once, engine, policies, settings, now, anew), "judging all accounts anew", waiting
+        await retry_while_transient(partial(sources.look, now), "checking sources", waiting)
+        reevaluated = await retry_while_transient(
+            partial(reevaluate_once, engine, policies, settings, now, anew), "re-evaluating all accounts", waiting
         )
         await retry_while_transient(partial(sweep_once, engine, policies, settings, now, due), "sweeping", waiting)
         if time.monotonic() - counted_at >= BACKLOG_SECONDS:
@@ -85,16 +85,17 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
             await run_side_job(lambda: send_digests_once(engine, settings, clock.now()), "telling digests")
             counted_at = time.monotonic()
         pulse.beat(remark=clock.remark)
-        if not due.is_behind and not judged_anew:
+        if not due.is_behind and not reevaluated:
             await sleep_unless_stopped(stop, settings.sweep_interval_seconds)
 
 
 async def sweep_once(
     engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime, batches: AccountBatches | None = None
 ) -> int:
-    """Judge accounts that are due by `now`, as many as get done; returns how many were seen to, at most `sweep_batch`.
+    """Evaluate accounts that are due by `now`, as many as get done; returns the number dealt with, at most
+    `sweep_batch`.
 
-    Several calls that share `batches` know how many that are. An account that can't be judged is put off.
+    Calls that share `batches` share its size. An account that can't be evaluated is put off.
     """
     return await (batches or sweep_batches(settings)).next(engine, DueAccounts(policies, settings.base_url, now), now)
 
@@ -102,20 +103,20 @@ async def sweep_once(
 async def reevaluate_once(
     engine: AsyncEngine, policies: PolicyCache, settings: Settings, now: datetime, batches: AccountBatches | None = None
 ) -> int:
-    """Judge the next accounts anew if scorecards or rules have changed, as `sweep_once` does; returns how many."""
+    """Re-evaluate the next accounts if scorecards or rules have changed; returns their number, like `sweep_once`."""
     return await (batches or reevaluation_batches(settings)).next(
         engine, AllAccounts(policies, settings.base_url, now), now
     )
 
 
 async def send_digests_once(engine: AsyncEngine, settings: Settings, now: datetime) -> int:
-    """Tell the digests of backfills and dwells that have paused, in one transaction; returns how many there were."""
+    """Send the digests of backfills and dwells that have settled, in one transaction; returns their number."""
     async with engine.begin() as connection:
         return await send_settled(connection, now, settings.base_url)
 
 
 async def forget_once(engine: AsyncEngine, now: datetime) -> int:
-    """Delete what was told of accounts that were erased, and has arrived; returns how many there were."""
+    """Delete the delivered final messages about erased accounts; returns their number."""
     async with engine.begin() as connection:
         return await erased_episodes.delete_finished(connection, now)
 

@@ -1,4 +1,4 @@
-"""Side jobs: one that fails harms itself alone, as the work beside it has to go on."""
+"""Side jobs: a failure affects only the job itself, because the main work has to continue."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -17,11 +17,11 @@ Result = TypeVar("Result")
 
 
 async def run_side_job(action: Callable[[], Awaitable[Result]], doing: str) -> Result | None:
-    """Do `action`, once; None if it fails, which the log and a metric say by the name `doing`.
+    """Run `action` once; None if it fails, which is logged and counted under the name `doing`.
 
-    To be called again after a while, whether it will succeed then or not.
+    The caller tries again after a while, whatever the error was.
     """
-    # Whatever it is, the work beside it must go on.
+    # Whatever the error is, the main work must continue.
     try:
         return await action()
     except Exception as error:
@@ -31,7 +31,7 @@ async def run_side_job(action: Callable[[], Awaitable[Result]], doing: str) -> R
             "side_job_failed",
             doing=doing,
             reason=_reason(error),
-            remedy="It is tried again by itself; if it goes on, mend what the reason names",
+            remedy="It is retried automatically; if it keeps failing, fix the cause in the reason",
             exc_info=None if refused or is_transient(error) else error,
         )
         return None

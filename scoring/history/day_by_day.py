@@ -1,4 +1,4 @@
-"""The days of one account: events are folded day by day, and every move is put down to its cause."""
+"""Takes one account through its days: folds events day by day, and records the cause of every change of its score."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -16,11 +16,11 @@ from scoring.state.calendar import day_of, start_of
 from scoring.state.events import Event
 
 LONGEST_GAP = 400
-"""Days. An account that wasn't judged for longer has no history of the days before."""
+"""Days. An account that wasn't evaluated for longer has no history of the days before."""
 
 
 class DayByDay:
-    """Takes an account from what stands to `now`, its state in place, and keeps what is to be known of the way."""
+    """Takes an account from its last score run to `now`, its state in place, and collects the results."""
 
     __slots__ = ("_card", "_day", "_now", "_policy", "_state", "closings", "late", "switched", "timeline")
 
@@ -33,12 +33,12 @@ class DayByDay:
         self._policy = policy
         self._now = now
         self._day = score_run.day if score_run else None
-        """The day that was judged last."""
+        """The last evaluated day."""
         self._card = policy.find(score_run.scorecard, score_run.version) if score_run else None
         self.timeline = Timeline(score_run, self._card, policy.find)
 
     def run(self, events: Sequence[Event]) -> None:
-        """Fold events on their broker's days, and judge every day up to that of now or of the newest event."""
+        """Fold events on their broker's days, and evaluate every day up to that of now or of the newest event."""
         first = self._day
         today = max(day_of(self._now), self._state.newest, first or 0)
         for event in events:
@@ -61,13 +61,13 @@ class DayByDay:
                 self.closings.append((day, evaluation.score))
 
     def set_override(self, override: Override | None) -> None:
-        """Set an override by hand, or take it back; after `run`."""
+        """Set an override by hand, or withdraw it; after `run`."""
         _, evaluation = self.timeline.finish()
         note = f"set by {override.author}: {override.reason}" if override else "taken back"
         self.timeline.set_override(Reason("override", self._now, note=note), override, evaluation.day)
 
     def _live(self, day: int, events: Sequence[Event], at: int) -> None:
-        """Judge one day, with the events that came on it, up to the instant `at`."""
+        """Evaluate one day with its events, up to the instant `at`."""
         for cause, part in _by_cause(self._day, day, events):
             if part:
                 self.late += fold(self._state, part, self._policy.retention)
@@ -91,7 +91,7 @@ class DayByDay:
 
 
 def with_due_pending(state: AccountState, day: int) -> AccountState:
-    """The state with what was dated ahead and is due by `day`; `state` stays as it is."""
+    """The state including pending entries due by `day`; `state` stays as it is."""
     if state.usage.pending or state.tickets.pending or state.surveys.pending or state.attributes.pending:
         state = deepcopy(state)
         apply_pending(state, day)
@@ -99,7 +99,7 @@ def with_due_pending(state: AccountState, day: int) -> AccountState:
 
 
 def _by_cause(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[JournalCause, Sequence[Event]]]:
-    """What moves a day, in this order: the calendar, events that tell of days before the last one, and the others."""
+    """The causes that move a day, in order: the calendar, events about days before the last one, and other events."""
     if before is None:
         return [("events", events)]
     known = start_of(before)
@@ -117,7 +117,7 @@ def _by_cause(before: int | None, day: int, events: Sequence[Event]) -> list[tup
 
 
 def reason(cause: JournalCause, events: Sequence[Event], at: int) -> Reason:
-    """Why events of one cause move an account, up to the instant `at`."""
+    """The reason for a move by events of one cause, up to the instant `at`."""
     names: list[str] = []
     for event in events if len(events) <= MOST_IDS else events[-MOST_IDS:]:
         names += (event.source, event.id)

@@ -1,6 +1,6 @@
-"""Why a score moved from one day to another: in points, per cause and per measure, summing exactly to the change.
+"""Explains the change of a score between two days: per cause and per measure, summing exactly to the change.
 
-Everything is counted in billionths of a point. A score that is unknown counts as 0.
+Everything is counted in billionths of a point. An unknown score counts as 0.
 """
 
 from msgspec import Struct, field
@@ -13,12 +13,12 @@ from scoring.scorecards.contributions import BILLION, Billionths, add, change, c
 from scoring.scorecards.scorecard import Evaluation
 
 UNRECORDED = "unrecorded"
-"""The cause of what no journal tells: accounts that were judged before there was one."""
+"""The cause of changes that no journal records: the account was evaluated before journals existed."""
 OVERRIDE = "override"
 
 
 class Effect(Struct):
-    """What one cause did: by how much it moved each measure, and the newest of the events and words on it."""
+    """The effect of one cause: the change of each measure, with the newest of its events and notes."""
 
     cause: str
     deltas: Billionths = field(default_factory=dict)
@@ -29,12 +29,12 @@ class Effect(Struct):
 
     @property
     def delta(self) -> int:
-        """By how much it moved the score."""
+        """The change of the score."""
         return sum(self.deltas.values())
 
 
 class Explanation(Struct, frozen=True):
-    """From one day's end to another's; `before` is null where the account wasn't known yet."""
+    """The change from one day's end to another's; `before` is null if the account wasn't known yet."""
 
     before: ScoreRun | None
     after: ScoreRun
@@ -42,7 +42,7 @@ class Explanation(Struct, frozen=True):
 
     @property
     def measures(self) -> Billionths:
-        """By how much each measure moved, all causes together."""
+        """The change of each measure, over all causes."""
         total: Billionths = {}
         for effect in self.effects:
             add(total, effect.deltas)
@@ -50,18 +50,18 @@ class Explanation(Struct, frozen=True):
 
     @property
     def change(self) -> int:
-        """By how much the score that counts has moved."""
+        """The change of the effective score."""
         return sum(self.measures.values())
 
 
 def evaluation_of(run: ScoreRun | None, find: FindScorecard) -> Evaluation | None:
-    """The evaluation of a run; None if there is no run, or its scorecard is gone."""
+    """The evaluation of a run; None if there is no run, or its scorecard no longer exists."""
     card = find(run.scorecard, run.version) if run else None
     return run.evaluation(card) if run and card else None
 
 
 def explain_change(past: Past, first: int, last: int, find: FindScorecard) -> Explanation | None:
-    """Why the score moved from the end of day `first` to that of `last`; None if nothing is known of `last`."""
+    """Explain the change from the end of day `first` to that of `last`; None if nothing is known of `last`."""
     before, after = past.at(first), past.at(last)
     if after is None:
         return None
@@ -78,7 +78,7 @@ def explain_change(past: Past, first: int, last: int, find: FindScorecard) -> Ex
 
 
 def effects_of(run: ScoreRun, previous: ScoreRun | None, find: FindScorecard) -> list[Effect]:
-    """What happened on the day that a run began, after the one before."""
+    """The effects on the day that a run began, compared with the run before."""
     evaluation = evaluation_of(run, find)
     left = change(contributions_in_billionths(evaluation_of(previous, find)), contributions_in_billionths(evaluation))
     effects = []
@@ -98,7 +98,7 @@ def _merge(effects: dict[str, Effect], effect: Effect) -> None:
 
 
 def _adjustment(run: ScoreRun | None, find: FindScorecard) -> int:
-    """By how much the score that counts differs from that which was computed, because of an override."""
+    """The difference between the effective score and the computed one, made by an override."""
     evaluation = evaluation_of(run, find)
     if run is None or run.override is None or evaluation is None or run.override.score is None:
         return 0

@@ -1,6 +1,6 @@
-"""The shortest way through a step: events that move an account within one day, by one scorecard.
+"""The fast path of a step: events that move an account within one day, by one scorecard.
 
-Nearly every fold is that, and it costs half of the course, which comes to the same.
+Nearly every fold is one, and this costs half of going day by day, with the same result.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ from scoring.state.events import AttributesEvent, Event
 from scoring.state.usage_batch import Arrivals, arrivals
 
 FastResult = tuple[ScoreRun, Evaluation, int]
-"""What stands in the end, its evaluation, and how many events were late."""
+"""The final score run, its evaluation, and the number of late events."""
 
 CausePart = tuple[JournalCause, Sequence[Event], Arrivals]
-"""Events of one cause, and the same to be folded."""
+"""Events of one cause, and the same prepared for the fold."""
 
 
 def fold_in_one_day(
     state: AccountState, score_run: ScoreRun | None, events: Sequence[Event], policy: Policy, now: int
 ) -> FastResult | None:
-    """Fold `events` into `state`, in place, and judge it.
+    """Fold `events` into `state`, in place, and evaluate it.
 
-    None, with `state` as it was, where there may be more to it than one day and one scorecard.
+    Returns None, with `state` unchanged, where more than one day or one scorecard may be involved.
     """
     if not events:
         return None
@@ -40,8 +40,9 @@ def fold_in_one_day(
 def _same_day(
     state: AccountState, score_run: ScoreRun, events: Sequence[Event], policy: Policy, now: int
 ) -> FastResult | None:
-    """What stands began on the day that it is of, and that is the last day still. No event seen is of a later one: the
-    step that saw it judged that day.
+    """The fast path if the score run began on its last day, and that day is still the current one.
+
+    No event seen is of a later day: the step that saw it would have evaluated that day.
     """
     day = score_run.day
     if score_run.since != day or score_run.override is not None or now // MICROSECONDS_PER_DAY > day:
@@ -66,8 +67,9 @@ def _same_day(
 
 
 def _by_cause(events: Sequence[Event], day: int, retention: int) -> list[CausePart] | None:
-    """By what `day` is moved: events that tell of days before it come first. None where they tell of attributes, or
-    came on a later day.
+    """The events that move `day` by cause; those about earlier days come first.
+
+    None if any carry attributes or came on a later day.
     """
     arrived = arrivals(events, retention)
     if arrived.newest > day:
@@ -88,7 +90,7 @@ def _by_cause(events: Sequence[Event], day: int, retention: int) -> list[CausePa
 
 
 def _first_day(state: AccountState, events: Sequence[Event], policy: Policy, now: int) -> FastResult | None:
-    """The account was never judged, and all events are of today."""
+    """The fast path for an account that was never evaluated, if all events are of today."""
     day = now // MICROSECONDS_PER_DAY
     if state.newest > day:
         return None

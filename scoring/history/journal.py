@@ -1,9 +1,9 @@
-"""The journal of a day: by what an account's measures moved, in points, cause by cause.
+"""The journal of a day: the change of an account's measures in points, by cause.
 
-Most accounts are moved by the calendar once a day and by events from then on. So the last cause stays open: what it
-moved is the difference between where it began (`base`) and where the score stands, and folding an event only adds the
-event's id. When another cause takes over, it is kept where it began and where it ended, as what measures read: the
-difference in points is worked out by who asks, or when the same cause comes again.
+Most accounts are moved by the calendar once a day and by events from then on. So the last cause stays open: its effect
+is the difference between its start (`base`) and the current score, and folding an event only adds the event's id. When
+another cause takes over, the readings at its start and end are stored: the difference in points is computed by readers,
+or when the same cause comes again.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,23 +17,23 @@ from scoring.scorecards.readings import decode_readings, encode_readings
 from scoring.scorecards.scorecard import Evaluation, Scorecard, score
 
 JournalCause = Literal["time", "events", "correction", "scorecard", "override"]
-"""`correction`: events that tell of days before the one that the account was last judged at."""
+"""`correction`: events about days before the last evaluated one."""
 
 MOST_IDS = 3
-"""How many events a cause names: the newest. So many words on it are kept, too."""
+"""The number of newest events that a cause lists, and of notes that are stored."""
 
 EventId = tuple[str, str]
 """Source and id."""
 
 
 class Reason(Struct, frozen=True, gc=False):
-    """Why a score moved, to be noted: the cause, when (microseconds), the events, and a word on it."""
+    """The reason for a move of the score: the cause, the time (microseconds), the events, and a note."""
 
     cause: JournalCause
     at: int
     events: int = 0
     names: tuple[str, ...] = ()
-    """Of the newest events: source and id, in turn."""
+    """Source and id of the newest events, alternating."""
     note: str = ""
 
 
@@ -41,25 +41,25 @@ _NO_ENTRIES, _NO_BASE = Raw(b"\x90"), Raw(b"\xc0")  # an empty array, and nothin
 
 
 class JournalEntry(Struct, array_like=True):
-    """What one cause moved on a day. `deltas` lack what it has moved since it began the last time."""
+    """The effect of one cause on a day. `deltas` lack its effect since it last began."""
 
     cause: JournalCause
     at: int
-    """When it last did, in microseconds."""
+    """Time of its last move, in microseconds."""
     events: int = 0
     names: tuple[str, ...] = ()
-    """Of the newest events: source and id, in turn, which takes half the time of pairs."""
+    """Source and id of the newest events, alternating, which takes half the time of pairs."""
     deltas: Billionths = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def ids(self) -> tuple[EventId, ...]:
-        """Of the newest events."""
+        """Source and id of the newest events."""
         return tuple(zip(self.names[::2], self.names[1::2], strict=True))
 
 
 class JournalBase(Struct, array_like=True, frozen=True):
-    """Where a cause began, or ended: readings as encoded, and the scorecard that judged them."""
+    """The start or end of a cause: encoded readings, and the scorecard that they belong to."""
 
     readings: str
     scorecard: str
@@ -67,7 +67,7 @@ class JournalBase(Struct, array_like=True, frozen=True):
 
 
 class ClosedEntry(Struct, array_like=True, frozen=True):
-    """A cause that another has taken over from, and where it began and ended the last time: bases, or nothing."""
+    """A cause that another has replaced, with its last start and end: encoded bases, or nothing."""
 
     entry: JournalEntry
     began: Raw
@@ -75,8 +75,9 @@ class ClosedEntry(Struct, array_like=True, frozen=True):
 
 
 class Journal(Struct, array_like=True):
-    """A day's causes. Without a base, the open one began at nothing. The base and the `closed` are left encoded: adding
-    to the open one needn't look at them.
+    """The causes of a day. Without a base, the open one began at nothing.
+
+    The base and the `closed` stay encoded: adding to the open one doesn't read them.
     """
 
     open: JournalEntry | None = None
@@ -85,7 +86,7 @@ class Journal(Struct, array_like=True):
 
 
 Moved = tuple[JournalEntry, Mapping[str, int]]
-"""An entry, and by how much its cause moved each measure."""
+"""An entry, and the change of each measure by its cause."""
 
 FindScorecard = Callable[[str, int], Scorecard | None]
 
@@ -95,16 +96,16 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def base_of(evaluation: Evaluation | None) -> JournalBase | None:
-    """What a cause begins or ends at that finds this evaluation."""
+    """The base of a cause that starts or ends at this evaluation."""
     if evaluation is None:
         return None
     return JournalBase(encode_readings(evaluation.readings), evaluation.card.name, evaluation.card.version)
 
 
 def note(journal: Journal, reason: Reason, before: Callable[[], JournalBase | None], find: FindScorecard) -> None:
-    """Note in `journal`, in place, that `reason` is about to move what `before` gives.
+    """Record in `journal`, in place, that `reason` is about to change the base that `before` returns.
 
-    `before` is only asked where another cause takes over; `find` finds the scorecard of a base.
+    `before` is only called when another cause takes over; `find` finds the scorecard of a base.
     """
     entry = journal.open
     if entry is None or entry.cause != reason.cause:
@@ -149,7 +150,7 @@ def _evaluated(stored: Raw, find: FindScorecard) -> Evaluation | None:
 
 
 def entries(journal: Journal, current: Evaluation | None, find: FindScorecard) -> list[Moved]:
-    """Each cause's entry with all that it moved; `current` is what the score came to at the day's end."""
+    """The entry of each cause with its whole effect; `current` is the evaluation at the day's end."""
     if journal.open is None:
         return []
     found = [(each.entry, each.began, _evaluated(each.ended, find)) for each in _closed.decode(journal.closed)]

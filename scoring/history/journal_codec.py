@@ -1,7 +1,7 @@
-"""A journal as it is stored: what was merged, and behind it the last few causes as they came.
+"""A journal as it is stored: the merged part, followed by the last few causes unmerged.
 
-To decode a journal, note a cause in it and encode it again takes a fold longer than all else that it writes. So a fold
-only adds the cause at the end. Every few times, and for whoever reads them, they are merged.
+Decoding a journal, recording a cause and encoding it again takes a fold longer than all its other writes. So a fold
+only appends the cause. Every few times, and for readers, the causes are merged.
 """
 
 from typing import Final
@@ -12,11 +12,11 @@ from msgspec import Raw, Struct
 from scoring.history.journal import FindScorecard, Journal, JournalBase, JournalCause, Reason, note
 
 MOST_WAITING = 3
-"""How many causes wait behind what was merged."""
+"""The number of unmerged causes."""
 
 
 class _Waiting(Struct, array_like=True, frozen=True, gc=False):
-    """A cause to be noted. Without a base it goes on: the one before it is the same, or there is none."""
+    """An unmerged cause. Without a base it continues: the cause before it is the same, or there is none."""
 
     at: int
     events: int
@@ -24,7 +24,7 @@ class _Waiting(Struct, array_like=True, frozen=True, gc=False):
     note: str
     base: JournalBase | None
     cause: JournalCause
-    """Comes last, where it can be told without decoding."""
+    """The last field, so that it can be compared without decoding."""
 
     def began(self) -> JournalBase | None:
         return self.base
@@ -38,19 +38,19 @@ _encode = msgspec.msgpack.Encoder().encode
 _EMPTY: Final = _encode(Journal())
 _MERGED: Final = len(Journal.__struct_fields__)
 _COUNTS: Final = [bytes([_EMPTY[0] + waiting]) for waiting in range(MOST_WAITING + 1)]
-"""The first byte of a journal, which says of how many parts it is, by how many are waiting."""
+"""The first byte of a journal, which holds its number of parts, by the number of unmerged causes."""
 
 
 def encode_journal(journal: Journal) -> bytes:
-    """The bytes that are stored."""
+    """The stored bytes."""
     return _encode(journal)
 
 
 def decode_journal(stored: bytes | None, find: FindScorecard) -> Journal:
-    """What was stored, with all that waited merged; an empty journal for None. `find` finds the scorecard of a base."""
+    """The stored journal with all causes merged; an empty one for None. `find` finds the scorecard of a base."""
     if not stored:
         return Journal()
-    journal = _journal.decode(stored)  # passes over what waits
+    journal = _journal.decode(stored)  # skips the unmerged causes
     for part in _parts.decode(stored)[_MERGED:] if has_waiting(stored) else ():
         waiting = _waiting.decode(part)
         cause = Reason(waiting.cause, waiting.at, waiting.events, waiting.names, waiting.note)
@@ -59,12 +59,12 @@ def decode_journal(stored: bytes | None, find: FindScorecard) -> Journal:
 
 
 def has_waiting(stored: bytes | None) -> bool:
-    """Whether causes wait to be merged."""
+    """True if there are unmerged causes."""
     return stored is not None and stored[:1] not in (b"", _COUNTS[0])
 
 
 def note_stored(stored: bytes | None, reason: Reason, before: JournalBase | None, find: FindScorecard) -> bytes:
-    """Note that `reason` is about to move what `before` is: `journal.note` on a stored journal, put off."""
+    """Record in a stored journal that `reason` is about to change the base `before`: `journal.note`, deferred."""
     stored = stored or _EMPTY
     count = stored[0] - _EMPTY[0]
     if count == MOST_WAITING:

@@ -1,4 +1,4 @@
-"""Whether the change of a rule moves an account, or its own doing: the one is told in sum, the other by itself."""
+"""Separates crossings caused by a change of their rule, which go into a digest, from the account's own."""
 
 from scoring.history.day_by_day import with_due_pending
 from scoring.history.score_run import ScoreRun
@@ -14,7 +14,7 @@ NONE: frozenset[str] = frozenset()
 def moved_by_change(
     state: AccountState, score_run: ScoreRun | None, memory: Memories, policy: Policy, now: int
 ) -> frozenset[str]:
-    """The rules in force, by id, whose change makes an account fire, wait or cease, from what stood before this step.
+    """The ids of rules in force whose change makes an account fire, wait or stop, from its score run before this step.
 
     `state` is as it was before the step's events, `now` is in microseconds.
     """

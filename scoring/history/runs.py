@@ -1,4 +1,4 @@
-"""An account's past: the runs of days on which all its measures contributed the same, up to what stands."""
+"""The past of an account: its runs of days with the same contributions, including the current one."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from scoring.state.account_state import AccountState
 
 
 class Past:
-    """Runs in order of time; the last one is what stands. There is one at least."""
+    """Score runs in order of time, at least one; the last one is the current one."""
 
     def __init__(self, runs: Sequence[ScoreRun]) -> None:
         """`runs` follow each other without a gap, but may begin long after the account did."""
@@ -23,11 +23,11 @@ class Past:
 
     @property
     def first_day(self) -> int:
-        """The first day that is known."""
+        """The first known day."""
         return self.runs[0].since
 
     def at(self, day: int) -> ScoreRun | None:
-        """What stood at the end of `day`; None before the first day that is known, and after the last."""
+        """The run that covers the end of `day`; None before the first known day and after the last."""
         index = bisect_left(self._ends, day)
         run = self.runs[index] if index < len(self.runs) else None
         return run if run is not None and run.since <= day else None
@@ -36,9 +36,10 @@ class Past:
 def up_to_now(
     closed: Sequence[ScoreRun], state: AccountState, score_run: ScoreRun | None, policy: Policy, now: int
 ) -> Past:
-    """The past as it is at `now` (microseconds), whenever the account was last judged; `closed` are its stored runs.
+    """The past as it is at `now` (microseconds), however long ago the account was evaluated; `closed` are its stored
+    runs.
 
-    `state` is moved on, in place. What was judged at a day to come is left out: the last run is of today even so.
+    `state` is moved on, in place. Evaluations at a future day are left out: the last run is of today even so.
     """
     if score_run is not None and is_ahead(score_run, now):
         return _up_to_today(closed, state, score_run, policy, now)
@@ -51,7 +52,7 @@ def up_to_now(
 def _up_to_today(
     closed: Sequence[ScoreRun], state: AccountState, score_run: ScoreRun, policy: Policy, now: int
 ) -> Past:
-    """The past without the days to come, and with today as `state` has it now."""
+    """The past without future days, and with today according to `state`."""
     evaluation = judge(state, policy, now)
     runs = [run for run in (*closed, score_run) if run.since <= evaluation.day]
     before = replace(runs[-1], day=evaluation.day) if runs else None

@@ -1,4 +1,4 @@
-"""What stands of an account: the score as it was last made, since when, and what happened on that day."""
+"""The current score of an account, its start, and the journal of the day on which it started."""
 
 from msgspec import Struct
 
@@ -8,13 +8,13 @@ from scoring.scorecards.scorecard import Band, Evaluation, Scorecard, score
 from scoring.state.calendar import day_of
 
 AHEAD_MICROSECONDS = 5 * 60 * 1_000_000
-"""By how much clocks may differ: just before midnight, one that is ahead judges at the day that is about to begin."""
+"""Tolerance between clocks: just before midnight, one that is ahead evaluates at the coming day."""
 
 
 class ScoreRun(Struct, frozen=True, gc=False):
-    """A score of `day`, with whose points all days from `since` on were the same. Days are day numbers.
+    """A run of days with the same contributions: from `since` to `day`. Days are day numbers.
 
-    `readings` are as encoded, and so is `journal`: what moved the account on the day `since`, up to there.
+    `readings` are encoded, and so is `journal`, which records what moved the account on the day `since`.
     """
 
     day: int
@@ -29,10 +29,10 @@ class ScoreRun(Struct, frozen=True, gc=False):
     override: Override | None = None
 
     def evaluation(self, card: Scorecard) -> Evaluation:
-        """The evaluation that left it, by its scorecard."""
+        """The evaluation that it was made from, given its scorecard."""
         return score(decode_readings(self.readings), card, self.day)
 
 
 def is_ahead(score_run: ScoreRun | None, now: int) -> bool:
-    """Whether it was judged at a day that is yet to come at `now` (microseconds), by a clock that was wrong."""
+    """True if it was evaluated at a day that is still to come at `now` (microseconds), by a wrong clock."""
     return score_run is not None and score_run.day > day_of(now + AHEAD_MICROSECONDS)

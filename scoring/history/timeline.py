@@ -1,7 +1,7 @@
-"""An account's course through time: what stands is moved on, cause by cause, and what no longer stands is kept.
+"""The timeline of an account: moves its score run on, cause by cause, and collects the runs that end.
 
-A run of days on which all measures contribute the same is one row of history: it is closed by the first move of a later
-day that changes a contribution.
+A run of days on which all measures contribute the same is one row of history: the first move on a later day that
+changes a contribution closes it.
 """
 
 from msgspec.structs import replace
@@ -16,12 +16,12 @@ from scoring.scorecards.scorecard import Evaluation, Scorecard
 
 
 class Timeline:
-    """Moves one account on. `closed` are the runs that ended on the way, `finish` says what stands in the end."""
+    """Moves one account on. `closed` are the runs that ended on the way; `finish` returns the last one."""
 
     __slots__ = ("_card", "_evaluation", "_find", "_journal", "_readings", "_score_run", "_since", "closed", "override")
 
     def __init__(self, score_run: ScoreRun | None, card: Scorecard | None, find: FindScorecard) -> None:
-        """`card` judged what stands; `find` gives published scorecards, in force or not."""
+        """`card` produced the score run; `find` returns published scorecards, in force or not."""
         self.closed: list[ScoreRun] = []
         self.override = score_run.override if score_run else None
         self._score_run = score_run
@@ -34,13 +34,13 @@ class Timeline:
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """The evaluation that stands; None before the first, or if its scorecard is gone."""
+        """The current evaluation; None before the first, or if its scorecard no longer exists."""
         if self._evaluation is None and self._score_run is not None and self._card is not None:
             self._evaluation = self._score_run.evaluation(self._card)
         return self._evaluation
 
     def move(self, reason: Reason, after: Evaluation) -> None:
-        """Let `after` stand, which `reason` has led to."""
+        """Make `after` the current evaluation, because of `reason`."""
         readings = encode_readings(after.readings)
         if self._card is None or self._changes(after, readings):
             self._begin(after.day)
@@ -50,14 +50,14 @@ class Timeline:
         self._readings = readings
 
     def set_override(self, reason: Reason, override: Override | None, day: int) -> None:
-        """Let another override, or none, stand from `day` on."""
+        """Make another override, or none, current from `day` on."""
         if self.override != override:
             self._begin(day)
             self._note(reason)
             self.override = override
 
     def finish(self) -> tuple[ScoreRun, Evaluation]:
-        """What stands in the end; something must have been moved."""
+        """The final score run and its evaluation; there must have been a move."""
         evaluation = self._evaluation
         assert evaluation is not None
         return self._run_until(evaluation.day), evaluation
@@ -78,10 +78,10 @@ class Timeline:
         )
 
     def _begin(self, day: int) -> None:
-        """Begin a run on `day`, unless one did."""
+        """Begin a run on `day`, unless one has begun then."""
         if self._since < day:
             if self._journal is None and self._score_run is not None and has_waiting(self._score_run.journal):
-                self._journal = decode_journal(self._score_run.journal, self._find)  # history is kept for long
+                self._journal = decode_journal(self._score_run.journal, self._find)  # history is stored for long
             if self._score_run is not None or self._evaluation is not None:
                 self.closed.append(self._run_until(day - 1))
             self._since = day
@@ -96,7 +96,7 @@ class Timeline:
         return JournalBase(self._readings, self._card.name, self._card.version) if self._card else None
 
     def _run_until(self, day: int) -> ScoreRun:
-        """What stands, as of `day`."""
+        """The current score run, up to `day`."""
         after, score_run = self._evaluation, self._score_run
         journal = encode_journal(self._journal) if self._journal else score_run.journal if score_run else None
         if after is None:

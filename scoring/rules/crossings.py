@@ -1,4 +1,4 @@
-"""What an account's rules make of its score: which of them began to fire, and which ceased."""
+"""Applies an account's rules to its score: which began to fire, and which stopped."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,20 +25,20 @@ from scoring.state.account_state import AccountState
 from scoring.state.attributes import churned_on
 
 DayClosing = tuple[int, float | None]
-"""A day that is over, and its last score."""
+"""A finished day and its last score."""
 
 About = tuple[object, object, object]
 """An account's segment, stage and owner."""
 
 Memories = Mapping[str, RuleMemory]
-"""By rule id; a rule that isn't there is plain ok."""
+"""By rule id; a missing rule is in its initial state."""
 
 silence_ratio = CATALOGUE["silence_ratio"].build(Parameters())
 
 
 class Crossing(Struct, frozen=True):
-    """A rule began or ceased to fire. `bulk` says that it fires as did, or will, those of many accounts at once;
-    `by_change` that somebody's change of the rule did it, and nothing that the account did.
+    """A rule that began or stopped firing. `bulk` marks crossings of many accounts at once; `by_change` those caused by
+    a change of the rule, not by the account.
     """
 
     rule: Rule
@@ -46,14 +46,14 @@ class Crossing(Struct, frozen=True):
     """`firing` or `resolved`."""
     bulk: bool = False
     began_at: int = 0
-    """When it began to fire, in microseconds."""
+    """Start of the firing, in microseconds."""
     by_change: bool = False
     churned_on: str | None = None
-    """The day on which the account left, if it has: all that fired for it is over."""
+    """The day on which the account churned, if it has: all its alerts are over."""
 
 
 class Verdicts(Struct, frozen=True):
-    """What the rules remember now, what crossed, and when one that is pending may fire (microseconds; 0: none is)."""
+    """The new memories, the crossings, and the earliest time that a pending rule may fire (microseconds; 0: none)."""
 
     memory: dict[str, RuleMemory]
     crossings: list[Crossing]
@@ -69,7 +69,7 @@ def observe(
     held: bool,
     bulk: bool = False,
 ) -> Observation:
-    """What rules look at; `state` has been settled up to the evaluation's day."""
+    """The observation that rules are applied to; `state` includes everything pending due by the evaluation's day."""
     score, band = override.over(evaluation) if override else (evaluation.score, evaluation.band)
     asked = any(isinstance(rule.condition, SilenceRule) for rule in policy.rules)
     silence: Value = silence_ratio(state, evaluation.day) if asked else Missing.NO_USAGE
@@ -85,9 +85,9 @@ def apply_rules(
     now: int,
     moved: frozenset[str] = frozenset(),
 ) -> Verdicts:
-    """Step every rule once, after the days that closed since; no rule is for an account that has churned.
+    """Step every rule once, after the days closed since; no rule applies to a churned account.
 
-    `state` has been settled up to the day that is seen. The change of the rules in `moved` moves the account.
+    `state` includes everything pending due by the observed day. Rules in `moved` cross because they were changed.
     """
     account, left = about(state), churned_on(state.attributes, observation.day)
     kept: dict[str, RuleMemory] = {}
@@ -118,19 +118,19 @@ def _crossing(rule: Rule, before: RuleMemory, after: RuleMemory, left: str | Non
 def stepped(
     rule: Rule, memory: RuleMemory, about: About, observation: Observation, now: int, left: str | None
 ) -> RuleMemory:
-    """The next memory of a rule, whether it is for the account or not; it isn't if the account has `left`."""
+    """The next memory of a rule, whether it applies to the account or not; none applies once the account has `left`."""
     applies = left is None and rule.condition.applies(*about)
     return step(rule, memory, observation, now) if applies else end(memory, now)
 
 
 def about(state: AccountState) -> About:
-    """What says whether a rule is for an account."""
+    """The attributes that decide whether a rule applies to an account."""
     value = state.attributes.value
     return value("segment"), value("stage"), value("owner")
 
 
 def _retire(memory: Memories, policy: Policy, left: str | None) -> list[Crossing]:
-    """What rules that are no longer in force had fired is over."""
+    """Resolve the alerts of rules that are no longer in force."""
     return [
         Crossing(
             policy.retired[rule],

@@ -1,4 +1,4 @@
-"""By what accounts are judged."""
+"""The scorecards and rules that are in force."""
 
 from collections.abc import Mapping
 
@@ -10,11 +10,11 @@ from scoring.state.account_state import RETENTION_DAYS
 
 
 class Policy(Struct, frozen=True):
-    """The scorecards in order, the rules in force, and how many days events are kept.
+    """The scorecards in order, the rules in force, and the number of days for which events are retained.
 
     `published` has every scorecard that was ever in force, by name and version; `retired` the rules that no longer are,
-    by id. `quiet_sources` send nothing at the moment. While `digest` is set, what a new scorecard sets off is summed up
-    there; while `rule_digest` is, what the change of a rule does, of one of those in `changed`, by id.
+    by id. `quiet_sources` are silent at the moment. While `digest` is set, alerts caused by a new scorecard are summed
+    up in it; while `rule_digest` is, those caused by a change of the rules in `changed`, by id.
     """
 
     scorecards: tuple[Scorecard, ...]
@@ -28,19 +28,19 @@ class Policy(Struct, frozen=True):
     changed: frozenset[str] = frozenset()
 
     def scorecard(self, name: str | None, version: int | None) -> Scorecard | None:
-        """That very version, if it is in force."""
+        """Exactly this version, if it is in force."""
         for card in self.scorecards:
             if card.name == name and card.version == version:
                 return card
         return None
 
     def find(self, name: str | None, version: int | None) -> Scorecard | None:
-        """That very version, if it ever was in force."""
+        """Exactly this version, if it was ever in force."""
         if name is None or version is None:
             return None
         return self.scorecard(name, version) or self.published.get((name, version))
 
     @property
     def drops(self) -> list[Rule]:
-        """The rules that look back at days gone by."""
+        """The rules that compare with earlier days."""
         return [rule for rule in self.rules if isinstance(rule.condition, DropRule)]

@@ -1,6 +1,6 @@
 """Alert rules: conditions over an account's score, and the state machine that turns them into crossings.
 
-ok -> pending -> firing -> ok. A rule fires once per episode: it has to clear before it can fire again. What is unknown
+ok -> pending -> firing -> ok. A rule fires once per episode: it has to clear before it can fire again. An unknown value
 neither fires nor clears. A snoozed rule doesn't begin to fire until the snooze is over.
 """
 
@@ -25,11 +25,11 @@ Peak = tuple[int, float]
 
 
 class Observation(Struct, frozen=True):
-    """What rules look at: an account at a day. `silence` is its `silence_ratio`.
+    """The input of rules: an account at a day. `silence` is its `silence_ratio`.
 
-    Where a score or band was set by hand, these are they. `held` says that only time has passed while the source of the
-    account's events is quiet: then nothing begins to fire. `bulk` says that the same has happened to many accounts
-    at once: history was loaded, or a scorecard published.
+    Score and band include overrides. `held` means that only time has passed while the source of the account's events is
+    silent: then nothing begins to fire. `bulk` means that the same happened to many accounts at once: history was
+    loaded, or a scorecard published.
     """
 
     day: int
@@ -41,11 +41,11 @@ class Observation(Struct, frozen=True):
 
 
 class RuleMemory(Struct, frozen=True, array_like=True, gc=False):
-    """What a rule remembers of an account. `since` is when the state began, `fired_at` when it last fired (0: never),
-    `snoozed_until` when a snooze ends (0: there is none); all in microseconds.
+    """The state of a rule for one account. `since` is the start of the state, `fired_at` the last firing (0: never),
+    `snoozed_until` the end of a snooze (0: none); all in microseconds.
 
-    `peaks` are the highest closing scores that a fall is measured from: falling, so that the first is the highest.
-    `bulk` says of a rule that is pending, or fires, that it became pending as did those of many accounts at once.
+    `peaks` are the highest closing scores that a drop is measured from, in falling order. `bulk` marks a pending or
+    firing rule that became pending together with those of many other accounts.
     """
 
     state: RuleState = "ok"
@@ -61,10 +61,10 @@ _SECOND = 1_000_000
 
 
 class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """What every kind of rule has: whom it is for, how long a breach must last, how long to rest after firing,
-    and where it says what to do then.
+    """The fields of every kind of rule: the accounts it applies to, how long a breach must last, the pause after
+    firing, and a playbook link.
 
-    It is for no account that has churned, whatever it says.
+    It never applies to churned accounts.
     """
 
     segments: list[ShortText] | None = None
@@ -78,7 +78,7 @@ class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     playbook_url: Link | None = None
 
     def applies(self, segment: object, stage: object, owner: object) -> bool:
-        """Whether the rule is for an account with these attributes."""
+        """True if the rule applies to an account with these attributes."""
         return (
             (self.segments is None or segment in self.segments)
             and (self.stages is None or stage in self.stages)
@@ -89,7 +89,7 @@ class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
         )
 
     def problems(self) -> list[ScorecardProblem]:
-        """What can't be, beyond what the form says: a value that is wanted and left out, a playbook that is no link."""
+        """Faults that the schema can't express: a value both wanted and excluded, a playbook URL that isn't a link."""
         lists = {
             "segments": (self.segments, self.exclude_segments),
             "stages": (self.stages, self.exclude_stages),
@@ -117,7 +117,7 @@ class ScoreRule(RuleFilter, frozen=True, tag="score", tag_field="kind", kw_only=
     clear_level: Score | None = None
 
     def verdict(self, _memory: RuleMemory, observation: Observation) -> ConditionVerdict:
-        """How the rule sees a score."""
+        """The verdict on a score."""
         score = observation.score
         if score is None:
             return "unknown"
@@ -129,7 +129,7 @@ class ScoreRule(RuleFilter, frozen=True, tag="score", tag_field="kind", kw_only=
         return "breach" if breach else "clear" if cleared else "between"
 
     def problems(self) -> list[ScorecardProblem]:
-        """What can't be: a clear level on the wrong side, too."""
+        """The faults of any rule, and a clear level on the wrong side."""
         problems = super().problems()
         if self.clear_level is None:
             return problems
@@ -148,23 +148,23 @@ class BandRule(RuleFilter, frozen=True, tag="band", tag_field="kind", kw_only=Tr
     to: Annotated[list[KnownBand], Meta(min_length=1, max_length=3)]
 
     def verdict(self, _memory: RuleMemory, observation: Observation) -> ConditionVerdict:
-        """How the rule sees a band."""
+        """The verdict on a band."""
         if observation.band == "unknown":
             return "unknown"
         return "breach" if observation.band in self.to else "clear"
 
 
 class DropRule(RuleFilter, frozen=True, tag="drop", tag_field="kind", kw_only=True):
-    """Fires when the score is `points` or more below the highest that one of the last `days` days closed with.
+    """Fires when the score is `points` or more below the highest closing score of the last `days` days.
 
-    Clears when it isn't: the score is back, or the high lies too long ago.
+    Clears when it isn't: the score has recovered, or the high is too long ago.
     """
 
     points: Annotated[float, Meta(gt=0, le=100)]
     days: Annotated[int, Meta(ge=1, le=92)]
 
     def verdict(self, memory: RuleMemory, observation: Observation) -> ConditionVerdict:
-        """How the rule sees a score, against the closings that it remembers."""
+        """The verdict on a score, compared with the remembered closing scores."""
         if observation.score is None:
             return "unknown"
         high = next(
@@ -180,7 +180,7 @@ class SilenceRule(RuleFilter, frozen=True, tag="silence", tag_field="kind", kw_o
     level: Annotated[float, Meta(gt=0, le=1000)]
 
     def verdict(self, _memory: RuleMemory, observation: Observation) -> ConditionVerdict:
-        """How the rule sees a silence."""
+        """The verdict on a silence."""
         if isinstance(observation.silence, Missing):
             return "unknown"
         return "breach" if observation.silence >= self.level else "clear"
@@ -191,7 +191,7 @@ KINDS = ("score", "drop", "band", "silence")
 
 
 class Rule(Struct, frozen=True):
-    """A condition with its identity."""
+    """A condition with its id and name."""
 
     id: str
     name: str
@@ -199,7 +199,9 @@ class Rule(Struct, frozen=True):
 
 
 def step(rule: Rule, memory: RuleMemory, observation: Observation, now: int) -> RuleMemory:
-    """The next memory at `now` (microseconds). The rule fired, or cleared, where the state came to, or left, firing."""
+    """The next memory at `now` (microseconds). The rule fires when the state enters `firing`, and clears when it leaves
+    it.
+    """
     condition = rule.condition
     verdict = condition.verdict(memory, observation)
     if memory.state == "firing":
@@ -213,7 +215,7 @@ def step(rule: Rule, memory: RuleMemory, observation: Observation, now: int) -> 
 
 
 def end(memory: RuleMemory, now: int) -> RuleMemory:
-    """The next memory of a rule that isn't for the account, or isn't in force, any more: what it fired is over."""
+    """The next memory of a rule that no longer applies to the account or is no longer in force: its alert is over."""
     return memory if memory.state == "ok" else _to(memory, "ok", now)
 
 
@@ -222,7 +224,7 @@ def _to(memory: RuleMemory, state: RuleState, now: int, *, bulk: bool = False) -
 
 
 def ready_at(condition: Condition, memory: RuleMemory) -> int:
-    """When a pending rule may fire: its dwell, its cooldown and its snooze are over. In microseconds."""
+    """The time in microseconds at which a pending rule may fire: after its dwell, its cooldown and its snooze."""
     dwelt = memory.since + condition.for_seconds * _SECOND
     rested = memory.fired_at + condition.cooldown_seconds * _SECOND if memory.fired_at else 0
     return max(dwelt, rested, memory.snoozed_until)
@@ -234,9 +236,9 @@ def snooze(memory: RuleMemory, until: int) -> RuleMemory:
 
 
 def close_day(condition: Condition, memory: RuleMemory, day: int, score: float | None) -> RuleMemory:
-    """The memory after a day has closed with a score. Only rules on drops remember that.
+    """The memory after a day has closed with a score. Only drop rules remember closing scores.
 
-    Of the closings within reach only those matter that no later one is as high as: a maximum over a sliding window.
+    Among those within reach only the ones matter that no later one equals or exceeds: a maximum over a sliding window.
     """
     if not isinstance(condition, DropRule):
         return memory
@@ -248,6 +250,6 @@ def close_day(condition: Condition, memory: RuleMemory, day: int, score: float |
 
 
 def worth_keeping(condition: Condition, memory: RuleMemory, now: int) -> bool:
-    """Whether forgetting `memory` would change what the rule does later."""
+    """True if forgetting `memory` would change the rule's later behaviour."""
     rests = memory.fired_at > 0 and now < memory.fired_at + condition.cooldown_seconds * _SECOND
     return memory.state != "ok" or rests or now < memory.snoozed_until or isinstance(condition, DropRule)
