@@ -6,16 +6,16 @@ from scoring.scorecards.measures import Missing
 from scoring.scorecards.scorecard import DECIMALS, VETO, Evaluation
 
 BILLION = 10**DECIMALS
-"""A point is so many of the parts that a score is counted in: scores are rounded to these."""
+"""The unit of scores and contributions is a billionth of a point, to which scores are rounded."""
 
 Billionths = dict[str, int]
 """Billionths of a point per measure, and per veto that caps the score."""
 
 
 def contributions_in_billionths(evaluation: Evaluation | None) -> Billionths:
-    """What each measure contributes. Sums exactly to the score; empty where there is none.
+    """The contribution of each measure. Sums exactly to the score; empty if there is none.
 
-    Rounding can leave a few billionths over; the largest contribution takes them.
+    Rounding can leave a few billionths over; they go to the largest contribution.
     """
     if evaluation is None or evaluation.score is None:
         return {}
@@ -46,7 +46,7 @@ def _veto(evaluation: Evaluation) -> Billionths:
 
 
 def change(before: Mapping[str, int], after: Mapping[str, int]) -> Billionths:
-    """By how much each measure moved, without those that didn't. Sums exactly to the change of the score."""
+    """The change of each measure, without unchanged ones. Sums exactly to the change of the score."""
     moved = {name: after.get(name, 0) - before.get(name, 0) for name in {**before, **after}}
     return {name: delta for name, delta in moved.items() if delta}
 

@@ -27,7 +27,7 @@ def compile_curve(points: Sequence[tuple[float, float]]) -> Curve:
 
 
 def _line(first: float, last: float, start: float, end: float, slope: float) -> Curve:
-    """What most curves are, without the search: they run for each measure of each batch."""
+    """A curve of two points, which most are, without the search: it runs for each measure of each batch."""
 
     def curve(value: float) -> float:
         if value <= first:

@@ -1,4 +1,4 @@
-"""What differs between two versions of a scorecard, field by field, in the words of the document."""
+"""Differences between two versions of a scorecard, field by field, in the words of the document."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from scoring.scorecards.document import AppliesTo, Bands, MeasureDocument, Score
 
 
 class Difference(Struct, frozen=True):
-    """A field with its value before and after, as in the document; null where it wasn't, or isn't, there.
+    """A field with its values before and after, as in the document; null where it is absent.
 
     A measure's fields are named by its title: `measures.nps.weight`.
     """
@@ -21,7 +21,7 @@ class Difference(Struct, frozen=True):
 
 
 def differences(before: ScorecardDocument | None, after: ScorecardDocument) -> list[Difference]:
-    """What differs, in the document's order; all of `after` if there was nothing before. Empty if they are equal."""
+    """The differences in the document's order; all of `after` if `before` is None. Empty if they are equal."""
     return list(_differences(before, after))
 
 
@@ -35,7 +35,7 @@ def in_words(difference: Difference) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value the way people write it in YAML: on one line, and whole numbers without a point."""
+    """A value as people write it in YAML: on one line, and whole numbers without a decimal point."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {plain(each)}" for name, each in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Scorecards as documents: their form, and every check before one is published."""
+"""Scorecards as documents: their schema, and every check before one is published."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -22,14 +22,14 @@ ShortText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]
 
 
 class ScorecardProblem(Struct, frozen=True):
-    """One thing that is wrong: the field's path and what is allowed there."""
+    """One fault: the path of the field, and the values allowed there."""
 
     field: str
     message: str
 
 
 class InvalidDocumentError(ValueError):
-    """A document that can't be used; `problems` says why, at least one."""
+    """Raised for a document that can't be used; `problems` lists at least one reason."""
 
     def __init__(self, problems: list[ScorecardProblem]) -> None:
         super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
@@ -37,7 +37,7 @@ class InvalidDocumentError(ValueError):
 
 
 class AppliesTo(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which accounts a scorecard is for; the lowest `rank` that matches wins. Ranges include both ends."""
+    """The accounts that a scorecard is for; the lowest `rank` that matches wins. Ranges include both ends."""
 
     segments: list[ShortText] | None = None
     stages: list[ShortText] | None = None
@@ -46,7 +46,7 @@ class AppliesTo(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
     @property
     def is_for_all(self) -> bool:
-        """Whether nothing narrows it down."""
+        """True if nothing narrows it down."""
         return self.segments is None and self.stages is None and self.tenure_days is None
 
 
@@ -58,7 +58,7 @@ class Veto(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MeasureDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A measure with what the scorecard makes of it."""
+    """A measure with its weight, curve and options on the scorecard."""
 
     measure: str
     weight: Annotated[float, Meta(ge=0, le=1_000_000)]
@@ -95,9 +95,9 @@ class ScorecardDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 def parse(document: Any, retention: int) -> ScorecardDocument:
-    """Read a document (as parsed from YAML or JSON) and check all of it.
+    """Read a document (parsed from YAML or JSON) and check all of it.
 
-    Raises `InvalidDocumentError` naming every field at fault and what is allowed there.
+    Raises `InvalidDocumentError` naming every field at fault and the values allowed there.
     """
     try:
         parsed = msgspec.convert(document, ScorecardDocument)

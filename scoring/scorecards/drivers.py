@@ -1,4 +1,4 @@
-"""Which measures moved a score, in points."""
+"""The measures that moved a score most, in points."""
 
 from collections.abc import Mapping
 
@@ -8,28 +8,27 @@ from scoring.scorecards.scorecard import Evaluation, MeasureResult, Scorecard
 
 
 class Driver(Struct, frozen=True):
-    """A measure, and by how many points it moved the score."""
+    """A measure, and the points by which it moved the score."""
 
     measure: str
     delta: float
 
 
 def drivers(before: Evaluation | None, after: Evaluation, most: int = 3) -> list[Driver]:
-    """The measures that moved the score most between two evaluations; the largest move comes first.
+    """The measures that moved the score most between two evaluations, the largest move first.
 
-    Without an earlier score they are the measures that keep the score furthest below 100. A score that isn't known
-    has none.
+    Without an earlier score they are the measures that keep the score furthest below 100. An unknown score has none.
     """
     if after.score is None:
         return []
-    # An account may have been judged before it had a score: to have come by a measure is no move of it.
+    # An account may have been evaluated before it had a score: a measure that appears isn't a move.
     if before is None or before.score is None:
         return shortfalls(after.measures, after.card, most)
     return _largest(_moves(before.measures, after.measures), most)
 
 
 def shortfalls(results: Mapping[str, MeasureResult], card: Scorecard, most: int = 3) -> list[Driver]:
-    """The measures that keep a score furthest below 100; `results` are what those of `card` came to."""
+    """The measures that keep a score furthest below 100; `results` belong to the measures of `card`."""
     counting = [(entry.name, entry.weight, results[entry.name].contribution) for entry in card.measures]
     total = sum([weight for _, weight, contribution in counting if contribution is not None])
     return _largest({name: part - 100 * weight / total for name, weight, part in counting if part is not None}, most)

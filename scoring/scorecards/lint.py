@@ -1,4 +1,4 @@
-"""What a scorecard may say, but hardly means: warnings beside the problems of `scoring.scorecards.document`."""
+"""Warnings about valid scorecards that are probably mistakes, beside the problems of `scoring.scorecards.document`."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,11 +6,11 @@ from scoring.scorecards.document import AppliesTo, MeasureDocument, ScorecardDoc
 
 MOST_MEASURES = 10
 LEAST_SHARE = 0.01
-"""Of the sum of all weights: below, a measure moves the score by less than a point."""
+"""Share of the sum of all weights; below it, a measure moves the score by less than a point."""
 
 
 def warnings(document: ScorecardDocument) -> list[ScorecardProblem]:
-    """What is odd about a checked document; empty if nothing is."""
+    """The oddities of a checked document; empty if there are none."""
     return list(_warn(document))
 
 
@@ -72,7 +72,7 @@ def _tie(document: ScorecardDocument, other: ScorecardDocument) -> bool:
 
 
 def _meet(one: AppliesTo, two: AppliesTo) -> bool:
-    """Whether an account can match both."""
+    """True if an account can match both."""
     return (
         _share(one.segments, two.segments)
         and _share(one.stages, two.stages)
@@ -85,7 +85,7 @@ def _meet(one: AppliesTo, two: AppliesTo) -> bool:
 
 
 def _share(one: list[str] | None, two: list[str] | None) -> bool:
-    """Whether a value can be in both; None takes all values."""
+    """True if a value can be in both; None stands for all values."""
     if one is None or two is None:
         return one != [] and two != []
     return not set(one).isdisjoint(two)

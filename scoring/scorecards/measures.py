@@ -1,10 +1,10 @@
 """The measure catalogue: one dimension of health each, computed from an account's state at a day.
 
-A measure's value is a float, or `Missing` with a reason. Zero is not missing: an account that used the product once
-and doesn't now has 0 active users; one that never did has none to count.
+A measure's value is a float, or `Missing` with a reason. Zero isn't missing: an account that used the product once and
+doesn't now has 0 active users; one that never did has none to count.
 
-Times come from other systems, and may contradict each other or lie after the day. No measure gives an impossible value
-for that: what would have taken less than no time, took none.
+Times come from other systems, and may contradict each other or lie after the day. No measure returns an impossible
+value because of that: a negative duration counts as none.
 """
 
 from bisect import bisect_left, bisect_right
@@ -24,11 +24,11 @@ from scoring.state.tickets import Ticket
 
 MeasureSignal = Literal["usage", "tickets", "surveys", "attributes"]
 RHYTHM_DAYS = 92
-"""How far back `silence_ratio` looks for the account's own rhythm."""
+"""Days before today from which `silence_ratio` takes the account's own rhythm."""
 
 
 class Missing(Enum):
-    """Why a measure has no value."""
+    """The reason why a measure has no value."""
 
     NO_USAGE = "no_usage_ever"
     NO_SEATS = "no_seats"
@@ -48,7 +48,7 @@ Measure = Callable[[AccountState, int], Value]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What a scorecard may set on a measure; `window` is in days, None stands for "not given" or "all"."""
+    """The options of a measure on a scorecard; `window` is in days, None stands for "not given" or "all"."""
 
     window: int = 1
     features: frozenset[str] | None = None
@@ -94,7 +94,7 @@ def _seat_utilization(p: Parameters) -> Measure:
 
 
 def _volumes(state: AccountState, first: int, middle: int, features: frozenset[str] | None) -> tuple[int, int]:
-    """The quantity from `first` until before `middle`, and since then."""
+    """The quantity from `first` to before `middle`, and from `middle` on."""
     if features is None:
         return _totals(state.usage.days, first, middle)
     totals = [_totals(state.usage.features.get(feature, {}), first, middle) for feature in features]
@@ -315,12 +315,12 @@ def _days_to_renewal(_: Parameters) -> Measure:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A catalogue entry: how to build the measure, which parameters it takes, which signals it reads."""
+    """A catalogue entry: the measure's factory, the parameters it takes, and the signals it reads."""
 
     build: Callable[[Parameters], Measure]
     signals: frozenset[MeasureSignal]
     windows: int = 0
-    """How many windows back it looks; 0 where it takes none."""
+    """The number of windows it looks back; 0 if it takes none."""
     takes_features: bool = False
     takes_priorities: bool = False
 

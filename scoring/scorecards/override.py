@@ -6,7 +6,7 @@ from scoring.scorecards.scorecard import Band, Evaluation, band_of
 
 
 class Override(Struct, frozen=True, omit_defaults=True):
-    """A score or a band set by hand. Times are in microseconds; without `expires_at` it stays until taken back."""
+    """A score or a band set by hand. Times are in microseconds; without `expires_at` it stays until withdrawn."""
 
     reason: str
     author: str
@@ -16,7 +16,7 @@ class Override(Struct, frozen=True, omit_defaults=True):
     expires_at: int | None = None
 
     def over(self, evaluation: Evaluation) -> tuple[float | None, Band]:
-        """The score and band that count, in place of what was computed. A score by hand has the scorecard's band."""
+        """The effective score and band, in place of the computed ones. A score by hand has the scorecard's band."""
         if self.score is None:
             return evaluation.score, self.band or evaluation.band
         card = evaluation.card

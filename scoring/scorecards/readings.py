@@ -1,4 +1,4 @@
-"""What measures read, as text: a number, or the reason that it is missing, for each measure of a scorecard."""
+"""Readings of measures as text: a number, or the reason why it is missing, for each measure of a scorecard."""
 
 import msgspec
 
@@ -9,10 +9,10 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode_readings(readings: list[Value]) -> str:
-    """The text that is stored; equal readings give equal text."""
+    """The stored text; equal readings give equal text."""
     return _encoder.encode(readings).decode()
 
 
 def decode_readings(stored: str) -> list[Value]:
-    """What `encode_readings` was given."""
+    """The readings that `encode_readings` encoded."""
     return _decoder.decode(stored)

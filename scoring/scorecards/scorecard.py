@@ -1,4 +1,4 @@
-"""Scorecards at work: what they make of an account's state.
+"""Compiled scorecards, and the score that they give an account's state.
 
 With weight w and score s of the measures that count, score = sum(w s) / sum(w); each contributes w s / sum(w), so the
 contributions sum to the score. A veto that caps the score is a negative contribution of its own.
@@ -17,14 +17,14 @@ from scoring.state.account_state import AccountState
 Band = Literal["green", "yellow", "red", "unknown"]
 NEUTRAL = 50.0
 DECIMALS = 9
-"""Scores and coverages are rounded to these, so that what is 70 on paper doesn't come out a hair below 70."""
+"""Scores and coverages are rounded to these, so that an exact 70 doesn't end up a hair below 70."""
 _PARTS = 10.0**DECIMALS
 VETO = "veto:"
 """Prefix of the entry that a veto adds to the measures."""
 
 
 class MeasureResult(Struct, frozen=True, array_like=True, gc=False):
-    """What one measure came to. `score` and `contribution` are null where the measure doesn't count."""
+    """The result of one measure. `score` and `contribution` are null if the measure doesn't count."""
 
     value: float | None
     score: float | None
@@ -34,7 +34,7 @@ class MeasureResult(Struct, frozen=True, array_like=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class CompiledMeasure:
-    """A scorecard's measure, ready to run. `absent` is the score that a missing value counts as; None excludes it."""
+    """A scorecard's measure, ready to run. `absent` is the score of a missing value; None excludes it."""
 
     name: str
     measure: Measure
@@ -45,7 +45,7 @@ class CompiledMeasure:
     veto_cap: float
 
     def score(self, value: Value) -> float | None:
-        """What `value` scores, 0 to 100; None where it doesn't count."""
+        """The score of `value`, 0 to 100; None if it doesn't count."""
         return self.absent if isinstance(value, Missing) else self.curve(value)
 
 
@@ -62,19 +62,19 @@ class Scorecard:
     green: float
     min_coverage: float
     names: tuple[str, ...]
-    """Of the measures."""
+    """The names of the measures."""
     readers: tuple[Measure, ...]
-    """The measures alone, and below what makes a score of what they read: laid out flat for the fold."""
+    """The functions that read the measures. Like the scales below, they are flat because the fold needs them fast."""
     scales: tuple[tuple[float, Curve, float | None, float, float], ...]
-    """Per measure its weight, curve, score if missing, and veto: below which score, and to which cap."""
+    """Per measure: weight, curve, score if missing, and the veto's score limit and cap."""
     coverages: dict[float, float] = field(default_factory=dict, compare=False, repr=False)
-    """Of weights with data, as they come up: few of all that are possible do, and rounding takes its time."""
+    """Rounded coverages by weight with data, cached: only few sums occur, and rounding is slow."""
 
 
 class Evaluation(Struct, frozen=True):
     """A score at a day, by a scorecard. `score` is null below the minimum coverage.
 
-    `readings` holds what each of the scorecard's measures read, in its order; all the rest follows from them.
+    `readings` holds the value of each of the scorecard's measures, in its order; everything else follows from them.
     """
 
     score: float | None
@@ -86,7 +86,7 @@ class Evaluation(Struct, frozen=True):
 
     @property
     def measures(self) -> dict[str, MeasureResult]:
-        """As `explain`."""
+        """The results of `explain`."""
         return explain(self)
 
 
@@ -94,7 +94,7 @@ _ABSENT = {"exclude": None, "neutral": NEUTRAL, "worst": 0.0}
 
 
 def compile_scorecard(document: ScorecardDocument, version: int) -> Scorecard:
-    """Make a checked document ready to evaluate."""
+    """Compile a checked document so that it can evaluate states."""
     measures = tuple(
         CompiledMeasure(
             name=entry.title,
@@ -134,12 +134,12 @@ def evaluate(card: Scorecard, state: AccountState, day: int) -> Evaluation:
 
 
 def read(card: Scorecard, state: AccountState, day: int) -> list[Value]:
-    """What the scorecard's measures read, in its order."""
+    """The readings of the scorecard's measures, in its order."""
     return [reader(state, day) for reader in card.readers]
 
 
 def score(readings: list[Value], card: Scorecard, day: int) -> Evaluation:
-    """The score that the measures' readings make; `readings` are in the scorecard's order."""
+    """The evaluation of the measures' readings; `readings` are in the scorecard's order."""
     known = counted = weighted = 0.0
     cap = 100.0
     for (weight, curve, absent, veto_below, veto_cap), value in zip(card.scales, readings, strict=True):
@@ -167,7 +167,7 @@ def score(readings: list[Value], card: Scorecard, day: int) -> Evaluation:
 
 
 def explain(evaluation: Evaluation) -> dict[str, MeasureResult]:
-    """What each measure came to. Contributions sum to the score; there are none where the score is null.
+    """The result of each measure. Contributions sum to the score; there are none where the score is null.
 
     A veto that caps the score comes last.
     """
@@ -193,7 +193,7 @@ def explain(evaluation: Evaluation) -> dict[str, MeasureResult]:
 
 
 def rounded(number: float) -> float:
-    """To `DECIMALS`, in a quarter of the time that `round` takes for going by way of decimal digits."""
+    """Round to `DECIMALS`, in a quarter of the time of `round`, which goes through decimal digits."""
     return round(number * _PARTS) / _PARTS
 
 

@@ -1,4 +1,4 @@
-"""Which scorecard an account is judged by."""
+"""Chooses the scorecard that applies to an account."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +11,7 @@ from scoring.state.account_state import AccountState
 def choose(scorecards: Sequence[Scorecard], state: AccountState, day: int) -> Scorecard:
     """The scorecard for an account: the first in rank order that applies, else the default.
 
-    `scorecards` is what `in_order` gave.
+    `scorecards` must be in the order of `in_order`.
     """
     for scorecard in scorecards:
         applies_to = scorecard.document.applies_to

@@ -1,4 +1,4 @@
-"""What msgspec says about a value that can't be used, as the field at fault and what is allowed there."""
+"""Turns validation errors of msgspec into the field at fault and the values allowed there."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ _NOT_ONE_OF = ("Invalid enum value", "Invalid value")
 def fault_of(error: msgspec.ValidationError, whole: str, declared: Any = None) -> tuple[str, str]:
     """The path of the field at fault, `measures[0].weight`, and the message; `whole` names the value itself.
 
-    With the type that the value was to have, the message names the values that are allowed where there are only some.
+    Given the declared type, the message lists the allowed values if there are only some.
     """
     message, _, path = str(error).partition(" - at `")
     path = path.removeprefix("key` in `").rstrip("`").removeprefix("$").lstrip(".")
@@ -27,7 +27,7 @@ def fault_of(error: msgspec.ValidationError, whole: str, declared: Any = None) -
 
 
 def explain_fault(error: msgspec.ValidationError, declared: Any) -> str:
-    """What is wrong with a value that was to have the type, and what is allowed."""
+    """The fault of a value that should have the declared type, and the allowed values."""
     return fault_of(error, "", declared)[1]
 
 
@@ -37,7 +37,7 @@ def _allowed(info: inspect.Type, steps: Sequence[str]) -> str:
 
 
 def _at(info: inspect.Type, steps: Sequence[str]) -> Iterator[inspect.Type]:
-    """Every type that the value may have to which the steps lead; of a tagged union's tag, that of its structs."""
+    """Every type that the steps lead to; for the tag of a tagged union, the tags of its structs."""
     for option in _options(info):
         if not steps:
             yield option

@@ -23,7 +23,7 @@ SignalState = UsageState | TicketState | SurveyState | AttributeState
 
 
 class AccountState(Struct):
-    """All that is kept of an account's events."""
+    """Everything stored about an account's events."""
 
     usage: UsageState = field(default_factory=UsageState)
     tickets: TicketState = field(default_factory=TicketState)
@@ -37,12 +37,12 @@ class AccountState(Struct):
 
 
 def fold(state: AccountState, events: Sequence[Event], retention: int = RETENTION_DAYS) -> int:
-    """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
+    """Fold events into `state`, in place; returns the number left out as late, by their own broker day."""
     return fold_arrivals(state, arrivals(events, retention), retention)
 
 
 def fold_arrivals(state: AccountState, arrived: Arrivals, retention: int) -> int:
-    """The same with events that were looked at already."""
+    """Like `fold`, for events that `arrivals` has prepared."""
     late = arrived.late
     if arrived.entries or arrived.late:
         fold_usage(state.usage, arrived, retention)
@@ -58,7 +58,7 @@ def fold_arrivals(state: AccountState, arrived: Arrivals, retention: int) -> int
 
 
 def apply_pending(state: AccountState, day: int) -> None:
-    """Take in, in place, what was dated ahead of the broker's day and is due by `day`."""
+    """Apply, in place, the entries that were dated ahead of the broker's day and are due by `day`."""
     if state.usage.pending and state.usage.newest < day:
         advance_usage(state.usage, day)
     if state.tickets.pending and state.tickets.newest < day:
@@ -85,7 +85,7 @@ def encode(state: SignalState) -> bytes:
 
 
 def decode(usage: bytes | None, tickets: bytes | None, surveys: bytes | None, attributes: bytes | None) -> AccountState:
-    """The state of an account from the bytes of its signals; None where a signal was never seen."""
+    """The state of an account from the bytes of its signals; None for a signal that was never seen."""
     return AccountState(
         UsageState() if usage is None else _usage.decode(usage),
         TicketState() if tickets is None else _tickets.decode(tickets),

@@ -17,7 +17,7 @@ class Register(Struct, frozen=True, array_like=True, gc=False):
     value: AttributeValue
 
     def beats(self, other: "Register | None") -> bool:
-        """Whether this one is the later writer, by (time, id) and then by value, so that order never matters."""
+        """True if this one is the later writer, by (time, id) and then by value, so that order never matters."""
         return other is None or self._rank() > other._rank()
 
     def _rank(self) -> tuple[int, str, bool, str]:
@@ -25,26 +25,26 @@ class Register(Struct, frozen=True, array_like=True, gc=False):
 
 
 class AttributeState(Struct, array_like=True):
-    """Registers by attribute name. What is dated after `newest` waits in `pending`."""
+    """Registers by attribute name. Those dated after `newest` wait in `pending`."""
 
     newest: int = -1
     registers: dict[str, Register] = field(default_factory=dict)
     pending: dict[str, Register] = field(default_factory=dict)
 
     def value(self, name: str) -> AttributeValue:
-        """The attribute's value; None if it was never given or was cleared."""
+        """The attribute's value; None if it was never set, or was cleared."""
         register = self.registers.get(name)
         return None if register is None else register.value
 
 
 def churned_on(state: AttributeState, day: int) -> str | None:
-    """The day on which the account left, if that is `day` or an earlier one."""
+    """The day on which the account churned, if that is `day` or an earlier one."""
     left = state.value("churned_on")
     return left if isinstance(left, str) and to_day_text(left) <= day else None
 
 
 def fold_attributes(state: AttributeState, events: Sequence[AttributesEvent], retention: int) -> int:
-    """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
+    """Fold events into `state`, in place; returns the number left out as late, by their own broker day."""
     newest = max([event.broker_day for event in events])
     if newest > state.newest:
         advance_attributes(state, newest)
@@ -63,7 +63,7 @@ def fold_attributes(state: AttributeState, events: Sequence[AttributesEvent], re
 
 
 def advance_attributes(state: AttributeState, newest: int) -> None:
-    """Move the newest day on and take in what was pending until then. An attribute never leaves."""
+    """Advance the newest day and apply the pending entries up to it. An attribute never expires."""
     state.newest = newest
     for name in [name for name, register in state.pending.items() if day_of(register.at) <= newest]:
         _keep_newer(state.registers, name, state.pending.pop(name))

@@ -14,7 +14,7 @@ def to_micros(moment: datetime) -> int:
 
 
 def to_micros_and_day(moment: datetime) -> tuple[int, int]:
-    """The same, and the UTC day, in less than the time of a division."""
+    """Microseconds since 1970-01-01 UTC and the UTC day, faster than a division."""
     since = moment - _EPOCH
     day = since.days
     return (day * 86_400 + since.seconds) * 1_000_000 + since.microseconds, day

@@ -1,16 +1,16 @@
-"""Counting distinct members in bounded space.
+"""Counts distinct members in bounded space.
 
 Members are uniform 64-bit hashes. Up to `LIMIT` of them are kept, and the count is exact. Above that the `LIMIT`
-smallest are kept (a bottom-k sketch; Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC 2007):
-`below` is the (LIMIT + 1)th smallest hash ever kept, each hash under it is in the sample with certainty and each other
-one is not, so `kept / (below / 2^64)` is unbiased with a standard error of 1 / sqrt(LIMIT - 1), 1.6 %.
+smallest are kept (a bottom-k sketch; Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC 2007): `below`
+is the (LIMIT + 1)th smallest hash ever kept, each hash under it is in the sample with certainty and each other one is
+not, so `kept / (below / 2^64)` is unbiased with a standard error of 1 / sqrt(LIMIT - 1), 1.6 %.
 """
 
 from typing import TypeVar
 
 LIMIT = 4096
 ALL = 2**64 - 1
-"""`below` while nothing had to be left out."""
+"""`below` while all hashes are kept."""
 
 Value = TypeVar("Value")
 
@@ -26,5 +26,5 @@ def shrink(members: dict[int, Value], below: int) -> int:
 
 
 def estimate(kept: int, below: int) -> int:
-    """How many distinct members there are when `kept` of the sample qualify."""
+    """The estimated number of distinct members when `kept` of the sample qualify."""
     return kept if below == ALL else round(kept * 2**64 / below)

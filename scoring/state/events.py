@@ -1,7 +1,7 @@
 """Events: validated facts about one account.
 
-Times are integer microseconds since 1970-01-01 UTC (`at`); `broker_day` is the UTC day on which the broker took the
-record, by which retention is judged so that a replay decides the same. `source` and `id` identify an event. Users and
+Times are integer microseconds since 1970-01-01 UTC (`at`); `broker_day` is the UTC day on which the broker received the
+record. Retention is decided by it, so that a replay decides the same. `source` and `id` identify an event. Users and
 respondents are 64-bit hashes: a state holds no personal data, and every entry has the same size.
 """
 
@@ -25,17 +25,17 @@ ATTRIBUTES = (
     "churned_on",
     "parent_id",
 )
-"""What is known of an account beside its events; dates and amounts are kept as text, seats as an integer."""
+"""The attributes of an account; dates and amounts are stored as text, seats as an integer."""
 
 AttributeValue = str | int | None
 
 
 LOWEST: Final = 1_000_000
-"""Where the scale of an answer begins unless it says so, in millionths."""
+"""The default lower end of an answer's scale, in millionths."""
 
 
 class UsageEvent(Struct, frozen=True, gc=False):
-    """Somebody used a feature `quantity` times; `user` is the hash of the user id, if one was sent."""
+    """A feature was used `quantity` times; `user` is the hash of the user id, if one was sent."""
 
     account_id: str
     at: int
@@ -49,7 +49,7 @@ class UsageEvent(Struct, frozen=True, gc=False):
 
 
 class TicketEvent(Struct, frozen=True, gc=False):
-    """A snapshot of a support ticket; 0 and "" stand for a moment or rating that isn't known."""
+    """A snapshot of a support ticket; 0 and "" stand for an unknown time or rating."""
 
     account_id: str
     at: int
@@ -81,7 +81,7 @@ class SurveyEvent(Struct, frozen=True, gc=False):
 
 
 class AttributesEvent(Struct, frozen=True, gc=False):
-    """Attributes of the account that were set (or cleared, with None); the others stay."""
+    """Attributes of the account that were set, or cleared with None; the others stay."""
 
     account_id: str
     at: int

@@ -1,7 +1,7 @@
-"""Mappings sorted by key: with them, equal states are equal bytes.
+"""Mappings sorted by key, so that equal states have equal bytes.
 
-Most events find their key already there or put it at the end, so restoring order after a fold that added keys is
-cheaper than keeping it at every step.
+Most events find their key already there or append it, so restoring the order after a fold that added keys is cheaper
+than keeping it at every step.
 """
 
 from bisect import bisect_left
@@ -19,8 +19,8 @@ def sort_keys(mapping: dict[Key, Value]) -> None:
 
 
 def sort_added(mapping: dict[Key, Value], added: int) -> None:
-    """The same where all but the last `added` keys, of which there is one at least, are in order: what lies before the
-    lowest of these stays where it is.
+    """Like `sort_keys`, when only the last `added` (>= 1) keys are out of order: keys below the lowest of these stay in
+    place.
     """
     keys = list(mapping)
     old = len(keys) - added

@@ -13,7 +13,7 @@ from scoring.state.sorted_dicts import sort_keys
 class SurveyAnswer(Struct, frozen=True, order=True, array_like=True, gc=False):
     """One answer; `score` and the ends of its scale are millionths. The order of the fields is "last writer wins".
 
-    Answers that were stored before scales had a lower end are read with the usual one.
+    Answers stored before scales had a lower end are read with the usual one.
     """
 
     at: int
@@ -31,7 +31,7 @@ class SurveyAnswers(Struct, array_like=True):
 
 
 class SurveyState(Struct, array_like=True):
-    """What survey events leave behind. What is dated after `newest` waits in `pending`."""
+    """The state that survey events leave. Answers dated after `newest` wait in `pending`."""
 
     newest: int = -1
     newest_at: int = 0
@@ -40,7 +40,7 @@ class SurveyState(Struct, array_like=True):
 
 
 def fold_surveys(state: SurveyState, events: Sequence[SurveyEvent], retention: int) -> int:
-    """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
+    """Fold events into `state`, in place; returns the number left out as late, by their own broker day."""
     newest = max([event.broker_day for event in events])
     if newest > state.newest:
         advance_surveys(state, newest)
@@ -66,7 +66,7 @@ def fold_surveys(state: SurveyState, events: Sequence[SurveyEvent], retention: i
 
 
 def advance_surveys(state: SurveyState, newest: int) -> None:
-    """Move the newest day on and take in what was pending until then. A respondent's last answer never leaves."""
+    """Advance the newest day and apply the pending answers up to it. A respondent's last answer never expires."""
     state.newest = newest
     pending, state.pending = state.pending, {}
     for survey, answers in pending.items():

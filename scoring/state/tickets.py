@@ -23,7 +23,7 @@ class Ticket(Struct, frozen=True, order=True, array_like=True, gc=False):
 
 
 class TicketState(Struct, array_like=True):
-    """What ticket events leave behind. What is dated after `newest` waits in `pending`."""
+    """The state that ticket events leave. Snapshots dated after `newest` wait in `pending`."""
 
     newest: int = -1
     newest_at: int = 0
@@ -32,7 +32,7 @@ class TicketState(Struct, array_like=True):
 
 
 def fold_tickets(state: TicketState, events: Sequence[TicketEvent], retention: int) -> int:
-    """Fold events into `state`, in place; returns how many were late, by their own broker day, and so left out."""
+    """Fold events into `state`, in place; returns the number left out as late, by their own broker day."""
     newest = max([event.broker_day for event in events])
     moved = newest > state.newest
     if moved:
@@ -67,7 +67,7 @@ def fold_tickets(state: TicketState, events: Sequence[TicketEvent], retention: i
 
 
 def advance_tickets(state: TicketState, newest: int) -> None:
-    """Move the newest day on and take in what was pending until then."""
+    """Advance the newest day and apply the pending snapshots up to it."""
     state.newest = newest
     for ticket_id in [key for key, ticket in state.pending.items() if day_of(ticket.at) <= newest]:
         _settle(state, ticket_id, state.pending.pop(ticket_id))

@@ -10,14 +10,14 @@ from scoring.state.usage_batch import NOBODY, Arrivals, UsageEntry
 
 
 class UsageState(Struct, array_like=True):
-    """What usage events leave behind. Holds days up to `newest`; what is dated later waits in `pending`."""
+    """The state that usage events leave. Holds days up to `newest`; later ones wait in `pending`."""
 
     newest: int = -1
-    """The newest broker day seen; retention is judged by it."""
+    """The newest broker day seen; decides retention."""
     newest_at: int = 0
     """Time of the newest event, in microseconds."""
     last_day: int = -1
-    """The last day with usage, kept even when its counters have left; -1 if there never was any."""
+    """The last day with usage, kept even after its counters have expired; -1 if there never was any."""
     days: dict[int, int] = field(default_factory=dict)
     """Quantity per day."""
     features: dict[str, dict[int, int]] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class UsageState(Struct, array_like=True):
 
 
 def fold_usage(state: UsageState, arrived: Arrivals, retention: int) -> None:
-    """Fold what arrived into `state`, in place."""
+    """Fold arrivals into `state`, in place."""
     newest, entries = max(state.newest, arrived.newest), arrived.entries
     if newest > state.newest:
         advance_usage(state, newest)
@@ -38,14 +38,14 @@ def fold_usage(state: UsageState, arrived: Arrivals, retention: int) -> None:
         state.pending = sorted([*state.pending, *[entry for entry in entries if entry[0] > newest]])
         entries = [entry for entry in entries if entry[0] <= newest]
     added = _add(state, entries)
-    # First, so that a long stretch of history in one batch doesn't thin out the users that stay.
+    # First, so that a long history in one batch doesn't thin out the users that stay.
     _forget(state, newest - retention + 1)
     if added:
         state.users_below = shrink(state.users, state.users_below)
 
 
 def advance_usage(state: UsageState, newest: int) -> None:
-    """Move the newest day on and take in what was pending until then."""
+    """Advance the newest day and apply the pending entries up to it."""
     state.newest = newest
     if state.pending and state.pending[0][0] <= newest:
         due = [entry for entry in state.pending if entry[0] <= newest]
@@ -66,7 +66,7 @@ def _forget(state: UsageState, oldest: int) -> None:
 
 
 def _add(state: UsageState, entries: Sequence[UsageEntry]) -> int:
-    """Count entries, none of which is dated after `newest`; returns how many users are new."""
+    """Count entries, none of which is dated after `newest`; returns the number of new users."""
     days, features, users, users_below = state.days, state.features, state.users, state.users_below
     known_features, known_users = len(features), len(users)
     newest_at, last_day = state.newest_at, state.last_day
@@ -74,7 +74,7 @@ def _add(state: UsageState, entries: Sequence[UsageEntry]) -> int:
         feature_days = features.get(feature)
         if feature_days is None:
             features[feature] = feature_days = {}
-        if day > last_day:  # above all keys in both, as `last_day` stays when counters leave
+        if day > last_day:  # above all keys in both, because `last_day` stays when counters expire
             last_day = day
             days[day] = feature_days[day] = quantity
         else:

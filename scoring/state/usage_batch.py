@@ -1,4 +1,4 @@
-"""Events that are folded together, looked at once: for counting usage, and for deciding on the way to judge them."""
+"""Events that are folded together, read once: for counting usage, and for choosing how to evaluate them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,8 +14,9 @@ _NEVER: Final = 2**62
 
 
 class Arrivals(Struct):
-    """Usage as entries to be counted, and all other events as they are. Without usage no day is before `earliest`, or
-    after `latest` and `newest`.
+    """Usage as entries to count, and all other events unchanged.
+
+    Without usage, `earliest` is after every day, and `latest` and `newest` are before.
     """
 
     entries: list[UsageEntry]
@@ -23,14 +24,14 @@ class Arrivals(Struct):
     newest: int
     """The newest broker day of usage."""
     earliest: int
-    """The first day that usage is of, and below the last one; late or not."""
+    """The first day with usage, late or not."""
     latest: int
     late: int
-    """How much usage is left out, being older than is kept by its own broker day."""
+    """The number of usage events that are older than retention by their own broker day, and left out."""
 
 
 def arrivals(events: Sequence[Event], retention: int) -> Arrivals:
-    """Look at each event: there are many, all over the memory, and this takes longer than to count them."""
+    """Read each event once: there are many, scattered in memory, and reading them takes longer than counting."""
     earliest, latest, newest, late = _NEVER, -1, -1, 0
     entries: list[UsageEntry] = []
     others: list[Event] = []

@@ -1,1 +1,1 @@
-"""Questions about what would be: a forecast without events, and a scorecard that isn't published yet."""
+"""What-if questions: a forecast without events, and the preview of a scorecard that isn't published yet."""

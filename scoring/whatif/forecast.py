@@ -1,7 +1,7 @@
-"""What silence would do: an account's days to come if nothing more happens, and when its rules would fire or clear.
+"""Forecasts the effect of silence: an account's coming days without events, and when its rules would fire or clear.
 
-It goes the way that `advance` would, called without events at every instant that the account is due, and comes to the
-same; but it judges each day once, and keeps nothing of the way that is only there to be stored.
+It takes the same steps as `advance` called without events whenever the account is due, with the same result; but it
+evaluates each day once, and computes nothing that is only there to be stored.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from scoring.state.calendar import day_of, start_of
 
 
 class Situation(Struct, frozen=True):
-    """What there is of an account now. `memory` is what rules remember of it, `source` sent its newest usage."""
+    """The current facts about an account. `memory` holds its rule memories, `source` sent its newest usage."""
 
     state: AccountState
     score_run: ScoreRun | None = None
@@ -32,7 +32,7 @@ class Situation(Struct, frozen=True):
 
 
 class PredictedCrossing(Struct, frozen=True):
-    """A rule will begin to fire, or cease to, at an instant (microseconds), when this is what the account comes to."""
+    """A rule that will begin or stop firing at a time (microseconds), with the account's evaluation then."""
 
     rule: Rule
     state: str
@@ -42,9 +42,9 @@ class PredictedCrossing(Struct, frozen=True):
 
 
 class Forecast(Struct, frozen=True):
-    """An account now and on each of the days to come, and the first crossing of each rule, in order of time.
+    """An account now and on each coming day, and the first crossing of each rule, in order of time.
 
-    A crossing can be at `at` (microseconds), if the account hasn't been looked at since something fell due.
+    A crossing can be at `at` (microseconds), if the account hasn't been evaluated since something became due.
     """
 
     at: int
@@ -54,14 +54,14 @@ class Forecast(Struct, frozen=True):
 
     @property
     def firings(self) -> list[PredictedCrossing]:
-        """The rules that don't fire now, and will begin to."""
+        """The rules that don't fire now, but will."""
         return [each for each in self.crossings if each.state == "firing" and each.at > self.at]
 
 
 def forecast(situation: Situation, policy: Policy, now: int, days: int, *, whole: bool = True) -> Forecast:
-    """The account at `now` (microseconds) and on so many days after that; the situation stays as it is.
+    """The account at `now` (microseconds) and on the `days` days after; the situation stays as it is.
 
-    If it needn't be `whole`, it ends on the day on which the last of the rules that don't fire now begins to.
+    Unless it must be `whole`, it ends on the day on which the last of the rules that don't fire now begins to.
     """
     silence = _Silence(_of_today(situation, now), policy, now)
     today = silence.evaluation
@@ -72,7 +72,7 @@ def forecast(situation: Situation, policy: Policy, now: int, days: int, *, whole
 
 
 def _of_today(situation: Situation, now: int) -> Situation:
-    """The situation as if its account had been judged today, where it was judged at a day to come."""
+    """The situation as if the account had been evaluated today, if it was evaluated at a future day."""
     score_run = situation.score_run
     if score_run is None or not is_ahead(score_run, now):
         return situation
@@ -81,9 +81,9 @@ def _of_today(situation: Situation, now: int) -> Situation:
 
 
 class _Silence:
-    """An account as time passes. `crossings` has the first of each rule so far, by rule id.
+    """An account as time passes. `crossings` holds the first of each rule so far, by rule id.
 
-    `awaited` are the rules that don't fire and haven't begun to, as far as they can be for the account.
+    `awaited` are the rules that don't fire and haven't begun to, and can apply to the account.
     """
 
     def __init__(self, situation: Situation, policy: Policy, now: int) -> None:
@@ -95,13 +95,13 @@ class _Silence:
         self._memory = situation.memory
         self._override = score_run.override if score_run else None
         self._held = situation.source in policy.quiet_sources
-        # A copy if anything is due some day, and otherwise there is nothing to settle: so it can be settled in place.
+        # A copy if anything is pending, and otherwise nothing changes: so pending entries can be applied in place.
         self._state = with_due_pending(situation.state, today)
         self.evaluation = self._judge(today)
         self._observe(now, list(_closings(situation, policy, today)) if policy.drops else ())
 
     def pass_day(self) -> Evaluation:
-        """Let a day end; returns what the next one comes to."""
+        """End a day; returns the evaluation of the next one."""
         closed = self.evaluation
         self.evaluation = self._judge(closed.day + 1)
         self._observe(start_of(closed.day + 1), [(closed.day, closed.score)])
@@ -112,7 +112,7 @@ class _Silence:
         return _judged(self._state, self._policy, day)
 
     def _observe(self, at: int, closings: Sequence[DayClosing]) -> None:
-        """Let the rules see the day at the instant `at`, and later in it whenever one is ready or an override ends."""
+        """Apply the rules at the instant `at`, and later in the day whenever one is ready or an override ends."""
         if not self._policy.rules and not self._memory:
             return
         end = start_of(self.evaluation.day + 1)
@@ -148,7 +148,7 @@ def _awaited(situation: Situation, policy: Policy, today: int) -> set[str]:
 
 
 def _closings(situation: Situation, policy: Policy, today: int) -> Iterator[DayClosing]:
-    """The days that have ended since the account was last judged."""
+    """The days that have ended since the account was last evaluated."""
     score_run = situation.score_run
     if score_run is None or score_run.day == today:
         return

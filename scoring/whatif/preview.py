@@ -1,4 +1,4 @@
-"""What publishing a draft would do to one account: what stands now, and what would then."""
+"""Previews the effect of publishing a draft on one account: the evaluation now, and with the draft."""
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,7 +14,7 @@ from scoring.state.account_state import AccountState
 
 
 class PreviewedAccount(Struct, frozen=True):
-    """An account as it is stored. `source` sent its newest usage."""
+    """A stored account. `source` sent its newest usage."""
 
     account_id: str
     state: AccountState
@@ -24,7 +24,7 @@ class PreviewedAccount(Struct, frozen=True):
 
 
 class PreviewChange(Struct, frozen=True):
-    """An account under the present scorecards and with the draft, and what of its alerts the draft would change."""
+    """An account under the present scorecards and with the draft, and the crossings that the draft would cause."""
 
     account_id: str
     name: str | None
@@ -34,7 +34,9 @@ class PreviewChange(Struct, frozen=True):
 
 
 class PolicyDraft(Struct, frozen=True):
-    """A policy, and what it would be with a document published, in place of the version `replaces` if there is one."""
+    """The current policy, and the same with a document published, in place of the version `replaces` if there is
+    one.
+    """
 
     card: Scorecard
     present: Policy
@@ -43,7 +45,7 @@ class PolicyDraft(Struct, frozen=True):
 
 
 def draft(document: ScorecardDocument, policy: Policy) -> PolicyDraft:
-    """A checked document as the next version of its name, in place of or beside those in force."""
+    """Make a checked document the next version of its name, in place of or beside those in force."""
     replaces = next((card for card in policy.scorecards if card.name == document.name), None)
     card = compile_scorecard(document, replaces.version + 1 if replaces else 1)
     others = [other for other in policy.scorecards if other is not replaces]
@@ -51,10 +53,10 @@ def draft(document: ScorecardDocument, policy: Policy) -> PolicyDraft:
 
 
 def preview(account: PreviewedAccount, draft: PolicyDraft, now: int) -> PreviewChange:
-    """What publishing the draft at `now` (microseconds) would change; the account stays as it is.
+    """The change that publishing the draft at `now` (microseconds) would make; the account stays as it is.
 
-    Time alone may have changed the account since it was last judged: it is brought up to `now` by the present
-    scorecards first, so that all that follows is the draft's doing.
+    Time alone may have changed the account since it was last evaluated: it is brought up to `now` by the present
+    scorecards first, so that all later changes are the draft's.
     """
     before = advance(account.state, account.score_run, account.memory, (), draft.present, now, source=account.source)
     after = advance(account.state, before.score_run, before.memory, (), draft.published, now, source=account.source)

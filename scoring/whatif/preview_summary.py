@@ -1,4 +1,4 @@
-"""What publishing a draft would do to many accounts, added up from what it would do to each."""
+"""Sums up the effect of publishing a draft over many accounts."""
 
 from bisect import bisect_right, insort
 from collections import Counter
@@ -12,11 +12,11 @@ from scoring.whatif.preview import PolicyDraft, PreviewChange
 
 MOST_MOVES = 10
 STEPS = (1, 5, 10, 20)
-"""Points between which changes of a score are counted, in both directions."""
+"""Points that separate the counted ranges of score changes, in both directions."""
 
 
 class PreviewShift(Struct, frozen=True):
-    """How many accounts go from one band, or one scorecard, to another."""
+    """The number of accounts that move from one band, or one scorecard, to another."""
 
     before: str
     after: str
@@ -24,7 +24,7 @@ class PreviewShift(Struct, frozen=True):
 
 
 class Range(Struct, frozen=True):
-    """How many scores change by `low` to `high` points; null where there is no limit."""
+    """The number of scores that change by `low` to `high` points; null means no limit."""
 
     low: float | None
     high: float | None
@@ -44,7 +44,7 @@ class AccountMove(Struct, frozen=True):
 
 
 class RuleAlerts(Struct, frozen=True):
-    """How many alerts of a rule would fire, and how many would be resolved."""
+    """The number of alerts of a rule that would fire, and of those that would be resolved."""
 
     id: str
     name: str
@@ -53,9 +53,9 @@ class RuleAlerts(Struct, frozen=True):
 
 
 class PreviewScoreChange(Struct, frozen=True):
-    """By how many points scores change: of `compared` accounts, which have one before and after.
+    """The changes of scores in points, of the `compared` accounts that have one before and after.
 
-    `mean` is null if there is none. `up` and `down` are the largest moves, the largest first.
+    `mean` is null if there are none. `up` and `down` are the largest moves, the largest first.
     """
 
     compared: int
@@ -66,9 +66,10 @@ class PreviewScoreChange(Struct, frozen=True):
 
 
 class PreviewSummary(Struct, frozen=True):
-    """What publishing would do to the accounts that were judged.
+    """The effect of publishing on the evaluated accounts.
 
-    `covered` are those that the draft would judge. `bands` counts every account, `scorecards` those that change theirs.
+    `covered` counts those that the draft would apply to. `bands` counts every account, `scorecards` those whose
+    scorecard changes.
     """
 
     judged: int
@@ -80,10 +81,10 @@ class PreviewSummary(Struct, frozen=True):
 
 
 class PreviewTotals:
-    """Adds up changes, in any order; needs no more room for more of them."""
+    """Adds up changes, in any order and in constant space."""
 
     def __init__(self, draft: PolicyDraft) -> None:
-        """`draft` is what all changes come of."""
+        """All changes must be of this `draft`."""
         self._draft = draft
         self._bands: Counter[tuple[str, str]] = Counter()
         self._scorecards: Counter[tuple[str, str]] = Counter()
@@ -110,7 +111,7 @@ class PreviewTotals:
             _rank(self._up if billionths > 0 else self._down, change, before.score, after.score)
 
     def summary(self) -> PreviewSummary:
-        """What the changes up to here come to."""
+        """The summary of the changes so far."""
         return PreviewSummary(
             judged=self._bands.total(),
             covered=self._covered,
@@ -135,7 +136,7 @@ class PreviewTotals:
 
 
 def _range_of(points: float) -> int:
-    """0 for less than a point; then a step further with each of `STEPS`, downwards for a fall."""
+    """0 for less than a point; then one more for each of `STEPS`, negative for a fall."""
     index = bisect_right(STEPS, abs(points))
     return index if points > 0 else -index
 
@@ -155,7 +156,7 @@ def _shifts(counts: Counter[tuple[str, str]]) -> list[PreviewShift]:
 
 
 def _rank(moves: list[AccountMove], change: PreviewChange, before: float, after: float) -> None:
-    """Keep the change among the largest if it is one of them; among equal ones the first account id wins."""
+    """Insert the change if it is among the largest; among equal ones the first account id wins."""
     if len(moves) == MOST_MOVES and _order_of(moves[-1]) <= (-abs(after - before), change.account_id):
         return
     moved = drivers(change.before, change.after)

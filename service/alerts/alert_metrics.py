@@ -1,4 +1,4 @@
-"""Counting alerts for metrics: those that are there, not those that a transaction tried to write."""
+"""Counts alerts for metrics: those that were committed, not those that a transaction tried to write."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from service.observability import metrics
 
 
 def count_when_committed(connection: AsyncConnection, states: Iterable[str]) -> None:
-    """Count alerts of these states as the connection's transaction commits; not at all if it is rolled back."""
+    """Count alerts of these states when the connection's transaction commits; not at all if it is rolled back."""
     counts = Counter(states)
 
     def count(_: Connection) -> None:

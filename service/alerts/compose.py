@@ -1,4 +1,4 @@
-"""From a crossing to the alert that tells it."""
+"""Composes the alert of a crossing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,7 +30,8 @@ def crossing_alerts(
 ) -> list[AlertRow]:
     """One alert for each crossing of a step, numbered on from the account's last.
 
-    Those that have a digest are quiet: it tells them all at once. `begun` has how the episodes began that end.
+    Those that have a digest aren't delivered by themselves: the digest sums them up. `begun` holds the starts of
+    episodes that end.
     """
     step, account_id = crossed.step, crossed.account_id
     if not step.crossings:
@@ -56,7 +57,7 @@ def crossing_alerts(
 
 
 def ending(crossed: Sequence[CrossedAccount]) -> list[Incident]:
-    """What is over."""
+    """The incidents that are over."""
     return [
         (each.account_id, UUID(crossing.rule.id))
         for each in crossed
@@ -71,14 +72,14 @@ def _evaluation(score_run: ScoreRun | None, policy: Policy) -> Evaluation | None
 
 
 def _counting(score_run: ScoreRun | None, evaluation: Evaluation | None) -> tuple[float | None, Band]:
-    """The score and band that count: those that were computed, or set by hand in their place."""
+    """The effective score and band: the computed ones, or those set by hand."""
     if score_run is None or evaluation is None:
         return None, "unknown"
     return score_run.override.over(evaluation) if score_run.override else (evaluation.score, evaluation.band)
 
 
 def _drivers(score_run: ScoreRun | None, before: Evaluation | None, step: AccountStep) -> list[Driver]:
-    """No measure makes a score that was set by hand, and none moved it from there."""
+    """No drivers for a score set by hand; the drivers from scratch after one."""
     if _is_by_hand(step.score_run):
         return []
     return drivers(None if _is_by_hand(score_run) else before, step.evaluation)
@@ -89,7 +90,7 @@ def _is_by_hand(score_run: ScoreRun | None) -> bool:
 
 
 def _override(before: ScoreRun | None, score_run: ScoreRun) -> dict[str, Any] | None:
-    """What is set by hand, or was until now: the score and band that are told come of it, or of its end."""
+    """The override that is in force, or that just ended: the alert's score and band result from it, or from its end."""
     earlier = before.override if before else None
     shown = score_run.override or earlier
     if shown is None:
@@ -134,7 +135,7 @@ def _alert(
 def _episode(
     crossing: Crossing, data: dict[str, Any], alert_id: UUID, begun: Mapping[Incident, EpisodeStart]
 ) -> dict[str, Any]:
-    """What stays the same from the firing to the end, whatever becomes of rule and account meanwhile."""
+    """The facts that stay the same from firing to end, even if rule and account change meanwhile."""
     rule = crossing.rule
     episode = {"id": alert_id, "began_at": from_micros(crossing.began_at), "rule": rule.name, "rule_id": rule.id}
     episode["band"] = data["band"]
@@ -145,7 +146,7 @@ def _episode(
 def episode_of(first: EpisodeStart, rule: UUID) -> dict[str, Any]:
     """An episode of a rule, as the alert that began it has it.
 
-    One that an earlier version began is known elsewhere without the rule's id.
+    Episodes begun by an earlier version are known to receivers without the rule's id.
     """
     rule_id = rule if first.has_episode else None
     return {"id": first.id, "began_at": first.created_at, "rule": first.rule, "rule_id": rule_id, "band": first.band}

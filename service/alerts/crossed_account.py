@@ -8,9 +8,9 @@ from scoring.history.score_run import ScoreRun
 
 @dataclass(slots=True)
 class CrossedAccount:
-    """An account that crossed a threshold, or was switched to a scorecard: as it was, its name, and the step.
+    """An account that crossed a threshold or changed its scorecard: as it was, its name, and the step.
 
-    `about` is what endpoints filter by beside the band: its segment, stage and owner.
+    `about` holds the attributes that endpoints filter by besides the band: its segment, stage and owner.
     """
 
     account_id: str

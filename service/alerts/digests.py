@@ -1,6 +1,6 @@
-"""Digests: what a backfill, a published scorecard or a changed rule sets off is summed up in one alert, not a storm.
+"""Digests: the alerts that a backfill, a published scorecard or a changed rule causes are summed up in one.
 
-A rule with a dwell fires later, when that digest has been told: such alerts are summed up in one of their own.
+A rule with a dwell fires later, when that digest has been sent: such alerts go into another digest.
 """
 
 from collections import Counter, defaultdict
@@ -23,13 +23,13 @@ from service.storage.alerts.digests import BandMove
 from service.targets import ROUTED
 
 PAUSE = timedelta(seconds=60)
-"""A backfill, or a dwell, that has set off nothing for so long is told."""
+"""A digest of a backfill or dwell is sent once nothing was added for this long."""
 
 
 @dataclass(frozen=True, slots=True)
 class DigestAssignment:
-    """Which digests crossings belong into: that of their account, `changed` if the change of their rule caused them, or
-    `dwelt` if they have waited in bulk.
+    """Which digest each crossing belongs to: that of its account, `changed` if the change of its rule caused it, or
+    `dwelt` if it waited in bulk.
     """
 
     by_account: Mapping[str, UUID]
@@ -37,7 +37,7 @@ class DigestAssignment:
     dwelt: UUID | None
 
     def digest_of(self, account_id: str, crossing: Crossing) -> UUID | None:
-        """The digest that a crossing is summed up in; None if it is told for itself."""
+        """The digest that sums up a crossing; None if its alert is delivered by itself."""
         if own := self.by_account.get(account_id):
             return own
         if crossing.by_change and self.changed:
@@ -52,7 +52,9 @@ async def assign_digests(
     now: datetime,
     history: AbstractSet[str],
 ) -> DigestAssignment:
-    """The digests that crossings belong into. `history` are the accounts whose events were all loaded."""
+    """Assign crossings to digests, opening them as needed. `backfill` are the accounts whose events are all loaded
+    history.
+    """
     found: dict[str, UUID] = {}
     loaded: list[str] = []
     dwelt = False
@@ -70,7 +72,7 @@ async def assign_digests(
 
 
 def band_moves(crossed: Sequence[CrossedAccount]) -> Counter[BandMove]:
-    """How many of the accounts went from band to band when another scorecard began to judge them."""
+    """The number of accounts per band before and after, among those that another scorecard now applies to."""
     return Counter(
         BandMove(each.before.band, each.step.evaluation.band, *each.about)
         for each in crossed
@@ -79,7 +81,7 @@ def band_moves(crossed: Sequence[CrossedAccount]) -> Counter[BandMove]:
 
 
 async def send_settled(connection: AsyncConnection, now: datetime, base_url: str) -> int:
-    """Tell the digests of backfills and dwells that have paused; how many."""
+    """Send the digests of backfills and dwells that have settled; returns their number."""
     found = await digests.paused(connection, now - PAUSE)
     for digest in found:
         await send(connection, digest, now, base_url)
@@ -87,7 +89,7 @@ async def send_settled(connection: AsyncConnection, now: datetime, base_url: str
 
 
 async def send(connection: AsyncConnection, digest: UUID, now: datetime, base_url: str) -> None:
-    """Close a digest and write its alert, with its deliveries; nothing if that was done before."""
+    """Close a digest and write its alert and deliveries; does nothing if that was done before."""
     closed = await digests.close(connection, digest, now)
     if closed is None:
         return
@@ -97,7 +99,7 @@ async def send(connection: AsyncConnection, digest: UUID, now: datetime, base_ur
         return
     about = {"id": digest, "cause": closed.cause, "subject": closed.subject, "since": closed.opened_at}
     if closed.cause == "rule":
-        about["change"] = closed.change or "changed"  # a version that doesn't say began it
+        about["change"] = closed.change or "changed"  # begun by a version that doesn't store it
     what, url = f"digest of a {closed.cause}", f"{base_url}/v1/alerts?digest={digest}"
 
     def data(part: DigestPart) -> str:
@@ -116,14 +118,14 @@ async def send(connection: AsyncConnection, digest: UUID, now: datetime, base_ur
 
 @dataclass(slots=True)
 class DigestPart:
-    """What is told of rules and of bands, as messages have it."""
+    """The changes of rules and of bands, in the form of messages."""
 
     rules: list[dict[str, Any]] = field(default_factory=list)
     bands: list[dict[str, Any]] = field(default_factory=list)
 
 
 def parts(crossings: Sequence[EndpointCrossings], moves: Sequence[EndpointMoves]) -> dict[UUID, DigestPart]:
-    """What each endpoint hears. One with filters hears nothing where nothing of its own has changed."""
+    """The part of each endpoint. One with filters gets nothing if nothing of its own has changed."""
     found: defaultdict[UUID, DigestPart] = defaultdict(DigestPart)
     for rule in crossings:
         found[rule.endpoint_id].rules.append({"rule": rule.rule, "firing": rule.firing, "resolved": rule.resolved})

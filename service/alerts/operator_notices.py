@@ -1,4 +1,6 @@
-"""Notices to operators: alerts about no single account, but about many, a webhook endpoint or a source of events."""
+"""Notices to operators: alerts that aren't about one account, but about many, a webhook endpoint or a source of
+events.
+"""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ from service.targets import ROUTED
 
 FAILING, DISABLED = "endpoint failing", "endpoint disabled"
 WENT_QUIET, ENDED = "source quiet", "source outage ended"
-"""These stand in place of a rule's name."""
+"""Used in place of a rule's name."""
 TYPE = "health.digest"
 _OF_ACCOUNTS = (
     "account_id",
@@ -36,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 class EndpointNotice(NamedTuple):
-    """An endpoint that fails and will be disabled at the earliest at `disabled_at`, or was disabled then."""
+    """An endpoint that fails and will be disabled at `disabled_at` at the earliest, or was disabled then."""
 
     endpoint_id: UUID
     url_host: str
@@ -48,7 +50,7 @@ class EndpointNotice(NamedTuple):
 
 
 class SourceNotice(NamedTuple):
-    """An outage that begins or ends, with the number of accounts that were heard of, if known, and the usual one."""
+    """An outage that begins or ends, with the number of accounts seen, if known, and the usual one."""
 
     outage: Outage
     accounts: int | None
@@ -60,7 +62,7 @@ async def send(
 ) -> None:
     """Write a notice with its deliveries, in the transaction that is its reason.
 
-    `what` stands in place of a rule's name; `about` is added to the data that every alert has. The endpoint `but` gets
+    `what` takes the place of a rule's name; `about` is added to the fields of every alert. The endpoint `but` gets
     none.
     """
     written = await write(connection, what, notice_data(what, about, url=url), now)
@@ -75,7 +77,7 @@ def notice_data(what: str, about: dict[str, Any], *, url: str) -> str:
 
 
 async def write(connection: AsyncConnection, what: str, data: str, now: datetime) -> UUID:
-    """Write the alert of a notice, without deliveries; its id."""
+    """Write the alert of a notice, without deliveries; returns its id."""
     row = AlertRow(
         id=new_id(),
         account_id=None,

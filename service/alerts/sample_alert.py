@@ -1,4 +1,4 @@
-"""A message to try an endpoint with: it looks like an alert, and is about no account."""
+"""Sample alerts, to try an endpoint with: they look like an alert, but are about no account."""
 
 from datetime import datetime
 from typing import Any
@@ -12,11 +12,11 @@ from service.storage.alerts import alerts, routing
 from service.storage.alerts.alerts import AlertRow
 
 RULE = "test"
-"""What stands in place of a rule's name."""
+"""Used in place of a rule's name."""
 
 
 async def send(connection: AsyncConnection, endpoint_id: UUID, now: datetime, base_url: str) -> UUID:
-    """Write it for this endpoint alone, whatever its filters say; the delivery's id."""
+    """Write a sample for this endpoint alone, whatever its filters; returns the delivery's id."""
     row = _alert(f"{base_url}/v1/webhook-endpoints/{endpoint_id}")
     await alerts.insert(connection, [row], now)
     return await routing.enqueue_for(connection, row.id, endpoint_id, now)

@@ -1,4 +1,4 @@
-"""What people do about alerts: acknowledge one that fires, or have its rule snooze for its account."""
+"""Triage of alerts: acknowledge a firing one, or snooze its rule for its account."""
 
 from datetime import datetime
 from typing import Any
@@ -15,17 +15,17 @@ from service.storage.codecs.rule_memory import decode_memories, encode_memories
 
 
 class NotFiringError(Exception):
-    """The alert doesn't fire any more, or never did."""
+    """Raised when the alert no longer fires, or never did."""
 
 
 class NotOneRuleError(Exception):
-    """The alert isn't about one rule and one account."""
+    """Raised when the alert isn't about one rule and one account."""
 
 
 async def acknowledge(connection: AsyncConnection, alert_id: UUID, by: str, now: datetime) -> Row[Any] | None:
-    """Acknowledge an alert that fires, in a transaction; None if there is none of that id.
+    """Acknowledge a firing alert, in a transaction; None if there is none of that id.
 
-    One that is acknowledged stays as it is. Raises `NotFiringError`.
+    An acknowledged one stays as it is. Raises `NotFiringError`.
     """
     alert = await _held(connection, alert_id)
     if alert is None or alert.acknowledged_at is not None:
@@ -39,9 +39,9 @@ async def acknowledge(connection: AsyncConnection, alert_id: UUID, by: str, now:
 async def snooze(
     connection: AsyncConnection, alert_id: UUID, until: datetime, now: datetime, by: str | None
 ) -> Row[Any] | None:
-    """Let the alert's rule not begin to fire again for its account before `until`; None if there is no such alert.
+    """Snooze the alert's rule for its account until `until`; None if there is no such alert.
 
-    In a transaction. One that fires is acknowledged too, if it is told `by` whom. Raises `NotOneRuleError`.
+    In a transaction. A firing alert is acknowledged too, if `by` is given. Raises `NotOneRuleError`.
     """
     alert = await _held(connection, alert_id)
     if alert is None:
@@ -53,7 +53,7 @@ async def snooze(
 
 
 async def wake(connection: AsyncConnection, alert_id: UUID, now: datetime) -> bool:
-    """End the snooze that was asked for with an alert, in a transaction; False if there is none."""
+    """End the snooze that was requested with an alert, in a transaction; False if there is none."""
     alert = await _held(connection, alert_id)
     if alert is None or alert.snoozed_until is None or alert.snoozed_until <= now:
         return False
@@ -62,12 +62,12 @@ async def wake(connection: AsyncConnection, alert_id: UUID, now: datetime) -> bo
 
 
 async def _held(connection: AsyncConnection, alert_id: UUID) -> Row[Any] | None:
-    """An alert, its account held so that nobody else changes what rules remember of it."""
+    """An alert, with its account locked so that nobody else changes its rule memories."""
     alert = await listing.get(connection, alert_id)
     if alert is None or alert.account_id is None:
         return alert
     await account_lock.lock(connection, alert.account_id)
-    # As it is now: whoever held the account before may have changed it, or erased all.
+    # Read it again: the previous holder of the lock may have changed it, or erased the account.
     return await listing.get(connection, alert_id)
 
 

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 def prepare_database(settings: Settings) -> str | None:
-    """Migrate and publish the default scorecard; does nothing where both are done. Raises `HealthError`.
+    """Migrate and publish the default scorecard; does nothing if both are done. Raises `HealthError`.
 
     The schema of a later version stays as it is, with a line in the log; its revision is returned, else None.
     """
@@ -30,7 +30,7 @@ def prepare_database(settings: Settings) -> str | None:
 
 
 def with_database(settings: Settings, work: Callable[[str], Result]) -> Result:
-    """What `work` returns for the URL of the database. Raises `HealthError` where it can't be used."""
+    """The result of `work` for the URL of the database. Raises `HealthError` if the database can't be used."""
     try:
         return work(settings.database_url.get_secret_value())
     except (DBAPIError, OSError) as error:

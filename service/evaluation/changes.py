@@ -1,4 +1,4 @@
-"""From an account as it is stored to what there is to write about it. Pure."""
+"""Advances stored accounts and collects the rows to write. Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from service.storage.codecs.score_run import encode_override, history_row, score
 
 @dataclass(slots=True)
 class Changes:
-    """What is to be written about some accounts."""
+    """The rows to write about some accounts."""
 
     usage: list[UsageRow] = field(default_factory=list)
     tickets: list[StateRow] = field(default_factory=list)
@@ -51,10 +51,10 @@ class Changes:
         *,
         backfill: bool = False,
     ) -> None:
-        """Fold `events` into a stored account and judge it at `now`, in microseconds.
+        """Fold `events` into a stored account and evaluate it at `now`, in microseconds.
 
-        An override is set by hand, or taken back by None. `seeds` are memories of rules that have none yet. `backfill`
-        says that all events were loaded, long after they happened.
+        An override is set by hand, or withdrawn by None. `seeds` are memories of rules that have none yet. `backfill`
+        says that all events are loaded history.
         """
         state, score_run, memory = read_state(stored), score_run_of(stored), read_memory(stored)
         step = advance(
@@ -108,5 +108,5 @@ def read_state(stored: StoredAccount) -> AccountState:
 
 
 def read_memory(stored: StoredAccount) -> dict[str, RuleMemory]:
-    """What rules remember, in a row of `states.read`."""
+    """The rule memories in a row of `states.read`."""
     return decode_memories(stored.rule_memory)

@@ -1,4 +1,4 @@
-"""What a rule on drops has to know before its first day: the scores that an account closed earlier days with."""
+"""Seeds new drop rules with history: the scores that an account closed earlier days with."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -13,14 +13,14 @@ from service.storage.accounts.history import ClosingScore
 from service.storage.accounts.states import StoredAccount
 
 Seeds = dict[str, dict[str, RuleMemory]]
-"""By account and rule."""
+"""Rule memories by account and rule."""
 
 ClosingRun = tuple[int, float | None]
 """The last of some days that all closed with the same score, and that score."""
 
 
 async def seed_drops(connection: AsyncConnection, stored: Sequence[StoredAccount], policy: Policy) -> Seeds:
-    """Memories, from history, of the rules on drops that accounts have none of yet: a rule that was just made."""
+    """Memories, made from history, for drop rules that accounts don't know yet because the rule is new."""
     unseeded = {account.account_id: rules for account in stored if (rules := _without_memory(account, policy.drops))}
     if not unseeded:
         return {}
@@ -47,7 +47,7 @@ def _without_memory(account: StoredAccount, drops: Sequence[Rule]) -> list[Rule]
 
 
 def _closings(account: StoredAccount, runs: Sequence[ClosingScore]) -> list[ClosingRun]:
-    """The runs of an account that ended, and the one that lasts, as far as its days are over."""
+    """The runs of an account that ended, and the finished days of the current one."""
     closed: list[ClosingRun] = [(run.day, run.score) for run in runs]
     if account.day is not None and account.since is not None and account.since < account.day:
         closed.append((account.day - 1, account.score))
@@ -55,9 +55,9 @@ def _closings(account: StoredAccount, runs: Sequence[ClosingScore]) -> list[Clos
 
 
 def remembered(rule: Rule, runs: Sequence[ClosingRun]) -> RuleMemory:
-    """What the rule would remember of runs of days, in order, had it been there all along."""
+    """The memory that the rule would have if it had seen these runs of days, in order."""
     memory = OK
     for last, score in runs:
-        # All days of a run closed alike: the last of them says as much as all.
+        # All days of a run closed with the same score, so the last one is enough.
         memory = close_day(rule.condition, memory, last, score)
     return memory

@@ -1,4 +1,4 @@
-"""Erasing an account: whoever was told that a rule fires for it is told that this is over, and then nothing is left."""
+"""Erases an account: receivers of a firing alert get its end, and then nothing is left."""
 
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from service.targets import ROUTED
 async def erase(connection: AsyncConnection, account_id: str, now: datetime) -> bool:
     """Delete everything about an account, in a transaction; False if there was nothing.
 
-    The messages of what ends by it keep the account's id until they have arrived: a week at most.
+    The final messages keep the account's id until they have arrived: a week at most.
     """
     await account_lock.lock(connection, account_id)
     episodes = await erased_episodes.open_episodes(connection, account_id)
@@ -27,19 +27,19 @@ async def erase(connection: AsyncConnection, account_id: str, now: datetime) -> 
     owed = await erased_episodes.owed_ends(connection, begun, ROUTED.states, now) if begun else []
     if not await accounts.erase(connection, account_id):
         return False
-    told = {
+    ends = {
         episode.begun.id: _end(account_id, episode, episode.last + number)
         for number, episode in enumerate(episodes, start=1)
         if any(each.alert_id == episode.begun.id for each in owed)
     }
-    await alerts.insert(connection, list(told.values()), now)
-    count_when_committed(connection, [row.state for row in told.values()])
-    await erased_episodes.enqueue(connection, [each._replace(alert_id=told[each.alert_id].id) for each in owed], now)
+    await alerts.insert(connection, list(ends.values()), now)
+    count_when_committed(connection, [row.state for row in ends.values()])
+    await erased_episodes.enqueue(connection, [each._replace(alert_id=ends[each.alert_id].id) for each in owed], now)
     return True
 
 
 def _end(account_id: str, episode: OpenEpisode, sequence: int) -> AlertRow:
-    """What tells the end of an episode: nothing is known of the account any more but its id."""
+    """The alert that ends an episode: of the account, only its id is left."""
     data: dict[str, Any] = {
         "account_id": account_id,
         "account_name": None,

@@ -1,4 +1,4 @@
-"""Advance accounts in one transaction: lock, fold, judge, save, alert. Consumers, sweeper and API meet here."""
+"""Advances accounts in one transaction: lock, fold, evaluate, save, alert. Used by consumers, sweeper and API."""
 
 import asyncio
 import time
@@ -35,25 +35,27 @@ from service.targets import ROUTED
 NO_OVERRIDES: Mapping[str, Override | None] = MappingProxyType({})
 NO_TRACES: Mapping[str, str] = MappingProxyType({})
 CHUNK = 4_000
-"""Accounts that are folded while Postgres saves those before them, and locks and reads those after."""
+"""Accounts folded while Postgres saves the chunk before, and locks and reads the chunk after."""
 YIELD_EVERY = 25
 """Accounts between two turns of the event loop, so that statements and heartbeats go out during the work."""
 SLOW_SECONDS = 0.1
-"""Where these take longer, on a slow or busy machine, heartbeats mustn't wait for them: a thread does the next."""
+"""If these accounts take longer, on a slow or busy machine, the next ones are folded in a thread so that heartbeats
+don't wait.
+"""
 INLINE_EVENTS = 5_000
-"""Nor where these have more events than this."""
+"""The same applies to accounts with more events than this."""
 
 
 @dataclass(slots=True)
 class EvaluationOutcome:
-    """What a transaction did, for metrics and logs."""
+    """The results of a transaction, for metrics and logs."""
 
     accounts: int = 0
     late: int = 0
     alerts: int = 0
     deliveries: int = 0
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    """Reading and writing run beside the fold, where there are more accounts than one chunk."""
+    """Reading and writing overlap with the fold if there is more than one chunk."""
 
 
 async def advance_accounts(
@@ -69,9 +71,9 @@ async def advance_accounts(
 ) -> EvaluationOutcome:
     """Fold `events` (by account; none means that only time has passed) and bring everything stored up to `now`.
 
-    One transaction, the caller's: states, scores, history, alerts and their deliveries are written together or not at
-    all. Alerts of accounts in `backfill`, whose events are all loaded history, are summed up in a digest. `overrides`
-    are set by hand, or taken back where they are None. `traces` has, by account, the trace context for its alerts.
+    Runs in the caller's transaction: states, scores, history, alerts and their deliveries are written together or not
+    at all. Alerts of accounts in `backfill`, whose events are all loaded history, are summed up in a digest.
+    `overrides` are set by hand, or withdrawn if None. `traces` has, by account, the trace context for its alerts.
     """
     account_ids = sorted(events)
     outcome = EvaluationOutcome(accounts=len(account_ids))
@@ -89,7 +91,7 @@ async def advance_accounts(
             with timing("fold"):
                 changes = await _fold(stored, work)
         except BaseException:
-            # Nothing else may use the connection before this has ended.
+            # Nothing else may use the connection until this has ended.
             meanwhile.cancel()
             await asyncio.gather(meanwhile, return_exceptions=True)
             raise
@@ -104,7 +106,7 @@ async def advance_accounts(
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What is to be done to accounts, at `now` (microseconds)."""
+    """The changes to make to accounts, at `now` (microseconds)."""
 
     events: Mapping[str, Sequence[Event]]
     backfill: AbstractSet[str]
@@ -115,7 +117,7 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Accounts as they are stored, and what their rules on drops have to know of days gone by."""
+    """Stored accounts, and the seeds of their drop rules."""
 
     accounts: Sequence[StoredAccount]
     seeds: Mapping[str, Mapping[str, RuleMemory]]
@@ -125,7 +127,7 @@ _NOTHING = _Read((), {})
 
 
 async def _fold(read: _Read, work: _Work) -> Changes:
-    """Fold in the event loop, a few accounts at a time; in a thread where these few take long, or have many events."""
+    """Fold in the event loop, a few accounts at a time; in a thread if these take long or have many events."""
     changes = Changes()
     is_slow = False
     for start in range(0, len(read.accounts), YIELD_EVERY):
@@ -174,7 +176,7 @@ async def _save_and_read(
 
 
 async def _lock_and_read(connection: AsyncConnection, account_ids: list[str], new: set[str], policy: Policy) -> _Read:
-    """Lock and read accounts; those that this creates are added to `new`."""
+    """Lock and read accounts; ids that this creates are added to `new`."""
     new |= await states.lock(connection, account_ids)
     old = [account_id for account_id in account_ids if account_id not in new] if new else account_ids
     stored = await states.read(connection, old) if old else []
@@ -207,7 +209,7 @@ async def _alert(
     backfill: AbstractSet[str],
     traces: Mapping[str, str],
 ) -> None:
-    """Write the alerts of all crossings, and a delivery of each for those who want it."""
+    """Write the alerts of all crossings, and a delivery of each for every endpoint that takes it."""
     rows: list[AlertRow] = []
     assignment = await assign_digests(connection, crossed, policy, now, backfill)
     begun = await alerts.episode_starts(connection, ending(crossed))

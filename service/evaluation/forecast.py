@@ -1,4 +1,4 @@
-"""What silence would do to accounts as they are stored."""
+"""Forecasts the effect of silence on stored accounts."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _NO_SEEDS: Mapping[str, RuleMemory] = {}
 
 
 async def situations(connection: AsyncConnection, account_ids: Sequence[str], policy: Policy) -> dict[str, Situation]:
-    """What there is of the accounts that exist, by id."""
+    """The situations of the accounts that exist, by id."""
     stored = await states.read(connection, list(account_ids))
     seeds = await seed_drops(connection, stored, policy) if policy.drops else {}
     return {each.account_id: _situation(each, seeds.get(each.account_id, _NO_SEEDS)) for each in stored}
@@ -37,7 +37,7 @@ def _situation(stored: StoredAccount, seeds: Mapping[str, RuleMemory]) -> Situat
 async def forecast_accounts(
     connection: AsyncConnection, account_ids: Sequence[str], policy: Policy, now: int, days: int
 ) -> list[ForecastRow]:
-    """The rules that will begin to fire for accounts that stay silent for so many days from `now` (microseconds)."""
+    """The rules that will begin to fire for accounts that stay silent for `days` days from `now` (microseconds)."""
     rows: list[ForecastRow] = []
     found = await situations(connection, account_ids, policy)
     for index, (account_id, situation) in enumerate(found.items()):

@@ -1,4 +1,4 @@
-"""The policy in force: the newest scorecards and the enabled rules, as they are in Postgres."""
+"""The policy in force: the newest scorecards and the enabled rules, as stored in Postgres."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ KEEP_SECONDS = 1.0
 
 
 def starter(name: str) -> Any:
-    """A scorecard document that ships with the service, as parsed from its YAML."""
+    """A scorecard document that ships with the service, parsed from its YAML."""
     return yaml.safe_load(starter_text(name))
 
 
@@ -66,7 +66,7 @@ def _rule(stored: dict[str, Any]) -> Rule:
 
 
 async def publish_default(connection: AsyncConnection, retention: int) -> bool:
-    """Publish the default scorecard that ships with the service, unless one is there; says whether it did."""
+    """Publish the default scorecard that ships with the service unless there is one; returns True if it did."""
     if any(document["name"] == "default" for _, document in await scorecards.newest(connection)):
         return False
     await scorecards.publish(connection, parse(starter("default"), retention))
@@ -74,10 +74,10 @@ async def publish_default(connection: AsyncConnection, retention: int) -> bool:
 
 
 class PolicyCache:
-    """The policy, kept for as long as it is in force."""
+    """Caches the policy for as long as it is in force."""
 
     def __init__(self, retention: int, monotonic: Callable[[], float]) -> None:
-        """`monotonic` is the clock by which `recent` ages."""
+        """`monotonic` is the clock for the age of `recent`."""
         self._retention = retention
         self._monotonic = monotonic
         self._kept: Policy | None = None
@@ -85,15 +85,15 @@ class PolicyCache:
         self._checked_at = 0.0
 
     async def in_force(self, connection: AsyncConnection) -> Policy:
-        """The policy that stays in force until the transaction ends: what is judged by it is never out of date.
+        """The policy that stays in force until the transaction ends, so that no evaluation by it is out of date.
 
-        To be called before accounts are locked.
+        Call it before accounts are locked.
         """
         await lock.lock_shared(connection)
         return await self._check(connection)
 
     async def recent(self, connection: AsyncConnection) -> Policy:
-        """The policy, at most `KEEP_SECONDS` old, for reading; holds nobody up."""
+        """The policy, at most `KEEP_SECONDS` old, for reading; blocks nobody."""
         return self.kept or await self._check(connection)
 
     @property
@@ -102,7 +102,7 @@ class PolicyCache:
         return self._kept if self._monotonic() - self._checked_at <= KEEP_SECONDS else None
 
     def forget(self) -> None:
-        """Look again at the next call."""
+        """Read it from Postgres at the next call."""
         self._kept = None
 
     async def _check(self, connection: AsyncConnection) -> Policy:

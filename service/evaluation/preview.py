@@ -1,4 +1,4 @@
-"""What publishing a draft would do to the accounts in Postgres. Reads only."""
+"""Previews the effect of publishing a draft on the accounts in Postgres. Reads only."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -20,11 +20,11 @@ from service.storage.codecs.score_run import score_run_of
 CHUNK = 1_000
 """Accounts that are read at once."""
 YIELD_EVERY = 20
-"""Accounts between two turns of the event loop: a few milliseconds, for whoever else is to be answered."""
+"""Accounts between two turns of the event loop: a few milliseconds, so that other requests are answered."""
 
 
 class Sample(Struct, frozen=True):
-    """Which accounts to judge: of `accounts` all in all, `judged`; those whose hash is below `cut`."""
+    """The accounts to evaluate: `judged` of `accounts`, those whose hash is below `cut`."""
 
     accounts: int
     judged: int
@@ -32,7 +32,7 @@ class Sample(Struct, frozen=True):
 
 
 async def sample(reads: AsyncEngine, most: int | None) -> Sample:
-    """All accounts, or at most so many, drawn evenly; the same accounts every time."""
+    """All accounts, or an even sample of at most `most`; the same accounts every time."""
     async with reads.connect() as connection:
         accounts = await sampling.count(connection)
         if most is None or accounts <= most:
@@ -47,9 +47,9 @@ async def preview_accounts(
     now: datetime,
     advance: Callable[[int], None] = lambda _: None,
 ) -> PreviewSummary:
-    """Judge every account of a sample by the present scorecards and with the draft.
+    """Evaluate every account of a sample by the present scorecards and with the draft.
 
-    `advance` is told how many more are done. No connection is held while accounts are judged.
+    `advance` is called with the number of further accounts done. No connection is held during evaluations.
     """
     totals = PreviewTotals(draft)
     async for stored, seeds in _chunks(reads, drawn, draft.present):
@@ -64,7 +64,7 @@ async def preview_accounts(
 async def _chunks(
     reads: AsyncEngine, drawn: Sample, policy: Policy
 ) -> AsyncIterator[tuple[list[StoredAccount], Seeds]]:
-    """Accounts as they are stored, and what their rules on drops have to know of days gone by."""
+    """Stored accounts, and the seeds of their drop rules."""
     after = ""
     while True:
         async with reads.connect() as connection:

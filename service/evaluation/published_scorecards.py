@@ -1,4 +1,4 @@
-"""Scorecards in force, as documents, and what is odd about a new one beside them."""
+"""Scorecards in force, as documents, and warnings about a new one beside them."""
 
 from typing import NamedTuple
 
@@ -27,6 +27,6 @@ async def in_force(connection: AsyncConnection) -> dict[str, InForce]:
 
 
 async def all_warnings(connection: AsyncConnection, document: ScorecardDocument) -> list[ScorecardProblem]:
-    """What is odd about a checked document, by itself and beside those in force."""
+    """Warnings about a checked document, by itself and beside those in force."""
     others = [each.document for each in (await in_force(connection)).values()]
     return [*warnings(document), *overlaps(document, others)]

@@ -1,6 +1,7 @@
-"""Sources of usage events: one that goes quiet is told to operators, and silence isn't held against its accounts.
+"""Watches sources of usage events: operators get a notice about a silent one, and its accounts don't fire silence
+alerts.
 
-Each day is counted when it has ended, before accounts are judged at the next one.
+Each day is counted after it has ended, before accounts are evaluated at the next one.
 """
 
 from collections import defaultdict
@@ -21,18 +22,18 @@ from service.storage.policy.sources import Outage, SourceCount, SourceDay
 log = structlog.get_logger(__name__)
 
 LATELY = timedelta(days=7)
-"""An account that was heard of on a day, or up to so long before, is one of its source."""
+"""An account seen on a day, or up to this long before, belongs to the source."""
 WEEKS = timedelta(days=28)
-"""How far back the days lie that a day is measured against."""
+"""Distance of the earliest day that a day is compared with."""
 KEPT = timedelta(days=400)
 LOOK_EVERY = timedelta(seconds=60)
-"""How often it is looked whether an outage is over: while one is open, that reads a table of all accounts."""
+"""Interval of checks whether an outage is over: while one is open, a check reads a table of all accounts."""
 TIMEOUT_MS = 100_000
-"""How long a count may take; less than what ends any statement of the engine."""
+"""The longest that a count may take; shorter than the engine's statement timeout."""
 
 
 class SourceWatch:
-    """A sweeper's eye on the sources."""
+    """Checks the sources for a sweeper."""
 
     def __init__(self, engine: AsyncEngine, base_url: str) -> None:
         """`base_url` is for links in alerts."""
@@ -42,11 +43,11 @@ class SourceWatch:
         self._looked_at: datetime | None = None
 
     async def look(self, now: datetime) -> None:
-        """Count the day that has ended, if nobody has, and see every minute whether outages are over.
+        """Count the day that has ended, unless it was counted, and check every minute whether outages are over.
 
-        To be called before accounts are judged at `now`. Several may do this at once: the first counts, and the others
-        wait for it. What takes too long, or fails for good, is given up, for the day or the minute, as accounts
-        have to be judged.
+        Call it before accounts are evaluated at `now`. Several processes may do this at once: the first counts, and the
+        others wait for it. A count that takes too long or fails for good is given up for the day or the minute, because
+        accounts have to be evaluated.
         """
         today = now.astimezone(UTC).date()
         if self._day == today and self._looked_at is not None and now - self._looked_at < LOOK_EVERY:
@@ -61,12 +62,14 @@ class SourceWatch:
             if is_transient(error) and not stored.is_timeout(error):
                 raise
             reason = str(getattr(error, "orig", None) or error)
-            log.error("sources_not_counted", today=str(today), reason=reason)  # noqa: TRY400 - the reason says it all
+            log.error("sources_not_counted", today=str(today), reason=reason)  # noqa: TRY400 - the reason is enough
         self._day, self._looked_at = today, now
 
 
 async def close_day(connection: AsyncConnection, day: date, now: datetime, base_url: str) -> None:
-    """Count a day that has ended, and begin and end outages by it, unless somebody has. The caller has the turn."""
+    """Count a day that has ended, and begin and end outages accordingly, unless that was done. The caller holds the
+    lock.
+    """
     if await stored.is_counted(connection, day):
         return
     began = _start_of(day)
@@ -83,7 +86,7 @@ async def close_day(connection: AsyncConnection, day: date, now: datetime, base_
 
 
 async def end_what_is_over(connection: AsyncConnection, now: datetime, base_url: str) -> int:
-    """End the outages of sources that were heard of enough accounts today; returns how many sources are quiet."""
+    """End the outages of sources with enough accounts today; returns the number of silent sources."""
     quiet = [outage.source for outage in await stored.open_outages(connection)]
     if not quiet:
         return 0
@@ -92,7 +95,7 @@ async def end_what_is_over(connection: AsyncConnection, now: datetime, base_url:
 
 
 async def end(connection: AsyncConnection, source: str, now: datetime, base_url: str) -> bool:
-    """End a source's outage because an operator says so; False if it isn't quiet."""
+    """End a source's outage at an operator's request; False if it isn't silent."""
     outage = await stored.end_outage(connection, source, now)
     if outage is None:
         return False
@@ -115,12 +118,12 @@ async def _begin(
         day=str(day),
         accounts=heard.accounts,
         usual=notice.usual,
-        remedy="See whether it still sends; where this is right, run: account-health sources end NAME",
+        remedy="Check whether it still sends; if all is well, run: account-health sources end NAME",
     )
 
 
 async def _end_where_back(connection: AsyncConnection, heard: Mapping[str, int], now: datetime, base_url: str) -> int:
-    """End the outages of sources that were `heard` of enough accounts on one day; returns how many."""
+    """End the outages of sources with enough accounts on one day, given in `heard`; returns their number."""
     ended = 0
     for outage in await stored.open_outages(connection):
         accounts = heard.get(outage.source, 0)

@@ -1,4 +1,4 @@
-"""All accounts are judged anew, in the background: who changes a scorecard or a rule begins it, sweepers go on."""
+"""Re-evaluates all accounts in the background after a scorecard or rule changes; sweepers do the work."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -17,9 +17,9 @@ from service.storage.policy.reevaluations import RunningReevaluation
 
 
 async def begin_for_scorecard(connection: AsyncConnection, subject: str, now: datetime) -> UUID:
-    """Have all accounts judged anew because a scorecard was published, and one digest told of what that sets off.
+    """Begin a re-evaluation because a scorecard was published, with one digest for the alerts that it causes.
 
-    In the transaction that publishes; whoever is judging by what was in force before is waited for.
+    Call it in the transaction that publishes; it waits for transactions that still evaluate by the earlier policy.
     """
     return await _begin(connection, "scorecard", subject, (), now)
 
@@ -27,9 +27,9 @@ async def begin_for_scorecard(connection: AsyncConnection, subject: str, now: da
 async def begin_for_rule(
     connection: AsyncConnection, rule_id: UUID, name: str, now: datetime, change: RuleChange
 ) -> UUID:
-    """Have all accounts judged anew because of what happened to a rule, and one digest told of what that sets off.
+    """Begin a re-evaluation because a rule was changed, with one digest for the alerts that it causes.
 
-    In the transaction that changes it.
+    Call it in the transaction that changes the rule.
     """
     return await _begin(connection, "rule", name, [rule_id], now, change)
 
@@ -49,7 +49,7 @@ async def _begin(
         digest = left.digest
         await stored_digests.add_subject(connection, digest, cause, subject, change)
     begun = await reevaluations.begin(connection, cause, subject, digest, now, rules={*left.rules, *rules})
-    # Last, and held only until the commit: nobody may judge by what was in force before once the walk has begun.
+    # Last, and held only until the commit: nobody may evaluate by the earlier policy once the walk has begun.
     await lock.lock_exclusive(connection)
     return begun
 
@@ -64,9 +64,9 @@ async def carry_on(
     base_url: str,
     claimed: list[str] | None = None,
 ) -> int:
-    """Judge up to `limit` more accounts, in the transaction that has taken it; returns how many there were.
+    """Evaluate up to `limit` more accounts, in the transaction that has locked it; returns their number.
 
-    They are added to `claimed` before they are judged. After the last, the digest is told.
+    They are added to `claimed` first. After the last one, the digest is sent.
     """
     account_ids = await reevaluations.next_accounts(connection, under_way.cursor, limit)
     if account_ids:
@@ -77,7 +77,7 @@ async def carry_on(
         await reevaluations.record_progress(connection, under_way.id, account_ids[-1], len(account_ids))
         return len(account_ids)
     if under_way.digest_id is not None:
-        # Whoever still judges with this digest is waited for: what came into it after it is told, would never be.
+        # Wait for transactions that still write to this digest; anything added after it is sent would be lost.
         await lock.lock_exclusive(connection)
         await digests.send(connection, under_way.digest_id, now, base_url)
     await reevaluations.finish(connection, under_way.id, now)

@@ -1,4 +1,4 @@
-"""An account's past, read and brought up to now."""
+"""The past of a stored account, brought up to now."""
 
 import asyncio
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ async def read_past(
 async def shown_today(
     connection: AsyncConnection, accounts: Sequence[AccountRecord], policies: PolicyCache, now: datetime
 ) -> list[AccountRecord]:
-    """Accounts with the scores that are stored; with those of `now` where they were judged at a day to come."""
+    """Accounts with their stored scores, or with those of `now` if they were evaluated at a future day."""
     last = to_day((now + AHEAD).date())
     ahead = [each.account_id for each in accounts if each.day is not None and to_day(each.day) > last]
     if not ahead:
@@ -66,7 +66,9 @@ def _judged(account: AccountRecord, evaluation: Evaluation | None, now: datetime
 
 
 async def judge_today(connection: AsyncConnection, account_id: str, policy: Policy, now: datetime) -> Evaluation | None:
-    """What the account's state comes to at `now`, whatever day it was judged at; None if there is no such account."""
+    """The evaluation of the account's state at `now`, whenever it was last evaluated; None if there is no such
+    account.
+    """
     found = await states.read(connection, [account_id])
     return judge(read_state(found[0]), policy, to_micros(now)) if found else None
 

@@ -1,4 +1,4 @@
-"""Sources of usage events as people are shown them: of how many accounts each was heard, and when it was quiet."""
+"""Reports on sources of usage events: their accounts by day, and their outages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ class ReportedSource:
 
     @property
     def is_silent(self) -> bool:
-        """Whether an outage goes on."""
+        """True while an outage lasts."""
         return any(outage.ended_at is None for outage in self.outages)
 
 
 async def listing(connection: AsyncConnection, today: date) -> Sequence[ReportedSource]:
-    """The sources that were counted in the last four weeks or are quiet, by name, with what was in that time."""
+    """The sources that were counted in the last four weeks or are silent, by name, with the days of that time."""
     since = today - SHOWN
     found: dict[str, ReportedSource] = {}
     for day in await stored.days(connection, since):

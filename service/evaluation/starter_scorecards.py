@@ -1,4 +1,4 @@
-"""Scorecards that ship with the service, to begin from: `scoring/starters/*.yaml`."""
+"""Scorecards that ship with the service as starting points: `scoring/starters/*.yaml`."""
 
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -7,17 +7,17 @@ _SUFFIX = ".yaml"
 
 
 def starter_names() -> list[str]:
-    """Their names, sorted."""
+    """The names of the starters, sorted."""
     return sorted(file.name.removesuffix(_SUFFIX) for file in _folder().iterdir() if file.name.endswith(_SUFFIX))
 
 
 def starter_text(name: str) -> str:
-    """The YAML of one, with its comments. Raises `FileNotFoundError` if there is no such starter."""
+    """The YAML of a starter, with its comments. Raises `FileNotFoundError` if there is none of that name."""
     return _folder().joinpath(f"{name}{_SUFFIX}").read_text()
 
 
 def purpose(name: str) -> str:
-    """What one is for: the line that it begins with."""
+    """The purpose of a starter: its first line."""
     return starter_text(name).partition("\n")[0].removeprefix("# ")
 
 

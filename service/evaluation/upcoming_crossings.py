@@ -1,7 +1,7 @@
-"""The accounts that will cross a threshold if they stay silent: found among the forecasts, and true when they are read.
+"""The accounts that will cross a threshold if they stay silent, found among stored forecasts and checked when read.
 
-A forecast can be as old as a cycle through all accounts takes. So each is made anew before it is shown, and left out if
-it has come true, or won't.
+A forecast can be as old as a cycle through all accounts. So each is computed again before it is shown, and left out if
+it has come true or no longer will.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from service.storage.accounts import forecasts
 from service.storage.accounts.forecasts import ForecastKey, StoredForecast, UpcomingFilter
 
 MOST_ROUNDS = 3
-"""How often more forecasts are read in the place of those that aren't true any more, for one page."""
+"""Reads of more forecasts, per page, in place of those that no longer hold."""
 
 
 class UpcomingAccount(NamedTuple):
-    """A rule that will begin to fire for an account: what the account is, what it comes to now, and the crossing."""
+    """A rule that will begin to fire for an account: its attributes, its evaluation now, and the crossing."""
 
     account_id: str
     attributes: AttributeState
@@ -37,7 +37,9 @@ class UpcomingAccount(NamedTuple):
 
 
 class UpcomingPage(NamedTuple):
-    """Some of the list, in order; behind which forecast the next page begins; when the oldest one read was made."""
+    """A part of the list, in order; the key after which the next page begins; and the age of the oldest forecast
+    read.
+    """
 
     items: list[UpcomingAccount]
     after: ForecastKey | None
@@ -53,9 +55,9 @@ async def page(
     after: ForecastKey | None,
     size: int,
 ) -> UpcomingPage:
-    """Up to `size` of what is wanted, from behind `after`: fewer where many forecasts aren't true any more.
+    """Up to `size` matching forecasts after `after`; fewer if many no longer hold.
 
-    They come by day, account and rule, as forecast; where a day has moved since, its page is sorted by the new one.
+    They are ordered by day, account and rule, as forecast; if a day has moved since, its page is sorted by the new one.
     """
     items: list[UpcomingAccount] = []
     read: list[StoredForecast] = []
@@ -77,7 +79,7 @@ def _place(item: UpcomingAccount) -> tuple[int, str, str]:
 async def _true(
     connection: AsyncConnection, rows: Sequence[StoredForecast], wanted: UpcomingFilter, policy: Policy, now: datetime
 ) -> list[UpcomingAccount]:
-    """What is foretold as it is to be foreseen now, without what isn't."""
+    """The stored forecasts, computed again, without those that no longer hold."""
     rules: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
         rules[row.account_id].add(str(row.rule_id))
