@@ -34,9 +34,9 @@ class PartitionBuffer(Struct):
     backfill: "array[int]" = field(default_factory=lambda: array("b"))
     """1 where the event is loaded history."""
     refused: dict[int, RefusedRecord] = field(default_factory=dict)
-    """By offset."""
+    """Refused records by offset."""
     tombstones: set[int] = field(default_factory=set)
-    """By offset."""
+    """Offsets of tombstones."""
     fingerprint: int | None = None
     """Fingerprint of the last record; None if it is no longer known."""
     traces: dict[int, str] = field(default_factory=dict)

@@ -72,7 +72,7 @@ def blame_broker(record: ConsumerRecord) -> str:
     """The reason why a partition halts before a record that its broker stamped ahead of time."""
     return (
         f"the broker stamped the record at offset {record.offset} {_text(record.timestamp)}, more than 5 minutes ahead"
-        " of the consumer's clock: see to that broker's, then go on from this offset"
+        " of the consumer's clock: correct the broker's clock, then continue from this offset"
     )
 
 

@@ -95,7 +95,7 @@ class VersionTrial:
         """The number of events that can't be folded, found by bisection if they can't all be; nothing is kept."""
         self._pulse.beat()
         try:
-            await self._persistently(partial(self._fold, events), "folding what was taken before")
+            await self._persistently(partial(self._fold, events), "folding records accepted before")
         except Exception as error:
             if not is_poison(error):
                 raise

@@ -62,7 +62,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
     policies = PolicyCache(settings.retention_days, time.monotonic)
     sources = SourceWatch(engine, settings.base_url)
     waiting = pulse.beat
-    due, anew = sweep_batches(settings, waiting), reevaluation_batches(settings, waiting)
+    due, reevaluation = sweep_batches(settings, waiting), reevaluation_batches(settings, waiting)
     counted_at = -BACKLOG_SECONDS
     while not stop.is_set():
         if trouble := await retry_while_transient(
@@ -76,7 +76,9 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
         structlog.contextvars.bind_contextvars(sweep_id=token_hex(4))
         await retry_while_transient(partial(sources.look, now), "checking sources", waiting)
         reevaluated = await retry_while_transient(
-            partial(reevaluate_once, engine, policies, settings, now, anew), "re-evaluating all accounts", waiting
+            partial(reevaluate_once, engine, policies, settings, now, reevaluation),
+            "re-evaluating all accounts",
+            waiting,
         )
         await retry_while_transient(partial(sweep_once, engine, policies, settings, now, due), "sweeping", waiting)
         if time.monotonic() - counted_at >= BACKLOG_SECONDS:

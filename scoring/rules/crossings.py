@@ -31,7 +31,7 @@ About = tuple[object, object, object]
 """An account's segment, stage and owner."""
 
 Memories = Mapping[str, RuleMemory]
-"""By rule id; a missing rule is in its initial state."""
+"""Rule memories by rule id; a missing rule is in its initial state."""
 
 silence_ratio = CATALOGUE["silence_ratio"].build(Parameters())
 

@@ -55,7 +55,7 @@ def _warn_of_curve(measure: MeasureDocument, at: str) -> Iterator[ScorecardProbl
     scores = [score for _, score in measure.curve]
     lowest = min(scores)
     if lowest == max(scores):
-        yield ScorecardProblem(f"{at}.curve", f"scores {lowest:g} whatever the value: {measure.title} tells nothing")
+        yield ScorecardProblem(f"{at}.curve", f"scores {lowest:g} whatever the value: {measure.title} shows nothing")
     if measure.veto is None:
         return
     if lowest >= measure.veto.below:

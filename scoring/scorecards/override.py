@@ -1,4 +1,4 @@
-"""A score or a band that somebody set by hand."""
+"""Overrides: a score or a band set by hand."""
 
 from msgspec import Struct
 

@@ -28,7 +28,7 @@ PAUSE = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class DigestAssignment:
-    """Which digest each crossing belongs to: that of its account, `changed` if the change of its rule caused it, or
+    """The digest that each crossing belongs to: that of its account, `changed` if the change of its rule caused it, or
     `dwelt` if it waited in bulk.
     """
 
