@@ -125,7 +125,7 @@ class Recorder:
             "delivery_not_recorded",
             delivery=str(first.id),
             others=len(some) - 1,
-            reason=trouble(error) if is_transient(error) else "Postgres refuses what is to be written",
+            reason=trouble(error) if is_transient(error) else "Postgres refuses the values to be written",
             error=type(error).__name__,
             sqlstate=sqlstate(error),
         )

@@ -58,6 +58,6 @@ class SetAside:
             doing=doing,
             state=state if is_ended else "pending",
             error=type(error).__name__,
-            remedy="Mend what is stored of it, then send it again: POST /v1/deliveries/ID/resend",
+            remedy="Fix its stored data, then send it again: POST /v1/deliveries/ID/resend",
         )
         return is_ended

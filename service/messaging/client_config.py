@@ -68,7 +68,7 @@ def _forbid(values: dict[str, str], protocol: str, wanted: str) -> None:
     for name, value in values.items():
         if value:
             raise HealthError(
-                f"{name} is set, but HEALTH_KAFKA_SECURITY_PROTOCOL is {protocol}, which makes no use of it",
+                f"{name} is set, but HEALTH_KAFKA_SECURITY_PROTOCOL is {protocol}, which doesn't use it",
                 f"Set HEALTH_KAFKA_SECURITY_PROTOCOL to {wanted}, or unset {name}",
             )
 
@@ -95,7 +95,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
         except ssl.SSLError as error:
             raise HealthError(
                 f"HEALTH_KAFKA_SSL_CERT_FILE and HEALTH_KAFKA_SSL_KEY_FILE can't be used together ({error.reason})",
-                "Give a certificate in PEM form, with its chain behind it, and its own key, without a password",
+                "Give a certificate in PEM form, followed by its chain, and its own key, without a password",
             ) from None
     return context
 
@@ -115,4 +115,4 @@ def _readable(name: str, file: str) -> str:
 
 def _unusable(name: str, file: str, error: Exception) -> HealthError:
     reason = getattr(error, "reason", None) or type(error).__name__
-    return HealthError(f"{name} {file} is no certificate in PEM form ({reason})", "Convert it with openssl x509")
+    return HealthError(f"{name} {file} is not a certificate in PEM form ({reason})", "Convert it with openssl x509")

@@ -236,7 +236,7 @@ def signal_of(event_type: object) -> Signal:
         if form.type == event_type:
             return signal
     known = ", ".join(form.type for form in _FORMS.values())
-    raise InvalidEventError("type", f"{repr(event_type)[:100]} is not known; send one of {known}")
+    raise InvalidEventError("type", f"{repr(event_type)[:100]} is unknown; send one of {known}")
 
 
 def type_of(signal: Signal) -> str:
@@ -285,7 +285,7 @@ def _explain(error: Exception, value: bytes, signal: Signal, at: str = "") -> In
 def _finish(signal: Signal, envelope: Envelope[Any], taken_at: int) -> Decoded:
     form = _FORMS[signal]
     if envelope.type != form.type:
-        raise InvalidEventError("type", f"{envelope.type[:100]!r} is not taken here; send {form.type}")
+        raise InvalidEventError("type", f"{envelope.type[:100]!r} is not accepted here; send {form.type}")
     subject = envelope.subject
     if not subject.isprintable() and (problem := unprintable_problem(subject)) is not None:
         raise InvalidEventError("subject", problem)

@@ -27,7 +27,7 @@ class TopicProblem(NamedTuple):
     """A problem of a topic's configuration, and the settings that fix it."""
 
     problem: str
-    mended_by: str
+    fixed_by: str
 
 
 class ForeignTopic(NamedTuple):
@@ -44,14 +44,14 @@ def find_problems(config: Mapping[str, str | None], max_record_bytes: int) -> li
     if config.get("message.timestamp.type") == "CreateTime":
         found.append(
             TopicProblem(
-                "producers stamp its records (message.timestamp.type=CreateTime), and what they stamp ahead is refused",
+                "producers set its timestamps (message.timestamp.type=CreateTime), and future ones are refused",
                 "message.timestamp.type=LogAppendTime",
             )
         )
     if "compact" in (config.get("cleanup.policy") or ""):
         found.append(
             TopicProblem(
-                "compaction deletes all but the newest event of an account (cleanup.policy=compact), folded or not",
+                "compaction deletes all but an account's newest event (cleanup.policy=compact), even unfolded ones",
                 "cleanup.policy=delete",
             )
         )
@@ -59,7 +59,7 @@ def find_problems(config: Mapping[str, str | None], max_record_bytes: int) -> li
     if largest is not None and largest < max_record_bytes:
         found.append(
             TopicProblem(
-                f"it takes records of {largest:,} bytes at most, and HEALTH_MAX_RECORD_BYTES is {max_record_bytes:,}",
+                f"it accepts records of at most {largest:,} bytes, and HEALTH_MAX_RECORD_BYTES is {max_record_bytes:,}",
                 f"max.message.bytes={max_record_bytes + _OVERHEAD}",
             )
         )
@@ -67,7 +67,7 @@ def find_problems(config: Mapping[str, str | None], max_record_bytes: int) -> li
     if kept is not None and 0 <= kept < SHORTEST_RETENTION_MS:
         found.append(
             TopicProblem(
-                f"it keeps records for {kept / 3_600_000:,.1f} h, and what isn't folded by then is lost",
+                f"it keeps records for {kept / 3_600_000:,.1f} h, and records not folded by then are lost",
                 f"retention.ms={7 * SHORTEST_RETENTION_MS}",
             )
         )
@@ -87,12 +87,12 @@ def _number(text: str | None) -> int | None:
 
 def describe(name: str, found: Collection[TopicProblem], bootstrap_servers: str) -> ForeignTopic:
     """Describe a topic with its problems (at least one), and the one command that fixes all of them."""
-    mended = ",".join(f"[{each.mended_by}]" if "," in each.mended_by else each.mended_by for each in found)
+    fixes = ",".join(f"[{each.fixed_by}]" if "," in each.fixed_by else each.fixed_by for each in found)
     return ForeignTopic(
         name,
         "; ".join(each.problem for each in found),
         f"kafka-configs --bootstrap-server {bootstrap_servers} --alter --entity-type topics --entity-name {name}"
-        f" --add-config {mended}",
+        f" --add-config {fixes}",
     )
 
 

@@ -61,7 +61,7 @@ async def why_refused(settings: Settings, error: BaseException) -> KafkaRefusesE
     try:
         return refusal_in(error) or await find_refusal(settings)
     except HealthError as unusable:  # for example, a certificate deleted since the process started
-        return KafkaRefusesError("The settings of the connection to Kafka can't be used any more", str(unusable))
+        return KafkaRefusesError("The settings of the connection to Kafka have become unusable", str(unusable))
 
 
 async def unreachable(settings: Settings, error: BaseException) -> HealthError:

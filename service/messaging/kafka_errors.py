@@ -103,7 +103,7 @@ def _refusal(error: BaseException) -> KafkaRefusesError | None:
             return _tls_refusal(error)
         case _ if isinstance(error, AUTHORIZATION):
             return KafkaRefusesError(
-                f"Kafka doesn't allow what the service has to do ({type(error).__name__})",
+                f"Kafka doesn't allow operations that the service needs ({type(error).__name__})",
                 "Give its user the rights that deploy/kafka-security.md lists",
             )
     return None
@@ -126,7 +126,7 @@ def _tls_refusal(error: SSLError) -> KafkaRefusesError | None:
     reason = (error.reason or "").replace("_", " ").lower()
     if "certificate" in reason or "unknown ca" in reason:
         return KafkaRefusesError(
-            f"Kafka doesn't accept the client certificate, or misses one ({reason})",
+            f"Kafka doesn't accept the client certificate, or requires one ({reason})",
             "Set HEALTH_KAFKA_SSL_CERT_FILE and HEALTH_KAFKA_SSL_KEY_FILE to a certificate that the brokers trust",
         )
     return None

@@ -109,7 +109,7 @@ class Publisher:
         except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
             # What a broker has refused leaves a gap in the producer's sequence, and it would refuse all that follows.
             self._discard(connecting)
-            raise RecordTooLargeError(str(error) or "the topic takes no record of this size") from error
+            raise RecordTooLargeError(str(error) or "the topic accepts no record of this size") from error
         except KafkaRefusesError as refused:
             raise NotPublishedError(str(refused)) from refused
         except (KafkaError, OSError) as error:

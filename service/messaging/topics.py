@@ -81,7 +81,7 @@ async def _until_usable(admin: AIOKafkaAdminClient, names: list[str]) -> None:
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise HealthError(
-            f"Kafka has no leader for {', '.join(names)} yet", "Look at the brokers, then try again"
+            f"Kafka has no leader for {', '.join(names)} yet", "Check the brokers, then try again"
         ) from None
 
 

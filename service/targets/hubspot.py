@@ -87,14 +87,14 @@ def refusal(status: int, excerpt: bytes) -> str | None:
         answer = msgspec.json.decode(excerpt, type=_Answer)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         if ReceiverAnswer(status, {}, excerpt).is_page:
-            return f"HubSpot does not answer {status} with a page: look at the endpoint's URL"
+            return f"a page is no answer of HubSpot ({status}): check the endpoint's URL"
         # A long answer is cut off and can't be parsed; errors would be at its beginning.
         cut = status == HTTPStatus.OK and len(excerpt) >= LONGEST_ANSWER
         return None if cut else f"HubSpot answered {status}, and its answer can't be read"
     if not answer.errors and answer.num_errors <= 0 and answer.status != FAILED:
         return None
     reason = answer.errors[0].message if answer.errors else str(answer.message)
-    return reason[:LONGEST_REASON] or f"HubSpot answered {status} with an error that it does not explain"
+    return reason[:LONGEST_REASON] or f"HubSpot answered {status} with an unexplained error"
 
 
 HUBSPOT = Target(build, options=HubSpotOptions, refusal=refusal, coalesced="account", accounts_only=True)

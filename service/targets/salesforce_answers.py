@@ -35,31 +35,29 @@ LONGEST_MESSAGE = 200
 def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
     """The verdict by the first error in the answer, if there is one."""
     if answer.status == HTTPStatus.MULTIPLE_CHOICES:
-        return AnswerVerdict(
-            "never", "Salesforce knows several accounts by this id: make the field of external ids unique"
-        )
+        return AnswerVerdict("never", "Salesforce has several accounts with this id: make the external id field unique")
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return None
     error = next(_errors(answer.body), None)
     if error is None:
         return None
     code, message = error
-    reason = f"Salesforce says: {code} ({message})"
+    reason = f"Salesforce answered: {code} ({message})"
     if code in LIMITS:
         return AnswerVerdict(LIMITED.kind, reason)
     if code == "PROCESSING_HALTED":
-        reason = "Salesforce knows no account by this id, and with update_only none is created"
+        reason = "Salesforce has no account with this id, and with update_only none is created"
     if code == "NOT_FOUND":
-        reason = "Salesforce finds no such field of external ids, or, with update_only, no account by this id"
+        reason = "Salesforce has no such external id field, or, with update_only, no account with this id"
     return AnswerVerdict("never" if code in NEVER else "again", reason)
 
 
 def refusal(status: int, excerpt: bytes) -> str | None:
     """The reason if a 2xx answer is not that of an upsert, which is 200, 201 or 204 and never a page."""
     if status not in SUCCESS:
-        return f"Salesforce does not answer an upsert with {status}"
+        return f"{status} is no answer of Salesforce to an upsert"
     if ReceiverAnswer(status, {}, excerpt).is_page:
-        return f"Salesforce does not answer {status} with a page: look at the endpoint's URL"
+        return f"a page is no answer of Salesforce ({status}): check the endpoint's URL"
     return None
 
 

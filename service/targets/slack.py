@@ -57,7 +57,7 @@ def refusal(status: int, excerpt: bytes) -> str | None:
     said = excerpt.decode("utf-8", "replace").strip()
     if status == HTTPStatus.OK and said == "ok":
         return None
-    return f"Slack did not take the message, it says: {said[:100] or 'nothing'}"
+    return f"Slack did not accept the message, and answered: {said[:100] or 'nothing'}"
 
 
 def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
@@ -66,9 +66,9 @@ def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
     if answer.status < HTTPStatus.BAD_REQUEST:
         return None  # a compatible service may use these words differently in a success
     if said in NEVER:
-        return AnswerVerdict("never", f"Slack refused the message for good, it says: {said}")
+        return AnswerVerdict("never", f"Slack refused the message for good, and answered: {said}")
     if said == _ARCHIVED:
-        return AnswerVerdict(AGAIN.kind, "the channel is archived: have it opened again, or disable the endpoint")
+        return AnswerVerdict(AGAIN.kind, "the channel is archived: unarchive it, or disable the endpoint")
     return None
 
 

@@ -59,12 +59,12 @@ def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
         return None
     said = answer.text[:300]
     if _NOT_POSTED in said:
-        return LIMITED if "429" in said else AnswerVerdict("again", f"Teams did not post the message, it says: {said}")
-    return (
-        AnswerVerdict("again", "Teams does not answer with a page: look at the endpoint's URL")
-        if answer.is_page
-        else None
-    )
+        return (
+            LIMITED
+            if "429" in said
+            else AnswerVerdict("again", f"Teams did not post the message, and answered: {said}")
+        )
+    return AnswerVerdict("again", "a page is no answer of Teams: check the endpoint's URL") if answer.is_page else None
 
 
 TEAMS = Target(build, verdict=verdict, for_people=True, rate=1.0)

@@ -35,7 +35,7 @@ async def publish(publisher: Publisher, record: RawRecord, timeout_seconds: floa
         async with asyncio.timeout(timeout_seconds):
             await publisher.publish([record])
     except RecordTooLargeError:
-        return Reply(failure="protocol", error="the topic takes no record of this size")
+        return Reply(failure="protocol", error="the topic accepts no record of this size")
     except (NotPublishedError, TimeoutError) as error:
         if isinstance(error.__cause__, KafkaRefusesError):
             return Reply(failure="connection", error=error.__cause__.problem)

@@ -84,7 +84,7 @@ class TokenCache:
                 slot.token, slot.until = answer.access_token, self._clock() + _life(answer)
                 return slot.token
         except TimeoutError:
-            return _no_token("it did not come in time")
+            return _no_token("it did not arrive in time")
 
     def forget(self, endpoint_id: UUID, token: str) -> None:
         """Drop a `token` that the endpoint refused, unless it has been replaced already; the next call fetches a
@@ -127,7 +127,7 @@ def _read(reply: Reply, credentials: Credentials) -> _Answer | Reply:
         # Some send `expires_in` as text.
         return msgspec.json.decode(reply.excerpt, type=_Answer, strict=False)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _no_token("the answer of token_url holds no access_token that can be used")
+        return _no_token("the answer of token_url has no usable access_token")
 
 
 def _refused(reply: Reply, credentials: Credentials) -> Reply:

@@ -20,17 +20,17 @@ _CERTIFICATES = {
 }
 """Keys are OpenSSL's codes: https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/"""
 
-_OLD = "it speaks no version of TLS that is accepted: it has to be 1.2 or later"
+_OLD = "it supports no accepted version of TLS: it must be 1.2 or later"
 _REASONS = {
     "UNSUPPORTED_PROTOCOL": _OLD,
     "TLSV1_ALERT_PROTOCOL_VERSION": _OLD,
     "NO_PROTOCOLS_AVAILABLE": _OLD,
-    "WRONG_VERSION_NUMBER": "what answers there does not speak TLS: it may be plain HTTP",
-    "HTTP_REQUEST": "what answers there does not speak TLS: it may be plain HTTP",
-    "PACKET_LENGTH_TOO_LONG": "what answers there does not speak TLS: it may be plain HTTP",
-    "RECORD_LAYER_FAILURE": "what answers there does not speak TLS: it may be plain HTTP",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it accepts none of our ciphers, or wants a certificate of ours",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of ours, and webhooks are sent without one",
+    "WRONG_VERSION_NUMBER": "the server there does not speak TLS: it may be plain HTTP",
+    "HTTP_REQUEST": "the server there does not speak TLS: it may be plain HTTP",
+    "PACKET_LENGTH_TOO_LONG": "the server there does not speak TLS: it may be plain HTTP",
+    "RECORD_LAYER_FAILURE": "the server there does not speak TLS: it may be plain HTTP",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it accepts none of our ciphers, or requires a client certificate",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it requires a client certificate, and webhooks are sent without one",
     "TLSV1_UNRECOGNIZED_NAME": "it serves no such host name",
     "UNEXPECTED_EOF_WHILE_READING": "it closed the connection during the handshake",
     "DH_KEY_TOO_SMALL": "its keys are too short to be accepted",

@@ -64,7 +64,7 @@ def _check_topic(text: str, settings: Settings) -> str:
     # Consumers would refuse alerts there as events, each one a dead letter.
     ours = [*settings.topics.values(), *(dead_letter_topic(topic) for topic in settings.topics.values())]
     if topic in ours:
-        raise HealthError("url must not name a topic that the service reads or keeps itself", "Use another topic")
+        raise HealthError("url must not name a topic that the service itself reads or writes", "Use another topic")
     return text
 
 
@@ -135,7 +135,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
     seen: set[str] = set()
     for name, value in headers.items():
         if name.lower() in seen:
-            raise HealthError(f"headers hold {name} twice", "Upper and lower case are one to HTTP: give it once")
+            raise HealthError(f"headers contain {name} twice", "HTTP ignores upper and lower case: give it once")
         seen.add(name.lower())
         if not _TOKEN.fullmatch(name):
             raise HealthError("headers hold a name that HTTP does not allow", "Use letters, digits and hyphens")

@@ -61,7 +61,7 @@ async def create(connection: AsyncConnection, name: str, given: str | None, *, r
     _refuse_others(name, role)
     if role and role.is_of_others:
         raise HealthError(
-            f"The role {name} is there for something else: it owns something, or may write in this database",
+            f"The role {name} serves another purpose: it owns something, or may write in this database",
             "Give another name for the reader",
         )
     if role is None:

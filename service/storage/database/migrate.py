@@ -114,8 +114,8 @@ def _revision(connection: Connection) -> str:
     found = MigrationContext.configure(connection).get_current_heads()
     if len(found) > 1:
         raise HealthError(
-            f"The database says that it has several revisions: {', '.join(sorted(found))}",
-            "Leave in its table alembic_version the one that its schema is of",
+            f"The database has several revisions: {', '.join(sorted(found))}",
+            "Keep only the revision of its schema in its table alembic_version",
         )
     return found[0] if found and found[0] else BASE
 
@@ -130,7 +130,7 @@ def _require_own(connection: Connection, revision: str) -> None:
         )
     if not has_tables and not is_known(revision):
         raise HealthError(
-            f"The database has revision {revision}, of something else: there is no table {OWN_TABLE}",
+            f"The database has revision {revision} of another program: there is no table {OWN_TABLE}",
             "Give the service a database of its own",
         )
 

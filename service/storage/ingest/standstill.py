@@ -66,9 +66,9 @@ def describe(found: Sequence[Standstill]) -> str | None:
     parts = []
     for each in found:
         if not each.known:
-            parts.append(f"no consumer has begun with {each.topic}")
+            parts.append(f"no consumer has started on {each.topic}")
         if each.halted:
             parts.append(f"{each.halted} of {each.known} partitions of {each.topic} are halted")
         if each.away:
-            parts.append(f"no consumer has been heard of for {each.away} of {each.known} partitions of {each.topic}")
+            parts.append(f"no consumer is active for {each.away} of {each.known} partitions of {each.topic}")
     return "; ".join(parts) + ". See: account-health progress show" if parts else None

@@ -43,5 +43,5 @@ def _fresh(row: SealedRow, vault: Vault) -> Mapping[str, bytes]:
 def _lost(endpoint_id: UUID) -> str:
     return (
         "Append the key it was sealed with to HEALTH_ENCRYPTION_KEY, after a comma. If that is lost: "
-        f"DELETE /v1/webhook-endpoints/{endpoint_id} and create it anew, with a new secret for its receiver"
+        f"DELETE /v1/webhook-endpoints/{endpoint_id} and create it again, with a new secret for its receiver"
     )

@@ -206,7 +206,7 @@ async def test_without_postgres_only_liveness_is_answered(database_url: str, eng
 
 async def test_readiness_says_what_is_wrong_with_the_database(api: Api, engine: AsyncEngine) -> None:
     ready = (await api.get("/readyz", key=None)).json
-    assert ready.pop("folding").startswith("no consumer has begun with account-events; ")
+    assert ready.pop("folding").startswith("no consumer has started on account-events; ")
     assert ready == {"status": "ready"}
     for statement, status, said in (
         ("UPDATE alembic_version SET version_num = 'from the future'", 200, ""),

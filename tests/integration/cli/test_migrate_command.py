@@ -118,7 +118,7 @@ def test_each_step_says_what_it_costs_to_take_it_back() -> None:
         ("INSERT INTO alembic_version VALUES ('another')", "several revisions: .*alembic_version"),
         ("DELETE FROM alembic_version", "a table accounts, and no revision"),
         ("DROP TABLE alembic_version", "a table accounts, and no revision"),
-        ("UPDATE alembic_version SET version_num = 'theirs'; ALTER TABLE accounts RENAME TO x", "of something else"),
+        ("UPDATE alembic_version SET version_num = 'theirs'; ALTER TABLE accounts RENAME TO x", "of another program"),
     ],
 )
 def test_a_database_that_is_of_something_else_is_left_alone(

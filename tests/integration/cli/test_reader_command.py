@@ -235,7 +235,7 @@ def test_neither_is_a_member_of_another_nor_oneself(name: str, database_url: str
 @pytest.mark.parametrize("right", ["INSERT", "UPDATE (name)", "DELETE", "TRUNCATE"])
 def test_a_role_that_writes_here_is_not_taken_over(name: str, database_url: str, right: str) -> None:
     on(database_url, f"CREATE ROLE {name} LOGIN PASSWORD 'theirs'", f"GRANT {right} ON accounts TO {name}")
-    with pytest.raises(HealthError, match="is there for something else"):
+    with pytest.raises(HealthError, match="serves another purpose"):
         reader("create", name, "--new-password")
     assert on(as_user(database_url, name, "theirs"), "SHOW statement_timeout") == ["0"]
 
@@ -243,7 +243,7 @@ def test_a_role_that_writes_here_is_not_taken_over(name: str, database_url: str,
 def test_neither_is_one_that_owns_something_unless_it_is_a_reader_already(name: str, database_url: str) -> None:
     theirs = f"CREATE SCHEMA theirs AUTHORIZATION {name}"
     on(database_url, f"CREATE ROLE {name} LOGIN PASSWORD 'theirs'", theirs)
-    with pytest.raises(HealthError, match="is there for something else"):
+    with pytest.raises(HealthError, match="serves another purpose"):
         reader("create", name)
     on(database_url, f"DROP OWNED BY {name}")
     assert reader("create", name).stderr == f"The role {name} is up to date.\n"

@@ -41,7 +41,7 @@ async def test_it_tells_of_consumers_that_are_away_and_of_halted_partitions(
     settings: Settings, engine: AsyncEngine, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ownership, "LOOK_SECONDS", 0.2)
-    assert f"no consumer has begun with {settings.topic_usage}" in str(await folding(api))
+    assert f"no consumer has started on {settings.topic_usage}" in str(await folding(api))
 
     async def goes_on() -> bool:
         return await folding(api) is None
@@ -56,7 +56,7 @@ async def test_it_tells_of_consumers_that_are_away_and_of_halted_partitions(
         await execute(engine, gone)
         await eventually(goes_on, "the consumer says it again")
     await execute(engine, gone)
-    assert f"no consumer has been heard of for 3 of 3 partitions of {settings.topic_usage}" in str(await folding(api))
+    assert f"no consumer is active for 3 of 3 partitions of {settings.topic_usage}" in str(await folding(api))
     async with engine.begin() as connection:
         await connection.execute(
             text("UPDATE progress SET halted = 'a secret' WHERE topic = :topic AND partition = 1"),
@@ -73,5 +73,5 @@ async def test_it_tells_of_consumers_that_are_away_and_of_halted_partitions(
 def test_it_is_told_in_words() -> None:
     assert describe([Standstill("usage", 3, 0, 0)]) is None
     assert describe([Standstill("usage", 3, 1, 0), Standstill("survey", 0, 0, 0)]) == (
-        f"1 of 3 partitions of usage are halted; no consumer has begun with survey. {SEE}"
+        f"1 of 3 partitions of usage are halted; no consumer has started on survey. {SEE}"
     )

@@ -282,7 +282,7 @@ async def test_failures_of_tls_are_told_apart(tmp_path: Path) -> None:
         (authority.sign("other", "other.example"), {}, ca, "for another name than the URL's host"),
         (authority.itself("crm.example"), {}, "", "its certificate is self-signed"),
         (good, {"maximum_version": ssl.TLSVersion.TLSv1_1}, ca, "it has to be 1.2 or later"),
-        (good, {"verify_mode": ssl.CERT_REQUIRED}, ca, "it wants a certificate of ours"),
+        (good, {"verify_mode": ssl.CERT_REQUIRED}, ca, "it requires a client certificate"),
     )
     for signed, options, trusted, said in cases:
         async with secure(signed, **options) as port:
@@ -296,7 +296,7 @@ async def test_plain_http_at_an_https_url_is_said_to_be_that() -> None:
         reply = await post(f"https://127.0.0.1:{plain.port}/")
     assert (reply.failure, reply.error) == (
         "tls",
-        "no TLS connection: what answers there does not speak TLS: it may be plain HTTP",
+        "no TLS connection: the server there does not speak TLS: it may be plain HTTP",
     )
 
 

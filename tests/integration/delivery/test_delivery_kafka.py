@@ -98,4 +98,4 @@ async def test_a_record_larger_than_the_topic_takes_is_told(
     async with working(engine, local_settings(kafka_bootstrap_servers=bootstrap)) as outcomes:
         await until(lambda: outcomes)
     assert outcomes[0].failure == "protocol"
-    assert (await attempts(engine, outcomes[0]))[-1].error == "the topic takes no record of this size"
+    assert (await attempts(engine, outcomes[0]))[-1].error == "the topic accepts no record of this size"

@@ -136,7 +136,7 @@ async def test_a_2xx_that_refuses_is_tried_again(engine: AsyncEngine) -> None:
     assert (counted("refused"), counted("succeeded")) == (before[0] + 2, before[1] + 1)
     first, second, third = await attempts(engine, endpoint)
     assert (first.status, first.response) == (200, "no_service\ufffd")
-    assert first.error == "Slack did not take the message, it says: no_service\ufffd"
+    assert first.error == "Slack did not accept the message, and answered: no_service\ufffd"
     assert (second.status, second.error, third.status, third.error) == (500, None, 200, None)
 
 

@@ -154,7 +154,7 @@ WRONG = [
     ("SASL_PLAINTEXT", "PLAIN", {"kafka_sasl_password": SecretStr("wrong-secret")}, "Kafka refuses the credentials"),
     ("SASL_SSL", "SCRAM-SHA-512", {"kafka_sasl_username": "nobody"}, "Kafka refuses the credentials"),
     ("SASL_SSL", "SCRAM-SHA-512", {"kafka_ssl_ca_file": "other"}, "Kafka's certificate isn't trusted"),
-    ("SSL", "", {"kafka_ssl_cert_file": "", "kafka_ssl_key_file": ""}, "or misses one"),
+    ("SSL", "", {"kafka_ssl_cert_file": "", "kafka_ssl_key_file": ""}, "or requires one"),
 ]
 
 
@@ -262,7 +262,7 @@ async def test_rights_that_are_documented_suffice(plain: Settings, kafka: Secure
     prefix = plain.kafka_group.removesuffix("group")
     limited = kafka.to(plain, "SASL_SSL", "SCRAM-SHA-256", kafka_sasl_username=LIMITED)
     publisher = Publisher(limited)
-    with pytest.raises(NotPublishedError, match="Kafka doesn't allow what the service has to do"):
+    with pytest.raises(NotPublishedError, match="Kafka doesn't allow operations that the service needs"):
         await publisher.publish([(plain.topic_usage, "acme", encode(usage("acme")))])
     await kafka.allow((TOPIC, prefix, PREFIXED, READ), (TOPIC, prefix, PREFIXED, DESCRIBE))
     with pytest.raises(HealthError, match=r"GroupAuthorizationFailed.*deploy/kafka-security.md"):

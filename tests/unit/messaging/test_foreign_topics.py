@@ -13,7 +13,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize(
-    ("changed", "mended_by"),
+    ("changed", "fixed_by"),
     [
         ({}, []),
         ({"message.timestamp.type": "CreateTime"}, ["message.timestamp.type=LogAppendTime"]),
@@ -26,8 +26,8 @@ GOOD = {
         ({"retention.ms": None, "max.message.bytes": "", "cleanup.policy": None}, []),
     ],
 )
-def test_what_a_topic_lacks(changed: dict[str, str | None], mended_by: list[str]) -> None:
-    assert [each.mended_by for each in find_problems({**GOOD, **changed}, 262_144)] == mended_by
+def test_what_a_topic_lacks(changed: dict[str, str | None], fixed_by: list[str]) -> None:
+    assert [each.fixed_by for each in find_problems({**GOOD, **changed}, 262_144)] == fixed_by
 
 
 def test_what_is_not_known_is_taken_to_be_right() -> None:

@@ -91,8 +91,8 @@ def test_files_that_are_no_certificates_are_refused(tmp_path: Path) -> None:
         )
     )
     for values, message in (
-        ({"kafka_ssl_ca_file": str(text)}, f"HEALTH_KAFKA_SSL_CA_FILE {text} is no certificate in PEM form"),
-        ({"kafka_ssl_ca_file": str(binary)}, "is no certificate in PEM form"),
+        ({"kafka_ssl_ca_file": str(text)}, f"HEALTH_KAFKA_SSL_CA_FILE {text} is not a certificate in PEM form"),
+        ({"kafka_ssl_ca_file": str(binary)}, "is not a certificate in PEM form"),
         ({"kafka_ssl_ca_file": str(empty)}, f"HEALTH_KAFKA_SSL_CA_FILE {empty} is empty"),
         ({"kafka_ssl_cert_file": str(certificate), "kafka_ssl_key_file": str(other)}, "can't be used together"),
         ({"kafka_ssl_cert_file": str(certificate), "kafka_ssl_key_file": str(encrypted)}, "without a password"),

@@ -76,7 +76,7 @@ def test_the_names_of_hubspots_properties_are_options() -> None:
         (207, {"numErrors": 1, "errors": [{"message": "a is not valid"}, {"message": "b"}]}, "a is not valid"),
         (207, {"errors": [{"status": "error", "message": "a is not valid"}]}, "a is not valid"),
         (200, {"status": "error", "message": "the portal is asleep"}, "the portal is asleep"),
-        (207, {"numErrors": 2}, "HubSpot answered 207 with an error that it does not explain"),
+        (207, {"numErrors": 2}, "HubSpot answered 207 with an unexplained error"),
         (207, {"errors": [{"message": "x" * 900}]}, "x" * 500),
         (207, ["not", "as", "documented"], "HubSpot answered 207, and its answer can't be read"),
     ],
