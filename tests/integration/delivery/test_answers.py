@@ -281,7 +281,7 @@ async def test_failures_of_tls_are_told_apart(tmp_path: Path) -> None:
         (early, {}, ca, "its certificate is not valid yet"),
         (authority.sign("other", "other.example"), {}, ca, "for another name than the URL's host"),
         (authority.itself("crm.example"), {}, "", "its certificate is self-signed"),
-        (good, {"maximum_version": ssl.TLSVersion.TLSv1_1}, ca, "it has to be 1.2 or later"),
+        (good, {"maximum_version": ssl.TLSVersion.TLSv1_1}, ca, "it must be 1.2 or later"),
         (good, {"verify_mode": ssl.CERT_REQUIRED}, ca, "it requires a client certificate"),
     )
     for signed, options, trusted, said in cases:

@@ -85,12 +85,12 @@ async def test_only_the_token_that_was_refused_is_forgotten() -> None:
         (reply(503, **{"Retry-After": "60"}), "no token: token_url answered 503"),
         (reply(400, {"error": CLIENT_SECRET}), "no token: token_url answered 400"),
         (reply(400, {"error": "a b"}), "no token: token_url answered 400"),
-        (reply(200, {"access_token": "a\r\nHost: b"}), "no access_token"),
-        (reply(200, {"access_token": ""}), "no access_token"),
-        (reply(200, {"access_token": "t", "expires_in": -1}), "no access_token"),
-        (reply(200, {"access_token": "t" * 70_000}), "no access_token"),
-        (reply(200), "no access_token"),
-        (web.Response(body=b"\xff\xfe"), "no access_token"),
+        (reply(200, {"access_token": "a\r\nHost: b"}), "no usable access_token"),
+        (reply(200, {"access_token": ""}), "no usable access_token"),
+        (reply(200, {"access_token": "t", "expires_in": -1}), "no usable access_token"),
+        (reply(200, {"access_token": "t" * 70_000}), "no usable access_token"),
+        (reply(200), "no usable access_token"),
+        (web.Response(body=b"\xff\xfe"), "no usable access_token"),
     ],
 )
 async def test_answers_that_hold_no_token_are_told_and_nothing_is_kept(answer: web.Response, error: str) -> None:
