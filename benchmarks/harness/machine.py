@@ -1,4 +1,4 @@
-"""The machine and the versions that a result is of. Nothing here names a host or a path."""
+"""The machine and the versions that a result is of, and the share of it that others took. No host or path is named."""
 
 import os
 import platform

@@ -1,1 +1,1 @@
-"""The demo: the whole service on embedded servers, with made-up customers whose fates can be watched."""
+"""The demo: the whole service on embedded servers, with made-up customers whose stories can be watched."""

@@ -1,4 +1,4 @@
-"""The service's HTTP API as the demo uses it: like any other program."""
+"""A client of the service's HTTP API, as any other program would write it."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -34,7 +34,7 @@ class Client:
     """Calls the API with a key."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
-        """`session` knows where the API is and bears the key."""
+        """`session` has the API's address and the key."""
         self._session = session
 
     @classmethod
@@ -51,17 +51,19 @@ class Client:
         return _accounts.decode(await self._call("GET", f"/v1/accounts?page_size={most}")).items
 
     async def ensure_rule(self) -> None:
-        """Create the demo's alert rule, unless it is there."""
+        """Create the demo's alert rule, unless it exists."""
         rules = msgspec.json.decode(await self._call("GET", "/v1/alert-rules"))["items"]
         if all(rule["name"] != RULE["name"] for rule in rules):
             await self._call("POST", "/v1/alert-rules", RULE)
 
     async def has_endpoint(self, url: str) -> bool:
-        """Whether webhooks go to `url`."""
+        """True if webhooks go to `url`."""
         return any(endpoint["url"] == url for endpoint in await self._endpoints())
 
     async def create_endpoint(self, url: str) -> str:
-        """Have webhooks go to `url`, and to no earlier receiver of the demo; returns the secret that signs them."""
+        """Create an endpoint for `url`, replacing those of earlier receivers of the demo; returns the secret that signs
+        its messages.
+        """
         for endpoint in await self._endpoints():
             if endpoint["description"] == ENDPOINT:
                 await self._call("DELETE", f"/v1/webhook-endpoints/{endpoint['id']}")

@@ -1,4 +1,4 @@
-"""The demo's folder: all that it keeps, and the lock that gives it one owner."""
+"""The demo's options, and its folder: all its files, and the lock that gives it one owner."""
 
 import shutil
 import time
@@ -16,7 +16,7 @@ from service.runtime.private_files import write_private
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """The command's options. `accounts` counts for a new demo only: an earlier one goes on with its own."""
+    """The command's options. `accounts` counts for a new demo only: an earlier one keeps its own."""
 
     data_dir: Path
     accounts: int
@@ -29,7 +29,7 @@ RESET_SECONDS = 15.0
 
 
 class DemoMemory(Struct):
-    """What the next run has to know. `until` is up to when events were sent; `loaded` says that history was."""
+    """The state for the next run. `until` is the time up to which events were sent; `loaded` says that history was."""
 
     seed: int
     accounts: int
@@ -41,7 +41,7 @@ class DemoMemory(Struct):
 
 
 class DemoFolder:
-    """A folder that is the demo's own; anything else is left alone."""
+    """A folder that belongs to the demo; others are left alone."""
 
     def __init__(self, path: Path) -> None:
         """Nothing is created before `open`."""
@@ -54,9 +54,9 @@ class DemoFolder:
         self._lock = DirectoryLock(self.path)
 
     def open(self, seed: int, accounts: int, now: datetime) -> DemoMemory:
-        """Take the folder; returns what an earlier run left, else a new memory.
+        """Take the folder; returns the state that an earlier run left, else a new one.
 
-        Raises `HealthError` if a demo runs in it, or if it is somebody else's.
+        Raises `HealthError` if a demo runs in it, or if it isn't a demo's.
         """
         if self.path.exists() and not self._memory.exists() and any(self.path.iterdir()):
             raise HealthError(f"{self.path} holds something else than a demo", "Choose another folder with --data-dir")
@@ -68,15 +68,15 @@ class DemoFolder:
         return msgspec.json.decode(self._memory.read_bytes(), type=DemoMemory)
 
     def save(self, memory: DemoMemory) -> None:
-        """Keep it, whole or not at all."""
+        """Write the state, whole or not at all."""
         write_private(self._memory, msgspec.json.format(msgspec.json.encode(memory)).decode())
 
     def close(self) -> None:
-        """Let others have the folder."""
+        """Release the folder."""
         self._lock.release()
 
     def reset(self) -> bool:
-        """Remove the folder; whether there was one. Raises `HealthError` if a demo runs in it or it isn't a demo's."""
+        """Remove the folder; True if there was one. Raises `HealthError` if a demo runs in it or it isn't a demo's."""
         if not self.path.exists():
             return False
         if not self._memory.exists():
@@ -95,11 +95,11 @@ class DemoFolder:
             raise HealthError(f"A demo is running in {self.path}", "Stop it first, with Ctrl-C where it runs") from None
 
     def _remove(self) -> None:
-        """Servers of a demo that was killed may be writing their last, so it may take a few tries."""
+        """Servers of a killed demo may still be writing, so it may take a few tries."""
         deadline = time.monotonic() + RESET_SECONDS
         while True:
             try:
-                # The memory goes last: until then the folder is known to be a demo's.
+                # The state file goes last: until then the folder is known to be a demo's.
                 for path in self.path.iterdir():
                     if path != self._memory:
                         shutil.rmtree(path) if path.is_dir() else path.unlink()

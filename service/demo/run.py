@@ -1,4 +1,4 @@
-"""The demo from its start to its end."""
+"""The demo from its start to its end, which a signal may bring in good order."""
 
 import asyncio
 import signal
@@ -47,7 +47,7 @@ async def until_stopped(work: Coroutine[None, None, None]) -> None:
 
 
 def _first(error: BaseException) -> BaseException:
-    """The error at the bottom of nested groups: of several that happened at once, one is told."""
+    """The error at the bottom of nested groups: of several at the same time, one is reported."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
@@ -95,9 +95,9 @@ async def _run(
 def _welcome(
     console: Console, running: Running, folder: DemoFolder, memory: DemoMemory, options: DemoOptions, seconds: float
 ) -> int:
-    """Tell what a viewer can do; returns how many lines of the terminal that takes.
+    """Print an introduction for the viewer; returns the number of terminal lines that it takes.
 
-    Wrapping is left to the terminal, so that what is copied comes out whole.
+    Wrapping is left to the terminal, so that copied text is whole.
     """
     lines = [
         f"Ready in {seconds:.1f} s. Ctrl-C stops everything; the data stays in {folder.path}.",

@@ -1,4 +1,4 @@
-"""Bringing the whole service up, as an operator would, one step after the other."""
+"""Starting the whole service, as an operator would, one step after the other; the log goes to a file."""
 
 import asyncio
 import logging
@@ -51,7 +51,7 @@ PARTITIONS = 4
 
 @dataclass(frozen=True)
 class Running:
-    """A service that runs: what the rest of the demo needs of it."""
+    """A running service, with everything that the rest of the demo needs of it."""
 
     settings: Settings
     key: str
@@ -63,7 +63,7 @@ class Running:
 
     @property
     def url(self) -> str:
-        """Where the API is."""
+        """The API's address."""
         return local_api_url(self.settings)
 
     @property
@@ -72,14 +72,16 @@ class Running:
         return self.settings.http_port
 
     def start_rest(self) -> None:
-        """Start what acts on its own: with history missing, sweeper and delivery would tell of silence that is none."""
+        """Start sweeper and delivery, which act on their own: before history is loaded they would report silence that
+        isn't real.
+        """
         self.tasks.create_task(self.rest.run(asyncio.Event()))
 
 
 async def bring_up(
     options: DemoOptions, folder: DemoFolder, memory: DemoMemory, board: Board, steps: Steps, stack: AsyncExitStack
 ) -> Running:
-    """Start servers, processes and receiver; `stack` ends them all, in order. Raises `HealthError`."""
+    """Start servers, processes and receiver; `stack` stops them all, in order. Raises `HealthError`."""
     servers = EmbeddedStack(folder.path)
     with steps.step("PostgreSQL and a Kafka-compatible broker"):
         stack.push_async_callback(to_thread_uncancelled, servers.stop)
@@ -110,7 +112,7 @@ async def bring_up(
 
 
 def _environment(options: DemoOptions, folder: DemoFolder) -> dict[str, str]:
-    """Settings of the demo, which go over whatever is set around it."""
+    """The demo's settings, which override the environment's."""
     return {
         "HEALTH_ENCRYPTION_KEY": read_or_create_private(folder.encryption_key, token_urlsafe),
         "HEALTH_HTTP_PORT": str(_free_from(options.port)),
@@ -138,7 +140,7 @@ def _make_key(settings: Settings) -> str:
 
 
 async def _listen(receiver: WebhookReceiver, folder: DemoFolder, memory: DemoMemory, stack: AsyncExitStack) -> str:
-    """Listen where the last run did, if possible; returns the URL."""
+    """Listen on the last run's port, if possible; returns the URL."""
     if not memory.receiver_port or not is_free(memory.receiver_port):
         memory.receiver_port = free_port()
         folder.save(memory)
@@ -146,14 +148,14 @@ async def _listen(receiver: WebhookReceiver, folder: DemoFolder, memory: DemoMem
 
 
 async def _secret(client: Client, folder: DemoFolder, url: str) -> str:
-    """The secret that webhooks to `url` are signed with; they go there from now on."""
+    """The secret that signs webhooks to `url`, which receives them from now on."""
     if not (folder.webhook_secret.exists() and await client.has_endpoint(url)):
         write_private(folder.webhook_secret, await client.create_endpoint(url))
     return folder.webhook_secret.read_text()
 
 
 def _supervisors(environment: dict[str, str], logs: Path, board: Board) -> tuple[Supervisor, Supervisor]:
-    """Who looks after the API and the consumers, and who after the rest."""
+    """The supervisors of the API and the consumers, and of the rest."""
 
     def tell(role: ProcessSpec, status: int, wait: float) -> None:
         board.tell(f"{role.name} ended with status {status} and is started again in {wait:.0f} s; see {logs}")

@@ -1,4 +1,4 @@
-"""What the viewer sees while the demo starts: one line a step, checked when it is done."""
+"""The start of the demo on the screen: one line a step, checked when it is done."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,11 +9,11 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 
 Tell = Callable[[float, str], None]
-"""Told the share that is done, and a few words more."""
+"""A callback with the share that is done, and a few more words."""
 
 
 class Steps:
-    """Shows steps as they go on; on a terminal with a spinner, else a line for each when it is done."""
+    """Shows steps as they progress; on a terminal with a spinner, else one line each when it is done."""
 
     def __init__(self, console: Console) -> None:
         """Nothing is shown before the first step."""
@@ -30,13 +30,13 @@ class Steps:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show steps while the block runs; they stay to be read."""
+        """Show steps while the block runs; they stay on the screen."""
         with self._progress:
             yield
 
     @contextmanager
     def step(self, title: str, *, bar: bool = False) -> Iterator[Tell]:
-        """A step; it is done when the block ends without an error. Gives a function that tells how far it is."""
+        """A step; it is done when the block ends without an error. Gives a function that reports its progress."""
         began = time.monotonic()
         task = self._progress.add_task(title, total=1.0, more="", bar=bar, failed=False)
         words = ""
@@ -58,7 +58,7 @@ class Steps:
 
 
 class _Mark(SpinnerColumn):
-    """Turns, until the step is done or has failed."""
+    """A spinner, until the step is done or has failed."""
 
     def __init__(self) -> None:
         super().__init__("dots", finished_text=Text("✓", "bold green"))
@@ -68,7 +68,7 @@ class _Mark(SpinnerColumn):
 
 
 class _OnlyWithBar(ProgressColumn):
-    """A column that only steps with a bar have."""
+    """A column that is shown only for steps with a bar."""
 
     def __init__(self, column: ProgressColumn) -> None:
         super().__init__()

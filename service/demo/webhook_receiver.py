@@ -1,4 +1,6 @@
-"""A receiver of webhooks, as a customer's CRM would have one. It verifies by itself, not with the sender's code."""
+"""A receiver of webhooks, as a customer's CRM would have one. It verifies signatures itself, not with the sender's
+code.
+"""
 
 import base64
 import hashlib
@@ -27,15 +29,15 @@ class Received:
 
     @property
     def name(self) -> str:
-        """Which account it is about."""
+        """The name of the account that it is about."""
         return str(self.data.get("account_name") or self.data.get("account_id") or "many accounts")
 
 
 class WebhookReceiver:
-    """Answers 204 to what is signed with its secret, 401 to anything else."""
+    """Answers 204 to webhooks signed with its secret, 401 to anything else."""
 
     def __init__(self, on_webhook: Callable[[Received], None]) -> None:
-        """`on_webhook` is told of everything that comes."""
+        """`on_webhook` is called with every webhook that arrives."""
         self.secret = ""
         self._on_webhook = on_webhook
 
@@ -69,7 +71,7 @@ class _Message(msgspec.Struct):
 
 
 def verify(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> bool:
-    """Whether a message bears a signature of the Standard Webhooks specification by `secret`, made just now."""
+    """True if a message has a signature of the Standard Webhooks specification by `secret`, made just now."""
     message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not timestamp.isdecimal() or abs(now - int(timestamp)) > TOLERANCE_SECONDS:
         return False

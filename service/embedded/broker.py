@@ -1,4 +1,4 @@
-"""A Kafka-compatible broker of our own, from the `noida-db` wheel."""
+"""A Kafka-compatible broker of our own, from the `noida-db` wheel, and a probe of it through a client's eyes."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A PostgreSQL data directory ("database cluster"), created whole or not at all."""
+"""A PostgreSQL data directory ("database cluster"), created whole or not at all, and the lock for one owner."""
 
 import fcntl
 import os

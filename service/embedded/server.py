@@ -1,4 +1,4 @@
-"""The base of our servers: a folder with one owner, a port of 127.0.0.1, a process."""
+"""The base of our servers: a program from a wheel, a folder with one owner, a port of 127.0.0.1, a process."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""One server process of ours, from its start to its end."""
+"""One server process of ours, from its start to its end; it is stopped if the process that started it dies."""
 
 import time
 from collections.abc import Callable, Sequence

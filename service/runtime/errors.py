@@ -1,4 +1,4 @@
-"""Errors that are meant for people: each says what is wrong and what to do next."""
+"""Errors that are meant for people: each says what is wrong and what to do next, in place of an ImportError too."""
 
 from importlib.util import find_spec
 

@@ -1,9 +1,13 @@
-"""Text that people write: all of Unicode but control characters and lone surrogates.
+"""Text that people write: all of Unicode but control characters and lone surrogates; and text that can be stored.
 
 Names hold ideographic and no-break spaces, joiners, soft hyphens and direction marks, and emoji that are younger than
 this interpreter's tables: `str.isprintable` refuses all of these. Line and paragraph separators (U+2028, U+2029) are
 accepted too: they aren't control characters, JSON and Postgres keep them, and terminals get them as escapes. NUL, line
 feeds and the C1 range are refused, as are halves of surrogate pairs, which UTF-8 can't encode.
+
+Postgres takes no NUL, in no column and at no depth of a document. So it is refused where it comes in, with the field at
+fault. Further in it would fail a whole transaction, and other people's text with it. Lone surrogates can't be stored
+either: JSON that escapes one isn't decoded, and the error says why.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Loading what has happened while the demo wasn't there to see: all history at first, later what was missed."""
+"""Loading the events of the time when the demo didn't run: all history at first, later the gap since the last run."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.2
 async def load_missing(
     running: Running, folder: DemoFolder, memory: DemoMemory, customers: Sequence[Customer], steps: Steps
 ) -> None:
-    """Bring everything up to now. Cut short, it is done again the next time, and nothing counts twice."""
+    """Bring everything up to now. If interrupted, it is repeated the next time, and nothing counts twice."""
     now = datetime.now(UTC)
     history = f"{HISTORY_DAYS} days in the life of {memory.accounts} customers"
     title = "What happened meanwhile" if memory.loaded else history

@@ -1,4 +1,8 @@
-"""Going on after the embedded broker was killed: it has lost what came last, though that may be folded already."""
+"""The embedded broker's log: folded offsets, recovery after the broker was killed, and deleting folded records.
+
+A killed broker has lost its last records, though they may be folded already; and it rewrites its whole log again and
+again, so the log is kept short.
+"""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -19,7 +23,7 @@ from service.storage.ingest.seen_events import SegmentRow
 
 
 async def folded_offsets(engine: AsyncEngine) -> dict[Partition, int]:
-    """How many records of each partition are folded: its next offset, as the embedded broker's logs begin at 0.
+    """The number of folded records of each partition: its next offset, as the embedded broker's logs begin at 0.
 
     Waits while Postgres is away.
     """
@@ -35,9 +39,9 @@ log = structlog.get_logger(__name__)
 
 
 async def skip_lost_log(settings: Settings, engine: AsyncEngine) -> None:
-    """Fold on from the log's end where it is shorter than what was folded.
+    """Continue from the log's end where it is shorter than the folded offset.
 
-    Consumers would rightly halt there and ask the operator. In a demo, all that is lost are events that are folded.
+    Consumers would rightly halt there and ask the operator. In a demo, the lost events are all folded already.
     """
     done = await folded_offsets(engine)
     if not done:
@@ -62,7 +66,7 @@ async def _log_ends(settings: Settings, partitions: Collection[Partition]) -> di
 
 
 async def _move_memory(connection: AsyncConnection, ends: Mapping[Partition, int]) -> None:
-    """Remember what was seen beyond the log's end as seen just before it: the offsets beyond will be given again."""
+    """Move deduplication entries from beyond the log's end to just before it: the offsets beyond will be reused."""
     found = await seen_events.load(connection, list(ends))
     for partition, end in ends.items():
         beyond = [row for row in found if (row.topic, row.partition) == partition and row.last_offset >= end - 1]
@@ -77,7 +81,7 @@ MOST_RECORDS = 150_000
 
 
 async def keep_log_short(settings: Settings, engine: AsyncEngine) -> None:
-    """Whenever many records have come, delete those that are folded; until cancelled."""
+    """Delete folded records whenever many have been added; until cancelled."""
     deleted = 0
     while True:
         await asyncio.sleep(LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""Life going on: everyday traffic and stories, sent as they happen."""
+"""Live traffic: everyday events and stories, sent as they happen."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ SAVE_SECONDS = 5.0
 
 
 class LiveTraffic:
-    """Sends events as they happen, and keeps in the folder how far it has come."""
+    """Sends events as they happen, and saves its progress in the folder."""
 
     def __init__(
         self, running: Running, folder: DemoFolder, memory: DemoMemory, customers: Sequence[Customer], board: Board
@@ -37,7 +37,7 @@ class LiveTraffic:
             while True:
                 await asyncio.sleep(TICK_SECONDS)
                 now = time.monotonic()
-                # After a machine has slept, a burst would help nobody.
+                # After the machine has slept, a burst would help nobody.
                 owed = min(owed + rate * (now - last), rate * 2)
                 last = now
                 await self._send(int(owed), now)

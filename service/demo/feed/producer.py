@@ -41,7 +41,7 @@ class Producer:
             await producer.stop()
 
     async def send(self, events: Iterable[DemoEvent], *, backfill: bool = False) -> dict[Partition, int]:
-        """Send all and wait until the broker has them; returns the offset behind the last one by partition."""
+        """Send all and wait until the broker has them; returns the next offset by partition."""
         sent = []
         for number, event in enumerate(events):
             value = event.encode(backfill=backfill)

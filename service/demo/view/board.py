@@ -1,4 +1,4 @@
-"""What the viewer is shown: the state of all accounts, and what happened last."""
+"""The board for the viewer: the state of all accounts and the latest changes, read from the API and from Postgres."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from service.demo.world.customers import MOST_CUSTOMERS
 from service.runtime.errors import HealthError
 
 WORTH_TELLING = 1.0
-"""Points by which a score has to move before it is told."""
+"""The points by which a score must move to be reported."""
 KEPT = 50
 RATE_SECONDS = 5.0
 NOTICE_SECONDS = 10.0
@@ -25,7 +25,7 @@ NOTICE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class BoardChange:
-    """A score moved."""
+    """A change of a score."""
 
     at: datetime
     name: str
@@ -35,10 +35,10 @@ class BoardChange:
 
 
 class Board:
-    """Gathers what the screens show. Of changes and webhooks it keeps the last ones, and counts all."""
+    """Collects the contents of the screens. It keeps the latest changes and webhooks, and counts all."""
 
     def __init__(self) -> None:
-        """Empty; the clock of the rate and the uptime starts."""
+        """Start empty, and start the clock of rate and uptime."""
         self.scores: dict[str, float | None] = {}
         self.bands: Counter[str] = Counter()
         self.changes: deque[BoardChange] = deque(maxlen=KEPT)
@@ -59,24 +59,24 @@ class Board:
 
     @property
     def notice(self) -> str:
-        """What went wrong of late, if anything did."""
+        """The latest trouble, if there was any recently."""
         return self._notice if time.monotonic() - self._noticed_at < NOTICE_SECONDS else ""
 
     @property
     def rate(self) -> float:
-        """Events folded a second, of late."""
+        """Events folded a second, over the last while."""
         if len(self._samples) < 2:
             return 0.0
         (first_at, first), (last_at, last) = self._samples[0], self._samples[-1]
         return (last - first) / (last_at - first_at)
 
     def tell(self, notice: str) -> None:
-        """Something went wrong; it is shown for a while."""
+        """Report trouble, which is shown for a while."""
         self._notice = notice
         self._noticed_at = time.monotonic()
 
     def add_folded(self, count: int) -> None:
-        """`count` events are folded in all."""
+        """Note that `count` events are folded in all."""
         now = time.monotonic()
         self.folded = count
         self._samples.append((now, count))
@@ -84,7 +84,7 @@ class Board:
             self._samples.popleft()
 
     def add_accounts(self, accounts: Iterable[AccountScore], at: datetime) -> None:
-        """The accounts as they are now."""
+        """Take the current state of the accounts."""
         accounts = list(accounts)
         self.scores = {account.account_id: account.score for account in accounts}
         self.bands = Counter(account.band for account in accounts)
@@ -92,7 +92,7 @@ class Board:
             self._notice_change(account, at)
 
     def add_webhook(self, webhook: Received) -> None:
-        """A webhook arrived."""
+        """Note a webhook that arrived."""
         self.webhooks_received += 1
         self.webhooks.append(webhook)
 
@@ -111,7 +111,7 @@ LOOK_SECONDS = 1.0
 
 
 async def watch_accounts(client: Client, board: Board) -> None:
-    """Note all scores every second, until cancelled."""
+    """Read all scores every second, until cancelled."""
     while True:
         try:
             accounts = await client.accounts(MOST_CUSTOMERS)
@@ -125,7 +125,7 @@ async def watch_accounts(client: Client, board: Board) -> None:
 
 
 async def watch_folding(engine: AsyncEngine, board: Board) -> None:
-    """Note every second how much is folded, until cancelled."""
+    """Read the number of folded events every second, until cancelled."""
     while True:
         board.add_folded(sum((await folded_offsets(engine)).values()))
         await asyncio.sleep(LOOK_SECONDS)

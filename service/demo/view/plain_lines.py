@@ -1,4 +1,4 @@
-"""The demo where there is no terminal: plain lines, of what happened and now and then of how things stand."""
+"""The demo without a terminal: plain lines of changes, and a summary now and then."""
 
 import time
 from datetime import datetime
@@ -14,7 +14,7 @@ class PlainLines:
     """Prints what is new on the board."""
 
     def __init__(self, console: Console, board: Board) -> None:
-        """What the board already holds counts as new."""
+        """The board's current content counts as printed."""
         self._console = console
         self._board = board
         self._changes = 0
@@ -30,7 +30,7 @@ class PlainLines:
         """Nothing is left to do."""
 
     def draw(self) -> None:
-        """Print what has happened since the last call."""
+        """Print the changes since the last call."""
         board = self._board
         new_changes, self._changes = board.changes_seen - self._changes, board.changes_seen
         for change in list(board.changes)[-new_changes:] if new_changes else ():

@@ -1,4 +1,4 @@
-"""The demo on a terminal: a picture that is drawn anew twice a second."""
+"""The demo on a terminal: a picture that is redrawn twice a second."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -23,10 +23,12 @@ WIDE = 100
 
 
 class Screen:
-    """Draws the board below what was printed before, so that this can still be read and copied."""
+    """Draws the board below earlier output, so that this can still be read and copied."""
 
     def __init__(self, console: Console, board: Board, above: int) -> None:
-        """Nothing is drawn before it is entered. `above` is how many lines were printed that are to stay in sight."""
+        """Nothing is drawn before it is entered. `above` is the number of lines printed before, which are to stay
+        visible.
+        """
         self._console = console
         self._above = above
         self._board = board
@@ -48,7 +50,7 @@ class Screen:
 
 
 def picture(board: Board, width: int, lines: int) -> RenderableType:
-    """The board, with `lines` lines of what happened last."""
+    """The board, with `lines` lines of recent changes."""
     halves = Table.grid(expand=True)
     halves.add_column(ratio=1)
     halves.add_column(ratio=1)

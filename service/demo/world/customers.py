@@ -1,4 +1,4 @@
-"""Made-up customers: plausible, and the same for the same seed."""
+"""Made-up customers, each on a course of its own: usage, tickets and mood. Plausible, and the same for the same seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,34 +12,34 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fate:
-    """One way that things can go.
+    """One possible course.
 
-    `level` and `features` are given by days before the demo's first day and run straight between the points: the share
-    of the seats that are in use, and how many features are.
+    `level` and `features` are given by days before the demo's first day and interpolated linearly: the share of the
+    seats in use, and the number of features in use.
     """
 
     name: str
     level: Points
     features: Points
     every_days: int = 1
-    """Used on each such day; 1 is every day."""
+    """Days between days with usage; 1 is every day."""
     rests_on_weekends: bool = False
     jitter_days: int = 0
-    """How far the course of things may lie earlier from one customer to the next."""
+    """The most days by which a customer's course is earlier than another's."""
     tickets_a_week: float = 0.4
     urgent: float = 0.1
-    """Share of tickets of high or urgent priority."""
+    """The share of tickets of high or urgent priority."""
     neglected: float = 0.0
-    """Share of tickets that are never solved."""
+    """The share of tickets that are never solved."""
     nps: tuple[int, int] = (7, 10)
-    """Lowest and highest answer."""
+    """The lowest and highest answer."""
 
     def level_at(self, days_before: float) -> float:
         """The share of seats in use, so many days before the demo's first day; negative days are after it."""
         return _between(self.level, days_before)
 
     def features_at(self, days_before: float) -> int:
-        """How many features are in use."""
+        """The number of features in use."""
         return round(_between(self.features, days_before))
 
 
@@ -72,7 +72,7 @@ UNHAPPY = Fate(
     every_days=2, jitter_days=1, rests_on_weekends=True, tickets_a_week=1, urgent=0.3, neglected=0.15, nps=(0, 6),
 )  # fmt: skip
 
-# Twenty accounts hold every fate; more accounts repeat them.
+# Twenty accounts hold every course; more accounts repeat them.
 COURSE: tuple[Fate, ...] = (
     *(THRIVING, FADING, STEADY, OFFICE, NOISY),
     *(GROWING, LUKEWARM, STEADY, SILENT, THRIVING),
@@ -99,7 +99,7 @@ MOST_CUSTOMERS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """One account. `delay` is by how many days its fate's course lies earlier."""
+    """One account. `delay` is the number of days by which its course is earlier."""
 
     id: str
     name: str
@@ -116,7 +116,7 @@ class Customer:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """`data` of the event that tells about it."""
+        """`data` of the event that describes it."""
         return {
             "name": self.name,
             "segment": self.segment,
@@ -130,7 +130,7 @@ class Customer:
 
     @property
     def respondents(self) -> int:
-        """How many of its people answer surveys."""
+        """The number of its people who answer surveys."""
         return min(8, 2 + self.seats // 10)
 
     def level_at(self, days_before: float) -> float:
@@ -138,7 +138,7 @@ class Customer:
         return min(self.fate.level_at(days_before - self.delay) * self.scale, 1.0)
 
     def features_at(self, days_before: float) -> int:
-        """How many features it uses."""
+        """The number of features that it uses."""
         return self.fate.features_at(days_before - self.delay)
 
 

@@ -1,4 +1,4 @@
-"""The events that customers cause, as CloudEvents."""
+"""The events of customers, as CloudEvents; each change of a support ticket is an event with the whole ticket."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -47,18 +47,18 @@ class DemoEvent(Struct, frozen=True, gc=False):
 
 
 def user_id(account_id: str, number: int) -> str:
-    """One of a customer's people."""
+    """The id of one of a customer's people."""
     return f"{account_id}/user-{number}"
 
 
 def used(event_id: str, account_id: str, at: datetime, user: int, feature: str, quantity: int = 1) -> DemoEvent:
-    """Somebody used a feature."""
+    """An event of a used feature."""
     data = {"feature": feature, "user_id": user_id(account_id, user), "quantity": quantity}
     return DemoEvent("usage", event_id, account_id, at, data)
 
 
 def nps_answered(event_id: str, account_id: str, at: datetime, respondent: int, score: int) -> DemoEvent:
-    """One of the people who are asked says how likely they would recommend the product."""
+    """An event of a survey's answer: how likely one of the customer's people would recommend the product."""
     respondent_id = user_id(account_id, respondent)
     data = {"survey": "nps", "response_id": event_id, "respondent_id": respondent_id, "score": score}
     return DemoEvent("survey", event_id, account_id, at, data)
@@ -85,7 +85,7 @@ class DemoTicket:
         return replace(self, status="solved", solved_at=at, satisfaction=satisfaction)
 
     def event(self, at: datetime) -> DemoEvent:
-        """The event that tells of it. A ticket changes at most once at a time."""
+        """The event of its current state. A ticket changes at most once at a time."""
         data: dict[str, Any] = {
             "ticket_id": self.id,
             "status": self.status,

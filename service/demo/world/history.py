@@ -1,4 +1,4 @@
-"""What happened before the demo began, and while it was not running: a pure function of customers and time."""
+"""The events before the demo began, and while it was not running: a pure function of customers and time."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,9 +19,9 @@ _WORKDAY_SECONDS = 14 * 3600
 def happened(
     customers: Sequence[Customer], seed: int, first_day: date, since: datetime, until: datetime
 ) -> Iterator[DemoEvent]:
-    """All that happened after `since` and not after `until`, day by day.
+    """All events after `since` and not after `until`, day by day.
 
-    `first_day` is the demo's first, by which fates are timed. The same arguments give the same events, and adjoining
+    `first_day` is the demo's first, from which courses count. The same arguments give the same events, and adjoining
     times give what the whole would.
     """
     day = (since - LONGEST_TICKET).date()
@@ -35,7 +35,7 @@ def happened(
 
 
 def introductions(customers: Sequence[Customer], at: datetime) -> list[DemoEvent]:
-    """The events that tell who the customers are."""
+    """The events that introduce the customers."""
     return [
         DemoEvent("account", f"{customer.id}:introduced", customer.id, at, customer.attributes)
         for customer in customers
@@ -63,7 +63,7 @@ def _usage(customer: Customer, rng: Random, morning: datetime, days_before: int)
     features = FEATURES[: max(1, customer.features_at(days_before))]
     turn = morning.toordinal() * count
     for number in range(count):
-        # In turns, so that within weeks everybody is seen and every feature is used.
+        # In turns, so that within weeks everybody appears and every feature is used.
         event_id = f"{customer.id}:{morning:%Y%m%d}:u{number}"
         feature = features[(turn + number) % len(features)]
         quantity = rng.randint(20, 60)

@@ -1,4 +1,4 @@
-"""Chooses whose story is next, and lets the stories run."""
+"""Stories of customers: trouble, its end, and a return after a long silence; and the choice of who is next."""
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,14 +17,14 @@ RETURNING_PEOPLE = 12
 
 
 class Beat(NamedTuple):
-    """One thing that happens: how many seconds into the story, and the event that tells of it."""
+    """One event of a story: the seconds since its beginning, and the event."""
 
     after: float
     event: Callable[[datetime], DemoEvent]
 
 
 def trouble(customer: Customer) -> Iterator[Beat]:
-    """Urgent tickets, one of them an old one that comes back, then answers of angry people."""
+    """Urgent tickets, one of them reopened, then answers of angry people."""
     for number in range(URGENT_TICKETS):
         yield Beat(3.0 * number, partial(_opened, customer, number))
     for respondent in range(customer.respondents):
@@ -32,7 +32,7 @@ def trouble(customer: Customer) -> Iterator[Beat]:
 
 
 def relief(customer: Customer) -> Iterator[Beat]:
-    """The tickets are solved, and people say so."""
+    """The tickets are solved, and people are content."""
     for number in range(URGENT_TICKETS):
         yield Beat(3.0 * number, partial(_solved, customer, number))
     for respondent in range(customer.respondents):
@@ -46,7 +46,7 @@ def comeback(customer: Customer) -> Iterator[Beat]:
 
 
 def _escalation(customer: Customer, number: int, now: datetime) -> DemoTicket:
-    """One of the tickets that trouble opens and relief solves: the same ones each time, so nothing has to be kept."""
+    """One of the tickets that trouble opens and relief solves: always the same ones, so nothing has to be stored."""
     ticket = DemoTicket(f"{customer.id}:escalation-{number}", customer.id, "urgent", now - timedelta(minutes=10))
     if number:
         return ticket
@@ -102,7 +102,7 @@ class Director:
         return list(self._relief_at)
 
     def events(self, now: float, moment: datetime, scores: Mapping[str, float | None]) -> list[DemoEvent]:
-        """What happens by `now`, dated `moment`; `scores` by account id decide whose stories begin."""
+        """The events up to `now`, dated `moment`; `scores` by account id decide whose stories begin."""
         self._relieve(now)
         self._begin(now, scores)
         return [make(moment) for make in self._due(now)]

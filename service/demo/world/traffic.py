@@ -15,10 +15,10 @@ MOST_OPEN_TICKETS = 12
 
 
 class EverydayTraffic:
-    """A stream of events in which everybody is who they were in the history, so that no score strays."""
+    """A stream of events in which everybody behaves as in the history, so that scores stay."""
 
     def __init__(self, customers: Sequence[Customer], seed: int, first_day: date) -> None:
-        """`first_day` is the demo's first, by which fates are timed."""
+        """`first_day` is the demo's first, from which courses count."""
         self._customers = customers
         self._rng = Random(seed)  # noqa: S311 - made-up data
         self._first_day = first_day
@@ -34,7 +34,7 @@ class EverydayTraffic:
         return [self._event(now) for _ in range(count)] if self._active else []
 
     def _choose(self, today: date) -> None:
-        """The customers who are at work today. Who uses the product now and then has no everyday traffic."""
+        """The customers who work today. A customer with only occasional usage has no everyday traffic."""
         self._today = today
         weekend = today.weekday() >= 5
         levels = [(customer, customer.level_at(self._before)) for customer in self._customers]
@@ -61,7 +61,7 @@ class EverydayTraffic:
             score = self._rng.randint(*customer.fate.nps)
             return nps_answered(str(new_id()), customer.id, now, self._rng.randrange(customer.respondents), score)
         features = FEATURES[: max(1, customer.features_at(self._before))]
-        # One use each, where a record of the history sums up many: an hour of traffic is not to outweigh a month.
+        # One use each, where a record of the history sums up many: an hour of traffic must not outweigh a month.
         return used(
             str(new_id()), customer.id, now, self._rng.randrange(self._people[index]), self._rng.choice(features)
         )

@@ -1,4 +1,4 @@
-"""A Parquet file that appears whole or not at all."""
+"""A Parquet file that appears whole or not at all, with the schema of a view."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A column of an Arrow table as the plain values that events carry in JSON; a null or a NaN becomes None."""
+"""Conversion of an Arrow column to the plain values that events carry in JSON; a null or a NaN becomes None."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +13,7 @@ from service.jobs.load.times import in_utc
 from service.jobs.load.values import FORMS, plain_text, uuid_text
 
 FAULTS = (pa.ArrowException, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-"""What Arrow raises at a file or value that is damaged: most of Python's own errors among them."""
+"""The errors that Arrow raises at a damaged file or value: most of Python's own among them."""
 
 _UUID_BYTES = 16
 _NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
@@ -29,7 +29,7 @@ _FITTING: dict[Kind, tuple[str, tuple[Callable[[Any], bool], ...]]] = {
 
 
 def why_unusable(type_: pa.DataType, kind: Kind) -> str | None:
-    """Why a column of this type can't fill a field of this kind; None if it can. Text may hold any kind."""
+    """The reason why a column of this type can't fill a field of this kind; None if it can. Text may hold any kind."""
     stored = _stored(type_)
     wanted, tests = _FITTING[kind]
     if kind == "text" and _is_uuid(stored):
@@ -40,7 +40,7 @@ def why_unusable(type_: pa.DataType, kind: Kind) -> str | None:
 
 
 def is_naive(type_: pa.DataType, kind: Kind) -> bool:
-    """Whether a moment is to come from times, or days, that don't say of which time zone they are."""
+    """True if a moment is to be read from times, or days, without a time zone."""
     stored = _stored(type_)
     if kind != "moment":
         return False
@@ -50,7 +50,7 @@ def is_naive(type_: pa.DataType, kind: Kind) -> bool:
 def values_and_faults(
     column: pa.Array, kind: Kind, shift_days: int, zone: ZoneInfo | None
 ) -> tuple[list[Any], dict[int, str]]:
-    """The column's values in the form of their kind, and what is wrong with those that have none, by position."""
+    """The column's values in the form of their kind, and by position the faults of those that can't be converted."""
     try:
         return plain_values(column, kind, shift_days, zone), {}
     except FAULTS:
@@ -69,8 +69,8 @@ def values_and_faults(
 def plain_values(column: pa.Array, kind: Kind, shift_days: int, zone: ZoneInfo | None = None) -> list[Any]:
     """The column's values in the form of their kind; moments and days are moved by `shift_days`.
 
-    What can't be brought into that form stays as it is, for the check of the event to name. Raises one of `FAULTS` if
-    any value has no form at all, or the column itself is broken.
+    A value that can't be converted stays as it is, for the check of the event to name. Raises one of `FAULTS` if a
+    value can't be represented at all, or the column itself is broken.
     """
     column = _plain_column(column)
     if _is_uuid(column.type):
@@ -101,7 +101,7 @@ def _moments(column: pa.Array, shift_days: int, zone: ZoneInfo | None) -> list[A
 
 
 def _from_zone(column: pa.Array, zone: ZoneInfo) -> pa.Array:
-    """Local times as moments in UTC. Arrow refuses those that clocks skip, which `in_utc` knows."""
+    """Local times as moments in UTC. Arrow refuses those that clocks skip; `in_utc` handles them."""
     column = _microseconds(column)
     try:
         return pc.assume_timezone(column, zone.key, ambiguous="earliest", nonexistent="raise")
@@ -117,7 +117,7 @@ def _days(column: pa.Array, shift_days: int) -> list[Any]:
 
 
 def _shifted(column: pa.Array, shift_days: int) -> pa.Array:
-    """Timestamps or dates as UTC microseconds, moved. A timestamp without a zone is taken for UTC."""
+    """Timestamps or dates as UTC microseconds, moved. A timestamp without a zone counts as UTC."""
     moments = _microseconds(column)
     return pc.add_checked(moments, pa.scalar(timedelta(days=shift_days), pa.duration("us"))) if shift_days else moments
 
@@ -129,7 +129,7 @@ def _microseconds(column: pa.Array) -> pa.Array:
 
 
 def _plain_column(column: pa.Array) -> pa.Array:
-    """The column without what only says how it is stored."""
+    """The column without encodings that only affect its storage."""
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.storage
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
@@ -142,7 +142,7 @@ def _stored(type_: pa.DataType) -> pa.DataType:
 
 
 def _is_uuid(type_: pa.DataType) -> bool:
-    """Whether values have 16 bytes each, which is how UUIDs are stored, with or without that name."""
+    """True if values have 16 bytes each, as UUIDs are stored, with or without that name."""
     return bool(pa.types.is_fixed_size_binary(type_) and type_.byte_width == _UUID_BYTES)
 
 

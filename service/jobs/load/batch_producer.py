@@ -1,4 +1,4 @@
-"""Publishing chunks of events to Kafka as large batches, and learning when they are safe there."""
+"""Publishing chunks of events to Kafka as large batches by account, and confirming that they are stored there."""
 
 import asyncio
 import time
@@ -22,10 +22,10 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 class Places:
-    """The key and partition of accounts in one topic; remembers them, as hashing in Python takes microseconds."""
+    """A cache of the key and partition of accounts in one topic, as hashing in Python takes microseconds."""
 
     def __init__(self, partitions: int) -> None:
-        """`partitions` is how many the topic has."""
+        """`partitions` is the topic's number of partitions."""
         self._partitions = partitions
         self._known: dict[str, tuple[bytes, int]] = {}
 
@@ -39,7 +39,7 @@ class Places:
 
 
 PATIENCE_SECONDS = 60.0
-"""How long Kafka may confirm nothing before a load gives up."""
+"""How many seconds Kafka may confirm nothing before a load gives up."""
 
 MOST_BATCH_BYTES = 512 * 1024
 _MOST_REQUEST_BYTES = 32 * 1024 * 1024
@@ -60,12 +60,12 @@ class BatchProducer:
         self._places: dict[str, Places] = {}
 
     async def require(self, topics: Collection[str]) -> None:
-        """Learn where the topics' events go; comes before publishing any. All must be there."""
+        """Read the topics' partitions; call it before publishing. All topics must exist."""
         partitions = await self.cluster.require(topics)
         self._places |= {topic: Places(count) for topic, count in partitions.items()}
 
     async def publish(self, events: Sequence[EventDraft]) -> Receipts:
-        """Hand events over to be sent; waits while Kafka is behind."""
+        """Queue events for sending; waits while Kafka is behind."""
         receipts: Receipts = []
         try:
             for topic, partition, batch in self._pack(events):
@@ -77,7 +77,7 @@ class BatchProducer:
         return receipts
 
     async def confirm(self, receipts: Receipts) -> None:
-        """Return when every in-sync replica has what the receipts are for."""
+        """Return when every in-sync replica has the events of these receipts."""
         waiting = set(receipts)
         while waiting:
             done, waiting = await asyncio.wait(waiting, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -88,7 +88,7 @@ class BatchProducer:
                     raise self.cluster.explain(error) from None
 
     def _pack(self, events: Sequence[EventDraft]) -> Iterator[tuple[str, int, BatchBuilder]]:
-        """Batches of one partition each: those that are full first, the rest at the end."""
+        """Batches of one partition each: full ones first, the rest at the end."""
         batches: dict[tuple[str, int], BatchBuilder] = {}
         now = int(time.time() * 1000)
         for event in events:
@@ -108,7 +108,7 @@ class BatchProducer:
 
 @asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[BatchProducer]:
-    """A publisher until the end of the block. Raises `HealthError` if Kafka can't be reached."""
+    """A producer until the end of the block. Raises `HealthError` if Kafka can't be reached."""
     cluster = KafkaCluster(settings)
     try:
         await cluster.start()
@@ -133,7 +133,7 @@ async def connect(settings: Settings) -> AsyncIterator[BatchProducer]:
 
 
 def _take_notice(receipt: asyncio.Future[object]) -> None:
-    """Keep asyncio from logging the error of a receipt that nobody looks at, because one before it ended the load."""
+    """Keep asyncio from logging the error of a receipt that is never awaited, because an earlier one ended the load."""
     if not receipt.cancelled():
         receipt.exception()
 
@@ -144,7 +144,7 @@ def _batch_bytes(partitions: int) -> int:
 
 
 async def _close(producer: AIOKafkaProducer) -> None:
-    """Stop the producer. One whose broker is gone would wait for it forever."""
+    """Stop the producer. Without a bound, one whose broker is gone would wait for it forever."""
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
             await producer.stop()

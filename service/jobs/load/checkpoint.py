@@ -1,4 +1,9 @@
-"""How far a load has come: a small file per load, written after Kafka has confirmed what it says."""
+"""The identity of a load and of each of its events, and the file that says how far it has come.
+
+A row has no id of its own, so its number is its id within a source. The source stands for everything that makes the row
+an event: the file's content and the mapping of its columns. Change either and the rows are other events; change neither
+and a second load brings duplicates, which the consumers drop. The file is written after Kafka has confirmed its rows.
+"""
 
 import os
 from pathlib import Path
@@ -15,22 +20,22 @@ _BLOCK = 1 << 20
 
 
 class Identity(Struct, frozen=True, omit_defaults=True):
-    """A file's name and content, and how it is read."""
+    """A file's name and content, and the way it is read."""
 
     name: str
     content: str
     mapping: Mapping | None
     timezone: str | None = None
-    """Of the times in a file of events that don't say theirs."""
+    """Of the times in a file of events that don't give one."""
 
     @property
     def source(self) -> str:
-        """The CloudEvents `source` of the file's rows, where they have none of their own."""
+        """The CloudEvents `source` of the file's rows that have none of their own."""
         facts = msgspec.json.encode([self.content, self.mapping], order="deterministic")
         return f"load:{quote(self.name)}:{xxh3_64_hexdigest(facts)}"
 
     def key(self, *where: object) -> str:
-        """A name for loading this file to somewhere in particular."""
+        """A key for loading this file to a particular destination."""
         return xxh3_64_hexdigest(msgspec.json.encode([self, *where], order="deterministic"))
 
 
@@ -54,7 +59,7 @@ class Checkpoint(Struct, forbid_unknown_fields=True):
     rows: int
     """The number of the file's last row."""
     all_valid: bool
-    """Whether the check before the load passed every row, so that they needn't be checked again."""
+    """True if the check before the load passed every row, so that they needn't be checked again."""
     shift_days: int
     next_row: int = 1
     sent: int = 0
@@ -62,22 +67,22 @@ class Checkpoint(Struct, forbid_unknown_fields=True):
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to send."""
+        """True if nothing is left to send."""
         return self.next_row > self.rows
 
 
 def default_folder() -> Path:
-    """Where checkpoints are kept, by the XDG base directory rules."""
+    """The folder of checkpoints, by the XDG base directory rules."""
     state = os.environ.get("XDG_STATE_HOME", "")
     base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
     return base / "account-health" / "loads"
 
 
 class CheckpointFile:
-    """Where one load's checkpoint is kept."""
+    """The file of one load's checkpoint."""
 
     def __init__(self, folder: Path, key: str) -> None:
-        """Touches nothing yet."""
+        """Touches no file yet."""
         self.path = folder / f"{key}.json"
 
     def read(self) -> Checkpoint | None:

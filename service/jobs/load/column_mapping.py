@@ -1,4 +1,4 @@
-"""From a table's columns to the fields of events, as the options `--column` and `--constant` say."""
+"""The mapping of a table's columns to the fields of events, by the options `--column` and `--constant`."""
 
 from collections.abc import Sequence
 
@@ -14,18 +14,18 @@ from service.runtime.errors import HealthError
 from service.runtime.settings import Signal
 
 
-class Mapping(Struct, frozen=True, omit_defaults=True):  # what isn't given leaves the identity of loads as it was
-    """Where each field of a signal's events comes from: a column's name, or a value that is the same for all rows."""
+class Mapping(Struct, frozen=True, omit_defaults=True):  # omitted fields leave the identity of loads as it was
+    """The origin of each field of a signal's events: a column's name, or a value that is the same for all rows."""
 
     signal: Signal
     columns: dict[str, str]
     constants: dict[str, str]
     timezone: str | None = None
-    """Of times that don't say theirs."""
+    """Of times that don't give one."""
 
     @property
     def data_fields(self) -> list[str]:
-        """The fields of `data` that are filled, columns first."""
+        """The mapped fields of `data`, columns first."""
         fields = fields_of(self.signal)
         return [name for name in [*self.columns, *self.constants] if fields[name].in_data]
 

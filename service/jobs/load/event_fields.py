@@ -1,4 +1,4 @@
-"""The fields that a signal's events have, as a file's columns or constants may fill them."""
+"""The fields of a signal's events that a file's columns or constants may fill."""
 
 from functools import cache
 from typing import Any, Literal
@@ -22,7 +22,7 @@ _KINDS: dict[type[inspect.Type], Kind] = {
 
 
 class Field(Struct, frozen=True):
-    """One field of `data` or of the envelope: what it holds, and whether events need it."""
+    """One field of `data` or of the envelope: its kind, and whether events need it."""
 
     kind: Kind
     declared: Any
@@ -47,6 +47,6 @@ def fields_of(signal: Signal) -> dict[str, Field]:
 def _kind_of(declared: Any) -> Kind:
     described = inspect.type_info(declared)
     options = described.types if isinstance(described, inspect.UnionType) else (described,)
-    # What is said of a type beside its bounds, for its schema, comes wrapped around it.
+    # Annotations of a type beside its bounds, for its schema, come wrapped around it.
     plain = (option.type if isinstance(option, inspect.Metadata) else option for option in options)
     return next(_KINDS[type(option)] for option in plain if type(option) in _KINDS)

@@ -1,12 +1,12 @@
-"""What a file really is, by its first bytes, where that isn't what its name says."""
+"""The real format of a file, by its first bytes, where its name is wrong."""
 
 from msgspec import Struct
 
 HEAD_BYTES = 4096
-"""How many bytes of a file are looked at."""
+"""The number of bytes read from the start of a file."""
 
 _BOMS = {
-    b"\xff\xfe\x00\x00": "UTF-32",  # before UTF-16, whose mark it begins with
+    b"\xff\xfe\x00\x00": "UTF-32",  # before UTF-16, as it begins with the same mark
     b"\x00\x00\xfe\xff": "UTF-32",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
@@ -49,20 +49,20 @@ _XML = (b"<?xml", b"<html", b"<!doctype")
 
 
 class FileFormat(Struct, frozen=True):
-    """What a file is, and what to do with it."""
+    """A file's format, and a remedy if it can't be read."""
 
     name: str
     remedy: str
 
 
 def form_of(head: bytes) -> FileFormat | None:
-    """What the first bytes of a file tell for sure; None for text that may be JSON, and for what isn't known."""
+    """The format that a file's first bytes prove; None for text that may be JSON, and for unknown contents."""
     name = _by_magic(head) or _by_encoding(head) or _by_text(head)
     return None if name is None else FileFormat(name, _REMEDIES.get(name, _TO_PARQUET))
 
 
 def form_named(suffix: str) -> FileFormat | None:
-    """What a file's name says that it is, for forms that people have and that aren't read; None for others."""
+    """The format that a file's name claims, for known formats that can't be read; None for others."""
     name = _SUFFIXES.get(suffix)
     return None if name is None else FileFormat(name, _REMEDIES.get(name, _TO_PARQUET))
 
@@ -72,7 +72,7 @@ def _by_magic(head: bytes) -> str | None:
 
 
 def _by_encoding(head: bytes) -> str | None:
-    """By the mark, or by the NULs that ASCII characters have in wide encodings."""
+    """By the byte-order mark, or by the NULs between ASCII characters in wide encodings."""
     marked = next((name for mark, name in _BOMS.items() if head.startswith(mark)), None)
     if marked is not None or len(head) < 4:
         return marked

@@ -1,4 +1,4 @@
-"""The files of one command: opened, identified, checked, and agreed on by how many days their times move."""
+"""The files of one command: found in folders, opened, identified, checked, and shifted by a common number of days."""
 
 import asyncio
 import os
@@ -24,12 +24,12 @@ _FORMS = ", ".join((*LINES, *(f"{ending}.gz" for ending in LINES)))
 
 
 def is_table(file: Path) -> bool:
-    """Whether the file holds rows that a mapping makes events, and not events."""
+    """True if the file holds rows that a mapping turns into events, not events themselves."""
     return file.name.lower().endswith(TABLE)
 
 
 def signal_of_topic(topic: str | None, settings: Settings) -> Signal | None:
-    """The signal whose events the topic carries; None for None. Raises `HealthError` if nobody reads that topic."""
+    """The signal whose events the topic carries; None for None. Raises `HealthError` if no signal uses that topic."""
     if topic is None:
         return None
     for signal, name in settings.topics.items():
@@ -47,7 +47,7 @@ def mapping_of(
     constants: Sequence[str],
     timezone: str | None = None,
 ) -> Mapping | None:
-    """The mapping for the Parquet files among `files`; None where all hold events already. Raises `HealthError`."""
+    """The mapping for the Parquet files among `files`; None if all hold events already. Raises `HealthError`."""
     for file in files:
         _require_form(file)
     table = next((file for file in files if is_table(file)), None)
@@ -61,7 +61,7 @@ def mapping_of(
 
 
 def open_log(file: Path, signal: Signal | None, mapping: Mapping | None, timezone: str | None = None) -> EventLog:
-    """Open a file that `mapping_of` has passed. Raises `HealthError` if it can't be used."""
+    """Open a file that `mapping_of` has accepted. Raises `HealthError` if it can't be used."""
     if is_table(file):
         assert mapping is not None
         require_files_extra(f"Reading {file}")
@@ -88,10 +88,10 @@ _DELTA = "_delta_log"
 
 
 def part_files(paths: Sequence[Path]) -> list[Path]:
-    """Every file, a folder's in the order of their names; those that begin with a dot or _ are no part of it.
+    """Every file, a folder's sorted by name; files whose names begin with a dot or _ are skipped.
 
     Spark, Hive and Hadoop keep such files beside the parts (`_SUCCESS`, `.part-0.crc`). Raises `HealthError` if a
-    folder holds none, or something can't be read twice from its beginning, as loading does.
+    folder holds no others, or something can't be read twice from its beginning, as loading does.
     """
     files: list[Path] = []
     for path in paths:
@@ -107,7 +107,7 @@ def part_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def shown(path: Path) -> str:
-    """A path as it can be printed: bytes that are no UTF-8 become escapes."""
+    """A path that can be printed: bytes that aren't UTF-8 become escapes."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
@@ -140,36 +140,36 @@ def _require_readable(file: Path) -> None:
 
 
 class LoadRequest(Struct, frozen=True):
-    """What the user asked for."""
+    """The options of a load."""
 
     files: Sequence[Path]
     signal: Signal | None
-    """Of all events; None where each event says so itself."""
+    """Of all events; None if each event gives its own."""
     mapping: Mapping | None
     state_dir: Path
     timezone: str | None = None
-    """Of times that don't say theirs; None: UTC in a table, and refused in events."""
+    """Of times that don't give one; None means UTC in a table, and an error in events."""
     shift_to_now: bool = False
     skip_invalid: bool = False
     again: bool = False
 
 
 class LogFile(Struct, frozen=True):
-    """A file that is to be loaded."""
+    """A file to be loaded."""
 
     log: EventLog
     identity: Identity
 
 
 class Examined(Struct, frozen=True):
-    """A file whose every row has been checked."""
+    """A file with all rows checked."""
 
     file: LogFile
     findings: Findings
 
 
 def open_files(order: LoadRequest) -> list[LogFile]:
-    """Open and fingerprint every file. Raises `HealthError` if one can't be used, or comes twice."""
+    """Open and fingerprint every file. Raises `HealthError` if one can't be used, or is given twice."""
     files: list[LogFile] = []
     for path in order.files:
         log = open_log(path, order.signal, order.mapping, order.timezone)
@@ -188,7 +188,9 @@ def _identify(path: Path, order: LoadRequest) -> Identity:
 async def examine_files(
     files: Sequence[LogFile], order: LoadRequest, max_bytes: int, stop: asyncio.Event
 ) -> list[Examined]:
-    """Check every row. Raises `StoppedError`, and `HealthError` if there are invalid rows that aren't to be skipped."""
+    """Check every row. Raises `StoppedError`, and `HealthError` if there are invalid rows and they aren't to be
+    skipped.
+    """
     examined = []
     for file in files:
         findings = await examine(file.log, file.identity.source, max_bytes, will_move=order.shift_to_now, stop=stop)
@@ -199,7 +201,7 @@ async def examine_files(
 
 
 def shift_for(examined: Sequence[Examined], order: LoadRequest) -> int:
-    """By how many days the times of all files move together, so that the newest event of all falls on today."""
+    """The number of days by which all files' times move together, so that the newest event falls on today."""
     if not order.shift_to_now or not examined:
         return 0
     return days_to_now(max(each.findings.newest for each in examined), now_micros())

@@ -24,7 +24,7 @@ class Findings(Struct):
     """Events per UTC day, as the log has them."""
     accounts: set[str] = field(default_factory=set)
     newest: int = 0
-    """When the newest event happened, in microseconds."""
+    """The time of the newest event, in microseconds."""
     refused: int = 0
     examples: list[RefusedRow] = field(default_factory=list)
     """The first rows that can't be events."""
@@ -32,7 +32,7 @@ class Findings(Struct):
     """The first event."""
 
     def add(self, drafts: EventDrafts, verdict: RowsVerdict) -> None:
-        """Take in the next rows and how the check judged them."""
+        """Add the next rows and the result of their check."""
         self.rows = drafts.next_row - 1
         self.refused += len(verdict.refused)
         self.examples += verdict.refused[: MOST_EXAMPLES - len(self.examples)]
@@ -45,7 +45,7 @@ class Findings(Struct):
         self.sample = self.sample or verdict.passed[0]
 
     def late(self, shift_days: int, retention_days: int, now: int) -> int:
-        """How many events a consumer will skip as older than retention, if they are moved by `shift_days`."""
+        """The number of events that a consumer will skip as older than retention, if they are moved by `shift_days`."""
         newest_late = day_of(now) - retention_days - shift_days
         return sum(count for day, count in self.days.items() if day <= newest_late)
 
@@ -54,7 +54,7 @@ _LAST_DAY = 9999 * 366 * MICROSECONDS_PER_DAY
 
 
 async def examine(log: EventLog, source: str, max_bytes: int, *, will_move: bool, stop: asyncio.Event) -> Findings:
-    """Check every row as if Kafka took it now; if times `will_move`, events of the future pass.
+    """Check every row as if Kafka took it now; if times `will_move`, future events pass.
 
     Raises `StoppedError` when `stop` is set, and `HealthError` if the file can't be read.
     """
@@ -72,7 +72,7 @@ async def examine(log: EventLog, source: str, max_bytes: int, *, will_move: bool
 
 
 def require_valid(log: EventLog, findings: Findings) -> None:
-    """Raise `HealthError` if any row was refused: it names the first, and counts them."""
+    """Raise `HealthError` if any row was refused: it names the first, and gives their number."""
     if findings.refused:
         first = findings.examples[0]
         others = f" (the first of {findings.refused:,} such rows)" if findings.refused > 1 else ""

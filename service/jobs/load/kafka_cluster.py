@@ -1,4 +1,4 @@
-"""What a Kafka cluster says of itself and of topics, and its errors as the user of a load can act on them."""
+"""Metadata of a Kafka cluster and its topics, and its errors with remedies for the user of a load."""
 
 import asyncio
 import time
@@ -16,19 +16,19 @@ from service.runtime.settings import Settings
 
 CLIENT_ID = "account-health-load"
 NEW_TOPIC_SECONDS = 3.0
-"""How long a topic may be missing: a broker hears of one that was just created a little later."""
+"""How many seconds a topic may be missing: brokers learn of a newly created one with a delay."""
 
 
 class KafkaCluster:
-    """The cluster that the settings lead to. Methods raise `HealthError` if it fails them."""
+    """The cluster that the settings lead to. Methods raise `HealthError` on failure."""
 
     def __init__(self, settings: Settings) -> None:
-        """Inside an event loop; `start` comes next. Raises `HealthError` if the settings can't be used."""
+        """Call it inside an event loop, then `start`. Raises `HealthError` if the settings can't be used."""
         self.servers = settings.kafka_bootstrap_servers
         self.connection = client_arguments(settings)
-        """How to connect to it."""
+        """The connection's arguments."""
         self.id = self.servers
-        """Its own id; its address, if it has none."""
+        """The cluster's own id; its address, if it has none."""
         self._admin = AIOKafkaAdminClient(**self.connection, client_id=CLIENT_ID)
         self._settings = settings
 
@@ -45,15 +45,15 @@ class KafkaCluster:
         await self._admin.close()
 
     async def partitions(self, topics: Collection[str]) -> dict[str, int]:
-        """How many partitions each of the topics has, those that are there."""
+        """The number of partitions of each of the topics that exist."""
         try:
-            found = await self._admin.describe_topics()  # all of them, as asking for one by name may create it
+            found = await self._admin.describe_topics()  # of all topics, as asking for one by name may create it
         except KafkaError as error:
             raise self.explain(error) from None
         return {topic["topic"]: len(topic["partitions"]) for topic in found if topic["topic"] in topics}
 
     async def require(self, topics: Collection[str]) -> dict[str, int]:
-        """How many partitions each of the topics has; all must be there."""
+        """The number of partitions of each topic; all must exist."""
         patience = time.monotonic() + NEW_TOPIC_SECONDS
         while missing := sorted(set(topics) - (found := await self.partitions(topics)).keys()):
             if time.monotonic() > patience:
@@ -64,7 +64,7 @@ class KafkaCluster:
         return found
 
     async def records_taken(self, topics: Collection[str]) -> int:
-        """How many records were ever written to the topics, those that were since deleted too."""
+        """The number of records ever written to the topics, including those deleted since."""
         partitions = [
             TopicPartition(topic, number)
             for topic, count in (await self.partitions(topics)).items()
@@ -80,7 +80,7 @@ class KafkaCluster:
             await consumer.stop()
 
     def explain(self, error: BaseException) -> HealthError:
-        """The error as the user can act on it."""
+        """The error with a remedy for the user."""
         if refused := refusal_in(error):
             return refused
         kafka = f"Kafka at {self.servers}"

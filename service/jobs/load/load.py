@@ -1,4 +1,4 @@
-"""`account-health load`: check all files, agree on the days to move, send, and remember how far it came."""
+"""`account-health load`: check all files, agree on the days to shift, send, and keep a checkpoint."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ class _Begun(Struct):
 
 
 async def load(order: LoadRequest, settings: Settings, stop: asyncio.Event) -> None:
-    """Send what isn't in Kafka yet, and say what was done. Raises `HealthError` and `StoppedError`."""
+    """Send the events that aren't in Kafka yet, and print the result. Raises `HealthError` and `StoppedError`."""
     files = _open(order)
     async with connect(settings) as publisher:
         if order.signal is not None:
@@ -40,7 +40,7 @@ async def load(order: LoadRequest, settings: Settings, stop: asyncio.Event) -> N
 
 
 async def rehearse(order: LoadRequest, settings: Settings, stop: asyncio.Event) -> None:
-    """Check all files and say what `load` would send, without Kafka. Raises `HealthError` and `StoppedError`."""
+    """Check all files and print what `load` would send, without Kafka. Raises `HealthError` and `StoppedError`."""
     examined = await examine_files(_open(order), order, settings.max_record_bytes, stop)
     shift_days = shift_for(examined, order)
     for each in examined:
@@ -61,7 +61,7 @@ def _open(order: LoadRequest) -> list[LogFile]:
 async def _begin(
     files: Sequence[LogFile], cluster: KafkaCluster, order: LoadRequest, settings: Settings, stop: asyncio.Event
 ) -> list[_Begun]:
-    """The loads that aren't finished: first those that an earlier run began, then the new ones, checked."""
+    """The unfinished loads: first those that an earlier run began, then the new ones, checked."""
     topics = settings.topics if order.signal is None else settings.topics[order.signal]
     begun = []
     fresh: list[tuple[LogFile, CheckpointFile]] = []
@@ -74,7 +74,7 @@ async def _begin(
             begun.append(_Begun(file, kept, checkpoint))
             say(messages.finished_before(checkpoint) if checkpoint.finished else messages.going_on(checkpoint))
     examined = await examine_files([file for file, _ in fresh], order, settings.max_record_bytes, stop)
-    # Files that are moved to now, are moved together, also with those that were moved on another day.
+    # Files that are shifted to now are shifted together, also with those that were shifted on another day.
     shift_days = begun[0].checkpoint.shift_days if begun else shift_for(examined, order)
     for each, (file, kept) in zip(examined, fresh, strict=True):
         _tell(each, shift_days, settings)
@@ -83,7 +83,7 @@ async def _begin(
 
 
 async def _found(kept: CheckpointFile, cluster: KafkaCluster) -> Checkpoint | None:
-    """The checkpoint of an earlier run; None if there is none, or if its topics aren't those that are there now."""
+    """The checkpoint of an earlier run; None if there is none, or if its topics were created again since."""
     checkpoint = kept.read()
     if checkpoint is None or await cluster.records_taken(checkpoint.topics) >= checkpoint.sent:
         return checkpoint

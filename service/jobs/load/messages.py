@@ -1,4 +1,4 @@
-"""What a load tells its user."""
+"""Messages of a load to its user."""
 
 from collections.abc import Collection, Iterator
 
@@ -15,7 +15,7 @@ NEXT = (
 
 
 def found(name: str, findings: Findings, shift_days: int, settings: Settings, now: int) -> Iterator[str]:
-    """What is in a file, and what will become of it; before anything is sent."""
+    """The contents of a file, and the plan for it; before anything is sent."""
     if not findings.days:
         yield f"{name}: no events"
     else:
@@ -35,7 +35,7 @@ def found(name: str, findings: Findings, shift_days: int, settings: Settings, no
 
 
 def taken_for_utc(columns: Collection[str]) -> str:
-    """That times have no time zone, and what can be done if they aren't of UTC."""
+    """A warning that times have no time zone, with the remedy if they aren't in UTC."""
     names = readable(", ".join(sorted(columns)))
     return (
         f"Times of {names} don't say of which time zone they are, and are taken for UTC;"
@@ -52,7 +52,7 @@ def _skipped(findings: Findings) -> Iterator[str]:
 
 
 def finished_before(checkpoint: Checkpoint) -> str:
-    """That there is nothing to do for a file."""
+    """A note that a file was loaded before, so that nothing is left to do."""
     again = (
         "moves them to today and sends them; those that were loaded before stay, and count too"
         if checkpoint.shift_days
@@ -63,18 +63,18 @@ def finished_before(checkpoint: Checkpoint) -> str:
 
 
 def going_on(checkpoint: Checkpoint) -> str:
-    """That an earlier run has done a part of a file."""
+    """A note that an earlier run has sent part of a file."""
     return f"{checkpoint.file}: going on at row {checkpoint.next_row:,} of {checkpoint.rows:,}{_moved(checkpoint)}"
 
 
 def topics_are_new(checkpoint: Checkpoint) -> str:
-    """That what an earlier run has sent is no longer in Kafka."""
+    """A warning that the events of an earlier run are no longer in Kafka."""
     topics = ", ".join(checkpoint.topics)
     return f"{checkpoint.file}: loaded before, but {topics} was made anew since; loading from the beginning"
 
 
 def sent(before: Checkpoint, after: Checkpoint, seconds: float) -> str:
-    """What sending a file came to."""
+    """The result of sending a file."""
     events = after.sent - before.sent
     earlier = f", {before.sent:,} were sent before" if before.sent else ""
     return (

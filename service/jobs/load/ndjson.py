@@ -24,7 +24,7 @@ from service.runtime.errors import HealthError
 from service.runtime.settings import Signal
 
 ARRAY = ".json"
-"""How the name of a file ends that may hold an array."""
+"""The ending of file names that may hold an array."""
 
 _CHUNK_BYTES = 64 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -35,18 +35,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 class NdjsonLog:
-    """A file of CloudEvents: one a line, where a row's number is its line's and blank lines are passed over.
+    """A file of CloudEvents: one a line, with line numbers as row numbers and blank lines skipped.
 
-    A file named `.json` may hold one array of them instead, where a row's number is its element's.
+    A file named `.json` may hold one array instead, with the elements' numbers as row numbers.
     """
 
     rows = None
     naive: Sequence[str] = ()
 
     def __init__(self, path: Path, signal: Signal | None = None, zone: ZoneInfo | None = None) -> None:
-        """All events must be of `signal`, if one is given; times without an offset are of `zone`, if one is given.
+        """All events must be of `signal`, if given; times without an offset are in `zone`, if given.
 
-        Raises `HealthError` if the file can't be read, or is in another form.
+        Raises `HealthError` if the file can't be read, or has another format.
         """
         self.path = path
         self._signal = signal
@@ -63,7 +63,7 @@ class NdjsonLog:
             raise HealthError(f"{path} holds events over several lines", f"Write one a line: jq -c . {path}")
 
     def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[EventDrafts]:
-        """See `EventLog`. Events name their source themselves."""
+        """See `EventLog`. Events have sources of their own."""
         row = first_row
         for rows in self._chunks(first_row - 1):
             chunk = EventDrafts(row + len(rows), [], [])
@@ -166,13 +166,13 @@ _MOVES: dict[Kind, _Move] = {"moment": _move_moment, "day": _move_day}
 
 @cache
 def _moves(signal: Signal) -> dict[str, _Move]:
-    """How each field of `data` that holds a moment or a day is moved."""
+    """The way to shift each field of `data` that holds a moment or a day."""
     fields = fields_of(signal).items()
     return {name: _MOVES[field.kind] for name, field in fields if field.in_data and field.kind in _MOVES}
 
 
 def _move(event: dict[str, Raw], signal: Signal, days: int, zone: ZoneInfo | None) -> None:
-    """Move the event's time, and every moment and day in its data; its source says so."""
+    """Shift the event's time, and every moment and day in its data; mark its source."""
     _replace(event, "source", lambda text, days, _: moved_source(text, days), days, zone)
     _replace(event, "time", _move_moment, days, zone)
     if not (moves := _moves(signal)):
@@ -180,14 +180,14 @@ def _move(event: dict[str, Raw], signal: Signal, days: int, zone: ZoneInfo | Non
     try:
         data = _object.decode(event["data"])
     except (KeyError, *UNDECODABLE):
-        return  # the check will name it
+        return  # the check will report it
     for name in data.keys() & moves.keys():
         _replace(data, name, moves[name], days, zone)
     event["data"] = Raw(_encode(data))
 
 
 def _replace(values: dict[str, Raw], name: str, move: _Move, days: int, zone: ZoneInfo | None) -> None:
-    """Move a text; what is no text stays for the check to name."""
+    """Shift a text; another type stays for the check to report."""
     try:
         text = msgspec.json.decode(values.get(name, _NULL))
     except UNDECODABLE:

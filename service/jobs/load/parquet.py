@@ -1,4 +1,4 @@
-"""Event logs in Parquet: any table, whose columns are mapped to the fields of events."""
+"""Event logs in Parquet: any table, with columns mapped to the fields of events."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,13 +23,13 @@ from service.messaging.cloudevents import type_of
 from service.runtime.errors import HealthError
 
 MOST_COLUMN_BYTES = 1 << 30
-"""What a column may unpack to in one row group; writers make a tenth of that at most, unless they are told to."""
+"""The most bytes that a column may unpack to in one row group; writers usually make a tenth of that at most."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class _Event(Struct, gc=False):
-    """A CloudEvent as it is written; what a null leaves empty is for the check to name."""
+    """A CloudEvent as it is written; missing values are for the check to report."""
 
     id: str | None
     source: str | None
@@ -42,10 +42,12 @@ class _Event(Struct, gc=False):
 
 
 class ParquetLog:
-    """A Parquet file read through a mapping. It is open only while it is read, for a folder may hold thousands."""
+    """A Parquet file read through a mapping. It is open only while it is read, as a folder may hold thousands."""
 
     def __init__(self, path: Path, mapping: Mapping) -> None:
-        """Look at the file. Raises `HealthError` if it isn't Parquet, or if the mapping doesn't fit its columns."""
+        """Read the file's schema. Raises `HealthError` if it isn't Parquet, or if the mapping doesn't fit its
+        columns.
+        """
         self.path = path
         self._mapping = mapping
         self._zone = zone_of(mapping.timezone)
@@ -100,7 +102,7 @@ class ParquetLog:
     def _drafts(
         self, batch: pa.RecordBatch, first_row: int, source: str, shift_days: int
     ) -> tuple[list[EventDraft], dict[int, str]]:
-        """A draft of every row, and what is wrong with those that can't be events."""
+        """A draft of every row, and the faults of those that can't be events."""
         signal = self._mapping.signal
         fields = fields_of(signal)
         rows = range(first_row, first_row + len(batch))
@@ -125,7 +127,7 @@ class ParquetLog:
 
 
 def _from_row(metadata: pq.FileMetaData, first_row: int) -> tuple[list[int], int]:
-    """The row groups from that of `first_row` on, and how many rows of the first one come before it."""
+    """The row groups from that of `first_row` on, and the number of rows of the first one before it."""
     skip = first_row - 1
     for group in range(metadata.num_row_groups):
         rows = metadata.row_group(group).num_rows
@@ -150,7 +152,7 @@ def _require_columns(path: Path, schema: pa.Schema, mapping: Mapping) -> None:
 
 
 def _require_bounded(path: Path, metadata: pq.FileMetaData, names: set[str]) -> None:
-    """Raise `HealthError` if a row group says that a column of it unpacks to more than memory should be filled with."""
+    """Raise `HealthError` if a row group declares a column that would unpack to too much memory."""
     for group in range(metadata.num_row_groups):
         row_group = metadata.row_group(group)
         for index in range(row_group.num_columns):

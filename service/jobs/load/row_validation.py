@@ -1,4 +1,4 @@
-"""Rows of a log on their way to being events, and the check that they have to pass."""
+"""Rows of a log before they become events, and the check that they must pass."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,10 +11,10 @@ from service.messaging.cloudevents import InvalidEventError, decode_structured
 from service.runtime.settings import Signal
 
 CHUNK_ROWS = 20_000
-"""Rows that are read, checked and sent together."""
+"""The number of rows that are read, checked and sent together."""
 
 _NAIVE = "timezone component"
-"""What msgspec says where a time has no offset."""
+"""msgspec's message for a time without an offset."""
 
 
 class EventDraft(Struct, frozen=True, gc=False):
@@ -40,7 +40,7 @@ class EventDrafts(Struct):
     drafts: list[EventDraft]
     refused: list[RefusedRow]
     columns: dict[str, str] = {}
-    """Which column of a table each field comes from, by its path in the event."""
+    """The table's column of each field, by its path in the event."""
 
 
 class EventLog(Protocol):
@@ -50,22 +50,22 @@ class EventLog(Protocol):
 
     @property
     def rows(self) -> int | None:
-        """How many rows there are, if the file says so before it is read."""
+        """The number of rows, if the file gives it before it is read."""
 
     @property
     def naive(self) -> Sequence[str]:
-        """Columns whose times don't say of which time zone they are, and are taken for UTC."""
+        """Columns with times without a time zone, which count as UTC."""
 
     def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[EventDrafts]:
         """The rows from `first_row` on, in order, marked as backfill.
 
-        All times are moved by `shift_days`, which shows in the sources. `source` is for events that have none of their
-        own. Raises `HealthError` if the file can't be read.
+        All times are moved by `shift_days`, which is noted in the sources. `source` is for events that have none of
+        their own. Raises `HealthError` if the file can't be read.
         """
 
 
 class RowsVerdict(Struct):
-    """What the check came to: the drafts that passed, when each happened (microseconds), and what was refused."""
+    """The result of a check: the drafts that passed, the time of each (microseconds), and the refused rows."""
 
     passed: list[EventDraft]
     times: list[int]
@@ -73,7 +73,7 @@ class RowsVerdict(Struct):
 
 
 def check(drafts: EventDrafts, max_bytes: int, taken_at: int) -> RowsVerdict:
-    """Decode every draft as a consumer will if Kafka takes it at `taken_at`: what passes is no dead letter there."""
+    """Decode every draft as a consumer will if Kafka takes it at `taken_at`: one that passes won't be a dead letter."""
     verdict = RowsVerdict([], [], list(drafts.refused))
     for draft in drafts.drafts:
         if len(draft.value) > max_bytes:

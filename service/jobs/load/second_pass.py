@@ -1,4 +1,4 @@
-"""The second pass over a log: its events go to Kafka, and a checkpoint follows what Kafka has confirmed."""
+"""The second pass over a log: its events go to Kafka, and a checkpoint follows Kafka's confirmations."""
 
 import asyncio
 from collections import deque
@@ -14,13 +14,13 @@ from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 
 IN_FLIGHT = 2
-"""Chunks that are on their way while the next one is read."""
+"""The number of chunks under way while the next one is read."""
 
 GO_ON = "Run the same command again to go on"
 
 
 class Chunk(Struct):
-    """The next rows' events, ready to be sent, and how many rows were left out."""
+    """The next rows' events, ready to be sent, and the number of rows left out."""
 
     next_row: int
     events: list[EventDraft]
@@ -30,7 +30,7 @@ class Chunk(Struct):
 def chunks_after(
     checkpoint: Checkpoint, log: EventLog, source: str, max_bytes: int, *, skip_invalid: bool
 ) -> Iterator[Chunk]:
-    """What a checkpoint leaves of a log. Raises `HealthError` at an invalid row that isn't to be skipped."""
+    """The rows of a log after a checkpoint. Raises `HealthError` at an invalid row that isn't to be skipped."""
     for drafts in log.drafts(checkpoint.next_row, source, checkpoint.shift_days):
         events, refused = drafts.drafts, drafts.refused
         if not checkpoint.all_valid:
@@ -44,12 +44,12 @@ def chunks_after(
 
 
 class Ledger:
-    """The chunks on their way to Kafka, oldest first, and the checkpoint behind them."""
+    """The chunks on their way to Kafka, oldest first, and the checkpoint after them."""
 
     def __init__(
         self, checkpoint: Checkpoint, kept: CheckpointFile, publisher: BatchProducer, advance: Advance
     ) -> None:
-        """`checkpoint` is what `kept` holds."""
+        """`checkpoint` is the content of the checkpoint file."""
         self.checkpoint = checkpoint
         self._kept = kept
         self._publisher = publisher
@@ -57,7 +57,7 @@ class Ledger:
         self._on_their_way: deque[tuple[Checkpoint, Receipts]] = deque()
 
     def enter(self, checkpoint: Checkpoint, receipts: Receipts) -> None:
-        """`checkpoint` will be true once Kafka has confirmed what the receipts, and all before them, are for."""
+        """Note that `checkpoint` holds once Kafka has confirmed these receipts and all before them."""
         self._on_their_way.append((checkpoint, receipts))
 
     async def settle(self, leave: int = 0) -> None:
@@ -74,9 +74,9 @@ class Ledger:
 async def send(
     chunks: Iterator[Chunk], checkpoint: Checkpoint, kept: CheckpointFile, publisher: BatchProducer, stop: asyncio.Event
 ) -> Checkpoint:
-    """Send the chunks, which are those after `checkpoint`, and return where it stands at the end.
+    """Send the chunks, which follow `checkpoint`, and return the final checkpoint.
 
-    Raises `StoppedError` when `stop` is set, after what is on its way has arrived, and `HealthError`.
+    Raises `StoppedError` when `stop` is set, after chunks under way have arrived, and `HealthError`.
     """
     kept.write(checkpoint)
     with bar(f"Sending {checkpoint.file}", checkpoint.rows, checkpoint.next_row - 1) as advance:
@@ -106,7 +106,7 @@ async def _send(chunks: Iterator[Chunk], ledger: Ledger, publisher: BatchProduce
 
 async def _next(chunks: Iterator[Chunk], ledger: Ledger) -> Chunk | None:
     try:
-        # In a thread, so that Kafka's answers are heard meanwhile.
+        # In a thread, so that the event loop can handle Kafka's answers meanwhile.
         return await asyncio.to_thread(next, chunks, None)
     except HealthError:
         await ledger.settle()

@@ -1,4 +1,4 @@
-"""What a load shows while it works: lines on standard output, and bars on a terminal."""
+"""A load at the terminal: lines and bars, text that can't control it, and stopping in good order on a signal."""
 
 import asyncio
 import signal
@@ -14,7 +14,7 @@ MOST_CHARACTERS = 300
 
 
 def readable(text: str) -> str:
-    """The text, with escapes for what can't be printed, cut off after 300 characters."""
+    """The text, with escapes for unprintable characters, cut off after 300 characters."""
     cut = text[:MOST_CHARACTERS]
     shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in cut)
     return shown if len(text) <= MOST_CHARACTERS else f"{shown}…"
@@ -35,7 +35,7 @@ def say(line: str) -> None:
 
 @contextmanager
 def bar(what: str, total: int | None, done: int = 0) -> Iterator[Advance]:
-    """A bar on standard error while the block runs, where that is a terminal; advance it by so many rows."""
+    """A bar on standard error while the block runs, if that is a terminal; advance it by a number of rows."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -44,14 +44,14 @@ def bar(what: str, total: int | None, done: int = 0) -> Iterator[Advance]:
 
 
 class StoppedError(Exception):
-    """A signal ended the load; the message says where it stands and how to go on."""
+    """A signal ended the load; the message gives its progress and the way to continue."""
 
 
 class StopSignal(asyncio.Event):
     """Set by the first SIGINT or SIGTERM; a second one ends the process at once."""
 
     def __init__(self) -> None:
-        """For the running event loop."""
+        """Installs the handlers in the running event loop."""
         super().__init__()
         self.signal = signal.SIGINT
         loop = asyncio.get_running_loop()

@@ -1,22 +1,22 @@
-"""The rows of a text file, in bounded memory: its lines, or the elements of the JSON array that it is."""
+"""The rows of a text file, in bounded memory: its lines, or the elements of a JSON array."""
 
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
 MOST_ROW_BYTES = 32 * 1024 * 1024
-"""Twice of what HEALTH_MAX_RECORD_BYTES may be. Of a longer line no more is kept; no longer element is read."""
+"""Twice the maximum of HEALTH_MAX_RECORD_BYTES. Longer lines are cut off; longer elements aren't read."""
 
 _BLOCK = 1 << 20
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
 
 
 class ArrayError(ValueError):
-    """An array that can't be taken apart."""
+    """An array that can't be split into elements."""
 
 
 def lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines; one that is longer than `MOST_ROW_BYTES` is cut off there."""
+    """The lines; longer ones are cut off at `MOST_ROW_BYTES`."""
     while line := file.readline(MOST_ROW_BYTES + 1):
         yield line
         if len(line) > MOST_ROW_BYTES:
@@ -25,9 +25,9 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def elements(file: BinaryIO) -> Iterator[bytes]:
-    """The elements of an array, as they are written; what comes before its bracket is passed over.
+    """The elements of an array, as raw text; text before its bracket is skipped.
 
-    An element need not be JSON: only brackets and strings are looked at. Raises `ArrayError` where these don't match.
+    An element need not be JSON: only brackets and strings are parsed. Raises `ArrayError` if these don't match.
     """
     while (before := file.read(1)) != b"[":
         if not before:
@@ -53,11 +53,11 @@ def elements(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _ends(buffer: bytes, scanned: int, depth: int) -> tuple[list[int], int, int]:
-    """Where elements end, from `scanned` on; how far that is known now, and how deep brackets are nested there."""
+    """The ends of elements, from `scanned` on; the position scanned to, and the depth of brackets there."""
     ends: list[int] = []
     for token in _TOKEN.finditer(buffer, scanned):
         text = token.group()
-        if text == b'"':  # a string that goes on in the next block
+        if text == b'"':  # a string that continues in the next block
             return ends, token.start(), depth
         scanned = token.end()
         if text == b",":

@@ -1,7 +1,7 @@
-"""A single value of a column or an option, in the form that events carry it in JSON.
+"""Single values of a column or an option, in the form in which events carry them in JSON.
 
-What isn't in the form that its field wants stays as it is, for the check of the event to name. What JSON has no form
-for is a `ValueError` here: an infinity would silently become a null, and a whole number above 64 bits has no encoder.
+A value of the wrong form stays as it is, for the check of the event to name. A value that JSON can't express is a
+`ValueError` here: an infinity would silently become a null, and a whole number above 64 bits has no encoder.
 """
 
 import math
@@ -24,7 +24,7 @@ def plain_constant(text: str, kind: Kind, shift_days: int = 0, zone: ZoneInfo | 
 
 
 def plain_text(text: str, kind: Kind, shift_days: int, zone: ZoneInfo | None) -> Any:
-    """Text for a field of any kind; moments and days move by `shift_days`. Raises `ValueError` naming what is wrong."""
+    """Text for a field of any kind; moments and days move by `shift_days`. Raises `ValueError` naming the fault."""
     if kind == "moment":
         return shift_moment(localised(text, zone), shift_days) if shift_days or zone else text
     if kind == "day":
@@ -33,7 +33,7 @@ def plain_text(text: str, kind: Kind, shift_days: int, zone: ZoneInfo | None) ->
 
 
 def as_text(value: Any) -> Any:
-    """Text of a value; whole numbers in a column of floats have no point."""
+    """A value as text; whole numbers in a column of floats have no point."""
     if isinstance(value, float):
         if math.isnan(value):
             return None
@@ -48,7 +48,7 @@ def as_whole(value: Any) -> Any:
     if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, str):
-        # Python takes seconds over thousands of digits, and refuses more.
+        # Python takes seconds for thousands of digits, and refuses more.
         return _within(int(value)) if value.isdecimal() and len(value) <= _MOST_DIGITS else value
     if isinstance(value, float | Decimal) and _finite(value) == value.__trunc__():
         return _within(int(value))
@@ -56,7 +56,7 @@ def as_whole(value: Any) -> Any:
 
 
 def as_number(value: Any) -> Any:
-    """A number, of text too; NaN is none."""
+    """A number, also from text; NaN is refused."""
     try:
         number = float(value)
     except (ValueError, OverflowError):
@@ -65,7 +65,7 @@ def as_number(value: Any) -> Any:
 
 
 def as_money(value: Any) -> Any:
-    """An amount as text, so that no digit is lost; NaN is none."""
+    """An amount as text, so that no digit is lost; NaN is refused."""
     return None if isinstance(value, float) and math.isnan(value) else str(value)
 
 
@@ -92,4 +92,4 @@ FORMS: dict[Kind, Callable[[Any], Any]] = {
     "number": as_number,
     "money": as_money,
 }
-"""The forms of the kinds that aren't times."""
+"""The converters of kinds other than times."""
