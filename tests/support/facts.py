@@ -35,7 +35,7 @@ def calendar(ago: int) -> str:
 
 
 def used(ago: int, feature: str = "login", user: str | None = "ann", times: int = 1) -> UsageEvent:
-    """Somebody used a feature."""
+    """An event of a used feature."""
     day = TODAY - ago
     return UsageEvent(ACCOUNT, noon(ago), day, _broker_day(ago), feature, None if user is None else _hash(user), times)
 
