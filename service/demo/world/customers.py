@@ -1,4 +1,4 @@
-"""Made-up customers, each on a course of its own: usage, tickets and mood. Plausible, and the same for the same seed."""
+"""Made-up customers, each with its own usage, tickets and mood. Plausible, and the same for the same seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

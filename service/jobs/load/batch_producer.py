@@ -1,4 +1,4 @@
-"""Publishing chunks of events to Kafka as large batches by account, and confirming that they are stored there."""
+"""Publishing chunks of events to Kafka as large batches, and confirming that they are stored there."""
 
 import asyncio
 import time
