@@ -17,7 +17,7 @@ from consumers.sweep.side_jobs import run_side_job
 from service.observability import metrics
 from service.runtime.tasks import sleep_unless_stopped, unless_stopped
 from service.storage.accounts import portfolio_counts
-from service.storage.accounts.portfolio_counts import Cell
+from service.storage.accounts.portfolio_counts import PortfolioCell
 from service.storage.database.retry import is_transient, retry_while_transient
 from service.storage.policy.sources import is_timeout
 
@@ -66,7 +66,7 @@ async def count_once(engine: AsyncEngine, timeout_ms: int = TIMEOUT_MS) -> float
     return time.monotonic() - started
 
 
-def by_kind(cells: Sequence[Cell]) -> Counter[tuple[str, ...]]:
+def by_kind(cells: Sequence[PortfolioCell]) -> Counter[tuple[str, ...]]:
     """Accounts by band, segment and stage. Only the most frequent segments and stages are distinguished."""
     segments = _most(((cell.segment, cell.accounts) for cell in cells), MOST_SEGMENTS)
     stages = _most(((cell.stage, cell.accounts) for cell in cells), MOST_STAGES)
@@ -76,7 +76,7 @@ def by_kind(cells: Sequence[Cell]) -> Counter[tuple[str, ...]]:
     return counts
 
 
-def by_points(cells: Iterable[Cell]) -> Counter[tuple[str, ...]]:
+def by_points(cells: Iterable[PortfolioCell]) -> Counter[tuple[str, ...]]:
     """Accounts by range of ten points; every range is there, even if empty."""
     counts: Counter[tuple[str, ...]] = Counter({(_points(tens),): 0 for tens in (*range(10), None)})
     for cell in cells:

@@ -23,7 +23,7 @@ from service.messaging.producer import Publisher, RawRecord
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
-from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryAttempt, DeliveryState
+from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery, DeliveryState
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +95,7 @@ class AttemptRunner:
         spread = random.random()  # noqa: S311 - spreads retries, guards nothing
         outcome = decide_outcome(self.policy, delivery, reply, verdict, now, spread)
         sent(outcome, reply.status, duration)
-        attempt = DeliveryAttempt(
+        attempt = AttemptRecord(
             started_at=started_at,
             duration_seconds=duration,
             status=reply.status,

@@ -35,14 +35,14 @@ def prepare(delivery: ClaimedDelivery, vault: Vault, settings: Settings, now: da
         return record_of(url, message, body)
     secrets = signing_keys.active_secrets(signing_keys.load(vault.open(delivery.secret)), now)
     headers = {
-        **(_additional(vault.open(delivery.headers)) if delivery.headers else {}),
+        **(_additional_headers(vault.open(delivery.headers)) if delivery.headers else {}),
         "Content-Type": body.content_type,
         "Accept-Encoding": "identity",
         "User-Agent": "account-health",
         **sign(secrets, str(delivery.alert_id), now, body.content),
     }
     credentials = target.credentials(options) if target.credentials else None
-    return Request(_joined(url, body.path, body.query), headers, body.content, body.method, credentials)
+    return Request(_join_url(url, body.path, body.query), headers, body.content, body.method, credentials)
 
 
 def _message(delivery: ClaimedDelivery, settings: Settings) -> Message:
@@ -50,7 +50,7 @@ def _message(delivery: ClaimedDelivery, settings: Settings) -> Message:
     return replace(message, link=account_link(settings.account_url, message.facts.account_id))
 
 
-def _joined(url: str, path: str, query: str) -> str:
+def _join_url(url: str, path: str, query: str) -> str:
     """Append `path` to the URL's own path; an existing query stays at the end, followed by `query`."""
     if not path:
         return url
@@ -59,6 +59,6 @@ def _joined(url: str, path: str, query: str) -> str:
     return f"{joined}{'&' if base.raw_query_string else '?'}{query}" if query else joined
 
 
-def _additional(opened: bytes) -> dict[str, str]:
+def _additional_headers(opened: bytes) -> dict[str, str]:
     headers = msgspec.json.decode(opened, type=dict[str, str])
     return {name: value for name, value in headers.items() if not is_reserved_header(name)}

@@ -45,13 +45,13 @@ def requested_wait(headers: Mapping[str, str], body: bytes, now: datetime) -> ti
 
     Names of `headers` are in lower case. Unreadable values are skipped. `Retry-After` comes before the rest.
     """
-    for found in (_of_headers(headers, now), _of_body(body, now)):
+    for found in (_in_headers(headers, now), _in_body(body, now)):
         if found is not None:
             return found
     return None
 
 
-def _of_headers(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+def _in_headers(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     waits = (
         *(_milliseconds(headers.get(name)) for name in _IN_MILLISECONDS),
         _wait(headers.get("retry-after"), now),
@@ -67,7 +67,7 @@ def _reset_in(ratelimit: str) -> str | None:
     return found[1] if found else None
 
 
-def _of_body(body: bytes, now: datetime) -> timedelta | None:
+def _in_body(body: bytes, now: datetime) -> timedelta | None:
     try:
         document = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -154,7 +154,7 @@ class _Worker:
         self._woken = asyncio.Event()
 
     async def work(self, stop: asyncio.Event) -> None:
-        waker = asyncio.create_task(self._wake_at(stop))
+        waker = asyncio.create_task(self._wake_on(stop))
         try:
             while not stop.is_set():
                 self._woken.clear()
@@ -187,7 +187,7 @@ class _Worker:
                     without=self._runner.recorder.set_aside.passed_over,
                 )
         except UnclaimableError as error:
-            return await self._narrow(limit, error)
+            return await self._isolate_failure(limit, error)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -216,7 +216,7 @@ class _Worker:
         self._pulse.beat(trouble(error))
         return []
 
-    async def _narrow(self, limit: int, error: UnclaimableError) -> list[ClaimedDelivery]:
+    async def _isolate_failure(self, limit: int, error: UnclaimableError) -> list[ClaimedDelivery]:
         """Claim fewer, until the delivery at fault is isolated, and end that one."""
         self._pulse.beat()
         self._outage_pause = 0.0
@@ -261,7 +261,7 @@ class _Worker:
                 return  # recording this disables it, and until then it must get nothing else
             holds_slot = False
             self._slots.release(endpoint, quick=seconds < self._quick_seconds)
-            self._note(endpoint, outcome, status)
+            self._record_outcome(endpoint, outcome, status)
             self._woken.set()
 
         try:
@@ -273,7 +273,7 @@ class _Worker:
                 self._slots.release(endpoint, quick=False)
             self._woken.set()
 
-    def _note(self, endpoint: UUID, outcome: RetryDecision, status: int | None) -> None:
+    def _record_outcome(self, endpoint: UUID, outcome: RetryDecision, status: int | None) -> None:
         now = time.monotonic()
         match outcome:
             case RetryAt(paused_until=datetime() as until, asked=asked):
@@ -311,7 +311,7 @@ class _Worker:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
 
-    async def _wake_at(self, stop: asyncio.Event) -> None:
+    async def _wake_on(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self._woken.set()
 

@@ -182,7 +182,7 @@ async def _lock_and_read(connection: AsyncConnection, account_ids: list[str], ne
     stored = await states.read(connection, old) if old else []
     seeds = await seed_drops(connection, stored, policy) if policy.drops else {}
     if new:
-        stored += [states.blank(account_id) for account_id in account_ids if account_id in new]
+        stored += [states.new_account(account_id) for account_id in account_ids if account_id in new]
     return _Read(stored, seeds)
 
 

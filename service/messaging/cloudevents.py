@@ -43,7 +43,7 @@ MAX_AHEAD = 5 * 60 * 1_000_000
 """The most microseconds that an event may be dated ahead of the broker's clock."""
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=STORABLE_SCHEMA)]
-ShortText = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=STORABLE_SCHEMA)]
+EventText = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=STORABLE_SCHEMA)]
 # Schemas of what is checked only after decoding: `event_schemas` publishes them for senders.
 _PrintableId = Annotated[str, Meta(min_length=1, max_length=256, extra_json_schema=PRINTABLE_SCHEMA)]
 _PrintableWord = Annotated[str, Meta(min_length=1, max_length=200, extra_json_schema=PRINTABLE_SCHEMA)]
@@ -70,7 +70,7 @@ class AheadError(InvalidEventError):
 class UsageData(Struct, gc=False, forbid_unknown_fields=True):
     """`data` of usage.recorded."""
 
-    feature: ShortText
+    feature: EventText
     user_id: Identifier | None = None
     quantity: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1
 

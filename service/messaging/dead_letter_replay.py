@@ -26,7 +26,7 @@ async def replay(engine: AsyncEngine, publisher: Publisher, letters: Sequence[De
 
     If only the note is lost, they are published again at the next try, and still count once: by `source` and `id`.
     """
-    await publisher.publish([_as_it_came(letter) for letter in letters])
+    await publisher.publish([_original_record(letter) for letter in letters])
     async with engine.begin() as connection:
         await dead_letters.mark_replayed(connection, [letter.id for letter in letters], now)
 
@@ -47,7 +47,7 @@ def relay_records(letter: DeadLetter) -> list[RawRecord]:
     ]
 
 
-def _as_it_came(letter: DeadLetter) -> RawRecord:
+def _original_record(letter: DeadLetter) -> RawRecord:
     # Into its old partition: duplicates are recognised per partition, and a record without a key could go anywhere.
     return RawRecord(letter.topic, letter.key, letter.value, _headers(letter), letter.partition)
 

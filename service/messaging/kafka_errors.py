@@ -98,7 +98,7 @@ def _refusal(error: BaseException) -> KafkaRefusesError | None:
                 "Kafka expects no SASL at this port", "Check HEALTH_KAFKA_SECURITY_PROTOCOL and the port"
             )
         case SSLCertVerificationError():
-            return _mistrust(error)
+            return _certificate_refusal(error)
         case SSLError():
             return _tls_refusal(error)
         case _ if isinstance(error, AUTHORIZATION):
@@ -109,7 +109,7 @@ def _refusal(error: BaseException) -> KafkaRefusesError | None:
     return None
 
 
-def _mistrust(error: SSLCertVerificationError) -> KafkaRefusesError:
+def _certificate_refusal(error: SSLCertVerificationError) -> KafkaRefusesError:
     if error.verify_code in _NOT_FOR_THIS_HOST:
         return KafkaRefusesError(
             "Kafka's certificate isn't for its host name",

@@ -72,8 +72,8 @@ class Publisher:
         self._most_bytes = max(most_bytes, settings.max_record_bytes + _ROOM_FOR_ENVELOPE)
         self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
         self._closing: set[asyncio.Task[Any]] = set()
-        self._asking: asyncio.Task[str] | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._diagnosing: asyncio.Task[str] | None = None
+        self._probing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start connecting, so that the first `publish` needn't; returns at once, and never fails."""
@@ -82,7 +82,7 @@ class Publisher:
     async def stop(self) -> None:
         """Disconnect. No confirmed record is lost."""
         self._is_stopped = True
-        for task in (self._asking, self._watching):
+        for task in (self._diagnosing, self._probing):
             if task is not None:
                 task.cancel()
         if self._connecting is not None:
@@ -100,7 +100,7 @@ class Publisher:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await _send(await asyncio.shield(connecting), records)
         except TimeoutError as error:
-            self._ask_why(error)
+            self._diagnose(error)
             # The producer stays: it delivers what it holds when Kafka is back, and a record that was sent again
             # meanwhile is dropped as a duplicate.
             is_connected = connecting.done() and not connecting.cancelled() and connecting.exception() is None
@@ -117,7 +117,7 @@ class Publisher:
             if forbidden := refusal_in(error):
                 await self._availability.record_failure(forbidden)
                 raise NotPublishedError(str(forbidden)) from forbidden
-            self._ask_why(error)
+            self._diagnose(error)
             raise NotPublishedError(f"{type(error).__name__}: {error}") from error
         else:
             self._availability.record_success()
@@ -132,16 +132,16 @@ class Publisher:
         try:
             producer = await _connect(self._settings, self._most_bytes)
         except Exception as error:
-            self._forget_this()
+            self._drop_failed()
             await self._availability.record_failure(error)
-            self._watch()
+            self._start_probing()
             if self._availability.refused:
                 raise self._availability.refused from error
             raise
         self._availability.record_success()
         return producer
 
-    def _forget_this(self) -> None:
+    def _drop_failed(self) -> None:
         """Let the next `publish` reconnect, while those waiting for this connection learn why it failed."""
         failed = self._connecting
         if failed is not None and failed is asyncio.current_task():
@@ -154,22 +154,22 @@ class Publisher:
         if not task.cancelled():
             task.exception()  # has been logged by now
 
-    def _ask_why(self, error: Exception) -> None:
+    def _diagnose(self, error: Exception) -> None:
         """Find out and log why Kafka doesn't confirm, while callers already get their answer."""
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._availability.record_failure(error))
-            self._asking.add_done_callback(self._asked)
+        if self._diagnosing is None:
+            self._diagnosing = asyncio.create_task(self._availability.record_failure(error))
+            self._diagnosing.add_done_callback(self._diagnosed)
 
-    def _asked(self, asking: asyncio.Task[Any]) -> None:
-        self._asking = None
-        self._end(asking)
-        self._watch()
+    def _diagnosed(self, diagnosing: asyncio.Task[Any]) -> None:
+        self._diagnosing = None
+        self._end(diagnosing)
+        self._start_probing()
 
-    def _watch(self) -> None:
-        if not self._is_stopped and (self._watching is None or self._watching.done()):
-            self._watching = asyncio.create_task(self._until_back())
+    def _start_probing(self) -> None:
+        if not self._is_stopped and (self._probing is None or self._probing.done()):
+            self._probing = asyncio.create_task(self._probe_until_back())
 
-    async def _until_back(self) -> None:
+    async def _probe_until_back(self) -> None:
         """Probe until Kafka is back, so that metrics and the log show it before the next `publish`."""
         while True:
             await asyncio.sleep(PROBE_SECONDS)
@@ -192,14 +192,14 @@ class Publisher:
 
 
 async def _send(producer: AIOKafkaProducer, records: Sequence[Record | RawRecord]) -> None:
-    waiting = []
+    confirmations = []
     for record in records:
         if isinstance(record, RawRecord):
-            waiting.append(await _send_raw(producer, record))
+            confirmations.append(await _send_raw(producer, record))
         else:
             topic, key, value = record
-            waiting.append(await producer.send(topic, value, key=key.encode()))
-    await asyncio.gather(*waiting)
+            confirmations.append(await producer.send(topic, value, key=key.encode()))
+    await asyncio.gather(*confirmations)
 
 
 async def _send_raw(producer: AIOKafkaProducer, record: RawRecord) -> Any:

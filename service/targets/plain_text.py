@@ -86,7 +86,7 @@ def _of_account(type_: str, facts: AlertFacts) -> _Parts:
         ("Left on", facts.churned_on or ""),
     ]
     happened = _happened(type_, facts, shortened(account, LONGEST_NAME))
-    return f"{happened}: {_standing(facts)}", details, [_driver(each, facts) for each in facts.drivers[:3]]
+    return f"{happened}: {_score_summary(facts)}", details, [_driver(each, facts) for each in facts.drivers[:3]]
 
 
 def _by_hand(override: OverrideFact | None) -> tuple[str, str]:
@@ -112,7 +112,7 @@ def _happened(type_: str, facts: AlertFacts, account: str) -> str:
             return f"{account} set off {rule}"
 
 
-def _standing(facts: AlertFacts) -> str:
+def _score_summary(facts: AlertFacts) -> str:
     """`score 38 (red), was 62 (green)`."""
     now, before = _banded(facts.score, facts.band), _banded(facts.previous_score, facts.previous_band)
     told = now if facts.score is None else f"score {now}"
@@ -161,17 +161,19 @@ def _of_digest(digest: dict[str, Any]) -> _Parts:
     moved = sum(each["accounts"] for each in moves)
     firing, resolved = sum(each["firing"] for each in rules), sum(each["resolved"] for each in rules)
     sums = [
-        f"{_many(moved, 'account')} moved to another band" if moved else "",
-        f"{_many(firing, 'alert')} began" if firing else "",
-        f"{_many(resolved, 'alert')} ended" if resolved else "",
+        f"{_count_of(moved, 'account')} moved to another band" if moved else "",
+        f"{_count_of(firing, 'alert')} began" if firing else "",
+        f"{_count_of(resolved, 'alert')} ended" if resolved else "",
     ]
     details = [
         ("Rule" if digest["cause"] == "rule" else "Scorecard", digest["subject"]),
-        ("Since", _moment(digest["since"])),
+        ("Since", _time(digest["since"])),
         ("Alerts that began", str(firing)),
         ("Alerts that ended", str(resolved)),
     ]
-    lines = [f"{each['band_before']} to {each['band_after']}: {_many(each['accounts'], 'account')}" for each in moves]
+    lines = [
+        f"{each['band_before']} to {each['band_after']}: {_count_of(each['accounts'], 'account')}" for each in moves
+    ]
     lines += [
         f"{shortened(each['rule'], LONGEST - 60)}: {each['firing']} began, {each['resolved']} ended" for each in rules
     ]
@@ -182,35 +184,35 @@ def _of_digest(digest: dict[str, Any]) -> _Parts:
 def _cause(digest: dict[str, Any]) -> str:
     match digest["cause"]:
         case "scorecard":
-            return f"Accounts are judged by {shortened(digest['subject'], LONGEST_NAME) or 'another scorecard'}"
+            return f"Accounts are now scored by {shortened(digest['subject'], LONGEST_NAME) or 'another scorecard'}"
         case "rule":
             return f"Rule “{shortened(digest['subject'], LONGEST_NAME)}” was {digest.get('change') or 'changed'}"
         case "backfill":
             return "History was loaded"
         case "dwell":
-            return "Rules that waited have fired for many accounts"
+            return "Rules have fired for many accounts after their dwell time"
         case _:
             return "Summed up"
 
 
-def _many(count: int, noun: str) -> str:
+def _count_of(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _of_source(source: dict[str, Any]) -> _Parts:
     details = [
         ("Source", source["name"]),
-        ("Quiet since", _moment(source["began_on"])),
-        ("Heard again", _moment(source["ended_at"])),
-        ("Heard of", _accounts(source["accounts"])),
-        ("Usually of", _accounts(source["usual"])),
+        ("Silent since", _time(source["began_on"])),
+        ("Reporting since", _time(source["ended_at"])),
+        ("Accounts reported", _accounts(source["accounts"])),
+        ("Usual accounts", _accounts(source["usual"])),
     ]
-    what = "is heard again" if source["ended_at"] else "has gone quiet"
+    what = "reports again" if source["ended_at"] else "has gone quiet"
     return f"Source “{shortened(source['name'], LONGEST_NAME)}” {what}", details, []
 
 
 def _accounts(count: int | None) -> str:
-    return "" if count is None else _many(count, "account")
+    return "" if count is None else _count_of(count, "account")
 
 
 def _of_endpoint(endpoint: dict[str, Any], rule: str) -> _Parts:
@@ -220,15 +222,15 @@ def _of_endpoint(endpoint: dict[str, Any], rule: str) -> _Parts:
         ("Host", host),
         ("Endpoint id", endpoint["id"]),
         ("Reason", endpoint.get("reason") or ""),
-        ("Failing since", _moment(endpoint.get("since"))),
-        ("Disabled at", _moment(endpoint.get("disabled_at"))),
-        ("Will be disabled at", _moment(endpoint.get("will_be_disabled_at"))),
+        ("Failing since", _time(endpoint.get("since"))),
+        ("Disabled at", _time(endpoint.get("disabled_at"))),
+        ("Will be disabled at", _time(endpoint.get("will_be_disabled_at"))),
     ]
     what = "was disabled" if rule == DISABLED else "is failing"
     return f"Webhook endpoint “{shortened(description or host, LONGEST_NAME)}” {what}", details, []
 
 
-def _moment(text: str | None) -> str:
+def _time(text: str | None) -> str:
     """A date as it is, and a time to the minute."""
     if text is None or "T" not in text:
         return text or ""

@@ -76,7 +76,7 @@ def build(message: Message, options: SalesforceOptions) -> Body:
         return Body(b"", method="GET", path=f"{options.services}/query", query=_query(update.account_id, options))
     if "." not in update.account_id:
         return _by_path(update.account_id, fields, options)
-    return (_where_known if options.update_only else _by_body)(update.account_id, fields, options)
+    return (_update_only if options.update_only else _by_body)(update.account_id, fields, options)
 
 
 def _by_path(account_id: str, fields: dict[str, Any], options: SalesforceOptions) -> Body:
@@ -91,7 +91,7 @@ def _by_body(account_id: str, fields: dict[str, Any], options: SalesforceOptions
     return Body(msgspec.json.encode({"allOrNone": True, "records": [record]}), method="PATCH", path=path)
 
 
-def _where_known(account_id: str, fields: dict[str, Any], options: SalesforceOptions) -> Body:
+def _update_only(account_id: str, fields: dict[str, Any], options: SalesforceOptions) -> Body:
     """A query for the record and its update, in one request: an upsert by the body would create it."""
     requests = [
         {"method": "GET", "referenceId": FOUND, "url": f"{options.services}/query?{_query(account_id, options)}"},

@@ -25,7 +25,7 @@ from service.storage.database.tables import accounts, alerts
 from service.storage.database.tables import deliveries as deliveries_table
 from service.storage.webhooks import endpoints, outbox
 from service.storage.webhooks.endpoints import NewEndpoint
-from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryAttempt, DeliveryState
+from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery, DeliveryState
 from service.targets import ROUTED
 
 KEY = "a key that only tests use"
@@ -138,7 +138,7 @@ async def add_alert(engine: AsyncEngine, account_id: str | None, sequence: int |
 async def record(
     conn: AsyncConnection,
     delivery: ClaimedDelivery,
-    made: DeliveryAttempt,
+    made: AttemptRecord,
     state: DeliveryState,
     due_at: datetime,
     now: datetime,

@@ -15,7 +15,7 @@ from service.api.access.deps import Api
 from service.api.http.pagination import PageQuery
 from service.api.http.problems import ProblemError, not_found
 from service.storage.webhooks import delivery_log, endpoints, resend
-from service.storage.webhooks.delivery_log import Delivery, PastAttempt
+from service.storage.webhooks.delivery_log import Delivery, LoggedAttempt
 from service.storage.webhooks.outbox import DeliveryState
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])
@@ -140,7 +140,7 @@ async def _one(connection: AsyncConnection, delivery_id: UUID) -> AlertDelivery:
     return _shown(delivery, attempts.get(delivery_id))
 
 
-def _shown(delivery: Delivery, attempt: PastAttempt | None) -> AlertDelivery:
+def _shown(delivery: Delivery, attempt: LoggedAttempt | None) -> AlertDelivery:
     names = [name for name in AlertDelivery.model_fields if name != "last_attempt"]
     last = None if attempt is None else DeliveryAttempt.model_validate(attempt)
     return AlertDelivery(**{name: getattr(delivery, name) for name in names}, last_attempt=last)

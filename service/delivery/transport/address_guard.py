@@ -7,7 +7,7 @@ behind which a private address can hide.
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-Network = IPv4Network | IPv6Network
+from service.runtime.settings import Network
 
 _IPV4_CLOSED = tuple(
     IPv4Network(network)

@@ -16,9 +16,10 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from service.delivery.transport import tls
-from service.delivery.transport.address_guard import Network, is_permitted
+from service.delivery.transport.address_guard import is_permitted
 from service.delivery.transport.decompress import decompress
 from service.delivery.transport.response_head import RecordingHandler, answer_start, read_head
+from service.runtime.settings import Network
 from service.targets.target import Credentials
 
 KEEP_BYTES = 4_096
@@ -132,14 +133,14 @@ async def send(
     except TimeoutError:
         reply = reply or Reply(failure="timeout", error=f"no answer within {timeout_seconds:g} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        reply = reply or _as_far_as_it_was_read(start, body) or _failed(error)
+        reply = reply or _partial_reply(start, body) or _failure_reply(error)
     finally:
         answer_start.reset(watching)
     shown = decompress(bytes(body), reply.headers.get("content-encoding", ""), READ_BYTES)
     return replace(reply, excerpt=shown[:keep_bytes], body=shown)
 
 
-def _as_far_as_it_was_read(start: bytearray, body: bytearray) -> Reply | None:
+def _partial_reply(start: bytearray, body: bytearray) -> Reply | None:
     head = read_head(bytes(start))
     if head is None:
         return None
@@ -165,8 +166,8 @@ async def _read_start(response: aiohttp.ClientResponse, body: bytearray) -> None
     response.close()
 
 
-def _failed(error: Exception) -> Reply:
-    if (cause := _of_tls(error)) is not None:
+def _failure_reply(error: Exception) -> Reply:
+    if (cause := _tls_error(error)) is not None:
         return Reply(failure="tls", error=tls.describe_failure(cause))
     match error:
         case aiohttp.ClientConnectorDNSError():
@@ -181,7 +182,7 @@ def _failed(error: Exception) -> Reply:
             return Reply(failure="protocol", error="the URL or the answer was not valid HTTP")
 
 
-def _of_tls(error: Exception) -> ssl.SSLError | None:
+def _tls_error(error: Exception) -> ssl.SSLError | None:
     """The TLS error inside one of aiohttp's errors, which keep it in different places."""
     kept = (getattr(error, name, None) for name in ("certificate_error", "os_error", "__cause__"))
     return next((each for each in (*kept, error) if isinstance(each, ssl.SSLError)), None)

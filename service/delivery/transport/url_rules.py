@@ -10,10 +10,10 @@ from ipaddress import IPv6Address
 
 from yarl import URL
 
-from service.delivery.transport.address_guard import Network, is_permitted
+from service.delivery.transport.address_guard import is_permitted
 from service.messaging.topics import dead_letter_topic
 from service.runtime.errors import HealthError
-from service.runtime.settings import Settings
+from service.runtime.settings import Network, Settings
 from service.targets.target import Target
 
 LONGEST_URL = 2048

@@ -56,7 +56,7 @@ async def create(connection: AsyncConnection, name: str, given: str | None, *, r
     read.
     """
     await analyst_role_sql.acquire_lock(connection)
-    where = await _place(connection)
+    where = await _view_location(connection)
     role = await analyst_role_sql.find(connection, name)
     _refuse_others(name, role)
     if role and role.is_of_others:
@@ -65,7 +65,7 @@ async def create(connection: AsyncConnection, name: str, given: str | None, *, r
             "Give another name for the reader",
         )
     if role is None:
-        await _make(connection, name)
+        await _create_role(connection, name)
     is_altered = role is None or role.is_mine
     fresh = secrets.token_urlsafe(24) if is_altered and given is None and (role is None or renew) else None
     if is_altered:
@@ -90,7 +90,7 @@ async def create(connection: AsyncConnection, name: str, given: str | None, *, r
 async def drop(connection: AsyncConnection, name: str) -> None:
     """Revoke the role's rights here, and drop it; raises `HealthError` if that fails."""
     await analyst_role_sql.acquire_lock(connection)
-    where = await _place(connection)
+    where = await _view_location(connection)
     role = await analyst_role_sql.find(connection, name)
     if role is None:
         raise HealthError(f"There is no role {name}", "In psql, \\du lists the roles")
@@ -98,7 +98,7 @@ async def drop(connection: AsyncConnection, name: str) -> None:
     try:
         await analyst_role_sql.run(connection, analyst_role_sql.revocations(name, where))
     except DBAPIError as error:
-        if analyst_role_sql.is_needed(error):
+        if analyst_role_sql.has_dependents(error):
             raise HealthError(
                 f"The role {name} owns something, or has been granted more than `reader create` grants",
                 f"As an administrator run in each database: DROP OWNED BY {name}; then this again",
@@ -113,7 +113,7 @@ async def drop(connection: AsyncConnection, name: str) -> None:
 
 async def statements(connection: AsyncConnection, name: str) -> list[str]:
     """All statements that create a reader, for people to run; except the password, which must not be shown."""
-    where = await _place(connection)
+    where = await _view_location(connection)
     return [f"CREATE ROLE {name}", *analyst_role_sql.settings(name), *analyst_role_sql.grants(name, where)]
 
 
@@ -122,7 +122,7 @@ def as_script(statements: Sequence[str]) -> str:
     return "".join(f"    {statement};\n" for statement in statements)
 
 
-async def _make(connection: AsyncConnection, name: str) -> None:
+async def _create_role(connection: AsyncConnection, name: str) -> None:
     if not await analyst_role_sql.may_create(connection):
         raise HealthError(
             f"The database user of HEALTH_DATABASE_URL may not create the role {name}",
@@ -133,7 +133,7 @@ async def _make(connection: AsyncConnection, name: str) -> None:
     await analyst_role_sql.run(connection, [f"CREATE ROLE {name}"])
 
 
-async def _place(connection: AsyncConnection) -> ViewLocation:
+async def _view_location(connection: AsyncConnection) -> ViewLocation:
     where = await analyst_role_sql.view_location(connection)
     if where is None:
         raise HealthError("The database has no views for analysts yet", "Run: account-health migrate")

@@ -80,7 +80,7 @@ class ViewLocation(NamedTuple):
     owner: str
 
 
-_PLACE = text("""
+_VIEW_LOCATION = text("""
     SELECT quote_ident(current_database()), quote_ident(pg_get_userbyid(relowner))
     FROM pg_class WHERE oid = to_regclass('analytics.account_health')
 """)
@@ -88,7 +88,7 @@ _PLACE = text("""
 
 async def view_location(connection: AsyncConnection) -> ViewLocation | None:
     """The place of the views; None before they exist."""
-    row = (await connection.execute(_PLACE)).one_or_none()
+    row = (await connection.execute(_VIEW_LOCATION)).one_or_none()
     return ViewLocation(*row) if row else None
 
 
@@ -170,6 +170,6 @@ def is_forbidden(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) == "42501"
 
 
-def is_needed(error: DBAPIError) -> bool:
+def has_dependents(error: DBAPIError) -> bool:
     """True if something depends on what was to be dropped."""
     return getattr(error.orig, "sqlstate", None) == "2BP01"

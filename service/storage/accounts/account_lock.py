@@ -23,7 +23,7 @@ async def lock(connection: AsyncConnection, account_id: str) -> LockedAccount | 
     return LockedAccount(*row) if row else None
 
 
-_REMEMBER = text("""
+_SAVE_RULE_MEMORY = text("""
     UPDATE scores SET rule_memory = :rule_memory, due_at = least(due_at, CAST(:due_at AS timestamptz))
     WHERE account_id = :id
 """)
@@ -33,4 +33,4 @@ async def save_rule_memory(
     connection: AsyncConnection, account_id: str, rule_memory: bytes | None, due_at: datetime
 ) -> None:
     """Save the rules' memory of a locked account; the sweeper evaluates it at `due_at`, or before."""
-    await connection.execute(_REMEMBER, {"id": account_id, "rule_memory": rule_memory, "due_at": due_at})
+    await connection.execute(_SAVE_RULE_MEMORY, {"id": account_id, "rule_memory": rule_memory, "due_at": due_at})

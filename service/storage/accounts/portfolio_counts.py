@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-class Cell(NamedTuple):
+class PortfolioCell(NamedTuple):
     """The number of accounts that are alike. Band and score include overrides; `tens` is 0 to 9.
 
     A score of 100 is in the last ten. Without a score `tens` is None; segment and stage may be unknown too. `churned`
@@ -46,7 +46,7 @@ _COUNT = text("""
 """)
 
 
-async def count(connection: AsyncConnection, timeout_ms: int) -> list[Cell]:
+async def count(connection: AsyncConnection, timeout_ms: int) -> list[PortfolioCell]:
     """Count all accounts. If it takes longer, raises an error that `sources.is_timeout` recognises."""
     await connection.execute(_LIMITS, {"timeout": f"{timeout_ms}ms"})
-    return list(map(Cell._make, await connection.execute(_COUNT)))
+    return list(map(PortfolioCell._make, await connection.execute(_COUNT)))

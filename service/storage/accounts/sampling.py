@@ -6,7 +6,7 @@ A sample consists of the accounts with the lowest hashes of their ids: the same 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-_CUT = text("SELECT hashtextextended(account_id, 0) AS hash FROM accounts ORDER BY hash OFFSET :most LIMIT 1")
+_HASH_CUTOFF = text("SELECT hashtextextended(account_id, 0) AS hash FROM accounts ORDER BY hash OFFSET :most LIMIT 1")
 
 _FOLLOWING = text("""
     SELECT account_id FROM accounts
@@ -22,7 +22,7 @@ async def count(connection: AsyncConnection) -> int:
 
 async def hash_cutoff(connection: AsyncConnection, most: int) -> int | None:
     """The hash below which `most` accounts lie; None if there are no more accounts than that."""
-    found: int | None = (await connection.execute(_CUT, {"most": most})).scalar_one_or_none()
+    found: int | None = (await connection.execute(_HASH_CUTOFF, {"most": most})).scalar_one_or_none()
     return found
 
 

@@ -92,7 +92,7 @@ class MemoryRow(NamedTuple):
     due_at: int
 
 
-_REMEMBER = text("""
+_SAVE_RULE_MEMORY = text("""
     UPDATE scores SET rule_memory = new.rule_memory, sequence = new.sequence,
                       due_at = to_timestamp(new.due_at / 1000000.0::float8)
     FROM unnest(CAST(:account_id AS text[]), CAST(:rule_memory AS bytea[]), CAST(:sequence AS bigint[]),
@@ -104,7 +104,7 @@ _REMEMBER = text("""
 async def save_rule_memory(connection: AsyncConnection, rows: Sequence[MemoryRow]) -> None:
     """Save the rules' memory, after `save`, for the few accounts where it changed or something is pending."""
     if rows:
-        await connection.execute(_REMEMBER, unnest_parameters(rows))
+        await connection.execute(_SAVE_RULE_MEMORY, unnest_parameters(rows))
 
 
 class OverrideRow(NamedTuple):

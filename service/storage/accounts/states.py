@@ -144,7 +144,7 @@ async def lock(connection: AsyncConnection, account_ids: list[str]) -> set[str]:
     return created
 
 
-def blank(account_id: str) -> StoredAccount:
+def new_account(account_id: str) -> StoredAccount:
     """The state of an account that was just created."""
     return StoredAccount(account_id)
 

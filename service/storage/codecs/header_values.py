@@ -6,7 +6,7 @@ NULL = "="
 """Padding alone: no base64 of anything, and an empty value to code that doesn't know it, such as an earlier version."""
 
 
-def as_text(value: bytes | None) -> str:
+def to_text(value: bytes | None) -> str:
     """The text in which a header's value is stored."""
     return NULL if value is None else base64.b64encode(value).decode()
 

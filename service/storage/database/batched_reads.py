@@ -54,8 +54,8 @@ class BatchedReads:
     async def close(self) -> None:
         """Close the connections."""
         await asyncio.gather(*self._tasks)
-        while taken := self._take():
-            await taken[0].close()
+        while idle := self._pop_idle():
+            await idle[0].close()
 
     async def _read_all(self) -> None:
         while self._asked:
@@ -77,7 +77,7 @@ class BatchedReads:
                 answer.set_result(rows.get(key))
 
     async def _read(self, keys: list[str]) -> dict[str, Row]:
-        connection, prepared = self._take() or await self._connect()
+        connection, prepared = self._pop_idle() or await self._connect()
         try:
             rows = await prepared.fetch(keys, *self._values())
         except BaseException:
@@ -87,11 +87,11 @@ class BatchedReads:
         self._idle.append((connection, prepared))
         return {row[0]: row for row in rows}
 
-    def _take(self) -> tuple[Any, Any] | None:
+    def _pop_idle(self) -> tuple[Any, Any] | None:
         while self._idle:
-            taken = self._idle.pop()
-            if not taken[0].is_closed():
-                return taken
+            idle = self._idle.pop()
+            if not idle[0].is_closed():
+                return idle
         return None
 
     async def _connect(self) -> tuple[Any, Any]:

@@ -64,12 +64,12 @@ class OneClock:
         self._uncertainty = 0.0
         self._verdict = AGREES
 
-    def compared(self, database: datetime, began: float, ended: float) -> None:
+    def record_comparison(self, database: datetime, began: float, ended: float) -> None:
         """Record the database's time, which was read between two moments of the monotonic clock."""
         self._database = database.timestamp()
         self._read_at = (began + ended) / 2
         self._uncertainty = (ended - began) / 2
-        self._tell()
+        self._report()
 
     @property
     def ahead(self) -> float | None:
@@ -109,13 +109,13 @@ class OneClock:
             raise HealthError(trouble.capitalize(), REMEDY)
 
     def read_monotonic(self) -> float:
-        """The monotonic clock, for `compared`."""
+        """The monotonic clock, for `record_comparison`."""
         return self._monotonic()
 
     def _estimate(self) -> float | None:
         return None if self._database is None else self._database + self._monotonic() - self._read_at
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         ahead = self.ahead or 0.0
         metrics.CLOCK_AHEAD_SECONDS.set(ahead)
         verdict = classify(ahead)
@@ -156,7 +156,7 @@ async def agreed_now(connection: AsyncConnection) -> datetime:
 async def _compare(connection: AsyncConnection, clock: OneClock) -> None:
     began = clock.read_monotonic()
     database = await database_clock.read(connection)
-    clock.compared(database, began, clock.read_monotonic())
+    clock.record_comparison(database, began, clock.read_monotonic())
 
 
 async def keep_comparing(engine: AsyncEngine, clock: OneClock) -> None:

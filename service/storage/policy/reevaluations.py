@@ -142,14 +142,14 @@ async def get(connection: AsyncConnection, id_: UUID) -> Row[Any] | None:
     return (await connection.execute(statement, {"id": id_})).one_or_none()
 
 
-_UNDER_WAY = text(f"""
+_CURRENT = text(f"""
     SELECT {_COLUMNS} FROM reevaluations WHERE finished_at IS NULL ORDER BY started_at LIMIT 1
 """)  # noqa: S608 - as above
 
 
 async def current(connection: AsyncConnection) -> Row[Any] | None:
     """The running one, or None."""
-    return (await connection.execute(_UNDER_WAY)).one_or_none()
+    return (await connection.execute(_CURRENT)).one_or_none()
 
 
 _NEWEST = text(f"""

@@ -30,7 +30,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PastAttempt:
+class LoggedAttempt:
     """One HTTP try of a delivery, by number from 1."""
 
     number: int
@@ -88,14 +88,14 @@ async def page(
 
 async def attempts(
     connection: AsyncConnection, delivery_id: UUID, *, before: int | None = None, limit: int
-) -> list[PastAttempt]:
+) -> list[LoggedAttempt]:
     """Up to `limit` attempts of a delivery, newest first, with numbers below `before`."""
     columns = [column for column in delivery_attempts.c if column.name != "delivery_id"]
     query = select(*columns).where(delivery_attempts.c.delivery_id == delivery_id)
     if before is not None:
         query = query.where(delivery_attempts.c.number < before)
     rows = await connection.execute(query.order_by(delivery_attempts.c.number.desc()).limit(limit))
-    return [PastAttempt(**row._mapping) for row in rows]
+    return [LoggedAttempt(**row._mapping) for row in rows]
 
 
 _LONGEST_DUE = text("""
@@ -114,7 +114,7 @@ async def longest_due(connection: AsyncConnection, now: datetime) -> dict[str, f
     return {row.target: row.seconds for row in await connection.execute(_LONGEST_DUE, {"now": now})}
 
 
-async def last_attempts(connection: AsyncConnection, delivery_ids: Sequence[UUID]) -> dict[UUID, PastAttempt]:
+async def last_attempts(connection: AsyncConnection, delivery_ids: Sequence[UUID]) -> dict[UUID, LoggedAttempt]:
     """The last attempt by delivery; deliveries without one are left out."""
     query = (
         select(delivery_attempts)
@@ -122,6 +122,6 @@ async def last_attempts(connection: AsyncConnection, delivery_ids: Sequence[UUID
         .ext(distinct_on(delivery_attempts.c.delivery_id))
         .order_by(delivery_attempts.c.delivery_id, delivery_attempts.c.number.desc())
     )
-    names = PastAttempt.__dataclass_fields__
+    names = LoggedAttempt.__dataclass_fields__
     rows = (await connection.execute(query)).mappings()
-    return {row["delivery_id"]: PastAttempt(**{name: row[name] for name in names}) for row in rows}
+    return {row["delivery_id"]: LoggedAttempt(**{name: row[name] for name in names}) for row in rows}

@@ -51,7 +51,7 @@ class ClaimedDelivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryAttempt:
+class AttemptRecord:
     """One HTTP request: its status, or why there was no answer."""
 
     started_at: datetime
@@ -197,7 +197,7 @@ class AttemptResult:
     """
 
     delivery: ClaimedDelivery
-    attempt: DeliveryAttempt
+    attempt: AttemptRecord
     state: DeliveryState
     due_at: datetime
     costs: bool = True

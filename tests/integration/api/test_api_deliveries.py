@@ -13,7 +13,7 @@ from service.delivery.retry import STANDARD, RetryAt, decide
 from service.storage.database.tables import deliveries as table
 from service.storage.database.tables import delivery_attempts
 from service.storage.webhooks import outbox, resend
-from service.storage.webhooks.outbox import ClaimedDelivery, DeliveryAttempt
+from service.storage.webhooks.outbox import AttemptRecord, ClaimedDelivery
 from tests.support import webhooks
 from tests.support.api import Api, make_key
 from tests.support.webhooks import add_alert, add_endpoint
@@ -40,7 +40,7 @@ async def claim(engine: AsyncEngine, now: datetime, seconds: float = 60) -> Clai
 
 
 async def record(engine: AsyncEngine, claimed: ClaimedDelivery, state: Any, now: datetime) -> bool:
-    attempt = DeliveryAttempt(
+    attempt = AttemptRecord(
         started_at=now,
         duration_seconds=0.25,
         status=None if state == "failed" else 200,
@@ -118,7 +118,7 @@ async def test_one_whose_result_is_being_recorded_is_not_waited_for(
     engine: AsyncEngine, api: Api, delivery: str
 ) -> None:
     claimed = await claim(engine, api.clock.now)
-    attempt = DeliveryAttempt(started_at=api.clock.now, duration_seconds=0.1, status=200, error=None, response=None)
+    attempt = AttemptRecord(started_at=api.clock.now, duration_seconds=0.1, status=200, error=None, response=None)
     async with engine.begin() as recording:
         await webhooks.record(recording, claimed, attempt, "succeeded", api.clock.now, api.clock.now)
         answer = await asyncio.wait_for(api.post(f"/v1/deliveries/{delivery}/resend"), 5)

@@ -23,7 +23,7 @@ from service.delivery.transport.http import KEEP_BYTES, READ_BYTES, Reply, Reque
 from service.delivery.transport.tls import ssl_context
 from service.runtime.errors import HealthError
 from service.storage.webhooks import delivery_log, endpoints
-from service.storage.webhooks.delivery_log import PastAttempt
+from service.storage.webhooks.delivery_log import LoggedAttempt
 from tests.integration.delivery.test_delivery_transport import FakeResolver, post, raw_server
 from tests.support.certificates import Authority, Signed
 from tests.support.webhooks import (
@@ -40,7 +40,7 @@ from tests.support.webhooks import (
 pytestmark = pytest.mark.anyio
 
 
-async def last_attempt(engine: AsyncEngine, outcome: AttemptOutcome) -> PastAttempt:
+async def last_attempt(engine: AsyncEngine, outcome: AttemptOutcome) -> LoggedAttempt:
     async with engine.connect() as conn:
         [made, *_] = await delivery_log.attempts(conn, outcome.delivery.id, limit=1)
     return made

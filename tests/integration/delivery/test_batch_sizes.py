@@ -16,7 +16,7 @@ from service.delivery.retry import Succeeded
 from service.delivery.worker import MOST_IN_A_ROW, run
 from service.observability.metrics import DELIVERIES_SET_ASIDE
 from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryAttempt
+from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery
 from tests.support.service import query
 from tests.support.webhooks import add_alert, add_endpoint, answers, local_settings, receiver, states, until, working
 
@@ -58,7 +58,7 @@ async def on_write(engine: AsyncEngine, what: str, does: str) -> None:
 
 def succeeded(delivery: ClaimedDelivery) -> EndedAttempt:
     now = datetime.now(UTC)
-    made = DeliveryAttempt(started_at=now, duration_seconds=0.1, status=204, error=None, response=None)
+    made = AttemptRecord(started_at=now, duration_seconds=0.1, status=204, error=None, response=None)
     return EndedAttempt(
         AttemptResult(delivery=delivery, attempt=made, state="succeeded", due_at=now), Succeeded(), None
     )

@@ -8,7 +8,7 @@ from service.delivery.attempt import AttemptOutcome
 from service.delivery.retry import RetryAt, Succeeded
 from service.embedded.ports import free_port
 from service.storage.webhooks import delivery_log
-from service.storage.webhooks.delivery_log import PastAttempt
+from service.storage.webhooks.delivery_log import LoggedAttempt
 from tests.support.topics import create_topics
 from tests.support.webhooks import add_alert, add_endpoint, compact, local_settings, states, until, working
 
@@ -26,7 +26,7 @@ async def read(bootstrap: str, topic: str, count: int) -> list[ConsumerRecord]:
         await consumer.stop()
 
 
-async def attempts(engine: AsyncEngine, outcome: AttemptOutcome) -> list[PastAttempt]:
+async def attempts(engine: AsyncEngine, outcome: AttemptOutcome) -> list[LoggedAttempt]:
     async with engine.connect() as conn:
         return await delivery_log.attempts(conn, outcome.delivery.id, limit=10)
 

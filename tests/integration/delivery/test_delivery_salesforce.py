@@ -13,7 +13,7 @@ from service.alerts import sample_alert
 from service.delivery.attempt import AttemptOutcome
 from service.delivery.retry import GaveUp, RetryAt, RetryPolicy, Succeeded
 from service.storage.webhooks import delivery_log
-from service.storage.webhooks.delivery_log import PastAttempt
+from service.storage.webhooks.delivery_log import LoggedAttempt
 from tests.support.crm import CLIENT_SECRET, Asked, Crm, Salesforce, crm, reply, sealed
 from tests.support.webhooks import add_alert, add_endpoint, local_settings, states, until, working
 
@@ -29,7 +29,7 @@ async def add_salesforce(engine: AsyncEngine, salesforce: Crm, **options: object
     return await add_endpoint(engine, salesforce.url, target="salesforce", options=given, headers=headers)
 
 
-async def attempts(engine: AsyncEngine, outcome: AttemptOutcome) -> list[PastAttempt]:
+async def attempts(engine: AsyncEngine, outcome: AttemptOutcome) -> list[LoggedAttempt]:
     async with engine.connect() as conn:
         return await delivery_log.attempts(conn, outcome.delivery.id, limit=10)
 

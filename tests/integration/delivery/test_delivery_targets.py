@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.delivery.retry import GaveUp, RetryAt, Succeeded
 from service.delivery.worker import _measure
 from service.storage.webhooks import delivery_log
-from service.storage.webhooks.delivery_log import PastAttempt
+from service.storage.webhooks.delivery_log import LoggedAttempt
 from tests.support.messages import ACCOUNT
 from tests.support.receiver_schemas import check_alertmanager, check_slack, check_teams
 from tests.support.webhooks import QUICK, Answer, add_alert, add_endpoint, local_settings, receiver, until, working
@@ -60,7 +60,7 @@ async def alert(engine: AsyncEngine) -> UUID:
     return await add_alert(engine, "acme", 7, data=ACCOUNT, created_at=datetime(2026, 3, 1, 12, tzinfo=UTC))
 
 
-async def attempts(engine: AsyncEngine, endpoint: UUID) -> list[PastAttempt]:
+async def attempts(engine: AsyncEngine, endpoint: UUID) -> list[LoggedAttempt]:
     """Of the endpoint's only delivery, the first one first."""
     async with engine.connect() as conn:
         [delivery] = await delivery_log.page(conn, endpoint, before=None, limit=10)

@@ -21,7 +21,7 @@ from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as deliveries_table
 from service.storage.webhooks import endpoints, outbox
 from service.storage.webhooks.endpoints import Endpoint
-from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryAttempt
+from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery
 from tests.support.webhooks import (
     add_alert,
     add_endpoint,
@@ -53,7 +53,7 @@ async def end(
     """What the recorder does when an attempt has ended."""
     outcome: RetryDecision = Succeeded() if status == 200 else GAVE_UP.get(status, RetryAt(now))
     state: State = "succeeded" if status == 200 else "failed" if status in GAVE_UP else "pending"
-    attempt = DeliveryAttempt(started_at=now, duration_seconds=0.5, status=status, error=None, response=None)
+    attempt = AttemptRecord(started_at=now, duration_seconds=0.5, status=status, error=None, response=None)
     attempted = AttemptResult(delivery=claimed, attempt=attempt, state=state, due_at=now)
     async with engine.begin() as conn:
         notices = await endpoint_health.record_attempts(

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.sweep import census
 from service.runtime.settings import Settings
 from service.storage.accounts import portfolio_counts
-from service.storage.accounts.portfolio_counts import Cell
+from service.storage.accounts.portfolio_counts import PortfolioCell
 from tests.support.api import Api
 from tests.support.scraped import value
 from tests.support.sweeping import START, Clock, by_active_days, used
@@ -37,7 +37,7 @@ async def clock(engine: AsyncEngine, database_settings: Settings, api: Api) -> C
     return clock
 
 
-async def cells(engine: AsyncEngine) -> list[Cell]:
+async def cells(engine: AsyncEngine) -> list[PortfolioCell]:
     async with engine.begin() as connection:
         return await portfolio_counts.count(connection, 10_000)
 

@@ -14,7 +14,7 @@ from service.runtime.ids import new_id
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as table
 from service.storage.webhooks import outbox, resend
-from service.storage.webhooks.outbox import ClaimedDelivery, DeliveryAttempt, DeliveryState
+from service.storage.webhooks.outbox import AttemptRecord, ClaimedDelivery, DeliveryState
 from service.targets import COALESCED
 from tests.support import webhooks
 from tests.support.crm import Asked, crm, hubspot_done
@@ -33,7 +33,7 @@ async def claim(
 
 async def record(conn: AsyncConnection, claimed: ClaimedDelivery, state: DeliveryState, seconds_on: float = 1) -> bool:
     now = datetime.now(UTC) + timedelta(seconds=seconds_on)
-    attempt = DeliveryAttempt(started_at=now, duration_seconds=0.1, status=200, error=None, response=None)
+    attempt = AttemptRecord(started_at=now, duration_seconds=0.1, status=200, error=None, response=None)
     due_at = now + timedelta(minutes=5) if state == "pending" else now
     return await webhooks.record(conn, claimed, attempt, state, due_at, now)
 

@@ -12,7 +12,7 @@ from service.runtime.ids import new_id
 from service.storage.alerts import routing
 from service.storage.database.tables import deliveries as table
 from service.storage.webhooks import delivery_log, endpoints, outbox
-from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery, DeliveryAttempt
+from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery
 from tests.support.webhooks import add_account, add_alert, add_endpoint, record, states
 
 pytestmark = pytest.mark.anyio
@@ -27,8 +27,8 @@ async def claim(
     return await outbox.claim(conn, limit, now, 60, room=room or {}, default_room=100)
 
 
-def attempt(status: int = 200) -> DeliveryAttempt:
-    return DeliveryAttempt(started_at=NOW, duration_seconds=0.5, status=status, error=None, response="ok")
+def attempt(status: int = 200) -> AttemptRecord:
+    return AttemptRecord(started_at=NOW, duration_seconds=0.5, status=status, error=None, response="ok")
 
 
 PASSED: list[dict[str, object]] = [

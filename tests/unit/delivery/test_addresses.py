@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from service.delivery.transport.address_guard import Network, is_permitted
+from service.delivery.transport.address_guard import is_permitted
 from service.delivery.transport.url_rules import check_headers, check_url
 from service.runtime.errors import HealthError
+from service.runtime.settings import Network
 
 
 def words(text: str) -> list[str]:

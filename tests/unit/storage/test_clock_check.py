@@ -39,7 +39,7 @@ class Machine:
         """One that was compared, which took so long."""
         clock = OneClock(self.local, self.monotonic)
         database = datetime.fromtimestamp(TRUE + self.passed, UTC)
-        clock.compared(database, self.passed - took / 2, self.passed + took / 2)
+        clock.record_comparison(database, self.passed - took / 2, self.passed + took / 2)
         return clock
 
 
@@ -87,7 +87,7 @@ def test_it_agrees_again_once_it_was_set_right() -> None:
     clock = machine.clock()
     assert clock.trouble
     machine.ahead = 5
-    clock.compared(datetime.fromtimestamp(TRUE + machine.passed, UTC), machine.passed, machine.passed)
+    clock.record_comparison(datetime.fromtimestamp(TRUE + machine.passed, UTC), machine.passed, machine.passed)
     assert (clock.trouble, clock.remark) == ("", "")
 
 

@@ -25,14 +25,14 @@ NAME = "Sørensen 株式会社"
         (
             "scorecard",
             (
-                "Accounts are judged by default v3, onboarding v1: 1,201 accounts moved to another band, "
+                "Accounts are now scored by default v3, onboarding v1: 1,201 accounts moved to another band, "
                 "12 alerts began, 1 alert ended"
             ),
         ),
         ("backfill", "History was loaded: 12 alerts began, 1 alert ended"),
-        ("dwell", "Rules that waited have fired for many accounts: 12 alerts began, 1 alert ended"),
+        ("dwell", "Rules have fired for many accounts after their dwell time: 12 alerts began, 1 alert ended"),
         ("source quiet", "Source “/app” has gone quiet"),
-        ("source back", "Source “/app” is heard again"),
+        ("source back", "Source “/app” reports again"),
         ("endpoint failing", "Webhook endpoint “The CRM” is failing"),
         ("endpoint disabled", "Webhook endpoint “crm.example.com” was disabled"),
         ("test", "Test message from account-health: it has arrived"),
@@ -70,14 +70,14 @@ BY_HAND = {"author": "Ann", "reason": "Their champion has left.", "score": 12.5,
             MESSAGES["source quiet"],
             {
                 "Source": "/app",
-                "Quiet since": "2026-02-27",
-                "Heard of": "3 accounts",
-                "Usually of": "1,200 accounts",
+                "Silent since": "2026-02-27",
+                "Accounts reported": "3 accounts",
+                "Usual accounts": "1,200 accounts",
             },
         ),
         (
             MESSAGES["source back"],
-            {"Source": "/app", "Quiet since": "2026-02-27", "Heard again": "2026-02-28 06:30 UTC"},
+            {"Source": "/app", "Silent since": "2026-02-27", "Reporting since": "2026-02-28 06:30 UTC"},
         ),
         (
             MESSAGES["endpoint failing"],
@@ -118,7 +118,7 @@ def test_a_digest_of_a_rule_says_what_happened_to_it() -> None:
 def test_a_digest_in_which_nothing_crossed_says_so() -> None:
     same = [{"band_before": "red", "band_after": "red", "accounts": 3}]
     assert to_plain_text(digest("scorecard", "default v2", rules=[], bands=same)).headline == (
-        "Accounts are judged by default v2: nothing crossed"
+        "Accounts are now scored by default v2: nothing crossed"
     )
 
 

@@ -28,7 +28,7 @@ _BY_INDEX = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class AccountPage:
+class ListedAccounts:
     """Accounts, and the order that the next page must use as well."""
 
     accounts: Sequence[AccountRecord]
@@ -47,7 +47,7 @@ async def get(connection: AsyncConnection, account_id: str) -> AccountRecord | N
 
 async def page(
     connection: AsyncConnection, wanted: AccountFilter, *, sort: Sort, after: PageKey | None, limit: int
-) -> AccountPage:
+) -> ListedAccounts:
     """Up to `limit` accounts that follow `after`. A leading `-` sorts descending; accounts without a value come last.
 
     Equal values are sorted by account id, ascending, so that no account is missed or repeated. By time of evaluation,
@@ -64,12 +64,12 @@ async def page(
     query = ListQuery(wanted, SortOrder(column, descending), after, limit)
     found = await query.scan_index(connection)
     accounts = await query.fetch_all_and_sort(connection, found) if isinstance(found, FullMatchPlan) else found.accounts
-    return AccountPage(accounts, query.order)
+    return ListedAccounts(accounts, query.order)
 
 
 async def _by_time(
     connection: AsyncConnection, wanted: AccountFilter, descending: bool, after: PageKey | None, limit: int
-) -> AccountPage:
+) -> ListedAccounts:
     """Read a page by slot, unless the whole list can be sorted at once; the first page decides that for the following
     ones.
     """
@@ -80,10 +80,10 @@ async def _by_time(
         if isinstance(found, FullMatchPlan):
             plan = found
             if after is not None:
-                return AccountPage(await by_slot.fetch_all_and_sort(connection, plan), by_slot.order)
+                return ListedAccounts(await by_slot.fetch_all_and_sort(connection, plan), by_slot.order)
         elif after is not None or not found.ended:
-            return AccountPage(found.accounts, by_slot.order)
+            return ListedAccounts(found.accounts, by_slot.order)
     exact = ListQuery(wanted, SortOrder("evaluated_at", descending), after, limit)
-    return AccountPage(
+    return ListedAccounts(
         await exact.fetch_all_and_sort(connection, plan or await exact.cheapest_full_match(connection)), exact.order
     )
