@@ -1,1 +1,1 @@
-"""Benchmarks: what the service does in a second, beside what others do on the same records."""
+"""Benchmarks: the service's throughput, and that of others on the same records."""

@@ -1,6 +1,6 @@
-"""The API fuzzed for as long as you like: `python -m benchmarks.fuzz_api --examples 200 --seed 7`.
+"""The API fuzzed for any length of time: `python -m benchmarks.fuzz_api --examples 200 --seed 7`.
 
-Exits with 1 if any check of schemathesis doesn't hold; its report says which, with a curl line for each.
+Exits with 1 if a check of schemathesis fails; its report names the check, with a curl line for each.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from tests.support.api_fuzz import SETTINGS, Fuzzed, fuzz, target
 
 
 def main() -> int:
-    """Run it; the exit status."""
+    """Run it; returns the exit status."""
     options = _options()
     with run_servers() as arena:
         settings = _settings(arena)

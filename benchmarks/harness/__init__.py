@@ -1,1 +1,1 @@
-"""What all benchmarks stand on: servers, load, results and their files."""
+"""The base of all benchmarks: servers, load, results and their files."""

@@ -1,6 +1,6 @@
 """`python -m benchmarks.harness.http_load`: GETs over connections that are kept open, from a process of its own.
 
-As little as possible is done per request, so that the load isn't what is measured; what it costs is reported too.
+As little as possible is done per request, so that the load isn't what is measured; its own cost is reported too.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from benchmarks.harness.population import account_id
 
 
 class HttpLoad(Struct, frozen=True):
-    """What to ask for. `{account}` in the path becomes a random account's id."""
+    """The requests to send. `{account}` in the path becomes a random account's id."""
 
     host: str
     port: int
@@ -30,16 +30,16 @@ class HttpLoad(Struct, frozen=True):
     accounts: int
     connections: int
     seconds: float
-    """How long to ask, unless SIGTERM comes before."""
+    """How long to send, unless SIGTERM comes before."""
     headers: dict[str, str] = {}
     per_second: float | None = None
-    """So many requests a second over all connections; as many as they take where it is None."""
+    """Requests a second over all connections; None is as many as they take."""
     warm_seconds: float = 1.0
-    """What is answered in these first seconds doesn't count."""
+    """Answers in these first seconds don't count."""
 
 
 class Answered(Struct, frozen=True):
-    """What came back."""
+    """The answers of a load."""
 
     milliseconds: list[float]
     """From each request to the end of its answer."""
@@ -84,7 +84,7 @@ class _Connection(asyncio.Protocol):
             self._ask()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._transport.close()
 
     def _ask(self) -> None:
@@ -124,7 +124,7 @@ async def _run(load: HttpLoad) -> Answered:
 
 
 def command(load: HttpLoad) -> Sequence[str]:
-    """The command that runs a load and prints what was answered, as JSON."""
+    """The command that runs a load and prints its result, as JSON."""
     return [sys.executable, "-P", "-m", "benchmarks.harness.http_load", msgspec.json.encode(load).decode()]
 
 

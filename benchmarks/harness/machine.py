@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def describe() -> dict[str, str]:
-    """What readers need to judge the numbers; servers and contenders add theirs."""
+    """The facts that readers need to judge the numbers; servers and contenders add theirs."""
     return {
         "processor": f"{_cpu_model()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
@@ -31,7 +31,7 @@ def describe() -> dict[str, str]:
 
 
 def java_version() -> str | None:
-    """What `java` says it is; None where there is none."""
+    """The version that `java` reports; None if there is none."""
     if (java := shutil.which("java")) is None:
         return None
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
@@ -53,7 +53,7 @@ def _distribution() -> str:
 
 
 def _kernel() -> str:
-    """The version without what the builder of a kernel appends."""
+    """The version without the suffix of a kernel's builder."""
     found = re.match(r"[\d.]*\d", platform.release())
     return found[0] if found else ""
 
@@ -70,14 +70,14 @@ def _commit() -> str:
 
 
 class Foreign:
-    """The share of all processors that went to others, from 0 to 1; known at the end of `others`."""
+    """The share of all processors that other processes took, from 0 to 1; known at the end of `others`."""
 
     share = 0.0
 
 
 @contextmanager
 def others() -> Iterator[Foreign]:
-    """Watch what others take until the end of the block."""
+    """Measure the load of other processes until the end of the block."""
     foreign = Foreign()
     started, cpu_started = time.monotonic(), foreign_cpu_seconds()
     yield foreign

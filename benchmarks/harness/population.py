@@ -1,4 +1,4 @@
-"""Accounts without their events: some hundreds are folded by the service itself, and copied as often as is wanted."""
+"""Accounts without their events: some hundreds are folded by the service itself, and copied as often as needed."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -23,26 +23,26 @@ STATES = ("usage_states", "ticket_states", "survey_states")
 TABLES = ("accounts", "scores", *STATES)
 
 Expressions = Mapping[str, str]
-"""SQL by column, of the account's number `n`, in place of what its template has."""
+"""SQL by column, over the account's number `n`, replacing the template's value."""
 
 
 def account_id(number: int) -> str:
-    """The name of an account, as SQL makes it below."""
+    """The name of an account, as the SQL below makes it."""
     return f"account-{number:07d}"
 
 
 def chance(salt: int) -> str:
-    """SQL for a number from 0 to 1 of account `n`; another one for each `salt`."""
+    """SQL for a number from 0 to 1 of account `n`; a different one for each `salt`."""
     return f"((hashint8extended(n, {salt}) & 1073741823) / 1073741824.0::float8)"
 
 
 async def populate(
     url: str, accounts: int, at: datetime, *, tables: tuple[str, ...] = TABLES, changed: Mapping[str, Expressions]
 ) -> None:
-    """Fill a migrated, empty database with accounts that were last judged `at` that moment; then VACUUM ANALYZE.
+    """Fill a migrated, empty database with accounts last scored at the moment `at`; then VACUUM ANALYZE.
 
-    They have up to 90 days of usage, tickets and surveys behind them, as the demo's customers have. `changed` are
-    expressions for columns, by table.
+    They have up to 90 days of usage, tickets and surveys, as the demo's customers have. `changed` are expressions for
+    columns, by table.
     """
     await _fold_templates(async_url(url), at)
     connection = await asyncpg.connect(url)
@@ -63,7 +63,7 @@ async def populate(
 
 
 async def _copy(connection: asyncpg.Connection, table: str, accounts: int, changed: Expressions) -> None:
-    """Copies in no order that would help: neighbours by id aren't neighbours on disk."""
+    """Insert copies in an order that doesn't help: neighbours by id aren't neighbours on disk."""
     kept = await connection.fetch(
         "SELECT quote_ident(attname) AS name FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0"
         " AND NOT attisdropped AND attgenerated = '' AND attname <> 'account_id'",
@@ -93,7 +93,7 @@ async def _fold_templates(url: URL, at: datetime) -> None:
 
 
 def _events(customers: list[Customer], at: datetime) -> dict[str, list[Event]]:
-    """Everything that happened to them, by account."""
+    """All of their events, by account."""
     found: defaultdict[str, list[Event]] = defaultdict(list)
     since = at - timedelta(days=HISTORY_DAYS)
     for event in [*introductions(customers, since), *happened(customers, SEED, at.date(), since, at)]:

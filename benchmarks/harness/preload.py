@@ -1,4 +1,4 @@
-"""Filling a topic before anybody reads it."""
+"""Filling a topic before it is read."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Processes under measurement: starting them, stopping them, and what they cost."""
+"""Processes under measurement: starting and stopping them, and their cost."""
 
 import os
 import re
@@ -18,14 +18,14 @@ TAIL_LINES = 20
 
 
 class ContenderFailedError(Exception):
-    """A contender ended or stood still; the message ends with its log."""
+    """A contender ended or stopped making progress; the message ends with its log."""
 
 
 class Contender:
     """A running process with its output in a log file."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
-        """Start it in `folder`, which is where it may leave files."""
+        """Start it in `folder`, where it may leave files."""
         self.name = name
         self._log = folder / f"{name}.log"
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ class Contender:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended by itself."""
+        """True if it has ended by itself."""
         return self._process.poll() is not None
 
     def cpu_seconds(self) -> float:
@@ -50,7 +50,7 @@ class Contender:
         return cpu_seconds(self.pid)
 
     def memory(self) -> tuple[float, float]:
-        """Resident megabytes now and at most; 0 where the system doesn't tell."""
+        """Resident megabytes now and at most; 0 if the system doesn't report them."""
         try:
             status = Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
@@ -59,7 +59,7 @@ class Contender:
         return int(kilobytes.get("VmRSS", 0)) / 1000, int(kilobytes.get("VmHWM", 0)) / 1000
 
     def wait(self, seconds: float) -> None:
-        """Wait for its end, which must be a good one."""
+        """Wait for its end, which must be a success."""
         try:
             status = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -68,7 +68,7 @@ class Contender:
             raise ContenderFailedError(self.explain("failed"))
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL where that doesn't help."""
+        """Send SIGTERM, and SIGKILL if that doesn't help."""
         self._lifeline.cut()
         if self.ended:
             return
@@ -80,11 +80,11 @@ class Contender:
             self._process.wait()
 
     def output(self) -> str:
-        """All it has printed."""
+        """Everything it has printed."""
         return self._log.read_text(errors="replace")
 
     def explain(self, what: str) -> str:
-        """What happened, with the end of the log."""
+        """The message, with the end of the log."""
         tail = "\n".join(f"    {line}" for line in self.output().splitlines()[-TAIL_LINES:])
         return f"{self.name} {what}; its log ends:\n{tail}"
 
@@ -100,7 +100,7 @@ def running(name: str, command: Sequence[str], environment: Mapping[str, str], f
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
-    """What an operator would export for the service, without what this process was given for it."""
+    """The environment that an operator would export for the service, without this process's own settings of it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEALTH_")}
     return {
         **inherited,
@@ -123,13 +123,13 @@ def cpu_seconds(pid: int) -> float:
 
 
 def foreign_cpu_seconds() -> float:
-    """Processor time so far of all that isn't ours: neither this process nor what it has started."""
+    """Processor time so far of other processes: neither this one nor its descendants."""
     busy = cpu_times()
     return float(sum(busy) - busy.idle - getattr(busy, "iowait", 0.0) - tree_cpu_seconds(os.getpid()))
 
 
 def tree_cpu_seconds(pid: int) -> float:
-    """Processor time of a process and all its children, those that have ended too."""
+    """Processor time of a process and all its children, including those that have ended."""
     try:
         process = Process(pid)
         times = process.cpu_times()

@@ -1,4 +1,4 @@
-"""Watching how far a contender has come: by what it has committed, not by what it says."""
+"""Watching a contender's progress: by its commits, not by its own words."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 180.0
 
 @asynccontextmanager
 async def progress_table(database_url: str, topic: str) -> AsyncIterator[ReadOffsets]:
-    """Reads the service's own `progress`: what it shows is committed with the scores."""
+    """Reads the service's own `progress`, which is committed together with the scores."""
     connection = await asyncpg.connect(database_url)
     statement = await connection.prepare("SELECT partition, next_offset FROM progress WHERE topic = $1")
 
@@ -35,7 +35,7 @@ async def progress_table(database_url: str, topic: str) -> AsyncIterator[ReadOff
 
 @asynccontextmanager
 async def group_offsets(bootstrap: str, group: str, topic: str) -> AsyncIterator[ReadOffsets]:
-    """Reads what a consumer group has committed to Kafka."""
+    """Reads the offsets that a consumer group has committed to Kafka."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
 
@@ -57,9 +57,9 @@ async def watch(
     *,
     every: float,
 ) -> tuple[list[ProgressSample], Offsets]:
-    """Sample until `events` are committed: a sample whenever more were, and the offsets at the end.
+    """Sample until `events` are committed: a sample at each change, and the offsets at the end.
 
-    The first sample is of when there were offsets at all: the service claims its partitions just before it polls.
+    The first sample is taken when there are offsets at all: the service claims its partitions just before it polls.
     `postgres` is the server's process. Raises `ContenderFailedError`.
     """
     samples: list[ProgressSample] = []

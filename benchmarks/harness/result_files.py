@@ -1,4 +1,4 @@
-"""Runs of benchmarks from beginning to end: what they ran on, their raw results and tables, and the files of these."""
+"""Runs of benchmarks from beginning to end: the circumstances, raw results and tables, and their files."""
 
 import signal
 import sys
@@ -20,7 +20,7 @@ FOLDER = ROOT / "benchmarks" / "results"
 
 
 class Circumstances(Struct):
-    """When, how and on what a benchmark ran."""
+    """The time, command and machine of a benchmark's run."""
 
     started_at: str
     command: str
@@ -29,7 +29,7 @@ class Circumstances(Struct):
 
 
 def circumstances(name: str, machine: dict[str, str], postgres_settings: Mapping[str, str]) -> Circumstances:
-    """Those of this process, which runs `python -m benchmarks.NAME`."""
+    """The circumstances of this process, which runs `python -m benchmarks.NAME`."""
     return Circumstances(
         started_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=" ".join([f"python -m benchmarks.{name}", *sys.argv[1:]]),
@@ -49,7 +49,7 @@ def failing_in_words() -> Iterator[None]:
 
 
 def write_results(name: str, results: Struct, report: str, whole: Callable[[], str], write: bool) -> None:
-    """Keep the raw results as JSON, print the tables, and with `write` RESULTS-NAME.md."""
+    """Write the raw results as JSON, print the tables, and with `write` RESULTS-NAME.md."""
     FOLDER.mkdir(exist_ok=True)
     kept = FOLDER / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     kept.write_bytes(msgspec.json.encode(results))
@@ -73,7 +73,7 @@ def document(title: str, ran: Circumstances, report: str) -> str:
 
 
 def warning(foreign: Sequence[float]) -> list[str]:
-    """A word on others that took processors meanwhile, given their shares; nothing on a quiet machine."""
+    """A note that other processes took processors meanwhile, given their shares; empty on a quiet machine."""
     worst = max(foreign, default=0.0)
     if worst <= QUIET:
         return []

@@ -1,4 +1,4 @@
-"""The default scorecard, for who evaluates it outside of the service."""
+"""The default scorecard, for use outside of the service."""
 
 from importlib import resources
 

@@ -1,4 +1,4 @@
-"""The servers that all contenders share, and a database of its own for each."""
+"""The servers that all contenders share, with a database for each contender."""
 
 import asyncio
 import secrets
@@ -27,14 +27,14 @@ POSTGRES_SETTINGS = {
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
 }
-"""What an operator would set on a small server. Commits are durable: fsync and synchronous_commit stay on."""
+"""An operator's settings for a small server. Commits are durable: fsync and synchronous_commit stay on."""
 
 
 class TunedPostgres(EmbeddedPostgres):
     """A durable PostgreSQL with the settings above."""
 
     def __init__(self, folder: Path) -> None:
-        """As `EmbeddedPostgres`."""
+        """See `EmbeddedPostgres`."""
         super().__init__(folder, durable=True)
         self._settings |= POSTGRES_SETTINGS
 
@@ -46,10 +46,10 @@ class TunedPostgres(EmbeddedPostgres):
 
 @dataclass(frozen=True)
 class Arena:
-    """Running servers, and a folder for whatever contenders keep."""
+    """Running servers, and a folder for the contenders' files."""
 
     run: str
-    """Part of the names of all topics and groups: a broker that is given may hold those of an earlier run."""
+    """Part of the names of all topics and groups: a given broker may hold those of an earlier run."""
     folder: Path
     postgres: TunedPostgres
     bootstrap: str
@@ -67,11 +67,11 @@ class Arena:
         return urlsplit(self.postgres.address)._replace(path=f"/{name}").geturl()
 
     def drop_database(self, url: str) -> None:
-        """Drop a database, whoever is still connected."""
+        """Drop a database, even while clients are connected."""
         query(self.postgres.address, f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)")
 
     def settings(self, database_url: str, topics: str, group: str, partitions: int) -> Settings:
-        """The service's settings; `topics` is what the names of its topics begin with."""
+        """The service's settings; `topics` is the prefix of its topics' names."""
         named = {f"topic_{signal}": f"{topics}-{signal}" for signal in ("usage", "ticket", "survey", "account")}
         values: dict[str, Any] = {
             "database_url": database_url,
@@ -85,7 +85,9 @@ class Arena:
 
 @contextmanager
 def run_servers() -> Iterator[Arena]:
-    """The servers until the end of the block. HEALTH_TEST_KAFKA may name a broker; else Apache Kafka is started."""
+    """The servers until the end of the block. HEALTH_TEST_KAFKA may name a broker; otherwise Apache Kafka is
+    started.
+    """
     # Not a folder under the user's home: Postgres may run as another account.
     folder = Path(tempfile.mkdtemp(prefix="account-health-bench-"))
     folder.chmod(0o755)
@@ -102,7 +104,7 @@ def run_servers() -> Iterator[Arena]:
 
 
 def prepare(settings: Settings) -> None:
-    """Tables and topics, as an operator makes them."""
+    """Create tables and topics, as an operator does."""
     prepare_database(settings)
     asyncio.run(create_topics(settings))
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class ProgressSample(Struct, frozen=True):
-    """How many events were done at a moment, and the processor seconds used until then."""
+    """The number of events done at a moment, and the processor seconds used until then."""
 
     at: float
     done: int
@@ -16,14 +16,14 @@ class ProgressSample(Struct, frozen=True):
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest of `values`, of which there must be one, that `percent` of them don't exceed."""
+    """The smallest of `values`, at least one, that `percent` of them don't exceed."""
     ordered = sorted(values)
     rank = -(-len(ordered) * percent // 100)  # rounded up
     return ordered[max(int(rank), 1) - 1]
 
 
 def rate(samples: Sequence[ProgressSample]) -> float:
-    """Events a second between the first sample and the last; what was done before the first doesn't count."""
+    """Events a second between the first sample and the last; events before the first don't count."""
     first, last = samples[0], samples[-1]
     if last.at <= first.at:
         raise ValueError("a rate needs two samples; take more events")
@@ -31,7 +31,7 @@ def rate(samples: Sequence[ProgressSample]) -> float:
 
 
 def second_half(samples: Sequence[ProgressSample]) -> list[ProgressSample]:
-    """The samples from half of the events on: what remains when everything is warm."""
+    """The samples from half of the events on, when everything is warm."""
     half = samples[-1].done / 2
     return [sample for sample in samples if sample.done >= half]
 
@@ -49,10 +49,10 @@ def middle(values: Sequence[float]) -> float:
 
 
 def latencies(sent: Sequence[tuple[int, int, float]], seen: Mapping[int, Sequence[tuple[float, int]]]) -> list[float]:
-    """Seconds from sending each (partition, offset, moment) to when it was first seen to be committed.
+    """Seconds from sending each (partition, offset, moment) to its first observed commit.
 
-    `seen` holds, for each partition, (moment, next offset) whenever that had changed, in order. What was never
-    committed is an error.
+    `seen` holds, for each partition, (moment, next offset) at each change, in order. An event that was never committed
+    is an error.
     """
     waits = []
     for partition, offset, moment in sorted(sent):

@@ -1,4 +1,4 @@
-"""Telling the person at the terminal what goes on."""
+"""Messages to the person at the terminal."""
 
 import time
 
@@ -6,6 +6,6 @@ _started = time.monotonic()
 
 
 def say(line: str) -> None:
-    """A line with the time since the start."""
+    """Print a line with the time since the start."""
     minutes, seconds = divmod(round(time.monotonic() - _started), 60)
     print(f"[{minutes:2d}:{seconds:02d}] {line}", flush=True)

@@ -1,4 +1,4 @@
-"""Virtual environments beside the project's own, for programs that must not share its dependencies."""
+"""Virtual environments besides the project's own, for programs that must not share its dependencies."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ FOLDER = ROOT / "benchmarks"
 
 
 def python_of(name: str, requirements: Path) -> Path:
-    """The Python of `benchmarks/.venv-NAME`, made at first and whenever its requirements have changed."""
+    """The Python of `benchmarks/.venv-NAME`, created at first and whenever its requirements have changed."""
     folder = FOLDER / f".venv-{name}"
     stamp = folder / ".installed"
     wanted = requirements.read_text()

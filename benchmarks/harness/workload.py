@@ -1,4 +1,4 @@
-"""Seeded usage events: who used what when, as arrays, and each one as the CloudEvent that goes to Kafka."""
+"""Seeded usage events, as arrays, and each one as the CloudEvent that goes to Kafka."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,21 +120,21 @@ def draw(
 
 
 def draw_accounts(distribution: Distribution, events: int, accounts: int, random: np.random.Generator) -> Numbers:
-    """An account per event. Zipf is cut off at the number of accounts, by drawing again what lies beyond."""
+    """An account per event. Zipf is cut off at the number of accounts, by redrawing larger numbers."""
     if distribution == "uniform":
         return random.integers(0, accounts, events)
     ranks = random.zipf(ZIPF_EXPONENT, events)
     while len(beyond := np.flatnonzero(ranks > accounts)):
         ranks[beyond] = random.zipf(ZIPF_EXPONENT, len(beyond))
-    chosen: Numbers = random.permutation(accounts)[ranks - 1]  # the busiest shouldn't have neighbouring names
+    chosen: Numbers = random.permutation(accounts)[ranks - 1]  # the busiest should not have neighbouring names
     return chosen
 
 
 def cycle(name: str, *, events: int, accounts: int, seed: int, newest: int) -> Workload:
-    """Events of one partition in which any stretch of up to `accounts` has that many accounts.
+    """Events of one partition in which any run of up to `accounts` events has that many accounts.
 
-    An account's events differ in nothing but their identity: folding more of them makes its state no larger, so that
-    few accounts with many events compare with many accounts with few.
+    An account's events differ only in their identity: folding more of them makes its state no larger, so that few
+    accounts with many events compare with many accounts with few.
     """
     order = np.random.default_rng(seed).permutation(accounts)
     account = np.resize(order, events)

@@ -1,4 +1,4 @@
-"""`make bench`: ingest measured, beside others, in one run on the same topics."""
+"""`make bench`: ingest of the service and of others, in one run on the same topics."""
 
 import asyncio
 import signal
@@ -32,10 +32,10 @@ FOLDER = ROOT / "benchmarks" / "results"
 
 
 class Bench:
-    """One run: what is measured goes into `results`, and what fails is left out loudly."""
+    """One run: measurements go into `results`, and failures are reported and left out."""
 
     def __init__(self, options: IngestOptions, results: IngestResults, arena: Arena) -> None:
-        """The servers are up."""
+        """The servers are running."""
         self._options = options
         self._results = results
         self._arena = arena
@@ -43,7 +43,7 @@ class Bench:
         self._kafka_streams = "kafka-streams" in options.only
 
     def run(self) -> None:
-        """Measure all that was asked for."""
+        """Measure everything that was requested."""
         self._describe()
         for distribution in self._options.distributions:
             self._compare(distribution)
@@ -91,7 +91,7 @@ class Bench:
             self._after(topic, database)
 
     def _after(self, topic: FilledTopic, database: str) -> None:
-        """What comes after the comparison; `database` knows the accounts."""
+        """The measurements after the comparison; `database` knows the accounts."""
         if self._options.latency_seconds and topic.distribution == self._options.distributions[-1]:
             with self._loudly("produce to commit"):
                 self._latency(database)
@@ -188,7 +188,7 @@ def main() -> None:
 
 
 def _keep(results: IngestResults) -> None:
-    """The raw results, however far they go; `python -m benchmarks.ingest.report FILE` shows them again."""
+    """Write the raw results so far; `python -m benchmarks.ingest.report FILE` shows them again."""
     if not (results.runs or results.scale):
         return
     FOLDER.mkdir(exist_ok=True)

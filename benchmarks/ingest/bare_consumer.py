@@ -18,7 +18,7 @@ MAX_BYTES = 262_144
 
 
 class PlainData(msgspec.Struct, gc=False):
-    """The least of `data` that a fold needs."""
+    """The part of `data` that a fold needs."""
 
     feature: str
     user_id: str
@@ -26,7 +26,7 @@ class PlainData(msgspec.Struct, gc=False):
 
 
 class Plain(msgspec.Struct, gc=False):
-    """The least of an event that a fold needs; nothing is checked."""
+    """The part of an event that a fold needs; nothing is checked."""
 
     id: str
     subject: str
@@ -35,11 +35,11 @@ class Plain(msgspec.Struct, gc=False):
 
 
 def poll_only(_: list[ConsumerRecord]) -> None:
-    """Nothing."""
+    """Decode nothing."""
 
 
 def plain(records: list[ConsumerRecord]) -> None:
-    """The fastest that JSON can be read here."""
+    """The fastest JSON decoding in Python."""
     read = _plain.decode
     kept = [read(record.value) for record in records]
     assert kept
@@ -60,7 +60,7 @@ async def consume(
 ) -> dict[str, float]:
     """Read `events` records.
 
-    The clock starts before the first poll: after it, much would be there already that was fetched meanwhile.
+    The clock starts before the first poll: after it, many records would be there already, fetched meanwhile.
     """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -96,7 +96,7 @@ async def consume(
 
 
 def main() -> None:
-    """Arguments: bootstrap servers, topic, how many partitions it has, mode, number of events. Prints JSON."""
+    """Arguments: bootstrap servers, topic, its number of partitions, mode, number of events. Prints JSON."""
     bootstrap, topic, partitions, mode, events = sys.argv[1:]
     print(json.dumps(uvloop.run(consume(bootstrap, topic, int(partitions), MODES[mode], int(events)))))
 

@@ -1,4 +1,4 @@
-"""Bare aiokafka in a process of its own: what polling costs, and decoding, when nothing else is done."""
+"""Bare aiokafka in a process of its own: the cost of polling and decoding when nothing else is done."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a run needs to know, and how a finished one is measured."""
+"""The facts that a run needs, and the measurement of a finished one."""
 
 import time
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from benchmarks.harness.workload import Workload
 from benchmarks.ingest.results import ContenderRun
 
 MIN_STEPS = 4
-"""Fewer commits than these, and a rate of the second half would be chance."""
+"""With fewer commits than these, the rate of the second half would be chance."""
 
 
 SCORES_TABLE = """
@@ -23,12 +23,12 @@ SCORES_TABLE = """
         measures json NOT NULL
     )
 """
-"""Where the other contenders upsert to: the columns of the service's own table that a score is made of."""
+"""The table that other contenders upsert to: the score's columns of the service's own table."""
 
 
 @dataclass(frozen=True)
 class FilledTopic:
-    """A filled topic: its set's prefix, and what is in it."""
+    """A filled topic: its set's prefix, and its events."""
 
     arena: Arena
     prefix: str
@@ -50,7 +50,7 @@ def measured(
     started: float,
     first_event: float | None = None,
 ) -> ContenderRun:
-    """The run that `samples` tell of.
+    """The run described by `samples`.
 
     Without the moment of the first event, the clock starts with the first sample.
     """

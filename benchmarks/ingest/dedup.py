@@ -1,4 +1,4 @@
-"""What it costs to remember which events were folded: memory, and time per event."""
+"""The cost of remembering folded events: memory, and time per event."""
 
 import subprocess
 import sys
@@ -16,11 +16,11 @@ REMEMBERED = 5_000_000
 MORE = 500_000
 PARTITIONS = 12
 BATCH = 5_000
-"""Events of a partition that a batch brings."""
+"""Events of a partition in a batch."""
 
 
 def measure(seed: int) -> Remembering:
-    """As `remember`, in a process of its own: what ours has freed before would hide what memory it takes."""
+    """Run `remember` in a process of its own: memory that this one has freed would hide its growth."""
     child = [sys.executable, "-m", "benchmarks.ingest.dedup", str(seed)]
     found = subprocess.run(child, capture_output=True, check=True)
     return msgspec.json.decode(found.stdout, type=Remembering)
@@ -46,7 +46,7 @@ def _hashes(random: np.random.Generator) -> Hashes:
 
 
 def _remember(seen: Deduplicator, hashes: Hashes, offset: int) -> None:
-    """As a batch does, up to the bytes that Postgres is given."""
+    """Remember as a batch does, up to the bytes for Postgres."""
     fresh = seen.fresh(hashes)
     change = seen.plan(hashes[fresh], offset, datetime.now(UTC))
     change.added.hashes.tobytes()

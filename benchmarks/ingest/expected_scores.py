@@ -1,4 +1,4 @@
-"""The scores that must come out, computed apart from all contenders: the same work must have been done by each."""
+"""The expected scores, computed apart from all contenders: each must have done the same work."""
 
 import time
 from collections import defaultdict
@@ -21,7 +21,7 @@ TOLERANCE = 0.01
 
 
 def expected_scores(workload: Workload, offsets: Mapping[int, int]) -> dict[str, float | None]:
-    """The scores of some accounts, the busiest among them, after what lies before `offsets` was folded today."""
+    """The scores of some accounts, the busiest among them, after the events before `offsets` were folded today."""
     done = np.array([offsets.get(partition, 0) for partition in range(workload.partitions)])
     folded = np.flatnonzero(workload.offset < done[workload.partition])
     accounts, counts = np.unique(workload.account[folded], return_counts=True)
@@ -58,7 +58,7 @@ def compare(expected: Mapping[str, float | None], actual: Mapping[str, float | N
 
 
 def check(database_url: str, workload: Workload, offsets: Mapping[int, int]) -> tuple[int, float]:
-    """How many accounts of a contender's table `scores` were compared, and the worst difference."""
+    """The number of compared accounts in a contender's table `scores`, and the worst difference."""
     expected = expected_scores(workload, offsets)
     rows = query(
         database_url, "SELECT account_id, score FROM scores WHERE account_id = ANY($1::text[])", list(expected)

@@ -1,4 +1,4 @@
-"""Produce to commit: live events at a steady rate, and how long each takes until its score is committed."""
+"""Produce to commit: live events at a steady rate, and the time of each until its score is committed."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ Seen = dict[int, list[tuple[float, int]]]
 def measure(arena: Arena, database_url: str, *, accounts: int, seconds: int, partitions: int) -> IngestLatency:
     """Uniform events over accounts that the database knows, on topics of their own.
 
-    An event is sent when the producer takes it, and committed when a look at `progress`, every 5 ms, first shows it.
+    An event is sent when the producer takes it, and committed when `progress`, read every 5 ms, first shows it.
     """
     settings = arena.settings(database_url, f"{arena.run}-latency", f"{arena.run}-latency", partitions)
     prepare(settings)
@@ -83,7 +83,7 @@ async def _send(producer: AIOKafkaProducer, topic: str, records: list[tuple[byte
 
 
 async def _watch(settings: Settings, seen: Seen) -> None:
-    """Note every change of `progress` and when it was seen."""
+    """Note every change of `progress`, with its time."""
     connection = await asyncpg.connect(settings.database_url.get_secret_value())
     try:
         statement = await connection.prepare("SELECT partition, next_offset FROM progress WHERE topic = $1")

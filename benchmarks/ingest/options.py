@@ -12,7 +12,7 @@ DISTRIBUTIONS: tuple[Distribution, ...] = ("zipf", "uniform")
 
 @dataclass(frozen=True)
 class IngestOptions:
-    """What to measure, and how much of it."""
+    """The measurements to make, and their sizes."""
 
     events: int
     accounts: int
@@ -85,7 +85,7 @@ def parse(arguments: Sequence[str] | None = None) -> IngestOptions:
 
 
 def count(text: str) -> int:
-    """A number of at least 1; raises what `argparse` tells."""
+    """A number of at least 1; raises argparse's error otherwise."""
     try:
         number = int(text)
     except ValueError:

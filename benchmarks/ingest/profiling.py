@@ -1,4 +1,4 @@
-"""Where the consumer's time goes: py-spy looks at it while it folds a full topic."""
+"""A profile of the consumer: py-spy samples it while it folds a full topic."""
 
 import subprocess
 from collections import Counter
@@ -15,11 +15,11 @@ REQUIREMENTS = Path(__file__).with_name("requirements-profile.txt")
 PER_SECOND = 200
 MOST = 40
 LOOP = "/consumers/"
-"""Frames above the first one of this package are the way there, and the same for every sample."""
+"""Frames above the first one of this package are the same in every sample."""
 
 
 def profile(topic: FilledTopic, settings: Settings) -> Profile:
-    """Fold the whole topic once more with py-spy beside, from the first commit on.
+    """Fold the whole topic once more under py-spy, from the first commit on.
 
     It slows the process, so no rate is kept. Moments in which the process waits are left out.
     """
@@ -63,7 +63,7 @@ def _below_loop(frames: list[str]) -> list[str]:
 
 
 def package(frame: str) -> str:
-    """The package of a frame: an installed one's name, or one of ours with its part, or Python itself."""
+    """The package of a frame: an installed one's name, one of ours with its room, or Python itself."""
     parts = Path(_place(frame)).parts
     if "site-packages" in parts:
         return parts[parts.index("site-packages") + 1]

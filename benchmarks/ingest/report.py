@@ -15,7 +15,7 @@ from benchmarks.ingest.thresholds import ThresholdVerdict, verdicts
 RESULTS_MD = ROOT / "benchmarks" / "RESULTS.md"
 MOST_FUNCTIONS = 20
 QUIET = 0.05
-"""Others may take this share of the processors before a warning says so."""
+"""The share of the processors that others may take before a warning says so."""
 WORDS = {True: "met", False: "MISSED", None: "not measured"}
 
 Rows = list[list[str]]
@@ -68,7 +68,7 @@ def markdown(results: IngestResults) -> str:
 
 
 def disagreements(runs: Iterable[ContenderRun]) -> list[str]:
-    """Runs whose scores aren't those that must come out."""
+    """Runs with unexpected scores."""
     return [
         f"{run.contender}, {run.distribution}: by up to {run.worst_difference:.3g} points"
         for run in runs
@@ -130,7 +130,7 @@ def _runs(runs: Sequence[ContenderRun]) -> Rows:
 
 
 def _cost(micros: Sequence[float]) -> str:
-    """Nothing where it wasn't measured."""
+    """Empty if it wasn't measured."""
     return f"{middle(micros):.1f}" if any(micros) else ""
 
 
@@ -174,7 +174,7 @@ def _profile(profile: Profile) -> str:
 
 
 def main() -> None:
-    """Print the report of a kept JSON file; with `--write`, make RESULTS.md of it."""
+    """Print the report of a stored JSON file; with `--write`, make RESULTS.md of it."""
     words = [word for word in sys.argv[1:] if word != "--write"]
     results = msgspec.json.decode(Path(words[0]).read_bytes(), type=IngestResults)
     print(report(results))

@@ -1,4 +1,4 @@
-"""What a benchmark run found out, as it is kept in JSON."""
+"""The results of a benchmark run, as stored in JSON."""
 
 from msgspec import Struct, field
 
@@ -24,11 +24,11 @@ class ContenderRun(Struct):
     rss_mb: float | None = None
     peak_rss_mb: float | None = None
     commits: int = 0
-    """How many steps of the committed offsets were seen."""
+    """The number of observed steps of the committed offsets."""
     foreign: float = 0.0
-    """Share of the machine's processors that others took meanwhile; what isn't near 0 makes the run a poor one."""
+    """The share of the machine's processors that others took meanwhile; a run with much more than 0 is a poor one."""
     checked: int = 0
-    """Accounts whose score was compared with one computed apart."""
+    """Accounts whose score was compared with the expected one."""
     worst_difference: float | None = None
     samples: list[ProgressSample] = field(default_factory=list)
 
@@ -42,7 +42,7 @@ class IngestLatency(Struct):
     p99: float
     worst: float
     foreign: float
-    """As of a run."""
+    """See `ContenderRun.foreign`."""
 
 
 class Scale(Struct):
@@ -56,24 +56,24 @@ class Scale(Struct):
     postgres_cpu_micros: float
     peak_rss_mb: float | None
     loading_events_per_second: float
-    """How fast the rounds before were folded, which began without any account."""
+    """The rate of the rounds before, which began without any account."""
     commits: int
     foreign: float
-    """As of a run."""
+    """See `ContenderRun.foreign`."""
 
 
 class Remembering(Struct):
-    """The memory of which events were folded."""
+    """The memory for folded events."""
 
     events: int
     rss_mb: float
-    """What the process grew by."""
+    """The growth of the process."""
     cpu_micros: float
     """Processor time per event, to look it up and to remember it."""
 
 
 class Profile(Struct):
-    """Where the time goes: shares of the samples, in percent."""
+    """A profile: shares of the samples, in percent."""
 
     distribution: str
     samples: int
@@ -100,4 +100,4 @@ class IngestResults(Struct):
     scale: list[Scale] = field(default_factory=list)
     profiles: list[Profile] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    """What wasn't measured, and why."""
+    """Measurements that were left out, with the reason."""

@@ -1,4 +1,4 @@
-"""Few accounts and many: what an event costs when only the number of accounts that exist differs.
+"""Few accounts and many: the cost of an event when only the number of existing accounts differs.
 
 Every batch touches as many accounts as it has events, in both cases. One partition, so that this holds for any batch.
 """
@@ -19,7 +19,7 @@ BATCH_RECORDS = 10_000
 
 
 def measure(arena: Arena, *, accounts: int, events: int, rounds: int) -> Scale:
-    """Fold some `rounds` of one event of each account, let Postgres tidy up, then measure `events` more."""
+    """Fold `rounds` of one event of each account, let Postgres vacuum, then measure `events` more."""
     name = f"scale_{accounts}"
     newest = int(time.time() * 1000)
     settings = contender_service.prepared(arena, name, f"{arena.run}-{accounts}", 1)
@@ -28,13 +28,13 @@ def measure(arena: Arena, *, accounts: int, events: int, rounds: int) -> Scale:
     loading, peak = _fold(arena, settings, rounds * accounts)
     url = settings.database_url.get_secret_value()
     query(url, "CHECKPOINT")
-    # Vacuum touches every page again: what the first touch after a checkpoint costs isn't measured.
+    # Vacuum touches every page again, so the cost of the first touch after a checkpoint isn't measured.
     query(url, "VACUUM ANALYZE")
     _fill(settings, cycle(f"{name}-more", events=events, accounts=accounts, seed=rounds, newest=newest))
     with others() as foreign:
         samples, later_peak = _fold(arena, settings, rounds * accounts + events)
     arena.drop_database(url)
-    # What was folded before shows as a sample before the process is up.
+    # Events folded before show as a sample before the process is up.
     samples = [sample for sample in samples if sample.done > rounds * accounts]
     cpu, postgres_cpu = micros_per_event(samples)
     return Scale(
@@ -55,7 +55,7 @@ def _fill(settings: Settings, workload: Workload) -> None:
 
 
 def _fold(arena: Arena, settings: Settings, until: int) -> tuple[list[ProgressSample], float]:
-    """Consume until so many events are folded; gives the peak memory too."""
+    """Consume until so many events are folded; returns the peak memory too."""
     with contender_service.consuming(arena, settings, HEALTH_BATCH_MAX_RECORDS=str(BATCH_RECORDS)) as contender:
         samples, _ = contender_service.watch_progress(arena, settings, contender, until)
         return samples, contender.memory()[1]

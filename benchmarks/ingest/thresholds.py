@@ -1,4 +1,4 @@
-"""What is to be reached, and whether it was. Pure."""
+"""The targets, and the verdict on each. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class ThresholdVerdict:
 
     @property
     def met(self) -> bool | None:
-        """Whether it was reached; None if that wasn't measured."""
+        """True if it was reached; None if it wasn't measured."""
         if self.value is None:
             return None
         return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)

@@ -25,7 +25,7 @@ WARM_QUERIES = 30
 
 
 class ReadsOptions(msgspec.Struct, frozen=True):
-    """What to measure, and how much of it."""
+    """The measurements to make, and their sizes."""
 
     accounts: int
     list_accounts: int
@@ -82,7 +82,7 @@ def _load(
     with others() as foreign:
         found = ask(load)
     requests = len(found.milliseconds)
-    # The processor times are of the warm-up too.
+    # The processor times include the warm-up.
     asked = requests * (load.seconds + load.warm_seconds) / found.seconds
     results.one.append(
         OneReads(

@@ -1,4 +1,4 @@
-"""Queries of `/v1/accounts`, drawn at random: what people, dashboards and synchronising programs ask for."""
+"""Random queries of `/v1/accounts`: those of people, dashboards and synchronising programs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def paths(kind: Kind, seed: int, count: int, accounts: int) -> Iterator[str]:
 
 def spread(now: datetime) -> dict[str, dict[str, str]]:
     """Expressions for `population.populate`: owners by Zipf's law, segments of very different sizes, scores that tie,
-    half of the accounts judged within three minutes ten hours ago, a fifth within the last hour.
+    half of the accounts scored within three minutes ten hours ago, a fifth within the last hour.
     """
     ago = f"CASE WHEN {chance(6)} < 0.5 THEN 36000 - 180 * {chance(7)} WHEN {chance(6)} < 0.8 THEN 35000 * {chance(7)}"
     normal = f"75 + 18 * sqrt(-2 * ln({chance(4)} + 1e-12)) * cos(6.2832 * {chance(5)})"

@@ -1,4 +1,4 @@
-"""Results of `benchmarks.reads`: as they are kept, and as tables in RESULTS-reads.md."""
+"""Results of `benchmarks.reads`: in their stored form, and as tables in RESULTS-reads.md."""
 
 from msgspec import Struct, field
 

@@ -1,4 +1,4 @@
-"""What reads need: PostgreSQL alone, databases with accounts in them, the service's API, and requests to it."""
+"""The setup of reads: PostgreSQL alone, databases with accounts in them, the service's API, and requests to it."""
 
 import asyncio
 import shutil
@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 30.0
 
 @contextmanager
 def run_postgres() -> Iterator[Arena]:
-    """PostgreSQL until the end of the block, and nothing else."""
+    """PostgreSQL, and nothing else, until the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="account-health-bench-"))
     folder.chmod(0o755)  # Postgres may run as another account
     try:
@@ -50,7 +50,7 @@ def filled(
     tables: tuple[str, ...] = TABLES,
     changed: Mapping[str, Expressions] | None = None,
 ) -> Settings:
-    """Settings of a new database with accounts that were last judged `at` that moment."""
+    """Settings of a new database with accounts last scored at the moment `at`."""
     settings = arena.settings(arena.create_database(name), name, name, 1)
     prepare_database(settings)
     url = settings.database_url.get_secret_value()
@@ -76,7 +76,7 @@ def serving(arena: Arena, settings: Settings) -> Iterator[tuple[Contender, int]]
     """The service's API, as an operator starts it, and its port."""
     port = free_port()
     command = [sys.executable, "-P", "-m", "service", "api"]
-    # One key asks for all of it: it is counted as ever, and never made to wait.
+    # One key sends all requests: it is counted as always, but never delayed.
     variables = environment(settings, HEALTH_HTTP_PORT=str(port), HEALTH_HTTP_RATE_LIMIT="1000000")
     with _listening("api", command, variables, arena, port) as contender:
         yield contender, port
@@ -113,7 +113,7 @@ def ask(load: HttpLoad) -> Answered:
 
 @contextmanager
 def asking(load: HttpLoad) -> Iterator[subprocess.Popen[bytes]]:
-    """The same beside other things; `answered` waits for what came back."""
+    """Put a load on a server in the background; `answered` waits for its result."""
     process = subprocess.Popen(http_load.command(load), cwd=_root(), stdout=subprocess.PIPE)
     try:
         yield process

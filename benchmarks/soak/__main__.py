@@ -1,4 +1,4 @@
-"""`make soak`: the whole service under a steady load, watched for what grows, what fails and what is left over."""
+"""`make soak`: the whole service under a steady load, watched for growth, failures and leftovers."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ _DONE = "SELECT NOT EXISTS (SELECT FROM deliveries WHERE state = 'pending')"
 
 
 class SoakOptions(msgspec.Struct, frozen=True):
-    """What to put in, and for how long."""
+    """The load, and its duration."""
 
     seconds: int
     per_second: int
@@ -127,7 +127,7 @@ async def set_up(url: str, headers: dict[str, str], receiver: ReceiverProcess) -
 async def soak(
     contender: Contender, postgres: int, database_url: str, traffic: SoakTraffic, results: SoakResults
 ) -> None:
-    """Send, and watch; then wait until all is folded and delivered."""
+    """Send and watch; then wait until everything is folded and delivered."""
     looking = watch(contender.pid, postgres, database_url, lambda: traffic.sent.records, results.samples)
     watching = asyncio.create_task(looking)
     sending = asyncio.create_task(traffic.run(results.seconds))
@@ -148,7 +148,7 @@ async def soak(
 
 
 def folded(traffic: SoakTraffic) -> str:
-    """A statement that says whether all that was sent is folded."""
+    """SQL that is true once everything sent is folded."""
     return f"SELECT coalesce(sum(next_offset), 0) >= {traffic.sent.records} FROM progress"
 
 
@@ -175,7 +175,7 @@ async def _tell(results: SoakResults) -> None:
 
 
 def account_for(outcome: SoakOutcome, traffic: SoakTraffic, url: str) -> None:
-    """Look in the database what became of it all."""
+    """Count in the database the outcome of everything sent."""
     outcome.records, outcome.damaged = traffic.sent.records, traffic.sent.damaged
     outcome.folded = query(url, "SELECT sum(next_offset)::bigint FROM progress")[0][0]
     outcome.dead_letters = query(url, "SELECT count(*) FROM dead_letters")[0][0]
@@ -186,7 +186,7 @@ def account_for(outcome: SoakOutcome, traffic: SoakTraffic, url: str) -> None:
 
 
 def errors_in(output: str) -> list[str]:
-    """Lines of level error or worse, and what isn't a line of the log at all."""
+    """Lines of level error or worse, and lines that aren't log lines at all."""
     found = []
     for line in output.splitlines():
         entry = None
@@ -227,7 +227,7 @@ def run(arena: Arena, options: SoakOptions, results: SoakResults) -> None:
 
 
 def main() -> None:
-    """Soak, print the tables, keep the raw results as JSON; the status is 1 where something doesn't hold."""
+    """Soak, print the tables, write the raw results as JSON; the status is 1 if a check fails."""
     options = parse()
     ran = circumstances("soak", describe(), POSTGRES_SETTINGS)
     results = SoakResults(ran, options.seconds, options.per_second, options.warm_up)

@@ -1,4 +1,4 @@
-"""Results of `benchmarks.soak`: as they are kept, and as tables in RESULTS-soak.md."""
+"""Results of `benchmarks.soak`: in their stored form, and as tables in RESULTS-soak.md."""
 
 from collections.abc import Sequence
 
@@ -15,24 +15,24 @@ MOST_GROWTH = 5.0
 POOL = 7
 """HEALTH_DATABASE_POOL_SIZE is 5 by default, and the API keeps two more for single accounts."""
 WINDOW_SECONDS = 60.0
-"""Memory after warm-up, and at the end, is the median over so long."""
+"""Memory after warm-up, and at the end, is the median over so many seconds."""
 BYTES_REMEMBERED = 8
-"""Of each event, for 24 hours, so that producers' duplicates are dropped: what a consumer grows by on its first day."""
+"""Of each event, for 24 hours, so that producers' duplicates are dropped: a consumer's growth on its first day."""
 BESIDE = {False: "", True: ", beside 8 bytes an event"}
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 30
 
 
 class SoakOutcome(Struct):
-    """What became of all that was put in."""
+    """The outcome of everything that was sent."""
 
     records: int = 0
     folded: int = 0
-    """As progress says."""
+    """By `progress`."""
     damaged: int = 0
     dead_letters: int = 0
     drain_seconds: float = 0.0
-    """From the last record that was sent to when all were folded and all webhooks delivered."""
+    """From the last record sent until all were folded and all webhooks delivered."""
     reads: int = 0
     reads_failed: int = 0
     read_p99_ms: float = 0.0
@@ -61,7 +61,7 @@ class SoakResults(Struct):
 
 
 def verdicts(results: SoakResults) -> list[ThresholdVerdict]:
-    """What has to hold."""
+    """The checks."""
     outcome = results.outcome
     lost = abs(outcome.records - outcome.folded) + abs(outcome.damaged - outcome.dead_letters)
     warm = [sample for sample in results.samples if sample.at >= results.warm_up]
@@ -137,7 +137,7 @@ def _windows(results: SoakResults) -> tuple[list[ProcessSample], list[ProcessSam
 
 
 def _leaked(results: SoakResults, name: str) -> float:
-    """Percent by which memory has grown, beside what a consumer has to remember."""
+    """Growth of memory in percent, apart from what a consumer has to remember."""
     if not _folds(name):
         return _growth(results, name)
     first, last = _windows(results)

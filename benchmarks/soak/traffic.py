@@ -1,4 +1,4 @@
-"""What a soak puts in: events of all four signals at a steady rate, some of them sent twice, late or damaged."""
+"""The traffic of a soak: events of all four signals at a steady rate, some of them sent twice, late or damaged."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ _COPIES, _LATE, _DAMAGED = 0.01, 0.005, 0.0005
 _TROUBLED = 20
 """One account in so many has tickets, and then many, so that scores go up and down."""
 _BUSIEST = 1.3
-"""Above 1: how much more often some accounts are drawn than others."""
+"""Above 1: the factor by which some accounts are drawn more often than others."""
 
 
 Record = tuple[str, bytes, bytes]
@@ -30,14 +30,14 @@ Record = tuple[str, bytes, bytes]
 
 
 class TrafficSent(Struct):
-    """What has been put in so far."""
+    """The counts of what was sent so far."""
 
     records: int = 0
     damaged: int = 0
 
 
 class SoakTraffic:
-    """Events of now, of `accounts` accounts."""
+    """Current events of `accounts` accounts."""
 
     def __init__(self, settings: Settings, accounts: int, per_second: int, seed: int = 1) -> None:
         """Nothing is sent before `run`."""
@@ -50,13 +50,13 @@ class SoakTraffic:
         self._last: Record | None = None
 
     async def introduce(self) -> None:
-        """Send one event of every account, as fast as it goes."""
+        """Send one event of every account, as fast as possible."""
         async with self._producing() as producer:
             for number in range(self._accounts):
                 await self._send(producer, self._record("account", account_id(number)))
 
     async def run(self, seconds: float) -> None:
-        """Send at the rate for so long; all of it is acknowledged when this returns."""
+        """Send at the rate for so long; everything is acknowledged when this returns."""
         async with self._producing() as producer:
             already, started = self.sent.records, time.perf_counter()
             while (elapsed := time.perf_counter() - started) < seconds:

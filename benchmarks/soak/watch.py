@@ -21,7 +21,7 @@ _FOLDED = "SELECT coalesce(sum(next_offset), 0)::bigint FROM progress"
 
 
 class ProcessSample(Struct, frozen=True):
-    """One look."""
+    """One sample."""
 
     at: float
     """Seconds since watching began."""
@@ -34,14 +34,14 @@ class ProcessSample(Struct, frozen=True):
     connections: dict[str, int]
     """To Postgres, by application name."""
     stuck: int
-    """Of these, how many have had a transaction open for five seconds without doing anything."""
+    """Of these, those with a transaction open and idle for five seconds."""
     folded: int
     behind: int
-    """Records that were sent and not yet folded."""
+    """Records sent and not yet folded."""
 
 
 def processes(supervisor: int) -> dict[str, Process]:
-    """The processes of `account-health up`, itself among them, by what they do."""
+    """The processes of `account-health up`, itself included, by their command."""
     counts: Counter[str] = Counter()
     found = {"up": Process(supervisor)}
     for child in sorted(found["up"].children(), key=lambda child: child.pid):
@@ -54,7 +54,7 @@ def processes(supervisor: int) -> dict[str, Process]:
 async def watch(
     supervisor: int, postgres: int, database_url: str, sent: Callable[[], int], samples: list[ProcessSample]
 ) -> None:
-    """Add a sample every two seconds until cancelled; `sent` tells how many records there are so far.
+    """Add a sample every two seconds until cancelled; `sent` returns the number of records so far.
 
     `supervisor` and `postgres` are process numbers.
 

@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 3600.0
 
 
 class SweepOptions(msgspec.Struct, frozen=True):
-    """What to measure, and how much of it."""
+    """The measurements to make, and their sizes."""
 
     accounts: int
     reads_per_second: float
@@ -51,7 +51,7 @@ def parse() -> SweepOptions:
 
 
 def measure(arena: Arena, options: SweepOptions, results: SweepResults) -> None:
-    """Accounts as they stood yesterday, swept to today."""
+    """Accounts of yesterday, swept to today."""
     say(f"{options.accounts:,} accounts as of yesterday …")
     yesterday = datetime.now(UTC).replace(hour=20, minute=0, second=0, microsecond=0) - timedelta(days=1)
     settings = filled(arena, "sweep", options.accounts, yesterday)
@@ -82,11 +82,11 @@ def measure(arena: Arena, options: SweepOptions, results: SweepResults) -> None:
 
 
 async def _until_none_is_due(settings: Settings, sweeper: Contender) -> float:
-    """Seconds until every account was judged again."""
+    """Seconds until every account was swept."""
     started = time.monotonic()
     connection = await asyncpg.connect(settings.database_url.get_secret_value())
     try:
-        # Whether there is one, not how many: counting a million would be work that nobody asked for.
+        # Whether there is one, not their number: counting a million would be needless work.
         while await connection.fetchval("SELECT EXISTS (SELECT FROM scores WHERE due_at <= now())"):
             if sweeper.ended or time.monotonic() - started > PATIENCE_SECONDS:
                 raise ContenderFailedError(sweeper.explain("left accounts that are due"))

@@ -1,4 +1,4 @@
-"""Results of `benchmarks.sweep`: as they are kept, and as tables in RESULTS-sweep.md."""
+"""Results of `benchmarks.sweep`: in their stored form, and as tables in RESULTS-sweep.md."""
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ class SweepResults(Struct):
     """From the start of the process until no account is due."""
     cpu_micros: float = 0.0
     postgres_cpu_micros: float = 0.0
-    """With what the reads cost."""
+    """Including the cost of the reads."""
     peak_rss_mb: float = 0.0
     reads: int = 0
     failed_reads: int = 0

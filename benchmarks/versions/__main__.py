@@ -1,7 +1,8 @@
 """`make bench-beside`: ingest of this version and of an earlier one, both at the same time, or in turn.
 
-A shared machine changes its speed within minutes, by more than versions differ. At the same time they share its moods.
-They share its processors, too, so what Postgres takes counts for the rate, which it hardly does where one runs alone.
+A shared machine changes its speed within minutes, by more than versions differ. Run at the same time, both are affected
+equally. They share its processors, too, so Postgres's cost counts for the rate, which it hardly does where one runs
+alone.
 """
 
 import os
@@ -28,7 +29,7 @@ from benchmarks.versions.report import Pair, VersionsResults, markdown, report
 
 
 class VersionsOptions(Struct, frozen=True):
-    """What to measure, and how much of it."""
+    """The measurements to make, and their sizes."""
 
     earlier: str
     events: int
@@ -39,7 +40,7 @@ class VersionsOptions(Struct, frozen=True):
 
 
 class _Kept(Struct):
-    """What is read of the raw results that a version keeps."""
+    """The raw results of a version, as far as they are read here."""
 
     runs: list[ContenderRun]
 
@@ -107,7 +108,7 @@ def _git(*words: str) -> None:
 def _together(trees: Sequence[Path], distribution: str, options: VersionsOptions) -> dict[Path, list[ContenderRun]]:
     """Rows of runs of both versions, started at the same time.
 
-    The first run of each finds caches cold. The last one of whoever is slower has the machine for itself in the end.
+    The first run of each finds caches cold. The last one of the slower version has the machine to itself in the end.
     """
     with ExitStack() as stack:
         started = {tree: stack.enter_context(_ingest(tree, distribution, options)) for tree in trees}
@@ -125,7 +126,7 @@ def _in_turn(trees: Sequence[Path], distribution: str, options: VersionsOptions)
 
 @contextmanager
 def _ingest(tree: Path, distribution: str, options: VersionsOptions) -> Iterator[Callable[[], list[ContenderRun]]]:
-    """Run the benchmark of a version; what is given waits for its runs."""
+    """Run the benchmark of a version; returns its runs."""
     words = ["--only", "ours", "--skip-scale", "--latency-seconds", "0", "--distributions", distribution]
     words += ["--events", str(options.events), "--repeat", str(options.repeat)]
     results = tree / "benchmarks" / "results"

@@ -1,4 +1,4 @@
-"""Results of `benchmarks.versions`: as they are kept, and as tables in RESULTS-beside.md."""
+"""Results of `benchmarks.versions`: in their stored form, and as tables in RESULTS-beside.md."""
 
 from msgspec import Struct, field
 
@@ -43,7 +43,7 @@ class VersionsResults(Struct):
 
     @property
     def distributions(self) -> list[str]:
-        """Those that were measured."""
+        """The distributions that were measured."""
         return list(dict.fromkeys(pair.distribution for pair in self.pairs))
 
     def of(self, distribution: str) -> list[Pair]:

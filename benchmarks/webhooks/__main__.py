@@ -1,4 +1,4 @@
-"""`make bench-webhooks`: what one delivery process sends, and how long it takes from an event to its webhook."""
+"""`make bench-webhooks`: the rate of one delivery process, and the time from an event to its webhook."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from service.runtime.settings import Settings
 
 
 class WebhooksOptions(msgspec.Struct, frozen=True):
-    """What to measure, and how much of it."""
+    """The measurements to make, and their sizes."""
 
     messages: int
     endpoints: int
@@ -50,7 +50,7 @@ def parse() -> WebhooksOptions:
 
 
 def measure_throughput(arena: Arena, options: WebhooksOptions, results: WebhooksResults) -> None:
-    """Deliveries that wait, to one endpoint and to several."""
+    """Waiting deliveries, to one endpoint and to several."""
     for number in range(options.repeat):
         for count in dict.fromkeys([1, options.endpoints]):
             name = f"webhooks_{count}_{number}"
@@ -77,7 +77,7 @@ def _throughput(arena: Arena, settings: Settings, receiver: ReceiverProcess, cou
     return Throughput(
         endpoints=count,
         deliveries=sent,
-        # From the first that arrives to the last that is recorded.
+        # From the first arrival to the last recorded result.
         per_second=sent / (recorded_at - min(each.at for each in arrived)),
         cpu_micros=cpu / sent * 1e6,
         postgres_cpu_micros=postgres_cpu / sent * 1e6,

@@ -1,4 +1,4 @@
-"""Live events, and how long it takes from each that sets off an alert to its webhook."""
+"""Live events, and the time from each that causes an alert to its webhook."""
 
 import asyncio
 import time
@@ -19,14 +19,14 @@ from service.runtime.settings import Settings
 
 PARTITIONS = 12
 KNOWN = 1_000
-"""Accounts that have fired already: their events set off nothing."""
+"""Accounts that have fired already: their events cause nothing."""
 TICK_SECONDS = 0.005
 SETTLE_SECONDS = 3.0
 RULE = '{"kind": "score", "direction": "above", "level": 0}'
 
 
 class Live(Struct, frozen=True):
-    """Events to produce: so many a second, and the share of them that sets off an alert."""
+    """Events to produce: the rate, and the share of them that causes an alert."""
 
     per_second: int
     seconds: int
@@ -34,7 +34,7 @@ class Live(Struct, frozen=True):
 
 
 def measure(arena: Arena, live: Live) -> WebhookLatency:
-    """Some events are of accounts that nobody knows: their first score sets off an alert."""
+    """Some events are of new accounts: their first score causes an alert."""
     settings = arena.settings(
         arena.create_database("latency"), f"{arena.run}-webhooks", f"{arena.run}-webhooks", PARTITIONS
     )
@@ -63,7 +63,9 @@ def measure(arena: Arena, live: Live) -> WebhookLatency:
 
 
 async def _live(settings: Settings, live: Live, consumer: Contender) -> dict[str, float]:
-    """Produce at a steady rate; returns when the event of each account that will alert was handed to the producer."""
+    """Produce at a steady rate; returns the time at which the event of each account that will alert went to the
+    producer.
+    """
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers, acks="all", linger_ms=0)
     await producer.start()
     sent: dict[str, float] = {}

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.webhooks.receiver PORT`: a receiver that answers 204 at once and notes what came when.
+"""`python -m benchmarks.webhooks.receiver PORT`: a receiver that answers 204 at once and notes each arrival.
 
-At SIGTERM it prints that as JSON: per message its time (seconds of the system's monotonic clock), its id and account.
+At SIGTERM it prints them as JSON: per message its time (seconds of the system's monotonic clock), its id and account.
 """
 
 import asyncio

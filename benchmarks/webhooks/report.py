@@ -1,4 +1,4 @@
-"""Results of `benchmarks.webhooks`: as they are kept, and as tables in RESULTS-webhooks.md."""
+"""Results of `benchmarks.webhooks`: in their stored form, and as tables in RESULTS-webhooks.md."""
 
 from msgspec import Struct, field
 

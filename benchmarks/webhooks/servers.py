@@ -1,4 +1,4 @@
-"""What webhooks are sent to and from: a receiver, one delivery process, endpoints and alerts in the database."""
+"""The two ends of webhooks: a receiver, one delivery process, endpoints and alerts in the database."""
 
 import asyncio
 import signal
@@ -42,7 +42,7 @@ class ReceiverProcess:
         self.url = f"http://127.0.0.1:{port}/hook"
 
     def arrived(self) -> list[Arrived]:
-        """What came, all of it; the process ends."""
+        """All arrivals; the process ends."""
         self._process.send_signal(signal.SIGTERM)
         out, _ = self._process.communicate()
         return msgspec.json.decode(out, type=list[Arrived])
@@ -65,7 +65,7 @@ def receiving() -> Iterator[ReceiverProcess]:
 
 @contextmanager
 def delivering(arena: Arena, settings: Settings) -> Iterator[Contender]:
-    """One `account-health deliver`, as an operator starts it, but that it may send to this machine."""
+    """One `account-health deliver`, as an operator starts it, but allowed to send to this machine."""
     variables = environment(
         settings,
         HEALTH_ENCRYPTION_KEY=KEY,
@@ -79,7 +79,7 @@ def delivering(arena: Arena, settings: Settings) -> Iterator[Contender]:
 
 
 async def fill(settings: Settings, url: str, messages: int, count: int) -> None:
-    """Endpoints, and alerts that each of them gets."""
+    """Create endpoints, and alerts for each of them."""
     engine = create_engine(settings, "bench")
     now = datetime.now(UTC)
     try:
@@ -124,7 +124,7 @@ def _alert(number: int) -> AlertRow:
 
 
 async def until(url: str, contender: Contender, statement: str) -> None:
-    """Wait until a statement says so."""
+    """Wait until a statement returns true."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     connection = await asyncpg.connect(url)
     try:

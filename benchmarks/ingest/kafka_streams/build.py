@@ -17,7 +17,7 @@ JAVA_NEEDED = 17
 
 
 def what_is_missing() -> str | None:
-    """Why it can't run here; None if it can."""
+    """The reason why it can't run here; None if it can."""
     java = java_version()
     if java is None:
         return "there is no `java` on the PATH"
@@ -36,7 +36,7 @@ def version() -> str:
 
 
 def class_path() -> str:
-    """The compiled classes and their jars, built if need be. Raises `ContenderFailedError`."""
+    """The compiled classes and their jars, built if necessary. Raises `ContenderFailedError`."""
     if missing := what_is_missing():
         raise ContenderFailedError(missing)
     folder = _folder()

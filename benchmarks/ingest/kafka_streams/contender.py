@@ -47,7 +47,7 @@ async def _watch(topic: FilledTopic, group: str, contender: Contender) -> tuple[
 
 
 def _jdbc(url: str) -> str:
-    """A `postgresql://` URL as Java wants it; batches go as one statement of many rows."""
+    """A `postgresql://` URL in Java's form; batches go as one statement of many rows."""
     parts = urlsplit(url)
     options = {"user": parts.username, "password": parts.password, "reWriteBatchedInserts": "true"}
     return f"jdbc:postgresql://{parts.hostname}:{parts.port}{parts.path}?{urlencode(options)}"

@@ -1,7 +1,7 @@
 """The Quix Streams application: its stateful API with a RocksDB state per key, and its PostgreSQL sink.
 
 Per event it does what the service's consumer does per account and batch: decode strictly, fold, evaluate the default
-scorecard, with the very same code. Batching per account is not something its API offers. Runs in the environment of
+scorecard, with the very same code. Its API offers no batching per account. Runs in the environment of
 `requirements.txt`, with the repository on the path.
 """
 
@@ -30,7 +30,7 @@ _first: list[float] = []
 
 
 def score(value: bytes, _key: str, timestamp: int, _headers: Any, state: State) -> dict[str, Any]:
-    """Fold one event into its account's state, and give the row of its score."""
+    """Fold one event into its account's state, and return the row of its score."""
     if not _first:
         _first.append(time.time())
     event = decode_structured("usage", value, timestamp * 1000).event
@@ -49,7 +49,9 @@ def score(value: bytes, _key: str, timestamp: int, _headers: Any, state: State) 
 
 
 def main() -> None:
-    """Arguments: bootstrap servers, topic, group, folder for state, number of events. HEALTH_DATABASE_URL: where to."""
+    """Arguments: bootstrap servers, topic, group, folder for state, number of events. HEALTH_DATABASE_URL: the target
+    database.
+    """
     bootstrap, topic, group, folder, events = sys.argv[1:]
     database = urlsplit(os.environ["HEALTH_DATABASE_URL"])
     app = Application(

@@ -21,7 +21,7 @@ REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
 
 def version() -> str:
-    """The version of Quix Streams, which is installed if need be."""
+    """The version of Quix Streams, which is installed if necessary."""
     return version_of(python_of("quix", REQUIREMENTS), "quixstreams")
 
 
