@@ -1,4 +1,6 @@
-"""The HTTP API in tests: the real server on a free port, a clock that tests set, and a client that says what it got."""
+"""The HTTP API in tests: the real server on a free port, a clock that tests set, and a client that keeps the
+answers.
+"""
 
 import asyncio
 import json
@@ -28,7 +30,7 @@ from tests.support.service import settings_for
 
 @dataclass
 class Clock:
-    """The time, as the test says; it stands still."""
+    """A clock that stands still until the test sets it."""
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -37,7 +39,7 @@ class Clock:
 
 
 class Recorder(Publisher):
-    """A publisher that keeps what it is given; or refuses it, as if Kafka were away."""
+    """A publisher that keeps its records; or refuses them, as if Kafka were away."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -45,10 +47,10 @@ class Recorder(Publisher):
         self.is_away = False
 
     async def start(self) -> None:
-        """Nothing to connect to."""
+        """Connect to nothing."""
 
     async def stop(self) -> None:
-        """Nothing to disconnect from."""
+        """Disconnect from nothing."""
 
     async def publish(self, records: Sequence[Record | RawRecord]) -> None:
         if self.is_away:
@@ -62,7 +64,7 @@ class Recorder(Publisher):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """An answer."""
 
     status: int
     headers: CIMultiDictProxy[str]
@@ -84,7 +86,7 @@ class Answer:
 
 @dataclass
 class Api:
-    """A running API and a client of it, with a key of scope admin unless told otherwise."""
+    """A running API and a client of it, by default with a key of scope admin."""
 
     app: FastAPI
     session: aiohttp.ClientSession
@@ -103,7 +105,7 @@ class Api:
         headers: dict[str, str] | None = None,
         raw: Any = None,
     ) -> Answer:
-        """Send a request. `body` goes as JSON, `raw` as it is; `key` None goes without one. The path goes as it is."""
+        """Send a request. `body` goes as JSON, `raw` unchanged; `key` None sends none. The path goes unchanged."""
         sent = {"Content-Type": "application/json"} if body is not None else {}
         if key is not None:
             sent["Authorization"] = f"Bearer {key or self.key}"
@@ -140,7 +142,7 @@ class Api:
 
 
 async def make_key(engine: AsyncEngine, scope: Scope, *, expires_at: datetime | None = None) -> str:
-    """A key in the database; returns its text."""
+    """Create a key in the database; returns its text."""
     key = new_key()
     async with engine.begin() as connection:
         await api_keys.create(
@@ -187,7 +189,7 @@ async def running(
 
 @pytest.fixture
 async def api(database_url: str, engine: AsyncEngine) -> AsyncIterator[Api]:
-    """The API over a database of the test's own, with what it publishes kept in `api.publisher`."""
+    """The API over a database of the test's own, with published records kept in `api.publisher`."""
     settings = settings_for(database_url, "127.0.0.1:1", "", encryption_key="a key that is only for tests")
     async with running(settings, await make_key(engine, "admin")) as api:
         yield api

@@ -1,4 +1,4 @@
-"""Something of everything that the API shows, got there the way it gets there in production: through Kafka."""
+"""One of everything that the API shows, created as in production: through Kafka."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The edges of what parameters and bodies may hold, by what the OpenAPI document says of their type."""
+"""The edges of parameters and bodies, by their types in the OpenAPI document."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -53,7 +53,7 @@ TOKENS = list(_tokens())
 
 
 def parameter_values(parameter: dict[str, Any]) -> list[str]:
-    """What to try for a parameter: whatever its type, all of it is text in a request."""
+    """Values to try for a parameter: in a request all of them are text."""
     schema = parameter["schema"]
     schema = schema.get("items", schema)
     always = [*TEXTS, *ODD]
@@ -81,7 +81,7 @@ BODY_VALUES: list[Any] = [None, [], {}, *NUMBERS[::2], *TEXTS[::3], *INSTANTS[:9
 
 
 def with_edges(value: Any) -> Iterator[Any]:
-    """A body over and over, each time with another edge in the place of one of the things that it holds."""
+    """Copies of a body, each with another edge in place of one of its parts."""
     if isinstance(value, dict):
         for name, inner in value.items():
             for changed in with_edges(inner):

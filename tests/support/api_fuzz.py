@@ -1,4 +1,4 @@
-"""Schemathesis against a running API: requests made of its own description, good and bad, one by one and in turn."""
+"""Schemathesis against a running API: requests made from its own description, good and bad, one by one and in turn."""
 
 import asyncio
 import os
@@ -25,13 +25,13 @@ SETTINGS: dict[str, Any] = {
     "webhook_allow_networks": "127.0.0.1/32",
     "webhook_allow_http": True,
     "http_rate_limit": 0,
-    "http_wrong_keys": 0,  # it tries many, and wants to see each refused as what it is
+    "http_wrong_keys": 0,  # it tries many, each of which should be refused for its own reason
 }
 
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """What came of a run: whether every check held, how many requests there were, and the report."""
+    """The result of a run: whether every check held, the number of requests, and the report."""
 
     held: bool
     requests: int
@@ -39,7 +39,7 @@ class Fuzzed:
 
 
 class Now(Clock):
-    """The time as it is: what is tried depends on it."""
+    """The real time, which the requests depend on."""
 
     def __call__(self) -> Any:
         """The time."""
@@ -48,7 +48,7 @@ class Now(Clock):
 
 @asynccontextmanager
 async def target(settings: Settings, engine: AsyncEngine) -> AsyncIterator[Api]:
-    """An API over real Kafka with something of everything in it. `settings` hold those above."""
+    """An API over real Kafka with something of everything in it. `settings` include those above."""
     key = await make_key(engine, "admin")
     async with running(settings, key, Publisher(settings), Now()) as api:
         await load(api, engine)
@@ -56,7 +56,7 @@ async def target(settings: Settings, engine: AsyncEngine) -> AsyncIterator[Api]:
 
 
 async def fuzz(api: Api, examples: int, seed: int) -> Fuzzed:
-    """Make up to so many requests per operation in the phase that makes most, the same ones for the same seed."""
+    """Make up to so many requests per operation in the busiest phase, the same ones for the same seed."""
     command = ["-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", f"{api.url}/openapi.json"]
     options = ["--max-examples", str(examples), "--seed", str(seed), "--workers", str(WORKERS), "--no-color"]
     process = await asyncio.create_subprocess_exec(

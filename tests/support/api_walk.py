@@ -1,4 +1,4 @@
-"""Every route of an app, whichever way it was added, with something in place of its parameters."""
+"""Every route of an app, however it was added, with values in place of its parameters."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from service.storage.ingest.dead_letters import DeadLetterRow
 from tests.support.api import Api
 
 OPEN = frozenset({"/livez", "/readyz", "/openapi.json", "/asyncapi.json", "/docs", "/docs/{part}"})
-"""What needs no key: what orchestrators ask, and what the service says about itself. It is the same for everybody."""
+"""Routes without a key: probes for orchestrators, and the service's description. It is the same for everybody."""
 
 NOBODY = UUID(int=7)
 
@@ -27,7 +27,7 @@ class Step(NamedTuple):
 
 
 def all_steps(api: Api) -> list[Step]:
-    """Every route there is, and every method that it takes."""
+    """Every route and every method that it takes."""
     added = [route for route in api.app.routes if not isinstance(route, APIRoute)]
     included = [route for router in ROUTERS for route in router.routes]
     steps = {
@@ -50,7 +50,7 @@ def scopes_of(api: Api) -> dict[Step, Scope | None]:
 
 
 def filled(path: str, **values: object) -> str:
-    """A path with something in place of its parameters; by default of things that aren't there."""
+    """A path with values in place of its parameters; by default of things that don't exist."""
     known: dict[str, Any] = {
         "account_id": "acme",
         "name": "default",
@@ -67,7 +67,7 @@ def filled(path: str, **values: object) -> str:
 
 
 async def something_of_everything(api: Api, engine: AsyncEngine) -> dict[str, object]:
-    """Make one of each thing that a path can name; their ids, by the parameter that they are for."""
+    """Create one of everything that a path can name; their ids, by parameter."""
     rule = {"name": "r", "kind": "score", "direction": "below", "level": 40}
     assert (await api.put("/v1/accounts/acme", {"name": "Acme"})).status == 200
     created = (await api.post("/v1/alert-rules", rule)).json

@@ -1,7 +1,7 @@
-"""The image, really built, and its processes run as it says: its files, its user, its environment and entry point.
+"""The image, really built, and its processes run by its own configuration: files, user, environment and entry point.
 
-An engine that starts containers isn't allowed everywhere where tests run. Buildah builds without one,
-and a mount namespace with the image's files as a read-only root is what remains of a container.
+An engine that starts containers isn't available everywhere where tests run. Buildah builds without one, and a mount
+namespace with the image's files as a read-only root is what remains of a container.
 """
 
 import json
@@ -34,7 +34,9 @@ exec chroot --userspec="$user" "$root" /usr/bin/env -C "$folder" "$@"
 
 
 def why_impossible() -> str | None:
-    """What this machine lacks for building and running the image, and how to get it; None if it lacks nothing."""
+    """The missing part for building and running the image on this machine, and how to get it; None if nothing is
+    missing.
+    """
     if os.geteuid() != 0:
         return "THE IMAGE IS NOT TESTED: building it without a daemon takes root; run: sudo make image-test"
     if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
@@ -46,7 +48,7 @@ class Image:
     """An image and its files, mounted at `root`."""
 
     def __init__(self, root: Path, config: Mapping[str, Any]) -> None:
-        """`config` is the image's, as the OCI specification has it."""
+        """`config` is the image's, in the form of the OCI specification."""
         self.root = root
         self.config = config
 
@@ -62,7 +64,7 @@ class Image:
         return subprocess.Popen(whole, env=self.environment(settings), **streams)  # type: ignore[call-overload]
 
     def run(self, *words: str, settings: Mapping[str, str]) -> str:
-        """Run the image to its end, which has to be a good one; gives what it wrote to standard output."""
+        """Run the image to its end, which must be a success; returns its standard output."""
         process = self.start(words, settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err.decode()
@@ -70,7 +72,7 @@ class Image:
         return text
 
     def megabytes(self) -> float:
-        """What the image adds to its base, as `du -m` counts it."""
+        """The image's size beyond its base, as `du -m` counts it."""
         ours = self.root / "opt/account-health"
         return sum(path.lstat().st_blocks for path in ours.rglob("*")) * 512 / 2**20
 
@@ -144,7 +146,7 @@ def _bootstrap(root: Path) -> None:
 
 
 def _let_pip_reach_its_index(root: Path) -> None:
-    """What pip of this machine is configured to use, that of the image uses too."""
+    """Give the image's pip the configuration of this machine's."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, timeout=60, check=True
     )

@@ -1,4 +1,4 @@
-"""Certificates in PEM form: authorities of the tests' own, and what they sign."""
+"""Certificates in PEM form: authorities of the tests' own, and the certificates that they sign."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Signed = tuple[Path, Path]
 
 
 class Authority:
-    """An authority that keeps its files, and those of what it signs, in a folder."""
+    """An authority that keeps its files, and those of its certificates, in a folder."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder

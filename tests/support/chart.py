@@ -1,4 +1,4 @@
-"""The Helm chart in tests: sets of values that people might choose, and the objects that come of them."""
+"""The Helm chart in tests: sets of values that people might choose, and the objects that they make."""
 
 import copy
 import json
@@ -119,7 +119,7 @@ def chart() -> helm_python.Chart:
 
 
 def objects(values: Values, *, of: helm_python.Chart | None = None) -> list[Object]:
-    """What an installation of release `demo` in namespace `health` would create. Not to be changed."""
+    """The objects that an installation of release `demo` in namespace `health` would create. Not to be changed."""
     return _rendered(json.dumps(values), of or chart())
 
 
@@ -135,7 +135,7 @@ def _documents(texts: Iterable[str]) -> Iterator[Object]:
 
 
 def of_kind(found: Iterable[Object], *kinds: str) -> list[Object]:
-    """Those of some kinds."""
+    """The objects of some kinds."""
     return [each for each in found if each["kind"] in kinds]
 
 
@@ -145,10 +145,10 @@ def pod_of(workload: Object) -> Object:
 
 
 def containers_of(pod: Object) -> list[Object]:
-    """All of them, those that run first included."""
+    """All containers, init containers included."""
     return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
 
 
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    """Whether a selector of labels takes in what has `labels`."""
+    """True if a selector of labels matches `has`."""
     return selector.items() <= labels.items()

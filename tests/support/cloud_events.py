@@ -17,7 +17,7 @@ TYPES = {
 
 
 def cloud_event(signal: str, account_id: str, data: dict[str, Any], **attributes: Any) -> dict[str, Any]:
-    """An event as of now, unless `attributes` say otherwise."""
+    """An event of now, unless `attributes` say otherwise."""
     return {
         "specversion": "1.0",
         "id": str(uuid4()),
@@ -31,7 +31,7 @@ def cloud_event(signal: str, account_id: str, data: dict[str, Any], **attributes
 
 
 def usage(account_id: str, feature: str = "login", **attributes: Any) -> dict[str, Any]:
-    """Somebody used a feature."""
+    """An event of a used feature."""
     return cloud_event("usage", account_id, {"feature": feature, "user_id": "ann"}, **attributes)
 
 

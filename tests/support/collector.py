@@ -1,4 +1,4 @@
-"""A collector of traces: takes what OpenTelemetry sends over OTLP/HTTP, and decodes it."""
+"""A collector of traces: takes OpenTelemetry's spans over OTLP/HTTP, and decodes them."""
 
 import gzip
 import threading
@@ -31,7 +31,7 @@ class Span:
 
 @dataclass
 class Collector:
-    """What came in so far."""
+    """The spans that arrived so far."""
 
     url: str = ""
     spans: list[Span] = field(default_factory=list)
@@ -58,7 +58,7 @@ def collecting() -> Iterator[Collector]:
             self.wfile.write(ExportTraceServiceResponse().SerializeToString())
 
         def log_message(self, *args: object) -> None:
-            """Nothing is logged."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     collector.url = f"http://127.0.0.1:{server.server_port}"

@@ -18,7 +18,7 @@ from tests.support.service import eventually
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
-    """What an operator would export."""
+    """The variables that an operator would export."""
     named = {
         "HEALTH_DATABASE_URL": settings.database_url.get_secret_value(),
         "HEALTH_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
@@ -41,7 +41,7 @@ def command(*words: str, env: dict[str, str], seconds: float = 60) -> subprocess
 
 @asynccontextmanager
 async def service_up(env: dict[str, str], logs: Path, *options: str) -> AsyncIterator[str]:
-    """`account-health up` until the end of the block; gives the URL of its API. It has to end by SIGTERM, well."""
+    """`account-health up` until the end of the block; gives the URL of its API. SIGTERM must end it with success."""
     with logs.open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "service", "up", *options], env=env, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{env['HEALTH_HTTP_PORT']}"
@@ -67,7 +67,7 @@ async def _ready(url: str) -> bool:
 
 
 async def call(url: str, key: str, method: str = "GET", **request: Any) -> Any:
-    """An API call that has to succeed; gives the JSON of its answer."""
+    """An API call that must succeed; returns the JSON of its answer."""
     headers = {"Authorization": f"Bearer {key}"}
     async with aiohttp.request(method, url, headers=headers, **request) as answer:
         body = await answer.json(content_type=None)

@@ -1,4 +1,4 @@
-"""What the service really understands: its settings and its commands, for tests of what names them elsewhere."""
+"""The service's real settings and commands, for tests of texts that name them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ SETTINGS = frozenset(PREFIX + name.upper() for name in Settings.model_fields)
 
 
 def is_command(words: Sequence[str]) -> bool:
-    """Whether `account-health WORDS` runs something: a command, not a group of commands, and no option."""
+    """True if `account-health WORDS` runs something: a command, not a group of commands, and no option."""
     found: Any = typer.main.get_command(app)
     for word in words:
         found = getattr(found, "commands", {}).get(word)

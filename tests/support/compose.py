@@ -1,4 +1,4 @@
-"""The compose file in tests: read as YAML, and loaded by the library that `docker compose config` loads it with."""
+"""The compose file in tests: read as YAML, and loaded by the library behind `docker compose config`."""
 
 import fcntl
 import json
@@ -27,24 +27,22 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def variables() -> list[tuple[str, str]]:
-    """(name, what follows it) of each variable that the file asks for, as often as it does; a default may ask for one
-    itself.
-    """
+    """(name, the rest) of each variable that the file uses, as often as it does; a default may use one itself."""
     return re.findall(r"\$\{([A-Z_]+)((?:[^${}]|\$\{[^{}]*\})*)\}", FILE.read_text())
 
 
 def documented() -> dict[str, str]:
-    """Name and value of each variable of .env.example, those that are commented out included."""
+    """Name and value of each variable of .env.example, including those that are commented out."""
     return dict(re.findall(r"^#?([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE))
 
 
 def what_is_missing() -> str | None:
-    """Why the loader can't be built here, or None if it can."""
+    """The reason why the loader can't be built here, or None if it can."""
     return None if shutil.which("go") else "there is no go on the PATH"
 
 
 def load(folder: Path, environment: Mapping[str, str], text: str = "") -> subprocess.CompletedProcess[str]:
-    """Load the file, or another `text` in its place, from a copy in `folder` that has no .env of an operator's."""
+    """Load the file, or another `text` in its place, from a copy in `folder` without an operator's .env."""
     copy = folder / "deploy"
     shutil.copytree(DEPLOY, copy, symlinks=True, ignore=shutil.ignore_patterns(".env", "settings.env"))
     if text:
@@ -55,7 +53,7 @@ def load(folder: Path, environment: Mapping[str, str], text: str = "") -> subpro
 
 
 def loaded(folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
-    """What compose makes of the file; it has to load."""
+    """The file as compose resolves it; it must load."""
     result = load(folder, environment)
     assert result.returncode == 0, result.stderr
     return dict(json.loads(result.stdout))

@@ -1,4 +1,4 @@
-"""Random courses of one account through time: what is folded when, by which policy, with scores set by hand."""
+"""Random courses of one account through time: the events of each fold, the policy, and scores set by hand."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -26,11 +26,11 @@ RETENTION = 30
 SPAN = 30
 FALLS = Rule("falls", "falls", DropRule(points=10, days=10))
 TIMES = (-5 * MINUTE, 0, 9 * HOUR, DAY - 1)
-"""When on a day somebody looks; the first is a clock that is behind the broker's."""
+"""The times of day of folds and sweeps; the first is a clock that is behind the broker's."""
 
 
 class Stop(NamedTuple):
-    """One step: what is folded at `now`, by which policy, and the override that is set by hand, if one is."""
+    """One step: the fold at `now`, the policy, and the override that is set by hand, if one is."""
 
     now: int
     events: Sequence[Event]
@@ -39,29 +39,29 @@ class Stop(NamedTuple):
 
 
 class Ride(NamedTuple):
-    """What came of a course."""
+    """The result of a course."""
 
     steps: list[AccountStep]
     state: AccountState
 
     @property
     def score_run(self) -> ScoreRun:
-        """What stands in the end."""
+        """The final score."""
         return self.steps[-1].score_run
 
     @property
     def runs(self) -> list[ScoreRun]:
-        """All runs in order, with the one that lasts."""
+        """All runs in order, with the current one."""
         return [*(closed for step in self.steps for closed in step.closed), self.score_run]
 
     @property
     def memory(self) -> dict[str, RuleMemory]:
-        """What rules remember in the end."""
+        """The rules' final memory."""
         return self.steps[-1].memory
 
 
 def ride(stops: Sequence[Stop]) -> Ride:
-    """Take an account through all stops, its state written and read back in between."""
+    """Take an account through all stops, with its state written and read back in between."""
     state, score_run = AccountState(), None
     memory: dict[str, RuleMemory] = {}
     steps: list[AccountStep] = []
@@ -83,7 +83,7 @@ def streams(draw: st.DrawFn) -> list[Event]:
 @cache
 @st.composite
 def policies(draw: st.DrawFn) -> list[Policy]:
-    """Scorecards for some segments, stages and tenures beside the default; then one is published anew."""
+    """Scorecards for some segments, stages and tenures beside the default; then one is published again."""
     documents = [draw(scorecards(RETENTION))]
     for rank, audience in enumerate(draw(_AUDIENCES)):
         documents.append({**draw(scorecards(RETENTION)), "name": f"card-{rank}", "applies_to": audience})
@@ -110,7 +110,7 @@ def _compiled(document: dict[str, Any], version: int) -> Scorecard:
 
 @st.composite
 def on_time(draw: st.DrawFn, events: Sequence[Event], policy: Policy) -> list[Stop]:
-    """Everything is folded on the broker's day, or together with what came on later ones, but never behind a look."""
+    """Steps in which everything is folded on the broker's day, or together with later days, but never after a sweep."""
     first = events[0].broker_day if events else FIRST_DAY
     cut = draw(batches(events))
     stops: list[Stop] = []
@@ -131,7 +131,7 @@ def _looks(draw: st.DrawFn, first: int, last: int, policy: Policy) -> list[Stop]
 
 @st.composite
 def anyhow(draw: st.DrawFn, events: Sequence[Event], in_turn: Sequence[Policy]) -> list[Stop]:
-    """Steps that are early, late, and days apart; a policy takes the place of another, and somebody sets overrides."""
+    """Steps that are early, late, and days apart; a policy replaces another, and overrides are set."""
     stops: list[Stop] = []
     now = (events[0].broker_day if events else FIRST_DAY) * DAY
     for batch in _with_nothing(draw(batches(events)), draw(st.lists(st.integers(0, 6), max_size=5))):

@@ -1,4 +1,4 @@
-"""Stand-ins for CRMs on this machine: they answer as HubSpot and Salesforce do, and keep what they were asked."""
+"""Stand-ins for CRMs on this machine: they answer as HubSpot and Salesforce do, and keep their requests."""
 
 import json
 import re
@@ -18,7 +18,7 @@ CLIENT_SECRET = "the-consumer-secret"
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, its path as it was sent."""
+    """One request, with its path as it was sent."""
 
     method: str
     path: str
@@ -40,7 +40,7 @@ class Crm:
 
 
 def sealed(value: object) -> bytes:
-    """A JSON object as endpoints keep it in `headers` and `options`."""
+    """A JSON object in the sealed form of endpoints' `headers` and `options`."""
     return Vault(local_settings().encryption_key).seal(compact(value))
 
 
@@ -52,7 +52,7 @@ def reply(status: int, body: object = None, **headers: str) -> web.Response:
 
 @asynccontextmanager
 async def crm(answer: Callable[[Asked], Awaitable[web.Response]]) -> AsyncIterator[Crm]:
-    """A server that answers so while the block runs."""
+    """A server with these answers while the block runs."""
     kept = Crm()
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -73,7 +73,7 @@ async def crm(answer: Callable[[Asked], Awaitable[web.Response]]) -> AsyncIterat
 
 
 async def hubspot_done(asked: Asked) -> web.Response:
-    """200 with the company, as an upsert that went well."""
+    """200 with the company, as for a successful upsert."""
     [company] = asked.json["inputs"]
     times = {"createdAt": "2026-03-01T12:00:01.000Z", "updatedAt": "2026-03-01T12:00:01.000Z"}
     result = {"id": "512", "properties": company["properties"], **times, "archived": False, "new": True}
@@ -82,7 +82,7 @@ async def hubspot_done(asked: Asked) -> web.Response:
 
 @dataclass
 class Salesforce:
-    """An org: gives tokens, forgets them if it is told to, and knows some accounts."""
+    """An org: it issues tokens, forgets them on request, and knows some accounts."""
 
     accounts: dict[str, Any] = field(default_factory=dict)
     tokens: list[str] = field(default_factory=list)

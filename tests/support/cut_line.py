@@ -1,4 +1,4 @@
-"""A line to Postgres or Kafka that a test can cut."""
+"""A connection to Postgres or Kafka that a test can cut."""
 
 import asyncio
 import socket
@@ -20,13 +20,13 @@ class CutLine:
         self._open: set[asyncio.StreamWriter] = set()
 
     def cut(self) -> None:
-        """Break what is open, and let nothing new through."""
+        """Break open connections, and refuse new ones."""
         self._cut = True
         for writer in self._open:
             writer.transport.abort()
 
     def reset(self) -> None:
-        """Reset what is open, as the system does for a process that was killed."""
+        """Reset open connections, as the system does for a killed process."""
         for writer in self._open:
             if line := writer.get_extra_info("socket"):
                 line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,4 +1,4 @@
-"""`python -m tests.support.deliver`: a delivery process with short leases and retries, to be killed by tests."""
+"""`python -m tests.support.deliver`: a delivery process with short leases and retries, for tests to kill."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The demo's customers judged by the scoring core alone: no broker, no database."""
+"""The demo's customers scored by the scoring core alone: no broker, no database."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -43,12 +43,12 @@ class World:
         return self.evaluations[customer.id].score
 
     def judge(self, now: datetime) -> None:
-        """Judge everybody at `now`, events or not."""
+        """Score everybody at `now`, with or without events."""
         for account_id, state in self._states.items():
             self.evaluations[account_id] = judge(state, POLICY, to_micros(now))
 
     def fold(self, events: Iterable[DemoEvent], now: datetime) -> None:
-        """Let events happen as the service would see them: encoded, decoded, folded, judged at `now`."""
+        """Fold events as the service would see them: encoded, decoded, folded, scored at `now`."""
         micros = to_micros(now)
         by_account = defaultdict(list)
         for event in events:

@@ -1,4 +1,4 @@
-"""Dumping a database and restoring it with the commands of deploy/backup.md, by the clients of the embedded server."""
+"""Dumping and restoring a database with the commands of deploy/backup.md, by the clients of the embedded server."""
 
 import subprocess
 from pathlib import Path

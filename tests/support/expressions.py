@@ -1,4 +1,4 @@
-"""What a PromQL expression asks of metrics: which of them, and which labels each has to have."""
+"""The metrics that a PromQL expression uses, and the labels that each must have."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple

@@ -1,6 +1,6 @@
-"""Events as a person would tell them: who did what, and how many days before today.
+"""Events as a person would describe them: the actor, the action, and the number of days before today.
 
-A record reaches the broker on the day that its event is dated, but for what is dated tomorrow.
+A record reaches the broker on its event's day, unless that is tomorrow.
 """
 
 from itertools import count
@@ -51,7 +51,7 @@ def ticket(
     reopens: int = 0,
     satisfaction: str = "",
 ) -> TicketEvent:
-    """A ticket as it stood `ago` days ago, created and maybe solved so many days ago."""
+    """A ticket in its state `ago` days ago, created and maybe solved so many days ago."""
     return TicketEvent(
         ACCOUNT,
         noon(ago),
@@ -70,7 +70,7 @@ def ticket(
 def answered(
     survey: SurveyKind, score: float, ago: int, who: str = "ann", scale_max: int = 10, scale_min: int = 1
 ) -> SurveyEvent:
-    """Somebody answered a survey."""
+    """An event of a survey's answer."""
     return SurveyEvent(
         ACCOUNT,
         noon(ago),
@@ -85,12 +85,12 @@ def answered(
 
 
 def told(ago: int = 0, **values: AttributeValue) -> AttributesEvent:
-    """The account's attributes were set, or cleared with None."""
+    """An event that sets the account's attributes, or clears them with None."""
     return AttributesEvent(ACCOUNT, noon(ago), _broker_day(ago), f"e-{next(_ids)}", values)
 
 
 def state_of(*events: Event) -> AccountState:
-    """What the events leave, one by one."""
+    """The state after the events, one by one."""
     state = AccountState()
     for event in events:
         fold(state, [event])

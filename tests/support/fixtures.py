@@ -33,7 +33,7 @@ async def settings(database_settings: Settings, bootstrap: str, topic_prefix: st
 
 @pytest.fixture
 async def engine(database_settings: Settings) -> AsyncIterator[AsyncEngine]:
-    """The test's own way to the database."""
+    """The test's own connection to the database."""
     engine = create_engine(database_settings, "test")
     yield engine
     await engine.dispose()

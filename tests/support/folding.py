@@ -15,7 +15,7 @@ def encoded(state: AccountState) -> Encoded:
 
 
 def folded(batches: Iterable[Sequence[Event]], retention: int) -> AccountState:
-    """The state that the batches leave, one after the other."""
+    """The state after the batches, one after the other."""
     state = AccountState()
     for batch in batches:
         fold(state, batch, retention)
@@ -24,7 +24,7 @@ def folded(batches: Iterable[Sequence[Event]], retention: int) -> AccountState:
 
 
 def settled(state: AccountState, day: int) -> AccountState:
-    """A copy with everything taken in that is due by `day`."""
+    """A copy with everything applied that is due by `day`."""
     copy = deepcopy(state)
     apply_pending(copy, day)
     return copy

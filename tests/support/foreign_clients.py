@@ -43,7 +43,7 @@ def kafkajs(bootstrap: str, topic: str, batches: Batches) -> None:
 
 
 def java(bootstrap: str, topic: str, batches: Batches) -> None:
-    """Send with Apache Kafka's own client, each batch in a transaction that is taken back, then in one that isn't."""
+    """Send with Apache Kafka's own client, each batch in a transaction that is aborted, then in one that isn't."""
     command = [
         "java",
         "-cp",

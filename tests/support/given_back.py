@@ -1,6 +1,6 @@
-"""Databases that tests give back: emptied and lent again, as long as nothing but rows was changed in them.
+"""Databases that tests give back: emptied and lent again, as long as only rows were changed in them.
 
-Emptying a small database takes a tenth of the time that creating and dropping one takes.
+Emptying a small database takes a tenth of the time of creating and dropping one.
 """
 
 import json
@@ -70,7 +70,7 @@ async def origin_of(url: str) -> Origin:
 
 
 async def restore(url: str, origin: Origin) -> bool:
-    """Bring a database back to its origin, whoever is connected; False if that takes a new one."""
+    """Bring a database back to its origin, even while clients are connected; False if a new one is needed."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(_OTHERS_OUT)

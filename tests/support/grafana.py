@@ -1,4 +1,4 @@
-"""What Grafana does to a query before it sends it: variables and macros become values."""
+"""Grafana's changes to a query before it sends it: variables and macros become values."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def sql(name: str) -> list[Asked]:
 
 
 def interpolated(statement: str, variables: Mapping[str, Sequence[str]], since: datetime, until: datetime) -> str:
-    """A statement as the data source sends it; fails if anything is left that isn't known here."""
+    """A statement as the data source sends it; fails if an unknown variable is left."""
     first, last = (f"'{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for moment in (since, until))
 
     def values(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The image in tests, without an engine: its Dockerfile taken apart, and its wheel built and installed as there."""
+"""The image in tests, without an engine: its Dockerfile parsed, and its wheel built and installed in the same way."""
 
 import fcntl
 import fnmatch
@@ -29,7 +29,7 @@ class Instruction(NamedTuple):
 
 
 def stages() -> list[list[Instruction]]:
-    """The instructions of each stage, FROM first; what stands before the first stage is left out."""
+    """The instructions of each stage, FROM first; those before the first stage are left out."""
     text = re.sub(r"^\s*#.*\n", "", DOCKERFILE.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     found: list[list[Instruction]] = []
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -52,7 +52,7 @@ def environment_of(stage: list[Instruction]) -> dict[str, str]:
 
 
 def copied() -> Iterator[str]:
-    """What is copied from the repository."""
+    """The paths copied from the repository."""
     for stage in stages():
         for word, rest in stage:
             if word == "COPY" and not rest.startswith("--from"):
@@ -60,7 +60,7 @@ def copied() -> Iterator[str]:
 
 
 def is_ignored(path: str) -> bool:
-    """Whether .dockerignore keeps `path` from the engine: as it reads it, the last line that fits decides."""
+    """True if .dockerignore hides `path` from the engine: as it reads it, the last matching line decides."""
     ignored = False
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         if not line or line.startswith("#"):

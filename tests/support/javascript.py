@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
 
 def what_is_missing() -> str | None:
-    """Why JavaScript can't run here, or None if it can."""
+    """The reason why JavaScript can't run here, or None if it can."""
     missing = [name for name in ("node", "npm") if shutil.which(name) is None]
     return f"there is no {' and no '.join(missing)} on the PATH" if missing else None
 
@@ -36,12 +36,12 @@ def verified(asked: Sequence[Asked]) -> list[dict[str, Any]]:
 
 
 def asyncapi_problems(document: str) -> list[dict[str, Any]]:
-    """What AsyncAPI's parser has to say about a document: `severity` (0 is an error), `code`, `message`, `path`."""
+    """The findings of AsyncAPI's parser on a document: `severity` (0 is an error), `code`, `message`, `path`."""
     return list(answer_of(FOLDER / "asyncapi.cjs", json.loads(document)))
 
 
 def answer_of(program: Path, given: object) -> Any:
-    """What a program prints, as JSON, to JSON that it is given. Beside it is the package.json of what it imports."""
+    """The JSON output of a program for a JSON input. The package.json of its imports is beside it."""
     installed = _installed(program)
     result = subprocess.run(
         ["node", str(installed)], input=json.dumps(given).encode(), capture_output=True, timeout=SECONDS, check=False

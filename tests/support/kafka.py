@@ -38,7 +38,7 @@ SETTINGS = {
 
 
 class ApacheKafka(Server):
-    """Apache Kafka in a folder of its own. `kill` and `start` make a crash: what was acknowledged stays."""
+    """Apache Kafka in a folder of its own. `kill` and `start` make a crash: acknowledged records stay."""
 
     patience = 120.0  # a start takes 3 s of processor time; machines that run tests may be busy
 
@@ -52,9 +52,9 @@ class ApacheKafka(Server):
         settings: Mapping[str, str] | None = None,
         announce: Announce = to_stderr,
     ) -> None:
-        """As `Server`. `quick` starts in half the time, without it long work gets faster.
+        """See `Server`. `quick` starts in half the time; without it long work gets faster.
 
-        `settings` go over the broker's own; `announce` is told when jars must be fetched.
+        `settings` override the broker's own; `announce` is called when jars must be fetched.
         """
         super().__init__(data_dir, port)
         self._java_options = [f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:-UsePerfData"]
@@ -64,7 +64,7 @@ class ApacheKafka(Server):
         self._settings = SETTINGS | dict(settings or {})
         self._announce = announce
         self.listeners: dict[str, str] = {}
-        """Those beside the plain one and the controller's, with their addresses."""
+        """Listeners beside the plain one and the controller's, with their addresses."""
         self._format_options: list[str] = []
 
     @property
@@ -83,7 +83,7 @@ class ApacheKafka(Server):
         properties = self._write_properties()
         java = ["java", *self._java_options, "-cp", f"{jars(self._announce)}/*"]
         self._format(java, properties)
-        # Nothing of a test is worth waiting for when the run was killed.
+        # A killed run needs nothing of its tests' data, so there is no need to wait.
         broker = self._spawn(
             "Apache Kafka", [*java, _log_level("warn"), "kafka.Kafka", str(properties)], farewell=SIGKILL
         )

@@ -1,4 +1,4 @@
-"""Which Kafka a test run talks to: one that is given, else Apache Kafka, else the embedded broker."""
+"""The Kafka of a test run: a given one, else Apache Kafka, else the embedded broker."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.kafka_jars import Announce, jars, kafka_version, what_is_miss
 
 
 class ApacheKafkaRequiredError(HealthError):
-    """HEALTH_TEST_REQUIRE_KAFKA=1, and no Apache Kafka can be had."""
+    """HEALTH_TEST_REQUIRE_KAFKA=1, and Apache Kafka isn't available."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ def given_address() -> str | None:
 
 
 def is_required() -> bool:
-    """Whether HEALTH_TEST_REQUIRE_KAFKA forbids the embedded broker."""
+    """True if HEALTH_TEST_REQUIRE_KAFKA forbids the embedded broker."""
     return os.environ.get("HEALTH_TEST_REQUIRE_KAFKA") == "1"
 
 
 def describe() -> str:
-    """One line for people: which Kafka it will be, and why."""
+    """One line for people: the Kafka of this run, and the reason."""
     if address := given_address():
         return f"the one at {address}, from HEALTH_TEST_KAFKA"
     if missing := what_is_missing():
@@ -44,7 +44,7 @@ def describe() -> str:
 
 
 def missing_apache_kafka(why: str) -> str:
-    """One line for people: what follows from `why` there is no Apache Kafka."""
+    """One line for people: the consequence of missing Apache Kafka, for the reason `why`."""
     if is_required():
         return f"NONE: {why}, and HEALTH_TEST_REQUIRE_KAFKA=1 forbids the embedded broker"
     return f"NOT APACHE KAFKA BUT THE EMBEDDED BROKER, because {why}"
@@ -52,7 +52,7 @@ def missing_apache_kafka(why: str) -> str:
 
 @contextmanager
 def run_kafka(folder: Path, announce: Announce) -> Iterator[KafkaServer]:
-    """A broker until the end of the block; raises `ApacheKafkaRequiredError` if only that will do."""
+    """A broker until the end of the block; raises `ApacheKafkaRequiredError` if only Apache Kafka will do."""
     if address := given_address():
         yield KafkaServer(address, is_apache=True)
         return
@@ -65,9 +65,9 @@ def run_kafka(folder: Path, announce: Announce) -> Iterator[KafkaServer]:
 
 
 def prepare(announce: Announce) -> str | None:
-    """Fetch Apache Kafka unless a broker is given; why there is none, if so.
+    """Fetch Apache Kafka unless a broker is given; the reason why it isn't available, if so.
 
-    Raises `ApacheKafkaRequiredError` if only that will do.
+    Raises `ApacheKafkaRequiredError` if only Apache Kafka will do.
     """
     why = None if given_address() else _what_prevents_apache_kafka(announce)
     if why:

@@ -19,7 +19,7 @@ Announce = Callable[[str], None]
 
 
 def to_stderr(line: str) -> None:
-    """The plain way to announce something that takes long."""
+    """The plain way to announce a long wait."""
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - who waits wants to know what for
 
 
@@ -33,7 +33,7 @@ def kafka_version() -> str:
 
 @cache
 def what_is_missing() -> str | None:
-    """Why Apache Kafka can't run here, or None if it can."""
+    """The reason why Apache Kafka can't run here, or None if it can."""
     java = shutil.which("java")
     if java is None:
         return "there is no `java` on the PATH"
@@ -45,7 +45,7 @@ def what_is_missing() -> str | None:
 
 
 def jars(announce: Announce = to_stderr) -> Path:
-    """The folder with the jars, fetched if need be. Safe to call from several processes at once.
+    """The folder with the jars, fetched if necessary. Safe to call from several processes at once.
 
     Raises `HealthError` with Maven's words if that fails.
     """
@@ -66,7 +66,7 @@ def _jar_folder() -> Path:
 
 
 def _fetch(folder: Path) -> None:
-    """Fill a folder beside `folder`, then give it its name: what bears the name is complete."""
+    """Fill a folder beside `folder`, then rename it: a folder of that name is complete."""
     unfinished = folder.with_name(folder.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     command = ["mvn", "-B", "-q", "-ntp", "-f", str(POM), "dependency:copy-dependencies"]

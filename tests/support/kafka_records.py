@@ -1,4 +1,4 @@
-"""Records as aiokafka hands them out, made by hand."""
+"""Records as aiokafka returns them, made by hand."""
 
 from aiokafka import ConsumerRecord
 

@@ -1,4 +1,4 @@
-"""Logs on a broker's disk, damaged by hand: a broker that was stopped in order reads nothing of them again."""
+"""Logs on a broker's disk, damaged by hand: a broker that was stopped in order doesn't read them again."""
 
 import struct
 from collections.abc import Callable
@@ -37,12 +37,12 @@ def _batches(data: bytearray) -> list[tuple[int, int]]:
 
 
 def flip_a_bit(batch: bytearray) -> None:
-    """As a bad disk does: the checksum tells."""
+    """Flip a bit as a bad disk does: the checksum reveals it."""
     batch[-40] ^= 1
 
 
 def sealed(damage: Damage) -> Damage:
-    """The same damage with a checksum to it: as whoever wrote the batch meant it."""
+    """The same damage with a valid checksum: as if the batch had been written so."""
 
     def seal(batch: bytearray) -> None:
         damage(batch)
@@ -52,7 +52,7 @@ def sealed(damage: Damage) -> Damage:
 
 
 def use_no_known_codec(batch: bytearray) -> None:
-    """Name a codec that nobody knows yet."""
+    """Name a codec that doesn't exist yet."""
     batch[_ATTRIBUTES] |= _CODEC
 
 
@@ -62,6 +62,6 @@ def spoil_records(batch: bytearray) -> None:
 
 
 def rename_headers(batch: bytearray) -> None:
-    """Give headers called `name` a name that isn't UTF-8; Kafka takes such."""
+    """Give headers called `name` a name that isn't UTF-8; Kafka accepts it."""
     assert b"name" in batch
     batch[:] = batch.replace(b"name", b"n\xffme")

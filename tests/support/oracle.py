@@ -1,7 +1,7 @@
-"""What section 4 of the design says, worked out the slow and obvious way from the events themselves.
+"""Section 4 of the design, computed the slow and obvious way from the events themselves.
 
-Nothing is accumulated, and nothing but the form of an event is shared with the code under test: every answer reads the
-whole list again. Numbers are exact fractions of what the scorecard's author wrote, so all rounding is the other side's.
+Nothing is accumulated, and only the form of an event is shared with the code under test: every answer reads the whole
+list again. Numbers are exact fractions of those in the scorecard, so all rounding is the other side's.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ HOUR = 3_600_000_000
 DAY = 24 * HOUR
 Document = Mapping[str, Any]
 Value = Fraction | str
-"""A measure's value, or the word that says why it has none."""
+"""A measure's value, or the word for the reason why it has none."""
 
 
 def day_number(moment: int) -> int:
@@ -28,13 +28,13 @@ def day_number(moment: int) -> int:
 
 
 def is_late(event: Event, retention: int) -> bool:
-    """Whether the event is older than the `retention` days that end with its own broker day."""
+    """True if the event is older than the `retention` days that end with its own broker day."""
     return day_number(event.at) < event.broker_day - retention + 1
 
 
 @cache
 def number(written: float) -> Fraction:
-    """The number that somebody wrote: 0.1 is a tenth."""
+    """The exact number that was written: 0.1 is a tenth."""
     return Fraction(str(written))
 
 
@@ -53,12 +53,12 @@ class Question:
         return int(self.entry["window"])
 
     def in_window(self, moment: int, windows_back: int = 0) -> bool:
-        """Whether a moment falls into the window, or into the one so many windows before it."""
+        """True if a moment falls into the window, or into the one so many windows before it."""
         last = self.day - windows_back * self.window
         return last - self.window < day_number(moment) <= last
 
     def usage(self) -> list[UsageEvent]:
-        """Usage that counts. It has no identity left to tell copies by, so equal events are two uses."""
+        """Usage that counts. It has no identity left to distinguish copies, so equal events are two uses."""
         return [event for event in self.heard if isinstance(event, UsageEvent)]
 
     def featured(self) -> list[UsageEvent]:
@@ -67,7 +67,7 @@ class Question:
         return [event for event in self.usage() if features is None or event.feature in features]
 
     def usage_days(self) -> list[int]:
-        """The days with usage that have not left retention, in order."""
+        """The days with usage within retention, in order."""
         brokers = [event.broker_day for event in self.events if isinstance(event, UsageEvent)]
         oldest = max(brokers, default=0) - self.retention + 1
         return sorted({day_number(event.at) for event in self.usage() if day_number(event.at) >= oldest})
@@ -78,7 +78,7 @@ class Question:
         return [_last(s for s in snapshots if s.ticket_id == ticket) for ticket in {s.ticket_id for s in snapshots}]
 
     def open_tickets(self) -> list[TicketEvent]:
-        """Tickets that somebody still has to solve."""
+        """Tickets that are still to be solved."""
         return [ticket for ticket in self.tickets() if ticket.status in ("new", "open", "pending", "hold")]
 
     def solved_tickets(self) -> list[TicketEvent]:
@@ -103,7 +103,7 @@ class Question:
 
     @cached_property
     def heard(self) -> list[Event]:
-        """What counts at the day: neither late on arrival nor dated after it."""
+        """True for events that count at the day: neither late on arrival nor dated after it."""
         return [
             event for event in self.events if not is_late(event, self.retention) and day_number(event.at) <= self.day
         ]
@@ -270,5 +270,5 @@ MEASURES: dict[str, Callable[[Question], Value]] = {
 
 
 def measure(entry: Document, events: Sequence[Event], day: int, retention: int) -> Value:
-    """The value of a scorecard's entry at `day`, or why it has none."""
+    """The value of a scorecard's entry at `day`, or the reason why it has none."""
     return MEASURES[entry["measure"]](Question(events, day, retention, entry))

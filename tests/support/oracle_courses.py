@@ -1,7 +1,7 @@
-"""What a course of one account must come to, day by day: every score from a state that is folded from nothing.
+"""The expected course of one account, day by day: every score from a state that is folded from nothing.
 
-Shares with the code under test how events are folded and a state is scored, which have oracles of their own; not how an
-account is taken through time.
+Folding events and scoring a state are shared with the code under test, and have oracles of their own; taking an account
+through time is not.
 """
 
 from collections import defaultdict
@@ -28,15 +28,15 @@ class Day:
     evaluation: Evaluation | None = None
     override: Override | None = None
     moves: defaultdict[str, Billionths] = field(default_factory=lambda: defaultdict(dict))
-    """What each cause moved."""
+    """The points that each cause moved."""
     events: defaultdict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
-    """What each cause has folded."""
+    """The events that each cause has folded."""
     begins: bool = False
-    """Whether anything changed on it: the first run begins there, or another one."""
+    """True if anything changed on it: the first run begins there, or another one."""
 
 
 class Expected:
-    """All days of an account that goes through the stops."""
+    """All days of an account on this course."""
 
     def __init__(self, stops: Sequence[Stop]) -> None:
         self.days: dict[int, Day] = {}

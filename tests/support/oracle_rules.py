@@ -1,8 +1,8 @@
-"""Which alerts an account must have had, and which runs of days its history must hold, worked out from the raw events
-and the moments at which somebody looked.
+"""The alerts that an account must have had, and the runs of days that its history must hold, computed from the raw
+events and the moments of evaluation.
 
-With `oracle` and `oracle_scores` it shares nothing with the code under test but the form of an event. It goes by what
-design and README say of rules and days, one rule after the other over the whole past.
+With `oracle` and `oracle_scores` it shares nothing with the code under test but the form of an event. It follows the
+design's and the README's words on rules and days, one rule after the other over the whole past.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ SECOND = 1_000_000
 
 
 class Look(NamedTuple):
-    """A moment at which an account was looked at, and what was folded then."""
+    """A moment at which an account was evaluated, and the events folded then."""
 
     at: int
     events: Sequence[Event] = ()
@@ -51,7 +51,7 @@ class Standing(NamedTuple):
     verdict: Verdict
 
     def differs(self, other: "Standing | None") -> bool:
-        """Whether anything else counts than in the other."""
+        """True if the two differ in what counts."""
         if other is None or self.scorecard != other.scorecard:
             return True
         mine, yours = self.verdict, other.verdict
@@ -61,7 +61,7 @@ class Standing(NamedTuple):
 
 @dataclass
 class Sight:
-    """What rules see of an account, and the moments at which they did."""
+    """The rules' view of an account, and the moments of it."""
 
     day: int
     standing: Standing
@@ -72,13 +72,13 @@ class Sight:
 
 @dataclass
 class Past:
-    """All that is to be known of an account."""
+    """Everything that is to be known of an account."""
 
     sights: list[Sight] = field(default_factory=list)
     closings: dict[int, Fraction | None] = field(default_factory=dict)
     """The score that each day closed with."""
     begun: list[tuple[int, Standing]] = field(default_factory=list)
-    """The days on which a run began, with what stood when they closed."""
+    """The days on which a run began, with the score at their end."""
 
     def runs(self) -> list[Run]:
         """The runs that have ended."""
@@ -90,7 +90,7 @@ class Past:
 
 
 def watch(documents: Sequence[Document], looks: Sequence[Look], retention: int) -> Past:
-    """Go through the looks at an account, each day that lies between them too."""
+    """Go through the evaluations of an account, and each day that lies between them."""
     return _Watch(documents, retention).through(looks)
 
 
@@ -224,8 +224,8 @@ def _sees(rule: Mapping[str, Any], past: Past, sight: Sight) -> str:
 def alerts_of(rule: Mapping[str, Any], past: Past) -> list[Told]:
     """The alerts of one rule, in order.
 
-    It fires at the first look of a breach that has lasted for `for_seconds`, `cooldown_seconds` after it last did, and
-    is resolved by the first look at which it is clear, or no longer for the account.
+    It fires at the first evaluation of a breach that has lasted for `for_seconds`, `cooldown_seconds` after it last
+    did, and is resolved by the first evaluation at which it is clear, or no longer applies to the account.
     """
     dwell, rest = rule.get("for_seconds", 0) * SECOND, rule.get("cooldown_seconds", 0) * SECOND
     told: list[Told] = []
@@ -245,7 +245,7 @@ def alerts_of(rule: Mapping[str, Any], past: Past) -> list[Told]:
 
 
 class Retold(NamedTuple):
-    """What must have been told of an account, and the runs that must be in its history."""
+    """The alerts that an account must have had, and the runs that must be in its history."""
 
     alerts: list[Told]
     runs: list[Run]
@@ -258,9 +258,10 @@ def retell(
     sweeps: Sequence[int],
     retention: int,
 ) -> dict[str, Retold]:
-    """By account, from what was folded when, and the moments at which everybody who was due was looked at.
+    """The expectation by account, from the events of each fold, and the moments at which all due accounts were
+    evaluated.
 
-    Whoever wasn't due is looked at all the same: that must make no difference.
+    Accounts that weren't due are evaluated all the same: that must make no difference.
     """
     found: dict[str, Retold] = {}
     for account_id, mine in folds.items():

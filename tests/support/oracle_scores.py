@@ -1,4 +1,4 @@
-"""What the design says of scores, worked out from measures as slowly and plainly as `oracle` works out those."""
+"""The design's scores, computed from measures as slowly and plainly as `oracle` computes those."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tests.support.oracle import Document, Question, Value, measure, number, ten
 
 @dataclass(frozen=True)
 class Verdict:
-    """A score with all it is made of, by entry name; a veto has a contribution of its own."""
+    """A score with all its parts, by entry name; a veto has a contribution of its own."""
 
     score: Fraction | None
     band: str
@@ -22,7 +22,7 @@ class Verdict:
 
 
 def through(curve: Sequence[Sequence[float]], value: Fraction) -> Fraction:
-    """What a piecewise linear curve, flat beyond its ends, makes of a value."""
+    """The value of a piecewise linear curve, flat beyond its ends."""
     points = [(number(x), number(y)) for x, y in curve]
     if value <= points[0][0]:
         return points[0][1]

@@ -1,4 +1,4 @@
-"""Made-up customers for a simulated year: what each of them does, as the events that its topics would bring."""
+"""Made-up customers for a simulated year: their lives, as the events that their topics would bring."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Customer:
     days: int
     random: Random
     events: list[tuple[int, Event]] = field(default_factory=list)
-    """When the broker took each, and the event."""
+    """The events, each with the time at which the broker took it."""
     _ids: Iterator[int] = field(default_factory=count)
 
     def moment(self, day: int) -> int:
@@ -39,7 +39,7 @@ class Customer:
         self.events.append((taken, replace(event, broker_day=day_number(taken), id=f"{self.id}-{next(self._ids)}")))
 
     def use(self, day: int, users: int = 1) -> None:
-        """Some people use something. One in twelve times word of it comes days late."""
+        """Some people use something. One event in twelve arrives days late."""
         at = self.moment(day)
         delay = self.random.choice([0] * 11 + [self.random.randrange(1, 9) * DAY])
         for user in range(users):
@@ -113,7 +113,7 @@ KINDS: dict[str, tuple[Callable[[Customer], None], int]] = {
     "silent": (_silent, 20),
     "unused": (_unused, 6),
 }
-"""What they do, and how many of a hundred do so."""
+"""The kinds of lives, and how many of a hundred customers have each."""
 
 
 def _has_trouble(who: Customer) -> None:
@@ -139,7 +139,7 @@ def _is_known(who: Customer) -> None:
 
 
 def customers(how_many: int, start: int, days: int, seed: int) -> list[Customer]:
-    """So many customers, and all that happens to them between day number `start` and `days` later."""
+    """So many customers, and all their events between day number `start` and `days` later."""
     found: list[Customer] = []
     kinds = [kind for kind, (_, share) in KINDS.items() for _ in range(share)]
     for number in range(how_many):

@@ -1,4 +1,4 @@
-"""Customers with some months of history that ends now, and what the API says of them: analysts must be told the same.
+"""Customers with some months of history that ends now, and the API's answers about them: analysts must see the same.
 
 They are made once for all tests; each test has a copy of them in a database of its own.
 """
@@ -25,7 +25,7 @@ from tests.support.sweeping import Clock, by_active_days
 
 ACCOUNTS, DAYS, SEED = 24, 130, 1
 LIVED = 50
-"""On the last days they are looked at day by day; what happened before is folded at once."""
+"""The last days are evaluated day by day; earlier events are folded at once."""
 DEFAULT_BANDS = {"yellow": 40, "green": 70}
 ENTERPRISE_BANDS = {"red": 0, "yellow": 30, "green": 61.5}
 
@@ -46,7 +46,7 @@ class Portfolio:
         return self.now.date() - timedelta(days=DAYS)
 
     async def live(self) -> None:
-        """What happens to customers: events, a scorecard for some, overrides set, taken back and expired."""
+        """The customers' life: events, a scorecard for some, overrides set, deleted and expired."""
         await self._clock.add_rule("At risk", "score", direction="below", level=55.0, clear_level=65.0)
         await self._clock.add_rule("Red", "band", to=["red"])
         await self._publish_another()
@@ -89,7 +89,7 @@ class Portfolio:
         assert (await self.api.put(path, body)).status == 200
 
     async def account_ids(self) -> list[str]:
-        """Of all accounts there are."""
+        """The ids of all accounts."""
         return [account["account_id"] for account in await self.api.all_items("/v1/accounts?page_size=100")]
 
     async def health(self, account_id: str) -> Any:
@@ -97,13 +97,13 @@ class Portfolio:
         return (await self.api.get(f"/v1/accounts/{account_id}/health")).json
 
     async def days(self, account_id: str) -> dict[date, Any]:
-        """What the API says that an account closed each day with."""
+        """The account at the end of each day, as the API answers it."""
         path = f"/v1/accounts/{account_id}/health/history?from={self.first_day}"
         return {date.fromisoformat(each["day"]): each for each in (await self.api.get(path)).items}
 
 
 def counting(health: Any) -> tuple[float | None, str]:
-    """The score and the band that count, of what the API shows: the override's in place of what was computed."""
+    """The score and the band that count, from an answer of the API: the override's in place of the computed ones."""
     override = health["override"] or {"score": None, "band": None}
     score, band = override["score"], override["band"]
     if score is None:

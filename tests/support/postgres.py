@@ -21,7 +21,7 @@ class PostgresServer:
     """A server on which tests may create databases, through the database that `url` names."""
 
     def __init__(self, url: str) -> None:
-        """Nothing is created before it's asked for."""
+        """Nothing is created before it is requested."""
         self.url = url
         self._template: str | None = None
         self._given_back: list[str] = []
@@ -59,7 +59,7 @@ class PostgresServer:
         return self._create(_name(url))
 
     def drop(self, url: str) -> None:
-        """Drop a database, whoever is still connected."""
+        """Drop a database, even while clients are connected."""
         self._execute(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ def given_url() -> str | None:
 
 
 def describe() -> str:
-    """One line for people: which Postgres it will be."""
+    """One line for people: the Postgres of this run."""
     if url := given_url():
         return f"the one at {urlsplit(url).hostname}, from HEALTH_TEST_DATABASE_URL"
     try:

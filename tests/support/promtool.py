@@ -15,11 +15,11 @@ PACKAGE = "prometheus"
 
 
 class NoPromtoolError(Exception):
-    """It is neither there nor to be had; says why."""
+    """It is neither installed nor available; the message says why."""
 
 
 def promtool(*arguments: str | Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run promtool, with `given` as its input. Where it can't be had the test is skipped; in CI it fails."""
+    """Run promtool, with `given` as its input. If it isn't available the test is skipped; in CI it fails."""
     try:
         program = _find()
     except NoPromtoolError as error:
@@ -50,7 +50,7 @@ def _find() -> Path:
 
 
 def _fetch(folder: Path) -> None:
-    """Fill a folder beside `folder`, then give it its name: what bears the name is complete."""
+    """Fill a folder beside `folder`, then rename it: a folder of that name is complete."""
     unfinished = folder.with_name(f"{PACKAGE}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()

@@ -1,4 +1,4 @@
-"""What receivers document that they take, written down from their pages and not from our code.
+"""The formats that receivers document, written down from their pages and not from our code.
 
 Slack: docs.slack.dev/reference/block-kit. Teams: Adaptive Cards 1.4 and Microsoft's page on Workflows webhooks.
 Alertmanager: prometheus.io/docs/alerting/latest/configuration, webhook_config, and notifications.

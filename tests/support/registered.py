@@ -1,4 +1,4 @@
-"""What the one module of metrics registers: names as Prometheus sees them, types, labels, meanings."""
+"""The metrics that the one module of metrics registers: names as Prometheus sees them, types, labels, meanings."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

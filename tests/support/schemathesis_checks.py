@@ -1,5 +1,5 @@
-"""In place of schemathesis's `positive_data_acceptance`: what keeps to the schema is accepted, unless it is refused for
-a reason that no schema can tell. Each such reason is in the list below; any other refusal is a failure.
+"""A replacement of schemathesis's `positive_data_acceptance`: data that keeps to the schema is accepted, unless it is
+refused for a reason that no schema can express. Each such reason is in the list below; any other refusal is a failure.
 """
 
 import json
@@ -54,12 +54,12 @@ _REASONS = [(re.compile(field), re.compile(message)) for field, message in UNTOL
 
 
 class RefusedError(AssertionError):
-    """What keeps to the schema was refused, and not for a reason that is known."""
+    """Data that keeps to the schema was refused, and not for a known reason."""
 
 
 @schemathesis.check
 def valid_data_is_accepted(_: CheckContext, response: Response, case: Case[Any]) -> bool | None:
-    """Whether a request that keeps to the schema got through, or is refused for a reason of the list."""
+    """True if a request that keeps to the schema got through, or is refused for a reason of the list."""
     if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code < 400:
         return None
     problem = json.loads(response.content) if response.content else {}
@@ -74,7 +74,7 @@ def valid_data_is_accepted(_: CheckContext, response: Response, case: Case[Any])
 
 @schemathesis.check
 def errors_are_problems(_: CheckContext, response: Response, case: Case[Any]) -> bool | None:
-    """Whether an error is an RFC 9457 problem that names its status, and says nothing of the code."""
+    """True if an error is an RFC 9457 problem that names its status, and says nothing of the code."""
     if response.status_code < 400 or case.method == "HEAD":
         return None
     media_type = response.headers.get("content-type", [""])[0]

@@ -16,7 +16,7 @@ def series(text: str) -> Series:
 
 
 class Change:
-    """How much metrics of this process have grown since this was made."""
+    """The growth of metrics of this process since this was made."""
 
     def __init__(self) -> None:
         self._before = series(generate_latest(REGISTRY).decode())

@@ -1,4 +1,4 @@
-"""Apache Kafka with SASL, TLS and access rights on, beside the plain listener that tests look through."""
+"""Apache Kafka with SASL, TLS and access rights on, beside the plain listener for the tests themselves."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,7 +71,7 @@ class SecureKafka(ApacheKafka):
         return secured
 
     def to(self, settings: Settings, protocol: str, mechanism: str = "", **changes: Any) -> Settings:
-        """The settings that lead to one of its listeners, with what it takes to be let in there."""
+        """The settings that lead to one of its listeners, with the credentials for it."""
         values: dict[str, Any] = {
             "kafka_bootstrap_servers": self.listeners[protocol],
             "kafka_security_protocol": protocol,
@@ -90,7 +90,7 @@ class SecureKafka(ApacheKafka):
         return settings.model_copy(update=values | changes)
 
     async def allow(self, *rights: tuple[int, str, int, int]) -> None:
-        """Allow `LIMITED` more: kind of resource, its name, how that is meant, and what may be done with it."""
+        """Allow `LIMITED` more: kind of resource, its name, the type of match, and the operations."""
         client = AIOKafkaClient(bootstrap_servers=self.address)
         await client.bootstrap()
         try:

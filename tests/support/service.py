@@ -1,4 +1,6 @@
-"""The service's own processes in tests: settings for a test of its own, and consumers that run until told to stop."""
+"""The service's own processes in tests: settings for a test of its own, and consumers that run until they are
+stopped.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -29,7 +31,7 @@ def settings_for(database_url: str, bootstrap: str, topic_prefix: str, **changes
 
 @asynccontextmanager
 async def consuming(settings: Settings) -> AsyncIterator[None]:
-    """A consumer in this process; at the end it is stopped as SIGTERM would, and what it raised comes out."""
+    """A consumer in this process; at the end it is stopped as SIGTERM would, and its error is raised."""
     stop = asyncio.Event()
     task = asyncio.create_task(runner.run(settings, stop))
     try:
@@ -40,7 +42,7 @@ async def consuming(settings: Settings) -> AsyncIterator[None]:
 
 
 async def eventually(found: Callable[[], Awaitable[bool]], what: str, seconds: float = PATIENCE) -> None:
-    """Wait until `found`; fails with `what` if it doesn't come about."""
+    """Wait until `found`; fails with `what` if it doesn't happen."""
     try:
         async with asyncio.timeout(seconds):
             while not await found():

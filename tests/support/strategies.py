@@ -32,7 +32,7 @@ ACCOUNT = "acme"
 
 
 class Stamp(NamedTuple):
-    """When something happened, and on which day the broker took its record."""
+    """The moment of an event, and the day on which the broker took its record."""
 
     at: int
     broker_day: int
@@ -59,9 +59,9 @@ def usage_events(stamp: st.SearchStrategy[Stamp]) -> st.SearchStrategy[Event]:
 
 @st.composite
 def ticket_histories(draw: st.DrawFn, stamp: st.SearchStrategy[Stamp], ticket_id: str) -> list[Event]:
-    """Snapshots of one ticket that is opened, worked on, solved and reopened, in any turn.
+    """Snapshots of one ticket that is opened, worked on, solved and reopened, in any order.
 
-    Other systems say when: some that it was created in days to come, or solved before.
+    Other systems set the dates: some say that it was created in the future, or solved before.
     """
     taken = sorted(draw(st.lists(stamp, max_size=4)))
     if not taken:
@@ -72,7 +72,7 @@ def ticket_histories(draw: st.DrawFn, stamp: st.SearchStrategy[Stamp], ticket_id
     for at, broker_day in taken:
         status, when, forgets, priority, satisfaction = draw(_SNAPSHOTS)
         if status in ("solved", "closed"):
-            # Some senders never say when.
+            # Some senders never give the time.
             solved_at = (
                 solved_at
                 or {"now": at, "earlier": at - 1, "before": at - 3 * DAY, "later": at + DAY, "unsaid": 0}[when]
@@ -115,7 +115,7 @@ def attributes_events(stamp: st.SearchStrategy[Stamp]) -> st.SearchStrategy[Even
 
 
 def _anyhow(*choices: Iterable[Any]) -> st.SearchStrategy[Any]:
-    # One draw instead of one for each choice: histories are long, and draws are what takes time.
+    # One draw instead of one for each choice: histories are long, and draws take most of the time.
     return st.sampled_from(list(product(*choices)))
 
 
@@ -175,7 +175,7 @@ def _signals(retention: int, span: int) -> st.SearchStrategy[tuple[Any, ...]]:
 
 
 def within_retention(events: Sequence[Event], retention: int) -> list[Event]:
-    """The events that are within retention of the newest broker day of their signal, whenever they come."""
+    """The events that are within retention of the newest broker day of their signal, in any order of arrival."""
     newest = {type(event): 0 for event in events}
     for event in events:
         newest[type(event)] = max(newest[type(event)], event.broker_day)
@@ -190,7 +190,7 @@ def dated_ahead(event: Event) -> Event:
 
 
 def in_log_order(events: Sequence[Event]) -> list[Event]:
-    """The events as a log has them: the broker's days never go back, what happened may."""
+    """The events in a log's order: the broker's days never go back, the moments of events may."""
     return sorted(events, key=lambda event: event.broker_day)
 
 
@@ -203,7 +203,7 @@ def batches(draw: st.DrawFn, events: Sequence[Event]) -> list[list[Event]]:
 
 @st.composite
 def with_copies(draw: st.DrawFn, events: Sequence[Event]) -> list[Event]:
-    """The events with second copies of some anywhere behind the first; of usage none, those never reach a fold."""
+    """The events with second copies of some, anywhere after the first; not of usage, as those never reach a fold."""
     copied = list(events)
     identified = [event for event in events if not isinstance(event, UsageEvent)]
     for event in draw(st.lists(st.sampled_from(identified), max_size=6)) if identified else []:
@@ -212,6 +212,6 @@ def with_copies(draw: st.DrawFn, events: Sequence[Event]) -> list[Event]:
 
 
 def days_after(events: Sequence[Event], longest: int = 120) -> st.SearchStrategy[int]:
-    """Days on which an account with these events can be judged: its newest broker day or later."""
+    """Days on which an account with these events can be scored: its newest broker day or later."""
     newest = max([event.broker_day for event in events], default=FIRST_DAY)
     return st.one_of(st.sampled_from([0, 1, 2]), st.integers(0, longest)).map(lambda later: newest + later)

@@ -1,4 +1,4 @@
-"""The service on a clock that the test moves: folding, sweeping and judging anew, each at a moment that it is told."""
+"""The service on a clock that the test moves: folding, sweeping and re-evaluating, each at a given moment."""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -24,13 +24,13 @@ START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def used(account_id: str, at: datetime, feature: str = "login") -> Event:
-    """One use of a feature, told as it happened."""
+    """One use of a feature, sent as it happened."""
     micros = to_micros(at)
     return UsageEvent(account_id, micros, day_of(micros), day_of(micros), feature, 1, 1)
 
 
 def described(account_id: str, at: datetime, **values: str | int | None) -> Event:
-    """Attributes of an account that were set, told as it happened."""
+    """Attributes of an account that were set, sent as it happened."""
     micros = to_micros(at)
     return AttributesEvent(account_id, micros, day_of(micros), f"described-{micros}", dict(values))
 
@@ -66,32 +66,32 @@ class Clock:
         return swept
 
     async def reevaluate(self, now: datetime) -> int:
-        """Judge accounts anew until all are."""
+        """Re-evaluate accounts until all are done."""
         judged = 0
         while count := await reevaluate_once(self.engine, self.policies, self.settings, now):
             judged += count
         return judged
 
     async def tell(self, now: datetime) -> int:
-        """Tell the digests of backfills and dwells that have paused, and forget what is told."""
+        """Send the digests of backfills and dwells that have paused, and delete those that are sent."""
         await forget_once(self.engine, now)
         return await send_digests_once(self.engine, self.settings, now)
 
     async def publish(self, document: ScorecardDocument, now: datetime) -> UUID:
-        """Publish a scorecard; gives the re-evaluation that this begins."""
+        """Publish a scorecard; returns the re-evaluation that this begins."""
         async with self.engine.begin() as connection:
             version, _ = await scorecards.publish(connection, document)
             return await begin_for_scorecard(connection, f"{document.name} version {version}", now)
 
     async def add_rule(self, name: str, kind: str, **document: Any) -> UUID:
-        """A rule, before there are accounts to judge by it."""
+        """Add a rule, before there are accounts to evaluate."""
         async with self.engine.begin() as connection:
             rule = {"id": new_id(), "name": name, "kind": kind, "enabled": True, "document": document}
             created: UUID = (await rules.create(connection, rule))["id"]
             return created
 
     async def change_rule(self, rule_id: UUID, now: datetime, **changes: Any) -> UUID:
-        """Change the columns of a rule that are given; gives the re-evaluation that this begins."""
+        """Change the given columns of a rule; returns the re-evaluation that this begins."""
         async with self.engine.begin() as connection:
             stored = await rules.get(connection, rule_id)
             assert stored
@@ -100,7 +100,7 @@ class Clock:
             return await begin_for_rule(connection, rule_id, changes.get("name", kept["name"]), now, "changed")
 
     async def remove_rule(self, rule_id: UUID, now: datetime) -> UUID:
-        """Delete a rule; gives the re-evaluation that this begins."""
+        """Delete a rule; returns the re-evaluation that this begins."""
         async with self.engine.begin() as connection:
             assert await rules.remove(connection, rule_id)
             return await begin_for_rule(connection, rule_id, "a rule", now, "deleted")

@@ -1,4 +1,4 @@
-"""TLS to Postgres, for a server that was built without: it ends here, as before a pooler."""
+"""TLS to Postgres, for a server that was built without: it ends here, as at a pooler."""
 
 import asyncio
 import ssl
@@ -12,7 +12,7 @@ _SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
 @asynccontextmanager
 async def tls_line(host: str, port: int, certificate: Signed) -> AsyncIterator[int]:
-    """A port of 127.0.0.1 that leads to Postgres, and takes no client that doesn't ask for TLS."""
+    """A port of 127.0.0.1 that leads to Postgres, and accepts only clients that ask for TLS."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
 

@@ -1,4 +1,4 @@
-"""What delivery tests are made of: receivers on this machine, rows to deliver, and a worker to run."""
+"""Parts of delivery tests: receivers on this machine, rows to deliver, and a worker to run."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def local_settings(**changes: object) -> Settings:
-    """Settings that let webhooks go to this machine, and no environment that could change them."""
+    """Settings that let webhooks go to this machine, without an environment that could change them."""
     values: dict[str, Any] = {
         "encryption_key": KEY,
         "webhook_allow_networks": "127.0.0.1/32",
@@ -49,7 +49,7 @@ def local_settings(**changes: object) -> Settings:
 
 @dataclass
 class Receiver:
-    """An HTTP server that keeps what it was sent."""
+    """An HTTP server that keeps its requests."""
 
     url: str = ""
     port: int = 0
@@ -67,7 +67,7 @@ class Receiver:
 
 
 async def accept(_: web.Request) -> web.StreamResponse:
-    """The answer of a receiver that is well."""
+    """The answer of a working receiver."""
     return web.Response(status=204)
 
 
@@ -143,7 +143,7 @@ async def record(
     due_at: datetime,
     now: datetime,
 ) -> bool:
-    """Record one result, as the recorder does many; whether it was written."""
+    """Record one result, as the recorder does for many; returns whether it was written."""
     attempted = AttemptResult(delivery=delivery, attempt=made, state=state, due_at=due_at)
     return await outbox.record(conn, [attempted], now) == {delivery.id}
 
@@ -156,7 +156,7 @@ async def states(engine: AsyncEngine) -> list[str]:
 
 @asynccontextmanager
 async def working(engine: AsyncEngine, settings: Settings, **options: Any) -> AsyncIterator[list[AttemptOutcome]]:
-    """A worker while the block runs, stopped as a signal would; gives what its observer was told."""
+    """A worker while the block runs, stopped as a signal would; gives the calls of its observer."""
     outcomes: list[AttemptOutcome] = []
     stop = asyncio.Event()
     options = {"policy": QUICK, "poll_seconds": 0.02, **options}

@@ -1,4 +1,4 @@
-"""Whole records as any program may write them: good ones, and such whose parts were changed at random."""
+"""Whole records as any program may write them: good ones, and some with parts changed at random."""
 
 import json
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.cloud_events import TYPES
 
 NOW = 1_780_000_000_000
-"""When good records are stamped, in milliseconds."""
+"""The time stamp of good records, in milliseconds."""
 Headers = list[tuple[str, bytes | None]]
 
 DATA: dict[str, dict[str, Any]] = {
@@ -55,7 +55,7 @@ def record(
     timestamp: int | None = NOW,
     timestamp_type: int | None = 1,
 ) -> ConsumerRecord:
-    """A record of `t` partition 0, which is good but for what is given."""
+    """A record of `t` partition 0, which is good except for the given parts."""
     return ConsumerRecord("t", 0, offset, timestamp, timestamp_type, key, value, None, 0, 0, tuple(headers))
 
 
@@ -112,7 +112,7 @@ def _values(draw: st.DrawFn, signal: str) -> bytes | None:
 
 @st.composite
 def whole_records(draw: st.DrawFn) -> ConsumerRecord:
-    """A record any part of which may be anything that Kafka can hold."""
+    """A record of which any part may be anything that Kafka can hold."""
     signal = draw(st.sampled_from(sorted(DATA)))
     return record(
         key=draw(st.sampled_from([b"acme", None, b"", b"\xff\x00", b"k" * 300]) | _BYTES),
