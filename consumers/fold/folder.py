@@ -137,8 +137,8 @@ class Folder:
                 continue
             why += f"; last reason: {_last_reason(batch, partition)}"
             signal, before = self._ownership.owned[partition].signal, self._ownership.folded_before[partition]
-            if guilt := await self._trial.guilt(partition, signal, before, why):
-                self._ownership.halt(partition, f"{guilt}: roll it back; {why}")
+            if evidence := await self._trial.evidence(partition, signal, before, why):
+                self._ownership.halt(partition, f"{evidence}: roll it back; {why}")
                 halted = True
         return halted
 

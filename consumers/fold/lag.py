@@ -12,7 +12,7 @@ from service.storage.ingest.progress import Partition
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 5.0
+UPDATE_SECONDS = 5.0
 PATIENCE_SECONDS = 5.0
 
 
@@ -34,14 +34,14 @@ class LagWatch:
         while True:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    await self.look()
+                    await self.update()
             except IllegalStateError:
                 log.debug("lag_not_known", reason="a rebalance came in between")
             except (TimeoutError, KafkaError) as error:
                 log.debug("lag_not_known", reason=str(error) or type(error).__name__)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(UPDATE_SECONDS)
 
-    async def look(self) -> None:
+    async def update(self) -> None:
         """Publish the current lag. Raises `KafkaError` or TimeoutError if Kafka doesn't reply."""
         wanted = sorted(self._consumer.assignment())
         ends = await self._consumer.end_offsets(wanted) if wanted else {}

@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 20.0
 """The longest that a rebalance waits for the current batch; then the batch is given up, and the next owner folds it."""
-LOOK_SECONDS = 3.0
+CHECK_SECONDS = 3.0
 """Interval of checks whether an operator has set a partition, and of this consumer's sign of life."""
 
 
@@ -87,7 +87,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._epochs: dict[Partition, int] = {}
         self._ending: dict[Partition, str] = {}
         self._noted: dict[Partition, str] = {}
-        self._looked_at = 0.0
+        self._checked_at = 0.0
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Wait for the current write, up to `DRAIN_SECONDS`, then let go."""
@@ -103,7 +103,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
             self.writing.release()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Note the assigned partitions, for `tend` to claim."""
+        """Note the assigned partitions, for `update_claims` to claim."""
         self._forget()
         for each in assigned:
             self._consumer.pause(each)
@@ -125,24 +125,24 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._buffer.clear()
         self._set_halted({})
 
-    async def tend(self) -> None:
+    async def update_claims(self) -> None:
         """Claim partitions that were assigned or set by an operator, and store the halts. The caller holds
         `writing`.
         """
         self._halt_ended()
-        wanted = sorted(self._unclaimed or await self._handed_back())
+        wanted = sorted(self._unclaimed or await self._set_by_operator())
         if wanted:
             await self._claim(wanted)
         if self.halted != self._noted:
             await retry_while_transient(self._note_halted, "noting what is halted", self._pulse.beat)
 
-    async def _handed_back(self) -> set[Partition]:
+    async def _set_by_operator(self) -> set[Partition]:
         """The partitions that an operator has set. Without this check, an idle one would only be noticed with its next
         record.
         """
-        if not self._assigned or time.monotonic() - self._looked_at < LOOK_SECONDS:
+        if not self._assigned or time.monotonic() - self._checked_at < CHECK_SECONDS:
             return set()
-        self._looked_at = time.monotonic()
+        self._checked_at = time.monotonic()
 
         async def owners() -> dict[Partition, PartitionOwner]:
             async with self._engine.begin() as connection:

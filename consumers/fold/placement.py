@@ -80,7 +80,7 @@ class PlacementWatch:
         self._logged_at: dict[tuple[str, str], float] = {}
         self._added_at: dict[str, float] = {}
 
-    def look(self, partition: Partition, partitions: int, keys: Sequence[bytes | None]) -> None:
+    def check(self, partition: Partition, partitions: int, keys: Sequence[bytes | None]) -> None:
         """Check the keys of one poll, in the order of their records. With one partition none can be misplaced."""
         if partitions < 2:
             return

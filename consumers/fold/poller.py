@@ -36,7 +36,7 @@ POLL_MILLISECONDS = 200
 SHORT_POLL_MILLISECONDS = 10
 ROOM_SECONDS = 1.0
 RETRY_SECONDS = 1.0
-LET_IN_SECONDS = 10.0
+ACCESS_SECONDS = 10.0
 CLOCK_SECONDS = 0.1
 """Interval of checks while the clock is wrong."""
 
@@ -93,8 +93,8 @@ class Poller:
             return await self._after(error)
         self._decoding_seconds = 0.0
         for partition, records in polled.items():
-            self._take((partition.topic, partition.partition), records)
-        if polled or self._is_let_in_again():
+            self._buffer_records((partition.topic, partition.partition), records)
+        if polled or self._has_access_again():
             self._contact.record_success()
         if polled:
             metrics.BATCH_PHASE_SECONDS.labels("decode").observe(self._decoding_seconds)
@@ -109,7 +109,7 @@ class Poller:
         self._halt_culprits(error)
         self._ownership.rewind()
         if isinstance(error, KafkaError):
-            await self._heed_refusal(error)
+            await self._report_refusal(error)
         if is_unreadable(error) and (count := await self._read_singly(error)):
             log.warning("poll_read_singly", reason=reason, records=count)
             return count
@@ -133,7 +133,7 @@ class Poller:
         found = {partition: each for partition, each in found.items() if still.get(partition) == positions[partition]}
         for partition, reading in found.items():
             if reading.records:
-                self._take(partition, reading.records)
+                self._buffer_records(partition, reading.records)
             if partition in self._ownership.owned:
                 self._consumer.seek(TopicPartition(*partition), reading.next_offset)
                 if reading.broken:
@@ -144,7 +144,7 @@ class Poller:
             raise error
         return sum(len(each.records) for each in found.values())
 
-    async def _heed_refusal(self, error: KafkaError) -> None:
+    async def _report_refusal(self, error: KafkaError) -> None:
         """Report missing rights to the log and probes. Raises `HealthError` if only a restart helps."""
         if refused := refusal_in(error):
             if isinstance(error, GroupAuthorizationFailedError):
@@ -152,11 +152,11 @@ class Poller:
             self._refused_at = time.monotonic()
             await self._contact.record_failure(refused)
 
-    def _is_let_in_again(self) -> bool:
+    def _has_access_again(self) -> bool:
         """True once polls have succeeded for long enough after a refusal, even without records: each refused fetch
         makes a poll fail.
         """
-        return bool(self._contact.trouble) and time.monotonic() - self._refused_at > LET_IN_SECONDS
+        return bool(self._contact.trouble) and time.monotonic() - self._refused_at > ACCESS_SECONDS
 
     def _halt_culprits(self, error: Exception) -> None:
         """Halt partitions that would fail again: their fault is permanent, and aiokafka may skip over it."""
@@ -169,7 +169,7 @@ class Poller:
         for partition, why in found.items():
             self._ownership.halt_once_folded((partition.topic, partition.partition), why)
 
-    def _take(self, partition: Partition, records: list[ConsumerRecord]) -> None:
+    def _buffer_records(self, partition: Partition, records: list[ConsumerRecord]) -> None:
         mine = self._ownership.owned.get(partition)
         if mine is None or self._ownership.is_ending(partition):
             return
@@ -189,7 +189,7 @@ class Poller:
             if mine.decided:
                 decoded = [as_decided(*each, mine.decided) for each in zip(records, decoded, strict=True)]
             keys = [record.key for record in sample(records)]
-            self._placement.look(partition, self._partitions_of(partition[0]), keys)
+            self._placement.check(partition, self._partitions_of(partition[0]), keys)
             self._decoding_seconds += time.perf_counter() - started
             self._buffer.add(partition, records, decoded)
             if tracing.is_on() and (found := batch_tracing.contexts(records)):

@@ -59,13 +59,13 @@ def read(partition: Partition, fetched: Fetched, offset: int) -> Reading:
     try:
         records.extend(reading)
     except Exception as error:  # noqa: BLE001 - any part may fail at damaged bytes: see above
-        broken = _told(error, batches.current, reading.next_fetch_offset, fetched.end)
+        broken = _describe(error, batches.current, reading.next_fetch_offset, fetched.end)
     # Don't go back for a batch whose stated last offset is wrong.
     next_offset = max(reading.next_fetch_offset, records[-1].offset + 1 if records else offset)
     return Reading(records, next_offset, broken, batches.mended)
 
 
-def _told(error: Exception, batch: Any, offset: int, end: int) -> str:
+def _describe(error: Exception, batch: Any, offset: int, end: int) -> str:
     """Describe the unreadable offsets, the reason, and where an operator may continue."""
     text = str(error.args[0] if isinstance(error, KafkaError) and error.args else error)
     reason = f"{type(error).__name__}: {text.partition(' - TopicPartition')[0]}".removesuffix(": ")[:LONGEST_REASON]

@@ -194,7 +194,7 @@ class _Worker:
 
     async def _step(self, stop: asyncio.Event) -> None:
         async with self._ownership.writing:
-            await self._ownership.tend()
+            await self._ownership.update_claims()
         wrong = self._clock.trouble
         self._pulse.beat(self._ownership.trouble or self._contact.trouble or wrong, remark=self._clock.remark)
         if wrong:

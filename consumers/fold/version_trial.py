@@ -52,20 +52,20 @@ class VersionTrial:
         self._policies = policies
         self._pulse = pulse
         self._clock = clock
-        self._acquitted_at: dict[Partition, float] = {}
+        self._cleared_at: dict[Partition, float] = {}
 
-    async def guilt(self, partition: Partition, signal: Signal, folded_before: int, why: str) -> str | None:
+    async def evidence(self, partition: Partition, signal: Signal, folded_before: int, why: str) -> str | None:
         """The evidence that this version is at fault; None if there is none, and then `why` it was tried is logged.
 
         `folded_before` is the offset up to which others have folded the partition. If none of those records is left,
         nothing accepted earlier could be refused now.
         """
         now = self._clock()
-        if now - self._acquitted_at.get(partition, -GOOD_FOR_SECONDS) < GOOD_FOR_SECONDS:
+        if now - self._cleared_at.get(partition, -GOOD_FOR_SECONDS) < GOOD_FOR_SECONDS:
             return None
         found = await self._try(partition, signal, folded_before)
         if found is None:
-            self._acquitted_at[partition] = now
+            self._cleared_at[partition] = now
             topic, number = partition
             log.warning(
                 "many_refused", topic=topic, partition=number, why=why, remedy="account-health dead-letters list"

@@ -42,30 +42,32 @@ class BatchAttempt:
 class AccountWork(Protocol):
     """The work on accounts, in the caller's transaction."""
 
-    async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
+    async def evaluate(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
         """Claim accounts, add them to `attempt.claimed`, and evaluate them; returns their number."""
 
     async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
         """Postpone an account until `until`; False if others have dealt with it meanwhile."""
 
-    async def leave(self, connection: AsyncConnection, account_id: str) -> None:
+    async def skip(self, connection: AsyncConnection, account_id: str) -> None:
         """Skip an account of which nothing can be written."""
 
 
 class AccountBatches:
     """Batches of one kind of work in one process: their size, and the accounts that are skipped."""
 
-    def __init__(self, doing: str, most: int, judged: Counter, waiting: Callable[[str], None] = lambda _: None) -> None:
-        """`doing` names the work in the log, `judged` counts its accounts; `waiting` is called with the reason before
+    def __init__(
+        self, doing: str, most: int, counter: Counter, waiting: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`doing` names the work in the log, `counter` counts its accounts; `waiting` is called with the reason before
         each retry.
         """
         self.is_behind = False
         """True if the last batch was full, so that there may be more to do."""
         self._doing = doing
-        self._judged = judged
+        self._counter = counter
         self._size = BatchSize(most)
         self._waiting = waiting
-        self._left: dict[str, datetime] = {}
+        self._skipped: dict[str, datetime] = {}
         self._in_a_row = 0
 
     async def next(self, engine: AsyncEngine, work: AccountWork, now: datetime) -> int:
@@ -74,13 +76,13 @@ class AccountBatches:
         A batch that takes too long, or fails because of an account, is retried at once at half the size. Raises errors
         that need waiting, and errors that would affect all accounts alike.
         """
-        self._left = {account_id: until for account_id, until in self._left.items() if until > now}
+        self._skipped = {account_id: until for account_id, until in self._skipped.items() if until > now}
         while True:
-            attempt = BatchAttempt(self._size.limit, tuple(self._left))
+            attempt = BatchAttempt(self._size.limit, tuple(self._skipped))
             started = time.monotonic()
             try:
                 async with engine.begin() as connection:
-                    done = await work.judge(connection, attempt)
+                    done = await work.evaluate(connection, attempt)
             except Exception as error:
                 if not self._is_of_batch(error, attempt):
                     raise
@@ -92,7 +94,7 @@ class AccountBatches:
                 self.is_behind = done >= attempt.limit
                 if done:
                     self._in_a_row = 0
-                    self._judged.inc(done)
+                    self._counter.inc(done)
                     self._size.done(done, time.monotonic() - started)
                 return done
 
@@ -125,9 +127,9 @@ class AccountBatches:
             if not is_poison(again) and not took_too_long(again):
                 raise
             # Its row can't be written either: it stays due, and this process skips it.
-            self._left[account_id] = until
+            self._skipped[account_id] = until
             async with engine.begin() as connection:
-                await work.leave(connection, account_id)
+                await work.skip(connection, account_id)
             is_ours = True
         if is_ours:
             metrics.PUT_OFF.labels("fails" if at_fault else "slow").inc()

@@ -74,7 +74,7 @@ class Forecaster:
         self._policies = policies
         self._settings = settings
         self._batches = AccountBatches("forecasting", BATCH, metrics.FORECAST, waiting)
-        self._left: dict[str, datetime] = {}
+        self._skipped: dict[str, datetime] = {}
 
     async def next(self, engine: AsyncEngine, now: datetime) -> float:
         """Forecast the next accounts in one transaction; returns the seconds to pause afterwards.
@@ -82,8 +82,8 @@ class Forecaster:
         An account that can't be forecast is skipped for a while. Raises errors that need waiting, and errors that would
         affect all accounts alike.
         """
-        self._left = {account_id: until for account_id, until in self._left.items() if until > now}
-        step = _Step(self._policies, self._settings, now, self._left)
+        self._skipped = {account_id: until for account_id, until in self._skipped.items() if until > now}
+        step = _Step(self._policies, self._settings, now, self._skipped)
         await self._batches.next(engine, step, now)
         if step.cycle_seconds is not None:
             metrics.FORECAST_CYCLE_SECONDS.set(step.cycle_seconds)
@@ -97,16 +97,16 @@ async def forecast_once(engine: AsyncEngine, policies: PolicyCache, settings: Se
 
 @dataclass(slots=True)
 class _Step:
-    """The next accounts in the cycle, except those in `left`."""
+    """The next accounts in the cycle, except those in `skipped`."""
 
     policies: PolicyCache
     settings: Settings
     now: datetime
-    left: dict[str, datetime]
+    skipped: dict[str, datetime]
     pause: float = field(default=0.0, init=False)
     cycle_seconds: float | None = field(default=None, init=False)
 
-    async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
+    async def evaluate(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
         """Forecast them, and store how far the cycle has come."""
         started = time.monotonic()
         turn = await forecasts.lock_cycle(connection, self.now)
@@ -134,7 +134,7 @@ class _Step:
             await forecasts.clear(connection)
             return []
         following = await forecasts.next_accounts(connection, cursor, attempt.limit)
-        passed_over = {*self.left, *attempt.without}
+        passed_over = {*self.skipped, *attempt.without}
         attempt.claimed += [account_id for account_id in following if account_id not in passed_over]
         rows = await forecast_accounts(
             connection, attempt.claimed, policy, to_micros(self.now), self.settings.forecast_days
@@ -145,8 +145,8 @@ class _Step:
     async def put_off(self, connection: AsyncConnection, account_id: str, until: datetime) -> bool:
         """Drop the account's forecasts, which may be out of date, and skip it."""
         await forecasts.replace(connection, [account_id], [], self.now)
-        self.left[account_id] = until
+        self.skipped[account_id] = until
         return True
 
-    async def leave(self, connection: AsyncConnection, account_id: str) -> None:
+    async def skip(self, connection: AsyncConnection, account_id: str) -> None:
         """Do nothing: the account is skipped."""

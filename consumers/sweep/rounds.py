@@ -39,7 +39,7 @@ class DueAccounts:
     base_url: str
     now: datetime
 
-    async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
+    async def evaluate(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
         """Evaluate the accounts that have been due longest."""
         policy = await self.policies.in_force(connection)
         due = await scores.claim_due(connection, self.now, attempt.limit, attempt.without)
@@ -55,7 +55,7 @@ class DueAccounts:
         """Make the account due later."""
         return await scores.postpone(connection, account_id, self.now, until)
 
-    async def leave(self, connection: AsyncConnection, account_id: str) -> None:
+    async def skip(self, connection: AsyncConnection, account_id: str) -> None:
         """Do nothing: it stays due, and is skipped."""
 
 
@@ -68,7 +68,7 @@ class AllAccounts:
     now: datetime
     _tried: RunningReevaluation | None = field(default=None, init=False)
 
-    async def judge(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
+    async def evaluate(self, connection: AsyncConnection, attempt: BatchAttempt) -> int:
         """Evaluate the next accounts, whether they are due or not."""
         policy = await self.policies.in_force(connection)
         self._tried = await reevaluations.lock_current(connection)
@@ -91,7 +91,7 @@ class AllAccounts:
         await scores.postpone(connection, account_id, self.now, until)
         return True
 
-    async def leave(self, connection: AsyncConnection, account_id: str) -> None:
+    async def skip(self, connection: AsyncConnection, account_id: str) -> None:
         """Move past the account: it is due by the next midnight anyway."""
         await self._go_past(connection, account_id)
 

@@ -74,7 +74,7 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
         # One moment for all three: no account is evaluated at a day before its sources have been checked.
         now = clock.now()
         structlog.contextvars.bind_contextvars(sweep_id=token_hex(4))
-        await retry_while_transient(partial(sources.look, now), "checking sources", waiting)
+        await retry_while_transient(partial(sources.check, now), "checking sources", waiting)
         reevaluated = await retry_while_transient(
             partial(reevaluate_once, engine, policies, settings, now, reevaluation),
             "re-evaluating all accounts",

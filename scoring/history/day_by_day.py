@@ -48,7 +48,7 @@ class DayByDay:
             first = min([event.broker_day for event in events], default=today)
         if first == today:
             self._expire(today, self._now)
-            self._live(today, events, self._now)
+            self._evaluate_day(today, events, self._now)
             return
         first = max(first, today - LONGEST_GAP)
         for day in range(first, today + 1):
@@ -56,7 +56,7 @@ class DayByDay:
             at = self._now if day == today else start_of(day + 1) - 1
             self._expire(day, at)
             if came or day != self._day:
-                self._live(day, came, at)
+                self._evaluate_day(day, came, at)
             if day < today and (evaluation := self.timeline.evaluation):
                 self.closings.append((day, evaluation.score))
 
@@ -66,7 +66,7 @@ class DayByDay:
         note = f"set by {override.author}: {override.reason}" if override else "taken back"
         self.timeline.set_override(Reason("override", self._now, note=note), override, evaluation.day)
 
-    def _live(self, day: int, events: Sequence[Event], at: int) -> None:
+    def _evaluate_day(self, day: int, events: Sequence[Event], at: int) -> None:
         """Evaluate one day with its events, up to the instant `at`."""
         for cause, part in _by_cause(self._day, day, events):
             if part:
@@ -124,7 +124,7 @@ def reason(cause: JournalCause, events: Sequence[Event], at: int) -> Reason:
     return Reason(cause, at, len(events), tuple(names))
 
 
-def judge(state: AccountState, policy: Policy, now: int) -> Evaluation:
+def evaluate_now(state: AccountState, policy: Policy, now: int) -> Evaluation:
     """The evaluation of `state` at `now`, by the scorecard that applies; `state` stays as it is."""
     day = max(day_of(now), state.newest)
     state = with_due_pending(state, day)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from scoring.history.day_by_day import DayByDay, judge
+from scoring.history.day_by_day import DayByDay, evaluate_now
 from scoring.history.journal import JournalCause, Reason
 from scoring.history.score_run import ScoreRun, is_ahead
 from scoring.history.timeline import Timeline
@@ -53,7 +53,7 @@ def _up_to_today(
     closed: Sequence[ScoreRun], state: AccountState, score_run: ScoreRun, policy: Policy, now: int
 ) -> Past:
     """The past without future days, and with today according to `state`."""
-    evaluation = judge(state, policy, now)
+    evaluation = evaluate_now(state, policy, now)
     runs = [run for run in (*closed, score_run) if run.since <= evaluation.day]
     before = replace(runs[-1], day=evaluation.day) if runs else None
     card = policy.find(before.scorecard, before.version) if before else None

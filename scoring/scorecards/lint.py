@@ -16,8 +16,8 @@ def warnings(document: ScorecardDocument) -> list[ScorecardProblem]:
 
 def overlaps(document: ScorecardDocument, in_force: Iterable[ScorecardDocument]) -> list[ScorecardProblem]:
     """The scorecards in force that an account can match as well, at the same rank: there the name decides."""
-    rivals = [other for other in in_force if other.name != document.name and _tie(document, other)]
-    return [ScorecardProblem("applies_to.rank", _tied(document, other)) for other in rivals]
+    rivals = [other for other in in_force if other.name != document.name and _conflicts(document, other)]
+    return [ScorecardProblem("applies_to.rank", _conflict_text(document, other)) for other in rivals]
 
 
 def _warn(document: ScorecardDocument) -> Iterator[ScorecardProblem]:
@@ -66,7 +66,7 @@ def _warn_of_curve(measure: MeasureDocument, at: str) -> Iterator[ScorecardProbl
         yield ScorecardProblem(f"{at}.veto.cap", "no score is above 100: the veto caps nothing")
 
 
-def _tie(document: ScorecardDocument, other: ScorecardDocument) -> bool:
+def _conflicts(document: ScorecardDocument, other: ScorecardDocument) -> bool:
     one, two = document.applies_to, other.applies_to
     return one is not None and two is not None and one.rank == two.rank and _meet(one, two)
 
@@ -91,7 +91,7 @@ def _share(one: list[str] | None, two: list[str] | None) -> bool:
     return not set(one).isdisjoint(two)
 
 
-def _tied(document: ScorecardDocument, other: ScorecardDocument) -> str:
+def _conflict_text(document: ScorecardDocument, other: ScorecardDocument) -> str:
     assert document.applies_to is not None
     wins = min(document.name, other.name)
     return (

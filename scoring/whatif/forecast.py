@@ -97,19 +97,19 @@ class _Silence:
         self._held = situation.source in policy.quiet_sources
         # A copy if anything is pending, and otherwise nothing changes: so pending entries can be applied in place.
         self._state = with_due_pending(situation.state, today)
-        self.evaluation = self._judge(today)
+        self.evaluation = self._evaluate_day(today)
         self._observe(now, list(_closings(situation, policy, today)) if policy.drops else ())
 
     def pass_day(self) -> Evaluation:
         """End a day; returns the evaluation of the next one."""
         closed = self.evaluation
-        self.evaluation = self._judge(closed.day + 1)
+        self.evaluation = self._evaluate_day(closed.day + 1)
         self._observe(start_of(closed.day + 1), [(closed.day, closed.score)])
         return self.evaluation
 
-    def _judge(self, day: int) -> Evaluation:
+    def _evaluate_day(self, day: int) -> Evaluation:
         apply_pending(self._state, day)
-        return _judged(self._state, self._policy, day)
+        return _evaluated(self._state, self._policy, day)
 
     def _observe(self, at: int, closings: Sequence[DayClosing]) -> None:
         """Apply the rules at the instant `at`, and later in the day whenever one is ready or an override ends."""
@@ -158,8 +158,8 @@ def _closings(situation: Situation, policy: Policy, today: int) -> Iterator[DayC
             yield first, score_run.score
         first += 1
     for day in range(first, today):
-        yield day, _judged(with_due_pending(situation.state, day), policy, day).score
+        yield day, _evaluated(with_due_pending(situation.state, day), policy, day).score
 
 
-def _judged(state: AccountState, policy: Policy, day: int) -> Evaluation:
+def _evaluated(state: AccountState, policy: Policy, day: int) -> Evaluation:
     return evaluate(choose(policy.scorecards, state, day), state, day)

@@ -37,8 +37,8 @@ def crossing_alerts(
     if not step.crossings:
         return []
     before = _evaluation(crossed.before, policy)
-    score, band = _counting(step.score_run, step.evaluation)
-    previous_score, previous_band = _counting(crossed.before, before)
+    score, band = _effective(step.score_run, step.evaluation)
+    previous_score, previous_band = _effective(crossed.before, before)
     common: dict[str, Any] = {
         "account_id": account_id,
         "account_name": crossed.name,
@@ -71,7 +71,7 @@ def _evaluation(score_run: ScoreRun | None, policy: Policy) -> Evaluation | None
     return score_run.evaluation(card) if score_run and card else None
 
 
-def _counting(score_run: ScoreRun | None, evaluation: Evaluation | None) -> tuple[float | None, Band]:
+def _effective(score_run: ScoreRun | None, evaluation: Evaluation | None) -> tuple[float | None, Band]:
     """The effective score and band: the computed ones, or those set by hand."""
     if score_run is None or evaluation is None:
         return None, "unknown"

@@ -27,7 +27,7 @@ async def acknowledge(connection: AsyncConnection, alert_id: UUID, by: str, now:
 
     An acknowledged one stays as it is. Raises `NotFiringError`.
     """
-    alert = await _held(connection, alert_id)
+    alert = await _read_locked(connection, alert_id)
     if alert is None or alert.acknowledged_at is not None:
         return alert
     if not await _fires(connection, alert):
@@ -43,7 +43,7 @@ async def snooze(
 
     In a transaction. A firing alert is acknowledged too, if `by` is given. Raises `NotOneRuleError`.
     """
-    alert = await _held(connection, alert_id)
+    alert = await _read_locked(connection, alert_id)
     if alert is None:
         return None
     await _set_snooze(connection, alert, until, now)
@@ -52,16 +52,16 @@ async def snooze(
     return await listing.get(connection, alert_id)
 
 
-async def wake(connection: AsyncConnection, alert_id: UUID, now: datetime) -> bool:
+async def end_snooze(connection: AsyncConnection, alert_id: UUID, now: datetime) -> bool:
     """End the snooze that was requested with an alert, in a transaction; False if there is none."""
-    alert = await _held(connection, alert_id)
+    alert = await _read_locked(connection, alert_id)
     if alert is None or alert.snoozed_until is None or alert.snoozed_until <= now:
         return False
     await _set_snooze(connection, alert, None, now)
     return True
 
 
-async def _held(connection: AsyncConnection, alert_id: UUID) -> Row[Any] | None:
+async def _read_locked(connection: AsyncConnection, alert_id: UUID) -> Row[Any] | None:
     """An alert, with its account locked so that nobody else changes its rule memories."""
     alert = await listing.get(connection, alert_id)
     if alert is None or alert.account_id is None:

@@ -26,7 +26,7 @@ LATELY = timedelta(days=7)
 WEEKS = timedelta(days=28)
 """Distance of the earliest day that a day is compared with."""
 KEPT = timedelta(days=400)
-LOOK_EVERY = timedelta(seconds=60)
+CHECK_EVERY = timedelta(seconds=60)
 """Interval of checks whether an outage is over: while one is open, a check reads a table of all accounts."""
 TIMEOUT_MS = 100_000
 """The longest that a count may take; shorter than the engine's statement timeout."""
@@ -40,9 +40,9 @@ class SourceWatch:
         self._engine = engine
         self._base_url = base_url
         self._day: date | None = None
-        self._looked_at: datetime | None = None
+        self._checked_at: datetime | None = None
 
-    async def look(self, now: datetime) -> None:
+    async def check(self, now: datetime) -> None:
         """Count the day that has ended, unless it was counted, and check every minute whether outages are over.
 
         Call it before accounts are evaluated at `now`. Several processes may do this at once: the first counts, and the
@@ -50,7 +50,7 @@ class SourceWatch:
         accounts have to be evaluated.
         """
         today = now.astimezone(UTC).date()
-        if self._day == today and self._looked_at is not None and now - self._looked_at < LOOK_EVERY:
+        if self._day == today and self._checked_at is not None and now - self._checked_at < CHECK_EVERY:
             return
         try:
             async with self._engine.begin() as connection:
@@ -63,7 +63,7 @@ class SourceWatch:
                 raise
             reason = str(getattr(error, "orig", None) or error)
             log.error("sources_not_counted", today=str(today), reason=reason)  # noqa: TRY400 - the reason is enough
-        self._day, self._looked_at = today, now
+        self._day, self._checked_at = today, now
 
 
 async def close_day(connection: AsyncConnection, day: date, now: datetime, base_url: str) -> None:

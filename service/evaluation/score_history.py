@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.history.day_by_day import judge
+from scoring.history.day_by_day import evaluate_now
 from scoring.history.runs import Past, up_to_now
 from scoring.history.score_run import AHEAD_MICROSECONDS, ScoreRun
 from scoring.rules.policy import Policy
@@ -48,11 +48,11 @@ async def shown_today(
     for index, stored in enumerate(await states.read(connection, ahead)):
         if index % YIELD_EVERY == 0:
             await asyncio.sleep(0)
-        evaluations[stored.account_id] = judge(read_state(stored), policy, to_micros(now))
-    return [_judged(each, evaluations.get(each.account_id), now) for each in accounts]
+        evaluations[stored.account_id] = evaluate_now(read_state(stored), policy, to_micros(now))
+    return [_with_evaluation(each, evaluations.get(each.account_id), now) for each in accounts]
 
 
-def _judged(account: AccountRecord, evaluation: Evaluation | None, now: datetime) -> AccountRecord:
+def _with_evaluation(account: AccountRecord, evaluation: Evaluation | None, now: datetime) -> AccountRecord:
     if evaluation is None:
         return account
     return replace(
@@ -65,12 +65,14 @@ def _judged(account: AccountRecord, evaluation: Evaluation | None, now: datetime
     )
 
 
-async def judge_today(connection: AsyncConnection, account_id: str, policy: Policy, now: datetime) -> Evaluation | None:
+async def evaluate_today(
+    connection: AsyncConnection, account_id: str, policy: Policy, now: datetime
+) -> Evaluation | None:
     """The evaluation of the account's state at `now`, whenever it was last evaluated; None if there is no such
     account.
     """
     found = await states.read(connection, [account_id])
-    return judge(read_state(found[0]), policy, to_micros(now)) if found else None
+    return evaluate_now(read_state(found[0]), policy, to_micros(now)) if found else None
 
 
 def _closed(run: StoredRun) -> ScoreRun:

@@ -64,7 +64,7 @@ async def page(
     for _ in range(MOST_ROUNDS):
         room = size - len(items)
         rows = await forecasts.page(connection, wanted, after=after, limit=room + 1)
-        items += await _true(connection, rows[:room], wanted, policy, now)
+        items += await _still_valid(connection, rows[:room], wanted, policy, now)
         read += rows[:room]
         after = rows[room - 1].key if len(rows) > room else None
         if after is None or len(items) == size:
@@ -76,7 +76,7 @@ def _place(item: UpcomingAccount) -> tuple[int, str, str]:
     return item.crossing.evaluation.day, item.account_id, item.crossing.rule.id
 
 
-async def _true(
+async def _still_valid(
     connection: AsyncConnection, rows: Sequence[StoredForecast], wanted: UpcomingFilter, policy: Policy, now: datetime
 ) -> list[UpcomingAccount]:
     """The stored forecasts, computed again, without those that no longer hold."""

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.history.day_by_day import judge
+from scoring.history.day_by_day import evaluate_now
 from scoring.rules.policy import Policy
 from scoring.state.account_state import AccountState, encode, fold
 from scoring.state.calendar import from_day, start_of, to_day
@@ -128,7 +128,7 @@ async def check_scores(
 
 def _check_score(account: Account, policy: Policy, verdict: Verdict) -> Iterator[str]:
     stored = account.score
-    judged = judge(account.state, policy, start_of(account.day))
+    judged = evaluate_now(account.state, policy, start_of(account.day))
     if (stored.score, stored.band, stored.coverage) != (judged.score, judged.band, judged.coverage):
         yield f"{account.id}: stored are {stored.score} {stored.band}, its state gives {judged.score} {judged.band}"
     if not _is_close(stored.score, verdict) or stored.band != verdict.band:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from scoring.advance import advance
-from scoring.history.day_by_day import judge
+from scoring.history.day_by_day import evaluate_now
 from scoring.rules.policy import Policy
 from scoring.scorecards.document import parse
 from scoring.scorecards.scorecard import Evaluation, compile_scorecard
@@ -45,7 +45,7 @@ class World:
     def judge(self, now: datetime) -> None:
         """Score everybody at `now`, with or without events."""
         for account_id, state in self._states.items():
-            self.evaluations[account_id] = judge(state, POLICY, to_micros(now))
+            self.evaluations[account_id] = evaluate_now(state, POLICY, to_micros(now))
 
     def fold(self, events: Iterable[DemoEvent], now: datetime) -> None:
         """Fold events as the service would see them: encoded, decoded, folded, scored at `now`."""

@@ -91,7 +91,7 @@ async def snooze_alert(alert_id: UUID, body: Annotated[Snooze, Depends(body_of(S
 async def end_snooze(alert_id: UUID, api: Api) -> None:
     """End the snooze. If the account is beyond the rule's threshold, the rule fires within moments."""
     async with api.engine.begin() as connection:
-        if not await triage.wake(connection, alert_id, api.clock()):
+        if not await triage.end_snooze(connection, alert_id, api.clock()):
             raise not_found("snooze")
 
 

@@ -22,7 +22,7 @@ from service.api.http.openapi_helpers import json_responses
 from service.api.http.problems import not_found
 from service.api.resources.health_document import Health, Moment, document, trend
 from service.api.resources.stored_health import firing, freshness, stored_moment
-from service.evaluation.score_history import judge_today, read_past
+from service.evaluation.score_history import evaluate_today, read_past
 from service.storage.accounts import score_reader
 from service.storage.accounts.score_reader import StoredScore
 from service.storage.codecs.score_run import decode_override
@@ -70,7 +70,7 @@ async def read_health(
 
 async def _now(connection: AsyncConnection, stored: StoredScore, policy: Policy, now: datetime) -> Moment:
     """The account as it is now, as the sweeper would compute it; even if a wrong clock scored it for tomorrow."""
-    evaluation = await judge_today(connection, stored.account_id, policy, now) if stored.is_ahead else None
+    evaluation = await evaluate_today(connection, stored.account_id, policy, now) if stored.is_ahead else None
     if evaluation is None:
         return await _then(connection, stored.account_id, policy, now, None)
     before = trend(evaluation.score, stored.week_ago, stored.month_ago)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.history.day_by_day import judge
+from scoring.history.day_by_day import evaluate_now
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event, SurveyEvent, TicketEvent, UsageEvent
 from service.evaluation.changes import read_state
@@ -59,7 +59,7 @@ async def recomputed(engine: AsyncEngine, now: datetime) -> dict[str, Any]:
     async with engine.connect() as connection:
         policy = await load_policy(connection, 92)
         (row,) = await states.read(connection, ["acme"])
-    evaluation = judge(read_state(row), policy, to_micros(now))
+    evaluation = evaluate_now(read_state(row), policy, to_micros(now))
     assert evaluation.score is not None
     measures = [
         (name, result.value, result.score, result.contribution, result.missing)

@@ -21,7 +21,7 @@ PHASES = ("decode", "wait", "prepare", "fence", "read", "fold", "write", "commit
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lag is looked at often."""
-    monkeypatch.setattr(lag, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(lag, "UPDATE_SECONDS", 0.1)
 
 
 async def shows(name: str, expected: float, **labels: str) -> None:

@@ -40,7 +40,7 @@ async def execute(engine: AsyncEngine, statement: str) -> None:
 async def test_it_tells_of_consumers_that_are_away_and_of_halted_partitions(
     settings: Settings, engine: AsyncEngine, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(ownership, "CHECK_SECONDS", 0.2)
     assert f"no consumer has started on {settings.topic_usage}" in str(await folding(api))
 
     async def goes_on() -> bool:

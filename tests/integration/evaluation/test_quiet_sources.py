@@ -56,7 +56,7 @@ class World:
 
     async def sweep(self, now: datetime) -> None:
         """As the sweeper's loop does it."""
-        await self.watch.look(now)
+        await self.watch.check(now)
         while await sweep_once(self.engine, self.policies, self.settings, now):
             pass
 
@@ -197,7 +197,7 @@ async def test_an_operator_ends_it_and_it_isnt_noticed_again(world: World) -> No
         assert not await quiet_sources.end(connection, "/shop", now, "")
         assert await quiet_sources.end(connection, "/app", now, "https://health.test")
         assert not await quiet_sources.end(connection, "/app", now, "")
-    await SourceWatch(world.engine, "").look(moment(stop + DAY, 14))  # a sweeper that is started anew
+    await SourceWatch(world.engine, "").check(moment(stop + DAY, 14))  # a sweeper that is started anew
     for past in range(2, 5):
         await world.day(stop + past * DAY, app=[])
     assert [notice["source"]["accounts"] for notice in await world.notices()] == [0, None]
@@ -233,7 +233,7 @@ async def test_several_sweepers_count_a_day_once(world: World) -> None:
     stop = await world.weeks(2)
     await world.day(stop, app=[])
     watches = [SourceWatch(world.engine, "") for _ in range(4)]
-    await asyncio.gather(*(watch.look(moment(stop + DAY, 0)) for watch in watches))
+    await asyncio.gather(*(watch.check(moment(stop + DAY, 0)) for watch in watches))
     assert len(await world.notices()) == 1
     assert len(await query(world.engine, "SELECT 1 FROM source_days WHERE day = :day", day=stop)) == 2
 
@@ -267,7 +267,7 @@ async def test_a_count_that_takes_too_long_doesnt_stop_the_sweeper(
     monkeypatch.setattr("service.evaluation.quiet_sources.TIMEOUT_MS", 200)
     async with world.engine.connect() as other:
         await other.execute(text("LOCK TABLE usage_states IN ACCESS EXCLUSIVE MODE"))
-        await asyncio.wait_for(world.watch.look(moment(MONDAY + DAY, 0)), 5)
+        await asyncio.wait_for(world.watch.check(moment(MONDAY + DAY, 0)), 5)
     await world.sweep(moment(MONDAY + DAY, 1))
     assert await query(world.engine, "SELECT 1 FROM source_days") == []
     assert [row.day for row in await query(world.engine, "SELECT DISTINCT day FROM scores")] == [MONDAY + DAY]

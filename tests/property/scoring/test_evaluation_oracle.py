@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.history.day_by_day import judge
+from scoring.history.day_by_day import evaluate_now
 from scoring.rules.policy import Policy
 from scoring.scorecards.document import parse
 from scoring.scorecards.measures import CATALOGUE
@@ -104,5 +104,5 @@ def test_judging_takes_in_what_is_due_and_leaves_the_state_alone(data: st.DataOb
     before = encoded(state)
     card = compiled(document)
     policy = Policy(in_order([card]), retention=RETENTION)
-    assert judge(state, policy, start_of(day)) == evaluate(card, settled(state, day), day)
+    assert evaluate_now(state, policy, start_of(day)) == evaluate(card, settled(state, day), day)
     assert encoded(state) == before

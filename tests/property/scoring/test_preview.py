@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from scoring.advance import advance
-from scoring.history.day_by_day import judge
+from scoring.history.day_by_day import evaluate_now
 from scoring.rules.policy import Policy
 from scoring.rules.rules import BandRule, DropRule, Rule, ScoreRule, SilenceRule
 from scoring.scorecards.document import parse
@@ -94,8 +94,8 @@ def test_what_is_judged_by_the_draft_then_is_what_was_foretold(
     account, now = data.draw(accounts(present))
     planned = drafted(written, present)
     change = preview(account, planned, now)
-    then = judge(account.state, policy_of(*[document] * (written["name"] != "default"), written), now)
-    before = judge(account.state, present, now)
+    then = evaluate_now(account.state, policy_of(*[document] * (written["name"] != "default"), written), now)
+    before = evaluate_now(account.state, present, now)
     assert (change.after.score, change.after.band, change.after.card.name) == (then.score, then.band, then.card.name)
     assert (change.before.score, change.before.band) == (before.score, before.band)
 

@@ -69,8 +69,8 @@ def test_it_is_logged_once_an_hour_and_remarked_on_for_one() -> None:
     clock, since = Clock(), Change()
     watch = PlacementWatch(clock)
     assert watch.remark() == ""
-    watch.look(("placed", 0), 4, [None, None])
-    watch.look(("placed", 1), 4, [None])
+    watch.check(("placed", 0), 4, [None, None])
+    watch.check(("placed", 1), 4, [None])
     assert since.of("health_misplaced_records_total", topic="placed", reason="no_key") == 3
     assert since.of("health_placement_checked_records_total", topic="placed") == 3
     assert watch.remark() == "records lie in other partitions than their keys': placed"
@@ -80,7 +80,7 @@ def test_it_is_logged_once_an_hour_and_remarked_on_for_one() -> None:
 
 def test_a_topic_of_one_partition_has_no_other() -> None:
     watch = PlacementWatch(Clock())
-    watch.look(("placed", 0), 1, [None, b"anything"])
+    watch.check(("placed", 0), 1, [None, b"anything"])
     assert watch.remark() == ""
 
 
