@@ -11,7 +11,7 @@ import msgspec
 import uvloop
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from consumers.fold.decode import RefusedRecord, decode
+from consumers.fold.decode import Refusal, decode
 
 MAX_RECORDS = 20_000
 MAX_BYTES = 262_144
@@ -48,7 +48,7 @@ def plain(records: list[ConsumerRecord]) -> None:
 def service(records: list[ConsumerRecord]) -> None:
     """The service's own decoder."""
     kept = [decode("usage", record, MAX_BYTES) for record in records]
-    assert not isinstance(kept[0], RefusedRecord), kept[0].reason
+    assert not isinstance(kept[0], Refusal), kept[0].reason
 
 
 _plain = msgspec.json.Decoder(Plain)

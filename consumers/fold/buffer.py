@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from aiokafka import ConsumerRecord
 from msgspec import Struct, field
 
-from consumers.fold.decode import DecodeResult, RefusedRecord
+from consumers.fold.decode import DecodeResult, Refusal
 from consumers.fold.fingerprint import fingerprint
 from consumers.fold.timestamps import NO_TIME
 from scoring.state.events import Event
@@ -33,7 +33,7 @@ class PartitionBuffer(Struct):
     """Event times in microseconds."""
     backfill: "array[int]" = field(default_factory=lambda: array("b"))
     """1 where the event is loaded history."""
-    refused: dict[int, RefusedRecord] = field(default_factory=dict)
+    refused: dict[int, Refusal] = field(default_factory=dict)
     """Refused records by offset."""
     tombstones: set[int] = field(default_factory=set)
     """Offsets of tombstones."""
@@ -50,7 +50,7 @@ class PartitionBuffer(Struct):
         for place, each in () if all(events) else enumerate(results):
             if each.event is not None:
                 continue
-            if isinstance(each, RefusedRecord):
+            if isinstance(each, Refusal):
                 self.refused[each.record.offset] = each
             else:
                 self.tombstones.add(records[place].offset)

@@ -17,7 +17,7 @@ LONGEST_REASON = 1_000
 """In characters. A message may repeat text of a sender, such as the name of a field."""
 
 
-class RefusedRecord(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True):
     """A record that can't be used, with the reason. It has no event, unlike `Decoded`."""
 
     record: ConsumerRecord
@@ -38,12 +38,12 @@ class Tombstone(msgspec.Struct, frozen=True):
     backfill: ClassVar[bool] = False
 
 
-DecodeResult = Decoded | RefusedRecord | Tombstone
+DecodeResult = Decoded | Refusal | Tombstone
 _TOMBSTONE = Tombstone()
 
 
 def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int = timestamps.LAST_MS) -> DecodeResult:
-    """Decode a record of a signal's topic. Raises nothing: any fault becomes the reason of a `RefusedRecord`.
+    """Decode a record of a signal's topic. Raises nothing: any fault becomes the reason of a `Refusal`.
 
     `latest` is the last accepted timestamp, in milliseconds.
     """
@@ -51,26 +51,26 @@ def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int =
     if value is None:
         return _TOMBSTONE
     if timestamp is None or not 0 <= timestamp <= latest:
-        return RefusedRecord(record, timestamps.fault(record), stamped=False)
+        return Refusal(record, timestamps.fault(record), stamped=False)
     if len(value) > max_bytes:
-        return RefusedRecord(record, f"value: {len(value):,} bytes; at most {max_bytes:,} are taken")
+        return Refusal(record, f"value: {len(value):,} bytes; at most {max_bytes:,} are taken")
     try:
         if record.headers and (headers := _binary_headers(record)):
             return decode_binary(signal, headers, value, timestamp * 1000)
         return decode_structured(signal, value, timestamp * 1000)
     except AheadError as error:
-        return RefusedRecord(
+        return Refusal(
             record, timestamps.behind(record) if record.timestamp_type == timestamps.CREATE_TIME else str(error)
         )
     except InvalidEventError as error:
-        return RefusedRecord(record, str(error))
+        return Refusal(record, str(error))
 
 
 def as_decided(record: ConsumerRecord, result: DecodeResult, decided: timestamps.Decided) -> DecodeResult:
     """The earlier decision if that depended on the clock, so that a replay decides the same; otherwise `result`."""
     if not isinstance(result, Decoded) or not timestamps.was_refused(record, decided):
         return result
-    return RefusedRecord(record, timestamps.fault(record), stamped=False)
+    return Refusal(record, timestamps.fault(record), stamped=False)
 
 
 def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
@@ -89,7 +89,7 @@ def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
         raise InvalidEventError("headers", "the ce_ headers must be UTF-8") from None
 
 
-def dead_letter(refused: RefusedRecord) -> DeadLetterRow:
+def dead_letter(refused: Refusal) -> DeadLetterRow:
     """The dead-letter row of a refused record."""
     record = refused.record
     headers = [[_storable(name), to_text(value)] for name, value in record.headers]

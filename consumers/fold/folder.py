@@ -14,7 +14,7 @@ from consumers.fold.batch import Batch, prepare
 from consumers.fold.batch_metrics import observe
 from consumers.fold.buffer import PartitionBuffer, PartitionBuffers, bisect, record_count
 from consumers.fold.dead_letter_limit import Limits, too_many
-from consumers.fold.decode import RefusedRecord
+from consumers.fold.decode import Refusal
 from consumers.fold.kafka import GoneError, fetch
 from consumers.fold.ownership import Ownership
 from consumers.fold.poison import blame
@@ -124,7 +124,7 @@ class Folder:
             self._ownership.halt(partition, why)
             return
         refused = PartitionBuffer()
-        refused.add([record], [RefusedRecord(record, blame(error))])
+        refused.add([record], [Refusal(record, blame(error))])
         await self.fold({partition: refused})
 
     async def _halt_refusing(self, batch: Batch) -> bool:

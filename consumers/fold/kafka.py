@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 10.0
 POLL_MILLISECONDS = 500
 RETRY_SECONDS = 1.0
 
-Reply = TypeVar("Reply")
+KafkaReply = TypeVar("KafkaReply")
 
 
 class GoneError(LookupError):
@@ -120,7 +120,9 @@ async def raise_once_client_fails(consumer: AIOKafkaConsumer) -> None:
     ) from failure
 
 
-async def until_answered(ask: Callable[[], Awaitable[Reply]], pulse: Pulse, contact: KafkaAvailability) -> Reply:
+async def until_answered(
+    ask: Callable[[], Awaitable[KafkaReply]], pulse: Pulse, contact: KafkaAvailability
+) -> KafkaReply:
     """Ask Kafka until it replies, however long it is away or refuses; the process is alive meanwhile, but not ready."""
     while True:
         try:

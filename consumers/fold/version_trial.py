@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.fold import timestamps
-from consumers.fold.decode import RefusedRecord, Tombstone, decode
+from consumers.fold.decode import Refusal, Tombstone, decode
 from consumers.fold.kafka import fetch_range
 from scoring.state.events import Event
 from service.evaluation.evaluate import advance_accounts
@@ -85,7 +85,7 @@ class VersionTrial:
             if record.offset not in refused_before
         ]
         tried = [each for each in decoded if not isinstance(each, Tombstone)]
-        events = [each.event for each in tried if not isinstance(each, RefusedRecord)]
+        events = [each.event for each in tried if not isinstance(each, Refusal)]
         lost = len(tried) - len(events) + await self._unfoldable(events)
         if lost <= self._settings.dead_letter_max_share * len(tried):
             return None

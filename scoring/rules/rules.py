@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from scoring.rules.links import is_web_address
-from scoring.scorecards.document import Score, ScorecardProblem, ShortText
+from scoring.scorecards.document import NonEmptyText, Score, ScorecardProblem
 from scoring.scorecards.measures import Missing, Value
 from scoring.scorecards.scorecard import DECIMALS, Band
 
@@ -67,12 +67,12 @@ class RuleFilter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     It never applies to churned accounts.
     """
 
-    segments: list[ShortText] | None = None
-    stages: list[ShortText] | None = None
-    owners: list[ShortText] | None = None
-    exclude_segments: list[ShortText] | None = None
-    exclude_stages: list[ShortText] | None = None
-    exclude_owners: list[ShortText] | None = None
+    segments: list[NonEmptyText] | None = None
+    stages: list[NonEmptyText] | None = None
+    owners: list[NonEmptyText] | None = None
+    exclude_segments: list[NonEmptyText] | None = None
+    exclude_stages: list[NonEmptyText] | None = None
+    exclude_owners: list[NonEmptyText] | None = None
     for_seconds: Seconds = 0
     cooldown_seconds: Seconds = 0
     playbook_url: Link | None = None

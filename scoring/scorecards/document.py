@@ -14,11 +14,11 @@ DEFAULT = "default"
 PRIORITIES = ("low", "normal", "high", "urgent")
 
 # `$` alone would let a line break at the end pass.
-ScorecardName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$(?!\n)")]
+DocumentName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$(?!\n)")]
 Score = Annotated[float, Meta(ge=0, le=100)]
 Measured = Annotated[float, Meta(ge=-1e15, le=1e15)]
 # No database takes a NUL in text.
-ShortText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+NonEmptyText = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class ScorecardProblem(Struct, frozen=True):
@@ -39,8 +39,8 @@ class InvalidDocumentError(ValueError):
 class AppliesTo(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The accounts that a scorecard is for; the lowest `rank` that matches wins. Ranges include both ends."""
 
-    segments: list[ShortText] | None = None
-    stages: list[ShortText] | None = None
+    segments: list[NonEmptyText] | None = None
+    stages: list[NonEmptyText] | None = None
     tenure_days: tuple[int, int] | None = None
     rank: int = 0
 
@@ -63,9 +63,9 @@ class MeasureDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     measure: str
     weight: Annotated[float, Meta(ge=0, le=1_000_000)]
     curve: Annotated[list[tuple[Measured, Score]], Meta(min_length=1, max_length=100)]
-    name: ScorecardName | None = None
+    name: DocumentName | None = None
     window: Annotated[int, Meta(ge=1)] | None = None
-    features: Annotated[list[ShortText], Meta(min_length=1, max_length=200)] | None = None
+    features: Annotated[list[NonEmptyText], Meta(min_length=1, max_length=200)] | None = None
     priorities: Annotated[list[Literal["low", "normal", "high", "urgent"]], Meta(min_length=1)] | None = None
     missing: Literal["exclude", "neutral", "worst"] = "exclude"
     veto: Veto | None = None
@@ -87,7 +87,7 @@ class Bands(Struct, frozen=True, forbid_unknown_fields=True):
 class ScorecardDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A scorecard as people write it."""
 
-    name: ScorecardName
+    name: DocumentName
     measures: Annotated[list[MeasureDocument], Meta(min_length=1, max_length=100)]
     bands: Bands = field(default_factory=Bands)
     min_coverage: Annotated[float, Meta(ge=0, le=1)] = 0.5

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from scoring.rules.rules import KINDS, Condition
-from scoring.scorecards.document import ShortText
+from scoring.scorecards.document import NonEmptyText
 from scoring.scorecards.validation_errors import fault_of
 from service.api.http.openapi_helpers import RULES, schema_ref
 from service.api.http.problems import MOST_ERRORS, FieldError, invalid
@@ -34,7 +34,7 @@ _FIELDS = {"name", "enabled", "kind"}.union(*(rule.__struct_fields__ for rule in
 class _Head(Struct):
     """The fields of a rule beside its condition."""
 
-    name: ShortText
+    name: NonEmptyText
     kind: str
     enabled: bool = True
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from consumers.fold.batch import Batch, OwnedPartition, prepare
 from consumers.fold.buffer import PartitionBuffer, PartitionBuffers
-from consumers.fold.decode import RefusedRecord
+from consumers.fold.decode import Refusal
 from consumers.fold.dedup import Deduplicator
 from scoring.state.account_state import AccountState, fold
 from scoring.state.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
@@ -40,9 +40,7 @@ def buffers(draw: st.DrawFn, retention: int) -> tuple[PartitionBuffers, list[Eve
             timestamp = event.broker_day * DAY // 1000 + draw(st.sampled_from([0, DAY // 1000 - 1]))
             record = kafka_record("t", offset, timestamp=timestamp)
             backfill = draw(st.booleans())
-            buffer.add(
-                [record], [RefusedRecord(record, "no") if copy == "refused" else Decoded(event, identity, backfill)]
-            )
+            buffer.add([record], [Refusal(record, "no") if copy == "refused" else Decoded(event, identity, backfill)])
     return buffers, events
 
 

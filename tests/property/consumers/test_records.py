@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from consumers.fold import batch_tracing
 from consumers.fold.batch import Batch, OwnedPartition, prepare
 from consumers.fold.buffer import PartitionBuffer
-from consumers.fold.decode import LONGEST_REASON, RefusedRecord, Tombstone, decode
+from consumers.fold.decode import LONGEST_REASON, Refusal, Tombstone, decode
 from consumers.fold.dedup import Deduplicator
 from consumers.fold.fingerprint import fingerprint
 from service.api.resources.dead_letters import _shown
@@ -57,7 +57,7 @@ def letter(row: DeadLetterRow) -> DeadLetter:
 @example("usage", record(value=WITHOUT_DATA % (b"[" * 1_500)))
 def test_decoding_is_total(signal: Signal, record: ConsumerRecord) -> None:
     result = decode(signal, record, MOST_BYTES)
-    assert isinstance(result, Decoded | RefusedRecord | Tombstone)
+    assert isinstance(result, Decoded | Refusal | Tombstone)
     assert isinstance(result, Tombstone) == (record.value is None)
     assert -(2**63) <= fingerprint(record) < 2**63
     assert batch_tracing.contexts([record]).keys() <= {record.offset}
@@ -132,7 +132,7 @@ def _at(record: ConsumerRecord, offset: int) -> ConsumerRecord:
 def test_nul_is_found_in_base64_too() -> None:
     def refusal(value: bytes) -> str:
         result = decode("usage", record(value=value), MOST_BYTES)
-        assert isinstance(result, RefusedRecord)
+        assert isinstance(result, Refusal)
         return result.reason
 
     data = base64.b64encode(b'{"feature": "log\\u0000in"}')

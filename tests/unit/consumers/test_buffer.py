@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.fold.buffer import PartitionBuffer, PartitionBuffers, RecordBuffer, bisect
-from consumers.fold.decode import RefusedRecord
+from consumers.fold.decode import Refusal
 from consumers.fold.fingerprint import fingerprint
 from scoring.state.events import UsageEvent
 from service.messaging.cloudevents import Decoded
@@ -20,9 +20,9 @@ def record(offset: int, **changes: Any) -> ConsumerRecord:
     return ConsumerRecord("t", 0, offset, values["timestamp"], 1, values["key"], values["value"], None, 0, 0, ())
 
 
-def refused(*offsets: int) -> tuple[list[ConsumerRecord], list[Decoded | RefusedRecord]]:
+def refused(*offsets: int) -> tuple[list[ConsumerRecord], list[Decoded | Refusal]]:
     records = [record(offset) for offset in offsets]
-    return records, [RefusedRecord(each, "") for each in records]
+    return records, [Refusal(each, "") for each in records]
 
 
 def buffer(size: int) -> PartitionBuffer:
@@ -31,7 +31,7 @@ def buffer(size: int) -> PartitionBuffer:
     for offset in range(size):
         at = record(offset, timestamp=offset)
         event = UsageEvent("acme", 1_000 + offset, 0, 0, "login", None, 1)
-        made.add([at], [RefusedRecord(at, "") if offset % 3 == 1 else Decoded(event, 2_000 + offset, offset % 4 == 0)])
+        made.add([at], [Refusal(at, "") if offset % 3 == 1 else Decoded(event, 2_000 + offset, offset % 4 == 0)])
     return made
 
 
@@ -74,7 +74,7 @@ def test_halves_hold_all_in_order_and_neither_is_empty(sizes: dict[tuple[str, in
 def test_a_stretch_has_a_place_for_each_record() -> None:
     records = [record(5, timestamp=50), record(6, timestamp=60)]
     event = UsageEvent("acme", 7, 0, 0, "login", None, 1)
-    made, reason = PartitionBuffer(), RefusedRecord(records[1], "why")
+    made, reason = PartitionBuffer(), Refusal(records[1], "why")
     made.add(records, [Decoded(event, 2**64 - 1, backfill=True), reason])
     assert columns(made) == [(5, 50, event, 2**64 - 1, 7, 1), (6, 60, None, 0, 0, 0)]
     assert made.refused == {6: reason}

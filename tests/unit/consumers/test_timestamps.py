@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from consumers.fold import timestamps
 from consumers.fold.batch import OwnedPartition, prepare
 from consumers.fold.buffer import PartitionBuffer
-from consumers.fold.decode import RefusedRecord, as_decided, dead_letter, decode
+from consumers.fold.decode import Refusal, as_decided, dead_letter, decode
 from consumers.fold.dedup import Deduplicator
 from consumers.fold.fingerprint import fingerprint
 from service.messaging.cloudevents import Decoded
@@ -31,7 +31,7 @@ EVENT = encode(usage("acme", time=NOW.isoformat()))
 def refusal(timestamp: int | None, kind: int = CREATE, **changes: Any) -> str:
     record = kafka_record("t", 1, EVENT, timestamp=timestamp, timestamp_type=kind, **changes)
     result = decode("usage", record, 262_144, LATEST)
-    return result.reason if isinstance(result, RefusedRecord) else ""
+    return result.reason if isinstance(result, Refusal) else ""
 
 
 BY_PRODUCER = "its producer set it, as the topic has message.timestamp.type=CreateTime"
@@ -107,7 +107,7 @@ def test_a_later_clock_takes_a_record_unless_it_was_refused_before() -> None:
     assert as_decided(record, later, {(7, NOW_MS)}) is later, "of a log that was made anew"
     assert as_decided(record, later, {(6, NOW_MS + DAY_MS)}) is later
     again = as_decided(record, later, {(7, NOW_MS + DAY_MS)})
-    assert isinstance(again, RefusedRecord)
+    assert isinstance(again, Refusal)
     assert again == decode("usage", record, 262_144, LATEST)
 
 
@@ -141,13 +141,13 @@ def test_any_timestamps_make_a_batch_of_which_none_is_ahead(found: list[tuple[in
         assert batch.changes[partition].added.newest_at <= NOW + timedelta(minutes=5)
     for letter in batch.dead_letters:
         assert 1970 <= letter.recorded_at.year <= 9999
-    refused = [each for each in results if isinstance(each, RefusedRecord)]
+    refused = [each for each in results if isinstance(each, Refusal)]
     assert [dead_letter(each) for each in refused] == batch.dead_letters
     # What is kept is what a later clock would take, and nothing else.
     decided = {(offset, stamp) for _, _, offset, stamp in batch.ahead}
     for record, result in zip(records, results, strict=True):
         later = as_decided(record, decode("usage", record, 262_144), decided)
-        assert isinstance(later, RefusedRecord) == isinstance(result, RefusedRecord)
+        assert isinstance(later, Refusal) == isinstance(result, Refusal)
         assert -(2**63) <= fingerprint(record) < 2**63
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from consumers.fold.decode import RefusedRecord, decode
+from consumers.fold.decode import Refusal, decode
 from service.api.docs.asyncapi import document
 from service.cli.app import app
 from service.delivery.transport.kafka import record_of
@@ -78,7 +78,7 @@ def test_examples_of_events_are_taken_by_consumers(signal: Any) -> None:
         for example in MESSAGES[name]["examples"]:
             record: Any = Record(json.dumps(example["payload"]).encode(), example.get("headers", {}))
             decoded = decode(signal, record, SETTINGS.max_record_bytes)
-            assert not isinstance(decoded, RefusedRecord), decoded
+            assert not isinstance(decoded, Refusal), decoded
             taken += 1
     assert taken == 2
 
