@@ -33,7 +33,7 @@ class Changes:
     surveys: list[StateRow] = field(default_factory=list)
     attributes: dict[str, AttributeState] = field(default_factory=dict)
     scores: defaultdict[tuple[int, str, int], list[ScoreRow]] = field(default_factory=lambda: defaultdict(list))
-    """Score rows by the values of `Judged`."""
+    """Score rows by the values of `ScoreBasis`."""
     history: list[HistoryRow] = field(default_factory=list)
     overrides: list[OverrideRow] = field(default_factory=list)
     memories: list[MemoryRow] = field(default_factory=list)

@@ -43,10 +43,10 @@ def to_plain_text(message: Message) -> PlainText:
     facts = message.facts
     headline, details, lines = _parts(message.type, facts)
     shown = [(label, shortened(value, LONGEST)) for label, value in details]
-    told = tuple((label, value) for label, value in shown if value)
+    filled = tuple((label, value) for label, value in shown if value)
     links = (("Open the account", message.link), ("Open the playbook", facts.playbook_url or ""))
     shown_links = tuple((label, link) for label, link in links if link)
-    return PlainText(shortened(headline, LONGEST), told, _bounded(lines), shown_links)
+    return PlainText(shortened(headline, LONGEST), filled, _bounded(lines), shown_links)
 
 
 def shortened(text: str, most: int) -> str:
@@ -93,8 +93,8 @@ def _by_hand(override: OverrideFact | None) -> tuple[str, str]:
     if override is None:
         return "Set by hand", ""
     set_to = override.band or "" if override.score is None else _number(override.score)
-    told = f"{set_to} by {shortened(override.author, LONGEST_NAME)}: {override.reason}"
-    return "Was set by hand until now" if override.ended else "Set by hand", told
+    text = f"{set_to} by {shortened(override.author, LONGEST_NAME)}: {override.reason}"
+    return "Was set by hand until now" if override.ended else "Set by hand", text
 
 
 def _happened(type_: str, facts: AlertFacts, account: str) -> str:
@@ -115,8 +115,8 @@ def _happened(type_: str, facts: AlertFacts, account: str) -> str:
 def _score_summary(facts: AlertFacts) -> str:
     """`score 38 (red), was 62 (green)`."""
     now, before = _banded(facts.score, facts.band), _banded(facts.previous_score, facts.previous_band)
-    told = now if facts.score is None else f"score {now}"
-    return _change(told, before) if now != before else told
+    text = now if facts.score is None else f"score {now}"
+    return _change(text, before) if now != before else text
 
 
 def _banded(score: float | None, band: str | None) -> str:

@@ -54,20 +54,20 @@ def build(message: Message, _options: NoOptions) -> Body:
 
 def refusal(status: int, excerpt: bytes) -> str | None:
     """Slack answers `ok` to an accepted message, and otherwise the reason, sometimes with status 200."""
-    said = excerpt.decode("utf-8", "replace").strip()
-    if status == HTTPStatus.OK and said == "ok":
+    word = excerpt.decode("utf-8", "replace").strip()
+    if status == HTTPStatus.OK and word == "ok":
         return None
-    return f"Slack did not accept the message, and answered: {said[:100] or 'nothing'}"
+    return f"Slack did not accept the message, and answered: {word[:100] or 'nothing'}"
 
 
 def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
     """The verdict by the word in the body of a refusal. A 410 for an archived channel isn't the webhook's end."""
-    said = answer.text[:100]
+    word = answer.text[:100]
     if answer.status < HTTPStatus.BAD_REQUEST:
         return None  # a compatible service may use these words differently in a success
-    if said in NEVER:
-        return AnswerVerdict("never", f"Slack refused the message for good, and answered: {said}")
-    if said == _ARCHIVED:
+    if word in NEVER:
+        return AnswerVerdict("never", f"Slack refused the message for good, and answered: {word}")
+    if word == _ARCHIVED:
         return AnswerVerdict(AGAIN.kind, "the channel is archived: unarchive it, or disable the endpoint")
     return None
 

@@ -57,12 +57,12 @@ def verdict(answer: ReceiverAnswer) -> AnswerVerdict | None:
     """
     if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
         return None
-    said = answer.text[:300]
-    if _NOT_POSTED in said:
+    text = answer.text[:300]
+    if _NOT_POSTED in text:
         return (
             LIMITED
-            if "429" in said
-            else AnswerVerdict("again", f"Teams did not post the message, and answered: {said}")
+            if "429" in text
+            else AnswerVerdict("again", f"Teams did not post the message, and answered: {text}")
         )
     return AnswerVerdict("again", "a page is no answer of Teams: check the endpoint's URL") if answer.is_page else None
 

@@ -87,7 +87,7 @@ seen_events = Table(
 refused_stamps = Table(
     "refused_stamps",
     metadata,
-    # With the timestamp: where a topic was made anew, offsets come again.
+    # With the timestamp: if a topic is created again, its offsets repeat.
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("offset", BigInteger, primary_key=True),
@@ -110,7 +110,7 @@ dead_letters = Table(
     _created_at(),
     Column("replayed_at", Instant),
     Column("relayed_at", Instant, comment="when it was published to <topic>.dead-letters"),
-    # With the timestamp: where a topic was made anew, offsets come again.
+    # With the timestamp: if a topic is created again, its offsets repeat.
     UniqueConstraint("topic", "partition", "offset", "recorded_at"),
     Index(None, "account_id", postgresql_where=text("account_id IS NOT NULL")),
     Index("dead_letters_to_relay_idx", "topic", "id", postgresql_where=text("relayed_at IS NULL")),

@@ -1,4 +1,4 @@
-"""What receivers answer, well or badly: a status that was read stands, and people are shown what there is to see."""
+"""Answers of receivers, good and bad: a status counts once it was read, and people are shown the rest."""
 
 import asyncio
 import gzip

@@ -61,7 +61,7 @@ async def alert(engine: AsyncEngine) -> UUID:
 
 
 async def attempts(engine: AsyncEngine, endpoint: UUID) -> list[LoggedAttempt]:
-    """Of the endpoint's only delivery, the first one first."""
+    """Attempts of the endpoint's only delivery, first one first."""
     async with engine.connect() as conn:
         [delivery] = await delivery_log.page(conn, endpoint, before=None, limit=10)
         return list(await delivery_log.attempts(conn, delivery.id, limit=10))[::-1]

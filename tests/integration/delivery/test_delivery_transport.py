@@ -1,4 +1,4 @@
-"""What a hostile or broken receiver, or name server, can do to the sender: nothing but fail its own delivery."""
+"""A hostile or broken receiver, or name server, can make nothing fail but its own delivery."""
 
 import asyncio
 import socket

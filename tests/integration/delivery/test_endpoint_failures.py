@@ -1,4 +1,4 @@
-"""Endpoints that fail: since when, who is told, and when they are disabled; the clock is moved, nobody waits."""
+"""Failing endpoints: since when, who is notified, and when they are disabled; the clock is moved, nobody waits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ async def claim(engine: AsyncEngine, endpoint: UUID, now: datetime) -> ClaimedDe
 async def end(
     engine: AsyncEngine, claimed: ClaimedDelivery, status: int | None, now: datetime, failure: Any = None
 ) -> EndpointNotice | None:
-    """What the recorder does when an attempt has ended."""
+    """Record an ended attempt as the recorder does."""
     outcome: RetryDecision = Succeeded() if status == 200 else GAVE_UP.get(status, RetryAt(now))
     state: State = "succeeded" if status == 200 else "failed" if status in GAVE_UP else "pending"
     attempt = AttemptRecord(started_at=now, duration_seconds=0.5, status=status, error=None, response=None)

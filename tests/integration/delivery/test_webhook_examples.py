@@ -31,7 +31,7 @@ BODY = re.compile(r"-d '(\{.*?\})'", re.DOTALL)
 
 
 def example(document: str, **having: Any) -> dict[str, Any]:
-    """The body of a request in a document, told by what it has; what it leaves to be filled in is."""
+    """The body of a request in a document, found by its contents; its placeholders are filled in."""
     written = (ROOT / document).read_text().replace("…", "1234")
     bodies = [json.loads(found) for found in BODY.findall(written)]
     (found,) = [body for body in bodies if having.items() <= body.items()]
@@ -39,7 +39,7 @@ def example(document: str, **having: Any) -> dict[str, Any]:
 
 
 async def took(_: web.Request) -> web.StreamResponse:
-    """What every receiver says that took a message, Slack too."""
+    """The answer of every receiver that accepted a message, Slack included."""
     return web.Response(text="ok")
 
 

@@ -72,7 +72,7 @@ async def refuse(small: Settings, engine: AsyncEngine, records: list[tuple[str, 
 
 
 async def used(engine: AsyncEngine) -> int:
-    """How many usage events count by now."""
+    """The number of usage events that count by now."""
     rows = await query(engine, "SELECT state FROM usage_states")
     return sum(sum(decode(row.state, None, None, None).usage.days.values()) for row in rows)
 
@@ -342,7 +342,7 @@ async def test_a_record_too_large_is_relayed_without_its_value(relaying: Setting
 
 
 class KilledError(BaseException):
-    """What nobody catches, as nobody catches the end of a process."""
+    """An exception that nobody catches, like the end of a process."""
 
 
 async def test_a_relay_that_dies_leaves_nothing_out(

@@ -1,4 +1,4 @@
-"""What aiokafka does behind a consumer, where it fails, and where it would wait for minutes."""
+"""aiokafka's work in the background of a consumer, where it fails, and where it would wait for minutes."""
 
 import asyncio
 import time

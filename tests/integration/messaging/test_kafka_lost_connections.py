@@ -27,7 +27,7 @@ async def _in_time(settings: Settings) -> list[Exception]:
 
 
 async def _use_once_lost(settings: Settings) -> Exception | None:
-    """What sending raises between the transport's end and when aiokafka notices; None if it noticed first."""
+    """The error of sending between the transport's end and aiokafka's noticing it; None if it noticed first."""
     client_arguments(settings)
     host, port = settings.kafka_bootstrap_servers.split(":")
     async with cut_line(URL.create("kafka", host=host, port=int(port))) as line:

@@ -72,7 +72,7 @@ async def plain(database_settings: Settings, kafka: SecureKafka, topic_prefix: s
 
 
 async def readiness(settings: Settings) -> tuple[int, str]:
-    """What /readyz answers: its status, and why not."""
+    """The answer of /readyz: its status, and the reason if it is not ready."""
     try:
         async with aiohttp.request("GET", f"http://127.0.0.1:{settings.probes_port}/readyz") as answer:
             return answer.status, (await answer.json(content_type=None)).get("detail", "")

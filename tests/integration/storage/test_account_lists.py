@@ -91,7 +91,7 @@ TODAY = date(2026, 3, 2)
 
 
 def beside(attributes: dict[str, Any]) -> dict[str, Any]:
-    """What a row of scores has of an account's attributes."""
+    """The attributes of an account in a row of scores."""
     return {name: attributes[name] for name in ("account_id", "segment", "stage", "owner")}
 
 
@@ -145,7 +145,7 @@ def in_order(all_accounts: Iterable[AccountRecord], order: SortOrder) -> list[st
 
 
 def matches(account: AccountRecord, wanted: AccountFilter) -> bool:
-    """Whether an account is wanted, said plainly."""
+    """True if an account matches, in the plainest terms."""
     of_words = (
         (wanted.bands, account.band),
         (wanted.segments, account.segment),

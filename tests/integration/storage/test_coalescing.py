@@ -188,7 +188,7 @@ async def test_what_is_older_than_a_success_is_not_sent_after_it(engine: AsyncEn
 
 
 async def test_what_is_older_than_one_that_was_given_up_is_not_sent_after_it(engine: AsyncEngine) -> None:
-    """What seemed to fail may have arrived."""
+    """A delivery that seemed to fail may have arrived."""
     await add_endpoint(engine, URL, target="hubspot")
     older, _ = [await add_alert(engine, "acme", sequence) for sequence in (1, 2)]
     async with engine.begin() as conn:

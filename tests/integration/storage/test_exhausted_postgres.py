@@ -1,4 +1,4 @@
-"""Postgres that is there and has run out of something: operators are told of what, not that it can't be reached."""
+"""Postgres is available but has run out of something: operators learn of what, not that it can't be reached."""
 
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
@@ -58,7 +58,7 @@ async def test_the_api_says_so_too(without_connections: Settings) -> None:
 
 
 async def test_a_full_disk_is_told_as_that_and_waited_for(settings: Settings, engine: AsyncEngine) -> None:
-    """What Postgres answers then, raised by a trigger: nothing is dropped, and it goes on once there is room."""
+    """Postgres' answer in that case, raised by a trigger: nothing is dropped, and work continues once there is room."""
     async with engine.begin() as connection:
         for statement in (
             """CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS

@@ -45,7 +45,7 @@ async def months(engine: AsyncEngine) -> Sequence[Month]:
 
 
 async def places(engine: AsyncEngine) -> dict[str, int]:
-    """How many rows each partition holds that holds any."""
+    """The number of rows in each partition that has any."""
     found = await query(
         engine, "SELECT CAST(tableoid::regclass AS text) AS name, count(*) AS rows FROM history GROUP BY 1"
     )

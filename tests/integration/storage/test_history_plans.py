@@ -90,7 +90,7 @@ async def test_runs_are_read_from_their_first_month_on(connection: AsyncConnecti
 
 
 def _score(day: date) -> float:
-    """That of the run that holds the day: each ends on every fifth day."""
+    """The score of the run that contains the day: each ends on every fifth day."""
     first = to_day(date(2029, 1, 5))
     number = to_day(day)
     return float((number + (first - number) % 5) % 100)

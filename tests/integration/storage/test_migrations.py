@@ -254,7 +254,7 @@ def test_who_may_not_create_a_schema_is_told_what_to_run(modest_url: str, postgr
 
 
 def test_what_the_views_say_of_themselves_is_up_to_date_and_taken_back(postgres_server: PostgresServer) -> None:
-    """Migration 0019: who is told of a quiet alert, and who counts in the portfolio."""
+    """Migration 0019: the recipients of an alert in a digest, and the accounts that the portfolio counts."""
     url = postgres_server.create_empty()
     said = text("""
         SELECT (SELECT col_description('analytics.alerts'::regclass, attnum) FROM pg_attribute

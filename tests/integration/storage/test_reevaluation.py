@@ -1,4 +1,4 @@
-"""After a change of scorecards or rules every account is judged anew: each once, through whatever happens meanwhile."""
+"""After a change of scorecards or rules every account is evaluated again: each once, whatever happens meanwhile."""
 
 import asyncio
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ async def judged_by(engine: AsyncEngine) -> Sequence[Any]:
 
 
 async def moves(engine: AsyncEngine) -> int:
-    """How many times an account was switched, as digests tell."""
+    """The number of times that an account was switched, as digests report it."""
     return int((await query(engine, "SELECT coalesce(sum(accounts), 0) FROM digest_moves"))[0][0])
 
 
@@ -127,7 +127,7 @@ async def test_a_second_publication_takes_over_and_tells_both_in_one_digest(cloc
 async def test_a_publication_that_waits_for_the_last_step_has_a_digest_of_its_own(
     clock: Clock, engine: AsyncEngine
 ) -> None:
-    """It must not go on with a digest that is being told."""
+    """It must not continue with a digest that is being sent."""
     first = await clock.publish(by_active_days(10), LATER)
     for _ in range(4):
         await step(clock)

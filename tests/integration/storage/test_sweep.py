@@ -120,7 +120,7 @@ async def test_loaded_history_tells_nobody(clock: Clock, engine: AsyncEngine) ->
 
 
 async def test_a_new_scorecard_waits_for_those_who_judge_by_the_old(clock: Clock, engine: AsyncEngine) -> None:
-    """No batch that began before a publication is still at work by the old scorecard when accounts are judged anew."""
+    """No batch that began before a publication still uses the old scorecard when accounts are evaluated again."""
     last = await active_account(clock, days=2)
     async with engine.connect() as judging:
         await clock.policies.in_force(judging)

@@ -1,4 +1,4 @@
-"""How long an endpoint may fail: warned once, disabled after five days, and not for a failure now and one long ago."""
+"""The disabling of endpoints: warned once, disabled after five days, and not for a failure now and one long ago."""
 
 from datetime import UTC, datetime, timedelta
 

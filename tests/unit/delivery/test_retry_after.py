@@ -1,4 +1,4 @@
-"""For how long a receiver asks to be left alone: each place in which somebody says it, and nonsense everywhere."""
+"""The wait that a receiver asks for: every place in which it can stand, with nonsense in each of them."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What topics lack that somebody else created."""
+"""Problems of topics that somebody else created."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What CRMs are sent: one account's health, whatever the alert that tells it."""
+"""The updates that CRMs get: one account's health, whatever the alert that reports it."""
 
 import json
 from datetime import datetime, timedelta, timezone
@@ -23,7 +23,7 @@ APP = {"token_url": "https://acme.my.salesforce.com/services/oauth2/token", "cli
 
 
 def message(**data: Any) -> Message:
-    """An alert of twelve o'clock UTC, told in another zone."""
+    """An alert of twelve o'clock UTC, written in another time zone."""
     at = datetime(2026, 3, 1, 14, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
     facts = {"account_id": "acme", "score": 37.25, "band": "red", **data}
     return Message(UUID(int=7), "health.threshold.crossed", at, json.dumps(facts))

@@ -1,4 +1,4 @@
-"""What people are told, in words."""
+"""The words of messages to people."""
 
 from typing import Any
 

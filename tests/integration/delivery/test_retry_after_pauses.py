@@ -1,4 +1,4 @@
-"""Receivers that take so much and no more: what they ask for is done by all who deliver, and costs nothing."""
+"""Receivers that accept only so much: all delivery processes respect their limits, which cost no attempts."""
 
 import asyncio
 import time
