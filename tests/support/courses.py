@@ -38,7 +38,7 @@ class Stop(NamedTuple):
     override: Override | UnsetType | None = UNSET
 
 
-class Ride(NamedTuple):
+class AdvancedAccount(NamedTuple):
     """The result of a course."""
 
     steps: list[AccountStep]
@@ -60,7 +60,7 @@ class Ride(NamedTuple):
         return self.steps[-1].memory
 
 
-def ride(stops: Sequence[Stop]) -> Ride:
+def advance_through(stops: Sequence[Stop]) -> AdvancedAccount:
     """Take an account through all stops, with its state written and read back in between."""
     state, score_run = AccountState(), None
     memory: dict[str, RuleMemory] = {}
@@ -70,7 +70,7 @@ def ride(stops: Sequence[Stop]) -> Ride:
         state = decode(encode(state.usage), encode(state.tickets), encode(state.surveys), encode(state.attributes))
         score_run, memory = step.score_run, step.memory
         steps.append(step)
-    return Ride(steps, state)
+    return AdvancedAccount(steps, state)
 
 
 @st.composite

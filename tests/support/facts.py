@@ -84,7 +84,7 @@ def answered(
     )
 
 
-def told(ago: int = 0, **values: AttributeValue) -> AttributesEvent:
+def with_attributes(ago: int = 0, **values: AttributeValue) -> AttributesEvent:
     """An event that sets the account's attributes, or clears them with None."""
     return AttributesEvent(ACCOUNT, noon(ago), _broker_day(ago), f"e-{next(_ids)}", values)
 

@@ -135,7 +135,7 @@ async def test_no_forecast_is_of_one_that_has_left_or_will_have_by_then(clock: C
 
 
 async def test_they_are_counted_apart_from_the_day_on_which_they_leave(clock: Clock, engine: AsyncEngine) -> None:
-    """By the database's clock: in metrics, and in the portfolio that dashboards show."""
+    """The database's clock decides, in metrics and in the portfolio that dashboards show."""
     today = datetime.now(UTC).date()
     await active(clock, "acme", 1, segment="smb")
     await active(clock, "left", 2, segment="smb", churned_on=today.isoformat())

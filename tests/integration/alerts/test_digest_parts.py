@@ -125,7 +125,7 @@ async def test_of_a_scorecard_that_moves_nobody_whoever_has_filters_hears_nothin
 
 
 async def test_of_a_backfill_and_of_what_recovers_one_by_one(clock: Clock, engine: AsyncEngine) -> None:
-    """Who heard of a beginning in a digest hears of its end, whatever its filters say by then."""
+    """An endpoint that got a beginning in a digest gets its end, whatever its filters say by then."""
     endpoints = {name: await add_endpoint(engine, f"https://{name}.test/", **FILTERS[name]) for name in ("red", "ann")}
     await clock.add_rule("At risk", "score", direction="below", level=30.0)
     loaded = ["account-03", "account-04"]

@@ -1,4 +1,4 @@
-"""What alerts name as the reason, where a CRM knows accounts before anybody uses the product: the usual order."""
+"""The drivers that alerts name, where a CRM knows accounts before anybody uses the product: the usual order."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Who was told that a rule fires is told that it is over: however that ends, and whatever their filters say by then."""
+"""Endpoints that got a firing alert get its end, however it ends and whatever their filters say by then."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -216,7 +216,7 @@ async def test_a_crm_that_knows_an_account_hears_all_that_is_told_of_it(clock: C
 async def test_the_last_message_about_an_erased_account_goes_out_and_then_nothing_is_left(
     clock: Clock, engine: AsyncEngine
 ) -> None:
-    """What was told in a digest alone ends too; what is over already, or nobody was told of, doesn't end again."""
+    """Alerts sent only in a digest end too; those that are over already, or that nobody got, don't end again."""
     await clock.add_rule("Low", "score", direction="below", level=50.0)
     at_risk = await clock.add_rule("At risk", "score", **AT_RISK)
     await clock.fold({"acme": [used("acme", START)]}, START, backfill={"acme"})

@@ -1,4 +1,4 @@
-"""What stays the same from the firing of a rule to its end, whatever becomes of rule and account meanwhile."""
+"""The facts that stay the same from the firing of a rule to its end, even if rule and account change meanwhile."""
 
 from datetime import datetime, timedelta
 from typing import Any

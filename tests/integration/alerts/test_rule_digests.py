@@ -34,7 +34,7 @@ async def clock(engine: AsyncEngine, database_settings: Settings) -> Clock:
 
 
 class Told:
-    """What an endpoint was told, message by message: reading takes what has come since."""
+    """The messages an endpoint got; reading takes the new ones."""
 
     def __init__(self, engine: AsyncEngine, endpoint: UUID) -> None:
         self.engine = engine

@@ -1,4 +1,4 @@
-"""What a consumer shows of its work, on a real Kafka and a real Postgres."""
+"""Metrics of a consumer, on a real Kafka and a real Postgres."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -48,7 +48,7 @@ class Foresight(Clock):
         return batches
 
     async def listed(self, path: str = LIST) -> list[tuple[str, str, str]]:
-        """Who is in the list, by which rule, and on which day."""
+        """The accounts in the list, by rule and day."""
         return [(item["account_id"], item["rule"], item["day"]) for item in await self.api.all_items(path)]
 
 

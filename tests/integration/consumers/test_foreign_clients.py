@@ -33,7 +33,7 @@ def good(account_id: str, number: int) -> Sent:
 
 
 def damaged(account_id: str) -> list[Sent]:
-    """What has to become a dead letter."""
+    """The records that must become dead letters."""
     event = encode(usage(account_id))
     return [
         Sent(None, event[:-7]),

@@ -1,4 +1,4 @@
-"""A source that goes quiet: operators are told once, silence isn't held against its accounts, its end is noticed."""
+"""A source that goes silent: operators get one notice, its accounts' silence doesn't fire, and its end is noticed."""
 
 import asyncio
 from collections.abc import Iterable
@@ -73,7 +73,7 @@ class World:
         return MONDAY + count * WEEK
 
     async def fired(self) -> list[tuple[str, str, str]]:
-        """What was told of accounts."""
+        """The alerts about accounts."""
         rows = await query(
             self.engine,
             "SELECT account_id, rule, state FROM alerts WHERE account_id IS NOT NULL ORDER BY account_id, sequence",
@@ -81,7 +81,7 @@ class World:
         return [(row.account_id, row.rule, row.state) for row in rows]
 
     async def notices(self) -> list[Any]:
-        """What was told of sources."""
+        """The notices about sources."""
         return [
             row.data
             for row in await query(
@@ -239,7 +239,7 @@ async def test_several_sweepers_count_a_day_once(world: World) -> None:
 
 
 async def test_a_sweeper_that_was_away_counts_the_day_before(world: World) -> None:
-    """What comes after the day tells that its source goes on, and days that nobody counted stay unknown."""
+    """Later events show that its source continues, and days that nobody counted stay unknown."""
     stop = await world.weeks(2)
     await world.use(SHOP, "/shop", moment(stop))
     await world.use(APP, "/app", moment(stop + 3 * DAY, 1))

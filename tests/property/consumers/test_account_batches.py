@@ -1,4 +1,4 @@
-"""How many records a batch may have, whatever batches took before."""
+"""Batch sizes, whatever earlier batches took."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -11,7 +11,7 @@ from scoring.history.explanation import OVERRIDE, UNRECORDED, Explanation, expla
 from scoring.history.runs import Past
 from scoring.rules.policy import Policy
 from scoring.scorecards.contributions import BILLION
-from tests.support.courses import Stop, anyhow, policies, ride, streams
+from tests.support.courses import Stop, advance_through, anyhow, policies, streams
 
 Moves = Counter[tuple[str, str]]
 """In billionths of a point, by cause and measure."""
@@ -21,7 +21,7 @@ class Life:
     """An account that was advanced over days and gaps, with events, new scorecards and overrides."""
 
     def __init__(self, stops: list[Stop]) -> None:
-        self.past = Past(ride(stops).runs)
+        self.past = Past(advance_through(stops).runs)
         self.policy: Policy = stops[-1].policy
         self.days = range(self.past.first_day, self.past.runs[-1].day + 1)
 
@@ -78,7 +78,7 @@ def test_causes_and_measures_sum_to_the_change_and_nothing_is_unrecorded(data: s
 
 @given(lives())
 def test_explanations_telescope(life: Life) -> None:
-    """What moved between two days is what moved day by day in between, cause by cause and measure by measure."""
+    """The change between two days is the sum of the daily changes, by cause and by measure."""
     daily = [moves(life.explained(before, after)) for before, after in pairwise(life.days)]
     for index, first in enumerate(life.days):
         total: Moves = Counter()

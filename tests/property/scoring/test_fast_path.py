@@ -23,7 +23,7 @@ from scoring.scorecards.scorecard import Scorecard, compile_scorecard
 from scoring.scorecards.selection import in_order
 from scoring.state.account_state import AccountState
 from scoring.state.events import AttributesEvent, UsageEvent
-from tests.support.courses import RETENTION, Stop, anyhow, policies, ride, streams
+from tests.support.courses import RETENTION, Stop, advance_through, anyhow, policies, streams
 from tests.support.folding import encoded
 from tests.support.oracle import DAY, HOUR
 from tests.support.strategies import FIRST_DAY, batches
@@ -127,7 +127,7 @@ AHEAD = [
 )
 def test_where_there_is_more_to_it_the_long_way_is_gone(stops: list[Stop]) -> None:
     *before, last = stops
-    ridden = ride(before)
+    ridden = advance_through(before)
     assert not _compare(ridden.state, ridden.score_run if before else None, last)
 
 
@@ -142,7 +142,7 @@ def test_usage_within_a_day_goes_the_short_way(in_turn: list[Policy], times: int
 def test_events_of_today_and_of_before_are_two_causes_on_the_short_way() -> None:
     stops = [KNOWN, Stop(NOON, [used(2), used(3, days_ago=1), used(4)], POLICY)]
     assert compare(stops) == len(stops)
-    stands = ride(stops).score_run
+    stands = advance_through(stops).score_run
     assert stands is not None
     journal = decode_journal(stands.journal, POLICY.find)
     moved = entries(journal, stands.evaluation(POLICY.scorecards[-1]), POLICY.find)
@@ -158,7 +158,7 @@ def test_each_cause_forgets_by_the_broker_days_of_its_own_events() -> None:
     lagging = [used(1, 1, yesterday), used(2)]
     stops = [Stop(NOON - DAY, before, policy), Stop(NOON, [], policy), Stop(NOON, lagging, policy)]
     *earlier, last = stops
-    ridden = ride(earlier)
+    ridden = advance_through(earlier)
     assert ridden.score_run is not None
     assert ridden.score_run.since == FIRST_DAY
     assert _compare(ridden.state, ridden.score_run, last)

@@ -101,7 +101,7 @@ def overrides(now: int) -> st.SearchStrategy[Override | None]:
 
 
 def lived(events: list[Event], policy: Policy, hour: int, override: Override | None) -> tuple[Situation, int]:
-    """What folding the events day by day leaves, looked at at that hour of each day; and the last instant of it."""
+    """The results of folding the events day by day, at that hour of each day and at its last instant."""
     state, score_run, memory, now = AccountState(), None, dict[str, RuleMemory](), 0
     for day in sorted({event.broker_day for event in events}):
         now = start_of(day) + hour * HOUR
@@ -135,7 +135,7 @@ def situations(draw: st.DrawFn, policy: Policy) -> tuple[Situation, int]:
 
 
 def _tail(draw: st.DrawFn, events: list[Event]) -> list[bool]:
-    """Which events to date ahead: some of the last three."""
+    """The events to date ahead: some of the last three."""
     drawn = draw(st.lists(st.booleans(), min_size=3, max_size=3))
     return [False] * max(0, len(events) - 3) + drawn[: len(events)]
 

@@ -68,7 +68,7 @@ def solved_before_created(created_at: int, solved_at: int, status: str = "solved
 
 
 def bounds(name: str, entry: dict[str, Any], tickets: int) -> tuple[float, float]:
-    """What a measure can be at all."""
+    """The possible values of a measure."""
     if name in ("tenure_days", "days_to_renewal"):
         return -inf, inf  # a contract may begin in days to come, and end in days gone by
     if name == "nps":

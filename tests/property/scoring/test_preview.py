@@ -1,4 +1,4 @@
-"""What a preview foretells is what publishing does."""
+"""Previews predict exactly the result of publishing."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What leaves a state leaves by the newest broker day: usage days and solved tickets. The rest stays."""
+"""Retention of states: usage days and solved tickets leave by the newest broker day, the rest stays."""
 
 from collections.abc import Sequence
 

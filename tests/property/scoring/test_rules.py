@@ -36,7 +36,7 @@ START = start_of(20_000)
 
 
 class Glance(NamedTuple):
-    """What is seen so many seconds after the last time, and for how many seconds somebody has just snoozed the rule."""
+    """An observation a number of seconds after the last one, and the seconds for which the rule was just snoozed."""
 
     seconds: int
     score: float | None

@@ -12,7 +12,7 @@ from scoring.scorecards.scorecard import compile_scorecard
 from scoring.scorecards.selection import choose, in_order
 from scoring.state.account_state import RETENTION_DAYS
 from service.storage.policy.scorecards import digest
-from tests.support.facts import TODAY, calendar, state_of, told
+from tests.support.facts import TODAY, calendar, state_of, with_attributes
 from tests.support.oracle import Document
 from tests.support.strategies_scorecards import audiences, scorecards
 
@@ -43,7 +43,7 @@ def test_the_way_back_differs_in_the_same_fields(pair: tuple[ScorecardDocument, 
 
 
 EVERYBODY = [
-    state_of(told(0, segment=segment, stage=stage, started_on=None if tenure is None else calendar(tenure)))
+    state_of(with_attributes(0, segment=segment, stage=stage, started_on=None if tenure is None else calendar(tenure)))
     for segment, stage, tenure in product(
         ("smb", "enterprise", None), ("trial", "live", None), (0, 217, 300, 700, None)
     )

@@ -21,7 +21,7 @@ def course(pattern: list[int], weeks: int, spread: list[float] | None = None) ->
 
 
 def quiet(counts: dict[int, int], day: int, accounts: int) -> bool:
-    """Whether the source is quiet with so many; all its accounts of the last week are still its own."""
+    """True if the source is silent with so many accounts; all accounts of the last week are still its own."""
     return is_silent(
         counts, day, accounts, max([accounts, *(counts.get(day - back, 0) for back in range(1, WEEK + 1))])
     )

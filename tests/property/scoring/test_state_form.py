@@ -1,4 +1,4 @@
-"""What states are made of, once written: integers and texts, in one order; no floats, and nothing about a person."""
+"""The form of written states: integers and texts, in one order; no floats, and nothing about a person."""
 
 from collections.abc import Iterator
 

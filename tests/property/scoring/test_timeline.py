@@ -19,7 +19,7 @@ from scoring.scorecards.readings import decode_readings
 from scoring.scorecards.scorecard import Evaluation
 from scoring.state.calendar import from_day, start_of
 from service.evaluation.drop_history import remembered
-from tests.support.courses import FALLS, Stop, anyhow, on_time, policies, ride, streams
+from tests.support.courses import FALLS, Stop, advance_through, anyhow, on_time, policies, streams
 from tests.support.oracle import DAY
 from tests.support.oracle_courses import Expected
 from tests.support.strategies import FIRST_DAY
@@ -38,7 +38,7 @@ def evaluated(stops: list[Stop], stands: ScoreRun) -> Evaluation:
 
 @given(courses())
 def test_runs_tile_the_days(stops: list[Stop]) -> None:
-    runs, days = ride(stops).runs, Expected(stops).days
+    runs, days = advance_through(stops).runs, Expected(stops).days
     assert runs[0].since == min(days)
     assert runs[-1].day == max(days)
     assert all(before.day + 1 == after.since <= after.day for before, after in pairwise(runs))
@@ -47,7 +47,7 @@ def test_runs_tile_the_days(stops: list[Stop]) -> None:
 @given(courses())
 def test_every_day_is_scored_as_it_would_be_from_nothing(stops: list[Stop]) -> None:
     days = Expected(stops).days
-    for run in ride(stops).runs:
+    for run in advance_through(stops).runs:
         for day in range(run.since, run.day + 1):
             fresh, kept = days[day].evaluation, evaluated(stops, run)
             assert fresh is not None
@@ -61,7 +61,9 @@ def test_every_day_is_scored_as_it_would_be_from_nothing(stops: list[Stop]) -> N
 
 @given(courses())
 def test_a_run_begins_where_something_changed_and_nowhere_else(stops: list[Stop]) -> None:
-    assert [run.since for run in ride(stops).runs] == [day for day, it in Expected(stops).days.items() if it.begins]
+    assert [run.since for run in advance_through(stops).runs] == [
+        day for day, it in Expected(stops).days.items() if it.begins
+    ]
 
 
 def journal_of(run: ScoreRun, stands: Evaluation | None, policy: Policy) -> list[Moved]:
@@ -70,12 +72,12 @@ def journal_of(run: ScoreRun, stands: Evaluation | None, policy: Policy) -> list
 
 @given(courses())
 def test_nothing_waits_in_the_journals_of_history(stops: list[Stop]) -> None:
-    assert not any(has_waiting(run.journal) for run in ride(stops).runs[:-1])
+    assert not any(has_waiting(run.journal) for run in advance_through(stops).runs[:-1])
 
 
 @given(courses())
 def test_the_journal_of_a_run_has_what_each_cause_moved_on_its_first_day(stops: list[Stop]) -> None:
-    ridden, days = ride(stops), Expected(stops).days
+    ridden, days = advance_through(stops), Expected(stops).days
     before: Evaluation | None = None
     for run in ridden.runs:
         stands = evaluated(stops, run)
@@ -91,7 +93,7 @@ def test_the_journal_of_a_run_has_what_each_cause_moved_on_its_first_day(stops: 
 
 @given(courses())
 def test_the_journal_names_a_few_of_the_events_that_came(stops: list[Stop]) -> None:
-    ridden, days = ride(stops), Expected(stops).days
+    ridden, days = advance_through(stops), Expected(stops).days
     for run in ridden.runs:
         for entry, _ in journal_of(run, evaluated(stops, run), stops[-1].policy):
             came = [(event.source, event.id) for event in days[run.since].events[entry.cause]]
@@ -102,7 +104,7 @@ def test_the_journal_names_a_few_of_the_events_that_came(stops: list[Stop]) -> N
 
 @given(courses())
 def test_a_look_at_which_nothing_has_changed_writes_nothing(stops: list[Stop]) -> None:
-    ridden, last = ride(stops), stops[-1]
+    ridden, last = advance_through(stops), stops[-1]
     again = advance(ridden.state, ridden.score_run, ridden.memory, [], last.policy, last.now)
     settled = advance(ridden.state, again.score_run, again.memory, [], last.policy, last.now)
     assert (settled.score_run, settled.closed, settled.crossings) == (again.score_run, [], [])
@@ -117,7 +119,7 @@ def test_an_override_ends_on_the_day_that_it_expires_however_late_somebody_looks
     policy, noon = in_turn[0], FIRST_DAY * DAY + DAY // 2
     by_hand = Override("met them", "ann", noon, score=20, expires_at=noon + DAY)
     looks = (Stop((FIRST_DAY + day) * DAY, [], policy) for day in (1, later))
-    ridden = ride([Stop(noon, [], policy, by_hand), *looks])
+    ridden = advance_through([Stop(noon, [], policy, by_hand), *looks])
     assert [(run.since, run.override) for run in ridden.runs[:2]] == [(FIRST_DAY, by_hand), (FIRST_DAY + 1, None)]
     moved = journal_of(ridden.runs[1], evaluated([Stop(0, [], policy)], ridden.runs[1]), policy)
     assert [entry.at for entry, _ in moved if entry.cause == "override"] == [noon + DAY]
@@ -125,7 +127,7 @@ def test_an_override_ends_on_the_day_that_it_expires_however_late_somebody_looks
 
 @given(courses(), st.integers(1, 20))
 def test_days_on_which_nothing_changes_move_nothing_but_the_day(stops: list[Stop], later: int) -> None:
-    ridden, last = ride(stops), stops[-1]
+    ridden, last = advance_through(stops), stops[-1]
     day = ridden.score_run.day + later
     after = advance(ridden.state, ridden.score_run, ridden.memory, [], last.policy, start_of(day))
     days = Expected([*stops, Stop(start_of(day), [], last.policy)]).days
@@ -141,7 +143,7 @@ def test_days_on_which_nothing_changes_move_nothing_but_the_day(stops: list[Stop
 def test_how_events_are_batched_makes_no_difference_if_none_is_late(data: st.DataObject) -> None:
     """Each day closes with the same; only a score that went and came back within a day may have been seen or not."""
     events, policy = data.draw(streams()), data.draw(policies())[0]
-    one, other = (ride(data.draw(on_time(events, policy))) for _ in range(2))
+    one, other = (advance_through(data.draw(on_time(events, policy))) for _ in range(2))
     stops = [Stop(0, [], policy)]
     assert _distinct(stops, one.runs) == _distinct(stops, other.runs)
     assert one.score_run.readings == other.score_run.readings
@@ -162,7 +164,7 @@ def _distinct(stops: list[Stop], runs: list[ScoreRun]) -> list[tuple[object, ...
 
 @given(courses())
 def test_a_rule_on_drops_remembers_each_day_as_it_closed(stops: list[Stop]) -> None:
-    ridden, expected = ride(stops), OK
+    ridden, expected = advance_through(stops), OK
     days = Expected(stops).days
     for day, it in days.items():
         if day < ridden.score_run.day and it.evaluation:

@@ -1,4 +1,4 @@
-"""Which contexts a batch hands on to alerts, and how many spans it makes."""
+"""The contexts that a batch passes on to alerts, and the number of its spans."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

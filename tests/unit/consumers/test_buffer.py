@@ -1,4 +1,4 @@
-"""What waits to be folded, and how it is halved."""
+"""Buffered records, and their bisection."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""How counted accounts become labels: never more than so many, and no account is lost."""
+"""Labels of counted accounts: never more than the limit, and no account is lost."""
 
 from hypothesis import given
 from hypothesis import strategies as st

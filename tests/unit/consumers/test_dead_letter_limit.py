@@ -1,4 +1,4 @@
-"""When refused records are too many."""
+"""The limit on refused records."""
 
 import pytest
 from hypothesis import given

@@ -18,7 +18,7 @@ def hashes(*values: int) -> module.Hashes:
 
 
 def remember(seen: Deduplicator, values: list[int], offset: int, at: datetime = START) -> list[int]:
-    """What the consumer does with a batch; returns which values were fresh."""
+    """Remember a batch like the consumer; returns the values that were fresh."""
     array = hashes(*values)
     fresh = seen.fresh(array)
     seen.apply(seen.plan(array[fresh], offset, at))

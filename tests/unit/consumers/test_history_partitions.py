@@ -1,4 +1,4 @@
-"""Which months of history have a partition: a plan over any day and any retention."""
+"""The months of history that have a partition: a plan over any day and any retention."""
 
 from datetime import date, timedelta
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Where records lie, against where their keys belong."""
+"""The partitions of records, compared with those of their keys."""
 
 from datetime import UTC, datetime
 

@@ -104,7 +104,7 @@ def test_a_later_clock_takes_a_record_unless_it_was_refused_before() -> None:
     record = kafka_record("t", 7, EVENT, timestamp=NOW_MS + DAY_MS, timestamp_type=CREATE)
     later = decode("usage", record, 262_144, LATEST + DAY_MS)
     assert isinstance(later, Decoded)
-    assert as_decided(record, later, {(7, NOW_MS)}) is later, "of a log that was made anew"
+    assert as_decided(record, later, {(7, NOW_MS)}) is later, "of a log that was created again"
     assert as_decided(record, later, {(6, NOW_MS + DAY_MS)}) is later
     again = as_decided(record, later, {(7, NOW_MS + DAY_MS)})
     assert isinstance(again, Refusal)

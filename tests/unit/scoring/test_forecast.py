@@ -1,4 +1,4 @@
-"""What silence would do, case by case."""
+"""The effect of silence, case by case."""
 
 from msgspec.structs import replace
 
@@ -13,7 +13,7 @@ from scoring.state.account_state import AccountState
 from scoring.state.calendar import MICROSECONDS_PER_HOUR
 from scoring.state.events import Event
 from scoring.whatif.forecast import PredictedCrossing, Situation, forecast
-from tests.support.facts import TODAY, noon, told, used
+from tests.support.facts import TODAY, noon, used, with_attributes
 
 NOW = noon(0)
 HOUR = MICROSECONDS_PER_HOUR
@@ -39,7 +39,7 @@ def policy_of(*conditions: Condition, quiet: frozenset[str] = frozenset()) -> Po
 
 
 def situation_of(policy: Policy, *events: Event, override: Override | None = None) -> Situation:
-    """What the events leave that came by now."""
+    """The situation after the events that have come by now."""
     state = AccountState()
     step = advance(state, None, {}, events or DAILY, policy, NOW, source="crm", override=override)
     return Situation(state, step.score_run, step.memory, "crm")
@@ -147,7 +147,7 @@ def test_an_override_is_what_rules_see_until_it_expires() -> None:
 
 def test_the_scorecard_is_the_one_of_each_day() -> None:
     policy = policy_of(BELOW_75)
-    situation = situation_of(policy, *DAILY, told(started_on="2026-01-21"))
+    situation = situation_of(policy, *DAILY, with_attributes(started_on="2026-01-21"))
     days = forecast(situation, policy, NOW, 30).days
     names = [each.card.name for each in days]
     moved = names.index("default")
@@ -159,7 +159,7 @@ def test_the_scorecard_is_the_one_of_each_day() -> None:
 def test_a_rule_that_is_for_others_never_fires() -> None:
     policy = policy_of(replace(BELOW_75, segments=["smb"]))
     assert fires(situation_of(policy), policy) == []
-    assert fires(situation_of(policy, *DAILY, told(segment="smb")), policy) == [3]
+    assert fires(situation_of(policy, *DAILY, with_attributes(segment="smb")), policy) == [3]
 
 
 def test_while_its_source_is_quiet_nothing_is_foreseen() -> None:

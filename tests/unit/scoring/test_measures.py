@@ -7,7 +7,7 @@ import pytest
 
 from scoring.scorecards.measures import CATALOGUE, Missing, Parameters, Value
 from scoring.state.events import Event
-from tests.support.facts import TODAY, answered, calendar, state_of, ticket, told, used
+from tests.support.facts import TODAY, answered, calendar, state_of, ticket, used, with_attributes
 
 
 class Case(NamedTuple):
@@ -40,17 +40,23 @@ CASES = [
     Case("the window is whole days: today and six before", "active_users", WEEK, [used(7), used(0, user="bob")], 1),
     Case("usage without a user", "active_users", WEEK, [used(1, user=None)], 0),
     Case("used once, silent since", "active_users", WEEK, [used(50)], 0),
-    Case("never used", "active_users", WEEK, [told(seats=5)], "no_usage_ever"),
+    Case("never used", "active_users", WEEK, [with_attributes(seats=5)], "no_usage_ever"),
     Case("dated tomorrow", "active_users", WEEK, [used(-1)], "no_usage_ever"),
     Case("two uses on one day", "active_days", WEEK, [used(0), used(0, "export"), used(6), used(7)], 2),
     Case("silent", "active_days", WEEK, [used(8)], 0),
     Case("never used", "active_days", WEEK, [], "no_usage_ever"),
-    Case("three of four seats", "seat_utilization", WEEK, [told(seats=4), *ALL_TODAY], 75),
-    Case("more users than seats", "seat_utilization", WEEK, [told(seats=2), *ALL_TODAY], 150),
+    Case("three of four seats", "seat_utilization", WEEK, [with_attributes(seats=4), *ALL_TODAY], 75),
+    Case("more users than seats", "seat_utilization", WEEK, [with_attributes(seats=2), *ALL_TODAY], 150),
     Case("seats unknown", "seat_utilization", WEEK, ALL_TODAY, "no_seats"),
-    Case("seats cleared", "seat_utilization", WEEK, [told(5, seats=4), told(1, seats=None), *ALL_TODAY], "no_seats"),
-    Case("no seats to use", "seat_utilization", WEEK, [told(seats=0), *ALL_TODAY], "no_seats"),
-    Case("seats, never used", "seat_utilization", WEEK, [told(seats=4)], "no_usage_ever"),
+    Case(
+        "seats cleared",
+        "seat_utilization",
+        WEEK,
+        [with_attributes(5, seats=4), with_attributes(1, seats=None), *ALL_TODAY],
+        "no_seats",
+    ),
+    Case("no seats to use", "seat_utilization", WEEK, [with_attributes(seats=0), *ALL_TODAY], "no_seats"),
+    Case("seats, never used", "seat_utilization", WEEK, [with_attributes(seats=4)], "no_usage_ever"),
     Case("quantities add up", "usage_volume", WEEK, [used(0, times=3), used(6, "export", times=4), used(7)], 7),
     Case("of some features", "usage_volume", EXPORTS, [used(0, times=3), used(6, "export", times=4)], 4),
     Case("of a feature not used", "usage_volume", EXPORTS, [used(0)], 0),
@@ -128,13 +134,17 @@ CASES = [
     ),
     Case("none ever", "days_since_survey", {}, [used(0)], "no_survey_ever"),
     # --- attributes
-    Case("a year", "tenure_days", {}, [told(started_on=calendar(365))], 365),
-    Case("starts next week", "tenure_days", {}, [told(started_on=calendar(-7))], -7),
-    Case("unknown", "tenure_days", {}, [told(segment="smb")], "no_start_date"),
-    Case("next month", "days_to_renewal", {}, [told(renews_on=calendar(-30))], 30),
-    Case("overdue", "days_to_renewal", {}, [told(renews_on=calendar(4))], -4),
+    Case("a year", "tenure_days", {}, [with_attributes(started_on=calendar(365))], 365),
+    Case("starts next week", "tenure_days", {}, [with_attributes(started_on=calendar(-7))], -7),
+    Case("unknown", "tenure_days", {}, [with_attributes(segment="smb")], "no_start_date"),
+    Case("next month", "days_to_renewal", {}, [with_attributes(renews_on=calendar(-30))], 30),
+    Case("overdue", "days_to_renewal", {}, [with_attributes(renews_on=calendar(4))], -4),
     Case(
-        "cleared", "days_to_renewal", {}, [told(2, renews_on=calendar(4)), told(1, renews_on=None)], "no_renewal_date"
+        "cleared",
+        "days_to_renewal",
+        {},
+        [with_attributes(2, renews_on=calendar(4)), with_attributes(1, renews_on=None)],
+        "no_renewal_date",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""What a draft would do, to accounts that everybody knows."""
+"""The effect of a draft on well-known accounts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from scoring.state.account_state import AccountState
 from scoring.state.calendar import start_of
 from scoring.whatif.preview import PolicyDraft, PreviewChange, PreviewedAccount, draft, preview
 from scoring.whatif.preview_summary import MOST_MOVES, PreviewShift, PreviewSummary, PreviewTotals, Range
-from tests.support.facts import TODAY, state_of, told, used
+from tests.support.facts import TODAY, state_of, used, with_attributes
 
 RETENTION = 30
 NOON = start_of(TODAY) + 12 * 3_600_000_000
@@ -47,7 +47,9 @@ def judged(account_id: str, state: AccountState, policy: Policy, now: int = NOON
 
 def active(account_id: str, days: int, policy: Policy, **attributes: str) -> PreviewedAccount:
     """An account that was active on so many days, without today."""
-    return judged(account_id, state_of(told(0, **attributes), *[used(ago) for ago in range(days, 0, -1)]), policy)
+    return judged(
+        account_id, state_of(with_attributes(0, **attributes), *[used(ago) for ago in range(days, 0, -1)]), policy
+    )
 
 
 def outlook_of(changes: Sequence[PreviewChange], planned: PolicyDraft) -> PreviewSummary:

@@ -1,4 +1,4 @@
-"""What the change of a rule does is told from what an account does: from what stood before anything else came."""
+"""Crossings by the change of a rule are separated from the account's own, by the score run before the step."""
 
 from dataclasses import dataclass, field
 
@@ -51,7 +51,7 @@ class Account:
     memory: Memories = field(default_factory=dict)
 
     def step(self, policy: Policy, *events: Event, now: int = NOON) -> list[tuple[str, bool]]:
-        """What crossed, and whether the change did it."""
+        """The crossings, and whether the change caused each."""
         step: AccountStep = advance(self.state, self.score_run, self.memory, events, policy, now)
         self.score_run, self.memory = step.score_run, step.memory
         crossings: list[Crossing] = step.crossings

@@ -1,4 +1,4 @@
-"""What differs between two versions, in the words of the document."""
+"""The differences between two versions, in the words of the document."""
 
 from typing import Any
 

@@ -31,7 +31,7 @@ def measuring(**changed: Any) -> Document:
 
 
 def problems(bad: object) -> dict[str, str]:
-    """What is wrong, by field."""
+    """The problems by field."""
     with pytest.raises(InvalidDocumentError) as refused:
         parse(bad, RETENTION_DAYS)
     assert all(f"{problem.field}: {problem.message}" in str(refused.value) for problem in refused.value.problems)

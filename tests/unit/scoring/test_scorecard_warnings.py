@@ -11,7 +11,7 @@ from tests.unit.scoring.test_scorecard_documents import Document, document, entr
 
 
 def warned(odd: Document) -> dict[str, str]:
-    """What is odd, by field."""
+    """The warnings by field."""
     return {warning.field: warning.message for warning in warnings(parse(odd, RETENTION_DAYS))}
 
 

@@ -9,7 +9,7 @@ from scoring.scorecards.scorecard import Evaluation, MeasureResult, compile_scor
 from scoring.scorecards.selection import choose, in_order
 from scoring.state.account_state import RETENTION_DAYS
 from scoring.state.events import Event
-from tests.support.facts import TODAY, answered, calendar, state_of, ticket, told, used
+from tests.support.facts import TODAY, answered, calendar, state_of, ticket, used, with_attributes
 
 USE: dict[str, Any] = {"measure": "days_since_last_use", "weight": 3, "curve": [[0, 100], [10, 0]]}
 TROUBLE: dict[str, Any] = {"measure": "open_tickets", "weight": 1, "curve": [[0, 100], [4, 0]]}
@@ -136,18 +136,18 @@ class TestChoice:
         return choose(self.CARDS, state_of(*events), TODAY).name
 
     def test_the_lowest_rank_that_applies_wins(self) -> None:
-        assert self.chosen(told(segment="smb", stage="trial", started_on=calendar(90))) == "onboarding"
-        assert self.chosen(told(segment="smb", stage="trial", started_on=calendar(91))) == "trial"
-        assert self.chosen(told(segment="smb", stage="live")) == "smb"
+        assert self.chosen(with_attributes(segment="smb", stage="trial", started_on=calendar(90))) == "onboarding"
+        assert self.chosen(with_attributes(segment="smb", stage="trial", started_on=calendar(91))) == "trial"
+        assert self.chosen(with_attributes(segment="smb", stage="live")) == "smb"
 
     def test_a_tenure_includes_both_its_ends(self) -> None:
-        chosen = [self.chosen(told(started_on=calendar(ago))) for ago in (-1, 0, 90, 91)]
+        chosen = [self.chosen(with_attributes(started_on=calendar(ago))) for ago in (-1, 0, 90, 91)]
         assert chosen == ["default", "onboarding", "onboarding", "default"]
 
     def test_all_of_what_it_applies_to_must_be_so(self) -> None:
-        assert self.chosen(told(segment="enterprise", stage="trial")) == "default"
-        assert self.chosen(told(segment="micro", stage="trial")) == "smb"
+        assert self.chosen(with_attributes(segment="enterprise", stage="trial")) == "default"
+        assert self.chosen(with_attributes(segment="micro", stage="trial")) == "smb"
 
     def test_the_rest_have_the_default(self) -> None:
         assert self.chosen() == "default"
-        assert self.chosen(told(2, segment="smb"), told(1, segment=None)) == "default"
+        assert self.chosen(with_attributes(2, segment="smb"), with_attributes(1, segment=None)) == "default"

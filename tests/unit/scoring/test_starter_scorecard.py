@@ -10,7 +10,7 @@ from scoring.scorecards.document import parse
 from scoring.scorecards.scorecard import Evaluation, Scorecard, compile_scorecard, evaluate
 from scoring.state.account_state import RETENTION_DAYS
 from scoring.state.events import Event
-from tests.support.facts import TODAY, answered, state_of, ticket, told, used
+from tests.support.facts import TODAY, answered, state_of, ticket, used, with_attributes
 
 PEOPLE = ("ann", "bob", "cem", "dee", "eva", "fay", "gus", "hal")
 FEATURES = ("login", "report", "export", "share", "admin", "search")
@@ -32,7 +32,7 @@ def workdays(first: int, last: int, people: int, features: int) -> list[Event]:
     return [used(ago, feature, user) for ago in days for user in PEOPLE[:people] for feature in FEATURES[:features]]
 
 
-ASKED = told(90, seats=10, segment="smb")
+ASKED = with_attributes(90, seats=10, segment="smb")
 HEALTHY = judged(ASKED, *workdays(80, 0, 8, 6), answered("nps", 9, 20), ticket("T-1", "solved", 30, solved=28))
 FADING = judged(ASKED, *workdays(80, 30, 8, 6), *workdays(29, 6, 3, 2), answered("nps", 7, 60))
 SILENT = judged(ASKED, *workdays(85, 40, 8, 6), ticket("T-1", "open", 35, ago=35, priority="urgent"))

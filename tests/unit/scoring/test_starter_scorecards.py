@@ -12,7 +12,7 @@ from scoring.scorecards.selection import choose, in_order
 from scoring.state.account_state import RETENTION_DAYS
 from scoring.state.events import Event
 from service.evaluation.starter_scorecards import purpose, starter_names, starter_text
-from tests.support.facts import TODAY, answered, calendar, state_of, ticket, told
+from tests.support.facts import TODAY, answered, calendar, state_of, ticket, with_attributes
 from tests.unit.scoring.test_starter_scorecard import workdays
 
 STARTERS = ("adoption", "default", "onboarding", "renewal")
@@ -24,7 +24,7 @@ def card(name: str) -> Scorecard:
 
 
 def judged(name: str, *events: Event) -> Evaluation:
-    """By a scorecard that has to be the one for the account."""
+    """The evaluation by a scorecard that must be the one for the account."""
     state = state_of(*events)
     assert choose(in_order(map(card, STARTERS)), state, TODAY).name == name
     return evaluate(card(name), state, TODAY)
@@ -32,7 +32,7 @@ def judged(name: str, *events: Event) -> Evaluation:
 
 def signed(ago: int, **more: str | int) -> Event:
     """A customer of ten seats since so many days."""
-    return told(min(ago, 91), seats=10, started_on=calendar(ago), **more)
+    return with_attributes(min(ago, 91), seats=10, started_on=calendar(ago), **more)
 
 
 def renewing(in_days: int) -> Event:

@@ -1,4 +1,4 @@
-"""What the fold keeps, by example."""
+"""The state after a fold, by example."""
 
 from zlib import crc32
 
@@ -7,15 +7,15 @@ from msgspec.structs import replace
 from scoring.state.account_state import RETENTION_DAYS, AccountState, apply_pending, encode, fold
 from scoring.state.distinct_sample import ALL, LIMIT
 from scoring.state.events import AttributesEvent, Event, TicketEvent
-from tests.support.facts import ACCOUNT, TODAY, answered, noon, state_of, ticket, told, used
+from tests.support.facts import ACCOUNT, TODAY, answered, noon, state_of, ticket, used, with_attributes
 
 YEAR: list[Event] = [
-    told(300, seats=50, segment="smb"),
+    with_attributes(300, seats=50, segment="smb"),
     ticket("T-open", "open", 300, ago=300),
     ticket("T-solved", "solved", 300, ago=300, solved=300),
     answered("nps", 9, 300, "ann"),
     used(300),
-    told(0, name="Acme"),
+    with_attributes(0, name="Acme"),
     ticket("T-new", "new", 0),
     answered("nps", 3, 0, "bob"),
     used(0),
@@ -91,7 +91,7 @@ def test_a_cleared_attribute_and_the_text_none_do_not_tie() -> None:
 
 
 def test_what_is_dated_further_ahead_waits_longer() -> None:
-    state = state_of(used(-3), ticket("T-1", "open", 0, ago=-3), answered("nps", 9, -3), told(-3, seats=5))
+    state = state_of(used(-3), ticket("T-1", "open", 0, ago=-3), answered("nps", 9, -3), with_attributes(-3, seats=5))
     apply_pending(state, TODAY + 2)
     assert (state.usage.days, state.tickets.tickets, state.surveys.surveys) == ({}, {}, {})
     assert state.attributes.value("seats") is None
@@ -103,12 +103,17 @@ def test_what_is_dated_further_ahead_waits_longer() -> None:
 
 
 def test_what_is_dated_tomorrow_waits() -> None:
-    state = state_of(used(-1), ticket("T-1", "open", 0, ago=-1), answered("nps", 9, -1), told(-1, seats=5))
+    state = state_of(used(-1), ticket("T-1", "open", 0, ago=-1), answered("nps", 9, -1), with_attributes(-1, seats=5))
     assert state.usage.days == {}
     assert state.tickets.tickets == {}
     assert state.surveys.surveys == {}
     assert state.attributes.value("seats") is None
-    next_day: list[Event] = [used(-1), ticket("T-2", "open", 0), answered("nps", 9, 0, "bob"), told(name="Acme")]
+    next_day: list[Event] = [
+        used(-1),
+        ticket("T-2", "open", 0),
+        answered("nps", 9, 0, "bob"),
+        with_attributes(name="Acme"),
+    ]
     for event in next_day:
         fold(state, [replace(event, broker_day=TODAY + 1)])
     assert state.usage.days == {TODAY + 1: 2}

@@ -1,4 +1,4 @@
-"""What msgspec says, read as a field and a message."""
+"""Validation errors of msgspec, as a field and a message."""
 
 from typing import Annotated, Any, Literal
 
