@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def asyncapi(
-    form: Annotated[DocumentFormat, typer.Option("--format", help="How to write it.")] = DocumentFormat.YAML,
+    form: Annotated[DocumentFormat, typer.Option("--format", help="The format of the document.")] = DocumentFormat.YAML,
 ) -> None:
     """Print the AsyncAPI document of the topics, under the names that the settings give them."""
     # Here, as importing it takes a second.

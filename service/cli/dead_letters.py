@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def list_letters(
     topic: TopicOption = None,
     account: Annotated[str | None, typer.Option("--account", help="Only of this account.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="The most rows to show.")] = 20,
     everything: Annotated[bool, typer.Option("--all", help="All, however many.")] = False,
 ) -> None:
     """List dead letters, newest first."""

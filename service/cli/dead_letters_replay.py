@@ -39,7 +39,7 @@ def replay(
     ] = None,
     topic: Annotated[str | None, typer.Option("--topic", help="All of this topic.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of every topic.")] = False,
-    reason: Annotated[str | None, typer.Option(help="Of these, only those whose reason has this in it.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Of these, only those with this text in their reason.")] = None,
     since: Annotated[
         datetime | None, typer.Option(help="Of these, only those refused at this time (UTC) or later.")
     ] = None,
@@ -52,7 +52,7 @@ def replay(
     replayed. A record that is refused again becomes a new dead letter.
     """
     if sum((bool(ids), topic is not None, everything)) != 1:
-        raise HealthError("What to replay isn't clear", "Give IDs, or --topic TOPIC, or --all")
+        raise HealthError("It isn't clear which dead letters to replay", "Give IDs, or --topic TOPIC, or --all")
     settings = load_settings()
     wanted = DeadLetterFilter(
         topic=topic,

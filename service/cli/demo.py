@@ -20,10 +20,10 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     reset: Annotated[bool, typer.Option("--reset", help="Remove the demo's data, and do nothing else.")] = False,
-    data_dir: Annotated[Path, typer.Option(file_okay=False, help="Where the demo keeps its data.")] = Path(".demo"),
+    data_dir: Annotated[Path, typer.Option(file_okay=False, help="The folder of the demo's data.")] = Path(".demo"),
     accounts: Annotated[int, typer.Option(min=20, max=1000, help="How many accounts a new demo has.")] = 200,
     port: Annotated[
-        int, typer.Option(min=1, max=65_535, envvar="HEALTH_HTTP_PORT", help="The API's; the next free one is taken.")
+        int, typer.Option(min=1, max=65_535, envvar="HEALTH_HTTP_PORT", help="The API's port, or the next free one.")
     ] = 8080,
     rate: Annotated[float, typer.Option(min=1, max=2000, help="Events a second of everyday traffic.")] = 20,
     seed: Annotated[int, typer.Option(help="Another seed makes other customers.")] = 7,

@@ -32,7 +32,7 @@ def export_command(
         list[str] | None,
         typer.Argument(
             metavar="DATASET",
-            help="health: accounts as they stand; daily: their scores day by day; measures: what these are made of; "
+            help="health: accounts as of now; daily: their scores day by day; measures: the parts of these scores; "
             "alerts. By default health.",
             show_default=False,
         ),
@@ -55,10 +55,10 @@ def export_command(
             "--output",
             "-o",
             metavar="PATH",
-            help="A folder, which is made if need be; for one dataset, a file ending with .parquet too.",
+            help="A folder, created if necessary; for one dataset, a file ending with .parquet too.",
         ),
     ] = Path(),
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
 ) -> None:
     """Export the analysts' views, which deploy/analytics.md describes, to Parquet.
 

@@ -30,26 +30,28 @@ def load_command(
         ),
     ],
     topic: Annotated[
-        str | None, typer.Option(help="Which events these are; by default every event's type says it.")
+        str | None, typer.Option(help="The topic of the events; by default it follows from each event's type.")
     ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
-            help="Which column of a table fills which field: subject, time, id, source, or a field of data. Repeat it.",
+            help="FIELD=COLUMN: the column for a field: subject, time, id, source, or a field of data. Repeatable.",
             metavar="OURS=THEIRS",
         ),
     ] = None,
     constant: Annotated[
-        list[str] | None, typer.Option(help="A field that is the same in all rows. Repeat it.", metavar="FIELD=VALUE")
+        list[str] | None,
+        typer.Option(help="FIELD=VALUE: a field that is the same in all rows. Repeatable.", metavar="FIELD=VALUE"),
     ] = None,
     timezone: Annotated[
         str | None,
         typer.Option(
-            help="Of times that don't say theirs, for example Europe/Berlin. [default: UTC in tables]", metavar="ZONE"
+            help="The time zone of times without one, for example Europe/Berlin. [default: UTC in tables]",
+            metavar="ZONE",
         ),
     ] = None,
     shift_to_now: Annotated[
-        bool, typer.Option("--shift-to-now", help="Move all times by whole days, so that the newest is of today.")
+        bool, typer.Option("--shift-to-now", help="Shift all times by whole days, so that the newest is today's.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check every row and show the first; send nothing.")
@@ -62,7 +64,7 @@ def load_command(
     ] = False,
     state_dir: Annotated[
         Path | None,
-        typer.Option(help="Where to remember how far loads came. [default: ~/.local/state/account-health/loads]"),
+        typer.Option(help="The folder for the progress of loads. [default: ~/.local/state/account-health/loads]"),
     ] = None,
 ) -> None:
     """Load history: publish event logs to Kafka, marked as backfill.

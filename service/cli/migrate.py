@@ -20,10 +20,8 @@ def register(app: typer.Typer) -> None:
 
 
 def migrate(
-    to: Annotated[str, typer.Option(metavar="REVISION", help="Go to this revision instead, back too.")] = "",
-    show: Annotated[
-        bool, typer.Option("--show", help="Only show the revisions, and which one the database has.")
-    ] = False,
+    to: Annotated[str, typer.Option(metavar="REVISION", help="Go to this revision instead; backwards too.")] = "",
+    show: Annotated[bool, typer.Option("--show", help="Only show the revisions, and the database's own.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Take revisions back without asking.")] = False,
 ) -> None:
     """Bring the database to the newest schema, and publish the default scorecard if there is none.
@@ -85,4 +83,4 @@ def _confirm(taken_back: list[SchemaRevision], yes: bool) -> None:
     for step in reversed(taken_back):
         typer.echo(f"{step.revision} is taken back: {step.loss}", err=True)
     if not yes:
-        typer.confirm("Is there a backup, and shall that be done?", abort=True, err=True)
+        typer.confirm("Is there a backup, and do you want to continue?", abort=True, err=True)

@@ -22,7 +22,7 @@ from service.storage.ingest.progress import Partition
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(help="Where folding stands, per topic and partition.", no_args_is_help=True)
+    group = typer.Typer(help="The progress of folding, per topic and partition.", no_args_is_help=True)
     group.command()(show)
     group.command(name="set")(set_offset)
     app.add_typer(group, name="progress")
@@ -75,7 +75,7 @@ def set_offset(
         await progress.reset(connection, wanted)
 
     in_transaction(settings, reset)
-    typer.echo("Done. Consumers that run take it up within seconds.")
+    typer.echo("Done. Running consumers adopt it within seconds.")
 
 
 def _offset(offset: str, partition: Partition, first: int, end: int) -> int:
@@ -123,7 +123,7 @@ async def _log_bounds(settings: Settings, partitions: list[Partition]) -> dict[P
         if refused := await why_refused(settings, error):
             raise refused from None
         raise HealthError(
-            f"Kafka can't tell the offsets: {error}", "Check the topic and HEALTH_KAFKA_BOOTSTRAP_SERVERS"
+            f"Kafka can't give the offsets: {error}", "Check the topic and HEALTH_KAFKA_BOOTSTRAP_SERVERS"
         ) from None
     finally:
         await consumer.stop()

@@ -10,7 +10,7 @@ from service.storage.access import analyst_role
 from service.storage.access.analyst_role import CreatedRole
 from service.storage.database.session import in_transaction
 
-Name = Annotated[str, typer.Argument(metavar="[NAME]", help="Of the role in Postgres.")]
+Name = Annotated[str, typer.Argument(metavar="[NAME]", help="The role's name in Postgres.")]
 NAME = "health_reader"
 
 
@@ -28,10 +28,10 @@ def register(app: typer.Typer) -> None:
 def create(
     name: Name = NAME,
     new_password: Annotated[
-        bool, typer.Option("--new-password", help="Make a new password for a reader that there is.")
+        bool, typer.Option("--new-password", help="Make a new password for an existing reader.")
     ] = False,
     print_sql: Annotated[
-        bool, typer.Option("--print-sql", help="Print what would be run, for an administrator, and run nothing.")
+        bool, typer.Option("--print-sql", help="Print the SQL for an administrator, and run nothing.")
     ] = False,
 ) -> None:
     """Create a reader, or bring it up to date; running it again does no harm.
@@ -76,7 +76,7 @@ def _told(name: str, made: CreatedRole, *, is_given: bool, wants_password: bool)
         what = "its password and settings" if wants_password else "its settings"
         lines.append(f"It was made by others, who alone may alter it: {what} are as they were.")
     if made.left:
-        lines.append(f"So that it is kept from accidents, have them run:\n{analyst_role.as_script(made.left)}".rstrip())
+        lines.append(f"To protect it from accidents, have them run:\n{analyst_role.as_script(made.left)}".rstrip())
     if made.also_reads:
         lines.append(
             f"WARNING: it may also read {', '.join(made.also_reads)}. Revoke that from {name} or from PUBLIC,"

@@ -21,7 +21,7 @@ STALL_SECONDS = 10.0
 """If no account was re-evaluated for this many seconds, no sweeper runs: one of its steps takes a second or less."""
 WIDE = 200
 NOBODY_WORKS = "No sweeper seems to run, and nothing moves without one. Start it: account-health sweep"
-LEFT = "Not waiting any more: the sweeper goes on. How far it is: account-health reevaluations"
+LEFT = "No longer waiting: the sweeper goes on. To see its progress: account-health reevaluations"
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="reevaluations")(show)
 
 
-def show(limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to show.")] = 20) -> None:
+def show(limit: Annotated[int, typer.Option(min=1, max=1000, help="The most rows to show.")] = 20) -> None:
     """Show the progress of re-evaluating all accounts after scorecards and rules changed, newest first."""
     table = Table("id", "because of", "accounts", "began", "finished", box=None)
     table.columns[0].no_wrap = True
@@ -54,7 +54,7 @@ def wait(settings: Settings, reevaluation_id: UUID) -> None:
     except KeyboardInterrupt:
         typer.echo(LEFT, err=True)
         raise typer.Exit(130) from None
-    say(f"All accounts are judged by it: {last.total:,}.")
+    say(f"All accounts are scored by it: {last.total:,}.")
 
 
 async def _all_judged(engine: AsyncEngine, reevaluation_id: UUID) -> Row[Any]:
@@ -63,7 +63,7 @@ async def _all_judged(engine: AsyncEngine, reevaluation_id: UUID) -> Row[Any]:
         successor = None if last.done == last.total else await _under_way(engine)
         if successor is None:
             return last
-        say(f"A change of {successor.cause} {successor.subject} has all accounts judged anew from the first on.")
+        say(f"A change of {successor.cause} {successor.subject} re-evaluates all accounts from the first on.")
         reevaluation_id = successor.id
 
 
@@ -111,4 +111,4 @@ async def _under_way(engine: AsyncEngine) -> Row[Any] | None:
 def _end(row: Row[Any]) -> str:
     if row.finished_at is None:
         return "under way"
-    return f"{row.finished_at:%Y-%m-%d %H:%M}" if row.done == row.total else "gave way to a later one"
+    return f"{row.finished_at:%Y-%m-%d %H:%M}" if row.done == row.total else "replaced by a later one"

@@ -22,7 +22,7 @@ from service.storage.policy import scorecards
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(help="Scorecards: which measures make the score, and how.", no_args_is_help=True)
+    group = typer.Typer(help="Scorecards: the measures of the score, and their weights.", no_args_is_help=True)
     for command in (validate, diff, scorecard_preview.preview, publish):
         group.command()(command)
     scorecard_published.register(group)
@@ -56,7 +56,7 @@ def diff(file: File) -> None:
 
 def publish(
     file: File,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Don't wait until all accounts are judged by it.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Don't wait until all accounts are scored by it.")] = False,
 ) -> None:
     """Publish a scorecard as the newest version of its name, and wait until every account is scored by it."""
     settings = load_settings()

@@ -26,7 +26,7 @@ def read(file: Path, retention: int) -> ScorecardDocument:
     except RecursionError:
         raise HealthError(f"{file} can't be read: it is nested too deeply") from None
     except _FAULTS as error:
-        raise HealthError(f"{file} can't be read: it holds a value that is none ({error})", "Correct it") from None
+        raise HealthError(f"{file} can't be read: it holds a malformed value ({error})", "Correct it") from None
     except OSError as error:
         raise HealthError(f"{file} can't be read: {error.strerror}") from None
     try:

@@ -25,7 +25,7 @@ WIDE = 160
 def preview(
     file: File,
     accounts: Annotated[
-        int | None, typer.Option(min=1, help="Judge at most so many, drawn evenly. By default all.")
+        int | None, typer.Option(min=1, help="Score at most so many accounts, an even sample. By default all.")
     ] = None,
 ) -> None:
     """Show the effect of publishing a scorecard: the bands and scores that change, and the alerts. Changes nothing."""

@@ -24,4 +24,4 @@ def rotate() -> None:
     settings = load_settings()
     vault = Vault(settings.encryption_key)
     done = in_transaction(settings, lambda connection: reseal(connection, vault))
-    typer.echo(f"{done.changed:,} of {done.total:,} secrets were sealed anew; all are sealed with the first key.")
+    typer.echo(f"{done.changed:,} of {done.total:,} secrets were resealed; all are sealed with the first key.")

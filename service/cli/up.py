@@ -35,11 +35,13 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    consumers: Annotated[int, typer.Option(min=1, max=64, help="How many consumers share the partitions.")] = 1,
+    consumers: Annotated[
+        int, typer.Option(min=1, max=64, help="The number of consumers that share the partitions.")
+    ] = 1,
     embedded: Annotated[
-        bool, typer.Option("--embedded", help="Bring an own Postgres and broker: for trying out, not for production.")
+        bool, typer.Option("--embedded", help="Start an own Postgres and broker: for trials, not for production.")
     ] = False,
-    data_dir: Annotated[Path, typer.Option(file_okay=False, help="Where --embedded keeps its data.")] = DATA_DIR,
+    data_dir: Annotated[Path, typer.Option(file_okay=False, help="The folder of --embedded's data.")] = DATA_DIR,
 ) -> None:
     """Prepare the database and the topics, then run api, consumers, sweeper and delivery until a signal."""
 

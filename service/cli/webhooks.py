@@ -25,7 +25,7 @@ WIDE = 200
 
 def register(app: typer.Typer) -> None:
     """Add the command group."""
-    group = typer.Typer(help="Webhook endpoints, and sending again what failed.", no_args_is_help=True)
+    group = typer.Typer(help="Webhook endpoints, and sending failed deliveries again.", no_args_is_help=True)
     group.command(name="list")(list_endpoints)
     group.command()(recover)
     app.add_typer(group, name="webhooks")

@@ -108,7 +108,7 @@ def _welcome(
         "",
     ]
     if options.accounts != memory.accounts:
-        lines.insert(1, f"It goes on with {memory.accounts} accounts; to have {options.accounts}, --reset it first.")
+        lines.insert(1, f"It continues with {memory.accounts} accounts; to have {options.accounts}, --reset it first.")
     if options.port != running.port:
         lines.insert(1, f"Port {options.port} is in use, so the API is on port {running.port}.")
     for line in lines:

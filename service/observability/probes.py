@@ -56,7 +56,7 @@ class Pulse:
     def live(self) -> str | None:
         """The reason to restart the process; None if there is none."""
         silent = self._clock() - self._beaten_at
-        return f"nothing was heard of it for {silent:.0f} seconds" if silent > self._watchdog_seconds else None
+        return f"it has been silent for {silent:.0f} seconds" if silent > self._watchdog_seconds else None
 
     def ready(self) -> str | None:
         """The reason why the loop can't work now; None if it can."""

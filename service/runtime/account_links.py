@@ -16,7 +16,7 @@ def check_template(template: str) -> str:
     if not is_web_address(template, ("https", "http")):
         raise ValueError(f"must be a web address such as https://crm.example/accounts/{PLACE}")
     if "{" in urlsplit(template).netloc:
-        raise ValueError(f"must have {PLACE} behind the host, not in it")
+        raise ValueError(f"must have {PLACE} after the host, not in it")
     return template
 
 

@@ -65,7 +65,7 @@ class StartError(HealthError):
 
     def __init__(self, role: ProcessSpec, status: int, log: Path | None) -> None:
         """`status` is its exit status."""
-        where = f"See {log}" if log else "It says why above"
+        where = f"See {log}" if log else "Its output above says why"
         super().__init__(f"The process {role.name} can't be started (exit status {status})", where)
         self.log = log
 

@@ -55,7 +55,7 @@ class KeyRates:
     def admit(self, scope: Scope, key: StoredApiKey) -> None:
         """Raises a 429 problem if a request has to wait."""
         if wait := self.wait(scope, key):
-            raise _too_many("This key asks too often: see RateLimit-Policy.", wait)
+            raise _too_many("This key sends too many requests: see RateLimit-Policy.", wait)
 
     def _take(self, scope: Scope, key: StoredApiKey, owing: RateLimiter) -> float:
         now = self._monotonic()

@@ -14,7 +14,7 @@ from service.runtime.settings import Settings, Signal
 router = APIRouter(include_in_schema=False)
 
 DESCRIPTION = """
-What account-health reads and writes beside its HTTP API, which `/openapi.json` describes.
+The messages that account-health reads and writes beside its HTTP API, which `/openapi.json` describes.
 
 * It **receives** CloudEvents 1.0 about accounts, in structured or in binary mode. The record's key is the account id.
 * What it can't use becomes a dead letter, kept in Postgres, and **sent** to a topic of its own if
@@ -65,7 +65,7 @@ def _channels(settings: Settings) -> dict[str, Any]:
     for signal in event_schemas.SIGNALS:
         topic = settings.topics[signal]
         channels[_events(signal)] = _kafka(topic, _SIGNALS[signal], messages.names_of(signal))
-        refused = f"Records of {topic} that could not be used, as they came, with their story in headers."
+        refused = f"Records of {topic} that could not be used, unchanged, with the circumstances in headers."
         channels[_refused(signal)] = _kafka(dead_letter_topic(topic), refused, ["DeadLetter"])
     about = "Alerts as records, of the topic that an endpoint of target `kafka` names: `kafka:TOPIC`."
     channels["alerts"] = _kafka(None, about, ["AlertRecord"])

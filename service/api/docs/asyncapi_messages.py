@@ -99,7 +99,7 @@ def _dead_letter() -> dict[str, Any]:
     return {
         "name": "dead letter",
         "title": "A refused record",
-        "summary": "Key, value and headers are those that it had, whatever they were.",
+        "summary": "Key, value and headers are the original ones.",
         "contentType": "application/octet-stream",
         "headers": {
             "type": "object",
@@ -119,7 +119,9 @@ def _alerts() -> dict[str, Any]:
         "AlertRecord": {
             **_alert("An alert, as a record", record, payload),
             "bindings": {
-                "kafka": {"key": {"type": ["string", "null"], "description": "The account id; null about many."}}
+                "kafka": {
+                    "key": {"type": ["string", "null"], "description": "The account id; null in an alert about many."}
+                }
             },
         },
         "AlertRequest": {

@@ -34,10 +34,10 @@ A live health score for every customer account: how it stands **right now**, why
 
 TAGS = [
     {"name": "accounts", "description": "Accounts, their attributes and their health."},
-    {"name": "events", "description": "Facts about accounts, in."},
-    {"name": "scorecards", "description": "What makes a score: measures, curves and weights, in versions."},
-    {"name": "alerts", "description": "Rules over the score, and the alerts that come of them."},
-    {"name": "webhooks", "description": "Where alerts are sent, and what became of them."},
+    {"name": "events", "description": "Sending events about accounts."},
+    {"name": "scorecards", "description": "The makings of a score: measures, curves and weights, in versions."},
+    {"name": "alerts", "description": "Rules over the score, and the alerts they cause."},
+    {"name": "webhooks", "description": "Receivers of alerts, and the state of deliveries."},
     {"name": "operations", "description": "Keys, refused records, probes and metrics."},
 ]
 
@@ -93,7 +93,7 @@ def _patch_of(rules: Sequence[dict[str, Any]]) -> dict[str, Any]:
             forms += [form for form in schema.get("anyOf", [schema]) if form not in forms]
     return {
         "title": "RulePatch",
-        "description": "Any of the fields that a rule of the kind has; null stands for the default.",
+        "description": "Any of the fields of a rule of the kind; null restores the default.",
         "type": "object",
         "properties": {name: {"anyOf": forms} for name, forms in fields.items()},
         "additionalProperties": False,

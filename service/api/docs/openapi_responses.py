@@ -15,15 +15,15 @@ _ERRORS = {
     400: "The request isn't HTTP that can be read.",
     401: "There is no key, or it is unknown or has expired.",
     403: "The key lacks the scope that this needs.",
-    404: "There is nothing of that name.",
-    408: "The body didn't come in time.",
-    409: "It can't be done as things are; `detail` says why.",
+    404: "Nothing has that name.",
+    408: "The body didn't arrive in time.",
+    409: "It isn't possible now; `detail` says why.",
     413: "The body is too long.",
-    415: "The body is of another type than this takes.",
+    415: "The body has an unsupported media type.",
     422: "Fields of the request are at fault; `errors` names each.",
-    429: "The key asks too often, or too many wrong keys came from this address.",
+    429: "The key sends too many requests, or too many wrong keys came from this address.",
     500: "Something broke; the log has the details under `request_id`.",
-    503: "Postgres, Kafka or this process can't do it now; with `Retry-After` it is worth trying again.",
+    503: "Postgres, Kafka or this process is unavailable; with `Retry-After` a retry makes sense.",
 }
 _CONFLICTS = frozenset(
     {
@@ -52,10 +52,13 @@ _TEXT = {"type": "string"}
 _SECONDS = {"type": "string", "pattern": r"^\d+$"}
 _HEADERS: dict[str, dict[str, Any]] = {
     "ETag": {"description": "Changes when the answer does; for `If-None-Match`.", "schema": _TEXT, "required": True},
-    "X-Request-Id": {"description": "What the log has it under.", "schema": _TEXT, "required": True},
-    "RateLimit": {"description": "`r` requests are left to the key; `t` seconds to all of them.", "schema": _TEXT},
-    "RateLimit-Policy": {"description": "`q` requests in `w` seconds are a key's.", "schema": _TEXT},
-    "Retry-After": {"description": "In so many seconds.", "schema": _SECONDS},
+    "X-Request-Id": {"description": "The request's id in the log.", "schema": _TEXT, "required": True},
+    "RateLimit": {
+        "description": "`r` requests are left for the key; all of them again in `t` seconds.",
+        "schema": _TEXT,
+    },
+    "RateLimit-Policy": {"description": "A key has `q` requests in `w` seconds.", "schema": _TEXT},
+    "Retry-After": {"description": "Seconds until the next try.", "schema": _SECONDS},
     "WWW-Authenticate": {"description": "RFC 6750.", "schema": _TEXT, "required": True},
 }
 
@@ -82,7 +85,7 @@ def _describe(operation: Operation, method: str, path: str) -> None:
             answer["links"] = _links(links)
     if method == "get":
         headers = _headers(operation, method, 304)
-        answers["304"] = {"description": "It is what `If-None-Match` names.", "headers": headers}
+        answers["304"] = {"description": "It is the one in `If-None-Match`.", "headers": headers}
     for status in _errors(operation, path):
         answers[str(status)] = {
             "description": _ERRORS[status],

@@ -24,9 +24,9 @@ class PageQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    page_size: int = Field(100, ge=1, le=1000, description="How many items a page has at most.")
+    page_size: int = Field(100, ge=1, le=1000, description="The most items on a page.")
     page_token: str | None = Field(
-        None, description="`next_page_token` of the page before; the other parameters must stay as they were."
+        None, description="`next_page_token` of the previous page; the other parameters must stay the same."
     )
 
     @property

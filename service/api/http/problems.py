@@ -70,7 +70,7 @@ def not_found(what: str) -> ProblemError:
 
 def invalid(*errors: FieldError) -> ProblemError:
     """The 422 that names the fields at fault."""
-    return ProblemError(422, "The request can't be used as it is.", errors=errors)
+    return ProblemError(422, "The request is invalid.", errors=errors)
 
 
 def answer(

@@ -77,7 +77,7 @@ def require_plain(request: Request) -> None:
     if coding not in ("", "identity"):
         raise ProblemError(
             415,
-            "Send the body as it is, without Content-Encoding: compressed ones aren't taken.",
+            "Send the body without Content-Encoding: compressed bodies aren't accepted.",
             headers={"Accept-Encoding": "identity"},
         )
 

@@ -26,8 +26,8 @@ MOST_HEAD_BYTES = 65_536
 
 _DETAILS = {
     400: "This isn't HTTP/1.1, or its body isn't as its headers say.",
-    408: "The request didn't come in time.",
-    501: "A body comes with its length, or chunked; no other transfer encoding is taken.",
+    408: "The request didn't arrive in time.",
+    501: "A body needs a length, or chunked encoding; no other transfer encoding is supported.",
     431: f"The request's line and headers must not exceed {MOST_HEAD_BYTES:,} bytes.",
 }
 

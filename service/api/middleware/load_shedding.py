@@ -104,9 +104,9 @@ class _UnderWay:
 
 def _late(is_receiving: bool) -> Response:
     if is_receiving:
-        detail = "The body didn't come in time. Send it faster, or in smaller parts."
+        detail = "The body didn't arrive in time. Send it faster, or in smaller parts."
         return problems.answer(408, detail, headers={"Connection": "close"})
-    detail = "It took too long and was given up. Try again, or ask for less."
+    detail = "It took too long and was cancelled. Try again, or ask for less."
     return problems.answer(503, detail, headers=problems.RETRY_AFTER)
 
 

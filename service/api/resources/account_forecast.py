@@ -60,7 +60,9 @@ class AccountForecast(BaseModel):
     crossings: Sequence[ForecastCrossing]
 
 
-@router.get("/{account_id:account}/health/forecast", summary="What silence would do to an account", dependencies=READ)
+@router.get(
+    "/{account_id:account}/health/forecast", summary="Forecast an account's score in silence", dependencies=READ
+)
 async def read_forecast(
     account_id: AccountId,
     api: Api,

@@ -80,12 +80,12 @@ class AccountQuery(AccountFilters):
     max_score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     changed_since: Instant | None = Field(
         None,
-        description="Accounts that were evaluated at or after this instant, which every change leads to, "
-        "and the turn of the day too.",
+        description="Accounts that were evaluated at or after this instant: every change and "
+        "every new day has them evaluated.",
     )
     sort: Sort = Field(
         "account_id",
-        description="`-` sorts downwards; accounts without a value come last, and equal values go by account id. "
+        description="`-` sorts in descending order; accounts without a value come last, equal values by account id. "
         "Among more than 1,000 accounts, those that were evaluated within the same two minutes may go by account id "
         "in lists by `evaluated_at`.",
     )

@@ -36,7 +36,9 @@ class Snooze(StrictModel):
     """The time until which a rule must not begin to fire again for an account."""
 
     until: BodyInstant = Field(description="At most a year ahead.")
-    by: Person | None = Field(None, description="Who asks for it; an alert that fires is acknowledged by them.")
+    by: Person | None = Field(
+        None, description="The person who asks for it; a firing alert is acknowledged in their name."
+    )
 
 
 @router.get("/{alert_id}", summary="One alert", dependencies=READ)
@@ -61,7 +63,7 @@ async def acknowledge_alert(
         async with api.engine.begin() as connection:
             alert = await triage.acknowledge(connection, alert_id, body.by, api.clock())
     except NotFiringError:
-        raise ProblemError(409, "It doesn't fire any more: there is nothing to acknowledge.") from None
+        raise ProblemError(409, "It no longer fires: there is nothing to acknowledge.") from None
     return _shown(alert)
 
 

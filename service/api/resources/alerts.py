@@ -48,7 +48,7 @@ class Alert(BaseModel):
     quiet: bool
     data: dict[str, Any]
     created_at: datetime
-    digest_id: UUID | None = Field(description="The digest that it is summed up in.")
+    digest_id: UUID | None = Field(description="The digest that sums it up.")
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     snoozed_until: datetime | None = Field(description="Before then its rule doesn't begin to fire again.")
@@ -70,7 +70,7 @@ class AlertQuery(PageQuery):
         None, max_length=200, description="A rule's id, or its name at the time."
     )
     state: State | None = None
-    digest: UUID | None = Field(None, description="Those that are summed up in this digest.")
+    digest: UUID | None = Field(None, description="Alerts that this digest sums up.")
     after: str | None = Field(
         None,
         description="The `next_after` of an earlier answer, or nothing for the beginning: alerts come oldest first, "
@@ -105,7 +105,7 @@ def _mark(cursor: str, begun: AlertMark) -> AlertMark:
     after: AlertMark = decode_token("after", cursor, _Mark)
     if after > begun:
         # The database was restored from a dump, so its transactions are numbered from the start.
-        raise invalid(FieldError("after", "is from before the database was restored; begin anew with an empty one"))
+        raise invalid(FieldError("after", "is from before the database was restored; start again with an empty one"))
     return after
 
 

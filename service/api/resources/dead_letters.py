@@ -51,7 +51,7 @@ class RefusedRecord(BaseModel):
     key: Bytes | None
     value: Bytes | None
     headers: Sequence[Header]
-    recorded_at: datetime = Field(description="The record's timestamp; the beginning of 1970 where that is no time.")
+    recorded_at: datetime = Field(description="The record's timestamp; the beginning of 1970 if it has no valid one.")
     created_at: datetime = Field(description="When it was refused.")
     replayed_at: datetime | None = Field(description="When it was last published again.")
     relayed_at: datetime | None = Field(description="When it was published to the topic's dead-letter topic.")
@@ -67,7 +67,7 @@ class DeadLetterPage(BaseModel):
 class DeadLetterQuery(PageQuery):
     """Filters of dead letters. Pages are small, as records may be large."""
 
-    page_size: int = Field(20, ge=1, le=100, description="How many items a page has at most.")
+    page_size: int = Field(20, ge=1, le=100, description="The most items on a page.")
     topic: Annotated[str, Printable()] | None = Field(None, max_length=249)
     account_id: Annotated[str, Printable()] | None = Field(None, max_length=LONGEST_ACCOUNT_ID)
     reason: Annotated[str, Printable()] | None = Field(None, max_length=200, description="A part of the reason.")
@@ -115,7 +115,9 @@ async def replay_dead_letter(
     """
     letter = await _find(api.reads, letter_id)
     if letter.replayed_at is not None and not again:
-        raise ProblemError(409, f"It was replayed at {letter.replayed_at.isoformat()}. Once more: ?again=true")
+        raise ProblemError(
+            409, f"It was replayed at {letter.replayed_at.isoformat()}. To replay it once more: ?again=true"
+        )
     if why := replay_problem(letter, api.settings.max_record_bytes):
         raise ProblemError(409, f"It would be refused again: {why}.")
     try:

@@ -47,7 +47,7 @@ class AlertDelivery(BaseModel):
     account_id: str | None = Field(description="Null where the alert is about many accounts.")
     type: str
     state: DeliveryState
-    attempts: int = Field(description="How many there were, also before it was sent again.")
+    attempts: int = Field(description="All attempts, including those before it was sent again.")
     due_at: datetime
     created_at: datetime
     finished_at: datetime | None
@@ -128,7 +128,7 @@ async def resend_delivery(delivery_id: UUID, api: Api) -> AlertDelivery:
 
 async def _why_not(connection: AsyncConnection, delivery: AlertDelivery, now: datetime) -> str:
     if delivery.state != "pending" or await delivery_log.is_leased(connection, delivery.id, now):
-        return "It is being sent at this moment: see what becomes of it."
+        return "It is being sent at this moment: wait for the result."
     return f"It is pending already, and due at {delivery.due_at.isoformat()}."
 
 

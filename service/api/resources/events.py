@@ -36,9 +36,9 @@ class Accepted(BaseModel):
     accepted: int
     late: int = Field(
         description="Of these, how many happened longer ago than events are kept (HEALTH_RETENTION_DAYS): they are "
-        "counted as late and move nothing."
+        "counted as late and change no score."
     )
-    backfill: int = Field(description="Of these, how many are loaded history: what they set off is told in a digest.")
+    backfill: int = Field(description="Of these, how many are loaded history: their alerts are sent in a digest.")
 
 
 class _Peek(Struct):

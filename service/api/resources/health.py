@@ -41,9 +41,7 @@ WEEK, MONTH = 7, 30
 async def read_health(
     account_id: AccountId,
     api: Api,
-    day: Annotated[
-        CalendarDay | None, Query(description="A UTC day gone by: what it closed with. By default today.")
-    ] = None,
+    day: Annotated[CalendarDay | None, Query(description="A past UTC day, as of its end. By default today.")] = None,
 ) -> Response:
     """The score with all its parts: contributions sum to the score.
 

@@ -89,7 +89,7 @@ async def set_override(
 @router.delete(
     "/{account_id:account}/health/override",
     status_code=204,
-    summary="Take an override back",
+    summary="Delete an override",
     dependencies=[*WRITE, *RIGHT_CLOCK],
 )
 async def end_override(account_id: AccountId, api: Api) -> None:

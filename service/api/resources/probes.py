@@ -31,12 +31,12 @@ class Ready(BaseModel):
     status: Literal["ready"] = "ready"
     folding: str | None = Field(
         None,
-        description="Where folding stands still, so that scores can be read and don't change. Absent if it doesn't.",
+        description="Why folding stands still: scores can be read, but don't change. Absent if there is none.",
     )
     clock: str | None = Field(
         None,
-        description="How this process's clock differs from the database's, by which it then goes from five minutes on. "
-        "Absent if by no more than a minute.",
+        description="Difference between the clocks of this process and the database, which it follows from five minutes "
+        "on. Absent up to a minute.",
     )
 
 

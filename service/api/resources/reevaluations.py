@@ -28,13 +28,13 @@ class Reevaluation(BaseModel):
     id: UUID
     cause: Literal["scorecard", "rule"]
     subject: str = Field(description="What has changed.")
-    total: int = Field(description="How many accounts there are to judge.")
-    done: int = Field(description="How many of them have been judged.")
+    total: int = Field(description="The number of accounts to re-evaluate.")
+    done: int = Field(description="The number of accounts re-evaluated so far.")
     started_at: datetime
     finished_at: datetime | None = Field(
-        description="Null while it is under way. If `done` hadn't come to `total`, a later one took its place."
+        description="Null while it is under way. If `done` is less than `total`, a later one replaced it."
     )
-    digest_id: UUID | None = Field(description="The digest of what it sets off: for `digest` of GET /v1/alerts.")
+    digest_id: UUID | None = Field(description="The digest of its alerts: for `digest` of GET /v1/alerts.")
 
 
 class ReevaluationPage(BaseModel):

@@ -61,7 +61,7 @@ async def validate_scorecard(body: JsonObject, api: Api) -> Validation:
         return Validation(warnings=shown(await all_warnings(connection, checked)))
 
 
-@router.post("/diff", summary="Compare a draft with what is published", dependencies=READ, openapi_extra=_DRAFT)
+@router.post("/diff", summary="Compare a draft with the published version", dependencies=READ, openapi_extra=_DRAFT)
 async def diff_scorecard(body: JsonObject, api: Api) -> Differences:
     """The changes that publishing a document would make to the newest version of its name, field by field."""
     checked = parse(body, api.settings.retention_days)
@@ -77,7 +77,7 @@ async def diff_scorecard(body: JsonObject, api: Api) -> Differences:
 
 @router.post(
     "/preview",
-    summary="What publishing a draft would do",
+    summary="Preview publishing a draft",
     dependencies=WRITE,
     responses=json_responses(Preview),
     openapi_extra=_DRAFT,
@@ -87,7 +87,10 @@ async def preview_scorecard(
     body: JsonObject,
     api: Api,
     accounts: Annotated[
-        int, Query(ge=1, le=100_000, description="Judge at most so many, drawn evenly: the same ones every time.")
+        int,
+        Query(
+            ge=1, le=100_000, description="Score at most so many accounts, an even sample: the same ones every time."
+        ),
     ] = 20_000,
 ) -> Response:
     """Score accounts as if a document were published now: the changes of bands and scores, and the alerts they cause.

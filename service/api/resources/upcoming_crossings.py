@@ -66,7 +66,7 @@ class ForecastQuery(AccountFilters):
         return UpcomingFilter(rules=rules, first=today, last=today + timedelta(days=self.days), accounts=accounts)
 
 
-@router.get("", summary="List what silence will set off", dependencies=READ)
+@router.get("", summary="List the alerts that silence will cause", dependencies=READ)
 async def list_forecasts(query: Annotated[ForecastQuery, Query()], api: Api) -> ForecastPage:
     """The accounts for which a rule that doesn't fire now will begin to within so many days if they stay silent: by
     day, then by account.

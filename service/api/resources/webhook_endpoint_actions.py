@@ -70,7 +70,7 @@ async def rotate_secret(endpoint_id: UUID, api: Api, response: Response) -> Rota
         endpoint = _found(await endpoints.lock(connection, endpoint_id))
         secrets = signing_keys.rotate(signing_keys.load(api.vault.open(endpoint.secret)), secret, now, until)
         if len(secrets) > MOST_SECRETS:
-            raise ProblemError(409, f"{MOST_SECRETS} secrets sign already. The oldest of them cease within 24 hours.")
+            raise ProblemError(409, f"{MOST_SECRETS} secrets sign already. The oldest of them expire within 24 hours.")
         sealed = api.vault.seal(signing_keys.dump(secrets))
         await endpoints.change(connection, endpoint_id, {"secret": sealed}, now)
     response.headers["Cache-Control"] = "no-store"
@@ -94,7 +94,7 @@ async def send_test(endpoint_id: UUID, api: Api) -> TestDelivery:
 
 @router.post(
     "/{endpoint_id}/recover",
-    summary="Send again what failed",
+    summary="Send failed deliveries again",
     dependencies=WRITE,
     openapi_extra=json_request_body(Recovery, {"since": "2026-01-31T00:00:00Z", "dry_run": True}),
 )

@@ -44,9 +44,9 @@ class _Settings(StrictModel):
     target: Annotated[str, AfterValidator(_known_target), Field(json_schema_extra={"enum": [*TARGETS]})] = "standard"
     description: Annotated[str, Field(max_length=1000), Printable()] = ""
     enabled: bool = True
-    headers: dict[str, str] | None = Field(None, description="Additional request headers. They are kept encrypted.")
+    headers: dict[str, str] | None = Field(None, description="Additional request headers. They are stored encrypted.")
     options: dict[str, Any] | None = Field(
-        None, description="What the target has to be told beside the URL. They are kept encrypted."
+        None, description="The target's settings beside the URL. They are stored encrypted."
     )
     event_types: Annotated[list[EventType], Field(min_length=1)] | None = None
     rules: Words | None = Field(None, description="Ids or names of alert rules.")
@@ -59,8 +59,8 @@ class _Settings(StrictModel):
         None,
         ge=SLOWEST,
         le=1000,
-        description="How many messages a second it is sent at most. Null is what its target takes, which is one of "
-        "`slack` and `teams`, and no limit elsewhere.",
+        description="The most messages a second. Null is the target's own limit: one for `slack` and `teams`, "
+        "none elsewhere.",
     )
 
 

@@ -52,10 +52,10 @@ class WebhookEndpoint(BaseModel):
     ordered: bool
     rate_limit: float | None
     paused_until: datetime | None = Field(
-        description="By its own answer (429, or 503 with `Retry-After`) it takes no message before that."
+        description="By its own answer (429, or 503 with `Retry-After`) it accepts no message before then."
     )
     disabled_reason: DisabledReason | None = Field(
-        description="`gone`: it answered 410. `failing`: nothing reached it for five days. Null if somebody did it."
+        description="`gone`: it answered 410. `failing`: nothing reached it for five days. Null if disabled by hand."
     )
     failing_since: datetime | None = Field(description="When the first attempt failed after the last success.")
     created_at: datetime

@@ -32,7 +32,7 @@ async def folded_offsets(engine: AsyncEngine) -> dict[Partition, int]:
         async with engine.connect() as connection:
             return {(row.topic, row.partition): row.next_offset for row in await progress.all_partitions(connection)}
 
-    return await retry_while_transient(read, "looking how far folding is")
+    return await retry_while_transient(read, "reading the progress of folding")
 
 
 log = structlog.get_logger(__name__)

@@ -36,7 +36,7 @@ def signal_of_topic(topic: str | None, settings: Settings) -> Signal | None:
         if name == topic:
             return signal
     raise HealthError(
-        f"--topic {topic} is none of this service's", f"Give one of {', '.join(settings.topics.values())}"
+        f"--topic {topic} is not one of this service's", f"Give one of {', '.join(settings.topics.values())}"
     )
 
 
@@ -80,8 +80,8 @@ def _require_form(file: Path) -> None:
         raise HealthError(f"{file} is Parquet packed once more", f"Unpack it: gzip -d {file}")
     form = form_named(Path(name.removesuffix(".gz")).suffix)
     if form is None:
-        raise HealthError(f"{file} has a name that says nothing of its form", endings)
-    raise HealthError(f"{file} is {form.name} by its name, which isn't read", form.remedy)
+        raise HealthError(f"{file} has a name without a known format", endings)
+    raise HealthError(f"{file} is {form.name} by its name, which can't be loaded", form.remedy)
 
 
 _DELTA = "_delta_log"

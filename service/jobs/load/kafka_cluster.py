@@ -91,7 +91,7 @@ class KafkaCluster:
                     "Check HEALTH_KAFKA_BOOTSTRAP_SERVERS and HEALTH_KAFKA_SECURITY_PROTOCOL, and that the broker runs",
                 )
             case KafkaTimeoutError():
-                return HealthError(f"{kafka} has stopped to answer")
+                return HealthError(f"{kafka} has stopped answering")
             case MessageSizeTooLargeError():
                 return HealthError(
                     f"{kafka} takes no batches of 0.5 MB", "Raise max.message.bytes of the topic to its default, 1 MB"

@@ -9,7 +9,7 @@ from service.jobs.load.terminal import readable
 from service.runtime.settings import Settings
 
 NEXT = (
-    "Next: `account-health progress show` tells how far consumers have folded them;"
+    "Next: `account-health progress show` shows how far consumers have folded them;"
     " then GET /v1/accounts lists the scores."
 )
 
@@ -64,13 +64,13 @@ def finished_before(checkpoint: Checkpoint) -> str:
 
 def going_on(checkpoint: Checkpoint) -> str:
     """A note that an earlier run has sent part of a file."""
-    return f"{checkpoint.file}: going on at row {checkpoint.next_row:,} of {checkpoint.rows:,}{_moved(checkpoint)}"
+    return f"{checkpoint.file}: continuing at row {checkpoint.next_row:,} of {checkpoint.rows:,}{_moved(checkpoint)}"
 
 
 def topics_are_new(checkpoint: Checkpoint) -> str:
     """A warning that the events of an earlier run are no longer in Kafka."""
     topics = ", ".join(checkpoint.topics)
-    return f"{checkpoint.file}: loaded before, but {topics} was made anew since; loading from the beginning"
+    return f"{checkpoint.file}: loaded before, but {topics} was created again since; loading from the beginning"
 
 
 def sent(before: Checkpoint, after: Checkpoint, seconds: float) -> str:

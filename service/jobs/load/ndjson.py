@@ -81,11 +81,13 @@ class NdjsonLog:
 
     def _draft(self, row: int, line: bytes, shift_days: int) -> EventDraft:
         if len(line) > MOST_ROW_BYTES:
-            raise InvalidEventError("event", f"more than {MOST_ROW_BYTES:,} bytes; that long no record may be")
+            raise InvalidEventError("event", f"more than {MOST_ROW_BYTES:,} bytes; no record may be that long")
         try:
             event = _object.decode(line)
         except UNDECODABLE as error:
-            raise InvalidEventError("event", f"one CloudEvent in JSON is needed {self._place}: {_why(error)}") from None
+            raise InvalidEventError(
+                "event", f"one CloudEvent in JSON is expected {self._place}: {_why(error)}"
+            ) from None
         for name in ("type", "subject"):
             if name not in event:
                 raise InvalidEventError(name, "is missing")
@@ -146,7 +148,7 @@ def _plain(event: dict[str, Raw], name: str) -> Any:
 
 def _why(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
-        return f"byte 0x{error.object[error.start]:02x} is no UTF-8; write the file as UTF-8"
+        return f"byte 0x{error.object[error.start]:02x} isn't UTF-8; write the file as UTF-8"
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 

@@ -17,7 +17,7 @@ def zone_of(name: str | None) -> ZoneInfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise HealthError(
-            f"--timezone {name} is no time zone that this machine knows",
+            f"--timezone {name} is not a time zone that this machine knows",
             "Give a name of the IANA database, for example Europe/Berlin or UTC",
         ) from None
 

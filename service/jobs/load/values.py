@@ -76,7 +76,7 @@ def uuid_text(value: bytes | UUID) -> str:
 
 def _finite(number: Any) -> Any:
     if not math.isfinite(number):
-        raise ValueError(f"{number} is no finite number")
+        raise ValueError(f"{number} is not a finite number")
     return number
 
 

@@ -68,7 +68,7 @@ async def test_publishing_waits_for_the_sweeper(clock: Clock, engine: AsyncEngin
     result = await publication
     assert (result.exit_code, result.stdout.splitlines()) == (
         0,
-        ["default version 2 is published.", "All accounts are judged by it: 40."],
+        ["default version 2 is published.", "All accounts are scored by it: 40."],
     )
     assert result.stderr == ""
     again = await publishing(card)
@@ -104,8 +104,8 @@ async def test_it_follows_a_change_that_takes_over(clock: Clock, engine: AsyncEn
     await clock.reevaluate(START)
     said = (await publication).stdout.splitlines()
     assert said[1:] == [
-        "A change of scorecard default version 3 has all accounts judged anew from the first on.",
-        "All accounts are judged by it: 40.",
+        "A change of scorecard default version 3 re-evaluates all accounts from the first on.",
+        "All accounts are scored by it: 40.",
     ]
 
 
@@ -149,6 +149,6 @@ async def test_the_list_shows_how_far_each_is(clock: Clock, engine: AsyncEngine,
     assert await shown() == [
         ["scorecard default version 4", "0 of 40", "2026-03-02 12:02", "under way"],
         ["scorecard default version 3", "40 of 40", "2026-03-02 12:01", "2026-03-02 12:00"],
-        ["scorecard default version 2", "0 of 40", "2026-03-02 12:00", "gave way to a later one"],
+        ["scorecard default version 2", "0 of 40", "2026-03-02 12:00", "replaced by a later one"],
     ]
     assert len(await shown("--limit", "1")) == 1

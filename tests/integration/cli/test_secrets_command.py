@@ -56,7 +56,7 @@ async def test_afterwards_the_new_key_is_enough(
     database_settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = await rotate(database_settings, monkeypatch, f"{NEW},{OLD}")
-    assert told == "4 of 4 secrets were sealed anew; all are sealed with the first key.\n"
+    assert told == "4 of 4 secrets were resealed; all are sealed with the first key.\n"
     assert await opened(engine, NEW) == [SECRETS, {"secret": SECRETS["secret"]}]
     with pytest.raises(HealthError, match="can't be opened"):
         await opened(engine, OLD)

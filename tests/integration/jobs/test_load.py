@@ -202,7 +202,7 @@ async def test_a_load_that_was_asked_to_stop_goes_on_where_it_was(
     before = await loader.received()
     assert before.ids.total() == checkpoint["next_row"] - 1 < MANY_ROWS, "nothing is in Kafka but what was noted"
     await loader.load(log)
-    assert f"log.parquet: going on at row {checkpoint['next_row']:,} of {MANY_ROWS:,}" in capsys.readouterr().out
+    assert f"log.parquet: continuing at row {checkpoint['next_row']:,} of {MANY_ROWS:,}" in capsys.readouterr().out
     received = await loader.received()
     assert len(received.ids) == MANY_ROWS
     assert set(received.ids.values()) == {1}
@@ -256,7 +256,7 @@ async def test_a_topic_that_was_made_anew_is_loaded_anew(loader: Loader, capsys:
         await admin.close()
     await create_topics(loader.settings)
     await loader.load(log)
-    assert "was made anew since; loading from the beginning" in capsys.readouterr().out
+    assert "was created again since; loading from the beginning" in capsys.readouterr().out
     assert (await loader.received()).ids.total() == 100
 
 
@@ -402,7 +402,7 @@ async def test_a_folder_of_part_files_goes_on_where_it_was(loader: Loader, capsy
     await loader.load(*part_files([folder]))
     told = capsys.readouterr().out
     assert "part-00000.parquet: 10 events were loaded before" in told
-    assert "part-00001.parquet: going on at row 16 of 20" in told
+    assert "part-00001.parquet: continuing at row 16 of 20" in told
     assert "part-00002.parquet: 30 events sent" in told
     received = await loader.received()
     assert (len(received.ids), received.ids.total()) == (60, 65)
@@ -446,10 +446,10 @@ async def test_mistakes_get_one_line_each(loader: Loader) -> None:
     loader.settings = loader.settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1"})
     away = loader.start_table(log)
     for process, message in {
-        unknown: "account-health: --topic other is none of this service's. Give one of ",
+        unknown: "account-health: --topic other is not one of this service's. Give one of ",
         unreadable: "text.parquet can't be read as Parquet: ",
         wide: "holds UTF-16, and not one event a line. Write it as UTF-8: iconv -f UTF-16",
-        elsewhere: "--timezone Mars/Phobos is no time zone that this machine knows",
+        elsewhere: "--timezone Mars/Phobos is not a time zone that this machine knows",
         away: "Kafka at 127.0.0.1:1 can't be reached. Check HEALTH_KAFKA_BOOTSTRAP_SERVERS",
     }.items():
         _, err = process.communicate(timeout=60)

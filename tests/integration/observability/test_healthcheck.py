@@ -39,7 +39,7 @@ async def test_a_stuck_loop_is_named(probed: Settings) -> None:
     clock: Callable[[], float] = lambda: now  # noqa: E731 - a def would say no more
     async with serve_probes(probed, Pulse("fold", 60, clock)):
         now = 61.0
-        assert await complaint(probed) == "fold: nothing was heard of it for 61 seconds"
+        assert await complaint(probed) == "fold: it has been silent for 61 seconds"
 
 
 async def test_the_api_answers_on_the_port_for_probes_too(database_settings: Settings) -> None:

@@ -119,7 +119,7 @@ async def test_a_stuck_loop_is_not_alive(
         await ask.becomes(200)
         await holder.exec_driver_sql("LOCK TABLE scores")
         problem = await ask.becomes(503)
-        assert "sweep: nothing was heard of it for" in problem["detail"]
+        assert "sweep: it has been silent for" in problem["detail"]
         status, lost = await ask("/livez")
         assert (status, lost["checks"]["relay"]) == (503, "ok")
         await holder.rollback()

@@ -84,7 +84,7 @@ def test_bytes_that_are_no_utf_8_refuse_their_row_alone(tmp_path: Path) -> None:
     assert [draft.row for draft in verdict.passed] == [1]
     (refused,) = verdict.refused
     assert refused.row == 2
-    assert "byte 0xe9 is no UTF-8; write the file as UTF-8" in refused.reason
+    assert "byte 0xe9 isn't UTF-8; write the file as UTF-8" in refused.reason
 
 
 @pytest.mark.parametrize("name", ["a.json", "A.JSON.GZ"])
@@ -122,7 +122,7 @@ def test_memory_is_bounded_whatever_the_length_of_a_row(tmp_path: Path, monkeypa
     assert [row for row, _ in accounts(log)] == [1, 2, 4, 5, 6, 7]
     refused = [each for chunk in log.drafts(1, "", 0) for each in chunk.refused]
     assert [each.row for each in refused] == [3, 8]
-    assert refused[0].reason == "event: more than 1,000 bytes; that long no record may be"
+    assert refused[0].reason == "event: more than 1,000 bytes; no record may be that long"
     monkeypatch.setattr(text_rows, "_BLOCK", 100)
     (tmp_path / "a.json").write_text(f'[{json.dumps(usage("a"))}, {{"x": "{"y" * 3000}"}}]')
     with pytest.raises(HealthError, match="row 2 is longer than 1,000 bytes, or its brackets don't match"):

@@ -248,12 +248,12 @@ def test_every_time_of_an_event_moves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("hello", "event: one CloudEvent in JSON is needed on each line"),
-        ("[]", "event: one CloudEvent in JSON is needed on each line"),
+        ("hello", "event: one CloudEvent in JSON is expected on each line"),
+        ("[]", "event: one CloudEvent in JSON is expected on each line"),
         ("{}", "type: is missing"),
         ({"type": "usage.recorded"}, "subject: is missing"),
-        ({"type": "usage.deleted", "subject": "a"}, "type: 'usage.deleted' is not known"),
-        ({"type": None, "subject": "a"}, "type: None is not known"),
+        ({"type": "usage.deleted", "subject": "a"}, "type: 'usage.deleted' is unknown"),
+        ({"type": None, "subject": "a"}, "type: None is unknown"),
         (usage("a") | {"data": {"feature": "x", "quantity": 0}}, "data.quantity: "),
         (usage("a") | {"data": "x"}, "data: "),
         (usage("a", time="2090-01-01T00:00:00Z"), "time: lies more than 5 minutes in the future"),

@@ -79,7 +79,7 @@ def test_only_topics_that_the_service_reads_are_taken() -> None:
     assert signal_of_topic(None, settings) is None
     assert signal_of_topic("clicks", settings) == "usage"
     with pytest.raises(
-        HealthError, match=r"--topic usage-events is none of this service's\. Give one of clicks, ticket"
+        HealthError, match=r"--topic usage-events is not one of this service's\. Give one of clicks, ticket"
     ):
         signal_of_topic("usage-events", settings)
 
@@ -91,7 +91,7 @@ def test_a_table_needs_a_topic_and_lines_take_no_mapping() -> None:
         mapping_of([lines, TABLE], None, [], [])
     with pytest.raises(HealthError, match=r"for Parquet, and events\.ndjson.gz holds events already"):
         mapping_of([lines], "usage", ["subject=a"], [])
-    with pytest.raises(HealthError, match=r"events\.txt has a name that says nothing of its form\. End it in \.ndjson"):
+    with pytest.raises(HealthError, match=r"events\.txt has a name without a known format\. End it in \.ndjson"):
         mapping_of([Path("events.txt")], None, [], [])
 
 
@@ -103,7 +103,7 @@ def test_a_table_needs_a_topic_and_lines_take_no_mapping() -> None:
         ("events.xlsx", r"Excel's \.xlsx .* becomes Parquet"),
         ("events.ndjson.zst", "is zstd by its name.* zstd -d"),
         ("events.parquet.gz", "is Parquet packed once more. Unpack it: gzip -d events.parquet.gz"),
-        ("part-00000", "says nothing of its form"),
+        ("part-00000", "without a known format"),
     ],
 )
 def test_a_form_that_is_not_read_is_named_with_what_to_do(name: str, message: str) -> None:
@@ -120,5 +120,5 @@ def test_local_constants_take_a_time_zone_and_one_that_is_unknown_is_named() -> 
     constants = ["time=2020-07-01T00:00:00"]
     parse_mapping("usage", ["subject=a", "feature=c"], constants, "Europe/Berlin")
     for zone in ("Mars/Phobos", "Europe", "../etc/passwd", "", "a\0b", "x" * 5000):
-        with pytest.raises(HealthError, match="is no time zone that this machine knows"):
+        with pytest.raises(HealthError, match="is not a time zone that this machine knows"):
             parse_mapping("usage", ["subject=a", "feature=c"], constants, zone)

@@ -65,7 +65,7 @@ async def test_a_kafka_that_confirms_slowly_is_waited_for_and_one_that_stopped_i
         await asyncio.sleep(0.1)
         receipt.set_result(None)
     assert not confirming.done()
-    with pytest.raises(HealthError, match="Kafka at kafka:9092 has stopped to answer"):
+    with pytest.raises(HealthError, match="Kafka at kafka:9092 has stopped answering"):
         await confirming
 
 
@@ -74,7 +74,7 @@ async def test_a_kafka_that_confirms_slowly_is_waited_for_and_one_that_stopped_i
     [
         (KafkaConnectionError, "can't be reached. Check HEALTH_KAFKA_BOOTSTRAP_SERVERS"),
         (lambda: ValueError("no port"), "can't be reached. Check HEALTH_KAFKA_BOOTSTRAP_SERVERS"),
-        (KafkaTimeoutError, "has stopped to answer"),
+        (KafkaTimeoutError, "has stopped answering"),
         (MessageSizeTooLargeError, "Raise max.message.bytes"),
     ],
 )

@@ -26,7 +26,7 @@ def test_a_loop_that_goes_silent_is_not_alive() -> None:
     clock.now += 300
     assert (pulse.live(), pulse.ready()) == (None, None)
     clock.now += 1
-    assert pulse.live() == pulse.ready() == "nothing was heard of it for 301 seconds"
+    assert pulse.live() == pulse.ready() == "it has been silent for 301 seconds"
     pulse.beat()
     assert (pulse.live(), pulse.ready()) == (None, None)
 
