@@ -35,7 +35,7 @@ class Ready(BaseModel):
     )
     clock: str | None = Field(
         None,
-        description="Difference between the clocks of this process and the database, which it follows from five minutes "
+        description="Difference between this process's clock and the database's, which it follows from five minutes "
         "on. Absent up to a minute.",
     )
 
