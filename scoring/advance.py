@@ -69,7 +69,7 @@ def advance(
         due = min(due, after.override.expires_at)
     if not policy.rules and not memory:
         return AccountStep(evaluation, after, {}, [], closed, switched, late, due)
-    held = not events and override is UNSET and source in policy.quiet_sources
+    held = not events and override is UNSET and source in policy.silent_sources
     bulk = backfill or (switched and policy.digest is not None)
     today = with_due_pending(state, evaluation.day)
     observation = observe(today, evaluation, after.override, policy, held=held, bulk=bulk)

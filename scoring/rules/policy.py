@@ -13,7 +13,7 @@ class Policy(Struct, frozen=True):
     """The scorecards in order, the rules in force, and the number of days for which events are retained.
 
     `published` has every scorecard that was ever in force, by name and version; `retired` the rules that no longer are,
-    by id. `quiet_sources` are silent at the moment. While `digest` is set, alerts caused by a new scorecard are summed
+    by id. `silent_sources` are silent at the moment. While `digest` is set, alerts caused by a new scorecard are summed
     up in it; while `rule_digest` is, those caused by a change of the rules in `changed`, by id.
     """
 
@@ -22,7 +22,7 @@ class Policy(Struct, frozen=True):
     retention: int = RETENTION_DAYS
     published: Mapping[tuple[str, int], Scorecard] = field(default_factory=dict)
     retired: Mapping[str, Rule] = field(default_factory=dict)
-    quiet_sources: frozenset[str] = frozenset()
+    silent_sources: frozenset[str] = frozenset()
     digest: str | None = None
     rule_digest: str | None = None
     changed: frozenset[str] = frozenset()

@@ -94,7 +94,7 @@ class _Silence:
         self._policy = policy
         self._memory = situation.memory
         self._override = score_run.override if score_run else None
-        self._held = situation.source in policy.quiet_sources
+        self._held = situation.source in policy.silent_sources
         # A copy if anything is pending, and otherwise nothing changes: so pending entries can be applied in place.
         self._state = with_due_pending(situation.state, today)
         self.evaluation = self._evaluate_day(today)

@@ -50,23 +50,23 @@ async def assign_digests(
     crossed: Sequence[CrossedAccount],
     policy: Policy,
     now: datetime,
-    history: AbstractSet[str],
+    backfill: AbstractSet[str],
 ) -> DigestAssignment:
     """Assign crossings to digests, opening them as needed. `backfill` are the accounts whose events are all loaded
     history.
     """
     found: dict[str, UUID] = {}
-    loaded: list[str] = []
+    backfilled: list[str] = []
     dwelt = False
     for each in crossed:
         if each.step.switched and policy.digest is not None:
             found[each.account_id] = UUID(policy.digest)
-        elif each.step.crossings and each.account_id in history:
-            loaded.append(each.account_id)
+        elif each.step.crossings and each.account_id in backfill:
+            backfilled.append(each.account_id)
         else:
             dwelt = dwelt or any(crossing.bulk and not crossing.by_change for crossing in each.step.crossings)
-    if loaded:
-        found |= dict.fromkeys(loaded, await digests.open_digest(connection, "backfill", "", now))
+    if backfilled:
+        found |= dict.fromkeys(backfilled, await digests.open_digest(connection, "backfill", "", now))
     changed = UUID(policy.rule_digest) if policy.rule_digest is not None else None
     return DigestAssignment(found, changed, await digests.open_digest(connection, "dwell", "", now) if dwelt else None)
 

@@ -54,7 +54,7 @@ async def load_policy(connection: AsyncConnection, retention: int) -> Policy:
         retention=retention,
         published=published,
         retired={rule.id: rule for enabled, rule in stored if not enabled},
-        quiet_sources=frozenset(await lock.quiet_sources(connection)),
+        silent_sources=frozenset(await lock.silent_sources(connection)),
         digest=digest if summed_up and summed_up.of_scorecard else None,
         rule_digest=digest,
         changed=frozenset(map(str, summed_up.rules)) if summed_up else frozenset(),

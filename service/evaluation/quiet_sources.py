@@ -87,11 +87,11 @@ async def close_day(connection: AsyncConnection, day: date, now: datetime, base_
 
 async def end_what_is_over(connection: AsyncConnection, now: datetime, base_url: str) -> int:
     """End the outages of sources with enough accounts today; returns the number of silent sources."""
-    quiet = [outage.source for outage in await stored.open_outages(connection)]
-    if not quiet:
+    silent = [outage.source for outage in await stored.open_outages(connection)]
+    if not silent:
         return 0
-    heard = await stored.count_accounts(connection, quiet, _start_of(now.astimezone(UTC).date()))
-    return len(quiet) - await _end_where_back(connection, heard, now, base_url)
+    heard = await stored.count_accounts(connection, silent, _start_of(now.astimezone(UTC).date()))
+    return len(silent) - await _end_where_back(connection, heard, now, base_url)
 
 
 async def end(connection: AsyncConnection, source: str, now: datetime, base_url: str) -> bool:

@@ -28,7 +28,7 @@ async def lock_exclusive(connection: AsyncConnection) -> None:
     await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
-async def quiet_sources(connection: AsyncConnection) -> list[str]:
+async def silent_sources(connection: AsyncConnection) -> list[str]:
     """The sources of usage that have gone silent."""
     return list((await connection.execute(text("SELECT source FROM source_outages WHERE ended_at IS NULL"))).scalars())
 

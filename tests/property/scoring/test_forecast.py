@@ -89,7 +89,7 @@ def policies(draw: st.DrawFn) -> Policy:
     rules = draw(st.lists(conditions(), min_size=draw(st.sampled_from([0, 2])), max_size=4))
     quiet = draw(st.sampled_from([*[frozenset[str]()] * 5, frozenset(["crm"])]))
     named = tuple(Rule(f"rule-{index}", f"Rule {index}", condition) for index, condition in enumerate(rules))
-    return Policy(cards, named, retention=RETENTION, quiet_sources=quiet)
+    return Policy(cards, named, retention=RETENTION, silent_sources=quiet)
 
 
 def overrides(now: int) -> st.SearchStrategy[Override | None]:

@@ -35,7 +35,7 @@ def policy_of(*conditions: Condition, quiet: frozenset[str] = frozenset()) -> Po
     ]
     cards = in_order([compile_scorecard(parse(document, 92), 1) for document in documents])
     rules = tuple(Rule(f"{index}", f"rule {index}", condition) for index, condition in enumerate(conditions))
-    return Policy(cards, rules, quiet_sources=quiet)
+    return Policy(cards, rules, silent_sources=quiet)
 
 
 def situation_of(policy: Policy, *events: Event, override: Override | None = None) -> Situation:
