@@ -105,3 +105,11 @@ def test_the_walk_through_the_code_answers(question: str, path: str, what_is_the
     walk = (ROOT / "README.md").read_text().partition("## A walk through the code")[2]
     assert f"`{path}`" in walk, question
     assert re.search(what_is_there, (ROOT / path).read_text()), question
+
+
+def test_the_readme_lists_every_room_and_no_other() -> None:
+    packages = (
+        path.parent for top in ("consumers", "service", "scoring") for path in ROOT.glob(f"{top}/*/__init__.py")
+    )
+    listed = re.findall(r"^\| `([\w/]+)/` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(str(path.relative_to(ROOT)) for path in packages)
