@@ -13,13 +13,16 @@ DOCUMENTS = [
     *sorted((ROOT / "deploy").glob("*.md")),
 ]
 LINK = re.compile(r"\]\(([^()\s]+)\)")
-NAMES_PATHS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "deploy").glob("*.md"))]
+NAMES_PATHS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *sorted((ROOT / "deploy").glob("*.md")),
+]
 PATH = re.compile(
     r"(?<![\w./*-])(?:(?:consumers|service|scoring|migrations|deploy|tests|benchmarks|\.ci)/[\w./*-]*[\w*/]"
     r"|(?:[\w.-]+/)*[\w*-]+\.(?:py|md|sql|ya?ml|lock|toml))(?![\w/-])"
 )
-ELSEWHERE = {"deploy/.env", "deploy/settings.env", "onboarding.yaml", "values.yaml"}
-"""Files that an operator writes."""
+ELSEWHERE = {"deploy/.env", "deploy/settings.env", "onboarding.yaml", "values.yaml", "benchmarks/results/"}
+"""Files that an operator writes, or a benchmark."""
 CODE = re.compile(r"^( *)```.*?^\1```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 
 
