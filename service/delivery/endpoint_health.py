@@ -39,7 +39,7 @@ class EndedAttempt:
 
 
 async def record_attempts(
-    connection: AsyncConnection, some: Sequence[EndedAttempt], now: datetime, base_url: str
+    connection: AsyncConnection, attempts: Sequence[EndedAttempt], now: datetime, base_url: str
 ) -> list[EndpointNotice]:
     """Record what ended attempts say about their endpoints; returns the notices sent to operators.
 
@@ -47,19 +47,19 @@ async def record_attempts(
     the same order.
     """
     # Pauses come first, and in order: they wait for endpoints locked by others, which `mark_healthy` doesn't.
-    await rate_limits.pause(connection, _pauses(some))
-    well = {each.delivery.endpoint_id for each in some if isinstance(each.outcome, Succeeded)}
+    await rate_limits.pause(connection, _pauses(attempts))
+    well = {each.delivery.endpoint_id for each in attempts if isinstance(each.outcome, Succeeded)}
     if well:
         await endpoint_failures.mark_healthy(connection, well)
     notices = [
         await record_failure(connection, each.delivery, each.outcome, each.failure, now, base_url)
-        for each in _deciding_failures(some, well)
+        for each in _deciding_failures(attempts, well)
     ]
     return [notice for notice in notices if notice]
 
 
-def _pauses(some: Sequence[EndedAttempt]) -> list[tuple[UUID, datetime]]:
-    outcomes = ((each.delivery.endpoint_id, each.outcome) for each in some)
+def _pauses(attempts: Sequence[EndedAttempt]) -> list[tuple[UUID, datetime]]:
+    outcomes = ((each.delivery.endpoint_id, each.outcome) for each in attempts)
     return [
         (endpoint, outcome.paused_until)
         for endpoint, outcome in outcomes
@@ -72,13 +72,13 @@ def _counts_against(outcome: RetryDecision) -> bool:
     return not isinstance(outcome, Succeeded) and not (isinstance(outcome, RetryAt) and outcome.paused_until)
 
 
-def _deciding_failures(some: Sequence[EndedAttempt], well: AbstractSet[UUID]) -> list[EndedAttempt]:
+def _deciding_failures(attempts: Sequence[EndedAttempt], well: AbstractSet[UUID]) -> list[EndedAttempt]:
     """Choose one failed attempt per endpoint: one that says it is gone; otherwise, if none succeeded, one that failed.
 
     Of several, the one with the most attempts is chosen, as it has seen most of the outage.
     """
     found: dict[UUID, EndedAttempt] = {}
-    for each in sorted(some, key=lambda ended: (ended.outcome == _GONE, ended.delivery.attempt)):
+    for each in sorted(attempts, key=lambda ended: (ended.outcome == _GONE, ended.delivery.attempt)):
         if _counts_against(each.outcome) and (each.outcome == _GONE or each.delivery.endpoint_id not in well):
             found[each.delivery.endpoint_id] = each
     return [found[endpoint_id] for endpoint_id in sorted(found)]

@@ -54,36 +54,36 @@ class Recorder:
     async def _write_all(self) -> None:
         while self._waiting:
             most = self._size.limit
-            some, self._waiting = self._waiting[:most], self._waiting[most:]
-            await self._write(some)
+            batch, self._waiting = self._waiting[:most], self._waiting[most:]
+            await self._write(batch)
 
-    async def _write(self, some: Sequence[_Waiting]) -> None:
+    async def _write(self, batch: Sequence[_Waiting]) -> None:
         """Write some results; those that can't be written now are queued with the newly arrived."""
         started = time.monotonic()
         try:
-            written = await self._record([ended for ended, _ in some], datetime.now(UTC))
+            written = await self._record([ended for ended, _ in batch], datetime.now(UTC))
         except Exception as error:  # noqa: BLE001 - results that can't be written must not stop the others
-            self._warn(some, error)
-            if took_too_long(error) and len(some) > 1:
-                self._size.given_up(len(some))
-                self._requeue(some)
+            self._warn(batch, error)
+            if took_too_long(error) and len(batch) > 1:
+                self._size.given_up(len(batch))
+                self._requeue(batch)
             elif is_transient(error):
-                self._requeue(some, at_end=took_too_long(error))
+                self._requeue(batch, at_end=took_too_long(error))
                 await asyncio.sleep(RETRY_SECONDS if self._waiting else 0)
-            elif len(some) > 1:
-                for each in some:
+            elif len(batch) > 1:
+                for each in batch:
                     await self._write([each])
             else:
-                await self._write_alone(some[0], error)
+                await self._write_alone(batch[0], error)
         else:
-            self._size.done(len(some), time.monotonic() - started)
-            _resolve(some, written)
+            self._size.done(len(batch), time.monotonic() - started)
+            _resolve(batch, written)
 
-    async def _record(self, some: Sequence[EndedAttempt], now: datetime) -> set[UUID]:
+    async def _record(self, batch: Sequence[EndedAttempt], now: datetime) -> set[UUID]:
         async with self._engine.begin() as connection:
             # Endpoints before deliveries, the order in which deleting an endpoint locks them.
-            notices = await endpoint_health.record_attempts(connection, some, now, self._base_url)
-            written = await outbox.record(connection, [each.attempted for each in some], now)
+            notices = await endpoint_health.record_attempts(connection, batch, now, self._base_url)
+            written = await outbox.record(connection, [each.attempted for each in batch], now)
         for notice in notices:
             operator_notices.log_endpoint_notice(notice)
         return written
@@ -111,27 +111,27 @@ class Recorder:
         except Exception as again:  # noqa: BLE001 - as above
             self._warn([one], again)
 
-    def _requeue(self, some: Sequence[_Waiting], *, at_end: bool = False) -> None:
+    def _requeue(self, batch: Sequence[_Waiting], *, at_end: bool = False) -> None:
         """Queue those whose lease still holds again, before the newly arrived or `at_end`."""
         now = datetime.now(UTC)
-        _resolve([each for each in some if now >= each[0].delivery.leased_until], set())
-        kept = [each for each in some if now < each[0].delivery.leased_until]
-        self._waiting = self._waiting + kept if at_end else kept + self._waiting
+        _resolve([each for each in batch if now >= each[0].delivery.leased_until], set())
+        leased = [each for each in batch if now < each[0].delivery.leased_until]
+        self._waiting = self._waiting + leased if at_end else leased + self._waiting
 
-    def _warn(self, some: Sequence[_Waiting], error: Exception) -> None:
+    def _warn(self, batch: Sequence[_Waiting], error: Exception) -> None:
         # Not the error's text: it may contain the values to be written.
-        first = some[0][0].delivery
+        first = batch[0][0].delivery
         log.warning(
             "delivery_not_recorded",
             delivery=str(first.id),
-            others=len(some) - 1,
+            others=len(batch) - 1,
             reason=trouble(error) if is_transient(error) else "Postgres refuses the values to be written",
             error=type(error).__name__,
             sqlstate=sqlstate(error),
         )
 
 
-def _resolve(some: Sequence[_Waiting], written: AbstractSet[UUID]) -> None:
-    for ended, answer in some:
+def _resolve(batch: Sequence[_Waiting], written: AbstractSet[UUID]) -> None:
+    for ended, answer in batch:
         if not answer.done():  # the caller may have been cancelled
             answer.set_result(ended.delivery.id in written)

@@ -63,11 +63,11 @@ def find_problems(config: Mapping[str, str | None], max_record_bytes: int) -> li
                 f"max.message.bytes={max_record_bytes + _OVERHEAD}",
             )
         )
-    kept = _number(config.get("retention.ms"))
-    if kept is not None and 0 <= kept < SHORTEST_RETENTION_MS:
+    retention_ms = _number(config.get("retention.ms"))
+    if retention_ms is not None and 0 <= retention_ms < SHORTEST_RETENTION_MS:
         found.append(
             TopicProblem(
-                f"it keeps records for {kept / 3_600_000:,.1f} h, and records not folded by then are lost",
+                f"it keeps records for {retention_ms / 3_600_000:,.1f} h, and records not folded by then are lost",
                 f"retention.ms={7 * SHORTEST_RETENTION_MS}",
             )
         )

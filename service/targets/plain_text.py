@@ -238,7 +238,7 @@ def _time(text: str | None) -> str:
 
 
 def _bounded(lines: Sequence[str]) -> tuple[str, ...]:
-    kept = [shortened(line, LONGEST) for line in lines]
-    if len(kept) <= MOST_LINES:
-        return tuple(kept)
-    return (*kept[: MOST_LINES - 1], f"and {len(kept) - MOST_LINES + 1} more")
+    short_lines = [shortened(line, LONGEST) for line in lines]
+    if len(short_lines) <= MOST_LINES:
+        return tuple(short_lines)
+    return (*short_lines[: MOST_LINES - 1], f"and {len(short_lines) - MOST_LINES + 1} more")

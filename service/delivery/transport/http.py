@@ -184,5 +184,5 @@ def _failure_reply(error: Exception) -> Reply:
 
 def _tls_error(error: Exception) -> ssl.SSLError | None:
     """The TLS error inside one of aiohttp's errors, which keep it in different places."""
-    kept = (getattr(error, name, None) for name in ("certificate_error", "os_error", "__cause__"))
-    return next((each for each in (*kept, error) if isinstance(each, ssl.SSLError)), None)
+    causes = (getattr(error, name, None) for name in ("certificate_error", "os_error", "__cause__"))
+    return next((each for each in (*causes, error) if isinstance(each, ssl.SSLError)), None)

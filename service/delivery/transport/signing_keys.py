@@ -21,8 +21,8 @@ Keyring = tuple[SigningSecret, ...]
 
 def rotate(keyring: Keyring, fresh: str, now: datetime, until: datetime) -> Keyring:
     """The keyring with `fresh` in front; the older secrets stop at `until`, or sooner if that was set before."""
-    kept = (SigningSecret(old.text, min(old.until or until, until)) for old in keyring if _is_active(old, now))
-    return (SigningSecret(fresh), *kept)
+    older = (SigningSecret(old.text, min(old.until or until, until)) for old in keyring if _is_active(old, now))
+    return (SigningSecret(fresh), *older)
 
 
 def active_secrets(keyring: Keyring, now: datetime) -> list[str]:

@@ -91,10 +91,10 @@ _ENQUEUE = text("""
 """)
 
 
-async def enqueue(connection: AsyncConnection, some: Sequence[OwedEnd], now: datetime) -> None:
+async def enqueue(connection: AsyncConnection, ends: Sequence[OwedEnd], now: datetime) -> None:
     """Save the deliveries; `alert_id` is that of the alert that reports the end."""
-    if some:
-        alert_ids, endpoint_ids, due_at = map(list, zip(*some, strict=True))
+    if ends:
+        alert_ids, endpoint_ids, due_at = map(list, zip(*ends, strict=True))
         values = {"alert_id": alert_ids, "endpoint_id": endpoint_ids, "due_at": due_at, "now": now}
         await connection.execute(_ENQUEUE, values)
 

@@ -37,7 +37,7 @@ RESOLVED, DIGEST = "'health.threshold.resolved'", "'health.digest'"
 # The lock at the end waits for an endpoint that is being deleted, and omits it; otherwise the foreign key would fail
 # the caller.
 _ROUTE = text(f"""
-WITH told AS MATERIALIZED (
+WITH new_alert AS MATERIALIZED (
     SELECT alert.id, alert.account_id, alert.rule_id, alert.rule, alert.type, alert.state, alert.quiet,
            alert.data ->> 'band' AS band, account.segment, account.stage, account.owner,
            begun.id AS begun, begun.ends_for, begun.digest_for
@@ -52,16 +52,17 @@ WITH told AS MATERIALIZED (
     WHERE alert.id = ANY(:ids)
 ),
 met AS MATERIALIZED (
-    SELECT told.*, endpoint.id AS endpoint_id, endpoint.enabled,
+    SELECT new_alert.*, endpoint.id AS endpoint_id, endpoint.enabled,
            endpoint.target = ANY(:states) AS keeps_state, endpoint.target = ANY(:people) AS is_read_by_people,
-           {filter_condition("told")} AS passes, {type_condition("told.type")} AS takes_it,
+           {filter_condition("new_alert")} AS passes, {type_condition("new_alert.type")} AS takes_it,
            {type_condition(DIGEST)} AS takes_digests,
            {type_condition(RESOLVED)} AS takes_ends,
            EXISTS (
-               SELECT FROM deliveries AS first WHERE first.alert_id = told.begun AND first.endpoint_id = endpoint.id
+               SELECT FROM deliveries AS first
+               WHERE first.alert_id = new_alert.begun AND first.endpoint_id = endpoint.id
            ) AS began_singly
-    FROM told JOIN webhook_endpoints AS endpoint
-        ON (told.account_id IS NOT NULL OR endpoint.target <> ALL(:states))
+    FROM new_alert JOIN webhook_endpoints AS endpoint
+        ON (new_alert.account_id IS NOT NULL OR endpoint.target <> ALL(:states))
        AND endpoint.id IS DISTINCT FROM CAST(:except_endpoint AS uuid)
 ),
 judged AS (

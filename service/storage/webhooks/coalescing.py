@@ -19,7 +19,7 @@ RECHECK_AFTER = timedelta(seconds=1)
 """The delay before checking again while another process is sending for the account."""
 
 COALESCING = """
-WITH thing AS (
+WITH subject AS (
     SELECT DISTINCT delivery.endpoint_id, alert.account_id,
            CASE WHEN endpoint.target = ANY(CAST(:by_rule AS text[])) THEN alert.rule_id END AS rule_id
     FROM deliveries AS delivery JOIN alerts AS alert ON alert.id = delivery.alert_id
@@ -27,12 +27,12 @@ WITH thing AS (
     WHERE delivery.id = ANY(CAST(:ids AS uuid[]))
 ),
 known AS MATERIALIZED (
-    SELECT delivery.id, thing.endpoint_id, thing.account_id, thing.rule_id, alert.sequence, delivery.state,
+    SELECT delivery.id, subject.endpoint_id, subject.account_id, subject.rule_id, alert.sequence, delivery.state,
            delivery.finished_at
-    FROM thing
-    JOIN alerts AS alert ON alert.account_id = thing.account_id
-     AND (thing.rule_id IS NULL OR alert.rule_id = thing.rule_id)
-    JOIN deliveries AS delivery ON delivery.alert_id = alert.id AND delivery.endpoint_id = thing.endpoint_id
+    FROM subject
+    JOIN alerts AS alert ON alert.account_id = subject.account_id
+     AND (subject.rule_id IS NULL OR alert.rule_id = subject.rule_id)
+    JOIN deliveries AS delivery ON delivery.alert_id = alert.id AND delivery.endpoint_id = subject.endpoint_id
     WHERE delivery.state IN ('pending', 'succeeded', 'failed')
 ),
 ours AS MATERIALIZED (
@@ -42,7 +42,7 @@ ours AS MATERIALIZED (
       AND (delivery.leased_until IS NULL OR delivery.leased_until <= :now OR delivery.lease = :lease)
     FOR UPDATE SKIP LOCKED
 ),
-standing AS (
+summary AS (
     SELECT endpoint_id, account_id, rule_id, max(sequence) AS newest,
            bool_or(state = 'pending' AND ours.id IS NULL) AS sending,
            max(finished_at) FILTER (WHERE state = 'succeeded' AND rule_id IS NULL) AS last_success
@@ -50,13 +50,13 @@ standing AS (
     GROUP BY endpoint_id, account_id, rule_id
 ),
 decided AS (
-    SELECT ours.id, known.sequence < standing.newest AS superseded,
+    SELECT ours.id, known.sequence < summary.newest AS superseded,
            CASE WHEN sending THEN CAST(:look_again_at AS timestamptz)
                 WHEN last_success > :quiet_since THEN last_success + CAST(:pause AS interval)
                 ELSE :now END AS free_at
     FROM ours JOIN known USING (id)
-    JOIN standing ON standing.endpoint_id = known.endpoint_id AND standing.account_id = known.account_id
-     AND standing.rule_id IS NOT DISTINCT FROM known.rule_id
+    JOIN summary ON summary.endpoint_id = known.endpoint_id AND summary.account_id = known.account_id
+     AND summary.rule_id IS NOT DISTINCT FROM known.rule_id
 ),
 changed AS (
     UPDATE deliveries SET

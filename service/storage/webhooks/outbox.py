@@ -232,21 +232,21 @@ _POSTPONE = text("""
 """Only spares `claim` from skipping the deliveries after a failed one, which took 24 µs for each every time."""
 
 
-async def record(connection: AsyncConnection, some: Sequence[AttemptResult], now: datetime) -> set[UUID]:
+async def record(connection: AsyncConnection, results: Sequence[AttemptResult], now: datetime) -> set[UUID]:
     """Save results of attempts, and give up their leases; returns the deliveries whose lease was still held.
 
     Nothing is saved for the others. Deliveries that have to wait for a failed one are due when it is.
     """
     values = {
-        "ids": [each.delivery.id for each in some],
-        "leases": [each.delivery.lease for each in some],
-        "states": [each.state for each in some],
-        "due_at": [each.due_at for each in some],
-        "costs": [int(each.costs) for each in some],
+        "ids": [each.delivery.id for each in results],
+        "leases": [each.delivery.lease for each in results],
+        "states": [each.state for each in results],
+        "due_at": [each.due_at for each in results],
+        "costs": [int(each.costs) for each in results],
         "now": now,
     }
     numbers = {row.id: row.attempts for row in await connection.execute(_RECORD, values)}
-    written = [each for each in some if each.delivery.id in numbers]
+    written = [each for each in results if each.delivery.id in numbers]
     if not written:
         return set()
     rows = [

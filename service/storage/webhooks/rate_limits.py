@@ -18,12 +18,12 @@ class EndpointRate(NamedTuple):
 
 
 _LOCK = text("""
-    WITH held AS MATERIALIZED (
+    WITH locked AS MATERIALIZED (
         SELECT id, rate_limit, paid_until FROM webhook_endpoints
         WHERE enabled AND rate_limit IS NOT NULL FOR NO KEY UPDATE SKIP LOCKED
     )
-    SELECT endpoint.id, held.rate_limit, held.paid_until
-    FROM webhook_endpoints AS endpoint LEFT JOIN held USING (id)
+    SELECT endpoint.id, locked.rate_limit, locked.paid_until
+    FROM webhook_endpoints AS endpoint LEFT JOIN locked USING (id)
     WHERE endpoint.enabled AND endpoint.rate_limit IS NOT NULL
 """)
 
@@ -53,14 +53,14 @@ _PAUSE = text("""
         SELECT id, max(until) AS until
         FROM unnest(CAST(:ids AS uuid[]), CAST(:until AS timestamptz[])) AS asked (id, until) GROUP BY id
     ),
-    held AS MATERIALIZED (
+    locked AS MATERIALIZED (
         SELECT endpoint.id, asked.until FROM webhook_endpoints AS endpoint JOIN asked USING (id)
         ORDER BY endpoint.id FOR NO KEY UPDATE OF endpoint
     )
-    UPDATE webhook_endpoints SET paused_until = held.until
-    FROM held
-    WHERE webhook_endpoints.id = held.id
-      AND (webhook_endpoints.paused_until IS NULL OR webhook_endpoints.paused_until < held.until)
+    UPDATE webhook_endpoints SET paused_until = locked.until
+    FROM locked
+    WHERE webhook_endpoints.id = locked.id
+      AND (webhook_endpoints.paused_until IS NULL OR webhook_endpoints.paused_until < locked.until)
 """)
 
 
