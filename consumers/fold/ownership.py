@@ -134,7 +134,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         if wanted:
             await self._claim(wanted)
         if self.halted != self._noted:
-            await retry_while_transient(self._note_halted, "noting what is halted", self._pulse.beat)
+            await retry_while_transient(self._note_halted, "storing halted partitions", self._pulse.beat)
 
     async def _set_by_operator(self) -> set[Partition]:
         """The partitions that an operator has set. Without this check, an idle one would only be noticed with its next
@@ -149,7 +149,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
                 await standstill.record_heartbeat(connection, self._epochs)
                 return await progress.owners(connection, self._assigned)
 
-        found = await retry_while_transient(owners, "looking for partitions that were set", self._pulse.beat)
+        found = await retry_while_transient(owners, "checking for partitions set by an operator", self._pulse.beat)
         self.give_up(
             [
                 partition

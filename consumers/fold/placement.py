@@ -105,7 +105,7 @@ class PlacementWatch:
         misplaced = {topic for (topic, _), seen_at in self._seen_at.items() if seen_at >= now - REMEMBER_SECONDS}
         added = [topic for topic, added_at in self._added_at.items() if added_at >= now - ADDED_SECONDS]
         remarks = {
-            "records lie in other partitions than their keys'": misplaced,
+            "records are in other partitions than their keys belong to": misplaced,
             "partitions were added within a day, so copies of earlier events may count twice": added,
         }
         return "; ".join(f"{what}: {', '.join(sorted(topics))}" for what, topics in remarks.items() if topics)

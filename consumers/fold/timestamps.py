@@ -52,10 +52,10 @@ def fault(record: ConsumerRecord) -> str:
     for finer, unit in _FINER:
         if is_time(timestamp // finer):
             return (
-                f"timestamp: {timestamp} is no time in milliseconds since 1970; {_blame(record)}"
+                f"timestamp: {timestamp} is not a time in milliseconds since 1970; {_blame(record)}"
                 f" (in {unit} it would be {_text(timestamp // finer)})"
             )
-    return f"timestamp: {timestamp} is no time in milliseconds since 1970; {_blame(record)}"
+    return f"timestamp: {timestamp} is not a time in milliseconds since 1970; {_blame(record)}"
 
 
 def broker_ahead(records: Sequence[ConsumerRecord], latest: int) -> int | None:
@@ -89,7 +89,7 @@ def was_refused(record: ConsumerRecord, decided: Decided) -> bool:
 def _blame(record: ConsumerRecord) -> str:
     if record.timestamp_type == CREATE_TIME:
         return "its producer set it, as the topic has message.timestamp.type=CreateTime"
-    return "its broker set it, so look at that one's clock and at the consumer's"
+    return "its broker set it, so check its clock and the consumer's"
 
 
 def _text(timestamp: int) -> str:

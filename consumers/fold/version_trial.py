@@ -89,7 +89,9 @@ class VersionTrial:
         lost = len(tried) - len(events) + await self._unfoldable(events)
         if lost <= self._settings.dead_letter_max_share * len(tried):
             return None
-        return f"this version refuses {lost} of {len(tried)} records that were taken before it, up to offset {stop - 1}"
+        return (
+            f"this version refuses {lost} of {len(tried)} records that were accepted before it, up to offset {stop - 1}"
+        )
 
     async def _unfoldable(self, events: Sequence[Event]) -> int:
         """The number of events that can't be folded, found by bisection if they can't all be; nothing is kept."""

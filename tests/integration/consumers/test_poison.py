@@ -105,7 +105,7 @@ async def test_a_deploy_that_refuses_what_the_last_one_took_halts_that_partition
     await produce(settings.kafka_bootstrap_servers, [record(topic, {**long, "id": f"b{n}"}) for n in range(10)])
     async with consuming(bad_deploy):
         _, why = await halts(engine, settings)
-        assert "this version refuses 10 of 10 records that were taken before it" in why
+        assert "this version refuses 10 of 10 records that were accepted before it" in why
         assert "more than 5 records in a row were refused" in why
         assert "at most 2,000 are taken" in why
         await produce(settings.kafka_bootstrap_servers, [record(settings.topic_ticket, changed("globex", "new"))])
@@ -133,7 +133,7 @@ async def test_so_does_one_that_cannot_fold_what_the_last_one_folded(
         await produce(settings.kafka_bootstrap_servers, [record(topic, usage("acme")) for _ in range(10)])
         async with consuming(settings.model_copy(update=FEW)):
             _, why = await halts(engine, settings)
-            assert "this version refuses 10 of 10 records that were taken before it" in why
+            assert "this version refuses 10 of 10 records that were accepted before it" in why
             assert "ZeroDivisionError" in why
     assert len(await query(engine, "SELECT 1 FROM dead_letters")) <= 5
     assert await counted(engine) == {"acme": 10}

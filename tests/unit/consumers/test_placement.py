@@ -73,7 +73,7 @@ def test_it_is_logged_once_an_hour_and_remarked_on_for_one() -> None:
     watch.check(("placed", 1), 4, [None])
     assert since.of("health_misplaced_records_total", topic="placed", reason="no_key") == 3
     assert since.of("health_placement_checked_records_total", topic="placed") == 3
-    assert watch.remark() == "records lie in other partitions than their keys': placed"
+    assert watch.remark() == "records are in other partitions than their keys belong to: placed"
     clock.now += REMEMBER_SECONDS + 1
     assert watch.remark() == ""
 

@@ -35,7 +35,7 @@ def refusal(timestamp: int | None, kind: int = CREATE, **changes: Any) -> str:
 
 
 BY_PRODUCER = "its producer set it, as the topic has message.timestamp.type=CreateTime"
-BY_BROKER = "its broker set it, so look at that one's clock and at the consumer's"
+BY_BROKER = "its broker set it, so check its clock and the consumer's"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ BY_BROKER = "its broker set it, so look at that one's clock and at the consumer'
             NOW_MS * 1_000,
             CREATE,
             (
-                f"1784544000000000 is no time in milliseconds since 1970; {BY_PRODUCER}"
+                f"1784544000000000 is not a time in milliseconds since 1970; {BY_PRODUCER}"
                 " (in microseconds it would be 2026-07-20T10:40:00Z)"
             ),
         ),
@@ -70,7 +70,7 @@ BY_BROKER = "its broker set it, so look at that one's clock and at the consumer'
             NOW_MS * 1_000_000,
             CREATE,
             (
-                f"1784544000000000000 is no time in milliseconds since 1970; {BY_PRODUCER}"
+                f"1784544000000000000 is not a time in milliseconds since 1970; {BY_PRODUCER}"
                 " (in nanoseconds it would be 2026-07-20T10:40:00Z)"
             ),
         ),
@@ -78,7 +78,7 @@ BY_BROKER = "its broker set it, so look at that one's clock and at the consumer'
             2**63 - 1,
             CREATE,
             (
-                f"9223372036854775807 is no time in milliseconds since 1970; {BY_PRODUCER}"
+                f"9223372036854775807 is not a time in milliseconds since 1970; {BY_PRODUCER}"
                 " (in nanoseconds it would be 2262-04-11T23:47:16Z)"
             ),
         ),
