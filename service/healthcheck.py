@@ -10,7 +10,7 @@ import sys
 
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
-from service.runtime.sockets import reachable
+from service.runtime.sockets import connectable_host
 
 PATIENCE_SECONDS = 4.0
 
@@ -19,7 +19,7 @@ def why_not_alive(settings: Settings) -> str | None:
     """What `/livez` of the process on HEALTH_PROBES_PORT complains of; None if it is alive."""
     if not settings.probes_port:
         return "there is no port to ask: set HEALTH_PROBES_PORT"
-    where = f"{reachable(settings.probes_host)}:{settings.probes_port}"
+    where = f"{connectable_host(settings.probes_host)}:{settings.probes_port}"
     connection = http.client.HTTPConnection(where, timeout=PATIENCE_SECONDS)
     try:
         connection.request("GET", "/livez")

@@ -15,7 +15,7 @@ from benchmarks.harness.result_files import circumstances, failing_in_words, wri
 from benchmarks.harness.servers import POSTGRES_SETTINGS, Arena
 from benchmarks.harness.statistics import percentile
 from benchmarks.harness.terminal import say
-from benchmarks.reads.list_queries import KINDS, Kind, paths, spread
+from benchmarks.reads.list_queries import KINDS, QueryKind, paths, spread
 from benchmarks.reads.report import ListReads, OneReads, ReadsResults, markdown, report
 from benchmarks.reads.setup import HOST, ask, filled, read_key, run_postgres, serving, serving_bare
 
@@ -120,7 +120,12 @@ def measure_lists(arena: Arena, options: ReadsOptions, results: ReadsResults) ->
 
 
 def _ask(
-    connection: http.client.HTTPConnection, kind: Kind, headers: dict[str, str], seed: int, count: int, accounts: int
+    connection: http.client.HTTPConnection,
+    kind: QueryKind,
+    headers: dict[str, str],
+    seed: int,
+    count: int,
+    accounts: int,
 ) -> list[float]:
     taken = []
     for path in paths(kind, seed, count, accounts):

@@ -23,7 +23,7 @@ Words = list[tuple[str, object]]
 
 
 @dataclass(frozen=True)
-class Kind:
+class QueryKind:
     """One kind of query: words drawn at random."""
 
     name: str
@@ -31,23 +31,23 @@ class Kind:
 
 
 KINDS = (
-    Kind("no filter", lambda random, now: []),
-    Kind("band", lambda random, now: [("band", random.choice(BANDS))]),
-    Kind("two bands", lambda random, now: [("band", "red"), ("band", "yellow")]),
-    Kind("segment", lambda random, now: [_segment(random)]),
-    Kind("stage", lambda random, now: [_stage(random)]),
-    Kind("owner", lambda random, now: [_owner(random)]),
-    Kind("min_score and max_score", lambda random, now: _range(random)),
-    Kind("changed_since", lambda random, now: [_since(random, now)]),
-    Kind("owner and band", lambda random, now: [_owner(random), ("band", random.choice(BANDS))]),
-    Kind("segment and scores", lambda random, now: [_segment(random), *_range(random)]),
-    Kind("segment and stage", lambda random, now: [_segment(random), _stage(random)]),
-    Kind("stage and changed_since", lambda random, now: [_stage(random), _since(random, now)]),
-    Kind("owner, band and segment", lambda random, now: [_owner(random), ("band", "red"), _segment(random)]),
+    QueryKind("no filter", lambda random, now: []),
+    QueryKind("band", lambda random, now: [("band", random.choice(BANDS))]),
+    QueryKind("two bands", lambda random, now: [("band", "red"), ("band", "yellow")]),
+    QueryKind("segment", lambda random, now: [_segment(random)]),
+    QueryKind("stage", lambda random, now: [_stage(random)]),
+    QueryKind("owner", lambda random, now: [_owner(random)]),
+    QueryKind("min_score and max_score", lambda random, now: _range(random)),
+    QueryKind("changed_since", lambda random, now: [_since(random, now)]),
+    QueryKind("owner and band", lambda random, now: [_owner(random), ("band", random.choice(BANDS))]),
+    QueryKind("segment and scores", lambda random, now: [_segment(random), *_range(random)]),
+    QueryKind("segment and stage", lambda random, now: [_segment(random), _stage(random)]),
+    QueryKind("stage and changed_since", lambda random, now: [_stage(random), _since(random, now)]),
+    QueryKind("owner, band and segment", lambda random, now: [_owner(random), ("band", "red"), _segment(random)]),
 )
 
 
-def paths(kind: Kind, seed: int, count: int, accounts: int) -> Iterator[str]:
+def paths(kind: QueryKind, seed: int, count: int, accounts: int) -> Iterator[str]:
     """Paths with queries of a kind, in all orders, a third of them for pages deep in the list."""
     random = Random(seed)
     for number in range(count):

@@ -25,7 +25,7 @@ from service.observability import metrics
 from service.observability.probes import Pulse, serve_probes
 from service.runtime.batch_size import BatchSize
 from service.runtime.errors import HealthError
-from service.runtime.garbage_collection import collect, collecting_by_hand
+from service.runtime.garbage_collection import collect, gc_by_hand
 from service.runtime.settings import Settings
 from service.runtime.tasks import until_first
 from service.storage.database import clock_check
@@ -66,7 +66,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             mirror, lag = OffsetMirror(consumer, contact), LagWatch(consumer, ownership)
             folder = Folder(engine, ownership, settings, folding, clock, mirror.add)
             consumer.subscribe(list(settings.topics.values()), listener=ownership)
-            with collecting_by_hand():
+            with gc_by_hand():
                 await until_first(
                     _Worker(ownership, folder, buffer, sizes, contact, clock, folding).run(stop),
                     Poller(consumer, ownership, buffer, settings, polling, placement, clock).run(),

@@ -11,7 +11,7 @@ from service.api.access.deps import Context
 from service.api.http.account_paths import LONGEST_ACCOUNT_ID
 from service.api.middleware.etag import matches, tag_of
 from service.api.resources.health_document import document
-from service.api.resources.stored_health import firing, freshness, stored_moment
+from service.api.resources.stored_health import firing_alerts, freshness, stored_moment
 from service.runtime.api_key import allows
 
 log = structlog.get_logger(__name__)
@@ -51,7 +51,7 @@ class HealthFastPath:
     async def _answer(self, account_id: str, scope: Scope) -> bytes | None:
         context = self._context
         scheme, _, text = _header(scope, b"authorization").partition(" ")
-        key = context.keys.kept(text) if scheme == "Bearer" else None
+        key = context.keys.cached(text) if scheme == "Bearer" else None
         policy = context.policies.kept
         if key is None or policy is None or not allows(key.scopes, "read") or context.rates.wait(scope, key):
             return None
@@ -63,7 +63,7 @@ class HealthFastPath:
         moment = stored_moment(stored, policy) if stored else None
         if stored is None or moment is None:
             return None
-        return _encode(document(account_id, moment, freshness(stored), firing(stored)))
+        return _encode(document(account_id, moment, freshness(stored), firing_alerts(stored)))
 
 
 def _account_id(scope: Scope) -> str | None:

@@ -12,7 +12,7 @@ from scoring.scorecards.document import ScorecardProblem
 from scoring.scorecards.lint import warnings
 from service.cli import scorecard_preview, scorecard_published
 from service.cli.reevaluations import wait
-from service.cli.scorecard_file import File, read, warn
+from service.cli.scorecard_file import File, print_warnings, read
 from service.evaluation.published_scorecards import InForce, all_warnings, in_force
 from service.evaluation.reevaluation import begin_for_scorecard
 from service.runtime.settings import load_settings
@@ -33,7 +33,7 @@ def validate(file: File) -> None:
     """Check a scorecard: name every field at fault, and warn of odd values. Needs no database."""
     document = read(file, load_settings().retention_days)
     odd = warnings(document)
-    warn(odd)
+    print_warnings(odd)
     verdict = f"can be published, with {len(odd)} warning{'s' * (len(odd) > 1)}" if odd else "is fine"
     typer.echo(f"{file}: scorecard {document.name} with {len(document.measures)} measures {verdict}.")
 
@@ -51,7 +51,7 @@ def diff(file: File) -> None:
     typer.echo(_heading(document.name, published, bool(found)))
     for difference in found:
         typer.echo(_line(difference))
-    warn(odd)
+    print_warnings(odd)
 
 
 def publish(
@@ -71,7 +71,7 @@ def publish(
         return version, await begin_for_scorecard(connection, subject, datetime.now(UTC)), odd
 
     version, begun, odd = in_transaction(settings, work)
-    warn(odd)
+    print_warnings(odd)
     typer.echo(f"{document.name} version {version} {'is published' if begun else 'is this very document already'}.")
     if begun and not no_wait:
         wait(settings, begun)

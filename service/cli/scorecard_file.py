@@ -36,7 +36,7 @@ def read(file: Path, retention: int) -> ScorecardDocument:
         raise HealthError(f"{file} can't be used:{lines}") from None
 
 
-def warn(warnings: Iterable[ScorecardProblem]) -> None:
+def print_warnings(warnings: Iterable[ScorecardProblem]) -> None:
     """Print warnings on standard error."""
     for warning in warnings:
         typer.secho(f"warning: {warning.field}: {warning.message}", err=True, fg=typer.colors.YELLOW)

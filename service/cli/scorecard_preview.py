@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from scoring.scorecards.document import ScorecardDocument, ScorecardProblem
 from scoring.whatif.preview import PolicyDraft, draft
 from scoring.whatif.preview_summary import PreviewSummary
-from service.cli.scorecard_file import File, read, warn
+from service.cli.scorecard_file import File, print_warnings, read
 from service.cli.scorecard_preview_tables import tables
 from service.evaluation.policy import load_policy
 from service.evaluation.preview import Sample, preview_accounts, sample
@@ -35,7 +35,7 @@ def preview(
     async def work(engine: AsyncEngine) -> tuple[PolicyDraft, Sample, PreviewSummary]:
         reads = engine.execution_options(isolation_level="AUTOCOMMIT")
         planned, odd = await _plan(reads, document, settings.retention_days)
-        warn(odd)
+        print_warnings(odd)
         drawn = await sample(reads, accounts)
         with bar("judging", drawn.judged) as advance:
             return planned, drawn, await preview_accounts(reads, drawn, planned, datetime.now(UTC), advance)

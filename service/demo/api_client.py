@@ -30,7 +30,7 @@ class _Accounts(Struct):
 _accounts = msgspec.json.Decoder(_Accounts)
 
 
-class Client:
+class ApiClient:
     """Calls the API with a key."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
@@ -39,7 +39,7 @@ class Client:
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, url: str, key: str) -> AsyncIterator["Client"]:
+    async def connected(cls, url: str, key: str) -> AsyncIterator["ApiClient"]:
         """A client while the block runs."""
         headers = {"Authorization": f"Bearer {key}"}
         timeout = aiohttp.ClientTimeout(total=10)

@@ -14,7 +14,7 @@ from service.demo.data_folder import DemoFolder, DemoMemory, DemoOptions
 from service.demo.feed.backfill import load_missing
 from service.demo.feed.broker_log import keep_log_short
 from service.demo.feed.live import LiveTraffic
-from service.demo.start import Running, bring_up
+from service.demo.start import RunningService, start_service
 from service.demo.startup_screen import Steps
 from service.demo.view.board import Board, watch_accounts, watch_folding
 from service.demo.view.plain_lines import PlainLines
@@ -77,7 +77,7 @@ async def _run(
     board = Board()
     customers = make_customers(memory.accounts, memory.seed, memory.began_at.date())
     with steps.shown():
-        running = await bring_up(options, folder, memory, board, steps, stack)
+        running = await start_service(options, folder, memory, board, steps, stack)
         await load_missing(running, folder, memory, customers, steps)
         running.start_rest()
     above = _welcome(console, running, folder, memory, options, time.monotonic() - began)
@@ -93,7 +93,12 @@ async def _run(
 
 
 def _welcome(
-    console: Console, running: Running, folder: DemoFolder, memory: DemoMemory, options: DemoOptions, seconds: float
+    console: Console,
+    running: RunningService,
+    folder: DemoFolder,
+    memory: DemoMemory,
+    options: DemoOptions,
+    seconds: float,
 ) -> int:
     """Print an introduction for the viewer; returns the number of terminal lines that it takes.
 

@@ -11,7 +11,7 @@ from secrets import token_urlsafe
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.demo.api_client import Client
+from service.demo.api_client import ApiClient
 from service.demo.data_folder import DemoFolder, DemoMemory, DemoOptions
 from service.demo.feed.broker_log import skip_lost_log
 from service.demo.feed.producer import Producer
@@ -50,12 +50,12 @@ PARTITIONS = 4
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningService:
     """A running service, with everything that the rest of the demo needs of it."""
 
     settings: Settings
     key: str
-    client: Client
+    client: ApiClient
     producer: Producer
     engine: AsyncEngine
     tasks: asyncio.TaskGroup
@@ -78,9 +78,9 @@ class Running:
         self.tasks.create_task(self.rest.run(asyncio.Event()))
 
 
-async def bring_up(
+async def start_service(
     options: DemoOptions, folder: DemoFolder, memory: DemoMemory, board: Board, steps: Steps, stack: AsyncExitStack
-) -> Running:
+) -> RunningService:
     """Start servers, processes and receiver; `stack` stops them all, in order. Raises `HealthError`."""
     servers = EmbeddedStack(folder.path)
     with steps.step("PostgreSQL and a Kafka-compatible broker"):
@@ -103,12 +103,12 @@ async def bring_up(
     with steps.step(f"API and {CONSUMERS} consumers"):
         tasks.create_task(first.run(asyncio.Event()))
         await wait_until_live(settings)
-    client = await stack.enter_async_context(Client.connected(local_api_url(settings), key))
+    client = await stack.enter_async_context(ApiClient.connected(local_api_url(settings), key))
     with steps.step("Alert rule and webhook endpoint, over the API"):
         await client.ensure_rule()
         receiver.secret = await _secret(client, folder, webhook_url)
     producer = await stack.enter_async_context(Producer.connected(settings))
-    return Running(settings, key, client, producer, engine, tasks, rest)
+    return RunningService(settings, key, client, producer, engine, tasks, rest)
 
 
 def _environment(options: DemoOptions, folder: DemoFolder) -> dict[str, str]:
@@ -147,7 +147,7 @@ async def _listen(receiver: WebhookReceiver, folder: DemoFolder, memory: DemoMem
     return await stack.enter_async_context(receiver.listening(memory.receiver_port))
 
 
-async def _secret(client: Client, folder: DemoFolder, url: str) -> str:
+async def _secret(client: ApiClient, folder: DemoFolder, url: str) -> str:
     """The secret that signs webhooks to `url`, which receives them from now on."""
     if not (folder.webhook_secret.exists() and await client.has_endpoint(url)):
         write_private(folder.webhook_secret, await client.create_endpoint(url))

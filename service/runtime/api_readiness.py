@@ -5,14 +5,14 @@ import asyncio
 import aiohttp
 
 from service.runtime.settings import Settings
-from service.runtime.sockets import reachable
+from service.runtime.sockets import connectable_host
 
 POLL_SECONDS = 0.1
 
 
 def local_api_url(settings: Settings) -> str:
     """The address of the API on this machine, without a trailing slash."""
-    return f"http://{reachable(settings.http_host)}:{settings.http_port}"
+    return f"http://{connectable_host(settings.http_host)}:{settings.http_port}"
 
 
 async def wait_until_live(settings: Settings) -> None:

@@ -26,7 +26,7 @@ _give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 @contextmanager
-def collecting_by_hand() -> Iterator[None]:
+def gc_by_hand() -> Iterator[None]:
     """Keep the garbage collector out of batches, whose many objects it would scan again and again."""
     with gc_frozen():
         gc.disable()

@@ -25,7 +25,7 @@ def listen_on(name: str, host: str, port: int, remedy: str, *, backlog: int | No
         ) from None
 
 
-def reachable(host: str) -> str:
+def connectable_host(host: str) -> str:
     """The host to connect to when a server listens on `host`, as part of a URL."""
     try:
         address = ip_address(host)

@@ -34,50 +34,50 @@ class KeyCache:
         self._engine = engine
         self._clock = clock
         self._monotonic = monotonic
-        self._kept: dict[bytes, tuple[float, StoredApiKey]] = {}
+        self._cached: dict[bytes, tuple[float, StoredApiKey]] = {}
 
     async def find(self, text: str) -> StoredApiKey | None:
         """The key, if there is one with this text that has not expired."""
         key = await self._find(digest_of(text))
         return None if key is None or _has_expired(key, self._clock()) else key
 
-    def kept(self, text: str) -> StoredApiKey | None:
+    def cached(self, text: str) -> StoredApiKey | None:
         """The key, if it was looked up within `KEEP_SECONDS` and has not expired; needs no database."""
-        found_at, key = self._kept.get(digest_of(text), (0.0, None))
+        found_at, key = self._cached.get(digest_of(text), (0.0, None))
         if key is None or self._monotonic() - found_at >= KEEP_SECONDS or _has_expired(key, self._clock()):
             return None
         return key
 
     def was_found(self, text: str) -> bool:
         """True if the key existed when it was last looked up here, however long ago."""
-        return digest_of(text) in self._kept
+        return digest_of(text) in self._cached
 
     def forget(self) -> None:
         """Look every key up again."""
-        self._kept = {digest: (-math.inf, key) for digest, (_, key) in self._kept.items()}
+        self._cached = {digest: (-math.inf, key) for digest, (_, key) in self._cached.items()}
 
     async def _find(self, digest: bytes) -> StoredApiKey | None:
-        found_at, kept = self._kept.get(digest, (0.0, None))
+        found_at, cached = self._cached.get(digest, (0.0, None))
         age = self._monotonic() - found_at
-        if kept is not None and age < KEEP_SECONDS:
-            return kept
+        if cached is not None and age < KEEP_SECONDS:
+            return cached
         try:
             return await self._look_up(digest)
         except Exception as error:
-            if kept is None or age > KEEP_IN_OUTAGE_SECONDS or not is_transient(error):
+            if cached is None or age > KEEP_IN_OUTAGE_SECONDS or not is_transient(error):
                 raise
-            return kept
+            return cached
 
     async def _look_up(self, digest: bytes) -> StoredApiKey | None:
         async with self._engine.begin() as connection:
             key = await api_keys.find(connection, digest)
             if key is not None:
                 await api_keys.mark_used(connection, key, self._clock())
-        self._kept.pop(digest, None)
+        self._cached.pop(digest, None)
         if key is not None:
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
-            self._kept[digest] = (self._monotonic(), key)
+            if len(self._cached) >= MOST_KEPT:
+                self._cached.clear()
+            self._cached[digest] = (self._monotonic(), key)
         return key
 
 

@@ -48,13 +48,13 @@ Instant = Annotated[BodyInstant, BeforeValidator(_written_instant)]
 """A moment in a query, in the form of RFC 3339: pydantic would accept a count of seconds, too."""
 
 
-def not_after(field: str, day: date, today: date, remedy: str) -> None:
+def require_not_future(field: str, day: date, today: date, remedy: str) -> None:
     """422 naming `field` where a day lies in the future."""
     if day > today:
         raise invalid(FieldError(field, f"must be today, {today}, or before; {remedy}"))
 
 
-def known_at(past: Past) -> ProblemError:
+def require_known(past: Past) -> ProblemError:
     """404 for a day before the first that is known."""
     return ProblemError(404, f"This account's history begins on {from_day(past.first_day)}.")
 
@@ -70,7 +70,7 @@ class DayRange(BaseModel):
     def days(self, today: date, usual: int) -> tuple[int, int]:
         """Both day numbers; without `from`, that of `usual` days before the last. 422 names what is wrong."""
         last = self.last or today
-        not_after("to", last, today, "for the days to come see /health/forecast")
+        require_not_future("to", last, today, "for the days to come see /health/forecast")
         known = (last - date.min).days  # no calendar goes further back
         first = self.first or last - timedelta(days=min(usual, known))
         if first > last:

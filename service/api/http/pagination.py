@@ -66,6 +66,6 @@ def _in_utc(part: object) -> object:
     return part.astimezone(UTC) if isinstance(part, datetime) else part
 
 
-def no_more(items: Sequence[Any]) -> dict[str, Any]:
+def complete_page(items: Sequence[Any]) -> dict[str, Any]:
     """A list that is always complete, in the form of a page."""
     return {"items": items, "next_page_token": None}

@@ -75,7 +75,7 @@ class DeadLetterQuery(PageQuery):
     replayed: bool | None = Field(None, description="Whether it was published again.")
 
     @property
-    def wanted(self) -> DeadLetterFilter:
+    def filter(self) -> DeadLetterFilter:
         """The filter for storage."""
         names = ("topic", "account_id", "reason", "since", "replayed")
         return DeadLetterFilter(**{name: getattr(self, name) for name in names})
@@ -90,7 +90,7 @@ async def list_dead_letters(query: Annotated[DeadLetterQuery, Query()], api: Api
     """Dead letters, newest first."""
     async with api.reads.connect() as connection:
         rows = await dead_letter_listing.page(
-            connection, query.wanted, before=query.start(TokenNumber), limit=query.limit
+            connection, query.filter, before=query.start(TokenNumber), limit=query.limit
         )
     items, token = query.cut(rows, lambda letter: letter.id)
     return DeadLetterPage(items=[_shown(letter) for letter in items], next_page_token=token)

@@ -17,11 +17,11 @@ from scoring.state.calendar import from_micros, start_of, to_day
 from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.http.account_paths import AccountId
-from service.api.http.day_range import CalendarDay, known_at, not_after
+from service.api.http.day_range import CalendarDay, require_known, require_not_future
 from service.api.http.openapi_helpers import json_responses
 from service.api.http.problems import not_found
 from service.api.resources.health_document import Health, Moment, document, trend
-from service.api.resources.stored_health import firing, freshness, stored_moment
+from service.api.resources.stored_health import firing_alerts, freshness, stored_moment
 from service.evaluation.score_history import evaluate_today, read_past
 from service.storage.accounts import score_reader
 from service.storage.accounts.score_reader import StoredScore
@@ -51,7 +51,7 @@ async def read_health(
     now = api.clock()
     today = now.date()
     asked = today if day is None else day
-    not_after("day", asked, today, "for the days to come see /health/forecast")
+    require_not_future("day", asked, today, "for the days to come see /health/forecast")
     async with api.reads.connect() as connection:
         policy = await api.policies.recent(connection)
         stored = await score_reader.get(connection, account_id, now)
@@ -59,7 +59,7 @@ async def read_health(
             raise not_found("account")
         if asked == today:
             moment = stored_moment(stored, policy) or await _now(connection, stored, policy, now)
-            health = document(account_id, moment, freshness(stored), firing(stored))
+            health = document(account_id, moment, freshness(stored), firing_alerts(stored))
         else:
             moment = await _then(connection, account_id, policy, now, to_day(asked))
             health = document(account_id, moment, freshness(stored))
@@ -85,7 +85,7 @@ async def _then(connection: AsyncConnection, account_id: str, policy: Policy, no
     run = past.at(asked)
     evaluation = evaluation_of(run, policy.find)
     if run is None or evaluation is None:
-        raise known_at(past)
+        raise require_known(past)
     evaluated_at = now if day is None else _closed_at(run, asked, policy.find)
     before = (_score(past, asked - WEEK), _score(past, asked - MONTH))
     return Moment(evaluation, asked, evaluated_at, trend(run.score, *before), run.override)

@@ -45,6 +45,6 @@ def freshness(stored: StoredScore) -> Freshness:
     return Freshness(stored.usage_at, stored.ticket_at, stored.survey_at)
 
 
-def firing(stored: StoredScore) -> list[FiringAlert]:
+def firing_alerts(stored: StoredScore) -> list[FiringAlert]:
     """The alerts that fire now."""
     return _alerts.decode(stored.firing) if stored.firing else []

@@ -59,7 +59,7 @@ class ForecastQuery(AccountFilters):
     days: int = Field(14, ge=1, le=365, description="How many days to look ahead: HEALTH_FORECAST_DAYS at most.")
     rule: Annotated[str, Printable()] | None = Field(None, max_length=200, description="A rule's id, or its name.")
 
-    def wanted(self, policy: Policy, today: date) -> UpcomingFilter:
+    def filter(self, policy: Policy, today: date) -> UpcomingFilter:
         """The filter for storage."""
         rules = [UUID(rule.id) for rule in policy.rules if self.rule in (None, rule.id, rule.name)]
         accounts = self.of_accounts(today, churned=False)
@@ -80,7 +80,7 @@ async def list_forecasts(query: Annotated[ForecastQuery, Query()], api: Api) -> 
     after, now = query.start(_Key), api.clock()
     async with api.reads.connect() as connection:
         policy = await api.policies.recent(connection)
-        wanted = query.wanted(policy, now.date())
+        wanted = query.filter(policy, now.date())
         page = await upcoming_crossings.page(connection, wanted, policy, now, after=after, size=query.page_size)
     return ForecastPage(
         items=[_shown(item) for item in page.items],

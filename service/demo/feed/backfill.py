@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from service.demo.data_folder import DemoFolder, DemoMemory
 from service.demo.feed.broker_log import folded_offsets
-from service.demo.start import Running
+from service.demo.start import RunningService
 from service.demo.startup_screen import Steps
 from service.demo.world.customers import Customer
 from service.demo.world.events import DemoEvent
@@ -19,7 +19,7 @@ LOOK_SECONDS = 0.2
 
 
 async def load_missing(
-    running: Running, folder: DemoFolder, memory: DemoMemory, customers: Sequence[Customer], steps: Steps
+    running: RunningService, folder: DemoFolder, memory: DemoMemory, customers: Sequence[Customer], steps: Steps
 ) -> None:
     """Bring everything up to now. If interrupted, it is repeated the next time, and nothing counts twice."""
     now = datetime.now(UTC)
@@ -43,7 +43,7 @@ def _missing(memory: DemoMemory, customers: Sequence[Customer], now: datetime) -
     return [*introductions(customers, memory.began_at), *happened(customers, memory.seed, first_day, since, now)]
 
 
-async def _send(running: Running, events: Sequence[DemoEvent], tell: Callable[[float], None]) -> None:
+async def _send(running: RunningService, events: Sequence[DemoEvent], tell: Callable[[float], None]) -> None:
     """Send the events as history and wait until they are folded."""
     before = sum((await folded_offsets(running.engine)).values())
     sending = asyncio.create_task(running.producer.send(events, backfill=True))
@@ -55,6 +55,6 @@ async def _send(running: Running, events: Sequence[DemoEvent], tell: Callable[[f
         sending.cancel()
 
 
-async def _reached(running: Running, ends: dict[Partition, int]) -> bool:
+async def _reached(running: RunningService, ends: dict[Partition, int]) -> bool:
     done = await folded_offsets(running.engine)
     return all(done.get(partition, 0) >= end for partition, end in ends.items())

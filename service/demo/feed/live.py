@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from service.demo.data_folder import DemoFolder, DemoMemory
-from service.demo.start import Running
+from service.demo.start import RunningService
 from service.demo.view.board import Board
 from service.demo.world.customers import Customer, by_id
 from service.demo.world.stories import Director
@@ -20,7 +20,12 @@ class LiveTraffic:
     """Sends events as they happen, and saves its progress in the folder."""
 
     def __init__(
-        self, running: Running, folder: DemoFolder, memory: DemoMemory, customers: Sequence[Customer], board: Board
+        self,
+        running: RunningService,
+        folder: DemoFolder,
+        memory: DemoMemory,
+        customers: Sequence[Customer],
+        board: Board,
     ) -> None:
         """Nothing is sent before `flow`."""
         self._producer = running.producer

@@ -10,7 +10,7 @@ from datetime import datetime
 import aiohttp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.demo.api_client import AccountScore, Client
+from service.demo.api_client import AccountScore, ApiClient
 from service.demo.feed.broker_log import folded_offsets
 from service.demo.webhook_receiver import Received
 from service.demo.world.customers import MOST_CUSTOMERS
@@ -110,7 +110,7 @@ class Board:
 LOOK_SECONDS = 1.0
 
 
-async def watch_accounts(client: Client, board: Board) -> None:
+async def watch_accounts(client: ApiClient, board: Board) -> None:
     """Read all scores every second, until cancelled."""
     while True:
         try:

@@ -58,7 +58,7 @@ class ParquetFile:
         self.rows = 0
         self._schema = schema
         self._waiting: list[pa.RecordBatch] = []
-        with _told(path):
+        with _as_health_error(path):
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".unfinished")
             os.close(handle)
             self._unfinished = Path(name)
@@ -77,21 +77,21 @@ class ParquetFile:
     def finish(self) -> None:
         """Write the rest and make sure that it is on disk."""
         self._flush()
-        with _told(self.path):
+        with _as_health_error(self.path):
             self._writer.close()
             with self._unfinished.open("rb") as file:
                 os.fsync(file.fileno())
 
     def publish(self) -> None:
         """Give a finished file its name, replacing an existing one."""
-        with _told(self.path):
+        with _as_health_error(self.path):
             self._unfinished.replace(self.path)
 
     def _flush(self) -> None:
         batches, self._waiting = self._waiting, []
         if not batches:
             return  # not a row group of no rows
-        with _told(self.path):
+        with _as_health_error(self.path):
             self._writer.write_table(pa.Table.from_batches(batches, self._schema), row_group_size=ROW_GROUP)
 
     def __enter__(self) -> "ParquetFile":
@@ -114,7 +114,7 @@ def folder_of(path: Path) -> Iterator[None]:
     """
     folder, is_new = path.parent, not path.parent.exists()
     if is_new:
-        with _told(path):
+        with _as_health_error(path):
             folder.mkdir()
     try:
         yield
@@ -125,7 +125,7 @@ def folder_of(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_health_error(path: Path) -> Iterator[None]:
     """Raise an error of the file system as one for people."""
     try:
         yield

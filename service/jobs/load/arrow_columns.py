@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from service.jobs.load.event_fields import Kind
+from service.jobs.load.event_fields import FieldKind
 from service.jobs.load.times import in_utc
 from service.jobs.load.values import FORMS, plain_text, uuid_text
 
@@ -18,7 +18,7 @@ FAULTS = (pa.ArrowException, ArithmeticError, LookupError, OSError, RuntimeError
 _UUID_BYTES = 16
 _NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 _CALENDAR = (pa.types.is_timestamp, pa.types.is_date)
-_FITTING: dict[Kind, tuple[str, tuple[Callable[[Any], bool], ...]]] = {
+_FITTING: dict[FieldKind, tuple[str, tuple[Callable[[Any], bool], ...]]] = {
     "text": ("text or numbers", (*_NUMERIC, pa.types.is_boolean)),
     "whole": ("whole numbers", _NUMERIC),
     "number": ("numbers", _NUMERIC),
@@ -28,7 +28,7 @@ _FITTING: dict[Kind, tuple[str, tuple[Callable[[Any], bool], ...]]] = {
 }
 
 
-def why_unusable(type_: pa.DataType, kind: Kind) -> str | None:
+def unusable_reason(type_: pa.DataType, kind: FieldKind) -> str | None:
     """The reason why a column of this type can't fill a field of this kind; None if it can. Text may hold any kind."""
     stored = _stored(type_)
     wanted, tests = _FITTING[kind]
@@ -39,7 +39,7 @@ def why_unusable(type_: pa.DataType, kind: Kind) -> str | None:
     return f"it holds {type_}, and {wanted} are needed"
 
 
-def is_naive(type_: pa.DataType, kind: Kind) -> bool:
+def is_naive(type_: pa.DataType, kind: FieldKind) -> bool:
     """True if a moment is to be read from times, or days, without a time zone."""
     stored = _stored(type_)
     if kind != "moment":
@@ -48,7 +48,7 @@ def is_naive(type_: pa.DataType, kind: Kind) -> bool:
 
 
 def values_and_faults(
-    column: pa.Array, kind: Kind, shift_days: int, zone: ZoneInfo | None
+    column: pa.Array, kind: FieldKind, shift_days: int, zone: ZoneInfo | None
 ) -> tuple[list[Any], dict[int, str]]:
     """The column's values in the form of their kind, and by position the faults of those that can't be converted."""
     try:
@@ -66,7 +66,7 @@ def values_and_faults(
     return values, faults
 
 
-def plain_values(column: pa.Array, kind: Kind, shift_days: int, zone: ZoneInfo | None = None) -> list[Any]:
+def plain_values(column: pa.Array, kind: FieldKind, shift_days: int, zone: ZoneInfo | None = None) -> list[Any]:
     """The column's values in the form of their kind; moments and days are moved by `shift_days`.
 
     A value that can't be converted stays as it is, for the check of the event to name. Raises one of `FAULTS` if a
@@ -87,7 +87,7 @@ def plain_values(column: pa.Array, kind: Kind, shift_days: int, zone: ZoneInfo |
     return [None if value is None else form(value) for value in column.to_pylist()]
 
 
-def _texts(texts: list[Any], kind: Kind, shift_days: int, zone: ZoneInfo | None) -> list[Any]:
+def _texts(texts: list[Any], kind: FieldKind, shift_days: int, zone: ZoneInfo | None) -> list[Any]:
     if kind == "text" or (kind in ("moment", "day") and not shift_days and zone is None):
         return texts
     return [text and plain_text(text, kind, shift_days, zone) for text in texts]

@@ -70,10 +70,10 @@ class BatchProducer:
         try:
             for topic, partition, batch in self._pack(events):
                 receipt = await self._producer.send_batch(batch, topic, partition=partition)
-                receipt.add_done_callback(_take_notice)
+                receipt.add_done_callback(_ignore_error)
                 receipts.append(receipt)
         except KafkaError as error:
-            raise self.cluster.explain(error) from None
+            raise self.cluster.to_operator_error(error) from None
         return receipts
 
     async def confirm(self, receipts: Receipts) -> None:
@@ -82,10 +82,10 @@ class BatchProducer:
         while waiting:
             done, waiting = await asyncio.wait(waiting, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                raise self.cluster.explain(KafkaTimeoutError())
+                raise self.cluster.to_operator_error(KafkaTimeoutError())
             for receipt in done:
                 if (error := receipt.exception()) is not None:
-                    raise self.cluster.explain(error) from None
+                    raise self.cluster.to_operator_error(error) from None
 
     def _pack(self, events: Sequence[EventDraft]) -> Iterator[tuple[str, int, BatchBuilder]]:
         """Batches of one partition each: full ones first, the rest at the end."""
@@ -125,14 +125,14 @@ async def connect(settings: Settings) -> AsyncIterator[BatchProducer]:
             await producer.start()
             yield BatchProducer(producer, cluster, settings)
         except KafkaError as error:
-            raise cluster.explain(error) from None
+            raise cluster.to_operator_error(error) from None
         finally:
             await _close(producer)
     finally:
         await cluster.stop()
 
 
-def _take_notice(receipt: asyncio.Future[object]) -> None:
+def _ignore_error(receipt: asyncio.Future[object]) -> None:
     """Keep asyncio from logging the error of a receipt that is never awaited, because an earlier one ended the load."""
     if not receipt.cancelled():
         receipt.exception()

@@ -8,9 +8,9 @@ from msgspec import Struct, inspect, structs
 from service.messaging.cloudevents import Envelope, data_of
 from service.runtime.settings import Signal
 
-Kind = Literal["text", "whole", "number", "money", "moment", "day"]
+FieldKind = Literal["text", "whole", "number", "money", "moment", "day"]
 
-_KINDS: dict[type[inspect.Type], Kind] = {
+_KINDS: dict[type[inspect.Type], FieldKind] = {
     inspect.StrType: "text",
     inspect.LiteralType: "text",
     inspect.IntType: "whole",
@@ -24,7 +24,7 @@ _KINDS: dict[type[inspect.Type], Kind] = {
 class Field(Struct, frozen=True):
     """One field of `data` or of the envelope: its kind, and whether events need it."""
 
-    kind: Kind
+    kind: FieldKind
     declared: Any
     """The type that events are checked against."""
     required: bool
@@ -44,7 +44,7 @@ def fields_of(signal: Signal) -> dict[str, Field]:
     return fields
 
 
-def _kind_of(declared: Any) -> Kind:
+def _kind_of(declared: Any) -> FieldKind:
     described = inspect.type_info(declared)
     options = described.types if isinstance(described, inspect.UnionType) else (described,)
     # Annotations of a type beside its bounds, for its schema, come wrapped around it.

@@ -38,7 +38,7 @@ class KafkaCluster:
             await self._admin.start()
             self.id = (await self._admin.describe_cluster()).get("cluster_id") or self.servers
         except (KafkaError, ValueError) as error:
-            raise await why_refused(self._settings, error) or self.explain(error) from None
+            raise await why_refused(self._settings, error) or self.to_operator_error(error) from None
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -49,7 +49,7 @@ class KafkaCluster:
         try:
             found = await self._admin.describe_topics()  # of all topics, as asking for one by name may create it
         except KafkaError as error:
-            raise self.explain(error) from None
+            raise self.to_operator_error(error) from None
         return {topic["topic"]: len(topic["partitions"]) for topic in found if topic["topic"] in topics}
 
     async def require(self, topics: Collection[str]) -> dict[str, int]:
@@ -63,7 +63,7 @@ class KafkaCluster:
             await asyncio.sleep(0.1)
         return found
 
-    async def records_taken(self, topics: Collection[str]) -> int:
+    async def records_written(self, topics: Collection[str]) -> int:
         """The number of records ever written to the topics, including those deleted since."""
         partitions = [
             TopicPartition(topic, number)
@@ -75,11 +75,11 @@ class KafkaCluster:
             await consumer.start()
             return sum((await consumer.end_offsets(partitions)).values())
         except KafkaError as error:
-            raise self.explain(error) from None
+            raise self.to_operator_error(error) from None
         finally:
             await consumer.stop()
 
-    def explain(self, error: BaseException) -> HealthError:
+    def to_operator_error(self, error: BaseException) -> HealthError:
         """The error with a remedy for the user."""
         if refused := refusal_in(error):
             return refused

@@ -54,7 +54,7 @@ async def rehearse(order: LoadRequest, settings: Settings, stop: asyncio.Event) 
 def _open(order: LoadRequest) -> list[LogFile]:
     files = open_files(order)
     if naive := {column for file in files for column in file.log.naive}:
-        say(messages.taken_for_utc(naive))
+        say(messages.assumed_utc(naive))
     return files
 
 
@@ -72,7 +72,7 @@ async def _begin(
             fresh.append((file, kept))
         else:
             begun.append(_Begun(file, kept, checkpoint))
-            say(messages.finished_before(checkpoint) if checkpoint.finished else messages.going_on(checkpoint))
+            say(messages.already_loaded(checkpoint) if checkpoint.finished else messages.continuing(checkpoint))
     examined = await examine_files([file for file, _ in fresh], order, settings.max_record_bytes, stop)
     # Files that are shifted to now are shifted together, also with those that were shifted on another day.
     shift_days = begun[0].checkpoint.shift_days if begun else shift_for(examined, order)
@@ -85,9 +85,9 @@ async def _begin(
 async def _found(kept: CheckpointFile, cluster: KafkaCluster) -> Checkpoint | None:
     """The checkpoint of an earlier run; None if there is none, or if its topics were created again since."""
     checkpoint = kept.read()
-    if checkpoint is None or await cluster.records_taken(checkpoint.topics) >= checkpoint.sent:
+    if checkpoint is None or await cluster.records_written(checkpoint.topics) >= checkpoint.sent:
         return checkpoint
-    say(messages.topics_are_new(checkpoint))
+    say(messages.topics_recreated(checkpoint))
     return None
 
 
@@ -103,7 +103,7 @@ def _checkpoint(examined: Examined, shift_days: int, settings: Settings) -> Chec
 
 
 def _tell(examined: Examined, shift_days: int, settings: Settings) -> None:
-    for line in messages.found(str(examined.file.log.path), examined.findings, shift_days, settings, now_micros()):
+    for line in messages.planned(str(examined.file.log.path), examined.findings, shift_days, settings, now_micros()):
         say(line)
 
 

@@ -14,7 +14,7 @@ NEXT = (
 )
 
 
-def found(name: str, findings: Findings, shift_days: int, settings: Settings, now: int) -> Iterator[str]:
+def planned(name: str, findings: Findings, shift_days: int, settings: Settings, now: int) -> Iterator[str]:
     """The contents of a file, and the plan for it; before anything is sent."""
     if not findings.days:
         yield f"{name}: no events"
@@ -34,7 +34,7 @@ def found(name: str, findings: Findings, shift_days: int, settings: Settings, no
     yield from _skipped(findings)
 
 
-def taken_for_utc(columns: Collection[str]) -> str:
+def assumed_utc(columns: Collection[str]) -> str:
     """A warning that times have no time zone, with the remedy if they aren't in UTC."""
     names = readable(", ".join(sorted(columns)))
     return (
@@ -51,7 +51,7 @@ def _skipped(findings: Findings) -> Iterator[str]:
             yield "    …"
 
 
-def finished_before(checkpoint: Checkpoint) -> str:
+def already_loaded(checkpoint: Checkpoint) -> str:
     """A note that a file was loaded before, so that nothing is left to do."""
     again = (
         "moves them to today and sends them; those that were loaded before stay, and count too"
@@ -62,12 +62,12 @@ def finished_before(checkpoint: Checkpoint) -> str:
     return f"{done}. Nothing to do; --again {again}."
 
 
-def going_on(checkpoint: Checkpoint) -> str:
+def continuing(checkpoint: Checkpoint) -> str:
     """A note that an earlier run has sent part of a file."""
     return f"{checkpoint.file}: continuing at row {checkpoint.next_row:,} of {checkpoint.rows:,}{_moved(checkpoint)}"
 
 
-def topics_are_new(checkpoint: Checkpoint) -> str:
+def topics_recreated(checkpoint: Checkpoint) -> str:
     """A warning that the events of an earlier run are no longer in Kafka."""
     topics = ", ".join(checkpoint.topics)
     return f"{checkpoint.file}: loaded before, but {topics} was created again since; loading from the beginning"

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Raw
 
-from service.jobs.load.event_fields import Kind, fields_of
+from service.jobs.load.event_fields import FieldKind, fields_of
 from service.jobs.load.file_type import HEAD_BYTES, form_of
 from service.jobs.load.row_validation import CHUNK_ROWS, EventDraft, EventDrafts, RefusedRow
 from service.jobs.load.terminal import readable
@@ -163,7 +163,7 @@ def _move_day(text: str, days: int, _: ZoneInfo | None) -> str:
     return shift_day(text, days)
 
 
-_MOVES: dict[Kind, _Move] = {"moment": _move_moment, "day": _move_day}
+_MOVES: dict[FieldKind, _Move] = {"moment": _move_moment, "day": _move_day}
 
 
 @cache

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
 
-from service.jobs.load.arrow_columns import FAULTS, is_naive, values_and_faults, why_unusable
+from service.jobs.load.arrow_columns import FAULTS, is_naive, unusable_reason, values_and_faults
 from service.jobs.load.column_mapping import Mapping
 from service.jobs.load.event_fields import fields_of
 from service.jobs.load.file_type import HEAD_BYTES, form_of
@@ -147,7 +147,7 @@ def _require_columns(path: Path, schema: pa.Schema, mapping: Mapping) -> None:
             )
         if len(found) > 1:
             raise HealthError(f"--column {name}={column}: {path} has {len(found)} columns of that name", "Rename them")
-        if why := why_unusable(schema.field(found[0]).type, fields_of(mapping.signal)[name].kind):
+        if why := unusable_reason(schema.field(found[0]).type, fields_of(mapping.signal)[name].kind):
             raise HealthError(f"--column {name}={column}: {path} can't fill {name} from it: {why}")
 
 

@@ -11,19 +11,19 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from service.jobs.load.event_fields import Kind
+from service.jobs.load.event_fields import FieldKind
 from service.jobs.load.times import localised, shift_day, shift_moment
 
 _LEAST, _MOST = -(2**63), 2**64 - 1
 _MOST_DIGITS = 20
 
 
-def plain_constant(text: str, kind: Kind, shift_days: int = 0, zone: ZoneInfo | None = None) -> Any:
+def plain_constant(text: str, kind: FieldKind, shift_days: int = 0, zone: ZoneInfo | None = None) -> Any:
     """The value of a constant that was given as text."""
     return plain_text(text, kind, shift_days, zone)
 
 
-def plain_text(text: str, kind: Kind, shift_days: int, zone: ZoneInfo | None) -> Any:
+def plain_text(text: str, kind: FieldKind, shift_days: int, zone: ZoneInfo | None) -> Any:
     """Text for a field of any kind; moments and days move by `shift_days`. Raises `ValueError` naming the fault."""
     if kind == "moment":
         return shift_moment(localised(text, zone), shift_days) if shift_days or zone else text
@@ -86,7 +86,7 @@ def _within(number: int) -> int:
     return number
 
 
-FORMS: dict[Kind, Callable[[Any], Any]] = {
+FORMS: dict[FieldKind, Callable[[Any], Any]] = {
     "text": as_text,
     "whole": as_whole,
     "number": as_number,

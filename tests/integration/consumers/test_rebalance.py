@@ -17,7 +17,7 @@ from scoring.state.usage import UsageState, fold_usage
 from scoring.state.usage_batch import Arrivals
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy
-from service.runtime.garbage_collection import collecting_by_hand
+from service.runtime.garbage_collection import gc_by_hand
 from service.runtime.settings import Settings
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, eventually, folded_up_to, query
@@ -83,7 +83,7 @@ async def test_heartbeats_go_out_during_a_long_batch(settings: Settings, engine:
             gaps.append(time.monotonic() - last)
             last = time.monotonic()
 
-    with collecting_by_hand():  # as the consumer does; what other tests have left would take long to look through
+    with gc_by_hand():  # as the consumer does; what other tests have left would take long to look through
         ticking = asyncio.create_task(tick())
         async with engine.begin() as connection:
             policy = await load_policy(connection, settings.retention_days)

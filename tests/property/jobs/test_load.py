@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.jobs.load.arrow_columns import plain_values, why_unusable
+from service.jobs.load.arrow_columns import plain_values, unusable_reason
 from service.jobs.load.column_mapping import parse_mapping
 from service.jobs.load.event_fields import fields_of
 from service.jobs.load.files import mapping_of, open_log
@@ -225,7 +225,7 @@ def test_columns_of_any_type_are_refused_as_such_or_give_one_event_or_refusal_a_
         return  # Parquet doesn't have all that Arrow has
     timezone, shift_days = how
     mapping = parse_mapping(signal, [f"{name}={name}" for name in table.column_names], [], timezone)
-    if any(why_unusable(table.schema.field(name).type, fields_of(signal)[name].kind) for name in table.column_names):
+    if any(unusable_reason(table.schema.field(name).type, fields_of(signal)[name].kind) for name in table.column_names):
         with pytest.raises(HealthError, match="can't fill"):
             open_log(file, signal, mapping)
         return

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from service.jobs.load.arrow_columns import plain_values, why_unusable
-from service.jobs.load.event_fields import Kind
+from service.jobs.load.arrow_columns import plain_values, unusable_reason
+from service.jobs.load.event_fields import FieldKind
 from service.jobs.load.values import plain_constant
 
 MOMENT = 1_579_110_899
@@ -87,7 +87,7 @@ def test_moments_move_by_whole_days(column: pa.Array) -> None:
         (pa.array([1200]), "money", ["1200"]),
     ],
 )
-def test_values_take_the_form_of_their_kind(column: pa.Array, kind: Kind, expected: list[Any]) -> None:
+def test_values_take_the_form_of_their_kind(column: pa.Array, kind: FieldKind, expected: list[Any]) -> None:
     values = plain_values(column, kind, 0)
     assert values == expected
     assert [type(value) for value in values] == [type(value) for value in expected]
@@ -95,8 +95,8 @@ def test_values_take_the_form_of_their_kind(column: pa.Array, kind: Kind, expect
 
 @pytest.mark.parametrize("type_", [pa.string(), pa.dictionary(pa.int8(), pa.string()), pa.binary(), pa.null()])
 @pytest.mark.parametrize("kind", ["text", "whole", "number", "money", "moment", "day"])
-def test_text_may_fill_any_field(type_: pa.DataType, kind: Kind) -> None:
-    assert why_unusable(type_, kind) is None
+def test_text_may_fill_any_field(type_: pa.DataType, kind: FieldKind) -> None:
+    assert unusable_reason(type_, kind) is None
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_text_may_fill_any_field(type_: pa.DataType, kind: Kind) -> None:
         (pa.bool_(), "number"),
     ],
 )
-def test_a_type_that_could_be_misread_is_refused_and_named(type_: pa.DataType, kind: Kind) -> None:
-    why = why_unusable(type_, kind)
+def test_a_type_that_could_be_misread_is_refused_and_named(type_: pa.DataType, kind: FieldKind) -> None:
+    why = unusable_reason(type_, kind)
     assert why is not None
     assert str(type_) in why
 

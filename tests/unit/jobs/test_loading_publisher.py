@@ -79,7 +79,7 @@ async def test_a_kafka_that_confirms_slowly_is_waited_for_and_one_that_stopped_i
     ],
 )
 async def test_errors_say_what_to_do(error: Callable[[], Exception], message: str) -> None:
-    told = str(KafkaCluster(AT_KAFKA).explain(error()))
+    told = str(KafkaCluster(AT_KAFKA).to_operator_error(error()))
     assert told.startswith("Kafka at kafka:9092 ")
     assert message in told
 
