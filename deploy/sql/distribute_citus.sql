@@ -5,12 +5,13 @@
 --
 --     psql "$HEALTH_DATABASE_URL" -v ON_ERROR_STOP=1 --single-transaction -f deploy/sql/distribute_citus.sql
 --
--- The rest stays on the coordinator: it is small, or its keys don't hold account_id (alerts, deliveries, dead_letters).
+-- The other tables stay on the coordinator: they are small, or their keys don't include account_id (alerts, deliveries,
+-- dead_letters).
 
 CREATE EXTENSION IF NOT EXISTS citus;
 
 SELECT create_distributed_table('scores', 'account_id', shard_count => 32);
--- Beside the scores of the same account, so that what is about one account is on one worker.
+-- Co-located with the scores, so that all rows of one account are on one worker.
 SELECT create_distributed_table('accounts', 'account_id', colocate_with => 'scores');
 SELECT create_distributed_table('usage_states', 'account_id', colocate_with => 'scores');
 SELECT create_distributed_table('ticket_states', 'account_id', colocate_with => 'scores');

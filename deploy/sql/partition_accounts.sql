@@ -1,11 +1,11 @@
 -- Splits the tables that grow with the number of accounts into hash partitions by account_id, within one Postgres.
 --
--- It copies them in one transaction: all or nothing, and nobody reads or writes them meanwhile. It works on a fresh
--- database and on one with data, and passes over what is partitioned already. 16 partitions, or as many as you say:
+-- It copies them in one transaction, all or nothing; readers and writers wait meanwhile. It works on a fresh database
+-- and on one with data, and skips tables that are partitioned already. 16 partitions, or as many as you set:
 --
 --     PGOPTIONS='-c health.partitions=32' psql "$HEALTH_DATABASE_URL" -v ON_ERROR_STOP=1 -f deploy/sql/partition_accounts.sql
 --
--- deploy/scaling.md says when, and what else there is.
+-- deploy/scaling.md explains when to use it, and the alternatives.
 
 DO $$
 DECLARE
