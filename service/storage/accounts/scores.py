@@ -61,18 +61,18 @@ _INSERT = text(f"""
 
 
 async def save(
-    connection: AsyncConnection, judged: ScoreBasis, rows: Sequence[ScoreRow], new: AbstractSet[str], now: datetime
+    connection: AsyncConnection, basis: ScoreBasis, rows: Sequence[ScoreRow], new: AbstractSet[str], now: datetime
 ) -> None:
     """Save the scores of accounts that this transaction has locked; those in `new` have none yet.
 
     They are due again when the day has ended.
     """
     shared = {
-        "day": from_day(judged.day),
-        "scorecard": judged.scorecard,
-        "version": judged.version,
+        "day": from_day(basis.day),
+        "scorecard": basis.scorecard,
+        "version": basis.version,
         "now": now,
-        "due_at": from_micros(start_of(judged.day + 1)),
+        "due_at": from_micros(start_of(basis.day + 1)),
     }
     for statement, some in (
         (_UPDATE, [row for row in rows if row.account_id not in new] if new else rows),
