@@ -38,7 +38,7 @@ def test_templates_that_will_do(template: str) -> None:
         ("https://crm.example:x/{account_id}", "web address"),
         ("https://crm.example/a b/{account_id}", "web address"),
         ("https://crm.example/\n{account_id}", "web address"),
-        ("https://{account_id}.crm.example/", "behind the host"),
+        ("https://{account_id}.crm.example/", "after the host"),
     ],
 )
 def test_a_template_that_will_not_do_is_told_why(template: str, said: str) -> None:
