@@ -72,10 +72,10 @@ def replay(
     if not yes:
         typer.confirm(f"Publish {_count(len(sizes))} again?", abort=True)
     report = with_engine(settings, lambda engine: _replay_all(engine, settings, sizes))
-    _tell(report)
+    _print_report(report)
 
 
-def _tell(report: Report) -> None:
+def _print_report(report: Report) -> None:
     typer.echo(f"{_count(report.replayed)} replayed.")
     if not report.left:
         return

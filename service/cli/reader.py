@@ -53,7 +53,7 @@ def create(
     made = in_transaction(settings, lambda connection: analyst_role.create(connection, name, given, renew=new_password))
     if made.password:
         typer.echo(made.password)
-    for line in _told(name, made, is_given=bool(given), wants_password=bool(given or new_password)):
+    for line in _report_lines(name, made, is_given=bool(given), wants_password=bool(given or new_password)):
         typer.echo(line, err=True)
 
 
@@ -69,7 +69,7 @@ def _given(settings: Settings) -> str | None:
     return analyst_role.checked_password(password) if password else None
 
 
-def _told(name: str, made: CreatedRole, *, is_given: bool, wants_password: bool) -> list[str]:
+def _report_lines(name: str, made: CreatedRole, *, is_given: bool, wants_password: bool) -> list[str]:
     password = ", and its password is set" if is_given and made.is_altered else ""
     lines = [f"The role {name} {'is made' if made.is_new else 'is up to date'}{password}."]
     if not made.is_altered:

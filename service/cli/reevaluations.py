@@ -70,7 +70,7 @@ async def _all_judged(engine: AsyncEngine, reevaluation_id: UUID) -> Row[Any]:
 async def _until_finished(engine: AsyncEngine, reevaluation_id: UUID) -> Row[Any]:
     row = await _get(engine, reevaluation_id)
     stall = _Stall()
-    with bar("Judging accounts anew", row.total, row.done) as advance:
+    with bar("Re-evaluating accounts", row.total, row.done) as advance:
         while row.finished_at is None and row.done < row.total:
             await asyncio.sleep(POLL_SECONDS)
             before, row = row, await _get(engine, reevaluation_id)

@@ -101,7 +101,7 @@ NOT_RELAYED = Counter(
 
 ALERTS = Counter("health_alerts", "Alerts that were written, by state: firing, resolved or digest", ["state"])
 SWEPT = Counter("health_swept_accounts", "Accounts judged again because time has passed")
-REEVALUATED = Counter("health_reevaluated_accounts", "Accounts judged anew because a scorecard or rule has changed")
+REEVALUATED = Counter("health_reevaluated_accounts", "Accounts re-evaluated because a scorecard or rule has changed")
 SIDE_JOB_FAILURES = Counter(
     "health_side_job_failures", "Failures of the jobs beside the sweep, which goes on; each is tried again", ["job"]
 )

@@ -78,15 +78,15 @@ class OtelTracer:
             record_exception=False,  # error messages may hold personal data
             set_status_on_exception=False,
         )
-        told = OtelSpan(span)
+        wrapped = OtelSpan(span)
         try:
             if alone:
-                yield told
+                yield wrapped
             else:
                 with trace.use_span(span, record_exception=False, set_status_on_exception=False):
-                    yield told
+                    yield wrapped
         except BaseException as error:
-            told.fail(type(error).__name__)
+            wrapped.fail(type(error).__name__)
             raise
         finally:
             span.end()

@@ -17,7 +17,7 @@ _REF = "#/components/schemas/"
 _STRUCTURED = "application/cloudevents+json"
 _TEXT = {"type": "string"}
 _ACCOUNT_KEY = {"kafka": {"key": {"type": "string", "description": "The account id."}}}
-_DEAD_LETTER_STORY = {
+_DEAD_LETTER_HEADERS = {
     "id": "Its id in Postgres and over HTTP.",
     "reason": "Why it was refused, up to 1,000 characters.",
     "topic": "Where it was.",
@@ -95,7 +95,7 @@ def _binary(signal: Signal) -> dict[str, Any]:
 
 
 def _dead_letter() -> dict[str, Any]:
-    story = {f"health-dead-letter-{name}": told for name, told in _DEAD_LETTER_STORY.items()}
+    headers = {f"health-dead-letter-{name}": meaning for name, meaning in _DEAD_LETTER_HEADERS.items()}
     return {
         "name": "dead letter",
         "title": "A refused record",
@@ -103,18 +103,18 @@ def _dead_letter() -> dict[str, Any]:
         "contentType": "application/octet-stream",
         "headers": {
             "type": "object",
-            "required": [name for name in story if name.removeprefix("health-dead-letter-") not in _MAY_BE_MISSING],
-            "properties": {name: {**_TEXT, "description": told} for name, told in story.items()},
+            "required": [name for name in headers if name.removeprefix("health-dead-letter-") not in _MAY_BE_MISSING],
+            "properties": {name: {**_TEXT, "description": meaning} for name, meaning in headers.items()},
         },
         "payload": {"description": "The record's value."},
     }
 
 
 def _alerts() -> dict[str, Any]:
-    told = EXAMPLES["Alert"]
-    payload = {"type": told["type"], "timestamp": told["created_at"], "data": told["data"]}
-    record = {"webhook-id": told["id"], "content-type": "application/json"}
-    request = {"webhook-id": told["id"], "webhook-timestamp": "1769850001", "webhook-signature": "v1,K5oZf…"}
+    example = EXAMPLES["Alert"]
+    payload = {"type": example["type"], "timestamp": example["created_at"], "data": example["data"]}
+    record = {"webhook-id": example["id"], "content-type": "application/json"}
+    request = {"webhook-id": example["id"], "webhook-timestamp": "1769850001", "webhook-signature": "v1,K5oZf…"}
     return {
         "AlertRecord": {
             **_alert("An alert, as a record", record, payload),

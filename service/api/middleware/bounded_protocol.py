@@ -167,8 +167,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Log nothing: a client that asks for another protocol is answered in this one, and needs no library for it."""
 
     def _check_transfer_encoding(self) -> None:
-        told = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if told and [part.strip().lower() for part in b",".join(told).split(b",")] != [b"chunked"]:
+        encodings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if encodings and [part.strip().lower() for part in b",".join(encodings).split(b",")] != [b"chunked"]:
             self._status = 501
             raise ValueError("another transfer encoding")  # the parser stops at it
 
@@ -207,18 +207,18 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_refused or self.transport.is_closing():
             return
         if self._is_answered() and not self._is_in_body:
-            self._tell(status)
+            self._send_problem(status)
         elif self._is_in_body and not (self.cycle.response_started or self.pipeline):
             # The handler learns that no more of the body will come, and its answer goes nowhere.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-            self._tell(status)
+            self._send_problem(status)
         elif self.cycle.more_body:
             self._end()
         else:
             self.cycle.keep_alive = False  # earlier requests are answered, and then it ends
 
-    def _tell(self, status: int) -> None:
+    def _send_problem(self, status: int) -> None:
         body = problem_bytes(status, _DETAILS[status])
         head = [
             STATUS_LINE[status],

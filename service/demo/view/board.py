@@ -49,7 +49,7 @@ class Board:
         self._notice = ""
         self._noticed_at = 0.0
         self._began = time.monotonic()
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
         self._samples: deque[tuple[float, int]] = deque()
 
     @property
@@ -99,9 +99,9 @@ class Board:
     def _notice_change(self, account: AccountScore, at: datetime) -> None:
         if account.score is None:
             return
-        before = self._told.setdefault(account.account_id, account.score)
+        before = self._reported.setdefault(account.account_id, account.score)
         if abs(account.score - before) >= WORTH_TELLING:
-            self._told[account.account_id] = account.score
+            self._reported[account.account_id] = account.score
             self.changes_seen += 1
             name = account.name or account.account_id
             self.changes.append(BoardChange(at, name, before, account.score, account.band))
