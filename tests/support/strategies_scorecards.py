@@ -37,7 +37,7 @@ def _windows(longest: int) -> st.SearchStrategy[int]:
 @cache
 @st.composite
 def parameters(draw: st.DrawFn, retention: int, measure: str) -> dict[str, Any]:
-    """What a scorecard may set on a measure."""
+    """The parameters that a scorecard may set on a measure."""
     definition = CATALOGUE[measure]
     given: dict[str, Any] = {}
     if definition.windows:

@@ -72,7 +72,7 @@ def _by_magic(head: bytes) -> str | None:
 
 
 def _by_encoding(head: bytes) -> str | None:
-    """By the byte-order mark, or by the NULs between ASCII characters in wide encodings."""
+    """The format by the byte-order mark, or by the NULs between ASCII characters in wide encodings."""
     marked = next((name for mark, name in _BOMS.items() if head.startswith(mark)), None)
     if marked is not None or len(head) < 4:
         return marked
