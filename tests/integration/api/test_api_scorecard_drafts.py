@@ -180,4 +180,4 @@ async def test_a_preview_is_what_the_documentation_says(engine: AsyncEngine, api
     told = (await api.post("/v1/scorecards/preview", at_once())).json
     assert set(schemas["Preview"]["properties"]) == set(schemas["Preview"]["required"]) == set(told)
     assert set(schemas["PreviewScoreChange"]["properties"]) == set(told["score"])
-    assert set(schemas["Move"]["properties"]) == set((told["score"]["up"] + told["score"]["down"])[0])
+    assert set(schemas["AccountMove"]["properties"]) == set((told["score"]["up"] + told["score"]["down"])[0])

