@@ -12,6 +12,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import decode_varint_py
 
 from service.storage.ingest.progress import Partition
 
@@ -119,12 +120,19 @@ class _Batch:
         try:
             return iter(list(self._batch))
         except UnicodeDecodeError:
-            batch = _DefaultRecordBatchPy(self._raw)
+            batch = _LenientBatch(self._raw)
             batch._maybe_uncompress()
             batch._buffer = _Lenient(batch._buffer)
             records = list(batch)
             self._among.mended = True
             return iter(records)
+
+
+class _LenientBatch(_DefaultRecordBatchPy):
+    """aiokafka's reader in Python, with integers read in Python too: those in C are read past the end of the bytes."""
+
+    def _read_msg(self, decode_varint: Any = decode_varint_py) -> Any:
+        return super()._read_msg(decode_varint)
 
 
 class _Lenient(bytearray):

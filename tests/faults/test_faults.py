@@ -27,7 +27,7 @@ from tests.faults.truth import Truth
 from tests.support.commands import environment
 
 SEED = int(os.environ.get("FAULTS_SEED") or 1)
-ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or 2 * len(BAG))
+ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or 3 * len(BAG))
 RECORDS = max(320_000, ROUNDS * 12_500)
 LIMIT = 200 + 8 * ROUNDS
 MOST_SHOWN, LONGEST_SHOWN = 30, 300

@@ -93,6 +93,20 @@ def test_what_was_taken_back_stays_out() -> None:
     assert found.next_offset == 15
 
 
+def test_a_length_beyond_the_bytes_is_damage_where_a_name_is_not_utf8_too() -> None:
+    """A reader that follows such a length ends the process: there is nothing to catch."""
+
+    def reach_far(raw: bytearray) -> None:
+        rename_headers(raw)
+        # The length of the second record's key, in the second record: it says 2^40 in place of 1.
+        at = raw.index(b"\x02k", raw.index(b"\x02k") + 1)
+        raw[at : at + 6] = b"\x80\x80\x80\x80\x80\x40"
+
+    found = reading(batch(0), batch(5, damage=sealed(reach_far)), batch(10))
+    assert values(found) == list(range(5))
+    assert found.broken.startswith("offsets 5 to 9 can't be read (")
+
+
 def test_a_batch_that_is_cut_is_left_for_later() -> None:
     found = reading(batch(0), batch(5)[:-3])
     assert (values(found), found.next_offset, found.broken) == (list(range(5)), 5, "")
