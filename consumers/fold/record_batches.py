@@ -128,7 +128,7 @@ class _Batch:
             return iter(records)
 
 
-class _LenientBatch(_DefaultRecordBatchPy):
+class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc] # aiokafka has no type information
     """aiokafka's reader in Python, with integers read in Python too: those in C are read past the end of the bytes."""
 
     def _read_msg(self, decode_varint: Any = decode_varint_py) -> Any:
