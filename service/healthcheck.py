@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 4.0
 
 
 def why_not_alive(settings: Settings) -> str | None:
-    """What `/livez` of the process on HEALTH_PROBES_PORT complains of; None if it is alive."""
+    """The complaint of `/livez` of the process on HEALTH_PROBES_PORT; None if it is alive."""
     if not settings.probes_port:
         return "there is no port to ask: set HEALTH_PROBES_PORT"
     where = f"{connectable_host(settings.probes_host)}:{settings.probes_port}"

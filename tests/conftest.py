@@ -96,7 +96,7 @@ def bootstrap(kafka_server: KafkaServer) -> str:
 
 @pytest.fixture
 def topic_prefix(request: pytest.FixtureRequest) -> str:
-    """What the names of a test's topics and groups begin with: unique, and it names the test."""
+    """The beginning of the names of a test's topics and groups: unique, and it names the test."""
     test = re.sub(r"[^a-zA-Z0-9]+", "-", request.node.name).strip("-")
     return f"{test[:60]}-{uuid4().hex[:8]}-"
 

@@ -30,7 +30,7 @@ class HttpLoad(Struct, frozen=True):
     accounts: int
     connections: int
     seconds: float
-    """How long to send, unless SIGTERM comes before."""
+    """The duration of the sending in seconds, unless SIGTERM comes before."""
     headers: dict[str, str] = {}
     per_second: float | None = None
     """Requests a second over all connections; None is as many as they take."""

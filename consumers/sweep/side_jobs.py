@@ -26,20 +26,21 @@ async def run_side_job(action: Callable[[], Awaitable[Result]], doing: str) -> R
         return await action()
     except Exception as error:
         metrics.SIDE_JOB_FAILURES.labels(doing).inc()
-        refused = isinstance(error, DBAPIError) and isinstance(to_operator_error(error), HealthError)
+        known = _known_reason(error)
         log.error(  # noqa: TRY400 - no traceback where Postgres is away, or refuses us
             "side_job_failed",
             doing=doing,
-            reason=_reason(error),
+            reason=known or type(error).__name__,
             remedy="It is retried automatically; if it keeps failing, fix the cause in the reason",
-            exc_info=None if refused or is_transient(error) else error,
+            exc_info=None if known else error,
         )
         return None
 
 
-def _reason(error: Exception) -> str:
+def _known_reason(error: Exception) -> str:
+    """The reason of an error that needs no traceback, as Postgres is away or refuses us; empty for any other."""
     if is_transient(error):
         return trouble(error)
     if isinstance(error, DBAPIError) and isinstance(refusal := to_operator_error(error), HealthError):
         return refusal.problem
-    return type(error).__name__
+    return ""

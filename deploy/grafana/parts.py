@@ -1,4 +1,4 @@
-"""What both dashboards are made of: data sources, queries, and panels with the look that all of them share."""
+"""The parts of all dashboards: data sources, queries, and panels with the look that all of them share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

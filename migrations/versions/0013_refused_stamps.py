@@ -22,5 +22,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What was refused for its timestamp is taken where a log is read again once that time has come."""
+    """Forget refused timestamps: such a record is taken if its log is read again once that time has come."""
     op.drop_table("refused_stamps")

@@ -23,7 +23,7 @@ from service.storage.database.engine import create_engine
 log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 6
-"""How many seconds requests under way may take to end; publishing takes at most five."""
+"""The time limit in seconds for requests under way when stopping; publishing takes at most five."""
 _BACKLOG = 2048
 
 

@@ -17,9 +17,7 @@ from service.storage.database.error_messages import to_operator_error
 Main = Callable[[Settings, asyncio.Event], Coroutine[None, None, None]]
 
 GRACE_SECONDS = 20.0
-"""How many seconds a process may take to finish what is under way; then its transaction is cancelled and
-rolled back.
-"""
+"""The time limit in seconds for finishing the work under way; then its transaction is rolled back."""
 
 
 def run_process(name: str, main: Main, settings: Settings, *, grace_seconds: float = GRACE_SECONDS) -> None:

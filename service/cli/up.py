@@ -26,7 +26,7 @@ DATA_DIR = Path(".account-health")
 ENVIRONMENT = "environment"
 """The file in the data folder that holds the variables of `up --embedded`, for shells."""
 SERVERS_SECONDS = 30.0
-"""How many seconds our own servers may take to stop, after the processes."""
+"""The time limit in seconds for stopping the embedded servers, after the processes."""
 
 
 def register(app: typer.Typer) -> None:

@@ -20,7 +20,7 @@ from service.runtime.errors import HealthError
 log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 3.0
-"""How many seconds a process waits at its end for its last spans to be sent."""
+"""The seconds for which a process waits at its end until its last spans are sent."""
 
 
 class OtelSpan:

@@ -13,7 +13,7 @@ from service.runtime.signals import LIFELINE_VARIABLE as LIFELINE
 # -P: a folder `service` in the current folder must not be imported in place of this one.
 PROGRAM = (sys.executable, "-P", "-m", "service")
 PATIENCE_SECONDS = 30
-"""How long, in seconds, a process may take to stop once its parent is dead."""
+"""The time limit in seconds for stopping once the parent is dead."""
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ STEADY_SECONDS = 60.0
 STARTED_SECONDS = 30.0
 """A process that exits by itself without ever having run this long refuses to start."""
 STAGE_SECONDS = 10.0
-"""How long to wait for one stage before the next is asked to stop too."""
+"""The seconds to wait for one stage before the next is asked to stop too."""
 BUDGET_SECONDS = 30.0
-"""How long stopping everything may take; processes that still run then are killed."""
+"""The time limit in seconds for stopping everything; processes that still run then are killed."""
 
 LAST_PORT = 65_535
 

@@ -47,7 +47,7 @@ class Feed:
         self.aborted = 0
         """Records of transactions that were aborted, which consumers go past."""
         self.manners: Counter[str] = Counter()
-        """How many chunks were sent in which manner."""
+        """The number of chunks sent in each manner."""
 
     def release(self, up_to: int) -> None:
         """Let the stream go on until so many records were sent."""

@@ -16,7 +16,7 @@ POISON = "poison"
 """Name of the header that marks a record which has to become a dead letter; its value says what is wrong."""
 
 ACCOUNTS = {"falling": 200, "rising": 200, "steady": 200, "mixed": 1900}
-"""How many accounts there are of each group. The first three's scores move one way only, and steady ones' hardly."""
+"""The number of accounts of each group. The first three's scores move one way only, and steady ones' hardly."""
 _WEIGHTS = {"falling": 1.5, "rising": 3.0, "steady": 1.0, "mixed": 94.5}
 _SIGNALS: dict[str, dict[Signal, int]] = {
     "falling": {"ticket": 90, "account": 10},

@@ -13,10 +13,10 @@ from service.storage.access.api_keys import StoredApiKey
 from service.storage.database.retry import is_transient
 
 KEEP_SECONDS = 10.0
-"""How many seconds a key that was deleted elsewhere may still work here."""
+"""The seconds for which a key that was deleted elsewhere may still work here."""
 
 KEEP_IN_OUTAGE_SECONDS = 300.0
-"""How many seconds a good key stays good while Postgres is away: metrics and intake need nothing else of it."""
+"""The seconds for which a valid key is accepted while Postgres is away: metrics and intake need nothing else of it."""
 
 MOST_KEPT = 10_000
 

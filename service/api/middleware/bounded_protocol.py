@@ -10,16 +10,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.api.http.problems import problem_bytes
 
 HEAD_SECONDS = 10.0
-"""How many seconds a request's line and headers may take to arrive, and a new connection may be silent."""
+"""The time limit in seconds for a request's line and headers, and for the silence of a new connection."""
 
 TAKE_SECONDS = 30.0
-"""How many seconds a client may leave an answer, or the end of a connection, untaken."""
+"""The time limit in seconds for a client to take an answer, or the end of a connection."""
 
 STOP_SECONDS = 3.0
-"""How many seconds a stopping process waits for answers to be taken; less than requests under way may take to end."""
+"""The seconds for which a stopping process waits until clients take answers; shorter than the limit of requests."""
 
 LINGER_SECONDS = 1.0
-"""How many seconds to go on reading from a refused client: a connection closed at once takes the refusal with it."""
+"""The seconds of reading on from a refused client: a connection closed at once takes the refusal with it."""
 
 MOST_HEAD_BYTES = 65_536
 """Of a request's line and headers, and of what may follow a chunked body."""

@@ -39,7 +39,7 @@ class Places:
 
 
 PATIENCE_SECONDS = 60.0
-"""How many seconds Kafka may confirm nothing before a load gives up."""
+"""The seconds without a confirmation from Kafka after which a load gives up."""
 
 MOST_BATCH_BYTES = 512 * 1024
 _MOST_REQUEST_BYTES = 32 * 1024 * 1024

@@ -16,7 +16,7 @@ from service.runtime.settings import Settings
 
 CLIENT_ID = "account-health-load"
 NEW_TOPIC_SECONDS = 3.0
-"""How many seconds a topic may be missing: brokers learn of a newly created one with a delay."""
+"""The seconds for which a topic may be missing: brokers learn of a new one with a delay."""
 
 
 class KafkaCluster:

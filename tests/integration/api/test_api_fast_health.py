@@ -236,7 +236,7 @@ async def test_it_is_measured_and_named_as_the_route_is(api: Api) -> None:
 
 
 async def answered(api: Api) -> float:
-    """How many answers the metrics of the route count."""
+    """The number of answers that the metrics of the route count."""
     count = "health_http_request_seconds_count{"
     label = 'method="GET",route="/v1/accounts/{account_id}/health",status="200"'
     told = (await api.get("/metrics")).body.decode().splitlines()

@@ -175,25 +175,16 @@ async def test_the_newest_that_failed_keeps_its_time_and_what_is_older_does_not_
         assert alert_ids(await claim(conn, seconds_on=302)) == [newest]
 
 
-async def test_what_is_older_than_a_success_is_not_sent_after_it(engine: AsyncEngine) -> None:
-    await add_endpoint(engine, URL, target="hubspot")
-    older, _ = [await add_alert(engine, "acme", sequence) for sequence in (1, 2)]
-    async with engine.begin() as conn:
-        [sent] = await claim(conn)
-        await record(conn, sent, "succeeded")
-        again = {"state": "pending", "finished_at": None, "due_at": datetime.now(UTC)}
-        await conn.execute(table.update().where(table.c.alert_id == older).values(again))
-        assert await claim(conn, seconds_on=600) == []
-        assert await state_of(conn, older) == "superseded"
-
-
-async def test_what_is_older_than_one_that_was_given_up_is_not_sent_after_it(engine: AsyncEngine) -> None:
+@pytest.mark.parametrize("ended", ["succeeded", "failed"])
+async def test_what_is_older_than_one_that_has_ended_is_not_sent_after_it(
+    engine: AsyncEngine, ended: DeliveryState
+) -> None:
     """A delivery that seemed to fail may have arrived."""
     await add_endpoint(engine, URL, target="hubspot")
     older, _ = [await add_alert(engine, "acme", sequence) for sequence in (1, 2)]
     async with engine.begin() as conn:
         [sent] = await claim(conn)
-        await record(conn, sent, "failed")
+        await record(conn, sent, ended)
         again = {"state": "pending", "finished_at": None, "due_at": datetime.now(UTC)}
         await conn.execute(table.update().where(table.c.alert_id == older).values(again))
         assert await claim(conn, seconds_on=600) == []

@@ -36,7 +36,7 @@ whole_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixtu
 
 
 def read(file: Path, timezone: str | None = None, shift_days: int = 0, columns: list[str] = COLUMNS) -> tuple[int, int]:
-    """How many rows passed, and how many were refused; each has a number of its own and a reason that can be shown."""
+    """The counts of rows that passed and were refused; each has a number of its own and a reason that can be shown."""
     table = file.suffix == ".parquet"
     mapping = mapping_of([file], "usage" if table else None, columns if table else [], [], timezone)
     log = open_log(file, None if mapping is None else "usage", mapping, timezone)

@@ -28,7 +28,7 @@ RETENTION = 30
 LONGEST = 40
 HOUR, DAY = MICROSECONDS_PER_HOUR, MICROSECONDS_PER_DAY
 LATER = st.sampled_from([0, 0, 0, HOUR // 6, HOUR, DAY, 3 * DAY + HOUR, 3 * DAY + HOUR, 405 * DAY, -30 * HOUR])
-"""How long after the account was last looked at; clocks can also be behind."""
+"""The time since the account was last evaluated; clocks can also be behind."""
 
 
 class Crossed(NamedTuple):
