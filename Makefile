@@ -56,7 +56,7 @@ fuzz: $(STAMP)   ## fold damaged records: SEED=1 RECORDS=200000
 	FUZZ_SEED=$(SEED) FUZZ_RECORDS=$(RECORDS) $(BIN)/pytest tests/faults/test_fuzz.py -o log_cli=true --log-cli-level=INFO
 
 fuzz-api: $(STAMP) ## requests made of the API's own description: EXAMPLES=100 SEED=1
-	@$(BIN)/python -m benchmarks.fuzz_api --examples $(EXAMPLES) --seed $(SEED)
+	FUZZ_API_SEED=$(SEED) FUZZ_API_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/acceptance/test_api_fuzz.py -o log_cli=true --log-cli-level=INFO
 
 bench: bench-ingest bench-reads bench-sweep bench-webhooks ## all of them, an hour: BENCH='--write' keeps the results
 
