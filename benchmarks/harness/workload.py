@@ -128,23 +128,3 @@ def draw_accounts(distribution: Distribution, events: int, accounts: int, random
         ranks[beyond] = random.zipf(ZIPF_EXPONENT, len(beyond))
     chosen: Numbers = random.permutation(accounts)[ranks - 1]  # the busiest should not have neighbouring names
     return chosen
-
-
-def cycle(name: str, *, events: int, accounts: int, seed: int, newest: int) -> Workload:
-    """Events of one partition in which any run of up to `accounts` events has that many accounts.
-
-    An account's events differ only in their identity: folding more of them makes its state no larger, so that few
-    accounts with many events compare with many accounts with few.
-    """
-    order = np.random.default_rng(seed).permutation(accounts)
-    account = np.resize(order, events)
-    return Workload(
-        name=name,
-        accounts=accounts,
-        partitions=1,
-        account=account,
-        feature=account % len(FEATURES),
-        user=account % USERS_PER_ACCOUNT,
-        quantity=np.ones(events, dtype=np.int64),
-        time=newest - (account % HISTORY_DAYS) * MILLISECONDS_PER_DAY,
-    )

@@ -17,12 +17,11 @@ from benchmarks.harness.processes import ContenderFailedError
 from benchmarks.harness.servers import POSTGRES_SETTINGS, Arena, run_servers
 from benchmarks.harness.terminal import say
 from benchmarks.harness.workload import Distribution, draw
-from benchmarks.ingest import contender_aiokafka, contender_service, dedup, latency, scale
+from benchmarks.ingest import contender_aiokafka, contender_service, latency
 from benchmarks.ingest.contenders import FilledTopic
 from benchmarks.ingest.kafka_streams import build
 from benchmarks.ingest.kafka_streams import contender as kafka_streams
 from benchmarks.ingest.options import IngestOptions, parse
-from benchmarks.ingest.profiling import profile
 from benchmarks.ingest.quix import contender as quix
 from benchmarks.ingest.report import RESULTS_MD, disagreements, markdown, report
 from benchmarks.ingest.results import ContenderRun, IngestResults
@@ -47,11 +46,6 @@ class Bench:
         self._describe()
         for distribution in self._options.distributions:
             self._compare(distribution)
-        if "ours" in self._options.only:
-            self._results.remembering = dedup.measure(self._options.seed)
-        for accounts in self._options.scale_accounts:
-            with self._loudly(f"{accounts:,} accounts"):
-                self._scale(accounts)
 
     def _describe(self) -> None:
         machine = self._results.machine
@@ -96,9 +90,6 @@ class Bench:
             with self._loudly("produce to commit"):
                 self._latency(database)
         self._arena.drop_database(database)
-        if self._options.profile:
-            with self._loudly(f"the profile of {topic.distribution}"):
-                self._profile(topic)
 
     def _latency(self, database: str) -> None:
         options = self._options
@@ -107,20 +98,6 @@ class Bench:
         found = latency.measure(self._arena, database, seconds=options.latency_seconds, **shape)
         say(f"  p50 {found.p50:.0f} ms, p99 {found.p99:.0f} ms")
         self._results.latency = found
-
-    def _profile(self, topic: FilledTopic) -> None:
-        say(f"{topic.distribution}: once more under py-spy …")
-        database = f"profile_{topic.distribution}"
-        settings = contender_service.prepared(self._arena, database, topic.prefix, self._options.partitions)
-        self._results.profiles.append(profile(topic, settings))
-        self._arena.drop_database(settings.database_url.get_secret_value())
-
-    def _scale(self, accounts: int) -> None:
-        events, rounds = self._options.scale_events, self._options.scale_rounds
-        say(f"{accounts:,} accounts: {rounds} events each, then {events:,} more …")
-        found = scale.measure(self._arena, accounts=accounts, events=events, rounds=rounds)
-        self._results.scale.append(found)
-        say(f"  {found.micros:.1f} µs an event, at most {found.peak_rss_mb or 0:.0f} MB")
 
     def _fill(self, distribution: Distribution) -> FilledTopic:
         options, arena = self._options, self._arena
@@ -189,7 +166,7 @@ def main() -> None:
 
 def _keep(results: IngestResults) -> None:
     """Write the raw results so far; `python -m benchmarks.ingest.report FILE` shows them again."""
-    if not (results.runs or results.scale):
+    if not results.runs:
         return
     FOLDER.mkdir(exist_ok=True)
     kept = FOLDER / f"ingest-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"

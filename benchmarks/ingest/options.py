@@ -23,10 +23,6 @@ class IngestOptions:
     only: tuple[str, ...]
     distributions: tuple[Distribution, ...]
     latency_seconds: int
-    scale_accounts: tuple[int, ...]
-    scale_events: int
-    scale_rounds: int
-    profile: bool
     write: bool
 
 
@@ -72,16 +68,8 @@ def parse(arguments: Sequence[str] | None = None) -> IngestOptions:
         default=30,
         help="of live events, to measure produce to commit; 0 skips it",
     )
-    add("--scale-accounts", type=_counts, default="10_000,1_000_000", metavar="FEW,MANY", help="to compare")
-    add("--scale-events", type=count, metavar="N", default=200_000, help="events with few accounts and with many")
-    add("--scale-rounds", type=count, metavar="N", default=2, help="events of each account that come before")
-    add("--skip-scale", action="store_true", help="leave out the comparison of few accounts and many")
-    add("--profile", action="store_true", help="run the service once more under py-spy")
     add("--write", action="store_true", help="write benchmarks/RESULTS.md")
-    given = vars(parser.parse_args(arguments))
-    if given.pop("skip_scale"):
-        given["scale_accounts"] = ()
-    return IngestOptions(**given)
+    return IngestOptions(**vars(parser.parse_args(arguments)))
 
 
 def count(text: str) -> int:
@@ -93,10 +81,6 @@ def count(text: str) -> int:
     if number < 1:
         raise ArgumentTypeError(f"{text!r} is not a number of at least 1, such as 100_000")
     return number
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(count(part) for part in text.split(","))
 
 
 class _words:  # noqa: N801 - reads as a function where it is used

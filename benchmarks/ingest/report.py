@@ -9,11 +9,10 @@ import msgspec
 from benchmarks.harness.machine import ROOT
 from benchmarks.harness.statistics import middle
 from benchmarks.ingest.expected_scores import TOLERANCE
-from benchmarks.ingest.results import ContenderRun, IngestResults, Profile, Scale
+from benchmarks.ingest.results import ContenderRun, IngestResults
 from benchmarks.ingest.thresholds import ThresholdVerdict, verdicts
 
 RESULTS_MD = ROOT / "benchmarks" / "RESULTS.md"
-MOST_FUNCTIONS = 20
 QUIET = 0.05
 """The share of the processors that others may take before a warning says so."""
 WORDS = {True: "met", False: "MISSED", None: "not measured"}
@@ -33,12 +32,6 @@ def report(results: IngestResults) -> str:
         ]
         rows[1] += [f"{latency.p99:,.0f}", f"{latency.worst:,.0f}", f"{latency.foreign:.0%}"]
         parts.append(_section("Produce to commit", rows))
-    if results.scale:
-        parts.append(_section("Few accounts and many", _scales(results.scale)))
-    if memory := results.remembering:
-        rows = [["events remembered", "MB", "µs CPU an event"]]
-        rows.append([f"{memory.events:,}", f"{memory.rss_mb:.0f}", f"{memory.cpu_micros:.2f}"])
-        parts.append(_section("Duplicates", rows))
     parts.append(_section("Targets", _targets(verdicts(results))))
     if share := _foreign(results):
         parts.append(
@@ -61,7 +54,6 @@ def markdown(results: IngestResults) -> str:
         "\n".join(f"- {name}: {value}" for name, value in results.machine.items()),
         f"PostgreSQL, for all contenders: {settings}; fsync and synchronous_commit on.",
         report(results),
-        *map(_profile, results.profiles),
         f"## Raw\n\n```json\n{msgspec.json.format(msgspec.json.encode(raw), indent=1).decode()}\n```",
     ]
     return "\n\n".join(parts) + "\n"
@@ -77,7 +69,7 @@ def disagreements(runs: Iterable[ContenderRun]) -> list[str]:
 
 
 def _foreign(results: IngestResults) -> float:
-    shares = [run.foreign for run in results.runs] + [scale.foreign for scale in results.scale]
+    shares = [run.foreign for run in results.runs]
     shares += [results.latency.foreign] if results.latency else []
     worst = max(shares, default=0.0)
     return worst if worst > QUIET else 0.0
@@ -141,17 +133,6 @@ def _agreement(runs: Sequence[ContenderRun]) -> str:
     return "DIFFER" if disagreements(checked) else f"{checked[-1].checked} agree"
 
 
-def _scales(scales: Sequence[Scale]) -> Rows:
-    rows = [["accounts", "events", "µs/event", "µs CPU", "µs Postgres", "peak MB", "loading events/s", "others"]]
-    for scale in scales:
-        micros = (scale.micros, scale.cpu_micros, scale.postgres_cpu_micros)
-        peak = f"{scale.peak_rss_mb:,.0f}" if scale.peak_rss_mb else ""
-        rows.append([f"{scale.accounts:,}", f"{scale.events:,}", *(f"{each:.1f}" for each in micros), peak])
-        rows[-1].append(f"{scale.loading_events_per_second:,.0f}" if scale.loading_events_per_second else "")
-        rows[-1].append(f"{scale.foreign:.0%}")
-    return rows
-
-
 def _targets(found: Sequence[ThresholdVerdict]) -> Rows:
     rows = [["target", "wanted", "found", ""]]
     for verdict in found:
@@ -159,18 +140,6 @@ def _targets(found: Sequence[ThresholdVerdict]) -> Rows:
         value = "" if verdict.value is None else f"{verdict.value:.{0 if verdict.unit else 2}f} {verdict.unit}".strip()
         rows.append([verdict.what, f"{bound} {verdict.unit}".strip(), value, WORDS[verdict.met]])
     return rows
-
-
-def _profile(profile: Profile) -> str:
-    def shares(title: str, found: Sequence[tuple[str, float]]) -> str:
-        return table([[title, "%"], *([name, f"{share:.1f}"] for name, share in found[:MOST_FUNCTIONS])])
-
-    head = (
-        f"## Where the time goes: {profile.distribution}\n\npy-spy, {profile.samples:,} samples of the consumer at work"
-    )
-    head += "; what C does counts for the Python function that called it."
-    tables = (("package running", profile.packages), ("function running", profile.own), ("on the stack", profile.total))
-    return "\n\n".join([head, *(shares(title, found) for title, found in tables)])
 
 
 def main() -> None:

@@ -45,46 +45,6 @@ class IngestLatency(Struct):
     """See `ContenderRun.foreign`."""
 
 
-class Scale(Struct):
-    """The cost of events among so many accounts."""
-
-    accounts: int
-    events: int
-    micros: float
-    """Wall-clock time per event."""
-    cpu_micros: float
-    postgres_cpu_micros: float
-    peak_rss_mb: float | None
-    loading_events_per_second: float
-    """The rate of the rounds before, which began without any account."""
-    commits: int
-    foreign: float
-    """See `ContenderRun.foreign`."""
-
-
-class Remembering(Struct):
-    """The memory for folded events."""
-
-    events: int
-    rss_mb: float
-    """The growth of the process."""
-    cpu_micros: float
-    """Processor time per event, to look it up and to remember it."""
-
-
-class Profile(Struct):
-    """A profile: shares of the samples, in percent."""
-
-    distribution: str
-    samples: int
-    packages: list[tuple[str, float]]
-    """By the package whose Python function was running, with what it ran in C."""
-    own: list[tuple[str, float]]
-    """By that function."""
-    total: list[tuple[str, float]]
-    """By every function on the stack, from the consumer's loop down."""
-
-
 class IngestResults(Struct):
     """All of one `make bench`."""
 
@@ -96,8 +56,5 @@ class IngestResults(Struct):
     postgres_settings: dict[str, str] = field(default_factory=dict)
     runs: list[ContenderRun] = field(default_factory=list)
     latency: IngestLatency | None = None
-    remembering: Remembering | None = None
-    scale: list[Scale] = field(default_factory=list)
-    profiles: list[Profile] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     """Measurements that were left out, with the reason."""

@@ -127,7 +127,9 @@ def _in_turn(trees: Sequence[Path], distribution: str, options: VersionsOptions)
 @contextmanager
 def _ingest(tree: Path, distribution: str, options: VersionsOptions) -> Iterator[Callable[[], list[ContenderRun]]]:
     """Run the benchmark of a version; returns its runs."""
-    words = ["--only", "ours", "--skip-scale", "--latency-seconds", "0", "--distributions", distribution]
+    words = ["--only", "ours", "--latency-seconds", "0", "--distributions", distribution]
+    if any((tree / "benchmarks").rglob("scale.py")):  # earlier versions also compare few accounts with many
+        words.append("--skip-scale")
     words += ["--events", str(options.events), "--repeat", str(options.repeat)]
     results = tree / "benchmarks" / "results"
     before = set(results.glob("ingest-*.json"))
