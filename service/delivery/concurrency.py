@@ -1,14 +1,88 @@
-"""Limits concurrent attempts: a total, a share for each endpoint, and none to an endpoint that is down."""
+"""Limits concurrent attempts: a total, a share for each endpoint, none to one that is down, few to one that asks so.
+
+A breaker leaves an endpoint that is down alone for a while, then tries it with a single message. Without it, every
+message for it would go through all its attempts, each as long as the timeout, only to fail like the one before.
+
+A throttle probes the unknown capacity of an endpoint that has asked for fewer messages: paused for that time, it is
+sent one message at a time, then one more after every ten successes, and back to one when it asks again.
+
+Pure: the time is an argument, in seconds of a monotonic clock.
+"""
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from uuid import UUID
-
-from service.delivery.circuit_breaker import CLOSED, Breaker
-from service.delivery.throttle import Throttle
 
 SHARE = 8  # an endpoint holds at most an eighth of all slots
 UNPROVEN = 1  # slots of an endpoint that hasn't answered quickly yet, or not the last time
+
+TRIPS_AFTER = 5
+"""Failures in a row."""
+FIRST_REST_SECONDS = 5.0
+LONGEST_REST_SECONDS = 300.0
+
+GROWTH = 0.1
+"""Messages that a throttle allows more after each success."""
+
+_DOWN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Closed while `rested_until` is 0; open until then; after that, half open: one message is let through."""
+
+    failures: int = 0
+    rest_seconds: float = 0.0
+    rested_until: float = 0.0
+
+    def open_at(self, now: float) -> bool:
+        """True if nothing may be sent at `now`."""
+        return now < self.rested_until
+
+    @property
+    def tripped(self) -> bool:
+        """True if the breaker is open or half open."""
+        return self.rested_until > 0
+
+    def after(self, status: int | None, now: float) -> "Breaker":
+        """The breaker after an attempt that ended at `now` with `status`, None if there was no answer.
+
+        A receiver that answers is up, even if it refuses a message; except for 408, 429 and 5xx, which are about the
+        receiver itself.
+        """
+        if status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _DOWN:
+            return CLOSED
+        failures = self.failures + 1
+        if failures < TRIPS_AFTER or self.open_at(now):
+            # If it is already open, attempts that began together with this one have tripped it.
+            return Breaker(failures, self.rest_seconds, self.rested_until)
+        rest = min(self.rest_seconds * 2 or FIRST_REST_SECONDS, LONGEST_REST_SECONDS)
+        return Breaker(failures, rest, now + rest)
+
+
+CLOSED = Breaker()
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """The number of messages that may be under way, and the time before which none may begin."""
+
+    most: float = 1.0
+    paused_until: float = 0.0
+
+    def paused_at(self, now: float) -> bool:
+        """True if nothing may be sent at `now`."""
+        return now < self.paused_until
+
+    def after_limit(self, until: float) -> "Throttle":
+        """The throttle after an answer that asks for nothing before `until`; of several, the longest wait holds."""
+        return Throttle(1.0, max(self.paused_until, until))
+
+    def after_success(self) -> "Throttle":
+        """The throttle after an accepted message."""
+        return replace(self, most=self.most + GROWTH)
 
 
 class Slots:
@@ -16,7 +90,7 @@ class Slots:
 
     An endpoint starts with one slot, gets an eighth of them once it answers quickly, and drops back to one when it is
     slow. So endpoints that hang occupy one slot each, until their breakers trip, and only as many of them as there are
-    slots could stop the others for that long. Times are seconds of a monotonic clock.
+    slots could stop the others for that long.
     """
 
     def __init__(self, total: int) -> None:

@@ -1,17 +1,18 @@
-"""Tracks endpoint health from attempts: healthy, failing, failing for too long, or gone."""
+"""Tracks endpoint health from attempts: healthy, failing, failing for too long, or gone.
+
+One that has failed for days is disabled, after a warning. The decision (`decide_on_failing`) is pure.
+"""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.alerts import operator_notices
 from service.alerts.operator_notices import DISABLED, FAILING, EndpointNotice, endpoint_notice
-from service.delivery import disable_policy
-from service.delivery.disable_policy import Disable, Warn
 from service.delivery.retry import GaveUp, RetryAt, RetryDecision, Succeeded
 from service.delivery.transport.http import Failure
 from service.storage.webhooks import endpoint_failures, endpoints, rate_limits
@@ -20,6 +21,11 @@ from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery
 
 OWN_FAILURES: frozenset[Failure | None] = frozenset({"prepare"})
 """Failures of the service itself, such as a missing key: nothing was sent, so they say nothing about the endpoint."""
+
+WARN_AFTER = timedelta(days=3)
+DISABLE_AFTER = timedelta(days=5)
+RECENT = timedelta(days=1)
+"""One failure now and one long ago don't make an outage: nobody tried in between."""
 
 _GONE = GaveUp("gone")
 
@@ -100,12 +106,12 @@ async def record_failure(
     if delivery.failing_since is None:
         await endpoint_failures.mark_failing(connection, delivery.endpoint_id, now)
         return None
-    if not disable_policy.is_due(delivery.failing_since, delivery.warned_at, now):
+    if not is_decision_due(delivery.failing_since, delivery.warned_at, now):
         return None
-    failing = await endpoint_failures.lock(connection, delivery.endpoint_id, delivery.id, now - disable_policy.RECENT)
+    failing = await endpoint_failures.lock(connection, delivery.endpoint_id, delivery.id, now - RECENT)
     if failing is None:
         return None
-    match disable_policy.decide(failing.failing_since, failing.warned_at, failing.attempted_at, now):
+    match decide_on_failing(failing.failing_since, failing.warned_at, failing.attempted_at, now):
         case Disable():
             return await _disable(connection, delivery, "failing", now, base_url)
         case Warn(disabled_at):
@@ -132,3 +138,39 @@ async def _warn(
     notice = endpoint_notice(endpoint, FAILING, "failing", endpoint.failing_since or now, disabled_at)
     await operator_notices.send_about_endpoint(connection, notice, now, base_url)
     return notice
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Warn operators that the endpoint will be disabled, at `disabled_at` at the earliest."""
+
+    disabled_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Disable:
+    """The endpoint has failed for too long."""
+
+
+DisableVerdict = Warn | Disable | None
+
+
+def is_decision_due(failing_since: datetime, warned_at: datetime | None, now: datetime) -> bool:
+    """True if `decide_on_failing` may decide anything; cheaper, as it needs less."""
+    return now - failing_since >= (WARN_AFTER if warned_at is None else DISABLE_AFTER)
+
+
+def decide_on_failing(
+    failing_since: datetime, warned_at: datetime | None, attempted_at: datetime | None, now: datetime
+) -> DisableVerdict:
+    """The decision after an attempt that failed at `now`, as all have since `failing_since`.
+
+    `attempted_at` is the start of the previous attempt, None if there was none; the endpoint is disabled only if it
+    lies within `RECENT`. The warning is given once, before that.
+    """
+    failing = now - failing_since
+    if failing >= DISABLE_AFTER and attempted_at is not None and now - attempted_at <= RECENT:
+        return Disable()
+    if failing >= WARN_AFTER and warned_at is None:
+        return Warn(max(failing_since + DISABLE_AFTER, now))
+    return None

@@ -38,7 +38,7 @@ from service.storage.database.engine import create_engine
 from service.storage.database.lock_watch import watch_locks
 from service.storage.database.retry import is_transient, sqlstate, took_too_long, trouble
 from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import ClaimedDelivery
+from service.storage.webhooks.outbox import ClaimedDelivery, SendingLimits
 from service.targets import COALESCED
 
 log = structlog.get_logger(__name__)
@@ -175,17 +175,7 @@ class _Worker:
         started = time.monotonic()
         try:
             async with self._engine.begin() as connection:
-                claimed = await claim(
-                    connection,
-                    limit,
-                    datetime.now(UTC),
-                    self._lease_seconds,
-                    room=self._slots.room(time.monotonic()),
-                    default_room=UNPROVEN,
-                    coalesced=COALESCED,
-                    include_rate_limited=self._any_limited,
-                    without=self._runner.recorder.set_aside.passed_over,
-                )
+                claimed = await claim(connection, limit, datetime.now(UTC), self._lease_seconds, self._limits())
         except UnclaimableError as error:
             return await self._isolate_failure(limit, error)
         except Exception as error:
@@ -198,6 +188,15 @@ class _Worker:
         if claimed:
             self._set_aside_in_a_row = 0
         return claimed
+
+    def _limits(self) -> SendingLimits:
+        return SendingLimits(
+            room=self._slots.room(time.monotonic()),
+            default_room=UNPROVEN,
+            include_rate_limited=self._any_limited,
+            coalesced=COALESCED,
+            without=self._runner.recorder.set_aside.passed_over,
+        )
 
     def _back_off(self, error: Exception, limit: int) -> list[ClaimedDelivery]:
         """Claim nothing for a while; only briefly if claiming took too long, as fewer will be quicker."""
@@ -227,19 +226,11 @@ class _Worker:
         self._set_aside_in_a_row += 1
         if self._set_aside_in_a_row > MOST_IN_A_ROW:
             raise error
-        set_aside = self._runner.recorder.set_aside
         try:
             async with self._engine.begin() as connection:
-                found = await outbox.lock_first(
-                    connection,
-                    datetime.now(UTC),
-                    room=error.room,
-                    default_room=UNPROVEN,
-                    include_rate_limited=self._any_limited,
-                    without=set_aside.passed_over,
-                )
+                found = await outbox.lock_first(connection, datetime.now(UTC), error.limits)
             if found is not None:
-                await set_aside.finish(found, "failed", "claiming", error.__cause__ or error)
+                await self._runner.recorder.set_aside.finish(found, "failed", "claiming", error.__cause__ or error)
         except Exception as again:
             if not is_transient(again):
                 raise

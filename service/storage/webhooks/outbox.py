@@ -6,7 +6,7 @@ delivery is claimed again: at least once. Times come from the callers' clocks.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
@@ -59,6 +59,40 @@ class AttemptRecord:
     status: int | None
     error: str | None
     response: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendingLimits:
+    """The limits of one claim: the deliveries that each endpoint may get now.
+
+    `room` has the number by endpoint; one that isn't in it may get `default_room`. Endpoints with a rate limit get
+    deliveries only with `include_rate_limited`; the caller must then hold the locks of their limits. Targets in
+    `coalesced` are sent a state: only the newest delivery of their scope. Deliveries in `without` are skipped.
+    """
+
+    room: Mapping[UUID, int]
+    default_room: int
+    include_rate_limited: bool = True
+    coalesced: Mapping[str, Scope] = field(default_factory=lambda: NO_SCOPES)
+    without: Collection[UUID] = ()
+
+    def narrowed(self, allowed: Mapping[UUID, int]) -> "SendingLimits":
+        """The same limits with no more room at endpoints than is `allowed` there."""
+        narrowed = {
+            endpoint: min(most, self.room.get(endpoint, self.default_room)) for endpoint, most in allowed.items()
+        }
+        return replace(self, room={**self.room, **narrowed})
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The values of `_PICKING` that follow from the limits."""
+        return {
+            "default_room": self.default_room,
+            "ids": list(self.room),
+            "rooms": list(self.room.values()),
+            "include_rate_limited": self.include_rate_limited,
+            "without": list(self.without),
+        }
 
 
 _SENDABLE = """
@@ -114,62 +148,27 @@ _COALESCE = text(COALESCING + _SENDABLE)
 
 
 async def claim(
-    connection: AsyncConnection,
-    limit: int,
-    now: datetime,
-    lease_seconds: float,
-    *,
-    room: Mapping[UUID, int],
-    default_room: int,
-    coalesced: Mapping[str, Scope] = NO_SCOPES,
-    include_rate_limited: bool = True,
-    without: Collection[UUID] = (),
+    connection: AsyncConnection, limit: int, now: datetime, lease_seconds: float, limits: SendingLimits
 ) -> list[ClaimedDelivery]:
-    """Claim up to `limit` due deliveries, for this caller alone until the lease lapses.
+    """Claim up to `limit` due deliveries within `limits`, for this caller alone until the lease lapses.
 
-    The claim is fair: an endpoint gets no more deliveries than `room` has for it, or `default_room` if it isn't there,
-    and every endpoint gets its first before any gets its second. Deliveries that another process is claiming are
-    skipped, not waited for. For an `ordered` endpoint only an account's earliest unfinished delivery is due. For one
-    whose target is in `coalesced` only an account's newest is due, or the newest of each rule, and the older ones are
-    superseded (`coalescing`). Endpoints that asked for a pause get nothing. Endpoints with a rate limit are included
-    only with `include_rate_limited`; the caller must then hold the locks of their limits. Deliveries in `without` are
-    skipped.
+    The claim is fair: every endpoint gets its first delivery before any gets its second. Deliveries that another
+    process is claiming are skipped, not waited for. For an `ordered` endpoint only an account's earliest unfinished
+    delivery is due. For one whose target is coalesced only an account's newest is due, or the newest of each rule, and
+    the older ones are superseded (`coalescing`). Endpoints that asked for a pause get nothing.
     """
     lease = {"lease": uuid4(), "leased_until": now + timedelta(seconds=lease_seconds)}
-    given = {
-        "default_room": default_room,
-        "ids": list(room),
-        "rooms": list(room.values()),
-        "include_rate_limited": include_rate_limited,
-        "without": list(without),
-    }
-    claimed = await _sendable(connection, _CLAIM, {"limit": limit, "now": now, **lease, **given})
-    ids = [each.id for each in claimed if each.target in coalesced]
+    claimed = await _sendable(connection, _CLAIM, {"limit": limit, "now": now, **lease, **limits.parameters})
+    ids = [each.id for each in claimed if each.target in limits.coalesced]
     if not ids:
         return claimed
-    newest = await _sendable(connection, _COALESCE, {"ids": ids, **lease, **parameters(coalesced, now)})
-    return [each for each in claimed if each.target not in coalesced] + newest
+    newest = await _sendable(connection, _COALESCE, {"ids": ids, **lease, **parameters(limits.coalesced, now)})
+    return [each for each in claimed if each.target not in limits.coalesced] + newest
 
 
-async def lock_first(
-    connection: AsyncConnection,
-    now: datetime,
-    *,
-    room: Mapping[UUID, int],
-    default_room: int,
-    include_rate_limited: bool,
-    without: Collection[UUID],
-) -> UUID | None:
+async def lock_first(connection: AsyncConnection, now: datetime, limits: SendingLimits) -> UUID | None:
     """The delivery that `claim` takes if it may take one; it is locked, and nothing else of it is read."""
-    values = {
-        "limit": 1,
-        "now": now,
-        "default_room": default_room,
-        "ids": list(room),
-        "rooms": list(room.values()),
-        "include_rate_limited": include_rate_limited,
-        "without": list(without),
-    }
+    values = {"limit": 1, "now": now, **limits.parameters}
     found = (await connection.execute(_PICK, values)).scalar_one_or_none()
     return None if found is None else UUID(str(found))
 

@@ -13,7 +13,7 @@ from service.delivery.retry import STANDARD, RetryAt, decide
 from service.storage.database.tables import deliveries as table
 from service.storage.database.tables import delivery_attempts
 from service.storage.webhooks import outbox, resend
-from service.storage.webhooks.outbox import AttemptRecord, ClaimedDelivery
+from service.storage.webhooks.outbox import AttemptRecord, ClaimedDelivery, SendingLimits
 from tests.support import webhooks
 from tests.support.api import Api, make_key
 from tests.support.webhooks import add_alert, add_endpoint
@@ -35,7 +35,7 @@ async def delivery(engine: AsyncEngine, api: Api) -> str:
 
 async def claim(engine: AsyncEngine, now: datetime, seconds: float = 60) -> ClaimedDelivery:
     async with engine.begin() as connection:
-        [claimed] = await outbox.claim(connection, 1, now, seconds, room={}, default_room=1)
+        [claimed] = await outbox.claim(connection, 1, now, seconds, SendingLimits(room={}, default_room=1))
     return claimed
 
 

@@ -13,6 +13,7 @@ from service.delivery.transport import signing_keys
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as table
 from service.storage.webhooks import outbox, resend
+from service.storage.webhooks.outbox import SendingLimits
 from service.storage.webhooks.resend import FailedDeliveries
 from tests.support.api import Api, make_key
 from tests.support.webhooks import add_alert, local_settings, receiver, until, working
@@ -204,7 +205,7 @@ async def test_two_that_recover_at_once_send_each_once(engine: AsyncEngine, api:
         await second.commit()
     assert len(await due(engine, now)) == 20
     async with engine.begin() as connection:
-        claimed = await outbox.claim(connection, 100, now + HOUR, 60, room={}, default_room=100)
+        claimed = await outbox.claim(connection, 100, now + HOUR, 60, SendingLimits(room={}, default_room=100))
     assert {(each.attempt, each.tries) for each in claimed} == {(11, 1)}
 
 

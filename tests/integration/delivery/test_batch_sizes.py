@@ -16,7 +16,7 @@ from service.delivery.retry import Succeeded
 from service.delivery.worker import MOST_IN_A_ROW, run
 from service.observability.metrics import DELIVERIES_SET_ASIDE
 from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery
+from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery, SendingLimits
 from tests.support.service import query
 from tests.support.webhooks import add_alert, add_endpoint, answers, local_settings, receiver, states, until, working
 
@@ -79,7 +79,7 @@ async def test_what_takes_too_long_is_claimed_in_smaller_parts(engine: AsyncEngi
 async def test_what_takes_too_long_is_recorded_in_smaller_parts(engine: AsyncEngine) -> None:
     await add_48(engine, "http://127.0.0.1:9/hook")
     async with engine.begin() as connection:
-        claimed = await outbox.claim(connection, 48, datetime.now(UTC), 20, room={}, default_room=48)
+        claimed = await outbox.claim(connection, 48, datetime.now(UTC), 20, SendingLimits(room={}, default_room=48))
     await slow_down(engine, "UPDATE OF state ON deliveries")
     recorder = Recorder(engine, "http://localhost")
     assert await asyncio.gather(*(recorder.record(succeeded(each)) for each in claimed)) == [True] * 48

@@ -18,7 +18,7 @@ from service.delivery.worker import run
 from service.storage.database.engine import async_url
 from service.storage.database.tables import deliveries as deliveries_table
 from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import ClaimedDelivery
+from service.storage.webhooks.outbox import ClaimedDelivery, SendingLimits
 from tests.support.cut_line import cut_line
 from tests.support.webhooks import (
     KEY,
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.anyio
 
 async def claim(engine: AsyncEngine, lease_seconds: float = 60) -> list[ClaimedDelivery]:
     async with engine.begin() as conn:
-        return await outbox.claim(conn, 100, datetime.now(UTC), lease_seconds, room={}, default_room=100)
+        return await outbox.claim(conn, 100, datetime.now(UTC), lease_seconds, SendingLimits(room={}, default_room=100))
 
 
 async def test_a_lease_that_lapsed_is_taken_over_and_one_that_holds_is_not(engine: AsyncEngine) -> None:

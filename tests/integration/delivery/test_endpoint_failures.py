@@ -21,7 +21,7 @@ from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as deliveries_table
 from service.storage.webhooks import endpoints, outbox
 from service.storage.webhooks.endpoints import Endpoint
-from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery
+from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery, SendingLimits
 from tests.support.webhooks import (
     add_alert,
     add_endpoint,
@@ -43,7 +43,7 @@ GAVE_UP: dict[int | None, RetryDecision] = {410: GaveUp("gone"), 413: GaveUp("re
 
 async def claim(engine: AsyncEngine, endpoint: UUID, now: datetime) -> ClaimedDelivery:
     async with engine.begin() as conn:
-        [claimed] = await outbox.claim(conn, 1, now, 60, room={endpoint: 1}, default_room=0)
+        [claimed] = await outbox.claim(conn, 1, now, 60, SendingLimits(room={endpoint: 1}, default_room=0))
     return claimed
 
 

@@ -9,9 +9,10 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.delivery import worker
-from service.delivery.circuit_breaker import TRIPS_AFTER
 from service.delivery.claim import claim
+from service.delivery.concurrency import TRIPS_AFTER
 from service.storage.webhooks import endpoints, rate_limits
+from service.storage.webhooks.outbox import SendingLimits
 from tests.support.scraped import value
 from tests.support.webhooks import add_alert, add_endpoint, answers, local_settings, receiver, until, working
 
@@ -107,13 +108,6 @@ async def test_who_does_not_hold_limits_claims_nothing_for_those_that_have_one(e
     await add_alert(engine, "acme")
     for include_rate_limited, expected in ((False, {free}), (True, {limited})):
         async with engine.begin() as connection:
-            claimed = await claim(
-                connection,
-                10,
-                datetime.now(UTC),
-                60,
-                room={limited: 5},
-                default_room=1,
-                include_rate_limited=include_rate_limited,
-            )
+            limits = SendingLimits(room={limited: 5}, default_room=1, include_rate_limited=include_rate_limited)
+            claimed = await claim(connection, 10, datetime.now(UTC), 60, limits)
         assert {each.endpoint_id for each in claimed} == expected

@@ -14,7 +14,7 @@ from service.runtime.ids import new_id
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as table
 from service.storage.webhooks import outbox, resend
-from service.storage.webhooks.outbox import AttemptRecord, ClaimedDelivery, DeliveryState
+from service.storage.webhooks.outbox import AttemptRecord, ClaimedDelivery, DeliveryState, SendingLimits
 from service.targets import COALESCED
 from tests.support import webhooks
 from tests.support.crm import Asked, crm, hubspot_done
@@ -28,7 +28,8 @@ async def claim(
     conn: AsyncConnection, *, seconds_on: float = 1, limit: int = 100, lease_seconds: float = 600
 ) -> list[ClaimedDelivery]:
     now = datetime.now(UTC) + timedelta(seconds=seconds_on)
-    return await outbox.claim(conn, limit, now, lease_seconds, room={}, default_room=100, coalesced=COALESCED)
+    limits = SendingLimits(room={}, default_room=100, coalesced=COALESCED)
+    return await outbox.claim(conn, limit, now, lease_seconds, limits)
 
 
 async def record(conn: AsyncConnection, claimed: ClaimedDelivery, state: DeliveryState, seconds_on: float = 1) -> bool:

@@ -12,7 +12,7 @@ from service.runtime.ids import new_id
 from service.storage.alerts import routing
 from service.storage.database.tables import deliveries as table
 from service.storage.webhooks import delivery_log, endpoints, outbox
-from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery
+from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery, SendingLimits
 from tests.support.webhooks import add_account, add_alert, add_endpoint, record, states
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,7 @@ async def claim(
     conn: AsyncConnection, limit: int = 100, *, seconds_on: float = 1, room: dict[UUID, int] | None = None
 ) -> list[ClaimedDelivery]:
     now = datetime.now(UTC) + timedelta(seconds=seconds_on)
-    return await outbox.claim(conn, limit, now, 60, room=room or {}, default_room=100)
+    return await outbox.claim(conn, limit, now, 60, SendingLimits(room=room or {}, default_room=100))
 
 
 def attempt(status: int = 200) -> AttemptRecord:

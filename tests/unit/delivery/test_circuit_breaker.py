@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.delivery.circuit_breaker import CLOSED, FIRST_REST_SECONDS, LONGEST_REST_SECONDS, TRIPS_AFTER, Breaker
+from service.delivery.concurrency import CLOSED, FIRST_REST_SECONDS, LONGEST_REST_SECONDS, TRIPS_AFTER, Breaker
 
 
 def failing(times: int, breaker: Breaker = CLOSED, at: float = 0.0) -> Breaker:

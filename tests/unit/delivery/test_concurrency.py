@@ -2,8 +2,7 @@
 
 from uuid import uuid4
 
-from service.delivery.circuit_breaker import FIRST_REST_SECONDS, TRIPS_AFTER
-from service.delivery.concurrency import UNPROVEN, Slots
+from service.delivery.concurrency import FIRST_REST_SECONDS, TRIPS_AFTER, UNPROVEN, Slots
 
 A, B = uuid4(), uuid4()
 NOW = 1000.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.delivery.disable_policy import Disable, Warn, decide, is_due
+from service.delivery.endpoint_health import Disable, Warn, decide_on_failing, is_decision_due
 
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -37,7 +37,7 @@ def ago(time: timedelta | None) -> datetime | None:
 def test_verdicts(
     failing: timedelta, warned: timedelta | None, attempted: timedelta | None, verdict: Warn | Disable | None
 ) -> None:
-    assert decide(NOW - failing, ago(warned), ago(attempted), NOW) == verdict
+    assert decide_on_failing(NOW - failing, ago(warned), ago(attempted), NOW) == verdict
 
 
 times = st.timedeltas(timedelta(), timedelta(days=30))
@@ -47,5 +47,5 @@ times = st.timedeltas(timedelta(), timedelta(days=30))
 def test_nothing_is_passed_over_that_was_said_not_to_be_due(
     failing: timedelta, warned: timedelta | None, attempted: timedelta | None
 ) -> None:
-    verdict = decide(NOW - failing, ago(warned), ago(attempted), NOW)
-    assert verdict is None or is_due(NOW - failing, ago(warned), NOW)
+    verdict = decide_on_failing(NOW - failing, ago(warned), ago(attempted), NOW)
+    assert verdict is None or is_decision_due(NOW - failing, ago(warned), NOW)
