@@ -9,8 +9,7 @@ from consumers.fold import timestamps
 from service.messaging.cloudevents import AheadError, Decoded, InvalidEventError, decode_binary, decode_structured
 from service.runtime.settings import Signal
 from service.runtime.text import unprintable_problem
-from service.storage.codecs.header_values import to_text
-from service.storage.ingest.dead_letters import DeadLetterRow
+from service.storage.ingest.dead_letters import DeadLetterRow, header_to_text
 
 STRUCTURED = "application/cloudevents+json"
 LONGEST_REASON = 1_000
@@ -92,7 +91,7 @@ def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
 def dead_letter(refused: Refusal) -> DeadLetterRow:
     """The dead-letter row of a refused record."""
     record = refused.record
-    headers = [[_storable(name), to_text(value)] for name, value in record.headers]
+    headers = [[_storable(name), header_to_text(value)] for name, value in record.headers]
     return DeadLetterRow(
         topic=record.topic,
         partition=record.partition,

@@ -17,7 +17,6 @@ from consumers.fold.dead_letter_limit import Limits, too_many
 from consumers.fold.decode import Refusal
 from consumers.fold.kafka import GoneError, fetch
 from consumers.fold.ownership import Ownership
-from consumers.fold.poison import blame
 from consumers.fold.version_trial import VersionTrial
 from service.evaluation.evaluate import EvaluationOutcome
 from service.evaluation.policy import PolicyCache
@@ -25,7 +24,7 @@ from service.observability.probes import Pulse
 from service.runtime.settings import Settings
 from service.runtime.tasks import to_thread_uncancelled
 from service.storage.database.clock_check import OneClock
-from service.storage.database.poison import is_poison
+from service.storage.database.errors import is_poison, poison_reason
 from service.storage.database.retry import retry_while_transient
 from service.storage.ingest.progress import OffsetMove, Partition
 
@@ -106,7 +105,7 @@ class Folder:
 
     async def _isolate(self, buffers: PartitionBuffers, batch: Batch, error: Exception) -> None:
         """Fold the two halves of a batch that can't be folded, or refuse it if it is a single record."""
-        log.warning("batch_fails", records=batch.records, reason=blame(error), exc_info=batch.records == 1)
+        log.warning("batch_fails", records=batch.records, reason=poison_reason(error), exc_info=batch.records == 1)
         self._pulse.beat()
         if batch.records > 1:
             for half in bisect(buffers):
@@ -120,11 +119,11 @@ class Folder:
         try:
             record = await fetch(self._settings, partition, offset, self._pulse)
         except GoneError:
-            why = f"the record at offset {offset} can't be folded, and is no longer in the log: {blame(error)}"
+            why = f"the record at offset {offset} can't be folded, and is no longer in the log: {poison_reason(error)}"
             self._ownership.halt(partition, why)
             return
         refused = PartitionBuffer()
-        refused.add([record], [Refusal(record, blame(error))])
+        refused.add([record], [Refusal(record, poison_reason(error))])
         await self.fold({partition: refused})
 
     async def _halt_refusing(self, batch: Batch) -> bool:

@@ -21,7 +21,7 @@ from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings, Signal
-from service.storage.database.poison import is_poison
+from service.storage.database.errors import is_poison
 from service.storage.database.retry import retry_while_transient
 from service.storage.ingest import dead_letters
 from service.storage.ingest.progress import Partition

@@ -14,10 +14,9 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from consumers.fold.poison import blame
 from service.observability import metrics
 from service.runtime.batch_size import BatchSize
-from service.storage.database.poison import is_poison
+from service.storage.database.errors import is_poison, poison_reason
 from service.storage.database.retry import is_transient, took_too_long, trouble
 
 log = structlog.get_logger(__name__)
@@ -145,4 +144,4 @@ class AccountBatches:
 
 
 def _reason(error: Exception) -> str:
-    return trouble(error) if is_transient(error) else blame(error).removeprefix("event: can't be folded: ")
+    return trouble(error) if is_transient(error) else poison_reason(error).removeprefix("event: can't be folded: ")

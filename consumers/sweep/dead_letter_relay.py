@@ -17,7 +17,7 @@ from service.observability.probes import Pulse
 from service.runtime.batch_size import BatchSize
 from service.runtime.settings import Settings
 from service.runtime.tasks import sleep_unless_stopped
-from service.storage.database.poison import is_poison
+from service.storage.database.errors import is_poison
 from service.storage.database.retry import is_transient, retry_while_transient, took_too_long, trouble
 from service.storage.ingest import dead_letter_listing, dead_letters
 from service.storage.ingest.dead_letter_listing import DeadLetter

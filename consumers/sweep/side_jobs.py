@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from service.observability import metrics
 from service.runtime.errors import HealthError
-from service.storage.database.error_messages import to_operator_error
+from service.storage.database.errors import to_operator_error
 from service.storage.database.retry import is_transient, trouble
 
 log = structlog.get_logger(__name__)

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.rules import rules
 from scoring.state.calendar import to_micros
-from service.storage.accounts import account_lock
+from service.storage.accounts import accounts
+from service.storage.accounts.score_codec import decode_memories, encode_memories
 from service.storage.alerts import alerts, listing, triage
-from service.storage.codecs.rule_memory import decode_memories, encode_memories
 
 
 class NotFiringError(Exception):
@@ -66,7 +66,7 @@ async def _read_locked(connection: AsyncConnection, alert_id: UUID) -> Row[Any] 
     alert = await listing.get(connection, alert_id)
     if alert is None or alert.account_id is None:
         return alert
-    await account_lock.lock(connection, alert.account_id)
+    await accounts.lock(connection, alert.account_id)
     # Read it again: the previous holder of the lock may have changed it, or erased the account.
     return await listing.get(connection, alert_id)
 
@@ -80,9 +80,9 @@ async def _fires(connection: AsyncConnection, alert: Row[Any]) -> bool:
 async def _set_snooze(connection: AsyncConnection, alert: Row[Any], until: datetime | None, now: datetime) -> None:
     if alert.account_id is None or alert.rule_id is None:
         raise NotOneRuleError
-    held = await account_lock.lock(connection, alert.account_id)
+    held = await accounts.lock(connection, alert.account_id)
     memories = decode_memories(held.rule_memory if held else None)
     rule = str(alert.rule_id)
     memories[rule] = rules.snooze(memories.get(rule, rules.OK), to_micros(until) if until else 0)
-    await account_lock.save_rule_memory(connection, alert.account_id, encode_memories(memories), until or now)
+    await accounts.save_rule_memory(connection, alert.account_id, encode_memories(memories), until or now)
     await triage.snooze(connection, alert, until, now)

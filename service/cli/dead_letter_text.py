@@ -4,8 +4,8 @@ import base64
 from collections.abc import Iterator
 from datetime import datetime
 
-from service.storage.codecs.header_values import from_text
 from service.storage.ingest.dead_letter_listing import DeadLetter
+from service.storage.ingest.dead_letters import header_from_text
 
 
 def line(text: str) -> str:
@@ -31,7 +31,7 @@ def lines(letter: DeadLetter) -> Iterator[str]:
     for name, value in facts.items():
         yield f"{name + ':':<11}{line(value)}"
     for name, value in letter.headers:
-        yield f"header:    {line(name)}: {line(_readable(from_text(value)))}"
+        yield f"header:    {line(name)}: {line(_readable(header_from_text(value)))}"
     size = "" if letter.value is None else f" ({len(letter.value):,} bytes)"
     yield f"value{size}:"
     for part in _readable(letter.value).split("\n"):

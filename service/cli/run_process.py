@@ -12,7 +12,7 @@ from service.observability.logs import configure_logs
 from service.observability.tracing import tracing
 from service.runtime.settings import Settings
 from service.runtime.signals import die_on_sigterm, stop_when_parent_dies
-from service.storage.database.error_messages import to_operator_error
+from service.storage.database.errors import to_operator_error
 
 Main = Callable[[Settings, asyncio.Event], Coroutine[None, None, None]]
 

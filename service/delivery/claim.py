@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.delivery.rate_limit import EndpointRateLimit
-from service.storage.database.poison import is_poison
+from service.storage.database.errors import is_poison
 from service.storage.webhooks import outbox, rate_limits
 from service.storage.webhooks.outbox import ClaimedDelivery, SendingLimits
 

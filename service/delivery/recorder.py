@@ -17,7 +17,7 @@ from service.delivery import endpoint_health
 from service.delivery.endpoint_health import EndedAttempt
 from service.delivery.set_aside import SetAside
 from service.runtime.batch_size import BatchSize
-from service.storage.database.poison import is_poison
+from service.storage.database.errors import is_poison
 from service.storage.database.retry import is_transient, sqlstate, took_too_long, trouble
 from service.storage.webhooks import outbox
 from service.storage.webhooks.outbox import DeliveryState

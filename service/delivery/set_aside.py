@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.observability.metrics import DELIVERIES_SET_ASIDE
-from service.storage.database.poison import is_poison
+from service.storage.database.errors import is_poison
 from service.storage.webhooks import outbox
 from service.storage.webhooks.outbox import DeliveryState
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from service.evaluation.policy import publish_default
 from service.runtime.settings import Settings
 from service.storage.database import migrate as schema
-from service.storage.database.error_messages import to_operator_error
+from service.storage.database.errors import to_operator_error
 from service.storage.database.session import in_transaction
 
 log = structlog.get_logger(__name__)

@@ -18,10 +18,16 @@ from scoring.state.calendar import start_of
 from scoring.state.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from service.alerts.crossed_account import CrossedAccount
 from service.storage.accounts.history import HistoryRow
+from service.storage.accounts.score_codec import (
+    decode_memories,
+    encode_memories,
+    encode_override,
+    history_row,
+    score_row,
+    score_run_of,
+)
 from service.storage.accounts.scores import MemoryRow, OverrideRow, ScoreRow
 from service.storage.accounts.states import StateRow, StoredAccount, UsageRow
-from service.storage.codecs.rule_memory import decode_memories, encode_memories
-from service.storage.codecs.score_run import encode_override, history_row, score_row, score_run_of
 
 
 @dataclass(slots=True)

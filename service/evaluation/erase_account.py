@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.alerts.alert_metrics import count_when_committed
 from service.alerts.compose import episode_of
 from service.runtime.ids import new_id
-from service.storage.accounts import account_lock, accounts
+from service.storage.accounts import accounts
 from service.storage.alerts import alerts, erased_episodes
 from service.storage.alerts.alerts import AlertRow
 from service.storage.alerts.erased_episodes import OpenEpisode
@@ -21,7 +21,7 @@ async def erase(connection: AsyncConnection, account_id: str, now: datetime) -> 
 
     The final messages keep the account's id until they have arrived: a week at most.
     """
-    await account_lock.lock(connection, account_id)
+    await accounts.lock(connection, account_id)
     episodes = await erased_episodes.open_episodes(connection, account_id)
     begun = [episode.begun.id for episode in episodes]
     owed = await erased_episodes.owed_ends(connection, begun, ROUTED.states, now) if begun else []

@@ -14,8 +14,8 @@ from service.evaluation.changes import read_memory, read_state
 from service.evaluation.drop_history import seed_drops
 from service.storage.accounts import states
 from service.storage.accounts.forecasts import ForecastRow
+from service.storage.accounts.score_codec import score_run_of
 from service.storage.accounts.states import StoredAccount
-from service.storage.codecs.score_run import score_run_of
 
 YIELD_EVERY = 5
 """Accounts between two turns of the event loop: each can take some milliseconds."""

@@ -14,8 +14,8 @@ from scoring.whatif.preview_summary import PreviewSummary, PreviewTotals
 from service.evaluation.changes import read_memory, read_state
 from service.evaluation.drop_history import Seeds, seed_drops
 from service.storage.accounts import sampling, states
+from service.storage.accounts.score_codec import score_run_of
 from service.storage.accounts.states import StoredAccount
-from service.storage.codecs.score_run import score_run_of
 
 CHUNK = 1_000
 """Accounts that are read at once."""

@@ -18,7 +18,7 @@ from service.evaluation.policy import PolicyCache
 from service.storage.accounts import history, states
 from service.storage.accounts.history import StoredRun
 from service.storage.accounts.listing.row import AccountRecord
-from service.storage.codecs.score_run import decode_override, score_run_of
+from service.storage.accounts.score_codec import decode_override, score_run_of
 
 AHEAD = timedelta(microseconds=AHEAD_MICROSECONDS)
 YIELD_EVERY = 20

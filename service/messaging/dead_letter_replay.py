@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.messaging.producer import Publisher, RawRecord
 from service.messaging.topics import dead_letter_topic
-from service.storage.codecs.header_values import from_text
 from service.storage.ingest import dead_letters
 from service.storage.ingest.dead_letter_listing import DeadLetter
+from service.storage.ingest.dead_letters import header_from_text
 
 
 def replay_problem(letter: DeadLetter, max_record_bytes: int) -> str | None:
@@ -53,7 +53,7 @@ def _original_record(letter: DeadLetter) -> RawRecord:
 
 
 def _headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
-    return [(name, from_text(value)) for name, value in letter.headers]
+    return [(name, header_from_text(value)) for name, value in letter.headers]
 
 
 def _refusal_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:

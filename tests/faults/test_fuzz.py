@@ -26,7 +26,7 @@ from scoring.state.events import Event
 from service.embedded.ports import free_port
 from service.messaging.cloudevents import Decoded, type_of
 from service.runtime.settings import Settings, Signal
-from service.storage.codecs.header_values import to_text
+from service.storage.ingest.dead_letters import header_to_text
 from tests.faults import checks, log
 from tests.faults.feed import Feed
 from tests.faults.fleet import Fleet
@@ -152,7 +152,7 @@ async def hold_against(settings: Settings, letters: dict[Position, Any]) -> Held
 
 def _differences(record: ConsumerRecord, letter: Any) -> Iterator[str]:
     # Postgres has no NUL in its texts, so one in a header's name is kept as it is written in JSON.
-    headers = [[name.replace("\x00", r"\u0000"), to_text(value)] for name, value in record.headers]
+    headers = [[name.replace("\x00", r"\u0000"), header_to_text(value)] for name, value in record.headers]
     for what, kept, sent in (
         ("key", letter.key, record.key),
         ("value", letter.value, record.value),

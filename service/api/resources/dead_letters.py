@@ -17,9 +17,9 @@ from service.api.http.pagination import PageQuery, TokenNumber
 from service.api.http.problems import RETRY_AFTER, ProblemError, not_found
 from service.messaging.dead_letter_replay import replay, replay_problem
 from service.messaging.producer import NotPublishedError, RecordTooLargeError
-from service.storage.codecs.header_values import from_text
 from service.storage.ingest import dead_letter_listing
 from service.storage.ingest.dead_letter_listing import DeadLetter, DeadLetterFilter
+from service.storage.ingest.dead_letters import header_from_text
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["operations"])
 
@@ -143,7 +143,7 @@ def _shown(letter: DeadLetter) -> RefusedRecord:
         **{name: getattr(letter, name) for name in _SAME},
         key=None if letter.key is None else Bytes(**_readable(letter.key)),
         value=None if letter.value is None else Bytes(**_readable(letter.value)),
-        headers=[_header(name, from_text(value)) for name, value in letter.headers],
+        headers=[_header(name, header_from_text(value)) for name, value in letter.headers],
     )
 
 

@@ -24,8 +24,8 @@ from service.api.resources.health_document import Health, Moment, document, tren
 from service.api.resources.stored_health import firing_alerts, freshness, stored_moment
 from service.evaluation.score_history import evaluate_today, read_past
 from service.storage.accounts import score_reader
+from service.storage.accounts.score_codec import decode_override
 from service.storage.accounts.score_reader import StoredScore
-from service.storage.codecs.score_run import decode_override
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 _encoder = msgspec.json.Encoder()

@@ -21,8 +21,8 @@ from service.api.http.problems import FieldError, invalid, not_found
 from service.api.http.request_bodies import StrictModel, body_of
 from service.api.middleware.tracing import traces
 from service.evaluation.evaluate import advance_accounts
-from service.storage.accounts import account_lock
-from service.storage.codecs.score_run import decode_override
+from service.storage.accounts import accounts
+from service.storage.accounts.score_codec import decode_override
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
@@ -73,7 +73,7 @@ async def set_override(
     override = _override(body, now)
     async with api.engine.begin() as connection:
         policy = await api.policies.in_force(connection)
-        if await account_lock.lock(connection, account_id) is None:
+        if await accounts.lock(connection, account_id) is None:
             raise not_found("account")
         await _let_count(api, connection, policy, account_id, override, now)
     return StoredOverride(
@@ -97,7 +97,7 @@ async def end_override(account_id: AccountId, api: Api) -> None:
     now = api.clock()
     async with api.engine.begin() as connection:
         policy = await api.policies.in_force(connection)
-        held = await account_lock.lock(connection, account_id)
+        held = await accounts.lock(connection, account_id)
         if held is None:
             raise not_found("account")
         override = decode_override(held.override)

@@ -12,8 +12,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.http.problems import ProblemError
+from service.storage.database.migrate import schema_problem
 from service.storage.database.retry import trouble
-from service.storage.database.schema_check import schema_problem
 from service.storage.ingest.standstill import describe, standstills
 
 router = APIRouter(tags=["operations"])

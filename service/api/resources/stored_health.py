@@ -7,8 +7,8 @@ from scoring.scorecards.readings import decode_readings
 from scoring.scorecards.scorecard import Evaluation
 from scoring.state.calendar import to_day
 from service.api.resources.health_document import FiringAlert, Freshness, Moment, trend
+from service.storage.accounts.score_codec import decode_override
 from service.storage.accounts.score_reader import StoredScore
-from service.storage.codecs.score_run import decode_override
 
 _alerts = msgspec.json.Decoder(list[FiringAlert])
 

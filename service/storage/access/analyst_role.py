@@ -9,7 +9,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.runtime.errors import HealthError
-from service.runtime.scram import scram_verifier
 from service.storage.access import analyst_role_sql
 from service.storage.access.analyst_role_sql import DatabaseRole, ViewLocation
 
@@ -71,9 +70,7 @@ async def create(connection: AsyncConnection, name: str, given: str | None, *, r
     if is_altered:
         await analyst_role_sql.run(connection, analyst_role_sql.settings(name))
         if password := given or fresh:
-            await analyst_role_sql.run(
-                connection, [analyst_role_sql.password(name, scram_verifier(password, secrets.token_bytes(16)))]
-            )
+            await analyst_role_sql.run(connection, [analyst_role_sql.password(name, password, secrets.token_bytes(16))])
     try:
         await analyst_role_sql.run(connection, analyst_role_sql.grants(name, where))
     except DBAPIError as error:

@@ -1,5 +1,8 @@
 """SQL for roles that may read the views of the schema `analytics`, and nothing else: creates them and revokes them."""
 
+import base64
+import hashlib
+import hmac
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +23,9 @@ LIMITS = {
 }
 """Settings of a reader's sessions, as SQL. They prevent accidents: a reader may change them."""
 MOST_CONNECTIONS = 20
+
+_SCRAM_ITERATIONS = 4096
+"""Postgres's own default; passwords are required to be random."""
 
 _LOCK_KEY = 0x726561646572  # "reader"
 
@@ -139,9 +145,25 @@ def revocations(name: str, where: ViewLocation) -> list[str]:
     ]
 
 
-def password(name: str, verifier: str) -> str:
-    """The statement that sets a password, given its verifier: see service/runtime/scram.py."""
-    return f"ALTER ROLE {name} PASSWORD '{verifier}'"
+def password(name: str, password: str, salt: bytes) -> str:
+    """The statement that sets a password of printable ASCII, with a random salt of 16 bytes.
+
+    It holds a verifier in place of the password, which would show up in the server's log and in pg_stat_statements.
+    """
+    return f"ALTER ROLE {name} PASSWORD '{_scram_verifier(password, salt)}'"
+
+
+def _scram_verifier(password: str, salt: bytes) -> str:
+    """The SCRAM-SHA-256 verifier, which Postgres stores in place of the password (RFC 5803)."""
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, _SCRAM_ITERATIONS)
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    stored_key = hashlib.sha256(client_key).digest()
+    return f"SCRAM-SHA-256${_SCRAM_ITERATIONS}:{_base64(salt)}${_base64(stored_key)}:{_base64(server_key)}"
+
+
+def _base64(key: bytes) -> str:
+    return base64.b64encode(key).decode()
 
 
 async def run(connection: AsyncConnection, statements: Sequence[str]) -> None:

@@ -1,9 +1,9 @@
-"""Accounts and their attributes, and the erasure of all data about one."""
+"""Accounts: their attributes, a lock for manual changes to one, and the erasure of all data about one."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ARRAY, Date, Integer, LargeBinary, Numeric, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -62,6 +62,35 @@ async def save_attributes(connection: AsyncConnection, attributes: Mapping[str, 
     await connection.execute(_SAVE, columns)
     beside = {name: columns[name] for name in ("account_id", "segment", "stage", "owner")}
     await connection.execute(_SAVE_BESIDE_SCORES, beside)
+
+
+class LockedAccount(NamedTuple):
+    """The rules' memory of an account, and its override; both encoded."""
+
+    rule_memory: bytes | None
+    override: str | None
+
+
+_LOCK = text("SELECT rule_memory, CAST(override AS text) FROM scores WHERE account_id = :id FOR UPDATE")
+
+
+async def lock(connection: AsyncConnection, account_id: str) -> LockedAccount | None:
+    """Lock an account until the transaction ends; None if it doesn't exist."""
+    row = (await connection.execute(_LOCK, {"id": account_id})).one_or_none()
+    return LockedAccount(*row) if row else None
+
+
+_SAVE_RULE_MEMORY = text("""
+    UPDATE scores SET rule_memory = :rule_memory, due_at = least(due_at, CAST(:due_at AS timestamptz))
+    WHERE account_id = :id
+""")
+
+
+async def save_rule_memory(
+    connection: AsyncConnection, account_id: str, rule_memory: bytes | None, due_at: datetime
+) -> None:
+    """Save the rules' memory of a locked account; the sweeper evaluates it at `due_at`, or before."""
+    await connection.execute(_SAVE_RULE_MEMORY, {"id": account_id, "rule_memory": rule_memory, "due_at": due_at})
 
 
 ACCOUNT_TABLES = (

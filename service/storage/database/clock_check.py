@@ -11,11 +11,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.observability import metrics
 from service.runtime.errors import HealthError
-from service.storage.database import clock as database_clock
 from service.storage.database.retry import is_transient
 
 log = structlog.get_logger(__name__)
@@ -153,9 +153,13 @@ async def agreed_now(connection: AsyncConnection) -> datetime:
     return clock.now()
 
 
+_CLOCK = text("SELECT clock_timestamp()")
+"""The database's time at this instant, not at the start of the transaction."""
+
+
 async def _compare(connection: AsyncConnection, clock: OneClock) -> None:
     began = clock.read_monotonic()
-    database = await database_clock.read(connection)
+    database = (await connection.execute(_CLOCK)).scalar_one()
     clock.record_comparison(database, began, clock.read_monotonic())
 
 

@@ -1,15 +1,15 @@
-"""Connections to Postgres: one engine per process."""
+"""Connections to Postgres: one engine per process, and its metrics."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Engine, ExceptionContext, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from service.observability import metrics
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
-from service.storage.database.pool_metrics import observe_engine
 
 _WITH_FILES = ("require", "verify-ca", "verify-full")
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
@@ -103,5 +103,26 @@ def create_engine(
             },
         },
     )
-    observe_engine(engine.sync_engine, application)
+    _observe(engine.sync_engine, application)
     return engine
+
+
+def _observe(engine: Engine, name: str) -> None:
+    """Show in the metrics whether Postgres answers and, while the engine exists, how full its pool is, under `name`."""
+    metrics.POOL.watch(engine, name)
+    event.listen(engine, "checkout", _answered)
+    event.listen(engine, "handle_error", _failed)
+
+
+def _answered(*_: Any) -> None:
+    """Note a connection taken from the pool, which has tested it first."""
+    _POSTGRES.set(1)
+
+
+def _failed(context: ExceptionContext) -> None:
+    """Note a failed statement or connection; it counts only if the server is unavailable."""
+    if context.is_disconnect or context.connection is None:
+        _POSTGRES.set(0)
+
+
+_POSTGRES = metrics.DEPENDENCY_UP.labels("postgres")

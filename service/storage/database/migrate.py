@@ -1,7 +1,8 @@
-"""Migrates a database to the newest schema with Alembic, or back to an earlier one."""
+"""Migrates a database to the newest schema with Alembic, or back to an earlier one, and checks which schema it has."""
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from msgspec import Struct
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from service.runtime.errors import HealthError
@@ -28,6 +29,8 @@ _RUNNING = text("""
     SELECT DISTINCT substr(application_name, length('account-health ') + 1) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'account-health %' ORDER BY 1
 """)
+_HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
+_VERSION = text("SELECT version_num FROM alembic_version")
 
 Result = TypeVar("Result")
 
@@ -94,6 +97,25 @@ def is_known(revision: str) -> bool:
 def running_processes(database_url: str) -> list[str]:
     """The service's processes that are connected: `api`, `consume` and so on."""
     return _run_on(database_url, lambda connection: list(connection.execute(_RUNNING).scalars()))
+
+
+async def schema_problem(connection: AsyncConnection) -> str | None:
+    """The step that the schema needs before this version can work with it, or None.
+
+    A schema newer than this version is fine: during a rolling upgrade, the old version sees one.
+    """
+    if not (await connection.execute(_HAS_VERSION)).scalar_one():
+        return "The database has no tables yet. Run: account-health migrate"
+    stored = (await connection.execute(_VERSION)).scalar_one_or_none()
+    if stored in _earlier_versions():
+        return f"The database has schema {stored}, an earlier one. Run: account-health migrate"
+    return None
+
+
+@cache
+def _earlier_versions() -> frozenset[str]:
+    scripts = ScriptDirectory.from_config(alembic_config())
+    return frozenset(script.revision for script in scripts.walk_revisions()) - set(scripts.get_heads())
 
 
 def _upgrade(connection: Connection, revision: str) -> str | None:

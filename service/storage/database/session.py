@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine
-from service.storage.database.error_messages import to_operator_error
+from service.storage.database.errors import to_operator_error
 
 Result = TypeVar("Result")
 

@@ -17,7 +17,7 @@ MOST_BYTES = 8 * 1024 * 1024
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """A refused record in its original form. `headers` are pairs of name and value as text; see
-    `codecs.header_values`.
+    `dead_letters.header_from_text`.
     """
 
     id: int

@@ -1,5 +1,6 @@
 """Dead letters: refused records, stored whole with the reason."""
 
+import base64
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from service.storage.ingest.progress import Partition
 
 
 class DeadLetterRow(NamedTuple):
-    """A row to write; `headers` is JSON text: [[name, value as text], …]; see `codecs.header_values`."""
+    """A row to write; `headers` is JSON text: [[name, value as text], …]; see `header_to_text`."""
 
     topic: str
     partition: int
@@ -25,6 +26,20 @@ class DeadLetterRow(NamedTuple):
     value: bytes | None
     headers: str
     recorded_at: datetime
+
+
+_NULL_HEADER = "="
+"""Padding alone: no base64 of anything, and an empty value to code that doesn't know it, such as an earlier version."""
+
+
+def header_to_text(value: bytes | None) -> str:
+    """The text in which a header's value is stored: base64, as it holds any bytes; null isn't an empty value."""
+    return _NULL_HEADER if value is None else base64.b64encode(value).decode()
+
+
+def header_from_text(text: str) -> bytes | None:
+    """The header's value stored in a text."""
+    return None if text == _NULL_HEADER else base64.b64decode(text)
 
 
 _INSERT = text("""

@@ -12,7 +12,7 @@ from scoring.state.account_state import decode
 from scoring.state.usage import UsageState, fold_usage
 from scoring.state.usage_batch import Arrivals
 from service.runtime.settings import Settings
-from service.storage.database.poison import is_poison
+from service.storage.database.errors import is_poison
 from tests.support.api_data import ticket as changed
 from tests.support.cloud_events import produce, record, usage
 from tests.support.service import consuming, eventually, folded_up_to, query

@@ -14,7 +14,7 @@ from service.embedded.ports import free_port
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine
-from service.storage.database.error_messages import to_operator_error
+from service.storage.database.errors import to_operator_error
 from service.storage.database.retry import is_transient, trouble
 from tests.support.api import running
 from tests.support.cloud_events import produce, record, usage

@@ -22,9 +22,8 @@ from service.cli.dead_letter_text import lines
 from service.messaging.cloudevents import Decoded
 from service.messaging.dead_letter_replay import relay_records
 from service.runtime.settings import Signal
-from service.storage.codecs.header_values import from_text
 from service.storage.ingest.dead_letter_listing import DeadLetter
-from service.storage.ingest.dead_letters import DeadLetterRow
+from service.storage.ingest.dead_letters import DeadLetterRow, header_from_text
 from service.storage.ingest.progress import PartitionClaim
 from tests.support.cloud_events import TYPES
 from tests.support.whole_records import binary, envelope, record, structured, whole_records
@@ -91,7 +90,7 @@ def test_a_dead_letter_can_be_kept_read_relayed_and_replayed(signal: Signal, rec
         assert (row.key, row.value) == (record.key, record.value)
         assert 0 < len(row.reason) <= LONGEST_REASON
         kept = json.loads(row.headers)
-        assert [from_text(value) for _, value in kept] == [value for _, value in record.headers]
+        assert [header_from_text(value) for _, value in kept] == [value for _, value in record.headers]
         for text in (row.reason, row.account_id or "", *[name for name, _ in kept]):
             assert "\x00" not in text
             text.encode()

@@ -1,8 +1,11 @@
-"""Converts an account's current run to its stored row and back. Pure."""
+"""Converts an account's current run, its override and the rules' memory of it to their columns and back. Pure."""
+
+from collections.abc import Mapping
 
 import msgspec
 
 from scoring.history.score_run import ScoreRun
+from scoring.rules.rules import RuleMemory
 from scoring.scorecards.override import Override
 from service.storage.accounts.history import HistoryRow
 from service.storage.accounts.scores import ScoreRow
@@ -10,6 +13,8 @@ from service.storage.accounts.states import StoredAccount
 
 _overrides = msgspec.json.Decoder(Override)
 _encode = msgspec.json.Encoder().encode
+_memories = msgspec.msgpack.Decoder(dict[str, RuleMemory])
+_encode_memories = msgspec.msgpack.Encoder().encode
 
 
 def decode_override(stored: str | None) -> Override | None:
@@ -20,6 +25,16 @@ def decode_override(stored: str | None) -> Override | None:
 def encode_override(override: Override | None) -> str | None:
     """The text for the column `override`."""
     return _encode(override).decode() if override else None
+
+
+def decode_memories(stored: bytes | None) -> dict[str, RuleMemory]:
+    """Decode the output of `encode_memories`, by rule id."""
+    return _memories.decode(stored) if stored else {}
+
+
+def encode_memories(memories: Mapping[str, RuleMemory]) -> bytes | None:
+    """The bytes for the column `rule_memory`; None if there is nothing to remember."""
+    return _encode_memories(memories) if memories else None
 
 
 def score_run_of(stored: StoredAccount) -> ScoreRun | None:

@@ -1,7 +1,9 @@
-"""Turns database errors into errors that an operator can act on."""
+"""Database errors: as messages that an operator can act on, and as failures that a record causes by its content."""
+
+from typing import Any
 
 from asyncpg.exceptions import ClientConfigurationError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service.runtime.errors import HealthError
 from service.storage.database.retry import is_transient, sqlstate, trouble
@@ -14,6 +16,8 @@ _EXHAUSTED = {
 }
 _REFUSED_CLASSES = ("28", "3D")
 """SQLSTATE classes: the user or its password is refused; there is no such database."""
+_DATA_CLASSES = ("22", "23", "54", "P0")
+"""SQLSTATE classes: data exception, integrity constraint violation, program limit exceeded, raised by a trigger."""
 
 
 def to_operator_error(error: DBAPIError | OSError) -> Exception:
@@ -47,3 +51,22 @@ def _is_of_parameters(error: DBAPIError | OSError, state: str) -> bool:
     if not isinstance(error, DBAPIError) or error.statement is not None:
         return False
     return state == _UNKNOWN_PARAMETER or isinstance(getattr(error.orig, "orig", None), ClientConfigurationError)
+
+
+def is_poison(error: Exception) -> bool:
+    """True if the same records would fail again, and others wouldn't: retrying is useless, and others can succeed.
+
+    False if Postgres is unavailable, a table is missing or access is denied: that would fail for all records alike.
+    """
+    if isinstance(error, DBAPIError):
+        origin: Any = error.orig
+        state = getattr(origin, "sqlstate", None)
+        # Without a state, asyncpg refused a value before sending it.
+        return isinstance(origin.__cause__, ValueError) if state is None else str(state).startswith(_DATA_CLASSES)
+    return not isinstance(error, HealthError | SQLAlchemyError | OSError | TimeoutError | MemoryError)
+
+
+def poison_reason(error: Exception) -> str:
+    """The reason stored with the dead letter of a record that can't be folded because of `error`."""
+    text = str(getattr(error, "orig", None) or error).splitlines()
+    return f"event: can't be folded: {type(error).__name__}: {text[0] if text else ''}".rstrip(": ")

@@ -1,1 +1,0 @@
-"""Converts the bytes of columns to domain values and back."""
