@@ -41,7 +41,7 @@ def up_to_now(
 
     `state` is moved on, in place. Evaluations at a future day are left out: the last run is of today even so.
     """
-    if score_run is not None and is_ahead(score_run, now):
+    if score_run is not None and is_ahead(score_run.day, now):
         return _up_to_today(closed, state, score_run, policy, now)
     course = DayByDay(state, score_run, policy, now)
     course.run(())

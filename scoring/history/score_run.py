@@ -33,6 +33,6 @@ class ScoreRun(Struct, frozen=True, gc=False):
         return score(decode_readings(self.readings), card, self.day)
 
 
-def is_ahead(score_run: ScoreRun | None, now: int) -> bool:
-    """True if it was evaluated at a day that is still to come at `now` (microseconds), by a wrong clock."""
-    return score_run is not None and score_run.day > day_of(now + AHEAD_MICROSECONDS)
+def is_ahead(day: int, now: int) -> bool:
+    """True for an evaluation of a `day` that is still to come at `now` (microseconds): a clock was wrong."""
+    return day > day_of(now + AHEAD_MICROSECONDS)

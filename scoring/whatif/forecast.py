@@ -74,7 +74,7 @@ def forecast(situation: Situation, policy: Policy, now: int, days: int, *, whole
 def _of_today(situation: Situation, now: int) -> Situation:
     """The situation as if the account had been evaluated today, if it was evaluated at a future day."""
     score_run = situation.score_run
-    if score_run is None or not is_ahead(score_run, now):
+    if score_run is None or not is_ahead(score_run.day, now):
         return situation
     today = max(day_of(now), situation.state.newest)
     return replace(situation, score_run=replace(score_run, day=today, since=min(score_run.since, today)))

@@ -129,11 +129,12 @@ def _context(
     clock_trouble: Callable[[], str],
     clock_difference: Callable[[], str],
 ) -> Context:
+    reads = engine.execution_options(isolation_level="AUTOCOMMIT")
     return Context(
         settings=settings,
         engine=engine,
-        reads=engine.execution_options(isolation_level="AUTOCOMMIT"),
-        scores=ScoreReader(engine, clock),
+        reads=reads,
+        scores=ScoreReader(reads, clock),
         publisher=publisher,
         clock=clock,
         clock_trouble=clock_trouble,

@@ -2,7 +2,6 @@
 account whose stored score is still valid. It is requested more often than all the rest together.
 """
 
-import msgspec
 import structlog
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,15 +9,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.access.deps import Context
 from service.api.http.account_paths import LONGEST_ACCOUNT_ID
 from service.api.middleware.etag import matches, tag_of
+from service.api.resources.health import encode
 from service.api.resources.health_document import document
-from service.api.resources.stored_health import firing_alerts, freshness, stored_moment
+from service.evaluation import current_health
 from service.runtime.api_key import allows
 
 log = structlog.get_logger(__name__)
 
 _BEFORE, _AFTER = b"/v1/accounts/", b"/health"
 _SPECIAL = (b"/", b"%")
-_encode = msgspec.json.Encoder().encode
 
 
 class HealthFastPath:
@@ -52,18 +51,15 @@ class HealthFastPath:
         context = self._context
         scheme, _, text = _header(scope, b"authorization").partition(" ")
         key = context.keys.cached(text) if scheme == "Bearer" else None
-        policy = context.policies.kept
-        if key is None or policy is None or not allows(key.scopes, "read") or context.rates.wait(scope, key):
+        if key is None or not allows(key.scopes, "read") or context.rates.wait(scope, key):
             return None
         try:
-            stored = await context.scores.get(account_id)
+            policy = await context.policies.recent_by(context.reads)
+            health = await current_health.read(context.reads, context.scores, policy, account_id, context.clock())
         except Exception as error:  # noqa: BLE001 - the route will hit the same error, if it lasts, and report it
             log.debug("direct_read_failed", error=type(error).__name__)
             return None
-        moment = stored_moment(stored, policy) if stored else None
-        if stored is None or moment is None:
-            return None
-        return _encode(document(account_id, moment, freshness(stored), firing_alerts(stored)))
+        return encode(document(health)) if health else None
 
 
 def _account_id(scope: Scope) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import yaml
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.rules.policy import Policy
 from scoring.rules.rules import Condition, Rule
@@ -94,11 +94,17 @@ class PolicyCache:
 
     async def recent(self, connection: AsyncConnection) -> Policy:
         """The policy, at most `KEEP_SECONDS` old, for reading; blocks nobody."""
-        return self.kept or await self._check(connection)
+        return self._recent or await self._check(connection)
+
+    async def recent_by(self, reads: AsyncEngine) -> Policy:
+        """Like `recent`, but takes a connection only if the policy has to be checked."""
+        if (policy := self._recent) is not None:
+            return policy
+        async with reads.connect() as connection:
+            return await self._check(connection)
 
     @property
-    def kept(self) -> Policy | None:
-        """The policy, if it was looked at within `KEEP_SECONDS`; asks nobody."""
+    def _recent(self) -> Policy | None:
         return self._kept if self._monotonic() - self._checked_at <= KEEP_SECONDS else None
 
     def forget(self) -> None:

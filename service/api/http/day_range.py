@@ -7,7 +7,6 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from scoring.history.runs import Past
 from scoring.state.calendar import from_day, to_day, to_day_text
 from service.api.http.problems import FieldError, ProblemError, invalid
 
@@ -54,9 +53,9 @@ def require_not_future(field: str, day: date, today: date, remedy: str) -> None:
         raise invalid(FieldError(field, f"must be today, {today}, or before; {remedy}"))
 
 
-def require_known(past: Past) -> ProblemError:
-    """404 for a day before the first that is known."""
-    return ProblemError(404, f"This account's history begins on {from_day(past.first_day)}.")
+def unknown_day(first_day: int) -> ProblemError:
+    """The 404 for a day before `first_day` (a day number), the first that is known."""
+    return ProblemError(404, f"This account's history begins on {from_day(first_day)}.")
 
 
 class DayRange(BaseModel):

@@ -24,9 +24,9 @@ from service.api.http.pagination import TokenText
 from service.api.http.problems import FieldError, invalid, not_found
 from service.api.http.request_bodies import JsonObject
 from service.api.middleware.tracing import publish, traces
+from service.evaluation import current_health
 from service.evaluation.erase_account import erase
 from service.evaluation.evaluate import advance_accounts
-from service.evaluation.score_history import shown_today
 from service.messaging import cloudevents
 from service.messaging.cloudevents import Decoded, InvalidEventError
 from service.storage.accounts.listing import page as account_listing
@@ -120,7 +120,7 @@ async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> Re
     async with api.engine.connect() as connection:
         page = await account_listing.page(connection, wanted, sort=query.sort, after=after, limit=query.limit)
         found, token = query.cut(page.accounts, page.key_of)
-        shown = await shown_today(connection, found, api.policies, now)
+        shown = await current_health.of_today(connection, found, api.policies, now)
     items = [each for each, stored in zip(shown, found, strict=True) if each is stored or wanted.matches(each)]
     return Response(_encoder.encode({"items": items, "next_page_token": token}), media_type="application/json")
 
@@ -132,7 +132,7 @@ async def read_account(account_id: AccountId, api: Api) -> Account:
         account = await account_listing.get(connection, account_id)
         if account is None:
             raise not_found("account")
-        (account,) = await shown_today(connection, [account], api.policies, api.clock().astimezone(UTC))
+        (account,) = await current_health.of_today(connection, [account], api.policies, api.clock().astimezone(UTC))
     return Account.model_validate(account)
 
 
@@ -162,7 +162,7 @@ async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> A
         )
         account = await account_listing.get(connection, account_id)
         assert account is not None
-        (account,) = await shown_today(connection, [account], api.policies, now)
+        (account,) = await current_health.of_today(connection, [account], api.policies, now)
     return Account.model_validate(account)
 
 

@@ -2,17 +2,18 @@
 frequent answer of the API.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
-from uuid import UUID
 
 from msgspec import Struct
 
 from scoring.scorecards.document import MeasureDocument
 from scoring.scorecards.drivers import Driver, shortfalls
 from scoring.scorecards.override import Override
-from scoring.scorecards.scorecard import DECIMALS, VETO, Band, Evaluation, MeasureResult, Scorecard
+from scoring.scorecards.scorecard import DECIMALS, VETO, Band, MeasureResult, Scorecard
 from scoring.state.calendar import from_day, from_micros
+from service.evaluation.current_health import CurrentHealth
+from service.storage.accounts.score_reader import FiringAlert, Freshness
 
 
 class ScorecardName(Struct, frozen=True):
@@ -46,20 +47,6 @@ class MeasureReading(Struct, frozen=True):
     missing: str | None
 
 
-class FiringAlert(Struct, frozen=True):
-    """An alert that fires now, since `created_at`."""
-
-    id: UUID
-    rule_id: UUID | None
-    rule: str
-    type: str
-    sequence: int
-    created_at: datetime
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
-    snoozed_until: datetime | None
-
-
 class OverrideShown(Struct, frozen=True):
     """A score or a band set by hand, beside the computed one. Without `expires_at` it stays until it is deleted."""
 
@@ -69,14 +56,6 @@ class OverrideShown(Struct, frozen=True):
     author: str
     set_at: datetime
     expires_at: datetime | None
-
-
-class Freshness(Struct, frozen=True):
-    """The time of the newest event of each kind; null if there was none."""
-
-    usage: datetime | None
-    ticket: datetime | None
-    survey: datetime | None
 
 
 class Health(Struct, frozen=True):
@@ -102,36 +81,27 @@ class Health(Struct, frozen=True):
     freshness: Freshness
 
 
-class Moment(Struct, frozen=True):
-    """An evaluation with its context: the requested day, the time at which it was made, and the scores before."""
-
-    evaluation: Evaluation
-    day: int
-    evaluated_at: datetime
-    trend: Trend
-    override: Override | None = None
-
-
-def document(account_id: str, moment: Moment, freshness: Freshness, firing: Sequence[FiringAlert] = ()) -> Health:
-    """The answer for an account at a moment."""
-    evaluation = moment.evaluation
+def document(health: CurrentHealth) -> Health:
+    """An account's health in the form of the answer."""
+    evaluation = health.evaluation
     card = evaluation.card
     results = evaluation.measures
+    score = evaluation.score
     return Health(
-        account_id=account_id,
-        score=evaluation.score,
+        account_id=health.account_id,
+        score=score,
         band=evaluation.band,
         coverage=evaluation.coverage,
-        day=from_day(moment.day),
-        evaluated_at=moment.evaluated_at,
+        day=from_day(health.day),
+        evaluated_at=health.evaluated_at,
         scorecard=ScorecardName(card.name, card.version),
-        trend=moment.trend,
-        override=show_override(moment.override),
+        trend=Trend(_since(score, health.week_ago), _since(score, health.month_ago)),
+        override=show_override(health.override),
         drivers=shortfalls(results, card),
         measures=_readings(card, results),
         values_of=from_day(evaluation.day),
-        alerts=list(firing),
-        freshness=freshness,
+        alerts=list(health.firing),
+        freshness=health.freshness,
     )
 
 
@@ -147,11 +117,6 @@ def show_override(override: Override | None) -> OverrideShown | None:
         from_micros(override.set_at),
         None if override.expires_at is None else from_micros(override.expires_at),
     )
-
-
-def trend(score: float | None, week_ago: float | None, month_ago: float | None) -> Trend:
-    """The score's moves since then."""
-    return Trend(_since(score, week_ago), _since(score, month_ago))
 
 
 def _since(score: float | None, before: float | None) -> float | None:

@@ -9,7 +9,7 @@ from scoring.history.explanation import explain_change
 from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.http.account_paths import AccountId
-from service.api.http.day_range import DayRange, require_known
+from service.api.http.day_range import DayRange, unknown_day
 from service.api.http.openapi_helpers import json_responses
 from service.api.http.problems import not_found
 from service.api.resources.history_document import History, Why, history_document, why_document
@@ -62,5 +62,5 @@ async def read_explanation(account_id: AccountId, query: Annotated[DayRange, Que
         raise not_found("account")
     explanation = explain_change(past, first, last, policy.find)
     if explanation is None:
-        raise require_known(past)
+        raise unknown_day(past.first_day)
     return Response(_encoder.encode(why_document(account_id, explanation, first, last)), media_type="application/json")

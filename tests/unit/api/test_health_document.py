@@ -10,7 +10,9 @@ from scoring.scorecards.scorecard import compile_scorecard, evaluate
 from scoring.state.account_state import AccountState
 from scoring.state.calendar import start_of, to_day
 from scoring.state.usage import UsageState
-from service.api.resources.health_document import Freshness, Moment, document, trend
+from service.api.resources.health_document import document
+from service.evaluation.current_health import CurrentHealth
+from service.storage.accounts.score_reader import Freshness
 
 DAY = to_day(date(2030, 1, 31))
 NOW = datetime(2030, 1, 31, 9, tzinfo=UTC)
@@ -29,8 +31,8 @@ DOCUMENT = {
 def test_a_vetoed_score_with_something_missing() -> None:
     card = compile_scorecard(parse(DOCUMENT, 92), 4)
     evaluation = evaluate(card, AccountState(usage=UsageState(newest=DAY, last_day=DAY - 6)), DAY)
-    moment = Moment(evaluation, DAY, NOW, trend(evaluation.score, 25.5, None), OVERRIDE)
-    health = msgspec.to_builtins(document("acme", moment, Freshness(NOW, None, None)))
+    current = CurrentHealth("acme", evaluation, DAY, NOW, 25.5, None, OVERRIDE, Freshness(NOW, None, None))
+    health = msgspec.to_builtins(document(current))
     measures = {measure.pop("name"): measure for measure in health["measures"]}
 
     assert measures["silence"] == {
