@@ -7,13 +7,24 @@ from collections.abc import Callable, Iterator, Sequence
 
 from aiokafka import ConsumerRecord
 from msgspec import Struct, field
+from xxhash import xxh3_64_intdigest
 
 from consumers.fold.decode import DecodeResult, Refusal
-from consumers.fold.fingerprint import fingerprint
 from consumers.fold.timestamps import NO_TIME
 from scoring.state.events import Event
 from service.observability import metrics
 from service.storage.ingest.progress import Partition
+
+
+def fingerprint(record: ConsumerRecord) -> int:
+    """A hash of a record's content and broker timestamp, to check that the log is still the one that was folded.
+
+    A signed 64-bit integer, as Postgres stores them.
+    """
+    key, value = record.key or b"", record.value or b""
+    timestamp = -1 if record.timestamp is None else record.timestamp
+    digest = xxh3_64_intdigest(b"%d:%d:%d:" % (timestamp, len(key), len(value)) + key + value)
+    return digest - 2**64 if digest >= 2**63 else digest
 
 
 class PartitionBuffer(Struct):

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.fold import batch_tracing
 from consumers.fold.apply import FencedError, apply, refused_offsets, update_owned
 from consumers.fold.batch import Batch, prepare
-from consumers.fold.batch_metrics import observe
 from consumers.fold.buffer import PartitionBuffer, PartitionBuffers, bisect, record_count
 from consumers.fold.dead_letter_limit import Limits, too_many
 from consumers.fold.decode import Refusal
@@ -20,6 +19,7 @@ from consumers.fold.ownership import Ownership
 from consumers.fold.version_trial import VersionTrial
 from service.evaluation.evaluate import EvaluationOutcome
 from service.evaluation.policy import PolicyCache
+from service.observability import metrics
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings
 from service.runtime.tasks import to_thread_uncancelled
@@ -92,7 +92,7 @@ class Folder:
                 update_owned(batch, self._ownership.owned)
                 self._on_fold(batch.moves)
                 outcome.stopwatch.add("prepare", prepared)
-                observe(batch, outcome, time.perf_counter() - started, time.time())
+                _observe(batch, outcome, time.perf_counter() - started, time.time())
                 return
 
     async def _prepare(self, buffers: PartitionBuffers) -> Batch:
@@ -140,6 +140,29 @@ class Folder:
                 self._ownership.halt(partition, f"{evidence}: roll it back; {why}")
                 halted = True
         return halted
+
+
+def _observe(batch: Batch, outcome: EvaluationOutcome, seconds: float, now: float) -> None:
+    """Record in metrics and the log a batch that took `seconds` and was committed at `now`, in seconds since 1970."""
+    metrics.BATCH_SECONDS.observe(seconds)
+    metrics.BATCH_RECORDS.observe(batch.records)
+    for phase, took in outcome.stopwatch.seconds.items():
+        metrics.BATCH_PHASE_SECONDS.labels(phase).observe(took)
+    for (topic, result), count in batch.outcomes.items():
+        metrics.EVENTS.labels(topic, result).inc(count)
+    for (topic, _), taken_ms in batch.taken_ms.items():
+        metrics.RECORD_LAG_SECONDS.observe(topic, now - taken_ms / 1_000)
+    for (topic, _), happened in batch.happened.items():
+        metrics.EVENT_LAG_SECONDS.observe(topic, now - happened / 1_000_000)
+    log.debug(
+        "batch_folded",
+        records=batch.records,
+        accounts=outcome.accounts,
+        late=outcome.late,
+        alerts=outcome.alerts,
+        dead_letters=len(batch.dead_letters),
+        seconds=round(seconds, 3),
+    )
 
 
 def _last_reason(batch: Batch, partition: Partition) -> str:

@@ -18,9 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.fold import dead_letter_limit
 from consumers.fold.batch import OwnedPartition
-from consumers.fold.buffer import RecordBuffer
+from consumers.fold.buffer import RecordBuffer, fingerprint
 from consumers.fold.dedup import Deduplicator, HashRun
-from consumers.fold.fingerprint import fingerprint
 from consumers.fold.kafka import until_answered
 from consumers.fold.placement import PlacementWatch
 from service.messaging.kafka_availability import KafkaAvailability

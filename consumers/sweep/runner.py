@@ -15,7 +15,7 @@ from consumers.sweep.rounds import AllAccounts, DueAccounts, reevaluation_batche
 from consumers.sweep.side_jobs import run_side_job
 from service.alerts.digests import send_settled
 from service.evaluation.policy import PolicyCache
-from service.evaluation.quiet_sources import SourceWatch
+from service.evaluation.sources import SourceWatch
 from service.observability import metrics
 from service.observability.probes import Pulse, serve_probes
 from service.runtime.settings import Settings

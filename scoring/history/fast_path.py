@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from scoring.history.day_by_day import reason, with_due_pending
 from scoring.history.journal import JournalBase, JournalCause
 from scoring.history.journal_codec import note_stored
-from scoring.history.score_run import ScoreRun
+from scoring.history.score_run import ScoreRun, encode_readings
 from scoring.rules.policy import Policy
-from scoring.scorecards.readings import encode_readings
 from scoring.scorecards.scorecard import Evaluation, evaluate, read, score
 from scoring.scorecards.selection import choose
 from scoring.state.account_state import AccountState, fold, fold_arrivals

@@ -12,8 +12,8 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct, field
 
+from scoring.history.score_run import decode_readings, encode_readings
 from scoring.scorecards.contributions import Billionths, add, change, contributions_in_billionths
-from scoring.scorecards.readings import decode_readings, encode_readings
 from scoring.scorecards.scorecard import Evaluation, Scorecard, score
 
 JournalCause = Literal["time", "events", "correction", "scorecard", "override"]

@@ -1,14 +1,29 @@
 """The current score of an account, its start, and the journal of the day on which it started."""
 
+import msgspec
 from msgspec import Struct
 
+from scoring.scorecards.measures import Value
 from scoring.scorecards.override import Override
-from scoring.scorecards.readings import decode_readings
 from scoring.scorecards.scorecard import Band, Evaluation, Scorecard, score
 from scoring.state.calendar import day_of
 
 AHEAD_MICROSECONDS = 5 * 60 * 1_000_000
 """Tolerance between clocks: just before midnight, one that is ahead evaluates at the coming day."""
+
+
+_readings = msgspec.json.Decoder(list[Value])
+_encoder = msgspec.json.Encoder()
+
+
+def encode_readings(readings: list[Value]) -> str:
+    """The stored text of the values, or reasons why they are missing, of all measures; equal ones give equal text."""
+    return _encoder.encode(readings).decode()
+
+
+def decode_readings(stored: str) -> list[Value]:
+    """The readings that `encode_readings` encoded."""
+    return _readings.decode(stored)
 
 
 class ScoreRun(Struct, frozen=True, gc=False):

@@ -8,10 +8,9 @@ from msgspec.structs import replace
 
 from scoring.history.journal import FindScorecard, Journal, JournalBase, Reason, note
 from scoring.history.journal_codec import decode_journal, encode_journal, has_waiting
-from scoring.history.score_run import ScoreRun
+from scoring.history.score_run import ScoreRun, encode_readings
 from scoring.scorecards.contributions import contributions_in_billionths
 from scoring.scorecards.override import Override
-from scoring.scorecards.readings import encode_readings
 from scoring.scorecards.scorecard import Evaluation, Scorecard
 
 

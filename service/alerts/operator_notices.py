@@ -11,7 +11,6 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.alerts.alert_metrics import count_when_committed
 from service.runtime.ids import new_id
 from service.storage.alerts import alerts, routing
 from service.storage.alerts.alerts import AlertRow
@@ -91,7 +90,7 @@ async def write(connection: AsyncConnection, what: str, data: str, now: datetime
         digest_id=None,
     )
     await alerts.insert(connection, [row], now)
-    count_when_committed(connection, [row.state])
+    alerts.count_when_committed(connection, [row.state])
     return row.id
 
 

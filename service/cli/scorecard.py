@@ -13,8 +13,8 @@ from scoring.scorecards.lint import warnings
 from service.cli import scorecard_preview, scorecard_published
 from service.cli.reevaluations import wait
 from service.cli.scorecard_file import File, print_warnings, read
-from service.evaluation.published_scorecards import InForce, all_warnings, in_force
 from service.evaluation.reevaluation import begin_for_scorecard
+from service.evaluation.scorecards import InForce, all_warnings, in_force
 from service.runtime.settings import load_settings
 from service.storage.database.session import in_transaction
 from service.storage.policy import scorecards

@@ -14,7 +14,7 @@ from service.cli.scorecard_file import File, print_warnings, read
 from service.cli.scorecard_preview_tables import tables
 from service.evaluation.policy import load_policy
 from service.evaluation.preview import Sample, preview_accounts, sample
-from service.evaluation.published_scorecards import all_warnings
+from service.evaluation.scorecards import all_warnings
 from service.jobs.load.terminal import bar
 from service.runtime.settings import load_settings
 from service.storage.database.session import with_engine

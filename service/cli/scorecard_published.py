@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.scorecards.document import ScorecardDocument
 from service.cli.scorecard_file import audience, to_yaml
-from service.evaluation.starter_scorecards import purpose, starter_names, starter_text
+from service.evaluation.scorecards import purpose, starter_names, starter_text
 from service.runtime.errors import HealthError
 from service.runtime.settings import load_settings
 from service.storage.database.session import in_transaction

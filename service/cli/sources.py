@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.evaluation import quiet_sources, source_report
-from service.evaluation.source_report import ReportedSource
+from service.evaluation import sources
+from service.evaluation.sources import ReportedSource
 from service.runtime.errors import HealthError
 from service.runtime.settings import load_settings
 from service.storage.database.clock_check import agreed_now
@@ -40,7 +40,7 @@ def show(context: typer.Context) -> None:
     today = datetime.now(UTC).date()
     table = Table("source", "state", "accounts per day", "counted up to", "last outage", box=None)
     table.columns[0].overflow = "fold"  # whole, to be copied into `end`
-    for source in in_transaction(load_settings(), lambda connection: source_report.listing(connection, today)):
+    for source in in_transaction(load_settings(), lambda connection: sources.listing(connection, today)):
         table.add_row(*map(Text, _cells(source)))
     console = Console()
     if not console.is_terminal:
@@ -53,7 +53,7 @@ def end(name: Annotated[str, typer.Argument(metavar="NAME", help="As `account-he
     settings = load_settings()
 
     async def work(connection: AsyncConnection) -> bool:
-        return await quiet_sources.end(connection, name, await agreed_now(connection), settings.base_url)
+        return await sources.end(connection, name, await agreed_now(connection), settings.base_url)
 
     if not in_transaction(settings, work):
         raise HealthError(f"{name!r} isn't a source that is quiet", "Run: account-health sources")

@@ -16,10 +16,9 @@ from scoring.history.explanation import evaluation_of
 from scoring.history.journal import FindScorecard
 from scoring.history.journal_codec import decode_journal
 from scoring.history.runs import Past
-from scoring.history.score_run import ScoreRun, is_ahead
+from scoring.history.score_run import ScoreRun, decode_readings, is_ahead
 from scoring.rules.policy import Policy
 from scoring.scorecards.override import Override
-from scoring.scorecards.readings import decode_readings
 from scoring.scorecards.scorecard import Evaluation
 from scoring.state.calendar import from_day, from_micros, start_of, to_day, to_micros
 from service.evaluation.changes import read_state

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.alerts.alert_metrics import count_when_committed
 from service.alerts.compose import episode_of
 from service.runtime.ids import new_id
 from service.storage.accounts import accounts
@@ -33,7 +32,7 @@ async def erase(connection: AsyncConnection, account_id: str, now: datetime) -> 
         if any(each.alert_id == episode.begun.id for each in owed)
     }
     await alerts.insert(connection, list(ends.values()), now)
-    count_when_committed(connection, [row.state for row in ends.values()])
+    alerts.count_when_committed(connection, [row.state for row in ends.values()])
     await erased_episodes.enqueue(connection, [each._replace(alert_id=ends[each.alert_id].id) for each in owed], now)
     return True
 

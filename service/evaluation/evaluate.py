@@ -18,7 +18,6 @@ from scoring.rules.rules import RuleMemory
 from scoring.scorecards.override import Override
 from scoring.state.calendar import to_micros
 from scoring.state.events import Event
-from service.alerts.alert_metrics import count_when_committed
 from service.alerts.compose import crossing_alerts, ending
 from service.alerts.crossed_account import CrossedAccount
 from service.alerts.digests import assign_digests, band_moves
@@ -222,6 +221,6 @@ async def _alert(
         rows = [alert._replace(traceparent=traces.get(alert.account_id or "")) for alert in rows]
     await alerts.insert(connection, rows, now)
     outcome.alerts = len(rows)
-    count_when_committed(connection, (alert.state for alert in rows))
+    alerts.count_when_committed(connection, (alert.state for alert in rows))
     written = [alert.id for alert in rows]
     outcome.deliveries = await routing.enqueue(connection, written, now, targets=ROUTED) if written else 0

@@ -12,7 +12,7 @@ from scoring.rules.rules import Condition, Rule
 from scoring.scorecards.document import ScorecardDocument, parse
 from scoring.scorecards.scorecard import Scorecard, compile_scorecard
 from scoring.scorecards.selection import in_order
-from service.evaluation.starter_scorecards import starter_text
+from service.evaluation.scorecards import starter_text
 from service.runtime.errors import HealthError
 from service.storage.policy import lock, reevaluations, rules, scorecards
 

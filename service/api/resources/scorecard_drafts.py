@@ -19,7 +19,7 @@ from service.api.middleware.load_shedding import allow
 from service.api.resources.preview_document import Preview, document
 from service.api.resources.scorecards import EXAMPLE, FieldWarning, shown
 from service.evaluation.preview import preview_accounts, sample
-from service.evaluation.published_scorecards import all_warnings, in_force
+from service.evaluation.scorecards import all_warnings, in_force
 
 router = APIRouter(prefix="/v1/scorecards", tags=["scorecards"])
 _DRAFT = json_request_body(schema_ref("ScorecardDocument"), EXAMPLE)

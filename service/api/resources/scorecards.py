@@ -14,8 +14,8 @@ from service.api.http.openapi_helpers import json_request_body, schema_ref
 from service.api.http.problems import not_found
 from service.api.http.request_bodies import JsonObject
 from service.evaluation.policy import starter
-from service.evaluation.published_scorecards import all_warnings
 from service.evaluation.reevaluation import begin_for_scorecard
+from service.evaluation.scorecards import all_warnings
 from service.storage.policy import scorecards
 
 router = APIRouter(prefix="/v1/scorecards", tags=["scorecards"])

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.access.auth import READ
 from service.api.access.deps import Api
-from service.evaluation.source_report import listing
+from service.evaluation.sources import listing
 
 router = APIRouter(prefix="/v1/sources", tags=["operations"])
 

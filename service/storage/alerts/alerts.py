@@ -1,13 +1,15 @@
-"""Alerts: the stored messages of crossings, written in the transaction that changed the score."""
+"""Alerts: the stored messages of crossings, written in the transaction that changed the score, and their metric."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.observability import metrics
 from service.storage.database.bulk_parameters import unnest_parameters
 
 ALERT_COLUMNS = (
@@ -50,6 +52,18 @@ async def insert(connection: AsyncConnection, rows: Sequence[AlertRow], now: dat
     """Save alerts. The caller holds the locks of their accounts, so that `sequence` grows by one each time."""
     if rows:
         await connection.execute(_INSERT, {**unnest_parameters(rows), "now": now})
+
+
+def count_when_committed(connection: AsyncConnection, states: Iterable[str]) -> None:
+    """Count alerts of these states in the metrics if the transaction commits, and when it does."""
+    counts = Counter(states)
+
+    def count(_: Connection) -> None:
+        for state, number in counts.items():
+            metrics.ALERTS.labels(state).inc(number)
+
+    if counts:
+        event.listen(connection.sync_connection, "commit", count, once=True)
 
 
 class EpisodeStart(NamedTuple):

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.fold import runner
 from consumers.fold.apply import FencedError, apply
 from consumers.fold.batch import Batch
+from scoring.history.score_run import decode_readings
 from scoring.scorecards.document import parse
-from scoring.scorecards.readings import decode_readings
 from scoring.scorecards.scorecard import compile_scorecard
 from scoring.scorecards.scorecard import score as evaluation_of
 from scoring.state.account_state import AccountState, decode, encode, fold

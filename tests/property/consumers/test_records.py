@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from consumers.fold import batch_tracing
 from consumers.fold.batch import Batch, OwnedPartition, prepare
-from consumers.fold.buffer import PartitionBuffer
+from consumers.fold.buffer import PartitionBuffer, fingerprint
 from consumers.fold.decode import LONGEST_REASON, Refusal, Tombstone, decode
 from consumers.fold.dedup import Deduplicator
-from consumers.fold.fingerprint import fingerprint
 from service.api.resources.dead_letters import _shown
 from service.cli.dead_letter_text import lines
 from service.messaging.cloudevents import Decoded

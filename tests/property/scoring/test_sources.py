@@ -3,7 +3,7 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from scoring.quiet_sources import FEWEST, is_back, is_silent, usual
+from scoring.silent_sources import FEWEST, is_back, is_silent, usual
 
 MONDAY = 20_514  # 2026-03-02
 WEEK = 7

@@ -10,12 +10,11 @@ from msgspec.structs import replace
 from scoring.advance import advance
 from scoring.history.journal import MOST_IDS, Moved, entries
 from scoring.history.journal_codec import decode_journal, has_waiting
-from scoring.history.score_run import ScoreRun
+from scoring.history.score_run import ScoreRun, decode_readings
 from scoring.rules.policy import Policy
 from scoring.rules.rules import OK, close_day
 from scoring.scorecards.contributions import add, change, contributions_in_billionths
 from scoring.scorecards.override import Override
-from scoring.scorecards.readings import decode_readings
 from scoring.scorecards.scorecard import Evaluation
 from scoring.state.calendar import from_day, start_of
 from service.evaluation.drop_history import remembered

@@ -8,9 +8,8 @@ from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.fold.buffer import PartitionBuffer, PartitionBuffers, RecordBuffer, bisect
+from consumers.fold.buffer import PartitionBuffer, PartitionBuffers, RecordBuffer, bisect, fingerprint
 from consumers.fold.decode import Refusal
-from consumers.fold.fingerprint import fingerprint
 from scoring.state.events import UsageEvent
 from service.messaging.cloudevents import Decoded
 

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from consumers.fold import timestamps
 from consumers.fold.batch import OwnedPartition, prepare
-from consumers.fold.buffer import PartitionBuffer
+from consumers.fold.buffer import PartitionBuffer, fingerprint
 from consumers.fold.decode import Refusal, as_decided, dead_letter, decode
 from consumers.fold.dedup import Deduplicator
-from consumers.fold.fingerprint import fingerprint
 from service.messaging.cloudevents import Decoded
 from service.storage.ingest.progress import PartitionClaim
 from tests.support.cloud_events import encode, usage

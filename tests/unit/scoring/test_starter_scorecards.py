@@ -11,7 +11,7 @@ from scoring.scorecards.scorecard import Evaluation, Scorecard, compile_scorecar
 from scoring.scorecards.selection import choose, in_order
 from scoring.state.account_state import RETENTION_DAYS
 from scoring.state.events import Event
-from service.evaluation.starter_scorecards import purpose, starter_names, starter_text
+from service.evaluation.scorecards import purpose, starter_names, starter_text
 from tests.support.facts import TODAY, answered, calendar, state_of, ticket, with_attributes
 from tests.unit.scoring.test_starter_scorecard import workdays
 

@@ -1,17 +1,18 @@
-"""Watches sources of usage events: operators get a notice about a silent one, and its accounts don't fire silence
-alerts.
+"""Sources of usage events: watches them and lists them. Operators get a notice about a silent one, and its accounts
+don't fire silence alerts.
 
 Each day is counted after it has ended, before accounts are evaluated at the next one.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from scoring.quiet_sources import FEWEST, is_back, is_silent, usual
+from scoring.silent_sources import FEWEST, is_back, is_silent, usual
 from scoring.state.calendar import to_day
 from service.alerts.operator_notices import SourceNotice, send_about_source
 from service.observability import metrics
@@ -26,6 +27,8 @@ LATELY = timedelta(days=7)
 WEEKS = timedelta(days=28)
 """Distance of the earliest day that a day is compared with."""
 KEPT = timedelta(days=400)
+LISTED = timedelta(days=28)
+"""The time that `listing` covers."""
 CHECK_EVERY = timedelta(seconds=60)
 """Interval of checks whether an outage is over: while one is open, a check reads a table of all accounts."""
 TIMEOUT_MS = 100_000
@@ -153,3 +156,28 @@ async def _counts(
 
 def _start_of(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
+
+
+@dataclass(slots=True)
+class ReportedSource:
+    """A source with its counted days and its outages, both the newest first."""
+
+    name: str
+    days: list[SourceDay] = field(default_factory=list)
+    outages: list[Outage] = field(default_factory=list)
+
+    @property
+    def is_silent(self) -> bool:
+        """True while an outage lasts."""
+        return any(outage.ended_at is None for outage in self.outages)
+
+
+async def listing(connection: AsyncConnection, today: date) -> Sequence[ReportedSource]:
+    """The sources that were counted in the last four weeks or are silent, by name, with the days of that time."""
+    since = today - LISTED
+    found: dict[str, ReportedSource] = {}
+    for day in await stored.days(connection, since):
+        found.setdefault(day.source, ReportedSource(day.source)).days.append(day)
+    for outage in await stored.outages(connection, since):
+        found.setdefault(outage.source, ReportedSource(outage.source)).outages.append(outage)
+    return sorted(found.values(), key=lambda source: source.name)

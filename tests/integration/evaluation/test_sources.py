@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from consumers.sweep.runner import sweep_once
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import UsageEvent
-from service.evaluation import quiet_sources
+from service.evaluation import sources
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache
-from service.evaluation.quiet_sources import SourceWatch
+from service.evaluation.sources import SourceWatch
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
 from service.storage.policy import rules
@@ -194,9 +194,9 @@ async def test_an_operator_ends_it_and_it_isnt_noticed_again(world: World) -> No
     await world.day(stop + DAY, app=[])
     async with world.engine.begin() as connection:
         now = moment(stop + DAY, 13)
-        assert not await quiet_sources.end(connection, "/shop", now, "")
-        assert await quiet_sources.end(connection, "/app", now, "https://health.test")
-        assert not await quiet_sources.end(connection, "/app", now, "")
+        assert not await sources.end(connection, "/shop", now, "")
+        assert await sources.end(connection, "/app", now, "https://health.test")
+        assert not await sources.end(connection, "/app", now, "")
     await SourceWatch(world.engine, "").check(moment(stop + DAY, 14))  # a sweeper that is started anew
     for past in range(2, 5):
         await world.day(stop + past * DAY, app=[])
@@ -264,7 +264,7 @@ async def test_a_count_that_takes_too_long_doesnt_stop_the_sweeper(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.use(APP, "/app", moment(MONDAY))
-    monkeypatch.setattr("service.evaluation.quiet_sources.TIMEOUT_MS", 200)
+    monkeypatch.setattr("service.evaluation.sources.TIMEOUT_MS", 200)
     async with world.engine.connect() as other:
         await other.execute(text("LOCK TABLE usage_states IN ACCESS EXCLUSIVE MODE"))
         await asyncio.wait_for(world.watch.check(moment(MONDAY + DAY, 0)), 5)
