@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psutil import NoSuchProcess, Process, cpu_times  # type: ignore[import-untyped] # ships no types
 
-from service.embedded.server_process import Lifeline
+from service.embedded.server_process import ParentWatch
 from service.runtime.settings import Settings
 
 STOP_SECONDS = 60
@@ -33,7 +33,7 @@ class Contender:
             self._process = subprocess.Popen(
                 command, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        self._lifeline = Lifeline(self.pid, signal.SIGTERM)
+        self._parent_watch = ParentWatch(self.pid, signal.SIGTERM)
 
     @property
     def pid(self) -> int:
@@ -69,7 +69,7 @@ class Contender:
 
     def stop(self) -> None:
         """Send SIGTERM, and SIGKILL if that doesn't help."""
-        self._lifeline.cut()
+        self._parent_watch.stop()
         if self.ended:
             return
         self._process.send_signal(signal.SIGTERM)

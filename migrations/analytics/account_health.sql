@@ -24,7 +24,7 @@ SELECT account_id, a.name, a.segment, a.stage, a.owner, a.seats, a.arr, a.starte
         WHERE run.account_id = s.account_id AND run.last_day >= (now() AT TIME ZONE 'UTC')::date - 30
               AND run.first_day <= (now() AT TIME ZONE 'UTC')::date - 30
         LIMIT 1) AS score_30d_ago
--- Every account has a row in both. In this way round, who asks for attributes alone has only those read.
+-- Every account has a row in both. Joined in this order, a query of attributes alone reads nothing else.
 FROM accounts AS a
 LEFT JOIN scores AS s USING (account_id)
 LEFT JOIN usage_states AS u USING (account_id)

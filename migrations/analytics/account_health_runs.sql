@@ -1,5 +1,5 @@
--- The band that counts: the one set by hand, the one that a score set by hand has on the scorecard, or the computed one.
--- As scoring/standing.py has it; a scorecard as it is stored always says where its bands begin.
+-- The effective band: the one set by hand, the scorecard's for a score set by hand, or the computed one; the same as
+-- scoring/scorecards/override.py. A stored scorecard always has the limits of its bands.
 CREATE FUNCTION analytics.counting_band(computed_band text, override json, scorecard jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
@@ -11,7 +11,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     END
 $$;
 
--- Until when an override counts, which is kept in microseconds; null is for good.
+-- The end of an override, stored in microseconds; null means that it stays until withdrawn.
 CREATE FUNCTION analytics.override_until(override json) RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT timestamptz '1970-01-01 00:00:00+00' + (override ->> 'expires_at')::bigint * interval '1 microsecond'
@@ -24,7 +24,7 @@ SELECT run.account_id, run.first_day, run.last_day,
        run.score AS computed_score, run.band AS computed_band, run.coverage, run.scorecard, run.scorecard_version,
        run.override IS NOT NULL AS overridden
 FROM (
-    -- What stands. Where an override has expired and nobody has looked since: what stood with it, then without.
+    -- The current run. If its override has expired since the last evaluation, it is two: with the override, then without.
     SELECT account_id, coalesce(since, day) AS first_day, least(day, lapsed_on - 1) AS last_day, score, band, coverage,
            scorecard, scorecard_version, override
     FROM scores CROSS JOIN LATERAL (

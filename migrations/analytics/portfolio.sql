@@ -1,4 +1,4 @@
--- As in portfolio_daily.sql, but that an account which has left isn't counted from that day on, as lists leave it out.
+-- Like portfolio_daily.sql, except that a churned account isn't counted from that day on: lists leave it out too.
 CREATE OR REPLACE FUNCTION analytics.portfolio(from_day date, to_day date)
 RETURNS TABLE (day date, segment text, stage text, band text, accounts bigint, arr numeric)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$

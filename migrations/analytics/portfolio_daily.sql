@@ -1,4 +1,4 @@
--- Runs are counted by their bounds first: an account that scores the same for months is one row, and so are all that do.
+-- Runs are first counted by their bounds: an account with the same score for months is one row, and so are all alike.
 CREATE FUNCTION analytics.portfolio(from_day date, to_day date)
 RETURNS TABLE (day date, segment text, stage text, band text, accounts bigint, arr numeric)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$

@@ -1,4 +1,4 @@
-"""Dead letters remember whether they were relayed to a topic of their own."""
+"""Dead letters remember whether they were relayed to their dead-letter topic."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column, and an index of those that are still to be relayed."""
+    """Add the column, and an index of dead letters that still have to be relayed."""
     op.add_column(
         "dead_letters",
         sa.Column(
@@ -30,7 +30,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Which dead letters were relayed is forgotten: after the next upgrade all of them are published again, where
+    """The record of relayed dead letters is lost: after the next upgrade all of them are published again, if
     HEALTH_DEAD_LETTER_TOPICS is on.
     """
     op.drop_index("dead_letters_to_relay_idx", table_name="dead_letters")

@@ -1,4 +1,4 @@
-"""Scores keep what measures read; progress knows the last record again, and why a partition halted."""
+"""Scores store the readings of measures; progress stores a fingerprint of the last record, and the reason of a halt."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -51,8 +51,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Why partitions halted is lost, and by which record a log is known again. Scores tell nothing of their measures
-    until the sweeper has filled them in full.
+    """The reasons of halted partitions are lost, and the fingerprints by which logs are recognised. After the next
+    upgrade scores show no measures until the sweeper has filled them in.
     """
     op.drop_constraint("dead_letters_topic_partition_offset_recorded_at_key", "dead_letters")
     op.create_unique_constraint(

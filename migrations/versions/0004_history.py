@@ -1,4 +1,4 @@
-"""Scores live in time: history with its journal, overrides, digests, re-evaluations, quiet sources."""
+"""Scores over time: history with its journal, overrides, digests, re-evaluations, quiet sources."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -184,7 +184,7 @@ def _sources() -> None:
 
 def downgrade() -> None:
     """History, overrides, acknowledgements, snoozes and outages of sources are lost, and so are digests with all alerts
-    that are about many accounts. Rules that were deleted are gone for good.
+    about many accounts. Deleted rules are gone for good.
     """
     for table in ("source_outages", "source_days"):
         op.drop_table(table)

@@ -1,4 +1,4 @@
-"""Lists of accounts by indexes that most updates of a score leave alone."""
+"""Indexes for lists of accounts, which most updates of a score don't touch."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ ATTRIBUTES = ("segment", "stage", "owner")
 
 
 def upgrade() -> None:
-    """Postgres writes the table of scores anew, and locks it meanwhile: some seconds for a million accounts."""
+    """Postgres rewrites the table of scores, and locks it meanwhile: some seconds for a million accounts."""
     op.drop_index("scores_band_account_id_idx", "scores")
     op.execute("ALTER TABLE scores " + ", ".join(_added(*column) for column in GENERATED))
     for name, _, _, comment in GENERATED:

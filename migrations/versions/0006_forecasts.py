@@ -1,4 +1,4 @@
-"""Forecasts: what silence will set off, account by account, and how far the cycle through all of them has come."""
+"""Forecasts: the crossings that silence will cause, per account, and the progress of the cycle through all accounts."""
 
 import sqlalchemy as sa
 from alembic import op

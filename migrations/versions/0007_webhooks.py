@@ -1,5 +1,5 @@
-"""Webhooks: what targets have to be told, why an endpoint is disabled, deliveries that a newer one has replaced or that
-are sent again, and the transactions that pollers of alerts go by.
+"""Webhooks: options of targets, the reason why an endpoint is disabled, deliveries that were replaced by a newer one or
+are sent again, and the transactions by which pollers of alerts proceed.
 """
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ STATES = "state IN ('pending', 'succeeded', 'failed', 'superseded')"
 
 
 def upgrade() -> None:
-    """Endpoints stay as they are: those that are disabled don't say why. Alerts so far count as of transaction 0."""
+    """Endpoints stay as they are; disabled ones have no reason. Existing alerts count as of transaction 0."""
     op.add_column(
         "webhook_endpoints",
         sa.Column(
@@ -63,7 +63,7 @@ def _add_tries() -> None:
 
 def _add_transaction() -> None:
     comment = "the one that wrote it; pollers go by it, as it tells what may still be written"
-    # First with a constant, as one that is computed would have the whole table written anew.
+    # First with a constant, as a computed one would rewrite the whole table.
     op.add_column(
         "alerts", sa.Column("transaction", sa.BigInteger(), nullable=False, server_default="0", comment=comment)
     )
@@ -72,8 +72,8 @@ def _add_transaction() -> None:
 
 
 def downgrade() -> None:
-    """Endpoints lose their options, without which some targets can't be reached, and their rate limits. Deliveries that
-    were replaced count as succeeded. Pollers of alerts have to begin anew.
+    """Endpoints lose their options, without which some targets can't be reached, and their rate limits. Replaced
+    deliveries count as succeeded. Pollers of alerts have to start over.
     """
     op.drop_index("alerts_transaction_id_idx", table_name="alerts")
     op.drop_column("alerts", "transaction")

@@ -1,9 +1,8 @@
-"""Views for analysts, in the schema `analytics`; deploy/analytics.md is about them.
+"""Views for analysts, in the schema `analytics`; deploy/analytics.md describes them.
 
-They read the tables as their owner, so that who reads them needs no right on the tables. People's reports rely on their
-columns: a later migration adds some at the end, with CREATE OR REPLACE VIEW, which keeps who may read. One that drops
-or changes a column of a table that is read here has to drop the views before, and to create them anew.
-"""
+They read the tables as their owner, so their readers need no rights on the tables. Reports rely on their columns: a
+later migration adds some at the end, with CREATE OR REPLACE VIEW, which keeps the grants. One that drops or changes a
+column of a table that is read here has to drop the views before, and create them again."""
 
 from pathlib import Path
 
@@ -40,7 +39,7 @@ MADE = (
 
 
 def upgrade() -> None:
-    """No table is changed, nor locked against anybody. Raises `HealthError` if the user may not create a schema."""
+    """No table is changed or locked. Raises `HealthError` if the user may not create a schema."""
     if not _says("to_regnamespace('analytics') IS NOT NULL"):
         if not _says("has_database_privilege(current_database(), 'CREATE')"):
             user = _says("quote_ident(current_user)")
@@ -60,8 +59,8 @@ def _says(expression: str) -> object:
 
 
 def downgrade() -> None:
-    """Reports on the views fail. Where others have built views on them, nothing is dropped: drop those first. After the
-    next upgrade readers may read nothing until `account-health reader create` has run again.
+    """Reports on the views fail. If other views depend on them, nothing is dropped: drop those first. After the next
+    upgrade readers have no rights until `account-health reader create` has run again.
     """
     for each in reversed(MADE):
         op.execute(f"DROP {each}")

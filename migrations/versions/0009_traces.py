@@ -1,4 +1,4 @@
-"""Alerts keep the trace of the event that they came of, so that their deliveries go on with it."""
+"""Alerts store the trace of the event that caused them, which their deliveries continue."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Alerts so far have none. The column is null at first, so no row is written anew."""
+    """Existing alerts have none. The column is nullable, so no row is rewritten."""
     op.add_column(
         "alerts",
         sa.Column("traceparent", sa.Text(), comment="W3C context of the event that it came of, if that was traced"),
@@ -18,5 +18,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Alerts forget their traces; their deliveries begin new ones."""
+    """Alerts lose their traces; their deliveries begin new ones."""
     op.drop_column("alerts", "traceparent")

@@ -1,4 +1,4 @@
-"""The attributes that lists are filtered by stand beside scores, too: lists look at these, and needn't look further."""
+"""Scores hold the attributes by which lists are filtered, so that lists read one table only."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,8 +12,8 @@ ATTRIBUTES = ("segment", "stage", "owner")
 
 
 def upgrade() -> None:
-    """Postgres writes the rows of accounts that have any of these anew, and locks the table of scores meanwhile: about
-    a minute for a million. An earlier version that runs beside this one doesn't keep them.
+    """Postgres rewrites the rows of accounts that have any of these, and locks the table of scores meanwhile: about a
+    minute for a million. An earlier version that runs beside this one doesn't keep them up to date.
     """
     for name in ATTRIBUTES:
         op.add_column("scores", sa.Column(name, sa.Text(), comment="as in accounts"))

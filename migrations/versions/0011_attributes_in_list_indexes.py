@@ -1,4 +1,4 @@
-"""The indexes that lists of scores go by know the attributes, too: an account that isn't wanted isn't fetched."""
+"""The indexes of lists of scores contain the attributes too: accounts that don't match aren't fetched."""
 
 from alembic import op
 
@@ -12,7 +12,7 @@ ORDERS = (["band", "point", "settled", "account_id"], ["slot", "account_id"])
 
 
 def upgrade() -> None:
-    """Nobody reads or writes scores while the indexes are made: some seconds for a million accounts."""
+    """Scores can't be read or written while the indexes are made: some seconds for a million accounts."""
     _lock()
     for order in ORDERS:
         _replace(order, [*order, *ATTRIBUTES])
@@ -26,7 +26,7 @@ def downgrade() -> None:
 
 
 def _lock() -> None:
-    """At once, for who locks rows between two statements would wait for this, and this for them."""
+    """Lock the table first: a transaction that locks rows between two statements would deadlock with this one."""
     op.execute("LOCK TABLE scores IN ACCESS EXCLUSIVE MODE")
 
 

@@ -1,4 +1,4 @@
-"""Lists by score go by quarter points, not by whole ones: there are fewer accounts to sort for a page."""
+"""Lists by score are ordered by quarter points in the index, not by whole ones: fewer accounts to sort for a page."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,7 +15,7 @@ NEW, OLD = (
 
 
 def upgrade() -> None:
-    """Postgres writes the table of scores anew, and locks it meanwhile: some seconds for a million accounts. An earlier
+    """Postgres rewrites the table of scores, and locks it meanwhile: some seconds for a million accounts. An earlier
     version that runs beside this one has no index for its lists by score: with many accounts they may time out.
     """
     op.drop_index(_name(OLD), "scores")

@@ -1,4 +1,4 @@
-"""Records that were refused for being stamped ahead of the clock stay refused when their log is read again."""
+"""Records that were refused because of a timestamp ahead of the clock stay refused when their log is read again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """A table more, which earlier versions don't know and needn't."""
+    """Add a table, which earlier versions don't need."""
     op.create_table(
         "refused_stamps",
         sa.Column("topic", sa.Text(), nullable=False),
@@ -22,5 +22,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget refused timestamps: such a record is taken if its log is read again once that time has come."""
+    """Refused timestamps are forgotten: such a record is accepted if its log is read again once that time has come."""
     op.drop_table("refused_stamps")

@@ -1,4 +1,6 @@
-"""Progress knows how many partitions its topic had: where some were added, copies of earlier events may count twice."""
+"""Progress stores the number of partitions of its topic: after some are added, copies of earlier events may count
+twice.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Two columns without a default: nothing is written anew."""
+    """Two columns without a default: nothing is rewritten."""
     op.add_column(
         "progress",
         sa.Column("topic_partitions", sa.Integer(), comment="how many its topic had when it was claimed last"),
@@ -26,6 +28,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Partitions that were added are no longer noticed, and no longer remarked on."""
+    """Added partitions are no longer noticed, and no longer warned about."""
     op.drop_column("progress", "partitions_added_at")
     op.drop_column("progress", "topic_partitions")

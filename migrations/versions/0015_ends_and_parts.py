@@ -1,4 +1,4 @@
-"""Who hears of an episode's end, which part of a digest is an endpoint's own, and which rules a digest is of."""
+"""The receivers of an episode's end, the parts of a digest that belong to one endpoint, and the rules of a digest."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ EARLIER_CAUSES = "cause IN ('scorecard', 'backfill', 'dwell')"
 
 
 def upgrade() -> None:
-    """No row is written anew; alerts wait while an index of theirs is made, some seconds for millions. Of alerts so
-    far, whoever has a delivery of the beginning is told of the end.
+    """No row is rewritten; alerts wait while one of their indexes is made, some seconds for millions. The end of an
+    existing alert's episode goes to the endpoints that have a delivery of its beginning.
     """
     _add("alerts", "ends_for", sa.ARRAY(sa.Uuid()), "endpoints that are told when what begins here is over")
     _add("alerts", "digest_for", sa.ARRAY(sa.Uuid()), "endpoints that hear of it in its digest")
@@ -50,7 +50,9 @@ def _allow(causes: str) -> None:
 
 
 def downgrade() -> None:
-    """Ends go by filters again. Digests of rules count as those of scorecards; parts that wait are sent as wholes."""
+    """Ends of episodes go by filters again. Digests of rules count as those of scorecards; parts that wait are sent as
+    wholes.
+    """
     op.execute("UPDATE digests SET cause = 'scorecard' WHERE cause = 'rule'")
     _allow(EARLIER_CAUSES)
     op.alter_column("digests", "cause", comment="scorecard, backfill or dwell")

@@ -1,4 +1,4 @@
-"""Endpoints that ask to be left alone for a while are, by all who deliver; chat endpoints have a rate by default."""
+"""Pauses that endpoints ask for are shared by all delivery processes; chat endpoints have a rate limit by default."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,6 +19,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Pauses are forgotten; the rates stay, as nobody knows any more who gave them."""
+    """Pauses are forgotten; the rate limits stay, as it is no longer known which were defaults."""
     op.drop_column("deliveries", "resent_at")
     op.drop_column("webhook_endpoints", "paused_until")

@@ -1,4 +1,4 @@
-"""Fields of alert rules that earlier versions don't know: whom a rule leaves out, and its playbook."""
+"""Fields of alert rules that earlier versions don't know: accounts that a rule excludes, and its playbook."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,11 +11,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Rules so far have none of them."""
+    """Existing rules have none of them."""
     comment = "those fields of it that the version before this column doesn't know"
     op.add_column("alert_rules", sa.Column("added", JSONB, comment=comment))
 
 
 def downgrade() -> None:
-    """Rules leave nobody out again, and lose their playbooks."""
+    """Rules exclude no accounts any more, and lose their playbooks."""
     op.drop_column("alert_rules", "added")

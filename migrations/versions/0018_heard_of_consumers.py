@@ -1,4 +1,4 @@
-"""Progress knows when a partition's consumer was heard of last: the API says when folding stands still."""
+"""Progress stores the last sign of life of a partition's consumer: the API reports when folding stands still."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """A column without a default: nothing is written anew, and a consumer of the version before leaves it as it is."""
+    """A column without a default: nothing is rewritten, and a consumer of the version before leaves it as it is."""
     op.add_column(
         "progress",
         sa.Column(
@@ -22,5 +22,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """That a consumer is away is no longer told."""
+    """A consumer that is gone is no longer reported."""
     op.drop_column("progress", "heard_at")

@@ -1,4 +1,4 @@
-"""The portfolio without accounts that have left, what a rule's digest is of, and comments that had grown old."""
+"""The portfolio without churned accounts, the cause of a digest of rules, and corrected comments."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ VIEWS = {
 
 
 def upgrade() -> None:
-    """No row is written anew. The version before shows what the function counts, and leaves the column empty."""
+    """No row is rewritten. The version before shows the function's counts, and leaves the column empty."""
     op.add_column(
         "digests",
         sa.Column(
@@ -61,7 +61,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Accounts that have left count for as long as they are in the service; of digests of rules nobody knows why."""
+    """Churned accounts count again for as long as they are stored; the causes of digests of rules are lost."""
     _comment(0)
     made, _, _ = (SQL / "portfolio_daily.sql").read_text().partition(";\n")
     op.get_bind().exec_driver_sql(made.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))

@@ -15,17 +15,17 @@ from service.runtime.errors import HealthError
 WATCH = 'read -r _; kill -s "$1" "$2"'
 
 
-class Lifeline:
+class ParentWatch:
     """Signals a process once this one is gone, however it went: a small shell watches a pipe between the two."""
 
     def __init__(self, pid: int, signal: Signals) -> None:
         """Watch from now on; process `pid` will get `signal`."""
-        command = ["/bin/sh", "-c", WATCH, "lifeline", signal.name.removeprefix("SIG"), str(pid)]
+        command = ["/bin/sh", "-c", WATCH, "parent-watch", signal.name.removeprefix("SIG"), str(pid)]
         self._watcher = Popen(  # noqa: S603 - fixed words, a signal name and a number
             command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True
         )
 
-    def cut(self) -> None:
+    def stop(self) -> None:
         """Stop watching. Call it before the process is reaped: then its number can't be another's yet."""
         self._watcher.kill()
         self._watcher.communicate()
@@ -63,7 +63,7 @@ class ServerProcess:
                 start_new_session=True,
                 **account.for_popen(),
             )
-        self._lifeline = Lifeline(self._process.pid, farewell)
+        self._parent_watch = ParentWatch(self._process.pid, farewell)
 
     @property
     def pid(self) -> int:
@@ -87,7 +87,7 @@ class ServerProcess:
 
     def stop(self, signal: Signals, seconds: float) -> None:
         """Ask it to stop and wait; after `seconds` kill it."""
-        self._lifeline.cut()
+        self._parent_watch.stop()
         if self.alive:
             self._process.send_signal(signal)
             try:
@@ -97,7 +97,7 @@ class ServerProcess:
 
     def kill(self) -> None:
         """SIGKILL for it and all it started, at once; returns when they are gone."""
-        self._lifeline.cut()
+        self._parent_watch.stop()
         if self.alive:
             kill_tree(self._process.pid)
             self._process.wait()

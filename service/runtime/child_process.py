@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.runtime.signals import LIFELINE_VARIABLE as LIFELINE
+from service.runtime.signals import PARENT_WATCH_VARIABLE
 
 # -P: a folder `service` in the current folder must not be imported in place of this one.
 PROGRAM = (sys.executable, "-P", "-m", "service")
@@ -35,7 +35,7 @@ class ChildProcess:
     """A running process of a spec.
 
     It has its own session, so that Ctrl-C in a terminal reaches only the parent, which stops its processes in order;
-    and it has a lifeline, by which it stops if the parent dies without having stopped it.
+    and it watches a pipe from the parent, and stops if the parent dies without having stopped it.
     """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -46,7 +46,12 @@ class ChildProcess:
     async def start(cls, role: ProcessSpec, environment: Mapping[str, str], *, log: Path | None) -> "ChildProcess":
         """Start `account-health COMMAND`; its output is appended to `log`, or goes where ours goes."""
         arguments = (*PROGRAM, role.command)
-        variables = {**os.environ, **environment, **dict(role.environment), LIFELINE: str(PATIENCE_SECONDS)}
+        variables = {
+            **os.environ,
+            **environment,
+            **dict(role.environment),
+            PARENT_WATCH_VARIABLE: str(PATIENCE_SECONDS),
+        }
         if log is None:
             return cls(await _spawn(arguments, variables, None))
         with log.open("ab") as output:
@@ -77,7 +82,7 @@ async def _spawn(
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *arguments,
-        stdin=asyncio.subprocess.PIPE,  # its lifeline
+        stdin=asyncio.subprocess.PIPE,  # closes when the parent dies
         stdout=output,
         stderr=None if output is None else asyncio.subprocess.STDOUT,
         env=variables,

@@ -26,8 +26,8 @@ def _die(number: int, _: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-LIFELINE_VARIABLE = "HEALTH_LIFELINE_SECONDS"
-"""Set for a process tied to its parent: how many seconds it may take to stop once the parent is gone."""
+PARENT_WATCH_VARIABLE = "HEALTH_PARENT_WATCH_SECONDS"
+"""Set for a process tied to its parent: the seconds that it may take to stop once the parent is gone."""
 
 
 def stop_when_parent_dies() -> None:
@@ -36,8 +36,8 @@ def stop_when_parent_dies() -> None:
     The parent gives it a pipe for standard input and writes nothing; reading ends when the last writer is gone. So the
     process is tied from its first moment, which a watcher started after it couldn't ensure.
     """
-    if patience := os.environ.get(LIFELINE_VARIABLE):
-        threading.Thread(target=_wait, args=(float(patience),), name="lifeline", daemon=True).start()
+    if patience := os.environ.get(PARENT_WATCH_VARIABLE):
+        threading.Thread(target=_wait, args=(float(patience),), name="parent-watch", daemon=True).start()
 
 
 def _wait(patience: float) -> None:

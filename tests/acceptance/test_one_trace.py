@@ -36,7 +36,7 @@ async def one(collector: Collector, name: str, trace: str = CALLER) -> Span:
 
 
 def trouble(account_id: str) -> list[dict[str, Any]]:
-    """What brings an account's score down."""
+    """Events that bring an account's score down."""
     long_ago = (datetime.now(UTC) - timedelta(days=60)).isoformat()
     tickets = [{"ticket_id": str(n), "status": "open", "priority": "urgent", "created_at": long_ago} for n in range(9)]
     detractors = [{"survey": "nps", "response_id": str(number), "score": 0} for number in range(3)]

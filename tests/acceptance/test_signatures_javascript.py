@@ -1,4 +1,4 @@
-"""What we sign is verified by the libraries that receivers in JavaScript use, and what was tampered with isn't."""
+"""Signatures are accepted by the libraries that receivers in JavaScript use, and refused on messages tampered with."""
 
 from datetime import UTC, datetime, timedelta
 

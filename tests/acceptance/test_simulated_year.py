@@ -102,7 +102,7 @@ def _moments(hours: Sequence[int]) -> list[int]:
 
 
 def _folds() -> Folds:
-    """What happens in the year, by when it is folded: at the next time after the broker took it."""
+    """The events of the year by the time they are folded: the first one after the broker took them."""
     moments = _moments(FOLDS)
     folds: dict[int, defaultdict[str, list[Event]]] = {moment: defaultdict(list) for moment in moments}
     for customer in customers(ACCOUNTS, START, DAYS, SEED):

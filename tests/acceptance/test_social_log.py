@@ -117,7 +117,7 @@ async def _compare(engine: AsyncEngine, accounts: dict[str, Counts]) -> None:
 
 
 def _shift(states: dict[str, AccountState], newest: int) -> int:
-    """By how many days the log was moved: its newest day has become today or yesterday."""
+    """The number of days by which the log was moved: its newest day has become today or yesterday."""
     last = max(state.usage.last_day for state in states.values())
     today = datetime.now(UTC).date()
     assert from_day(last) in {today, today - timedelta(days=1)}

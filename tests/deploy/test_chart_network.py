@@ -1,4 +1,4 @@
-"""Who may talk to whom: the chart's network policies, read as Kubernetes reads them."""
+"""The chart's network policies, read as Kubernetes reads them: the connections that they allow."""
 
 from typing import Any
 

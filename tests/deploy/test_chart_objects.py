@@ -1,4 +1,4 @@
-"""What the chart renders is what Kubernetes, KEDA and the Prometheus operator take."""
+"""The chart renders objects that Kubernetes, KEDA and the Prometheus operator accept."""
 
 import json
 import shutil

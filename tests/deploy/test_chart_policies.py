@@ -1,4 +1,4 @@
-"""What pods may do, and what must hold between the chart's objects, whatever the values."""
+"""The rights of pods, and the relations that hold between the chart's objects for all values."""
 
 from collections.abc import Iterator
 

@@ -37,7 +37,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
 
 @pytest.fixture
 def settings(postgres_server: PostgresServer, bootstrap: str, topic_prefix: str) -> Iterator[dict[str, str]]:
-    """What an operator gives the image: an empty database, and a Kafka without topics."""
+    """The settings that an operator gives the image: an empty database, and a Kafka without topics."""
     url = postgres_server.create_empty()
     whole = environment(settings_for(url, bootstrap, topic_prefix))
     yield {name: value for name, value in whole.items() if name.startswith("HEALTH_")}

@@ -1,4 +1,4 @@
-"""What Postgres holds after a run, against the truth. Every check yields what differs, in words."""
+"""Compares the contents of Postgres after a run with the truth. Every check yields the differences, in words."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -142,7 +142,7 @@ def _is_close(score: float | None, verdict: Verdict) -> bool:
 
 
 def verdicts_of(accounts: Mapping[str, Account], truth: Truth, settings: Settings) -> dict[str, Verdict]:
-    """What the exact oracle says of every account, at the day that its stored score is of."""
+    """The exact oracle's verdict on every account, for the day of its stored score."""
     documents = {document["name"]: document for document in SCORECARDS}
     verdicts = {}
     for account in accounts.values():

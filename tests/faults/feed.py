@@ -20,10 +20,10 @@ _REST_SECONDS = 0.03
 COMMITTED, ABORTED = "committed transaction", "aborted transaction"
 _TURNS = ("none", "gzip", "snappy", "lz4", "zstd", COMMITTED, "none", "zstd", ABORTED)
 COMPRESSIONS = 5
-"""How chunks are sent, in turn: compressed or not, in a transaction, or in one that is aborted before they are sent."""
+"""Ways to send chunks, taken in turn: compressed or not, in a transaction, or after one that is aborted."""
 MANNERS = frozenset(_TURNS)
 _TRANSACTION_SECONDS = 10
-"""Consumers wait behind a transaction that a lost producer has left open; the broker ends it after this time."""
+"""Consumers wait for a transaction that a lost producer has left open; the broker ends it after this time."""
 _PATIENCE_SECONDS = 5.0
 _MOST_PARTITIONS = 8
 

@@ -30,7 +30,7 @@ class Member:
 
     @property
     def has_started(self) -> bool:
-        """Whether it has come to work, and has not ended."""
+        """True once it has started work, until it ends."""
         return not self.ended.done() and b'"started"' in self.log.read_bytes()[:10_000]
 
     def send(self, number: signal.Signals) -> None:

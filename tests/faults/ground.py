@@ -73,7 +73,7 @@ RULES: list[tuple[str, str, dict[str, Any]]] = [
 
 @dataclass
 class Ground:
-    """Where a run takes place."""
+    """The servers and settings of a run."""
 
     postgres: EmbeddedPostgres
     kafka: ApacheKafka

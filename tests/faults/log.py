@@ -1,4 +1,4 @@
-"""What the topics hold in the end."""
+"""The contents of the topics at the end of a run."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -31,7 +31,7 @@ class Log:
                     yield record
 
     async def _has_more(self) -> bool:
-        """Whether some partition isn't read to its end. A position goes past marks of transactions, too."""
+        """True unless all partitions are read to their ends. A position goes past marks of transactions, too."""
         return any([await self._consumer.position(each) < end for each, end in self._ends.items()])
 
 

@@ -60,7 +60,7 @@ _ODD_VALUES: tuple[Any, ...] = (
 )
 _NESTED = "[" * 3000
 _ODD_TEXTS = ("NaN", "-Infinity", "1e999", "1e-999999999", "01", "-0", '"\\ud800"', '"\\u0000"', "tru", _NESTED)
-"""What no JSON library would write, put in the place of a value."""
+"""Texts that no JSON library writes, put in the place of a value."""
 _ODD_BYTES = (b"", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\x80", b"\xc0\xaf", b"\xed\xa0\x80", b'"', b"\\", b"}")
 _ODD_TIMESTAMPS = (0, 1, 10**12, 2 * 10**9, 25 * 10**11, 2 * 10**15, 2 * 10**18, 2**62)
 """1970, 2001 and 2049 in milliseconds, and what others count in; none is near enough to now for a clock to matter."""
@@ -141,7 +141,7 @@ def _drop_value(chance: Random, record: Sent, _: deque[Sent]) -> Sent:
 
 
 def _event_of(record: Sent) -> dict[str, Any] | None:
-    """What the JSON holds, where it still is an object."""
+    """The JSON object in the record's value; None if it no longer is one."""
     try:
         event = json.loads(record.value or b"")
     except (ValueError, RecursionError):
@@ -150,7 +150,7 @@ def _event_of(record: Sent) -> dict[str, Any] | None:
 
 
 def _on_the_event(change: Callable[[Random, dict[str, Any]], None]) -> Way:
-    """A change of what the JSON holds, where it still is JSON."""
+    """A change within the JSON of a record; one that no longer is JSON stays as it is."""
 
     def way(chance: Random, record: Sent, _: deque[Sent]) -> Sent:
         event = _event_of(record)

@@ -1,4 +1,4 @@
-"""Which faults a run brings, in which order: a pure function of the seed."""
+"""The faults of a run, in order: a pure function of the seed."""
 
 from random import Random
 from typing import Literal, NamedTuple

@@ -160,7 +160,7 @@ class Strikes:
         self._later.append(asyncio.create_task(work))
 
     async def _owners(self) -> Sequence[Any] | None:
-        """What Postgres knows of progress; None while it is away."""
+        """The progress stored in Postgres; None while it is away."""
         try:
             async with asyncio.timeout(5), self._ground.engine.connect() as connection:
                 return await progress.all_partitions(connection)

@@ -91,9 +91,9 @@ def dead_for(seconds: float) -> Answer:
 
 
 NEVER: Mapping[str, Answer] = {"hangs": hang, "redirects": redirect}
-"""What these get, they never take."""
+"""Receivers that never accept a message."""
 ANYHOW: Mapping[str, Answer] = {"drips": drip, "ten megabytes": ten_megabytes, "closes midway": close_midway}
-"""They say 200 before they misbehave, so they have taken it."""
+"""Receivers that answer 200 before they misbehave, and so have accepted the message."""
 
 
 @asynccontextmanager

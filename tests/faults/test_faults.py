@@ -73,7 +73,7 @@ async def put_to_the_test(place: Ground, fleet: Fleet, feed: Feed, strikes: Stri
 
 
 async def within_limit(work: Coroutine[Any, Any, Truth]) -> Truth:
-    """What `work` returns, unless it hangs."""
+    """The result of `work`; fails if it hangs."""
     try:
         async with asyncio.timeout(LIMIT) as limit:
             return await work
@@ -168,7 +168,7 @@ async def differences(place: Ground, held: Truth) -> list[str]:
 
 
 def describe(held: Truth) -> str:
-    """What the log holds, in numbers."""
+    """The contents of the log, in numbers."""
     return (
         f"{held.records:,} records, {held.copies:,} copies, {held.tombstones:,} tombstones, {held.late:,} late, "
         f"{held.out_of_order:,} out of order, {len(held.poison):,} poison"
@@ -176,7 +176,7 @@ def describe(held: Truth) -> str:
 
 
 def report(fleet: Fleet, strikes: Strikes) -> str:
-    """What happened, for whoever has to find out why it went wrong."""
+    """A report of the run, to find the cause of a failure."""
     logs = [f"{member.name}, {member.fate}:\n{tail(member.log)}" for member in fleet.members]
     again = f"To run it again: make faults SEED={SEED} ROUNDS={ROUNDS}"
     return "\n".join([f"SEED={SEED} ROUNDS={ROUNDS}", *strikes.journal, *logs, again])

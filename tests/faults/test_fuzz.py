@@ -47,7 +47,7 @@ _SMALLER_THAN_MICROS = re.compile(r"(?<=\.\d{6})\d+")
 
 @dataclass
 class Held:
-    """What the log holds, with the dead letters known."""
+    """The contents of the log, given the dead letters."""
 
     by_topic: Counter[str] = field(default_factory=Counter)
     events: dict[str, list[Event]] = field(default_factory=dict)
@@ -167,7 +167,7 @@ def _differences(record: ConsumerRecord, letter: Any) -> Iterator[str]:
 
 
 def _doubts(signal: Signal, record: ConsumerRecord) -> Iterator[str]:
-    """What a plain reading finds wrong with a record that was taken."""
+    """The faults that a naive reading finds in a record that was accepted."""
     try:
         event = _plainly(record)
         moment = datetime.fromisoformat(_SMALLER_THAN_MICROS.sub("", event["time"].upper()))

@@ -46,7 +46,7 @@ MANUAL = (ROOT / "deploy" / "backup.md").read_text()
 
 
 def renumbering() -> str:
-    """What the manual has operators run after a restore."""
+    """The statement that operators run after a restore, from the manual."""
     found = re.search(r'psql "\$HEALTH_DATABASE_URL" -c "(UPDATE alerts .*)"', MANUAL)
     assert found
     return found[1]

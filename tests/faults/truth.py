@@ -1,6 +1,6 @@
-"""What must come of a run, worked out from what the log holds in the end.
+"""The expected outcome of a run, worked out from the log at its end.
 
-The log, not what was sent, is the truth: a producer whose broker dies may send a record twice.
+The log is the truth, not the records that were sent: a producer whose broker dies may send a record twice.
 """
 
 import json
@@ -57,12 +57,12 @@ def _keep_last(kept: dict[str, tuple[Stamp, Any]], key: str, stamp: Stamp, value
 
 @dataclass
 class Truth:
-    """What the log holds."""
+    """The contents of the log, and the outcome that they must have."""
 
     ends: dict[Partition, int]
-    """By partition the offset after its last record; what comes behind are marks of transactions."""
+    """By partition the offset after its last record; only marks of transactions follow."""
     poison: dict[tuple[str, int, int], str] = field(default_factory=dict)
-    """What is wrong, by position."""
+    """The faults of bad records, by position."""
     events: dict[str, list[Event]] = field(default_factory=dict)
     """Each event once, by account; late ones too."""
     tallies: dict[str, Tally] = field(default_factory=dict)

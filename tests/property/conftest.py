@@ -1,4 +1,4 @@
-"""How hard the laws are tried. HYPOTHESIS_PROFILE=thorough looks longer; ci looks at the same examples each time."""
+"""Profiles of Hypothesis: HYPOTHESIS_PROFILE=thorough tries more examples; ci tries the same ones each time."""
 
 import os
 

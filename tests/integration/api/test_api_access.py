@@ -1,4 +1,4 @@
-"""Who gets in: keys, what they open, and how long they do. `test_api_walk` tries them on every route."""
+"""Access by API keys: their scopes and their lifetime. `test_api_walk` tries them on every route."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 ADMIN_ONLY = "/v1/api-keys"
 CHANGE_NOTHING = {"/v1/scorecards/validate", "/v1/scorecards/diff"}
-"""What is asked with a body, by POST."""
+"""Questions that need a body, and so are POST requests."""
 
 
 async def test_the_documentation_names_every_route_and_its_scope(api: Api) -> None:

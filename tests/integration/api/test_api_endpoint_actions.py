@@ -30,7 +30,7 @@ async def create(api: Api, **more: Any) -> Any:
 
 
 async def secrets(engine: AsyncEngine, api: Api) -> list[str]:
-    """What signs now."""
+    """The secrets that sign messages now."""
     async with engine.connect() as connection:
         sealed = (await connection.execute(select(webhook_endpoints.c.secret))).scalar_one()
     return signing_keys.active_secrets(signing_keys.load(api.app.state.context.vault.open(sealed)), api.clock())

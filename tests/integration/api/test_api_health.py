@@ -29,7 +29,7 @@ def _fixed_time(api: Api) -> None:
 
 
 async def fold(engine: AsyncEngine, now: datetime, *events: Event) -> None:
-    """What a consumer does."""
+    """Fold events as a consumer does."""
     async with engine.begin() as connection:
         policy = await load_policy(connection, 92)
         by_account: dict[str, list[Event]] = {}

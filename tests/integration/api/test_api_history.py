@@ -27,7 +27,7 @@ def _fixed_time(api: Api) -> None:
 
 
 async def fold(engine: AsyncEngine, now: datetime, *events: Event) -> None:
-    """What a consumer does; without events, what the sweeper does."""
+    """Fold events as a consumer does; without events, evaluate as the sweeper does."""
     async with engine.begin() as connection:
         policy = await load_policy(connection, 92)
         await advance_accounts(connection, {"acme": events}, policy, now, base_url="http://test")

@@ -1,4 +1,6 @@
-"""How often, how many at once and how long: beyond it callers are told so, and nothing is left behind."""
+"""Limits on the rate, number and duration of requests: callers beyond them get an answer that says so, and nothing
+leaks.
+"""
 
 import asyncio
 import math

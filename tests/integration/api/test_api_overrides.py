@@ -164,7 +164,7 @@ async def test_one_that_has_expired_is_none_any_more(clock: Clock, engine: Async
 
 
 async def test_it_fires_though_the_source_of_events_is_quiet(clock: Clock, engine: AsyncEngine, api: Api) -> None:
-    """What somebody sets by hand isn't a matter of silence."""
+    """An override doesn't depend on events, so their silence doesn't matter."""
     await query(engine, "UPDATE usage_states SET source = '/tests' RETURNING 1")
     columns = "(id, source, began_on, noticed_at) VALUES (gen_random_uuid(), '/tests', now(), now())"
     await query(engine, f"INSERT INTO source_outages {columns} RETURNING 1")

@@ -1,4 +1,4 @@
-"""What comes before there is a request: heads that don't come, never end, or aren't HTTP. Asked over a bare socket."""
+"""Heads of requests that don't come, never end, or aren't HTTP, sent over a bare socket."""
 
 import asyncio
 import contextlib
@@ -165,7 +165,7 @@ def head_of(api: Api, *headers: str, path: str = "/v1/events") -> bytes:
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the server itself had to say; that a request was no HTTP may be said."""
+    """The server's own log lines, except that a request wasn't HTTP."""
     texts = [record.getMessage() for record in caplog.records if record.name in ("uvicorn.error", "asyncio")]
     return [text for text in texts if text != "Invalid HTTP request received."]
 
@@ -346,7 +346,7 @@ async def test_an_empty_line_is_no_request(api: Api, monkeypatch: pytest.MonkeyP
 
 
 async def test_the_end_of_a_connection_is_taken_or_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is left is less than would make uvicorn pause, and it closes the connection itself."""
+    """The rest is too short for uvicorn to pause, so it closes the connection itself."""
     monkeypatch.setattr(bounded_protocol, "TAKE_SECONDS", 0.3)
     monkeypatch.setattr(bounded_protocol.BoundedProtocol, "pause_writing", lambda _: None)
     app = FastAPI()

@@ -46,7 +46,7 @@ async def fold(engine: AsyncEngine, api: Api, days: dict[str, int]) -> None:
 
 
 async def everything(engine: AsyncEngine) -> list[Any]:
-    """What a preview could have touched."""
+    """The rows of all tables that a preview could have changed."""
     tables = ("scorecards", "scores", "history", "alerts", "reevaluations", "digests", "accounts")
     async with engine.connect() as connection:
         return [

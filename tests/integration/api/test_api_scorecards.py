@@ -20,7 +20,7 @@ def document(**changes: Any) -> dict[str, Any]:
 
 
 async def begun(engine: AsyncEngine) -> int:
-    """How often all accounts were to be judged anew."""
+    """The number of re-evaluations of all accounts that have begun."""
     async with engine.connect() as connection:
         return int((await connection.execute(text("SELECT count(*) FROM reevaluations"))).scalar_one())
 

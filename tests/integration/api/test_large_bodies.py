@@ -21,7 +21,7 @@ UNKNOWN = {f"field{number}": 1 for number in range(200_000)}
 
 
 async def longest_stop_while(asking: Any) -> tuple[Any, float]:
-    """What was answered, and for how long the event loop stood still meanwhile: it is the server's, too."""
+    """The answer, and the longest time that the event loop, which is the server's too, stood still meanwhile."""
     longest = 0.0
 
     async def tick() -> None:

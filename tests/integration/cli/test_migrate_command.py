@@ -37,7 +37,7 @@ def test_it_shows_where_the_database_is(say: Say) -> None:
 
 def test_it_shows_a_line_for_each_and_does_not_show_and_go(say: Say) -> None:
     shown = [line for line in say("--show").stdout.splitlines() if "0008" in line]
-    assert shown == ["  0008  Views for analysts, in the schema `analytics`; deploy/analytics.md is about them."]
+    assert shown == ["  0008  Views for analysts, in the schema `analytics`; deploy/analytics.md describes them."]
     with pytest.raises(HealthError, match="Give one of them"):
         say("--show", "--to", "0007")
 

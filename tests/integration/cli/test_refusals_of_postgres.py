@@ -1,4 +1,4 @@
-"""What Postgres refuses is told in a line that names the remedy, by commands that never get to their work."""
+"""Refusals by Postgres end commands with one line that names the remedy."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ MAY_NOT = "The database user of HEALTH_DATABASE_URL may not do that: permission 
 
 
 def refused(*words: str) -> str:
-    """What a command says that has to fail."""
+    """The message of a command that has to fail."""
     result = CliRunner().invoke(app, words)
     assert isinstance(result.exception, HealthError), result.exception
     return str(result.exception)

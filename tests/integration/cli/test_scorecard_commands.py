@@ -42,7 +42,7 @@ def scorecard(*words: object) -> Result:
 
 
 def said(*words: object) -> str:
-    """What a command that succeeds prints."""
+    """The output of a command that has to succeed."""
     result = scorecard(*words)
     assert result.exit_code == 0, result.output
     return result.stdout

@@ -33,7 +33,7 @@ async def endpoints(engine: AsyncEngine) -> None:
 
 
 async def opened(engine: AsyncEngine, key: str) -> list[dict[str, bytes]]:
-    """What a vault of that key makes of the endpoints, the one with most first."""
+    """The secrets of the endpoints, opened with that key; the endpoint with most first."""
     rows = await query(engine, "SELECT secret, headers, options FROM webhook_endpoints ORDER BY headers IS NULL")
     vault = Vault(SecretStr(key))
     return [{name: vault.open(value) for name, value in row._mapping.items() if value is not None} for row in rows]

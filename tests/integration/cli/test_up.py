@@ -43,7 +43,7 @@ def the_one_up() -> Process:
 
 
 def runs(process: Process) -> bool:
-    """Whether it runs, and does not only wait to be reaped."""
+    """True while it runs; false for a zombie that waits to be reaped."""
     try:
         return bool(process.is_running() and process.status() != STATUS_ZOMBIE)
     except NoSuchProcess:

@@ -80,7 +80,7 @@ def reset(folder: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def run_curl(line: str) -> object:
-    """What the copied line prints."""
+    """The output of the copied line."""
     words = [word for word in shlex.split(line) if word != "-s"]
     return msgspec.json.decode(subprocess.run([*words, "-sS"], capture_output=True, timeout=30, check=True).stdout)
 

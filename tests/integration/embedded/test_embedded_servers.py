@@ -79,7 +79,7 @@ def has_ended(pid: int, seconds: float = 20) -> bool:
     return True
 
 
-def start_elsewhere(server: type[Server], folder: Path, *, lifeline: bool = True) -> int:
+def start_elsewhere(server: type[Server], folder: Path, *, parent_watch: bool = True) -> int:
     """Start a server from a process that is then killed; returns the server's process number."""
     program = f"""
 import signal
@@ -87,8 +87,8 @@ from pathlib import Path
 from {server.__module__} import {server.__name__}
 server = {server.__name__}(Path({str(folder)!r}))
 server.start()
-if not {lifeline}:
-    server._child._lifeline.cut()
+if not {parent_watch}:
+    server._child._parent_watch.stop()
 print(server._child.pid, flush=True)
 signal.pause()
 """
@@ -236,7 +236,7 @@ def test_a_server_ends_with_the_process_that_started_it(server: type[Server], se
 
 @pytest.mark.parametrize("server", [EmbeddedPostgres, EmbeddedBroker])
 def test_a_server_that_was_left_behind_is_replaced(server: type[Server], server_folder: Path) -> None:
-    left_behind = start_elsewhere(server, server_folder, lifeline=False)
+    left_behind = start_elsewhere(server, server_folder, parent_watch=False)
     assert not has_ended(left_behind, seconds=0.5)
     with server(server_folder):
         assert has_ended(left_behind, seconds=0)

@@ -1,4 +1,4 @@
-"""What the embedded broker asks of consumers and of the demo: pauses between polls, and mending after a crash."""
+"""Allowances for the embedded broker: pauses between polls, and repair after a crash."""
 
 import asyncio
 import time

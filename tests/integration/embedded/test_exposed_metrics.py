@@ -36,7 +36,7 @@ Exposed = dict[str, str]
 
 @pytest.fixture
 async def exposed(settings: Settings, engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[Exposed]:
-    """What all processes of `up` expose once there were events, a dead letter, an alert and its webhook."""
+    """The metrics of all processes of `up` after events, a dead letter, an alert and its webhook."""
     # Accounts are counted when the sweeper starts, and then only after a minute.
     async with consuming(settings):
         await produce(settings.kafka_bootstrap_servers, [record(settings.topic_usage, usage("early"))])

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where files go by default."""
+    """The folder to which files go by default."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -41,7 +41,7 @@ def export(*words: str) -> Result:
 
 
 async def exported(portfolio: Portfolio, *words: str) -> str:
-    """What it says."""
+    """The output of the command."""
     env = {**os.environ, "HEALTH_DATABASE_URL": portfolio.database_url, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "service", "export", *words]
     done = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, timeout=60)

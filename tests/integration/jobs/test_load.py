@@ -43,7 +43,7 @@ MANY_ROWS = 300_000
 
 
 class Event(Struct):
-    """What is looked at of an event."""
+    """The checked parts of an event."""
 
     id: str
     source: str
@@ -58,7 +58,7 @@ decode_event = msgspec.json.Decoder(Event).decode
 
 @dataclass
 class Received:
-    """What a topic holds: how often each (source, id), and where each account's events are."""
+    """The contents of a topic: the count of each (source, id), and the partitions of each account's events."""
 
     ids: Counter[tuple[str, str]] = field(default_factory=Counter)
     partitions: dict[str, set[int]] = field(default_factory=dict)

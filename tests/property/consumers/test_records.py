@@ -30,7 +30,7 @@ from tests.support.whole_records import binary, envelope, record, structured, wh
 MOST_BYTES = 2_000
 PARTITION = ("t", 0)
 WITHOUT_DATA = structured("usage").replace(b'"data"', b'"extension": %s, "other"')
-"""What only is read as a whole where `data_base64` might be in it."""
+"""A record that is read as a whole only if `data_base64` might be in it."""
 SIGNALS: st.SearchStrategy[Signal] = st.sampled_from(["usage", "ticket", "survey", "account"])
 
 

@@ -1,4 +1,4 @@
-"""What is called storable is what Postgres takes, at any depth of a document."""
+"""Texts are called storable exactly if Postgres takes them, at any depth of a document."""
 
 import json
 from typing import Any

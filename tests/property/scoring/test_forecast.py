@@ -68,7 +68,7 @@ FADING: dict[str, Any] = {
     ],
     "min_coverage": 0,
 }
-"""What time alone moves, up and down."""
+"""A scorecard whose scores time alone moves, up and down."""
 
 
 @st.composite

@@ -22,9 +22,9 @@ from tests.support.folding import encoded, folded
 
 DAY = 20_000
 EXACT = 4_096
-"""Up to how many the design promises to count exactly."""
+"""The number up to which the design promises exact counts."""
 STANDARD_ERROR = 0.02
-"""What the design promises, as a share of the count."""
+"""The promised standard error, as a share of the count."""
 
 
 def hashes(seed: int, count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""What the API says about itself holds together: every operation is told in full, and every example keeps its word."""
+"""The API's own description is consistent: every operation is described in full, and every example is valid."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the benchmarks of reads, the sweep and webhooks say of numbers that were measured."""
+"""Reports of the benchmarks of reads, the sweep and webhooks, from measured numbers."""
 
 import pytest
 

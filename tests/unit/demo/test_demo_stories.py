@@ -1,4 +1,4 @@
-"""What befalls the demo's customers while somebody watches: it has to be worth watching, for hours."""
+"""The events of the demo's customers while somebody watches: they have to stay interesting for hours."""
 
 from datetime import UTC, datetime, timedelta
 

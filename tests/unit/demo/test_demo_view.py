@@ -1,4 +1,4 @@
-"""What the demo shows: which webhooks it trusts, and what it makes of scores."""
+"""The demo's board: the webhooks that it trusts, and its display of scores."""
 
 from datetime import UTC, datetime
 from io import StringIO

@@ -1,4 +1,4 @@
-"""What PromQL expressions need is found wherever it stands in them."""
+"""The metrics that PromQL expressions need are found anywhere in them."""
 
 import pytest
 

@@ -28,7 +28,7 @@ CODE = re.compile(r"^( *)```.*?^\1```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 
 @cache
 def anchors(document: Path) -> frozenset[str]:
-    """What a link into a document may name, as GitHub makes it of headings."""
+    """The anchors of a document's headings that links may name, as GitHub makes them."""
     text = re.sub(r"^( *)```.*?^\1```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
     found: list[str] = []
     for heading in re.findall(r"^#{1,6} +(.*?) *#*$", text, re.MULTILINE):

@@ -1,4 +1,4 @@
-"""What the options `--topic`, `--column` and `--constant` may say, and how they are refused."""
+"""The options `--topic`, `--column` and `--constant`: their forms, and the refusal of others."""
 
 from pathlib import Path
 

@@ -16,7 +16,7 @@ BY_KAFKA = [
     ("Größe", 7),
     ("客户-7", 7),
 ]
-"""What the Java client's `BuiltInPartitioner.partitionForKey` (Apache Kafka 4.1) answers for 12 partitions."""
+"""Results of the Java client's `BuiltInPartitioner.partitionForKey` (Apache Kafka 4.1) for 12 partitions."""
 
 
 @pytest.mark.parametrize(("account_id", "partition"), BY_KAFKA)

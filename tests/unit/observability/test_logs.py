@@ -1,4 +1,4 @@
-"""How lines are written: masked where they must be, once where libraries repeat themselves, with what connects them."""
+"""The form of log lines: secrets are masked, repetitions of libraries are written once, and ids connect them."""
 
 import io
 import json

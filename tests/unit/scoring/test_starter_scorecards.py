@@ -13,7 +13,7 @@ from scoring.state.account_state import RETENTION_DAYS
 from scoring.state.events import Event
 from service.evaluation.scorecards import purpose, starter_names, starter_text
 from tests.support.facts import TODAY, answered, calendar, state_of, ticket, with_attributes
-from tests.unit.scoring.test_starter_scorecard import workdays
+from tests.unit.scoring.test_default_scorecard import workdays
 
 STARTERS = ("adoption", "default", "onboarding", "renewal")
 
