@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep.side_jobs import run_side_job
 from service.messaging.dead_letter_replay import relay_records
-from service.messaging.producer import NotPublishedError, Publisher, RecordTooLargeError
+from service.messaging.publisher import NotPublishedError, Publisher, RecordTooLargeError
 from service.observability import metrics
 from service.observability.probes import Pulse
 from service.runtime.batch_size import BatchSize

@@ -46,7 +46,7 @@ from service.api.resources import (
     webhook_endpoints,
 )
 from service.evaluation.policy import PolicyCache
-from service.messaging.producer import Publisher
+from service.messaging.publisher import Publisher
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
 from service.storage.accounts.score_reader import ScoreReader

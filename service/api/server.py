@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.api.middleware.bounded_protocol import BoundedProtocol
-from service.messaging.producer import Publisher
+from service.messaging.publisher import Publisher
 from service.observability.probes import serve_probes
 from service.runtime.garbage_collection import gc_frozen
 from service.runtime.settings import Settings

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.messaging import dead_letter_replay
 from service.messaging.kafka_errors import KafkaRefusesError
-from service.messaging.producer import NotConfirmedInTimeError, NotPublishedError, Publisher, RecordTooLargeError
+from service.messaging.publisher import NotConfirmedInTimeError, NotPublishedError, Publisher, RecordTooLargeError
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database.session import in_transaction, with_engine

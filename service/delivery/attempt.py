@@ -19,7 +19,7 @@ from service.delivery.transport.http import Failure, Reply, send
 from service.delivery.transport.kafka import publish
 from service.delivery.transport.oauth_retry import send_authorized
 from service.delivery.transport.oauth_tokens import TokenCache
-from service.messaging.producer import Publisher, RawRecord
+from service.messaging.publisher import Publisher, RawRecord
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault

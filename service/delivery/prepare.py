@@ -11,7 +11,7 @@ from service.delivery.transport.http import Request
 from service.delivery.transport.kafka import record_of
 from service.delivery.transport.signing import sign
 from service.delivery.transport.url_rules import check_destination, is_reserved_header
-from service.messaging.producer import RawRecord
+from service.messaging.publisher import RawRecord
 from service.runtime.account_links import account_link
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault

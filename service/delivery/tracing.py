@@ -7,7 +7,7 @@ from msgspec import structs
 
 from service.delivery.retry import is_success
 from service.delivery.transport.http import Reply, Request
-from service.messaging.producer import RawRecord
+from service.messaging.publisher import RawRecord
 from service.observability import spans, tracing
 from service.storage.webhooks.outbox import ClaimedDelivery
 

@@ -20,7 +20,7 @@ from service.delivery.retry import STANDARD, GaveUp, RetryAt, RetryDecision, Ret
 from service.delivery.transport.dns import Resolver
 from service.delivery.transport.http import open_session
 from service.delivery.transport.oauth_tokens import TokenCache
-from service.messaging.producer import Publisher
+from service.messaging.publisher import Publisher
 from service.observability.metrics import (
     DELIVERY_ATTEMPTS,
     DELIVERY_LATENCY_SECONDS,

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.messaging.producer import Publisher, RawRecord
+from service.messaging.publisher import Publisher, RawRecord
 from service.messaging.topics import dead_letter_topic
 from service.storage.ingest import dead_letters
 from service.storage.ingest.dead_letter_listing import DeadLetter

@@ -19,7 +19,7 @@ from yarl import URL
 
 from service.api.app import create_app
 from service.api.server import listen, run
-from service.messaging.producer import NotPublishedError, Publisher, RawRecord, Record
+from service.messaging.publisher import NotPublishedError, Publisher, RawRecord, Record
 from service.runtime.api_key import Scope, new_key
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings

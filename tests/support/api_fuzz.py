@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.messaging.producer import Publisher
+from service.messaging.publisher import Publisher
 from service.runtime.settings import Settings
 from tests.support.api import Api, Clock, make_key, running
 from tests.support.api_data import load

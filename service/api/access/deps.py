@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.api.access.key_cache import KeyCache
 from service.api.access.rate_limits import KeyRates, WrongKeys
 from service.evaluation.policy import PolicyCache
-from service.messaging.producer import Publisher
+from service.messaging.publisher import Publisher
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from scoring.scorecards.document import InvalidDocumentError
-from service.messaging.producer import NotPublishedError
+from service.messaging.publisher import NotPublishedError
 from service.runtime.errors import HealthError
 from service.storage.database.retry import is_transient, sqlstate, trouble
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from starlette.types import Scope
 
 from service.evaluation.evaluate import NO_TRACES
-from service.messaging.producer import Publisher, RawRecord, Record
+from service.messaging.publisher import Publisher, RawRecord, Record
 from service.observability import spans, tracing
 
 _UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})

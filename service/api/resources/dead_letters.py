@@ -16,7 +16,7 @@ from service.api.http.day_range import Instant
 from service.api.http.pagination import PageQuery, TokenNumber
 from service.api.http.problems import RETRY_AFTER, ProblemError, not_found
 from service.messaging.dead_letter_replay import replay, replay_problem
-from service.messaging.producer import NotPublishedError, RecordTooLargeError
+from service.messaging.publisher import NotPublishedError, RecordTooLargeError
 from service.storage.ingest import dead_letter_listing
 from service.storage.ingest.dead_letter_listing import DeadLetter, DeadLetterFilter
 from service.storage.ingest.dead_letters import header_from_text

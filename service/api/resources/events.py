@@ -17,7 +17,7 @@ from service.api.http.problems import FieldError, ProblemError, invalid
 from service.api.middleware.tracing import brings_context, publish
 from service.messaging import event_schemas
 from service.messaging.cloudevents import UNDECODABLE, Decoded, InvalidEventError, decode_structured, signal_of
-from service.messaging.producer import Record
+from service.messaging.publisher import Record
 from service.runtime.text import find_lone_surrogate
 
 router = APIRouter(prefix="/v1/events", tags=["events"])

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from service.delivery.transport.http import Reply
 from service.delivery.transport.url_rules import topic_of
 from service.messaging.kafka_errors import KafkaRefusesError
-from service.messaging.producer import NotPublishedError, Publisher, RawRecord, RecordTooLargeError
+from service.messaging.publisher import NotPublishedError, Publisher, RawRecord, RecordTooLargeError
 from service.targets.message import Body, Message
 
 CONFIRMED = Reply(status=HTTPStatus.OK)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 
 from service.demo.world.events import DemoEvent
-from service.messaging.client_config import client_arguments
+from service.messaging.producer import ProducerOptions, open_producer
 from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition
 
@@ -27,18 +27,9 @@ class Producer:
     @asynccontextmanager
     async def connected(cls, settings: Settings) -> AsyncIterator["Producer"]:
         """A producer while the block runs. It compresses, because the embedded broker keeps all in one file."""
-        producer = AIOKafkaProducer(
-            **client_arguments(settings),
-            enable_idempotence=True,
-            compression_type="gzip",
-            linger_ms=20,
-            max_batch_size=262_144,
-        )
-        await producer.start()
-        try:
+        options = ProducerOptions(batch_bytes=262_144, linger_ms=20, compression="gzip")
+        async with open_producer(settings, options) as producer:
             yield cls(producer, settings)
-        finally:
-            await producer.stop()
 
     async def send(self, events: Iterable[DemoEvent], *, backfill: bool = False) -> dict[Partition, int]:
         """Send all and wait until the broker has them; returns the next offset by partition."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.messaging.producer import RawRecord
+from service.messaging.publisher import RawRecord
 from service.storage.ingest import dead_letters
 from service.storage.ingest.dead_letters import DeadLetterRow
 from tests.support.api import Api, make_key

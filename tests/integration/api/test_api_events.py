@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.messaging.producer import Publisher
+from service.messaging.publisher import Publisher
 from service.runtime.settings import Settings
 from tests.support.api import Api, make_key, running
 from tests.support.cloud_events import cloud_event, usage

@@ -19,8 +19,8 @@ from scoring.state.account_state import decode
 from service.cli.app import app
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
-from service.messaging import producer
-from service.messaging.producer import Publisher, RawRecord
+from service.messaging import publisher as publishing
+from service.messaging.publisher import Publisher, RawRecord
 from service.messaging.topics import create_topics
 from service.observability import metrics
 from service.observability.probes import Pulse
@@ -194,15 +194,15 @@ async def test_a_replay_that_takes_too_long_goes_on_in_smaller_parts(
 ) -> None:
     """A topic that confirms a few records within the patience, and never as many as were refused."""
     await refuse(small, engine, [(settings.topic_usage, b"acme", encode(large(number))) for number in range(40)])
-    send, tried = producer._send, []
+    send, tried = publishing._send, []
 
     async def slowly(producer: AIOKafkaProducer, records: Sequence[Any]) -> None:
         tried.append(len(records))
         await asyncio.sleep(0.2 * len(records))
         await send(producer, records)
 
-    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 3.5)
-    monkeypatch.setattr(producer, "_send", slowly)
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 3.5)
+    monkeypatch.setattr(publishing, "_send", slowly)
     replayed = await asyncio.to_thread(say, "replay", "--all", "--yes")
     assert replayed.exit_code == 0, replayed.output
     assert "40 dead letters replayed." in replayed.output
@@ -373,7 +373,7 @@ async def test_a_relay_that_dies_leaves_nothing_out(
 async def test_a_topic_that_is_missing_stops_no_other(
     relaying: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.5)
     await create_topics(relaying.model_copy(update={"topic_usage": f"{relaying.topic_usage}-2"}))
     await insert(engine, relaying.topic_usage, [b"1"])
     await insert(engine, relaying.topic_ticket, [b"2"])
@@ -395,7 +395,7 @@ async def test_a_topic_that_is_missing_stops_no_other(
 async def test_the_relay_outlives_kafka(
     database_settings: Settings, engine: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 1.0)
     monkeypatch.setattr(dead_letter_relay, "LONGEST_WAIT", 0.5)
     port = free_port()
     settings = database_settings.model_copy(
@@ -428,7 +428,7 @@ async def test_a_producer_that_was_refused_a_record_is_replaced(
     monkeypatch.setattr(AIOKafkaProducer, "stop", note)
     publisher = Publisher(settings, most_bytes=64 * 1024 * 1024)
     for number in range(3):
-        with pytest.raises(producer.RecordTooLargeError):
+        with pytest.raises(publishing.RecordTooLargeError):
             await publisher.publish([RawRecord(settings.topic_usage, b"k", b"x" * 3_000_000)])
         await publisher.publish([RawRecord(settings.topic_usage, b"k", b"small")])
         assert len(stopped) == number + 1

@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from service.delivery.transport.kafka import publish
 from service.embedded.ports import free_port
 from service.messaging.client_config import client_arguments
-from service.messaging.producer import NotPublishedError, Publisher, RawRecord
+from service.messaging.publisher import NotPublishedError, Publisher, RawRecord
 from service.messaging.topics import create_topics
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings

@@ -13,8 +13,10 @@ from prometheus_client import REGISTRY
 from service.embedded.broker import EmbeddedBroker
 from service.embedded.ports import free_port
 from service.messaging import kafka_availability, producer
+from service.messaging import publisher as publishing
 from service.messaging.kafka_availability import KafkaAvailability
-from service.messaging.producer import NotPublishedError, Publisher
+from service.messaging.producer import ProducerOptions
+from service.messaging.publisher import NotPublishedError, Publisher
 from service.observability import metrics
 from service.runtime.settings import Settings
 from tests.support.service import settings_for
@@ -52,7 +54,7 @@ async def test_a_refused_connection_is_told_at_once() -> None:
 
 
 async def test_silence_is_told_in_time(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.3)
     publisher = Publisher(settings_at(silent_port))
     started = time.monotonic()
     calls = [publisher.publish([("usage-events", "acme", b"{}")]) for _ in range(5)]
@@ -69,15 +71,15 @@ async def test_a_start_that_failed_is_forgotten(
 ) -> None:
     topic = f"{topic_prefix}topic"
     await create_topics(bootstrap, topic)
-    connect, failed = producer._connect, list[Settings]()
+    connect, failed = producer.connect, list[Settings]()
 
-    async def connect_at_the_second_try(settings: Settings, most_bytes: int) -> AIOKafkaProducer:
+    async def connect_at_the_second_try(settings: Settings, options: ProducerOptions) -> AIOKafkaProducer:
         if not failed:
             failed.append(settings)
             raise KafkaConnectionError("not yet")
-        return await connect(settings, most_bytes)
+        return await connect(settings, options)
 
-    monkeypatch.setattr(producer, "_connect", connect_at_the_second_try)
+    monkeypatch.setattr(publishing, "connect", connect_at_the_second_try)
     publisher = Publisher(settings_for("postgresql://unused", bootstrap, topic_prefix))
     await publisher.start()
     while not failed:
@@ -88,12 +90,12 @@ async def test_a_start_that_failed_is_forgotten(
 
 
 async def test_a_topic_that_isn_t_there(bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.5)
     await create_topics(bootstrap, f"{topic_prefix}there")
     publisher = Publisher(settings_for("postgresql://unused", bootstrap, topic_prefix))
     with pytest.raises(NotPublishedError):
         await publisher.publish([(f"{topic_prefix}not-there", "acme", b"{}")])
-    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 5.0)
     await publisher.publish([(f"{topic_prefix}there", "acme", b"{}")])
     await publisher.stop()
 
@@ -121,7 +123,7 @@ async def test_after_a_fatal_error_there_is_a_new_producer(
 
 
 async def test_outages_are_told_and_outlived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producer, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 1.0)
     port = free_port()
     publisher = Publisher(settings_at(port))
     await publisher.start()
@@ -135,14 +137,14 @@ async def test_outages_are_told_and_outlived(tmp_path: Path, monkeypatch: pytest
         started = time.monotonic()
         with pytest.raises(NotPublishedError):
             await publisher.publish([("usage-events", "acme", b"meanwhile")])
-        assert time.monotonic() - started < producer.PATIENCE_SECONDS + 1
+        assert time.monotonic() - started < publishing.PATIENCE_SECONDS + 1
     await publisher.stop()
 
 
 async def test_that_kafka_is_back_is_noticed_without_anything_to_publish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producer, "PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(publishing, "PROBE_SECONDS", 0.3)
     port = free_port()
     publisher = Publisher(settings_at(port))
     await publisher.start()
