@@ -104,7 +104,7 @@ class AccountBatches:
             return False
         self._size.given_up(accounts)
         reason = _reason(error)
-        self._waiting(reason if is_transient(error) else "")
+        self._waiting(trouble(error))
         if accounts > 1:
             log.warning(
                 "accounts_batch_cut", doing=self._doing, given_up=accounts, limit=self._size.limit, reason=reason
@@ -144,4 +144,4 @@ class AccountBatches:
 
 
 def _reason(error: Exception) -> str:
-    return trouble(error) if is_transient(error) else poison_reason(error).removeprefix("event: can't be folded: ")
+    return trouble(error) or poison_reason(error).removeprefix("event: can't be folded: ")

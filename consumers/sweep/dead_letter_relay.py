@@ -18,7 +18,7 @@ from service.runtime.batch_size import BatchSize
 from service.runtime.settings import Settings
 from service.runtime.tasks import sleep_unless_stopped
 from service.storage.database.errors import is_poison
-from service.storage.database.retry import is_transient, retry_while_transient, took_too_long, trouble
+from service.storage.database.retry import retry_while_transient, took_too_long, trouble
 from service.storage.ingest import dead_letter_listing, dead_letters
 from service.storage.ingest.dead_letter_listing import DeadLetter
 
@@ -140,7 +140,7 @@ class Topic:
         if len(bite) < 2:
             return False
         self._size.given_up(len(bite))
-        self._waiting(_reason(error) if is_transient(error) else "")
+        self._waiting(trouble(error))
         log.warning(
             "dead_letters_bite_cut",
             topic=self.name,
@@ -166,7 +166,7 @@ class Topic:
 def _reason(error: Exception) -> str:
     if isinstance(error, NotPublishedError):
         return str(error)
-    return trouble(error) if is_transient(error) else type(error).__name__
+    return trouble(error) or type(error).__name__
 
 
 async def _publish(publisher: Publisher, letters: Sequence[DeadLetter]) -> None:

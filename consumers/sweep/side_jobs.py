@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from service.observability import metrics
 from service.runtime.errors import HealthError
 from service.storage.database.errors import to_operator_error
-from service.storage.database.retry import is_transient, trouble
+from service.storage.database.retry import trouble
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ async def run_side_job(action: Callable[[], Awaitable[Result]], doing: str) -> R
         return await action()
     except Exception as error:
         metrics.SIDE_JOB_FAILURES.labels(doing).inc()
-        known = _known_reason(error)
+        known = trouble(error) or _refusal(error)
         log.error(  # noqa: TRY400 - no traceback where Postgres is away, or refuses us
             "side_job_failed",
             doing=doing,
@@ -37,10 +37,8 @@ async def run_side_job(action: Callable[[], Awaitable[Result]], doing: str) -> R
         return None
 
 
-def _known_reason(error: Exception) -> str:
-    """The reason of an error that needs no traceback, as Postgres is away or refuses us; empty for any other."""
-    if is_transient(error):
-        return trouble(error)
+def _refusal(error: Exception) -> str:
+    """The reason why Postgres refuses us; empty for any other error."""
     if isinstance(error, DBAPIError) and isinstance(refusal := to_operator_error(error), HealthError):
         return refusal.problem
     return ""

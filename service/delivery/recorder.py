@@ -125,7 +125,7 @@ class Recorder:
             "delivery_not_recorded",
             delivery=str(first.id),
             others=len(batch) - 1,
-            reason=trouble(error) if is_transient(error) else "Postgres refuses the values to be written",
+            reason=trouble(error) or "Postgres refuses the values to be written",
             error=type(error).__name__,
             sqlstate=sqlstate(error),
         )

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from scoring.scorecards.document import InvalidDocumentError
 from service.messaging.publisher import NotPublishedError
 from service.runtime.errors import HealthError
-from service.storage.database.retry import is_transient, sqlstate, trouble
+from service.storage.database.retry import sqlstate, trouble
 
 MOST_ERRORS = 50
 """The most errors in one answer."""
@@ -150,8 +150,7 @@ async def _not_operable(_: Request, error: Any) -> Response:
 
 
 async def _database_error(_: Request, error: Any) -> Response:
-    if is_transient(error):
-        why = trouble(error)
+    if why := trouble(error):
         return answer(503, f"{why[0].upper()}{why[1:]}. Try again.", headers=RETRY_AFTER)
     state = sqlstate(error)
     if state in _UNSTORABLE:

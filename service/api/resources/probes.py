@@ -13,7 +13,7 @@ from service.api.access.auth import READ
 from service.api.access.deps import Api
 from service.api.http.problems import ProblemError
 from service.storage.database.migrate import schema_problem
-from service.storage.database.retry import trouble
+from service.storage.database.retry import POSTGRES_AWAY, trouble
 from service.storage.ingest.standstill import describe, standstills
 
 router = APIRouter(tags=["operations"])
@@ -60,7 +60,7 @@ async def readyz(api: Api) -> Ready:
     except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
         # Nothing more: anybody may read it, and the text can name hosts and users.
         kind = type(getattr(error, "orig", None) or error).__name__
-        raise ProblemError(503, f"{trouble(error)} ({kind}).") from None
+        raise ProblemError(503, f"{trouble(error) or POSTGRES_AWAY} ({kind}).") from None
     if missing:
         raise ProblemError(503, missing)
     return Ready(folding=describe(found), clock=api.clock_difference() or None)

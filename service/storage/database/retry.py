@@ -58,7 +58,9 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def trouble(error: BaseException) -> str:
-    """Describe a transient error, in words that reveal nothing."""
+    """Describe a transient error, in words that reveal nothing; empty for any other error."""
+    if not is_transient(error):
+        return ""
     if isinstance(error, PoolTimeoutError):
         return "all of this process's connections to Postgres are in use"
     return _TROUBLES.get(sqlstate(error) or "", POSTGRES_AWAY)
@@ -76,9 +78,8 @@ async def retry_while_transient(
         try:
             return await action()
         except Exception as error:
-            if not is_transient(error):
+            if not (why := trouble(error)):
                 raise
-            why = trouble(error)
             reason = str(getattr(error, "orig", None) or error).splitlines()[:1]
             log.warning(
                 "database_unavailable", doing=doing, reason=reason[0] if reason else type(error).__name__, retry_in=wait
