@@ -1,4 +1,4 @@
-"""The dashboard for customer success: the portfolio, who moves, who is at risk, and one account in detail."""
+"""The dashboard for customer success: the portfolio, its movers, the accounts at risk, and one account in detail."""
 
 from collections.abc import Iterator
 
@@ -34,7 +34,7 @@ def build() -> dashboard.Dashboard:
     made = (
         dashboard.Dashboard("account-health: customer success")
         .uid("account-health-customer-success")
-        .description("Health of all accounts, from the views of the schema analytics. Scores set by hand count.")
+        .description("Health of all accounts, from the views of the schema analytics. Overrides apply.")
         .tags(["account-health"])
         .time("now-90d", "now")
         .refresh(False)  # it reads all accounts, so only when somebody looks
@@ -78,7 +78,7 @@ def _rows() -> Iterator[tuple[str, Panels]]:
 def _portfolio() -> Panels:
     accounts = lines(
         "Accounts by band",
-        "By what they closed each day with, in the segments that they have today. Owners aren't told apart here.",
+        "By their band at the end of each day, in today's segments. The choice of owners doesn't apply here.",
         [SqlQuery(_over_time("accounts"), as_series=True)],
         unit="short",
         span=HALF,
@@ -86,7 +86,7 @@ def _portfolio() -> Panels:
     )
     arr = lines(
         "Revenue by band",
-        "Annual recurring revenue that accounts have today, by the band that they had.",
+        "Today's annual recurring revenue of accounts, by their band at the time.",
         [SqlQuery(_over_time("arr"), as_series=True)],
         unit=MONEY,
         span=HALF,
@@ -95,8 +95,8 @@ def _portfolio() -> Panels:
     return [
         numbers(
             "Now",
-            "Accounts that haven't left: how many, red ones, their average score, annual recurring revenue, that of red"
-            " and yellow ones, and that of red and yellow ones that renew within 90 days.",
+            "Accounts without churned ones: their number, red ones, average score, annual recurring revenue, that of"
+            " red and yellow ones, and that of red and yellow ones that renew within 90 days.",
             _table(
                 "count(*) AS accounts, count(*) FILTER (WHERE band = 'red') AS red,"
                 ' round(avg(score)::numeric, 1) AS "average score", coalesce(sum(arr), 0) AS revenue,'
@@ -124,7 +124,7 @@ def _portfolio() -> Panels:
         ),
         listing(
             "By owner",
-            "The same for those who look after them.",
+            "The same, by the person who looks after the accounts.",
             _table(
                 "coalesce(owner, 'nobody') AS owner, count(*) AS accounts,"
                 " count(*) FILTER (WHERE band = 'red') AS red, count(*) FILTER (WHERE band = 'yellow') AS yellow,"
@@ -142,21 +142,21 @@ def _movers() -> Panels:
     return [
         listing(
             "Fell the most in 7 days",
-            "From what they closed the day seven days ago with.",
+            "Since the end of the day seven days ago.",
             SqlQuery(_moved("<", "ASC")),
             span=THIRD,
             units=UNITS,
         ),
         listing(
             "Rose the most in 7 days",
-            "From what they closed the day seven days ago with.",
+            "Since the end of the day seven days ago.",
             SqlQuery(_moved(">", "DESC")),
             span=THIRD,
             units=UNITS,
         ),
         listing(
             "Newest alerts",
-            "Of the time range, but for those that were told in a digest alone.",
+            "In the time range, without those that were sent in a digest alone.",
             SqlQuery(
                 "SELECT created_at AS time, coalesce(account_name, account_id, '') AS account, rule, state, band,"
                 ' previous_band AS "previous band", score, acknowledged_by AS "acknowledged by"'
@@ -206,8 +206,8 @@ def _at_risk() -> Panels:
             units=UNITS,
         ),
         listing(
-            "Too little is known",
-            "Accounts without a score, and how much of their scorecard has data; by revenue.",
+            "Without a score",
+            "Accounts without a score, and the share of their scorecard that has data; by revenue.",
             _table(
                 "coalesce(name, account_id) AS account, owner, segment, coverage, arr, scorecard",
                 "ORDER BY arr DESC NULLS LAST, coverage LIMIT 100",

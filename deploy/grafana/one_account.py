@@ -10,21 +10,21 @@ ONE = "account_id = ${account:sqlstring}"
 def panels() -> Panels:
     """The panels of the row."""
     return [
-        number("Score", "As it stands.", _now("round(score::numeric, 1)"), unit="none", span=QUARTER, spark=False),
+        number("Score", "The current one.", _now("round(score::numeric, 1)"), unit="none", span=QUARTER, spark=False),
         number("30 days ago", "", _now("round(score_30d_ago::numeric, 1)"), unit="none", span=QUARTER, spark=False),
-        number("Revenue", "A year.", _now("coalesce(arr, 0)"), unit=MONEY, span=QUARTER, spark=False),
-        number("Alerts that fire", "", _now("firing_alerts"), unit="none", span=QUARTER, limits=(1, 2), spark=False),
+        number("Revenue", "Per year.", _now("coalesce(arr, 0)"), unit=MONEY, span=QUARTER, spark=False),
+        number("Firing alerts", "", _now("firing_alerts"), unit="none", span=QUARTER, limits=(1, 2), spark=False),
         lines(
             "Score",
-            "What it closed each day with: the score that counted, and the one that was computed.",
+            "At the end of each day: the effective score, and the computed one.",
             [SqlQuery(_history("score"), as_series=True), SqlQuery(_history("computed_score"), as_series=True)],
             unit="none",
             span=parts.TWO_THIRDS,
         ).max(100),
-        listing("Attributes", "What is known of it.", SqlQuery(_ATTRIBUTES), span=THIRD),
+        listing("Attributes", "Attributes from its events, and its state.", SqlQuery(_ATTRIBUTES), span=THIRD),
         listing(
             "Measures",
-            "What its scorecard reads; why a value is missing, where it is.",
+            "The measures of its scorecard; for a missing value, the reason.",
             SqlQuery(
                 'SELECT name, value, missing, window_days AS "window", weight, day, scorecard'  # noqa: S608 - own text
                 f" FROM analytics.account_measures WHERE {ONE} ORDER BY weight DESC, name"
@@ -33,7 +33,7 @@ def panels() -> Panels:
         ),
         listing(
             "Alerts",
-            "Of the time range, with what moved the score most.",
+            "In the time range, with the measures that moved the score most.",
             SqlQuery(
                 "SELECT created_at AS time, rule, state, band, round(score::numeric, 1) AS score,"  # noqa: S608 - own text
                 " (SELECT string_agg(driver ->> 'measure' || ' ' || (driver ->> 'delta'), ', ')"

@@ -65,13 +65,13 @@ def _glance() -> Panels:
         number("Folded", "Records that became part of a score.", promql(FOLDED), unit="eps"),
         number(
             "Lag",
-            "Records that wait to be folded.",
+            "Records still to be folded.",
             promql("sum(health_lag_records)"),
             unit="short",
             limits=(10_000, 100_000),
         ),
         number(
-            "Time to count",
+            "Time to the score",
             "From Kafka to the score, of 95 in 100 records.",
             promql(quantile(0.95, "health_record_lag_seconds")),
             unit="s",
@@ -79,7 +79,7 @@ def _glance() -> Panels:
         ),
         number(
             "Halted partitions",
-            "They wait for an operator.",
+            "Partitions that wait for an operator.",
             promql("sum(health_halted_partitions)"),
             unit="none",
             limits=(1, 1),
@@ -92,8 +92,8 @@ def _glance() -> Panels:
             limits=(0.005, 0.02),
         ),
         number(
-            "Webhooks wait",
-            "For how long the longest-waiting message has been due.",
+            "Waiting webhooks",
+            "Time for which the longest-waiting message has been due.",
             promql("max(health_delivery_queue_age_seconds)"),
             unit="s",
             limits=(60, 300),
@@ -104,8 +104,8 @@ def _glance() -> Panels:
 def _pipeline() -> Panels:
     return [
         lines(
-            "Records by what became of them",
-            "Together all that were read.",
+            "Records by outcome",
+            "Together they are all records that were read.",
             [promql(rate("health_events_total", "outcome"), "{{outcome}}")],
             unit="eps",
             span=HALF,
@@ -113,7 +113,7 @@ def _pipeline() -> Panels:
         ),
         lines(
             "Lag in records",
-            "What the log holds beyond what was folded, halted partitions too.",
+            "Records in the log that aren't folded yet, those of halted partitions included.",
             [promql("sum by (topic) (health_lag_records)", "{{topic}}")],
             unit="short",
             span=HALF,
@@ -127,7 +127,7 @@ def _pipeline() -> Panels:
         ),
         lines(
             "From the event to the score, p95",
-            "From when it happened, as its sender says, to the commit; without loaded history.",
+            "From the event's time, given by its sender, to the commit; without loaded history.",
             [promql(quantile(0.95, "health_event_lag_seconds", "topic"), "{{topic}}")],
             unit="s",
             span=HALF,
@@ -168,7 +168,7 @@ def _pipeline() -> Panels:
         ),
         lines(
             "Late and duplicate",
-            "Left out because they are older than retention, or came before.",
+            "Not counted because they are older than the retention, or came before.",
             [
                 promql('sum(rate(health_events_total{outcome="late"}[$__rate_interval]))', "late"),
                 promql('sum(rate(health_events_total{outcome="duplicate"}[$__rate_interval]))', "duplicate"),
@@ -182,7 +182,7 @@ def _pipeline() -> Panels:
 def _time() -> Panels:
     return [
         lines(
-            "Due and not yet judged",
+            "Due for re-evaluation",
             "All accounts are due after midnight UTC.",
             [promql("max(health_sweep_backlog_accounts)", "accounts")],
             unit="short",
@@ -190,17 +190,17 @@ def _time() -> Panels:
         ),
         lines(
             "Longest due",
-            "For how long the longest-waiting account has been due.",
+            "Time for which the longest-waiting account has been due.",
             [promql("max(health_sweep_oldest_due_seconds)", "due for")],
             unit="s",
             span=QUARTER,
         ),
         lines(
-            "Judged with no event",
-            "Because time has passed, or a scorecard or rule has changed; and forecasts.",
+            "Evaluated without an event",
+            "Evaluated because time has passed, or a scorecard or rule has changed; and forecasts.",
             [
                 promql(rate("health_swept_accounts_total"), "swept"),
-                promql(rate("health_reevaluated_accounts_total"), "anew"),
+                promql(rate("health_reevaluated_accounts_total"), "re-evaluated"),
                 promql(rate("health_forecast_accounts_total"), "forecast"),
             ],
             unit="ops",
@@ -248,7 +248,7 @@ def _webhooks() -> Panels:
     return [
         lines(
             "Attempts",
-            "By what came of them.",
+            "By outcome.",
             [promql(rate("health_delivery_attempts_total", "outcome"), "{{outcome}}")],
             unit="ops",
             span=THIRD,
@@ -266,15 +266,15 @@ def _webhooks() -> Panels:
             span=THIRD,
         ),
         lines(
-            "Messages wait",
-            "For how long the longest-waiting one has been due, by form.",
+            "Waiting messages",
+            "Time for which the longest-waiting one has been due, by target.",
             [promql("max by (target) (health_delivery_queue_age_seconds)", "{{target}}")],
             unit="s",
             span=THIRD,
         ),
         lines(
             "Endpoints",
-            "How they are doing.",
+            "By state.",
             [promql("sum by (state) (max by (target, state) (health_delivery_endpoints))", "{{state}}")],
             unit="none",
             span=HALF,
@@ -282,7 +282,7 @@ def _webhooks() -> Panels:
         ),
         lines(
             "Open breakers",
-            "Endpoints that are left alone for a while, because they are down.",
+            "Endpoints that are sent nothing for a while because they are down.",
             [promql("sum by (target) (health_delivery_open_breakers)", "{{target}}")],
             unit="none",
             span=HALF,
@@ -293,7 +293,7 @@ def _webhooks() -> Panels:
 def _accounts() -> Panels:
     by_band = lines(
         "Accounts by band",
-        "The band that counts, overrides considered; without accounts that have left.",
+        "The effective band, with overrides; without churned accounts.",
         [promql("sum by (band) (max by (band, segment, stage) (health_accounts))", "{{band}}")],
         unit="short",
         span=HALF,
@@ -303,7 +303,7 @@ def _accounts() -> Panels:
         in_colours_of_bands(by_band),
         bars(
             "Accounts by score",
-            "Per ten points; without accounts that have left.",
+            "Per ten points; without churned accounts.",
             [promql("max by (points) (health_accounts_by_score)", "{{points}}")],
             unit="short",
             span=QUARTER,
@@ -350,14 +350,14 @@ def _processes() -> Panels:
         ),
         lines(
             "Postgres and Kafka answer",
-            "1 if they did the last time that somebody asked.",
+            "1 if they answered the last time that a process asked.",
             [promql("min by (dependency) (health_dependency_up)", "{{dependency}}")],
             unit="none",
             span=QUARTER,
         ),
         listing(
             "Versions",
-            "What runs where.",
+            "The version of each process.",
             promql("max by (job, instance, version) (health_build_info)", instant=True),
             span=parts.WHOLE,
             height=parts.LOW,

@@ -36,9 +36,12 @@ def register(app: typer.Typer) -> None:
 def create(
     name: str,
     scope: ScopeOption,
-    expires_in: Annotated[int | None, typer.Option(min=1, max=36_500, metavar="DAYS", help="By default never.")] = None,
+    expires_in: Annotated[
+        int | None,
+        typer.Option(min=1, max=36_500, metavar="DAYS", help="Days until the key expires; by default never."),
+    ] = None,
 ) -> None:
-    """Make a key and print it, alone. Only its digest is stored: this is the one time that it is shown."""
+    """Create a key and print nothing else. Only its digest is stored, so it is shown this once."""
     key = new_key()
     now = datetime.now(UTC)
     expires_at = None if expires_in is None else now + timedelta(days=expires_in)
@@ -102,7 +105,7 @@ def _usable(name: str) -> str:
     if not 0 < len(name) <= 200:
         raise HealthError(f"NAME can't be used: it is {len(name):,} characters long", "Give 1 to 200")
     if (problem := text.unprintable_problem(name)) is not None:
-        raise HealthError(f"NAME can't be used: it {problem}", "Take the character out")
+        raise HealthError(f"NAME can't be used: it {problem}", "Remove the character")
     return name
 
 

@@ -31,7 +31,7 @@ def _name(words: Sequence[str], index: int) -> str:
         return f"The value of {option}"
     before = words[index - 1] if index else ""
     if before.startswith("--") and len(before) > 2 and "=" not in before and not words[index].startswith("-"):
-        return f"What follows {before}"
+        return f"The value of {before}"
     return f"Argument {index + 1}"
 
 
@@ -47,7 +47,7 @@ def _fault(character: str) -> str:
 def _remedy(character: str) -> str:
     if ord(character) in _BYTES:
         return "Give it in UTF-8, and rename a file whose name isn't"
-    return "Take the character out"
+    return "Remove the character"
 
 
 def _shown(word: str) -> str:

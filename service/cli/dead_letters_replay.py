@@ -35,10 +35,10 @@ class Report(Struct):
 def replay(
     ids: Annotated[
         list[int] | None,
-        typer.Argument(min=1, max=2**63 - 1, metavar="[ID]...", help="As `dead-letters list` shows them."),
+        typer.Argument(min=1, max=2**63 - 1, metavar="[ID]...", help="Ids, as `dead-letters list` shows them."),
     ] = None,
-    topic: Annotated[str | None, typer.Option("--topic", help="All of this topic.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of every topic.")] = False,
+    topic: Annotated[str | None, typer.Option("--topic", help="All dead letters of this topic.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All dead letters of all topics.")] = False,
     reason: Annotated[str | None, typer.Option(help="Of these, only those with this text in their reason.")] = None,
     since: Annotated[
         datetime | None, typer.Option(help="Of these, only those refused at this time (UTC) or later.")
@@ -63,7 +63,7 @@ def replay(
     sizes = in_transaction(settings, lambda connection: dead_letter_listing.sizes(connection, wanted, ids))
     if missing := sorted(set(ids or ()) - sizes.keys()):
         raise HealthError(
-            f"Among those to be replayed there is no dead letter {missing[0]}",
+            f"Dead letter {missing[0]} isn't among those to be replayed",
             f"Run: account-health dead-letters show {missing[0]}; one that was replayed before needs --again",
         )
     if not sizes:

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     reset: Annotated[bool, typer.Option("--reset", help="Remove the demo's data, and do nothing else.")] = False,
     data_dir: Annotated[Path, typer.Option(file_okay=False, help="The folder of the demo's data.")] = Path(".demo"),
-    accounts: Annotated[int, typer.Option(min=20, max=1000, help="How many accounts a new demo has.")] = 200,
+    accounts: Annotated[int, typer.Option(min=20, max=1000, help="The number of accounts in a new demo.")] = 200,
     port: Annotated[
         int, typer.Option(min=1, max=65_535, envvar="HEALTH_HTTP_PORT", help="The API's port, or the next free one.")
     ] = 8080,
@@ -42,7 +42,7 @@ def demo(
         asyncio.run(until_stopped(run(DemoOptions(data_dir, accounts, port, rate, seed), console)))
     except StartError as error:
         raise HealthError(error.problem, _log_end(error.log)) from None
-    typer.echo("Stopped. `account-health demo` goes on from here, `account-health demo --reset` forgets it all.")
+    typer.echo("Stopped. `account-health demo` continues from here, `account-health demo --reset` deletes it all.")
 
 
 def _log_end(log: Path | None) -> str:

@@ -94,7 +94,7 @@ def _files(wanted: Sequence[str], output: Path, *, force: bool) -> dict[str, Pat
         if path.is_dir():
             raise HealthError(f"{path} is a folder", "Give another --output")
         if path.exists() and not force:
-            raise HealthError(f"{path} is there already", "Add --force to replace it, or give another --output")
+            raise HealthError(f"{path} exists already", "Add --force to replace it, or give another --output")
     return files
 
 

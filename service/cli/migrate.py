@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
 
 def migrate(
-    to: Annotated[str, typer.Option(metavar="REVISION", help="Go to this revision instead; backwards too.")] = "",
+    to: Annotated[
+        str, typer.Option(metavar="REVISION", help="Go to this revision instead, forwards or backwards.")
+    ] = "",
     show: Annotated[bool, typer.Option("--show", help="Only show the revisions, and the database's own.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Take revisions back without asking.")] = False,
 ) -> None:
@@ -62,7 +64,7 @@ def _go_to(settings: Settings, to: str, yes: bool) -> None:
         raise HealthError(f"There is no revision {to}", f"Take one of {', '.join(revisions)}")
     if not schema.is_known(now):
         raise HealthError(
-            f"The database has revision {now}, which is of a later version than this one", "Go back with that version"
+            f"The database has revision {now}, which is of a later version than this one", "Use that version to go back"
         )
     if revisions.index(to) >= revisions.index(now):
         with_database(settings, lambda url: schema.upgrade(url, to))

@@ -46,7 +46,7 @@ def show() -> None:
     added = {row.topic: row.partitions_added_at for row in rows if row.partitions_added_at}
     for topic, added_at in added.items():
         typer.echo(
-            f"{topic} had got more partitions by {added_at:%Y-%m-%d %H:%M:%S}: events of before that are sent again"
+            f"{topic} got more partitions before {added_at:%Y-%m-%d %H:%M:%S}: earlier events that are sent again"
             " may count twice"
         )
 
@@ -69,7 +69,7 @@ def set_offset(
         for (_, number), chosen in wanted.items():
             first, end = bounds[topic, number]
             typer.echo(f"{topic} partition {number}: at offset {chosen}; the log holds {first} to {end}", err=True)
-        typer.confirm("Go on there?", abort=True, err=True)
+        typer.confirm("Continue at these offsets?", abort=True, err=True)
 
     async def reset(connection: AsyncConnection) -> None:
         await progress.reset(connection, wanted)
@@ -105,7 +105,7 @@ async def _partitions(settings: Settings, topic: str, partition: str) -> list[Pa
         return [(topic, number) for number in range(count)]
     if not partition.isdecimal() or int(partition) >= count:
         raise HealthError(
-            f"PARTITION {partition} can't be used", f"{topic} has partitions 0 to {count - 1}; all sets them all"
+            f"PARTITION {partition} can't be used", f"{topic} has partitions 0 to {count - 1}; `all` sets all of them"
         )
     return [(topic, int(partition))]
 

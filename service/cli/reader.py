@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 def create(
     name: Name = NAME,
     new_password: Annotated[
-        bool, typer.Option("--new-password", help="Make a new password for an existing reader.")
+        bool, typer.Option("--new-password", help="Generate a new password for an existing reader.")
     ] = False,
     print_sql: Annotated[
         bool, typer.Option("--print-sql", help="Print the SQL for an administrator, and run nothing.")
@@ -36,7 +36,7 @@ def create(
 ) -> None:
     """Create a reader, or bring it up to date; running it again does no harm.
 
-    Its password is that of HEALTH_READER_PASSWORD. Without it, one is made and printed, alone, this once.
+    Its password is HEALTH_READER_PASSWORD. Without that, a generated one is printed this once, and nothing else.
     """
     settings = load_settings()
     analyst_role.checked_name(name)
@@ -47,7 +47,7 @@ def create(
     given = _given(settings)
     if given and new_password:
         raise HealthError(
-            "HEALTH_READER_PASSWORD is the password, so --new-password would make none",
+            "HEALTH_READER_PASSWORD sets the password, so --new-password can't generate one",
             "Unset the variable, or leave --new-password out",
         )
     made = in_transaction(settings, lambda connection: analyst_role.create(connection, name, given, renew=new_password))
@@ -58,7 +58,7 @@ def create(
 
 
 def drop(name: Name = NAME) -> None:
-    """Drop a reader. Open sessions go on until they end."""
+    """Drop a reader. Open sessions continue until they end."""
     analyst_role.checked_name(name)
     in_transaction(load_settings(), lambda connection: analyst_role.drop(connection, name))
     typer.echo("The reader is dropped.")

@@ -72,7 +72,7 @@ def publish(
 
     version, begun, odd = in_transaction(settings, work)
     print_warnings(odd)
-    typer.echo(f"{document.name} version {version} {'is published' if begun else 'is this very document already'}.")
+    typer.echo(f"{document.name} version {version} {'is published' if begun else 'has this content already'}.")
     if begun and not no_wait:
         wait(settings, begun)
 
@@ -81,7 +81,7 @@ def _heading(name: str, published: InForce | None, differs: bool) -> str:
     if published is None:
         return f"{name} is new: no scorecard of this name is published."
     if not differs:
-        return f"{name} version {published.version} is this very document already."
+        return f"{name} version {published.version} has this content already."
     return f"{name}, from version {published.version}:"
 
 

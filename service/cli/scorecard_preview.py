@@ -25,7 +25,7 @@ WIDE = 160
 def preview(
     file: File,
     accounts: Annotated[
-        int | None, typer.Option(min=1, help="Score at most so many accounts, an even sample. By default all.")
+        int | None, typer.Option(min=1, help="Score an even sample of at most this many accounts. By default all.")
     ] = None,
 ) -> None:
     """Show the effect of publishing a scorecard: the bands and scores that change, and the alerts. Changes nothing."""
@@ -37,7 +37,7 @@ def preview(
         planned, odd = await _plan(reads, document, settings.retention_days)
         print_warnings(odd)
         drawn = await sample(reads, accounts)
-        with bar("judging", drawn.judged) as advance:
+        with bar("evaluating", drawn.judged) as advance:
             return planned, drawn, await preview_accounts(reads, drawn, planned, datetime.now(UTC), advance)
 
     _print(*with_engine(settings, work))
@@ -57,7 +57,8 @@ def _print(planned: PolicyDraft, drawn: Sample, summary: PreviewSummary) -> None
     place = f"in place of version {planned.replaces.version}" if planned.replaces else "beside those in force"
     of_all = "" if drawn.cut is None else f" of {drawn.accounts:,}"
     console.print(
-        f"{planned.card.name}, {place}: {summary.judged:,}{of_all} accounts judged, {summary.covered:,} of them by it."
+        f"{planned.card.name}, {place}: {summary.judged:,}{of_all} accounts evaluated,"
+        f" {summary.covered:,} of them by it."
     )
     for table in tables(summary):
         console.print()

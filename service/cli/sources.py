@@ -56,7 +56,7 @@ def end(name: Annotated[str, typer.Argument(metavar="NAME", help="As `account-he
         return await sources.end(connection, name, await agreed_now(connection), settings.base_url)
 
     if not in_transaction(settings, work):
-        raise HealthError(f"{name!r} isn't a source that is quiet", "Run: account-health sources")
+        raise HealthError(f"{name!r} isn't a quiet source", "Run: account-health sources")
     typer.echo("The outage is over.")
 
 

@@ -24,6 +24,6 @@ def create() -> None:
     """
     settings = load_settings()
     for name, created in asyncio.run(create_topics(settings)).items():
-        typer.echo(f"{name}: {'created' if created else 'is there already'}")
+        typer.echo(f"{name}: {'created' if created else 'exists already'}")
     for topic in asyncio.run(inspect(settings)):
-        typer.echo(f"{topic.name}: {topic.problems}. To mend it: {topic.remedy}", err=True)
+        typer.echo(f"{topic.name}: {topic.problems}. To fix it: {topic.remedy}", err=True)

@@ -39,11 +39,12 @@ def up(
         int, typer.Option(min=1, max=64, help="The number of consumers that share the partitions.")
     ] = 1,
     embedded: Annotated[
-        bool, typer.Option("--embedded", help="Start an own Postgres and broker: for trials, not for production.")
+        bool,
+        typer.Option("--embedded", help="Start a Postgres and a broker of its own: for trials, not for production."),
     ] = False,
-    data_dir: Annotated[Path, typer.Option(file_okay=False, help="The folder of --embedded's data.")] = DATA_DIR,
+    data_dir: Annotated[Path, typer.Option(file_okay=False, help="The folder for the data of --embedded.")] = DATA_DIR,
 ) -> None:
-    """Prepare the database and the topics, then run api, consumers, sweeper and delivery until a signal."""
+    """Prepare the database and the topics, then run api, consumers, sweeper and delivery until it is stopped."""
 
     async def with_given_servers(settings: Settings, stop: asyncio.Event) -> None:
         await _run(settings, {}, process_specs(consumers, probes_port=settings.probes_port), "", stop)

@@ -59,7 +59,7 @@ class DemoFolder:
         Raises `HealthError` if a demo runs in it, or if it isn't a demo's.
         """
         if self.path.exists() and not self._memory.exists() and any(self.path.iterdir()):
-            raise HealthError(f"{self.path} holds something else than a demo", "Choose another folder with --data-dir")
+            raise HealthError(f"{self.path} holds something other than a demo", "Choose another folder with --data-dir")
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._acquire()
         self.logs.mkdir(exist_ok=True)

@@ -74,5 +74,5 @@ class EmbeddedStack:
             if not self.broker.alive:
                 raise HealthError("The embedded broker died", f"Its log is {self.broker.folder / 'server.log'}")
             if not self.postgres.alive:
-                tell("Postgres died and is started again")
+                tell("Postgres died and is being restarted")
                 await to_thread_uncancelled(self.postgres.start)

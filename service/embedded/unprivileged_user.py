@@ -53,8 +53,8 @@ class ServerAccount:
                 grant_search(folder, self.uid)
             except OSError as error:
                 raise HealthError(
-                    f"Postgres can't run as root, and as {self.name} it can't pass {folder} ({error.strerror})",
-                    "Run this as another user than root, or from a folder that is open to others",
+                    f"Postgres can't run as root, and as {self.name} it can't enter {folder} ({error.strerror})",
+                    "Run this as a user other than root, or from a folder that others may enter",
                 ) from None
 
 

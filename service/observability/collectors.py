@@ -69,7 +69,7 @@ class PoolGauges(Collector):
     def __init__(self, size: str, connections: str, registry: CollectorRegistry = REGISTRY) -> None:
         """`size` and `connections` name the two gauges."""
         self._families = (
-            (size, "Connections to Postgres that the process may have at once", ["pool"]),
+            (size, "The most connections to Postgres that the process may have", ["pool"]),
             (connections, "Connections to Postgres that the process has, in_use or idle", ["pool", "state"]),
         )
         self._engines: WeakKeyDictionary[Engine, str] = WeakKeyDictionary()

@@ -1,7 +1,7 @@
 """Every metric, in one place. Prefix `health_`, base units, and no account id in any label.
 
 deploy/metrics.md says what each metric means and how to read it; a test compares that table with this module. Every
-process has all of them, and shows those that it has something to say about. Events are never observed one by one, but
+process registers all of them, and exposes those with a value. Events are never observed one by one, but
 per batch, request or attempt. Some gauges show what all processes share, in Postgres: several sweepers or deliveries
 show the same number, so take the maximum, not the sum; their help texts say so.
 """
@@ -20,15 +20,17 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # it ships without an
 BUILD = Info("health_build", "The version that runs, always 1")
 BUILD.info({"version": version("account-health")})
 DEPENDENCY_UP = Gauge(
-    "health_dependency_up", "Whether postgres or kafka answered the last time that this process asked", ["dependency"]
+    "health_dependency_up",
+    "1 if postgres or kafka answered the last time that this process asked, else 0",
+    ["dependency"],
 )
 CLOCK_AHEAD_SECONDS = Gauge(
     "health_clock_ahead_seconds",
-    "Seconds that this process's clock is ahead of the database's, below zero where it is behind; from 300 on it waits",
+    "Seconds by which this process's clock is ahead of the database's, negative if behind; beyond 300 it waits",
 )
 LOCK_WAIT_SECONDS = Gauge(
     "health_postgres_lock_wait_seconds",
-    "For how long a statement of the service has waited for a lock, of all processes; as the delivery process sees it",
+    "Longest time that a statement of any process of the service has waited for a lock; read by the delivery process",
 )
 POOL = PoolGauges("health_pool_size_connections", "health_pool_connections")
 
@@ -36,12 +38,10 @@ POOL = PoolGauges("health_pool_size_connections", "health_pool_connections")
 
 EVENTS = Counter(
     "health_events",
-    "Records by what became of them: folded, duplicate, late, dead_letter or tombstone; together all that were read",
+    "Records by outcome: folded, duplicate, late, dead_letter or tombstone; together all that were read",
     ["topic", "outcome"],
 )
-LAG_RECORDS = Gauge(
-    "health_lag_records", "Records that are yet to be folded, of the partitions that this process has", ["topic"]
-)
+LAG_RECORDS = Gauge("health_lag_records", "Records still to be folded, of this process's partitions", ["topic"])
 RECORD_LAG_SECONDS = BatchHistogram(
     "health_record_lag_seconds",
     "Time from the broker's timestamp of a record to the commit that folded it",
@@ -60,7 +60,8 @@ BATCH_RECORDS = Histogram(
     buckets=(1, 10, 100, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000, 150_000),
 )
 BATCH_LIMIT = Gauge(
-    "health_batch_limit_records", "Records that one batch may have now: fewer after slow ones and those given up"
+    "health_batch_limit_records",
+    "The most records that a batch may have now: fewer after batches that were slow or given up",
 )
 BATCH_SECONDS = Histogram(
     "health_batch_seconds",
@@ -75,44 +76,48 @@ BATCH_PHASE_SECONDS = Histogram(
 )
 HALTED_PARTITIONS = Gauge("health_halted_partitions", "Partitions of this process that wait for an operator")
 AWAY_PARTITIONS = Gauge(
-    "health_away_partitions", "Partitions whose consumer hasn't been heard of for a minute; of all sweepers", ["topic"]
+    "health_away_partitions",
+    "Partitions whose consumer has given no sign of life for a minute; of all sweepers",
+    ["topic"],
 )
 PLACEMENT_CHECKED = Counter(
-    "health_placement_checked_records", "Records, a sample, whose partition was compared with their key's", ["topic"]
+    "health_placement_checked_records", "Sampled records whose partition was compared with their key's", ["topic"]
 )
 MISPLACED = Counter(
     "health_misplaced_records",
-    "Records, of that sample, that have no_key or lie in an other_partition than their key's; copies may count twice",
+    "Sampled records that have no_key or are in an other_partition than their key's; copies may count twice",
     ["topic", "reason"],
 )
 PARTITIONS_ADDED = Gauge(
     "health_partitions_added_timestamp_seconds",
-    "When a consumer found that a topic had got more partitions; copies of earlier events may count twice",
+    "Time at which a consumer found added partitions of a topic; copies of earlier events may count twice",
     ["topic"],
 )
 RELAYED = Counter("health_relayed_dead_letters", "Dead letters published to their topic's dead-letter topic", ["topic"])
 NOT_RELAYED = Counter(
     "health_passed_over_dead_letters",
-    "Dead letters that were passed over for an hour, as relaying one fails",
+    "Dead letters that are skipped for an hour because relaying them fails",
     ["topic"],
 )
 
 # --- Scores and time: by sweepers, and alerts by every process that evaluates ------------------------------------
 
 ALERTS = Counter("health_alerts", "Alerts that were written, by state: firing, resolved or digest", ["state"])
-SWEPT = Counter("health_swept_accounts", "Accounts judged again because time has passed")
+SWEPT = Counter("health_swept_accounts", "Accounts re-evaluated because time has passed")
 REEVALUATED = Counter("health_reevaluated_accounts", "Accounts re-evaluated because a scorecard or rule has changed")
 SIDE_JOB_FAILURES = Counter(
-    "health_side_job_failures", "Failures of the jobs beside the sweep, which goes on; each is tried again", ["job"]
+    "health_side_job_failures",
+    "Failures of the sweeper's side jobs; the sweep continues, and each job is tried again",
+    ["job"],
 )
 PUT_OFF = Counter(
     "health_put_off_accounts",
-    "Accounts that were put off, as judging or forecasting one fails or is too slow",
+    "Accounts that were put off because evaluating or forecasting them fails or is too slow",
     ["reason"],
 )
-SWEEP_BACKLOG = Gauge("health_sweep_backlog_accounts", "Accounts that are due to be judged again; of all sweepers")
+SWEEP_BACKLOG = Gauge("health_sweep_backlog_accounts", "Accounts that are due for re-evaluation; of all sweepers")
 SWEEP_OLDEST_SECONDS = Gauge(
-    "health_sweep_oldest_due_seconds", "For how long the longest-waiting account has been due; of all sweepers"
+    "health_sweep_oldest_due_seconds", "Time for which the longest-waiting account has been due; of all sweepers"
 )
 ACCOUNTS = Gauge(
     "health_accounts",
@@ -127,9 +132,9 @@ ACCOUNTS_BY_SCORE = Gauge(
 CHURNED_ACCOUNTS = Gauge(
     "health_churned_accounts", "Accounts whose churned_on is today (UTC) or earlier; of all sweepers"
 )
-ACCOUNTS_COUNTED = Gauge("health_accounts_counted_timestamp_seconds", "When accounts were last counted")
+ACCOUNTS_COUNTED = Gauge("health_accounts_counted_timestamp_seconds", "Time at which accounts were last counted")
 QUIET_SOURCES = Gauge("health_quiet_sources", "Sources of usage events that have gone quiet; of all sweepers")
-FORECAST = Counter("health_forecast_accounts", "Accounts of which it was forecast what silence would do")
+FORECAST = Counter("health_forecast_accounts", "Accounts for which the effect of silence was forecast")
 FORECAST_CYCLE_SECONDS = Gauge("health_forecast_cycle_seconds", "Time that the last cycle through all accounts took")
 
 # --- HTTP: by the API ----------------------------------------------------------------------------------------------
@@ -144,16 +149,18 @@ REQUEST_SECONDS = Histogram(
 # --- Webhooks: by deliveries ---------------------------------------------------------------------------------------
 
 DELIVERY_ATTEMPTS = Counter(
-    "health_delivery_attempts", "Webhook attempts: succeeded, gave_up, or why another follows", ["target", "outcome"]
+    "health_delivery_attempts",
+    "Webhook attempts by outcome: succeeded, gave_up, or the reason for another attempt",
+    ["target", "outcome"],
 )
 DELIVERY_LIMITED = Counter(
     "health_delivery_limited",
-    "Webhook attempts whose receiver asked to be left alone for a while: they cost none of a message's attempts",
+    "Webhook attempts whose receiver asked for a pause; they don't use up a message's attempts",
     ["target"],
 )
 DELIVERIES_SET_ASIDE = Counter(
     "health_delivery_set_aside",
-    "Deliveries that were ended, or passed over, as claiming or recording one fails by what is in it",
+    "Deliveries that were ended or skipped because their content makes claiming or recording them fail",
     ["doing"],
 )
 DELIVERY_SECONDS = Histogram("health_delivery_attempt_seconds", "Time of one webhook attempt", ["target"])
@@ -165,7 +172,7 @@ DELIVERY_LATENCY_SECONDS = Histogram(
 )
 DELIVERY_QUEUE_AGE_SECONDS = Gauge(
     "health_delivery_queue_age_seconds",
-    "For how long the longest-waiting delivery has been due; of all deliveries",
+    "Time for which the longest-waiting delivery has been due; of all deliveries",
     ["target"],
 )
 DELIVERY_ENDPOINTS = Gauge(
@@ -174,5 +181,7 @@ DELIVERY_ENDPOINTS = Gauge(
     ["target", "state"],
 )
 DELIVERY_OPEN_BREAKERS = Gauge(
-    "health_delivery_open_breakers", "Endpoints that this process leaves alone, because they are down", ["target"]
+    "health_delivery_open_breakers",
+    "Endpoints to which this process sends nothing for now because they are down",
+    ["target"],
 )

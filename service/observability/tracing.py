@@ -11,7 +11,7 @@ from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 
 MISSING_EXTRA = HealthError(
-    "HEALTH_TRACING is otlp, but OpenTelemetry isn't installed", "Run, where its source is: pip install '.[otel]'"
+    "HEALTH_TRACING is otlp, but OpenTelemetry isn't installed", "In the source folder, run: pip install '.[otel]'"
 )
 
 

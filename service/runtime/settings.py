@@ -24,23 +24,23 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = SecretStr("postgresql://localhost:5432/health")
     database_pool_size: int = Field(5, ge=1, le=200)
-    reader_password: SecretStr | None = Field(None, description="of the role that `reader create` makes")
+    reader_password: SecretStr | None = Field(None, description="password of the role that `reader create` creates")
 
     kafka_bootstrap_servers: str = "localhost:9092"
     kafka_group: str = "account-health"
-    kafka_instance_id: str = Field("", description="a consumer's lasting name in its group")
-    kafka_session_seconds: float = Field(10, ge=1, le=300, description="a consumer silent for so long is replaced")
+    kafka_instance_id: str = Field("", description="a consumer's permanent name in its group")
+    kafka_session_seconds: float = Field(10, ge=1, le=300, description="a consumer silent for this long is replaced")
     kafka_partitions: int = Field(12, ge=1, le=10_000)
-    kafka_replication: int = Field(0, ge=0, description="0 takes three, or all brokers if there are fewer")
+    kafka_replication: int = Field(0, ge=0, description="0: three, or as many as there are brokers if fewer")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
     kafka_sasl_username: str = ""
     kafka_sasl_password: SecretStr | None = None
     kafka_ssl_ca_file: str = Field("", description="authorities to trust, in PEM form, instead of the system's")
-    kafka_ssl_cert_file: str = Field("", description="our own certificate, where brokers want one")
+    kafka_ssl_cert_file: str = Field("", description="the client certificate, if brokers ask for one")
     kafka_ssl_key_file: str = ""
     kafka_ssl_check_hostname: bool = True
-    kafka_idle_seconds: float = Field(0.0, ge=0, le=10, description="for brokers that answer fetches at once")
+    kafka_idle_seconds: float = Field(0.0, ge=0, le=10, description="a pause between empty fetches")
     topic_usage: str = Field("usage-events", min_length=1)
     topic_ticket: str = Field("ticket-events", min_length=1)
     topic_survey: str = Field("survey-events", min_length=1)
@@ -52,34 +52,34 @@ class Settings(BaseSettings):
     max_record_bytes: int = Field(262_144, ge=1024, le=16_777_216)
     batch_max_records: int = Field(150_000, ge=1, le=1_000_000)
     dead_letter_max_run: int = Field(
-        200, ge=0, le=1_000_000, description="more refused in a row make it ask why; 0: any number"
+        200, ge=0, le=1_000_000, description="after more refused in a row, is this version to blame? 0: never"
     )
-    dead_letter_max_share: float = Field(0.5, gt=0, le=1, description="of a partition's last 1,000 records; 1: all may")
+    dead_letter_max_share: float = Field(0.5, gt=0, le=1, description="the same, of its last 1,000 records; 1: never")
     sweep_interval_seconds: float = Field(1.0, gt=0, le=3600)
     sweep_batch: int = Field(1_000, ge=1, le=100_000)
-    forecast_share: float = Field(0.25, ge=0, le=1, description="of a sweeper's time, at most; 0 forecasts nothing")
+    forecast_share: float = Field(0.25, ge=0, le=1, description="of a sweeper's time, at most; 0: no forecasts")
     forecast_days: int = Field(90, ge=1, le=365, description="how far ahead silence is forecast")
 
     http_host: str = "127.0.0.1"
     http_port: int = Field(8080, ge=0, le=65_535)
     http_max_body_bytes: int = Field(4_194_304, ge=1024)
     http_max_requests: int = Field(512, ge=1, le=100_000, description="at once, in one process; more get a 503")
-    http_timeout_seconds: float = Field(30.0, gt=0, le=600, description="for a request, its body's arrival included")
+    http_timeout_seconds: float = Field(30.0, gt=0, le=600, description="for a request, including its body's arrival")
     http_rate_limit: float = Field(1_000.0, ge=0, description="requests a second by one key, in one process; 0: any")
     http_wrong_keys: int = Field(30, ge=0, description="a minute, from one address, in one process; 0: any number")
     http_trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
-    public_url: str = Field("", description="base of links in alerts; by default http://HOST:PORT")
+    public_url: str = Field("", description="the base of links in alerts; by default http://HOST:PORT")
 
-    account_url: str = Field("", description="where links in messages lead: {account_id} stands for the account's id")
+    account_url: str = Field("", description="an account's page, for links: {account_id} is the id")
 
     probes_host: str = "127.0.0.1"
-    probes_port: int = Field(0, ge=0, le=65_535, description="of probes and metrics without a key; 0 is none")
-    watchdog_seconds: float = Field(300.0, ge=60, le=86_400, description="a loop silent for so long isn't alive")
+    probes_port: int = Field(0, ge=0, le=65_535, description="of probes and metrics without a key; 0: none")
+    watchdog_seconds: float = Field(300.0, ge=60, le=86_400, description="a loop silent for this long is stuck")
 
     encryption_key: SecretStr | None = None
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     webhook_allow_http: bool = False
-    webhook_ca_file: str = Field("", description="authorities to trust beside the system's, in PEM form")
+    webhook_ca_file: str = Field("", description="authorities to trust besides the system's, in PEM form")
     webhook_timeout_seconds: float = Field(15.0, gt=0, le=60)
     webhook_concurrency: int = Field(256, ge=1, le=10_000)
 

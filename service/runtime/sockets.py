@@ -19,7 +19,7 @@ def listen_on(name: str, host: str, port: int, remedy: str, *, backlog: int | No
         if error.errno == errno.EADDRINUSE:
             raise HealthError(f"HEALTH_{name}_PORT {port} is in use on {host}", remedy) from None
         if error.errno == errno.EACCES:
-            raise HealthError(f"HEALTH_{name}_PORT {port} may not be used", "Set a port from 1024 on") from None
+            raise HealthError(f"HEALTH_{name}_PORT {port} needs privileges", "Set a port of 1024 or higher") from None
         raise HealthError(
             f"HEALTH_{name}_HOST {host} can't be used: {error.strerror}", "Set an address of this machine"
         ) from None

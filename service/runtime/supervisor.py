@@ -47,7 +47,7 @@ def process_specs(consumers: int, *, alone: bool = False, probes_port: int = 0) 
     ]
     if probes_port + len(probed) - 1 > LAST_PORT:
         raise HealthError(
-            f"From HEALTH_PROBES_PORT {probes_port} on there are no {len(probed)} ports", "Set a lower one"
+            f"HEALTH_PROBES_PORT {probes_port} leaves room for fewer than {len(probed)} ports", "Set a lower one"
         )
     *others, api = (_with_probes(role, probes_port, at) for at, role in enumerate(probed))
     return [api, *others]

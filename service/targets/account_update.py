@@ -29,7 +29,7 @@ def account_update(message: Message) -> AccountUpdate:
     facts = message.facts
     account_id, name = (TEST_ACCOUNT, TEST_NAME) if facts.is_test else (facts.account_id, None)
     if account_id is None:
-        raise HealthError("the message is about no single account", "Leave health.digest out of the event types")
+        raise HealthError("the message isn't about a single account", "Leave health.digest out of the event types")
     # Not microseconds: CRMs store milliseconds, and some refuse more digits.
     changed_at = message.timestamp.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return AccountUpdate(account_id, facts.score, facts.band, changed_at, name)

@@ -52,7 +52,7 @@ Api = Annotated[Context, Depends(_context)]
 
 async def _require_clock(api: Api) -> None:
     if trouble := api.clock_trouble():
-        raise HealthError(f"Nothing can be written of a day now: {trouble}", REMEDY)
+        raise HealthError(f"Nothing that depends on the day can be written now: {trouble}", REMEDY)
 
 
 RIGHT_CLOCK = [Depends(_require_clock)]

@@ -77,11 +77,11 @@ def _require_form(file: Path) -> None:
         return
     endings = f"End it in {_FORMS} or {TABLE}"
     if name.endswith(f"{TABLE}.gz"):
-        raise HealthError(f"{file} is Parquet packed once more", f"Unpack it: gzip -d {file}")
+        raise HealthError(f"{file} is Parquet compressed again", f"Unpack it: gzip -d {file}")
     form = form_named(Path(name.removesuffix(".gz")).suffix)
     if form is None:
-        raise HealthError(f"{file} has a name without a known format", endings)
-    raise HealthError(f"{file} is {form.name} by its name, which can't be loaded", form.remedy)
+        raise HealthError(f"{file} has no known file extension", endings)
+    raise HealthError(f"{file} is {form.name} by its name, and can't be loaded", form.remedy)
 
 
 _DELTA = "_delta_log"
@@ -134,9 +134,9 @@ def _require_readable(file: Path) -> None:
     try:
         os.fsencode(file).decode()
     except UnicodeDecodeError:
-        raise HealthError(f"The name of {shown(file)} is no UTF-8", "Rename it") from None
+        raise HealthError(f"The name of {shown(file)} isn't UTF-8", "Rename it") from None
     if not file.is_file():
-        raise HealthError(f"{file} is no file that can be read more than once", "Write what it holds to a file first")
+        raise HealthError(f"{file} can't be read more than once", "Write its contents to a file first")
 
 
 class LoadRequest(Struct, frozen=True):

@@ -94,7 +94,8 @@ class KafkaCluster:
                 return HealthError(f"{kafka} has stopped answering")
             case MessageSizeTooLargeError():
                 return HealthError(
-                    f"{kafka} takes no batches of 0.5 MB", "Raise max.message.bytes of the topic to its default, 1 MB"
+                    f"{kafka} doesn't accept batches of 0.5 MB",
+                    "Raise max.message.bytes of the topic to its default, 1 MB",
                 )
             case _:
                 return HealthError(f"{kafka} answered with an error: {str(error) or type(error).__name__}")

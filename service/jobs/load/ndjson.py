@@ -55,12 +55,12 @@ class NdjsonLog:
         with self._reading() as file:
             head = file.read(HEAD_BYTES)
         if (form := form_of(head)) is not None:
-            raise HealthError(f"{path} holds {form.name}, and not one event a line", form.remedy)
+            raise HealthError(f"{path} holds {form.name}, not one event per line", form.remedy)
         named = path.name.lower().removesuffix(".gz")
         start = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
         self._array = named.endswith(ARRAY) and start.startswith(b"[")
         if start.partition(b"\n")[0].rstrip() == b"{":
-            raise HealthError(f"{path} holds events over several lines", f"Write one a line: jq -c . {path}")
+            raise HealthError(f"{path} holds events that span several lines", f"Write one per line: jq -c . {path}")
 
     def drafts(self, first_row: int, source: str, shift_days: int) -> Iterator[EventDrafts]:
         """See `EventLog`. Events have sources of their own."""
@@ -114,7 +114,9 @@ class NdjsonLog:
                 next(islice(rows, skip, skip), None)
                 yield from _chunked(rows)
             except ArrayError as error:
-                raise HealthError(f"{self.path} is no whole JSON array: {error}", "Check that it is complete") from None
+                raise HealthError(
+                    f"{self.path} is not a complete JSON array: {error}", "Check that it is complete"
+                ) from None
 
     @contextmanager
     def _reading(self) -> Iterator[BinaryIO]:

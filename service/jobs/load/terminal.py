@@ -59,7 +59,9 @@ class StopSignal(asyncio.Event):
             loop.add_signal_handler(number, self._heard, number)
 
     def _heard(self, number: signal.Signals) -> None:
-        typer.echo("Stopping when Kafka has confirmed what is on its way; a second signal stops at once.", err=True)
+        typer.echo(
+            "Stopping once Kafka has confirmed the messages on their way; a second signal stops at once.", err=True
+        )
         self.signal = number
         self.set()
         asyncio.get_running_loop().remove_signal_handler(number)

@@ -32,7 +32,7 @@ def checked_name(name: str) -> str:
     """Return a name that needs no quotes in SQL; raise `HealthError` for any other."""
     if not _NAME.fullmatch(name) or name.startswith("pg_"):
         raise HealthError(
-            f"NAME {name!r} can't be used", "Give lower-case letters, digits and _, not beginning with pg_"
+            f"NAME {name!r} can't be used", "Use lower-case letters, digits and _, and don't begin with pg_"
         )
     return name
 
@@ -98,7 +98,7 @@ async def drop(connection: AsyncConnection, name: str) -> None:
         if analyst_role_sql.has_dependents(error):
             raise HealthError(
                 f"The role {name} owns something, or has been granted more than `reader create` grants",
-                f"As an administrator run in each database: DROP OWNED BY {name}; then this again",
+                f"As an administrator run in each database: DROP OWNED BY {name}; then run this again",
             ) from None
         if analyst_role_sql.is_forbidden(error):
             raise HealthError(

@@ -116,9 +116,9 @@ async def enqueue(
 ) -> int:
     """Save one delivery per alert and endpoint that it goes to; returns the number of new ones.
 
-    For alerts in digests, it records which endpoints get them there. Alerts about no single account go to no target
-    that stores a state, and none to `except_endpoint`. Call it in the alerts' own transaction. Repeating it adds
-    nothing.
+    For alerts in digests, it records which endpoints get them there. Alerts that aren't about a single account go to
+    no target that stores a state, and none to `except_endpoint`. Call it in the alerts' own transaction. Repeating it
+    adds nothing.
     """
     values = {"states": list(targets.states), "people": list(targets.people), "except_endpoint": except_endpoint}
     return (await connection.execute(_ROUTE, {"ids": list(alert_ids), "now": now, **values})).rowcount

@@ -30,7 +30,7 @@ async def _an_account(engine: AsyncEngine, api: Api) -> None:
 
 
 async def fold(engine: AsyncEngine, now: datetime, *events: Event) -> None:
-    """What a consumer does."""
+    """Fold events as a consumer does."""
     async with engine.begin() as connection:
         policy = await load_policy(connection, 92)
         await advance_accounts(connection, {"acme": events}, policy, now, base_url="http://test")

@@ -77,5 +77,5 @@ async def test_ending_what_isnt_quiet_is_a_mistake(database_settings: Settings) 
     env = environment(database_settings)
     with pytest.raises(Exception, match="returned non-zero") as failed:
         command("sources", "end", "/shop", env=env)
-    assert "'/shop' isn't a source that is quiet" in failed.value.stderr  # type: ignore[attr-defined] # CalledProcessError's
+    assert "'/shop' isn't a quiet source" in failed.value.stderr  # type: ignore[attr-defined] # CalledProcessError's
     assert "Traceback" not in failed.value.stderr  # type: ignore[attr-defined] # as above

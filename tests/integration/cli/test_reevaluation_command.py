@@ -72,7 +72,7 @@ async def test_publishing_waits_for_the_sweeper(clock: Clock, engine: AsyncEngin
     )
     assert result.stderr == ""
     again = await publishing(card)
-    assert again.stdout == "default version 2 is this very document already.\n"
+    assert again.stdout == "default version 2 has this content already.\n"
 
 
 async def test_it_need_not_wait(clock: Clock, card: Path) -> None:

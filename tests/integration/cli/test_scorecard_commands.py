@@ -112,7 +112,7 @@ def test_a_diff_is_against_the_newest_version(file: Path) -> None:
     assert first[0] == "smb is new: no scorecard of this name is published."
     assert "+ applies_to.segments: [smb]" in first
     said("publish", file)
-    assert said("diff", file) == "smb version 1 is this very document already.\n"
+    assert said("diff", file) == "smb version 1 has this content already.\n"
     write(file, measures=[{**MEASURE, "weight": 15}, {**MEASURE, "name": "more"}], applies_to={"stages": ["live"]})
     assert said("diff", file).splitlines() == [
         "smb, from version 1:",
@@ -146,7 +146,7 @@ def test_published_versions_are_listed_and_shown_as_they_were_written(file: Path
     assert "weight: 1\n" in shown
     assert parse(yaml.safe_load(shown), RETENTION) == parse(written, RETENTION)
     file.write_text(said("show", "smb"))
-    assert said("diff", file) == "smb version 2 is this very document already.\n"
+    assert said("diff", file) == "smb version 2 has this content already.\n"
     for wrong in (("nope",), ("smb", "--version", 3)):
         assert "There is no scorecard" in str(scorecard("show", *wrong).exception)
 
@@ -158,7 +158,7 @@ def test_a_preview_shows_what_would_change_and_changes_nothing(settings: Setting
     said("publish", file)
     fold(settings, {"two [red]": 2, "nine": 9, "sixteen": 16})
     unchanged = said("preview", file)
-    assert "default, in place of version 2: 3 accounts judged, 3 of them by it." in unchanged
+    assert "default, in place of version 2: 3 accounts evaluated, 3 of them by it." in unchanged
     assert "+0.00 in the mean" in unchanged
     file.write_text(yaml.safe_dump({**changes, "measures": [{**MEASURE, "curve": [[0, 0], [30, 100]]}]}))
     shown = said("preview", file)
@@ -167,7 +167,7 @@ def test_a_preview_shows_what_would_change_and_changes_nothing(settings: Setting
     assert ["yellow", "-", "-", "1", "-"] in rows
     assert ["two", "[red]", "10.0", "red", "6.7", "red", "active_days", "-3.3"] in rows
     assert "version 3" not in said("list")
-    assert "2 of 3 accounts judged" in said("preview", file, "--accounts", 2)
+    assert "2 of 3 accounts evaluated" in said("preview", file, "--accounts", 2)
     assert "default version 2" in said("show", "default")
 
 

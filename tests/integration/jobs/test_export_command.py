@@ -199,7 +199,7 @@ async def test_stopped_it_leaves_nothing_behind(portfolio: Portfolio, folder: Pa
 async def test_a_file_that_is_there_is_kept_without_force(portfolio: Portfolio, folder: Path) -> None:
     (folder / "health.parquet").write_text("mine")
     for words in ([], ["daily", "health"], ["-o", "health.parquet"], ["-o", str(folder)]):
-        with pytest.raises(HealthError, match=r"health\.parquet is there already\. Add --force"):
+        with pytest.raises(HealthError, match=r"health\.parquet exists already\. Add --force"):
             export(*words)
     assert (folder / "health.parquet").read_text() == "mine"
     await exported(portfolio, "--force")

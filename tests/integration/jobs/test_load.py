@@ -375,7 +375,9 @@ async def test_a_batch_that_kafka_refuses_ends_the_load_with_one_error(
     loader.settings = loader.settings.model_copy(update={"topic_usage": topic})
     configs = {"max.message.bytes": "2000"}
     await make_topics(loader.settings.kafka_bootstrap_servers, topic, partitions=6, configs=configs)
-    with pytest.raises(HealthError, match=r"takes no batches of 0.5 MB\. 0 of 50,000 rows .*Raise max\.message\.bytes"):
+    with pytest.raises(
+        HealthError, match=r"doesn't accept batches of 0.5 MB\. 0 of 50,000 rows .*Raise max\.message\.bytes"
+    ):
         await loader.load(table(loader.folder / "log.parquet", 50_000))
     gc.collect()
     assert [message for message in caplog.messages if "never retrieved" in message] == []
@@ -448,7 +450,7 @@ async def test_mistakes_get_one_line_each(loader: Loader) -> None:
     for process, message in {
         unknown: "account-health: --topic other is not one of this service's. Give one of ",
         unreadable: "text.parquet can't be read as Parquet: ",
-        wide: "holds UTF-16, and not one event a line. Write it as UTF-8: iconv -f UTF-16",
+        wide: "holds UTF-16, not one event per line. Write it as UTF-8: iconv -f UTF-16",
         elsewhere: "--timezone Mars/Phobos is not a time zone that this machine knows",
         away: "Kafka at 127.0.0.1:1 can't be reached. Check HEALTH_KAFKA_BOOTSTRAP_SERVERS",
     }.items():

@@ -130,7 +130,7 @@ async def test_commands_connect_as_well(
     security = variables(secured)
     await asyncio.to_thread(_write_log, tmp_path / "log.parquet")
     for words, said in {
-        ("topics", "create"): f"{plain.topic_usage}: is there already",
+        ("topics", "create"): f"{plain.topic_usage}: exists already",
         load_words(plain, tmp_path): "3",
         ("progress", "show"): "",
     }.items():

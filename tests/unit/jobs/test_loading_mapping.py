@@ -91,7 +91,7 @@ def test_a_table_needs_a_topic_and_lines_take_no_mapping() -> None:
         mapping_of([lines, TABLE], None, [], [])
     with pytest.raises(HealthError, match=r"for Parquet, and events\.ndjson.gz holds events already"):
         mapping_of([lines], "usage", ["subject=a"], [])
-    with pytest.raises(HealthError, match=r"events\.txt has a name without a known format\. End it in \.ndjson"):
+    with pytest.raises(HealthError, match=r"events\.txt has no known file extension\. End it in \.ndjson"):
         mapping_of([Path("events.txt")], None, [], [])
 
 
@@ -102,8 +102,8 @@ def test_a_table_needs_a_topic_and_lines_take_no_mapping() -> None:
         ("events.CSV.gz", "is CSV by its name"),
         ("events.xlsx", r"Excel's \.xlsx .* becomes Parquet"),
         ("events.ndjson.zst", "is zstd by its name.* zstd -d"),
-        ("events.parquet.gz", "is Parquet packed once more. Unpack it: gzip -d events.parquet.gz"),
-        ("part-00000", "without a known format"),
+        ("events.parquet.gz", "is Parquet compressed again. Unpack it: gzip -d events.parquet.gz"),
+        ("part-00000", "no known file extension"),
     ],
 )
 def test_a_form_that_is_not_read_is_named_with_what_to_do(name: str, message: str) -> None:

@@ -58,7 +58,8 @@ def test_without_the_extra_the_command_to_install_it_is_named() -> None:
         result.stderr.strip()
         .splitlines()[-1]
         .endswith(
-            "HEALTH_TRACING is otlp, but OpenTelemetry isn't installed. Run, where its source is: pip install '.[otel]'"
+            "HEALTH_TRACING is otlp, but OpenTelemetry isn't installed."
+            " In the source folder, run: pip install '.[otel]'"
         )
     )
 

@@ -218,5 +218,5 @@ def test_each_process_gets_a_port_for_its_probes() -> None:
     assert ports(probes_port=9100) == given
     assert ports() == dict.fromkeys(given, "0")  # not all of them the one of our own environment
     assert ports(probes_port=65_531)["api"] == "65535"
-    with pytest.raises(HealthError, match=r"From HEALTH_PROBES_PORT 65532 on there are no 5 ports"):
+    with pytest.raises(HealthError, match=r"HEALTH_PROBES_PORT 65532 leaves room for fewer than 5 ports"):
         ports(probes_port=65_532)

@@ -164,7 +164,7 @@ def test_a_record_that_salesforce_did_not_write_is_no_success(answered: object, 
 
 @pytest.mark.parametrize(("build", "options"), [(hubspot.build, HubSpotOptions()), (salesforce.build, app())])
 def test_what_is_about_no_single_account_is_not_for_crms(build: Any, options: object) -> None:
-    with pytest.raises(HealthError, match="no single account"):
+    with pytest.raises(HealthError, match="isn't about a single account"):
         build(message(account_id=None), options)
     assert {"hubspot", "salesforce"} <= ACCOUNTS_ONLY & COALESCED.keys()
 
