@@ -4,6 +4,7 @@ refused.
 """
 
 from collections.abc import Sequence
+from inspect import cleandoc
 from typing import Any, get_args
 
 import msgspec
@@ -70,6 +71,10 @@ def components(ref_template: str, more: Sequence[type[Struct]] = ()) -> dict[str
     for signal, head in zip(SIGNALS, heads, strict=False):
         envelope = schemas.pop(head["$ref"].removeprefix(ref_template.format(name="")))
         schemas[event_name(signal)] = _described(signal, envelope)
+    for schema in schemas.values():
+        if "description" in schema:
+            # Indented paragraphs of a docstring would be shown as code.
+            schema["description"] = cleandoc(schema["description"])
     schemas[data_name("account")]["properties"]["arr"] = {"anyOf": [_MONEY, {"type": "null"}]}
     return dict(schemas)
 

@@ -17,15 +17,15 @@ DESCRIPTION = """
 The messages that account-health reads and writes beside its HTTP API, which `/openapi.json` describes.
 
 * It **receives** CloudEvents 1.0 about accounts, in structured or in binary mode. The record's key is the account id.
-* What it can't use becomes a dead letter, kept in Postgres, and **sent** to a topic of its own if
-  `HEALTH_DEAD_LETTER_TOPICS` says so.
-* It **sends** alerts by webhook, as the Standard Webhooks specify, or as records of a topic that an endpoint names.
+* A record that it can't use becomes a dead letter in Postgres, and is **sent** to a dead-letter topic too if
+  `HEALTH_DEAD_LETTER_TOPICS` is on.
+* It **sends** alerts by webhook, as Standard Webhooks specifies, or as records of a topic that an endpoint names.
 """
 _SIGNALS = {
-    "usage": "Somebody used the product.",
+    "usage": "Uses of the product.",
     "ticket": "Snapshots of support tickets.",
     "survey": "Answers to surveys.",
-    "account": "Attributes of accounts: only what is given changes.",
+    "account": "Attributes of accounts: only the given ones change.",
 }
 
 
@@ -50,7 +50,7 @@ def document(settings: Settings) -> dict[str, Any]:
             "kafka": {
                 "host": "{bootstrap}",
                 "protocol": "kafka",
-                "description": "Whatever HEALTH_KAFKA_BOOTSTRAP_SERVERS names.",
+                "description": "The brokers of HEALTH_KAFKA_BOOTSTRAP_SERVERS.",
                 "variables": {"bootstrap": {"default": "localhost:9092"}},
             }
         },
@@ -65,7 +65,7 @@ def _channels(settings: Settings) -> dict[str, Any]:
     for signal in event_schemas.SIGNALS:
         topic = settings.topics[signal]
         channels[_events(signal)] = _kafka(topic, _SIGNALS[signal], messages.names_of(signal))
-        refused = f"Records of {topic} that could not be used, unchanged, with the circumstances in headers."
+        refused = f"Records of {topic} that could not be used, unchanged, with the reason and the origin in headers."
         channels[_refused(signal)] = _kafka(dead_letter_topic(topic), refused, ["DeadLetter"])
     about = "Alerts as records, of the topic that an endpoint of target `kafka` names: `kafka:TOPIC`."
     channels["alerts"] = _kafka(None, about, ["AlertRecord"])

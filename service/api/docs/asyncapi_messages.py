@@ -18,18 +18,18 @@ _STRUCTURED = "application/cloudevents+json"
 _TEXT = {"type": "string"}
 _ACCOUNT_KEY = {"kafka": {"key": {"type": "string", "description": "The account id."}}}
 _DEAD_LETTER_HEADERS = {
-    "id": "Its id in Postgres and over HTTP.",
-    "reason": "Why it was refused, up to 1,000 characters.",
-    "topic": "Where it was.",
-    "partition": "Where it was.",
-    "offset": "Where it was.",
-    "timestamp": "When the broker took it, ISO 8601.",
-    "left-out": "`value`, or `key, value, headers`: left out because the topic takes no record so large.",
+    "id": "The dead letter's id in Postgres and over HTTP.",
+    "reason": "The reason of the refusal, up to 1,000 characters.",
+    "topic": "The topic of the refused record.",
+    "partition": "Its partition.",
+    "offset": "Its offset.",
+    "timestamp": "The broker's timestamp, ISO 8601.",
+    "left-out": "`value`, or `key, value, headers`: left out because the topic doesn't accept so large a record.",
 }
 _MAY_BE_MISSING = {"left-out"}
 
 
-class Told(Struct):
+class AlertMessage(Struct):
     """The message of an alert. `data` about many accounts, or none, has null in the account's fields."""
 
     type: EventType
@@ -49,7 +49,7 @@ def references(names: Sequence[str]) -> dict[str, Any]:
 
 def schemas() -> dict[str, Any]:
     """The schemas that messages refer to."""
-    return event_schemas.components(_REF + "{name}", [Told])
+    return event_schemas.components(_REF + "{name}", [AlertMessage])
 
 
 def all_messages() -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _alerts() -> dict[str, Any]:
         },
         "AlertRequest": {
             **_alert("An alert, over HTTP", request, payload),
-            "summary": "Signed as the Standard Webhooks specify; `webhook-id` is the same on every attempt.",
+            "summary": "Signed as Standard Webhooks specifies; `webhook-id` is the same on every attempt.",
             "bindings": {"http": {"headers": _strings(request), "bindingVersion": "0.3.0"}},
         },
     }
@@ -138,7 +138,7 @@ def _alert(title: str, headers: dict[str, str], payload: dict[str, Any]) -> dict
         "title": title,
         "contentType": "application/json",
         "headers": _strings(headers),
-        "payload": {"$ref": f"{_REF}Told"},
+        "payload": {"$ref": f"{_REF}AlertMessage"},
         "examples": [{"name": "crossed", "headers": headers, "payload": payload}],
     }
 

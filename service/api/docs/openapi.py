@@ -25,7 +25,7 @@ DESCRIPTION = """
 A live health score for every customer account: how it stands **right now**, why, and an alert when that changes.
 
 * Every route but `/livez`, `/readyz` and this documentation needs an API key: `Authorization: Bearer hk_…`.
-* What goes through Kafka is described by `/asyncapi.json`.
+* `/asyncapi.json` describes the messages in Kafka.
 * Errors are RFC 9457 problems; where fields of the request are at fault, `errors` names each.
 * Lists are read page by page: pass `next_page_token` as `page_token` until it is null.
 * Answers to GET carry an `ETag`; send it as `If-None-Match` and an unchanged answer costs a 304.

@@ -12,10 +12,10 @@ from service.api.http.problems import MEDIA_TYPE, title_of
 Operation = dict[str, Any]
 
 _ERRORS = {
-    400: "The request isn't HTTP that can be read.",
+    400: "The request isn't valid HTTP.",
     401: "There is no key, or it is unknown or has expired.",
     403: "The key lacks the scope that this needs.",
-    404: "Nothing has that name.",
+    404: "There is nothing of that name.",
     408: "The body didn't arrive in time.",
     409: "It isn't possible now; `detail` says why.",
     413: "The body is too long.",
@@ -85,7 +85,7 @@ def _describe(operation: Operation, method: str, path: str) -> None:
             answer["links"] = _links(links)
     if method == "get":
         headers = _headers(operation, method, 304)
-        answers["304"] = {"description": "It is the one in `If-None-Match`.", "headers": headers}
+        answers["304"] = {"description": "The answer is still the one in `If-None-Match`.", "headers": headers}
     for status in _errors(operation, path):
         answers[str(status)] = {
             "description": _ERRORS[status],

@@ -80,8 +80,8 @@ class AccountQuery(AccountFilters):
     max_score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     changed_since: Instant | None = Field(
         None,
-        description="Accounts that were evaluated at or after this instant: every change and "
-        "every new day has them evaluated.",
+        description="Accounts that were evaluated at or after this instant. An account is "
+        "evaluated on every change and every new day.",
     )
     sort: Sort = Field(
         "account_id",

@@ -65,8 +65,8 @@ async def list_rules(api: Api) -> AlertRulePage:
     openapi_extra=json_request_body(BODY, EXAMPLE),
 )
 async def create_rule(body: JsonObject, api: Api) -> ChangedAlertRule:
-    """Create a rule. Kind `score` fires beyond a level, `drop` after a fall of so many points in so many days, `band`
-    when the band becomes one of some, `silence` after so many times the account's rhythm without usage.
+    """Create a rule. Kind `score` fires beyond a level, `drop` after a fall of `points` within `days`, `band` when the
+    band becomes one of `to`, `silence` when an account has been without usage for `level` times its own rhythm.
 
     Existing accounts fire within moments, summed up in one `health.digest`. Names are unique: 409.
     """

@@ -74,7 +74,7 @@ async def acknowledge_alert(
     openapi_extra=json_request_body(Snooze, {"until": "2030-01-31T00:00:00Z", "by": "ann@example.com"}),
 )
 async def snooze_alert(alert_id: UUID, body: Annotated[Snooze, Depends(body_of(Snooze))], api: Api) -> Alert:
-    """Keep the alert's rule from firing again for its account before `until`; that it has cleared is still sent.
+    """Keep the alert's rule from firing again for its account before `until`; the end of a firing alert is still sent.
 
     If the account is beyond the threshold when the snooze ends, the rule fires then. A new snooze replaces this one.
     """

@@ -46,7 +46,7 @@ class ApiKey(BaseModel):
 
 
 class NewApiKey(ApiKey):
-    """A key just made."""
+    """A key that was just created."""
 
     key: str = Field(description="Shown this once; only its hash is kept.")
 

@@ -72,7 +72,7 @@ class DeadLetterQuery(PageQuery):
     account_id: Annotated[str, Printable()] | None = Field(None, max_length=LONGEST_ACCOUNT_ID)
     reason: Annotated[str, Printable()] | None = Field(None, max_length=200, description="A part of the reason.")
     since: Instant | None = Field(None, description="Refused then or later.")
-    replayed: bool | None = Field(None, description="Whether it was published again.")
+    replayed: bool | None = Field(None, description="`true`: those that were published again; `false`: the others.")
 
     @property
     def filter(self) -> DeadLetterFilter:

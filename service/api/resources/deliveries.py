@@ -114,8 +114,8 @@ async def list_attempts(delivery_id: UUID, query: Annotated[PageQuery, Query()],
 async def resend_delivery(delivery_id: UUID, api: Api) -> AlertDelivery:
     """Make a finished delivery due now, in whatever state it ended, with all its retries. 409 if it isn't finished.
 
-    The message keeps its `webhook-id`, so a receiver that has it already can tell. A disabled endpoint gets it when it
-    is enabled again.
+    The message keeps its `webhook-id`, so a receiver can recognise one that it has already. A disabled endpoint gets
+    it when it is enabled again.
     """
     now = api.clock()
     async with api.engine.begin() as connection:

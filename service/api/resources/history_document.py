@@ -22,7 +22,7 @@ class EventName(Struct, frozen=True):
     id: str
 
 
-class EventsTold(Struct, frozen=True):
+class EventSummary(Struct, frozen=True):
     """The number of events, and the newest of them."""
 
     count: int
@@ -45,7 +45,7 @@ class CauseMove(Struct, frozen=True):
     cause: str
     delta: float
     measures: list[MeasureMove]
-    events: EventsTold
+    events: EventSummary
     notes: list[str]
     at: datetime | None
 
@@ -143,7 +143,7 @@ def _cause(effect: Effect) -> CauseMove:
         effect.cause,
         effect.delta / BILLION,
         _moves(effect.deltas),
-        EventsTold(effect.events, [EventName(source, id_) for source, id_ in effect.ids]),
+        EventSummary(effect.events, [EventName(source, id_) for source, id_ in effect.ids]),
         list(effect.notes),
         from_micros(effect.at) if effect.at else None,
     )

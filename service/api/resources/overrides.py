@@ -41,7 +41,7 @@ class OverrideBody(StrictModel):
     band: KnownBand | None = Field(None, description="By default that of the score, by the account's scorecard.")
     reason: Annotated[str, Field(min_length=1, max_length=1000), Printable()]
     author: Annotated[str, Field(min_length=1, max_length=200), Printable()]
-    expires_at: BodyInstant | None = Field(None, description="When it ends; without, it stays until it is deleted.")
+    expires_at: BodyInstant | None = Field(None, description="Its end; without one, it stays until it is deleted.")
 
 
 class StoredOverride(BaseModel):

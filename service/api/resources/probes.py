@@ -31,18 +31,18 @@ class Ready(BaseModel):
     status: Literal["ready"] = "ready"
     folding: str | None = Field(
         None,
-        description="Why folding stands still: scores can be read, but don't change. Absent if there is none.",
+        description="The reason why folding stands still: scores can be read, but don't change. Absent if it doesn't.",
     )
     clock: str | None = Field(
         None,
-        description="Difference between this process's clock and the database's, which it follows from five minutes "
-        "on. Absent up to a minute.",
+        description="The difference between this process's clock and the database's; from five minutes on the "
+        "process goes by the latter. Absent up to a minute.",
     )
 
 
 @router.get("/livez", summary="Is the process alive?")
 async def livez() -> Alive:
-    """Answers as long as the process does, whatever else is away. Needs no key."""
+    """Answers as long as the process does, whatever else is unavailable. Needs no key."""
     return Alive()
 
 

@@ -27,7 +27,7 @@ class Reevaluation(BaseModel):
 
     id: UUID
     cause: Literal["scorecard", "rule"]
-    subject: str = Field(description="What has changed.")
+    subject: str = Field(description="The scorecard or rule that has changed.")
     total: int = Field(description="The number of accounts to re-evaluate.")
     done: int = Field(description="The number of accounts re-evaluated so far.")
     started_at: datetime

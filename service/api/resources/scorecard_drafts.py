@@ -89,7 +89,9 @@ async def preview_scorecard(
     accounts: Annotated[
         int,
         Query(
-            ge=1, le=100_000, description="Score at most so many accounts, an even sample: the same ones every time."
+            ge=1,
+            le=100_000,
+            description="Score an even sample of at most this many accounts, always the same ones.",
         ),
     ] = 20_000,
 ) -> Response:

@@ -40,7 +40,7 @@ class VersionPage(BaseModel):
 
 
 class FieldWarning(BaseModel):
-    """A field that is allowed as it is, but hardly intended."""
+    """A field that is allowed as it is, but probably not intended."""
 
     field: str
     message: str
@@ -73,7 +73,7 @@ async def list_scorecards(api: Api) -> VersionPage:
     status_code=201,
     summary="Publish a scorecard",
     dependencies=WRITE,
-    responses={200: {"model": Version, "description": "This very document is the newest version already."}},
+    responses={200: {"model": Version, "description": "The newest version has this content already."}},
     openapi_extra=json_request_body(schema_ref("ScorecardDocument"), EXAMPLE),
 )
 async def publish_scorecard(body: JsonObject, api: Api, response: Response) -> Version:

@@ -39,7 +39,7 @@ class UsageSource(BaseModel):
 
     name: str = Field(description="`source` of its events.")
     is_quiet: bool = Field(validation_alias="is_silent")
-    days: Sequence[DayOfSource] = Field(description="Of the last four weeks, the newest first, when they have ended.")
+    days: Sequence[DayOfSource] = Field(description="The ended days of the last four weeks, newest first.")
     outages: Sequence[SourceOutage]
 
 

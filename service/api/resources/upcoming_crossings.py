@@ -68,8 +68,8 @@ class ForecastQuery(AccountFilters):
 
 @router.get("", summary="List the alerts that silence will cause", dependencies=READ)
 async def list_forecasts(query: Annotated[ForecastQuery, Query()], api: Api) -> ForecastPage:
-    """The accounts for which a rule that doesn't fire now will begin to within so many days if they stay silent: by
-    day, then by account.
+    """The accounts for which a rule that doesn't fire now will begin to fire within `days` days if they stay silent:
+    by day, then by account.
 
     Accounts are forecast in turn, again and again; `as_of` gives the age of the list. Its entries are true now: each
     forecast is recomputed before it is shown, and left out if the account has had events since and won't cross. A

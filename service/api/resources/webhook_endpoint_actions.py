@@ -61,7 +61,7 @@ class Recovered(BaseModel):
 
 @router.post("/{endpoint_id}/rotate-secret", summary="Rotate a webhook endpoint's secret", dependencies=WRITE)
 async def rotate_secret(endpoint_id: UUID, api: Api, response: Response) -> RotatedSecret:
-    """Make a new secret, which signs from now on; for 24 hours the old one does too, so that receivers can
+    """Generate a new secret, which signs from now on; for 24 hours the old one does too, so that receivers can
     change over.
     """
     secret, now = new_webhook_secret(), api.clock()

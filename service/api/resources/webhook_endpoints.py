@@ -94,8 +94,8 @@ async def list_endpoints(query: Annotated[PageQuery, Query()], api: Api) -> Webh
 async def create_endpoint(
     body: Annotated[EndpointBody, Depends(body_of(EndpointBody))], api: Api, response: Response
 ) -> NewWebhookEndpoint:
-    """Create an endpoint. Alerts from now on that pass its filters are sent to it, signed as the Standard Webhooks
-    specify.
+    """Create an endpoint. Alerts from now on that pass its filters are sent to it, signed as Standard Webhooks
+    specifies.
     """
     secret = new_webhook_secret()
     columns = all_columns(body, api.settings, api.vault)

@@ -54,6 +54,24 @@ def test_every_operation_is_told_in_full(document: dict[str, Any]) -> None:
             assert parameter["schema"], at
 
 
+def descriptions(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name == "description" and isinstance(value, str):
+                yield value
+            else:
+                yield from descriptions(value)
+    elif isinstance(node, list):
+        for each in node:
+            yield from descriptions(each)
+
+
+def test_no_paragraph_is_indented_as_markdown_would_show_code(document: dict[str, Any]) -> None:
+    found = list(descriptions(document))
+    assert len(found) > 100
+    assert not [text for text in found if "\n    " in text]
+
+
 def test_every_error_is_told(document: dict[str, Any]) -> None:
     for method, path, operation in operations(document):
         told = {int(status) for status in operation["responses"]}
