@@ -25,7 +25,7 @@ class Usual(Struct, frozen=True):
     share: float = 0.5
 
     def is_enough(self, accounts: int) -> bool:
-        """True if a source with so many accounts isn't silent."""
+        """True if a source with this number of accounts isn't silent."""
         return accounts >= self.accounts * self.share
 
 

@@ -46,7 +46,7 @@ def main() -> None:
     except HealthError as error:
         complaint = str(error)
     if complaint:
-        print(f"not alive: {complaint}")  # noqa: T201 - engines keep what is printed, and show it
+        print(f"not alive: {complaint}")  # noqa: T201 - container engines store the output and show it
         sys.exit(1)
 
 

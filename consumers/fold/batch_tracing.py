@@ -15,7 +15,7 @@ from service.observability import tracing
 from service.observability.trace_context import sampled
 
 MOST_SPANS = 128
-"""Per batch. Accounts beyond this pass their context on to alerts, but get no span here."""
+"""The most spans per batch. Further accounts pass their context on to alerts, but get no span here."""
 
 Contexts = Mapping[str, str]
 _NONE: Contexts = MappingProxyType({})

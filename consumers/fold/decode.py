@@ -13,7 +13,7 @@ from service.storage.ingest.dead_letters import DeadLetterRow, header_to_text
 
 STRUCTURED = "application/cloudevents+json"
 LONGEST_REASON = 1_000
-"""In characters. A message may repeat text of a sender, such as the name of a field."""
+"""The longest reason, in characters: it may repeat text of a sender, such as the name of a field."""
 
 
 class Refusal(msgspec.Struct, frozen=True):

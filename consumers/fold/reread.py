@@ -13,7 +13,7 @@ from service.runtime.settings import Settings
 from service.storage.ingest.progress import Partition
 
 MOST_BYTES = 1024 * 1024
-"""Per partition; a larger batch still comes whole."""
+"""The limit per partition; a larger batch still comes whole."""
 MOST_BYTES_AT_ONCE = 50 * MOST_BYTES
 WAIT_MILLISECONDS = 100
 _WITH_ABORTED, _WITH_REPLICA = 4, 11

@@ -75,7 +75,7 @@ ROUTERS = (
     swagger_ui.router,
     asyncapi.router,
 )
-"""In the order in which paths are matched, the busiest first."""
+"""The routers in the order in which paths are matched, the busiest first."""
 
 
 def create_app(

@@ -21,7 +21,7 @@ from service.storage.ingest import dead_letter_listing
 from service.storage.ingest.dead_letter_listing import DeadLetter, DeadLetterFilter
 
 MANY = 1_000
-"""From this number on a bar shows the progress."""
+"""The number of dead letters from which a bar shows the progress."""
 
 
 class Report(Struct):

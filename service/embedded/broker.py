@@ -46,7 +46,7 @@ class EmbeddedBroker(Server):
     patience = 120.0  # a large file takes seconds to write at the end and to read at the start
 
     def __init__(self, data_dir: Path, port: int | None = None) -> None:
-        """As `Server`; raises `MissingExtraError`."""
+        """Prepare like `Server`; raises `MissingExtraError`."""
         super().__init__(data_dir, port)
         self._program = program("noida_db", "noida-db")
 

@@ -33,7 +33,7 @@ class EmbeddedPostgres(Server):
     """A PostgreSQL server. Clients need the password in its address, so others on the machine can't connect."""
 
     def __init__(self, data_dir: Path, port: int | None = None, *, durable: bool = True) -> None:
-        """As `Server`. Not `durable` is faster, and loses everything when the machine dies.
+        """Prepare like `Server`. Without `durable` it is faster, and loses everything when the machine dies.
 
         Raises `MissingExtraError`.
         """

@@ -72,7 +72,7 @@ async def _brokers(host: str, port: int, arguments: dict[str, Any]) -> set[tuple
 
 
 def refusal_in(error: BaseException) -> KafkaRefusesError | None:
-    """The refusal behind an error or one of its causes; None if there is none."""
+    """The refusal that caused an error, directly or not; None if there is none."""
     return next((why for cause in _causes(error) if (why := _refusal(cause))), None)
 
 

@@ -23,7 +23,7 @@ _NEVER_BELOW_WARNING = (
     "uvicorn",
     "opentelemetry",
 )
-"""Below that level they log what they send, record by record: passwords and personal data too."""
+"""Below this level they log each record that they send, with passwords and personal data."""
 
 
 def configure_logs(settings: Settings, process: str) -> None:

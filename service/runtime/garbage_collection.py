@@ -22,7 +22,7 @@ def gc_frozen() -> Iterator[None]:
 
 
 _give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
-"""In glibc only. Batches allocate and free much at once, most of which glibc would keep."""
+"""Gives freed memory back; exists in glibc only. Batches free much at once, most of which glibc would keep."""
 
 
 @contextmanager

@@ -14,7 +14,7 @@ _HAIR = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many a second over any length of time, and `burst`, at least one, at once."""
+    """A rate of `per_second` over any length of time, of which `burst`, at least one, may come at once."""
 
     per_second: float
     burst: float
@@ -25,7 +25,7 @@ class Rate:
         return self.burst / self.per_second
 
     def allowance(self, owed: float) -> int:
-        """The number that may come now from a caller that owes so many seconds."""
+        """The number that may come now from a caller that is `owed` seconds ahead of its rate."""
         return max(math.floor(self.burst - owed * self.per_second + _HAIR), 0)
 
     def wait(self, owed: float) -> float:

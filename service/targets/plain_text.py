@@ -34,7 +34,7 @@ class PlainText:
 
     @property
     def text(self) -> str:
-        """All of it except the links, one item per line."""
+        """The whole text except the links, one item per line."""
         return "\n".join([self.headline, *(f"{label}: {value}" for label, value in self.details), *self.lines])
 
 

@@ -65,7 +65,7 @@ def build(message: Message, options: SalesforceOptions) -> Body:
     """
     update = account_update(message)
     if update.account_id in (".", ".."):
-        raise HealthError("Salesforce can't look up an account whose id is . or ..", "Give it another id")
+        raise HealthError("Salesforce can't look up an account whose id is a dot or two dots", "Give it another id")
     fields = {
         options.score_field: update.score,
         options.band_field: update.band,

@@ -56,4 +56,4 @@ async def _require_clock(api: Api) -> None:
 
 
 RIGHT_CLOCK = [Depends(_require_clock)]
-"""For routes that write a day: 503 while the clocks of this process and of the database are too far apart."""
+"""The dependency of routes that write a day: 503 while this process's clock is too far from the database's."""

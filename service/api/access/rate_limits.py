@@ -20,7 +20,7 @@ MOST_KEYS = 10_000
 MOST_ADDRESSES = 10_000
 _WAIT = "health.wait"
 _SITE_BITS = 64
-"""Of an IPv6 address: the part that a provider gives to one customer, who is free to use every address in it."""
+"""The leading bits of an IPv6 address that a provider gives to one customer, who may use every address below them."""
 
 Scope = MutableMapping[str, Any]
 
@@ -29,7 +29,7 @@ class KeyRates:
     """Requests a second by each key."""
 
     def __init__(self, per_second: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """At most so many on average, and a second's worth of them at once; 0 is no limit."""
+        """A key may send `per_second` requests on average, and a second's worth of them at once; 0 is no limit."""
         self._monotonic = monotonic
         self._owing = (
             RateLimiter(Rate(per_second, max(per_second * BURST_SECONDS, 1.0)), MOST_KEYS) if per_second else None
@@ -72,7 +72,7 @@ class WrongKeys:
     """Wrong keys, counted by the address that they come from: guessing is slow, and costs Postgres little."""
 
     def __init__(self, per_minute: int, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """At most so many from one address; 0 is no limit."""
+        """An address may send `per_minute` wrong keys; 0 is no limit."""
         self._monotonic = monotonic
         self._owing = RateLimiter(Rate(per_minute / 60, per_minute), MOST_ADDRESSES) if per_minute else None
 

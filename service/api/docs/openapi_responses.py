@@ -46,7 +46,7 @@ _LINKS: dict[str, dict[str, dict[str, str]]] = {
     "send_test": {"read_delivery": {"delivery_id": "/delivery_id"}, "resend_delivery": {"delivery_id": "/delivery_id"}},
     "snooze_alert": {"end_snooze": {"alert_id": "/id"}},
 }
-"""By operation: the operations that may follow, and where in its answer each of their parameters is found."""
+"""The operations that may follow one, by its id, and the place of each of their parameters in its answer."""
 
 _TEXT = {"type": "string"}
 _SECONDS = {"type": "string", "pattern": r"^\d+$"}

@@ -67,7 +67,7 @@ class DayRange(BaseModel):
     last: Annotated[CalendarDay | None, Field(alias="to", description="A UTC day; by default today.")] = None
 
     def days(self, today: date, usual: int) -> tuple[int, int]:
-        """Both day numbers; without `from`, that of `usual` days before the last. 422 names what is wrong."""
+        """The first and last day; without `from`, the first is `usual` days before the last. Raises a 422 problem."""
         last = self.last or today
         require_not_future("to", last, today, "for the days to come see /health/forecast")
         known = (last - date.min).days  # no calendar goes further back

@@ -25,9 +25,9 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = {"Retry-After": "5"}
 _NO_TABLES = "42P01"
 _UNSTORABLE = ("22021", "22P05")
-"""For text that the database's encoding can't hold. Known cases are refused with their field; this is the net."""
+"""SQLSTATEs for text that the database's encoding can't hold. Known cases are refused by field; this catches others."""
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
-"""As RFC 9110 has them; Python agrees only from 3.13 on."""
+"""Titles of RFC 9110, which Python has only from 3.13 on."""
 
 
 class FieldError(Struct, frozen=True):

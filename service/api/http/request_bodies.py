@@ -18,7 +18,7 @@ from service.runtime.text import find_lone_surrogate, find_unstorable
 Model = TypeVar("Model", bound="StrictModel")
 JSON = "application/json"
 MOST_VALUES = 2_000
-"""In a body that pydantic validates: the largest webhook endpoint holds half as many."""
+"""The limit for a body that pydantic validates: the largest webhook endpoint holds half as many."""
 _SHORT = 65_536
 
 
@@ -152,7 +152,7 @@ def _names_of(model: type[BaseModel]) -> set[str]:
 
 
 def _holds_more_than(most: int, value: Any) -> bool:
-    """True if JSON holds more than so many values; it reads no more than these."""
+    """True if JSON holds more than `most` values; stops counting there."""
     waiting, count = [value], 0
     while waiting and count <= most:
         count += 1

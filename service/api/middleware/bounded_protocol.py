@@ -22,7 +22,7 @@ LINGER_SECONDS = 1.0
 """The seconds of reading on from a refused client: a connection closed at once takes the refusal with it."""
 
 MOST_HEAD_BYTES = 65_536
-"""Of a request's line and headers, and of what may follow a chunked body."""
+"""The limit for a request's line and headers, and for the trailers of a chunked body."""
 
 _DETAILS = {
     400: "This isn't HTTP/1.1, or its body isn't as its headers say.",
@@ -151,7 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._untaken = None
 
     def timeout_keep_alive_handler(self) -> None:
-        """No other request has come."""
+        """Close the connection: no other request has come."""
         self._end()
 
     def shutdown(self) -> None:

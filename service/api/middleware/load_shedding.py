@@ -111,7 +111,7 @@ def _late(is_receiving: bool) -> Response:
 
 
 def allow(request: Request, seconds: float) -> None:
-    """Give a request so many seconds from now on, if that is longer than others may take."""
+    """Give a request `seconds` from now on, if that is longer than its present limit."""
     under_way: _UnderWay | None = request.scope.get(_UNDER_WAY)
     if under_way is not None:
         under_way.until = max(under_way.until, asyncio.get_running_loop().time() + seconds)

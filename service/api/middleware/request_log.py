@@ -26,7 +26,7 @@ _ALWAYS: tuple[RawHeader, ...] = ((b"x-content-type-options", b"nosniff"), (b"re
 # Stored only by the caller, and revalidated before each use; secrets send no-store themselves.
 _PRIVATE: RawHeader = (b"cache-control", b"private, no-cache")
 _NO_CONTENT: RawHeader = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-"""For answers that are not for a browser to show."""
+"""The policy of answers that browsers don't show."""
 
 
 class RequestLog:

@@ -60,7 +60,7 @@ def traces(account_id: str) -> Mapping[str, str]:
 
 
 async def publish(publisher: Publisher, records: Sequence[Record], *, over_events: bool) -> None:
-    """As `Publisher.publish`, with the request's trace in the records' headers.
+    """Publish like `Publisher.publish`, with the request's trace in the records' headers.
 
     A record that has a context of its own keeps that, unless `over_events` is set.
     """

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"])
 
 OLD_SIGNS_FOR = timedelta(hours=24)
 MOST_SECRETS = 5
-"""At a time: each makes the header of the signatures longer, and receivers limit their headers."""
+"""The most secrets that sign at a time: each lengthens the header of signatures, and receivers limit their headers."""
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 

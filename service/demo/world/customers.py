@@ -35,7 +35,7 @@ class Fate:
     """The lowest and highest answer."""
 
     def level_at(self, days_before: float) -> float:
-        """The share of seats in use, so many days before the demo's first day; negative days are after it."""
+        """The share of seats in use `days_before` the demo's first day; negative days are after it."""
         return _between(self.level, days_before)
 
     def features_at(self, days_before: float) -> int:
@@ -134,7 +134,7 @@ class Customer:
         return min(8, 2 + self.seats // 10)
 
     def level_at(self, days_before: float) -> float:
-        """The share of its seats in use, so many days before the demo's first day."""
+        """The share of its seats in use `days_before` the demo's first day."""
         return min(self.fate.level_at(days_before - self.delay) * self.scale, 1.0)
 
     def features_at(self, days_before: float) -> int:

@@ -26,7 +26,7 @@ class Identity(Struct, frozen=True, omit_defaults=True):
     content: str
     mapping: Mapping | None
     timezone: str | None = None
-    """Of the times in a file of events that don't give one."""
+    """The zone of times without one, in a file of events."""
 
     @property
     def source(self) -> str:

@@ -21,7 +21,7 @@ class Mapping(Struct, frozen=True, omit_defaults=True):  # omitted fields leave 
     columns: dict[str, str]
     constants: dict[str, str]
     timezone: str | None = None
-    """Of times that don't give one."""
+    """The zone of times without one."""
 
     @property
     def data_fields(self) -> list[str]:

@@ -144,11 +144,11 @@ class LoadRequest(Struct, frozen=True):
 
     files: Sequence[Path]
     signal: Signal | None
-    """Of all events; None if each event gives its own."""
+    """The signal of all events; None if each event gives its own."""
     mapping: Mapping | None
     state_dir: Path
     timezone: str | None = None
-    """Of times that don't give one; None means UTC in a table, and an error in events."""
+    """The zone of times without one; None means UTC in a table, and an error in events."""
     shift_to_now: bool = False
     skip_invalid: bool = False
     again: bool = False

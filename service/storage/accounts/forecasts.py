@@ -113,7 +113,7 @@ class StoredForecast(NamedTuple):
 
     @property
     def key(self) -> ForecastKey:
-        """Its place in the list."""
+        """The forecast's place in the list."""
         return self.day, self.account_id, self.rule_id
 
 

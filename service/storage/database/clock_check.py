@@ -33,7 +33,7 @@ AGREES, APART, WRONG = "agrees", "apart", "wrong"
 
 
 def classify(ahead: float) -> str:
-    """The verdict on a clock that is so many seconds ahead of the database's, or behind it if negative."""
+    """The verdict on a clock that is `ahead` seconds ahead of the database's; behind it if negative."""
     if abs(ahead) > STOP_SECONDS:
         return WRONG
     return APART if abs(ahead) > WARN_SECONDS else AGREES
