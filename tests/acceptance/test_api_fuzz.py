@@ -1,4 +1,4 @@
-"""Whatever is asked, the API keeps to what it says about itself. `make fuzz-api EXAMPLES=… SEED=…` asks for longer."""
+"""The API keeps to its own description, for all requests. `make fuzz-api EXAMPLES=… SEED=…` sends more of them."""
 
 import logging
 import os

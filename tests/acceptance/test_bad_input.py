@@ -1,4 +1,4 @@
-"""Whatever comes in over Kafka: what can't be used is kept with its reason, and the next good record is folded."""
+"""Bad records from Kafka: each is stored with its reason, and the next good record is folded."""
 
 import base64
 import json

@@ -58,12 +58,12 @@ async def test_nothing_leaks_into_the_log(
 
 
 async def _echo(request: web.Request) -> web.StreamResponse:
-    """A receiver that fails, and says what it was sent."""
+    """A receiver that fails, and repeats the request in its answer."""
     return web.json_response(dict(request.headers), status=500)
 
 
 async def _ask(session: aiohttp.ClientSession, url: str, key: str, endpoint_id: str) -> None:
-    """Requests that fail in all ways there are, with what must not be seen."""
+    """Requests that fail in every way, with secrets that must not show."""
     wrong = {"Authorization": f"Bearer hk_{PLANTED}"}
     right = {"Authorization": f"Bearer {key}", "Content-Type": "application/cloudevents+json"}
     event = cloud_event("survey", "acme", {"survey": "nps", "score": 99, "comment": f"I, {PLANTED}, leave"})

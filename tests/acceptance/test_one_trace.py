@@ -95,7 +95,7 @@ async def test_one_trace_from_produce_to_webhook(
             assert fold.links[0] in {span.id for span in whole}
             await _only_business_keys(collector, crm, key)
 
-            # By an event's own attribute, straight into Kafka, where only some events say that their trace is kept.
+            # With the event's own attribute, straight into Kafka: only some events say that their trace is recorded.
             other = CALLER[::-1]
             events = [event | {"traceparent": f"00-{other}-{CALLERS_SPAN}-01"} for event in trouble("globex")]
             unsampled = usage("initech") | {"traceparent": f"00-{'1' * 32}-{CALLERS_SPAN}-00"}

@@ -33,7 +33,7 @@ from tests.support.service import query
 ACCOUNTS, DAYS, SEED = 500, 365, 1
 START = to_day(date(2026, 1, 1))
 FOLDS, SWEEPS = (8, 14), (0, 9, 15, 20)
-"""Hours of the day at which what was taken is folded, and whoever is due is swept."""
+"""Hours of the day at which new events are folded, and due accounts are swept."""
 AWAY = range(START + 200, START + 203)
 """Days on which nothing runs."""
 MINUTES, HOURS, WEEKS = 60, 3600, 604_800

@@ -1,4 +1,4 @@
-"""deploy/compose.yaml: loaded as `docker compose config` loads it, and held against what it names."""
+"""deploy/compose.yaml: loaded as `docker compose config` loads it, and compared with the files it names."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""deploy/Dockerfile: linted, and held against what it copies, installs and runs."""
+"""deploy/Dockerfile: linted, and compared with the files that it copies, installs and runs."""
 
 import json
 import os
@@ -103,7 +103,7 @@ def test_the_documented_command_is_one() -> None:
 
 
 def _closure(wanted: list[str]) -> set[str]:
-    """The names of all that is required, as what is installed here declares it; the wanted themselves left out."""
+    """The names of all requirements of `wanted`, as installed packages declare them; without `wanted` itself."""
     seen: set[tuple[str, str]] = set()
     waiting = [Requirement(text) for text in wanted]
     roots = {canonicalize_name(each.name) for each in waiting}

@@ -1,4 +1,4 @@
-"""The image as it runs: built, and one account's trouble told by its processes, from Kafka to a webhook."""
+"""The image is built and run: its processes carry one account's trouble from Kafka to a webhook."""
 
 import asyncio
 import signal

@@ -105,7 +105,7 @@ def _check_tally(account: Account, tally: Tally) -> Iterator[str]:
     tickets = {ticket_id: ticket.status for ticket_id, ticket in state.tickets.tickets.items()}
     if tickets != {ticket_id: status for ticket_id, (_, status) in tally.tickets.items()}:
         yield f"{account.id}: tickets {tickets}, counted {tally.tickets}"
-    # Respondents are kept as hashes, so only how often each score was given can be compared.
+    # Respondents are stored as hashes, so only the counts of each score can be compared.
     scores = Counter(
         answer.score / 1_000_000 for answers in state.surveys.surveys.values() for answer in answers.last.values()
     )

@@ -29,13 +29,13 @@ _MOST_PARTITIONS = 8
 
 
 class Feed:
-    """Sends a stream up to where it was released, and keeps at it until the broker has it all.
+    """Sends the released part of a stream, and repeats until the broker has all of it.
 
-    What is sent again, because its answer was lost, is one duplicate more.
+    A record that is sent again, because the answer was lost, is one more duplicate.
     """
 
     def __init__(self, stream: Stream | Mutations, settings: Settings, *, transactions: bool = False) -> None:
-        """Nothing is released yet. With `transactions`, offsets have gaps: their marks, and what was aborted."""
+        """Nothing is released yet. With `transactions`, offsets have gaps: marks, and aborted records."""
         self._stream = stream
         self._settings = settings
         self._turns = _TURNS if transactions else _TURNS[:COMPRESSIONS]
@@ -50,7 +50,7 @@ class Feed:
         """The number of chunks sent in each manner."""
 
     def release(self, up_to: int) -> None:
-        """Let the stream go on until so many records were sent."""
+        """Release the stream up to a number of records."""
         self._released = up_to
         self._more.set()
 
@@ -70,8 +70,8 @@ class Feed:
             await self._hang_up()
 
     async def add_partition(self) -> None:
-        """Give the topic of usage one partition more, as operators are told to: with nothing under way that might come
-        again, and nothing of before sent again.
+        """Add a partition to the topic of usage as the manual says: with no record under way that might be sent again,
+        and without sending earlier ones again.
         """
         topic = self._settings.topic_usage
         async with self._sending:

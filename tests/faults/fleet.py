@@ -20,7 +20,7 @@ _TAIL_LINES = 12
 
 @dataclass(eq=False)
 class Member:
-    """One consumer. `fate` is what was done to it, and so how it may end."""
+    """One consumer. `fate` is the fault that it was given, on which its permitted end depends."""
 
     name: str
     worker: ChildProcess
@@ -102,7 +102,7 @@ class Fleet:
         assert not self.problems, "\n".join(self.problems)
 
     async def until_folded(self, engine: AsyncEngine, records: int) -> None:
-        """Wait until so many records are folded, by consumers that live."""
+        """Wait until a number of records are folded; fails if a consumer dies."""
         while True:
             self.check()
             async with engine.connect() as connection:
@@ -112,7 +112,7 @@ class Fleet:
             await asyncio.sleep(0.5)
 
     async def kill_all(self) -> None:
-        """Leave nothing behind."""
+        """Stop everything."""
         for member in self.members:
             if not member.ended.done():
                 await self.kill(member)

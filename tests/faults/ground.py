@@ -82,7 +82,7 @@ class Ground:
 
 
 def require_apache_kafka() -> None:
-    """Skip where none can be had; fail where the tests were told not to do without."""
+    """Skip if it isn't available; fail if the environment requires it."""
     why = what_is_missing()
     if why is None:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 from tests.faults.stream import Sent, Stream
 
 _UNTOUCHED = 0.15
-"""Their share keeps the fold busy, and shows that what comes beside the damaged ones still counts."""
+"""The share of undamaged records: it keeps consumers busy, and shows that good records beside damaged ones count."""
 
 _ODD_WORDS = (
     "",

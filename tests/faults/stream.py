@@ -13,7 +13,7 @@ from tests.support.cloud_events import TYPES
 
 MAX_RECORD_BYTES = 4096
 POISON = "poison"
-"""Name of the header that marks a record which has to become a dead letter; its value says what is wrong."""
+"""The header that marks a record which has to become a dead letter; its value is the fault."""
 
 ACCOUNTS = {"falling": 200, "rising": 200, "steady": 200, "mixed": 1900}
 """The number of accounts of each group. The first three's scores move one way only, and steady ones' hardly."""
@@ -32,7 +32,7 @@ _AHEAD = timedelta(days=400)
 _SPAN, _LATE_SPAN = timedelta(days=60), (timedelta(days=95), timedelta(days=300))
 _STATUSES = ("new", "open", "pending", "hold", "solved", "solved", "solved", "closed")
 _TICKETS = 12
-"""Tickets of an account; what comes after their first snapshots changes them."""
+"""Tickets of an account: first snapshots, then changes."""
 _SEGMENTS = ("smb", "enterprise", None)
 
 Body = dict[str, Any]
@@ -46,7 +46,7 @@ class Sent(NamedTuple):
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
     timestamp_ms: int | None = None
-    """As the sender stamps it; None is now. Only topics with CreateTime heed it."""
+    """The sender's timestamp; None is now. Only topics with CreateTime use it."""
 
 
 class Stream:

@@ -41,7 +41,7 @@ class Strikes:
         """Paused consumers whose partitions another one claimed."""
 
     async def carry_out(self, faults: Sequence[Fault], records: int) -> None:
-        """Bring all faults, releasing so many records between them; returns when their consequences are over."""
+        """Bring all faults, releasing records between them; returns when their consequences are over."""
         try:
             for number, fault in enumerate(faults, start=1):
                 self._feed.release(records * number // len(faults))
@@ -117,7 +117,7 @@ class Strikes:
         self._do_later(self._resume(victim, had_partitions=victim.worker.pid in owning))
 
     async def _resume(self, victim: Member, *, had_partitions: bool) -> None:
-        """Let a paused consumer go on once its session is over and others have what it had.
+        """Resume a paused consumer once its session is over and others have its partitions.
 
         One that was stopped in a transaction blocks those others by its locks; it gets a moment, and is paused again.
         """

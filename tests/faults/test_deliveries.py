@@ -67,7 +67,7 @@ async def close_midway(request: web.Request) -> web.StreamResponse:
 
 
 def busy_at_first(times: int) -> Answer:
-    """So many 429 that ask to come back in a second, then it is well."""
+    """A number of answers with 429 and a wait of one second, then success."""
     left = [times]
 
     async def answer(_: web.Request) -> web.StreamResponse:

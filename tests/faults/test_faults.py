@@ -64,7 +64,7 @@ def assert_it_was_hard(held: Truth, place: Ground, feed: Feed, strikes: Strikes)
 
 
 async def put_to_the_test(place: Ground, fleet: Fleet, feed: Feed, strikes: Strikes) -> Truth:
-    """A run and what came of it."""
+    """A run and its outcome."""
     await run(place, fleet, feed, strikes)
     held = await truth.read(place.settings)
     strikes.note(f"read back: {describe(held)}; chunks sent: {dict(feed.manners)}")
@@ -99,7 +99,7 @@ async def fleet_on(place: Ground, logs: Path) -> AsyncIterator[Fleet]:
 
 
 async def run(place: Ground, fleet: Fleet, feed: Feed, strikes: Strikes) -> None:
-    """The faults, and then as long as it takes to fold what is left."""
+    """The faults, and then the time to fold the rest."""
     for _ in range(FIRST):
         await fleet.start()
     feeding = asyncio.create_task(feed.run(RECORDS))

@@ -1,4 +1,4 @@
-"""Damaged records by the hundred thousand: no consumer ends, and each record is folded, or kept with a reason.
+"""Damaged records by the hundred thousand: no consumer ends, and each record is folded, or stored with a reason.
 
 `make fuzz SEED=… RECORDS=…` brings others, and more.
 """
@@ -124,7 +124,7 @@ async def dead_letters(connection: AsyncConnection) -> dict[Position, Any]:
 
 
 async def hold_against(settings: Settings, letters: dict[Position, Any]) -> Held:
-    """Every record of the log: kept whole as a dead letter, or an event by a plain reading of its JSON too."""
+    """Check every record of the log: it is a whole dead letter, or an event by a naive reading of its JSON too."""
     signals: dict[str, Signal] = {topic: signal for signal, topic in settings.topics.items()}
     held = Held()
     known: set[tuple[str, int, int]] = set()
@@ -151,7 +151,7 @@ async def hold_against(settings: Settings, letters: dict[Position, Any]) -> Held
 
 
 def _differences(record: ConsumerRecord, letter: Any) -> Iterator[str]:
-    # Postgres has no NUL in its texts, so one in a header's name is kept as it is written in JSON.
+    # Postgres has no NUL in its texts, so one in a header's name is stored as JSON writes it.
     headers = [[name.replace("\x00", r"\u0000"), header_to_text(value)] for name, value in record.headers]
     for what, kept, sent in (
         ("key", letter.key, record.key),
@@ -187,7 +187,7 @@ def _plainly(record: ConsumerRecord) -> dict[str, Any]:
     if "ce_specversion" in headers and not headers.get("content-type", "").startswith("application/cloudevents+json"):
         attributes = {name.removeprefix("ce_"): value for name, value in headers.items()}
         return {**attributes, "data": json.loads(record.value)}
-    # What stands in extension attributes isn't looked at, so it may be anything.
+    # Extension attributes aren't read, so they may hold anything.
     event: dict[str, Any] = json.loads(record.value.decode(errors="replace"))
     return event
 

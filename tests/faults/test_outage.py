@@ -74,7 +74,7 @@ async def send(settings: Settings) -> None:
 
 
 async def folded(settings: Settings, count: int) -> None:
-    """Wait until so many events were folded, and see that each counted once."""
+    """Wait until a number of events are folded, and check that each counted once."""
     engine = create_engine(settings, "test")
     try:
         await folded_up_to(engine, count, 60)

@@ -36,7 +36,7 @@ async def test_a_paused_consumer_writes_nothing_of_its_batch(
         second = await fleet.start()
         await _folds(engine, fleet, EVENTS)
         fleet.resume(first)
-        # It has what it had in hand before it asks for partitions again.
+        # It still has its batch before it asks for partitions again.
         await eventually(lambda: _owns(engine, first), "the first one has joined again")
         await fleet.stop(first)
         await fleet.stop(second)
@@ -57,7 +57,7 @@ async def test_a_paused_consumer_writes_nothing_of_its_batch(
 
 
 async def _folds(engine: AsyncEngine, fleet: Fleet, records: int) -> None:
-    """Wait until so many records are folded, by consumers that live."""
+    """Wait until a number of records are folded; fails if a consumer dies."""
 
     async def reached() -> bool:
         fleet.check()
@@ -81,7 +81,7 @@ async def _pause_with_a_batch_in_hand(
 
         await eventually(writes, "a batch waits for its progress rows")
         fleet.pause(member)
-        # Else it would be in the middle of a transaction, and nobody could claim what it has locked.
+        # Else it would be in the middle of a transaction, and nobody could claim the rows that it has locked.
         await connection.execute(text(f"SELECT pg_terminate_backend(pid) {_WAITING}"))
 
 

@@ -107,13 +107,13 @@ async def check_all_is_right(place: Ground, lost: Sequence[Row[Any]]) -> None:
 
 
 def check_alerts(lost: Sequence[Row[Any]], kept: Sequence[Row[Any]], told: Sequence[Row[Any]]) -> None:
-    """Those of the dump are the same ones. Those after are told again, under other ids."""
+    """Alerts of the dump are unchanged. Later ones are sent again, under other ids."""
     ids = {row.id for row in kept}
     assert ids <= {row.id for row in told}
     again = [row for row in lost if row.id not in ids]
     assert len(again) > 20
     assert {row.id for row in again}.isdisjoint(row.id for row in told)
-    # What depends on how events came together in batches may have been told once more or less.
+    # Alerts that depend on the batches that events came in may have been sent once more or less.
     wanted = {content(row) for row in again if row.account_id.startswith(ONE_WAY)}
     assert wanted
     assert wanted <= Counter(content(row) for row in told if row.id not in ids).keys()

@@ -91,7 +91,7 @@ async def read(settings: Settings) -> Truth:
 class _Reader:
     """Takes the records of one partition in their order: of copies, the first counts.
 
-    What is `known` is of the whole topic: no copy may count in another partition either.
+    `known` is of the whole topic: no copy may count in another partition either.
     """
 
     def __init__(self, truth: Truth, signal: Signal, settings: Settings, known: set[tuple[str, str]]) -> None:

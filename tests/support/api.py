@@ -160,7 +160,7 @@ async def make_key(engine: AsyncEngine, scope: Scope, *, expires_at: datetime | 
 
 @asynccontextmanager
 async def serving(app: FastAPI, settings: Settings) -> AsyncIterator[str]:
-    """The app behind the real server; gives its URL."""
+    """The app in the real server; gives its URL."""
     listening = listen(settings.model_copy(update={"http_port": 0}))
     stop = asyncio.Event()
     server = asyncio.create_task(run(app, listening, stop))
@@ -189,7 +189,7 @@ async def running(
 
 @pytest.fixture
 async def api(database_url: str, engine: AsyncEngine) -> AsyncIterator[Api]:
-    """The API over a database of the test's own, with published records kept in `api.publisher`."""
+    """The API over a database of the test's own, with published records in `api.publisher`."""
     settings = settings_for(database_url, "127.0.0.1:1", "", encryption_key="a key that is only for tests")
     async with running(settings, await make_key(engine, "admin")) as api:
         yield api

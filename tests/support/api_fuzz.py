@@ -56,7 +56,7 @@ async def target(settings: Settings, engine: AsyncEngine) -> AsyncIterator[Api]:
 
 
 async def fuzz(api: Api, examples: int, seed: int) -> Fuzzed:
-    """Make up to so many requests per operation in the busiest phase, the same ones for the same seed."""
+    """Send up to a number of requests per operation in the busiest phase, the same ones for the same seed."""
     command = ["-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", f"{api.url}/openapi.json"]
     options = ["--max-examples", str(examples), "--seed", str(seed), "--workers", str(WORKERS), "--no-color"]
     process = await asyncio.create_subprocess_exec(

@@ -114,7 +114,7 @@ class _Buildah:
 
 
 def _base_files() -> Path:
-    """Debian with Python and pip, as an archive; made once, which takes a minute or more, and kept."""
+    """Debian with Python and pip, as an archive; made once, which takes a minute or more, and cached."""
     kept = cache_folder() / f"image-base-{SUITE}.tar"
     if not kept.exists():
         root = cache_folder() / f"image-base-{SUITE}-{os.getpid()}"

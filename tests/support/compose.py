@@ -1,4 +1,4 @@
-"""The compose file in tests: read as YAML, and loaded by the library behind `docker compose config`."""
+"""The compose file in tests: read as YAML, and loaded by the library of `docker compose config`."""
 
 import fcntl
 import json

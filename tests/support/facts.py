@@ -25,7 +25,7 @@ _ids = count(1_000)
 
 
 def noon(ago: int) -> int:
-    """Noon, so many days ago."""
+    """Noon, a number of days ago."""
     return start_of(TODAY - ago) + 12 * MICROSECONDS_PER_HOUR
 
 
@@ -51,7 +51,7 @@ def ticket(
     reopens: int = 0,
     satisfaction: str = "",
 ) -> TicketEvent:
-    """A ticket in its state `ago` days ago, created and maybe solved so many days ago."""
+    """A ticket in its state `ago` days ago, created and maybe solved on earlier days."""
     return TicketEvent(
         ACCOUNT,
         noon(ago),

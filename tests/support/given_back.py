@@ -40,7 +40,7 @@ SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, 
 WHERE last_value IS NOT NULL
 """
 MOST_GROWTH = 4_000_000
-"""Bytes by which a database may have grown: what was deleted still takes room, and indexes stay as large."""
+"""The bytes by which a database may have grown: deleted rows still take room, and indexes stay as large."""
 
 
 class Origin(NamedTuple):

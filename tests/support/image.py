@@ -104,7 +104,7 @@ def build(kind: Literal["wheel", "sdist"], folder: Path, source: Path = ROOT) ->
 
 
 def install(wheel: Path, folder: Path) -> None:
-    """Install it alone, without what it depends on."""
+    """Install it alone, without its dependencies."""
     _pip("--no-deps", "--no-index", str(wheel), folder=folder)
 
 

@@ -53,7 +53,7 @@ class Question:
         return int(self.entry["window"])
 
     def in_window(self, moment: int, windows_back: int = 0) -> bool:
-        """True if a moment falls into the window, or into the one so many windows before it."""
+        """True if a moment falls into the window, or into an earlier window, counted back from it."""
         last = self.day - windows_back * self.window
         return last - self.window < day_number(moment) <= last
 

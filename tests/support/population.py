@@ -56,7 +56,7 @@ class Customer:
         self.tell(SurveyEvent(self.id, self.moment(day), 0, "", survey, respondent, score * MILLION, scale * MILLION))
 
     def complain(self, day: int, solved_after: int | None) -> None:
-        """A ticket is opened, and solved so many days later, or never."""
+        """A ticket is opened, and solved some days later, or never."""
         ticket, created = f"T{next(self._ids)}", self.moment(day)
         priority = self.random.choice(["low", "normal", "urgent"])
         self.tell(TicketEvent(self.id, created, 0, "", ticket, "open", priority, created))
@@ -66,7 +66,7 @@ class Customer:
             self.tell(TicketEvent(self.id, solved, 0, "", ticket, "solved", priority, created, solved, 0, good))
 
     def regularly(self, first: int, last: int, every: int, users: int = 1) -> None:
-        """Usage every so many days, give or take one."""
+        """Usage at an interval of days, give or take one."""
         for day in range(first, last, every):
             self.use(min(last, day + self.random.choice([0, 0, 0, 1])), users)
 
@@ -139,7 +139,7 @@ def _is_known(who: Customer) -> None:
 
 
 def customers(how_many: int, start: int, days: int, seed: int) -> list[Customer]:
-    """So many customers, and all their events between day number `start` and `days` later."""
+    """A number of customers, and all their events between day number `start` and `days` later."""
     found: list[Customer] = []
     kinds = [kind for kind, (_, share) in KINDS.items() for _ in range(share)]
     for number in range(how_many):

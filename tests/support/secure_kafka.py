@@ -16,7 +16,7 @@ from tests.support.kafka import ApacheKafka
 USER = "health"
 PASSWORD = "the-password-of-health"
 LIMITED = "limited"
-"""A user who may do only what a test allows."""
+"""A user with only the rights that a test grants."""
 ANY, LITERAL, PREFIXED, ALLOW = 1, 3, 4, 3
 TOPIC, GROUP, CLUSTER = 2, 3, 4
 READ, WRITE, CREATE, DESCRIBE = 3, 4, 5, 8

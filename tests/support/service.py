@@ -58,7 +58,7 @@ async def query(engine: AsyncEngine, statement: str, **values: Any) -> Sequence[
 
 
 async def folded_up_to(engine: AsyncEngine, records: int, seconds: float = PATIENCE) -> None:
-    """Wait until so many records were folded or refused, over all partitions."""
+    """Wait until a number of records are folded or refused, over all partitions."""
 
     async def reached() -> bool:
         rows = await query(engine, "SELECT coalesce(sum(next_offset), 0) FROM progress")

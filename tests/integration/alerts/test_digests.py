@@ -1,4 +1,4 @@
-"""Backfills and published scorecards raise no storm: what they set off is told in one digest with the right sums."""
+"""Backfills and published scorecards cause no storm: their alerts are summed up in one digest, correctly."""
 
 import asyncio
 from collections import Counter
@@ -45,7 +45,7 @@ async def clock(engine: AsyncEngine, database_settings: Settings) -> Clock:
 
 
 def use(account_id: str, days: int, until_: datetime) -> list[Event]:
-    """So many days of use, the last of them at `until_`."""
+    """Daily use, the last at `until_`."""
     return [used(account_id, until_ - timedelta(days=day)) for day in range(days)]
 
 
@@ -155,7 +155,7 @@ async def test_a_scorecard_is_told_in_one_digest_and_its_sums_are_right(clock: C
 async def test_what_a_scorecard_makes_wait_is_told_in_one_digest_when_the_wait_is_over(
     clock: Clock, engine: AsyncEngine
 ) -> None:
-    """Rules with a dwell fire when the digest was told long ago; who falls by itself is told of by itself."""
+    """Rules with a dwell fire long after the digest was sent; an account that falls by itself is reported by itself."""
     await clock.add_rule("At risk", "score", direction="below", level=40.0, for_seconds=3600)
     await clock.fold({each: use(each, 15, START) for each in FIFTY}, START)
     await add_endpoint(engine, "https://crm.test/")
@@ -243,7 +243,7 @@ async def test_an_account_that_a_batch_switches_goes_into_the_digest(clock: Cloc
 
 
 async def test_a_batch_at_work_is_in_the_digest_that_is_told(clock: Clock, engine: AsyncEngine) -> None:
-    """The digest isn't told while somebody may still put an alert into it."""
+    """The digest isn't sent while a transaction may still add an alert to it."""
     await clock.add_rule("At risk", "score", direction="below", level=40.0)
     await clock.publish(by_active_days(60), START)
     async with engine.connect() as batch:

@@ -43,7 +43,7 @@ async def clock(engine: AsyncEngine, database_settings: Settings) -> Clock:
 
 
 class Episode:
-    """An account that a rule fires for, and endpoints that were told so."""
+    """An account for which a rule fires, and endpoints that were sent the alert."""
 
     def __init__(self, clock: Clock, rule: UUID, told: dict[str, UUID]) -> None:
         self.clock = clock
@@ -165,7 +165,7 @@ async def test_who_takes_no_ends_gets_none_until_it_does(clock: Clock, engine: A
 
 
 async def test_an_end_waits_for_an_endpoint_that_is_disabled_meanwhile(clock: Clock, engine: AsyncEngine) -> None:
-    """With it waits what had not gone out: enabled again, it would else be left with what fires for ever."""
+    """Ends wait with the alerts that weren't sent: an endpoint that is enabled again mustn't see them fire for ever."""
     episode = await begin(clock)
     async with engine.begin() as connection:
         await endpoints.change(connection, episode.told["band"], {"enabled": False}, LATER)

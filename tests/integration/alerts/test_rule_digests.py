@@ -1,4 +1,4 @@
-"""A rule that is made, enabled, loosened, disabled or deleted over many accounts is told in one digest a step."""
+"""A rule that is created, enabled, loosened, disabled or deleted for many accounts gives one digest per step."""
 
 from datetime import timedelta
 from typing import Any

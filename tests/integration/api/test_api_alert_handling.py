@@ -1,4 +1,4 @@
-"""/v1/alerts/{id}/acknowledge and …/snooze: who has seen an alert, and when its rule may fire again."""
+"""/v1/alerts/{id}/acknowledge and …/snooze: acknowledging an alert, and delaying its rule."""
 
 from datetime import datetime, timedelta
 from typing import Any

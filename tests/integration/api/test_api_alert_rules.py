@@ -1,4 +1,4 @@
-"""/v1/alert-rules: made, read, changed, deleted; every change has accounts judged anew."""
+"""/v1/alert-rules: create, read, change and delete; every change re-evaluates the accounts."""
 
 from typing import Any
 from uuid import UUID

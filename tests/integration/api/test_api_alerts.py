@@ -212,7 +212,7 @@ async def test_a_filter_does_not_stop_the_polling_short(engine: AsyncEngine, api
 
 
 async def test_after_a_restore_a_poller_is_told_to_begin_anew(engine: AsyncEngine, api: Api) -> None:
-    """Transactions are numbered anew then, so its cursor lies far ahead."""
+    """Transactions are renumbered then, so its cursor lies far ahead."""
     await fill(engine, 1)
     ahead = encode_token((2**40, UUID(int=0)))
     answer = await api.get(f"/v1/alerts?after={ahead}")

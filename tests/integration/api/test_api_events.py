@@ -1,4 +1,4 @@
-"""POST /v1/events: what is accepted is in Kafka, whole and under its account; what isn't leaves nothing there."""
+"""POST /v1/events: accepted events are in Kafka, whole and under their account; refused ones leave nothing there."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The health route: what it answers is what a recomputation gives, for today, whatever is stored."""
+"""The health route: its answer equals a recomputation for today, for any stored score."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -55,7 +55,7 @@ def a_life(now: datetime) -> list[Event]:
 
 
 async def recomputed(engine: AsyncEngine, now: datetime) -> dict[str, Any]:
-    """The evaluation of what is stored, as the answer should have it."""
+    """The evaluation of the stored state, as the answer should have it."""
     async with engine.connect() as connection:
         policy = await load_policy(connection, 92)
         (row,) = await states.read(connection, ["acme"])

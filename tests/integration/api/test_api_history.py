@@ -1,4 +1,4 @@
-"""Health on days gone by, and why it moved: what was answered then is answered later, and explanations add up."""
+"""Health on past days, and the causes of its moves: later answers equal those of the day, and explanations add up."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -43,7 +43,7 @@ def day_after(days: int, hour: int = 9) -> datetime:
 
 
 async def live(engine: AsyncEngine, api: Api) -> dict[date, Any]:
-    """Some weeks of an account: habit, then silence, trouble, another stage; returns what was answered at day's end."""
+    """Some weeks of an account: habit, then silence, trouble, another stage; returns the answers at each day's end."""
     onboarding = {**starter("default"), "name": "onboarding", "applies_to": {"stages": ["onboarding"]}}
     onboarding["measures"] = onboarding["measures"][:5]
     assert (await api.post("/v1/scorecards", onboarding)).status == 201

@@ -81,7 +81,7 @@ async def test_no_measure_is_named_for_having_moved_a_score_that_was_set_by_hand
     clock: Clock, engine: AsyncEngine, api: Api
 ) -> None:
     await api.put(PATH, {"score": 20, "reason": "r", "author": "ann"})
-    # The account loses points of its own meanwhile, unseen behind what was set.
+    # The account loses points of its own meanwhile, hidden by the override.
     api.clock.now = START + timedelta(days=20)
     await clock.sweep(api.clock.now)
     assert [(each["rule"], each["drivers"]) for each in await told(engine)] == [("At risk", []), ("Red", [])]

@@ -256,7 +256,7 @@ async def test_a_broken_chunk_after_an_early_answer_is_no_second_answer(api: Api
 
 
 async def test_a_body_beyond_the_limit_is_not_asked_for(api: Api) -> None:
-    """A caller that waits for 100 is told 413, and sends nothing."""
+    """A caller that waits for a 100 gets a 413, and sends nothing."""
     expects = head_of(api, "Expect: 100-continue", "Content-Length: 99999999")
     answer = await exchange(api, expects)
     assert answer.startswith(b"HTTP/1.1 413 ")
@@ -273,7 +273,7 @@ async def test_a_body_beyond_the_limit_is_not_asked_for(api: Api) -> None:
 async def test_a_process_that_stops_does_not_wait_for_who_takes_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nor does it leave a traceback of what it cut."""
+    """Nor does it log a traceback of the connection that it cut."""
     monkeypatch.setattr(bounded_protocol, "STOP_SECONDS", 0.3)
     app = FastAPI()
     app.add_api_route("/long", lambda: Response(b"x" * 20_000_000))

@@ -35,7 +35,7 @@ def at_once(**changes: Any) -> dict[str, Any]:
 
 
 async def fold(engine: AsyncEngine, api: Api, days: dict[str, int]) -> None:
-    """Accounts that were active on so many days up to today."""
+    """Accounts that were active on a number of days up to today."""
     events: dict[str, list[Event]] = {}
     for account_id, active in days.items():
         moments = [to_micros(api.clock.now - timedelta(days=ago)) for ago in range(active)]

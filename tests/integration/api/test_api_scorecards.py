@@ -1,4 +1,4 @@
-"""/v1/scorecards: published documents are versions that never change, and every account is judged anew."""
+"""/v1/scorecards: published documents are versions that never change, and every account is re-evaluated."""
 
 from typing import Any
 

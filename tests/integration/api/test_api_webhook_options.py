@@ -1,4 +1,4 @@
-"""Options of webhook endpoints: what the target takes, kept sealed, and never shown."""
+"""Options of webhook endpoints: those of the target, stored sealed and never shown."""
 
 import json
 from typing import Annotated, Any

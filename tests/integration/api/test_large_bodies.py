@@ -1,4 +1,4 @@
-"""Megabytes of what no route takes: refused before it is looked at closely, in an answer that repeats little of it."""
+"""Megabytes that no route accepts: refused before they are parsed in full, in an answer that repeats little of them."""
 
 import asyncio
 import json

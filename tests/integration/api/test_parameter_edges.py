@@ -38,7 +38,7 @@ def example_of(operation: dict[str, Any]) -> Any:
 
 
 async def none_breaks(asked: Iterable[tuple[object, Awaitable[Answer]]]) -> int:
-    """Ask one after the other; all that broke are told at once."""
+    """Send one request after the other; all failures are reported at once."""
     broken, count = [], 0
     for at, asking in asked:
         answer = await asking

@@ -177,7 +177,7 @@ def test_what_is_secret_is_out_of_reach_of_the_catalogue_and_its_functions(reade
 
 
 def test_no_view_has_a_column_of_what_is_secret(database_url: str) -> None:
-    """They read as their owner, so what they select is all there is between readers and the tables."""
+    """They read as their owner, so their SELECTs alone protect the tables from readers."""
     used = """
         SELECT array_agg(DISTINCT table_name || '.' || column_name) FROM information_schema.view_column_usage
         WHERE view_schema = 'analytics' AND table_schema = 'public'

@@ -1,4 +1,4 @@
-"""`account-health scorecard publish` waits until all accounts are judged by it; `reevaluations` tells how far it is."""
+"""`account-health scorecard publish` waits until all accounts are scored by it; `reevaluations` shows the progress."""
 
 import asyncio
 import json

@@ -54,7 +54,7 @@ def write(file: Path, **changes: Any) -> Path:
 
 
 def fold(settings: Settings, days: dict[str, int]) -> None:
-    """Accounts that were active on so many days up to today."""
+    """Accounts that were active on a number of days up to today."""
     now = datetime.now(UTC)
     events: dict[str, list[Event]] = {}
     for account_id, active in days.items():

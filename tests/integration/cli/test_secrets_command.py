@@ -1,4 +1,4 @@
-"""`account-health secrets rotate`: afterwards the new key alone opens everything, and what was sealed is the same."""
+"""`account-health secrets rotate`: afterwards the new key alone opens everything, and the contents are the same."""
 
 import asyncio
 from typing import Any

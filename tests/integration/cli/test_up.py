@@ -125,7 +125,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 async def embedded(folder: Path) -> AsyncIterator[tuple[str, str]]:
-    """`up --embedded` with nothing set but a port; gives the API's URL and what it has said."""
+    """`up --embedded` with nothing set but a port; gives the API's URL and the output so far."""
     names = {"HEALTH_DATABASE_URL", "HEALTH_KAFKA_BOOTSTRAP_SERVERS", "HEALTH_ENCRYPTION_KEY"}
     env = {name: value for name, value in os.environ.items() if name not in names}
     env["HEALTH_HTTP_PORT"] = str(free_port())

@@ -30,7 +30,7 @@ async def run(*words: str, said: str = "") -> Result:
 
 
 async def failed(engine: AsyncEngine, count: int) -> UUID:
-    """An endpoint with so many deliveries that failed, a minute apart."""
+    """An endpoint with a number of failed deliveries, a minute apart."""
     endpoint = await add_endpoint(engine, "https://crm.example/")
     for n in range(count):
         alert_id = await add_alert(engine, f"account-{n}")

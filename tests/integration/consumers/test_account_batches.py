@@ -140,7 +140,7 @@ async def test_a_re_evaluation_goes_on_behind_an_account_whose_row_cannot_be_wri
 
 @pytest.mark.usefixtures("hurried")
 async def test_a_batch_that_takes_too_long_comes_back_smaller(clock: Clock, engine: AsyncEngine) -> None:
-    """64 accounts take 2.5 seconds, and half a second is what there is."""
+    """64 accounts take 2.5 seconds, and the limit is half a second."""
     await spoil(engine, SLOW, only=None)
     batches = sweep_batches(clock.settings)
     sizes = []

@@ -20,7 +20,7 @@ PHASES = ("decode", "wait", "prepare", "fence", "read", "fold", "write", "commit
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lag is looked at often."""
+    """Lag is read often."""
     monkeypatch.setattr(lag, "UPDATE_SECONDS", 0.1)
 
 
@@ -52,7 +52,7 @@ async def test_every_record_is_counted_by_what_became_of_it(settings: Settings, 
     assert counted("tombstone") == 2
     assert since.of("health_record_lag_seconds_count", topic=topic) == 7
     assert since.of("health_record_lag_seconds_sum", topic=topic) < 7 * 60
-    # Two events that happened now, or two hours ago; what was loaded, came again or came too late isn't timed.
+    # Two events that happened now, or two hours ago; loaded, repeated and late ones aren't timed.
     assert since.of("health_event_lag_seconds_count", topic=topic) == 2
     assert 7_200 < since.of("health_event_lag_seconds_sum", topic=topic) < 7_200 + 120
     batches = since.of("health_batch_seconds_count")

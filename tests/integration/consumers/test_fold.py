@@ -171,7 +171,7 @@ async def test_two_writers_of_one_account_both_count(settings: Settings, engine:
 
 
 async def test_going_back_folds_nothing_twice(settings: Settings, engine: AsyncEngine) -> None:
-    """An operator sets every partition back to its beginning: what is remembered isn't counted again."""
+    """An operator sets every partition back to its beginning: remembered events aren't counted again."""
     events = [usage("acme", f"feature-{number}") for number in range(40)]
     records = [record(settings.topic_usage, event) for event in events]
     for first, last in ((0, 10), (10, 40)):

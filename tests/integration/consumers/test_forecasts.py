@@ -1,4 +1,4 @@
-"""Forecasts: what they say comes true, and the list of what silence will set off is true when it is read."""
+"""Forecasts come true, and the list of crossings in silence is true when it is read."""
 
 import asyncio
 from datetime import date, datetime, timedelta
@@ -71,7 +71,7 @@ async def foresight(engine: AsyncEngine, database_settings: Settings, api: Api) 
 
 
 async def lives(foresight: Foresight, **days: int) -> None:
-    """Accounts that were used every day of so many up to now."""
+    """Accounts that were used every day for a number of days up to now."""
     events = {name: [used(name, START - day * DAY) for day in range(count)] for name, count in days.items()}
     await foresight.fold(events, START)
 

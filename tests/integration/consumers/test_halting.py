@@ -131,7 +131,7 @@ async def test_a_log_that_was_cut_beyond_what_was_folded_halts(
 async def test_the_same_log_goes_on_where_its_last_record_has_left(
     narrow: Settings, engine: AsyncEngine, admin: AIOKafkaAdminClient
 ) -> None:
-    """Retention took what was folded, and no more: there is nothing to compare with, and nothing was skipped."""
+    """Retention removed exactly the folded records: there is nothing to compare with, and nothing was skipped."""
     async with consuming(narrow):
         await send(narrow, "a", "b")
         await folded_up_to(engine, 2)

@@ -46,7 +46,7 @@ FEW = {"dead_letter_max_run": 5}
 
 
 async def test_no_content_stops_a_partition(settings: Settings, engine: AsyncEngine) -> None:
-    """However much is refused, it is kept, and what comes behind is folded: by one who took what was there before."""
+    """All refused records are stored, and later ones are folded, by a consumer that began with the earlier ones."""
     strict = settings.model_copy(update=FEW)
     topic, key = settings.topic_usage, b"acme"
     good = record(topic, usage("acme"))
@@ -59,7 +59,7 @@ async def test_no_content_stops_a_partition(settings: Settings, engine: AsyncEng
         await produce(settings.kafka_bootstrap_servers, [record(topic, bad)] * 20)
         await produce(settings.kafka_bootstrap_servers, [record(topic, usage("acme"))])
         await folded_up_to(engine, 44)
-    async with consuming(strict):  # all that was taken lies behind a long run of what was refused
+    async with consuming(strict):  # all accepted records follow a long run of refused ones
         await produce(settings.kafka_bootstrap_servers, [(topic, key, b"no event")] * 20)
         await produce(settings.kafka_bootstrap_servers, [record(topic, usage("acme"))])
         await folded_up_to(engine, 65)

@@ -66,7 +66,7 @@ async def waits_for_a_lock(engine: AsyncEngine) -> bool:
 
 
 async def gaps_while_advancing(settings: Settings, engine: AsyncEngine, accounts: int) -> list[float]:
-    """The seconds between turns of the event loop while so many accounts are advanced by an event each."""
+    """The seconds between turns of the event loop while a number of accounts are advanced by an event each."""
     now = datetime.now(UTC)
     micros = to_micros(now)
     today = day_of(micros)

@@ -62,7 +62,7 @@ async def spoil(engine: AsyncEngine, does: str, when: str) -> None:
 
 
 async def garble(engine: AsyncEngine) -> bytes:
-    """Make what is stored of one account unreadable; gives what it was."""
+    """Make the stored state of one account unreadable; returns the original."""
     (row,) = await query(engine, "SELECT state FROM usage_states WHERE account_id = :bad", bad=BAD)
     await put_back(engine, b"\xc1garbled")
     was: bytes = row.state

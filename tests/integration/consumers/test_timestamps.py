@@ -1,4 +1,4 @@
-"""Topics on which producers stamp records: what they are stamped with harms nobody but the record."""
+"""Topics on which producers set timestamps: a wrong one harms its record alone."""
 
 import asyncio
 import re
@@ -28,7 +28,7 @@ from tests.support.topics import create_topics
 
 pytestmark = pytest.mark.anyio
 
-# Brokers from 4.0 on refuse by default what is stamped more than an hour ahead; those before don't.
+# By default brokers from 4.0 on refuse timestamps more than an hour ahead; earlier ones don't.
 CONFIG = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**63 - 1)}
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -168,7 +168,7 @@ async def _cut(settings: Settings, partition: tuple[str, int], offset: int) -> N
 async def test_where_the_broker_is_ahead_its_partition_halts_and_nothing_is_refused(
     settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Topics of our own: the broker stamps. What it took before its clock went wrong is folded first."""
+    """On our own topics the broker sets timestamps. Records from before its clock went wrong are folded first."""
     await publish(settings.kafka_bootstrap_servers, [record(settings.topic_usage, usage("acme")) for _ in range(3)])
     await asyncio.sleep(0.2)
     wrong_since = now_ms()

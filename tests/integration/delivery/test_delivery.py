@@ -92,7 +92,7 @@ async def test_after_the_last_attempt_it_is_given_up(engine: AsyncEngine) -> Non
 
 async def test_sent_again_it_has_all_its_attempts_once_more(engine: AsyncEngine) -> None:
     attempts = len(QUICK.delays) + 1
-    # Not a 5xx: so many of these in a row and its breaker leaves it alone.
+    # Not a 5xx: several of these in a row would open its breaker.
     async with receiver(answers(404)) as crm:
         endpoint = await add_endpoint(engine, crm.url)
         await add_alert(engine, "acme")

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def slack(request: web.Request) -> web.StreamResponse:
-    """Slack: plain text, `ok` or what is wrong with the message."""
+    """Slack: plain text, `ok` or the fault of the message."""
     try:
         check_slack(await request.json())
     except (AssertionError, ValueError, KeyError):
@@ -33,7 +33,7 @@ async def slack(request: web.Request) -> web.StreamResponse:
 
 
 async def teams(request: web.Request) -> web.StreamResponse:
-    """Workflows: takes what it can read, and answers nothing."""
+    """Workflows: accepts readable messages, and answers nothing."""
     try:
         check_teams(await request.read(), await request.json())
     except (AssertionError, ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""Failing endpoints: since when, who is notified, and when they are disabled; the clock is moved, nobody waits."""
+"""Failing endpoints: since when they fail, notices about them, and their end; the clock is moved, nobody waits."""
 
 import asyncio
 from collections.abc import AsyncIterator

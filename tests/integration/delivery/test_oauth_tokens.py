@@ -1,4 +1,4 @@
-"""Tokens: fetched one at a time, kept as long as they live, and never from an answer that can't be trusted."""
+"""Tokens: fetched one at a time, cached as long as they live, and never from an answer that can't be trusted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The examples of README.md and deploy/webhooks*.md, over a portfolio that is there already: message by message."""
+"""The examples of README.md and deploy/webhooks*.md, over an existing portfolio, message by message."""
 
 import json
 import re
@@ -157,7 +157,7 @@ async def test_a_new_rule_over_48_accounts_and_what_comes_after_it(clock: Clock,
 
 
 async def hears(engine: AsyncEngine, heard: list[Receiver], step: int) -> None:
-    """All has gone out, and each has heard what it should have, and nothing else."""
+    """All messages are sent, and each receiver has got its own and no others."""
     expected = sum(len(steps[each]) for _, _, _, steps in EXAMPLES for each in range(step + 1))
     assert len(await query(engine, "SELECT 1 FROM deliveries")) == expected, step
     await until(lambda: sum(len(each.bodies) for each in heard) == expected, 30)

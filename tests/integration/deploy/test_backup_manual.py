@@ -1,4 +1,4 @@
-"""deploy/backup.md: what it has operators run for another password of Postgres works, with no gap."""
+"""deploy/backup.md: its steps for another password of Postgres work, without a gap."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The servers that tests and `up --embedded` bring along: what they keep, and what they survive."""
+"""The servers of tests and of `up --embedded`: the data they keep, and the faults they survive."""
 
 import os
 import socket

@@ -197,7 +197,7 @@ async def test_an_operator_ends_it_and_it_isnt_noticed_again(world: World) -> No
         assert not await sources.end(connection, "/shop", now, "")
         assert await sources.end(connection, "/app", now, "https://health.test")
         assert not await sources.end(connection, "/app", now, "")
-    await SourceWatch(world.engine, "").check(moment(stop + DAY, 14))  # a sweeper that is started anew
+    await SourceWatch(world.engine, "").check(moment(stop + DAY, 14))  # a sweeper that is restarted
     for past in range(2, 5):
         await world.day(stop + past * DAY, app=[])
     assert [notice["source"]["accounts"] for notice in await world.notices()] == [0, None]

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.anyio
 COLUMNS = ("subject=account", "time=at", "feature=what")
 OLD = datetime(2020, 1, 31, 12, tzinfo=UTC)
 MANY_ROWS = 300_000
-"""So many that the second or so that sending takes is time enough to be interrupted."""
+"""Enough rows that sending takes a second or so, in which it can be interrupted."""
 
 
 class Event(Struct):

@@ -176,7 +176,7 @@ async def test_what_would_be_refused_again_stays(
 ) -> None:
     topic = settings.topic_usage
     await refuse(small, engine, [(topic, b"a", encode(large(1))), (topic, b"a", b"short")])
-    await insert(engine, topic, [None])  # as versions before kept tombstones
+    await insert(engine, topic, [None])  # as earlier versions stored tombstones
     monkeypatch.setenv("HEALTH_MAX_RECORD_BYTES", "1024")
     failed = await asyncio.to_thread(say, "replay", "--all", "--yes")
     assert isinstance(failed.exception, HealthError)
@@ -367,7 +367,7 @@ async def test_a_relay_that_dies_leaves_nothing_out(
         await eventually(partial(all_relayed, engine), "all are relayed")
     records = await read_all(relaying.kafka_bootstrap_servers, f"{relaying.topic_usage}.dead-letters", 250)
     assert {record.value for record in records} == set(values)
-    assert len(records) == 250 + 2 * 100  # what was published before each death, and no more
+    assert len(records) == 250 + 2 * 100  # the records published before each death, and no more
 
 
 async def test_a_topic_that_is_missing_stops_no_other(
@@ -439,7 +439,7 @@ async def test_a_producer_that_was_refused_a_record_is_replaced(
 
 
 async def test_a_bite_that_takes_too_long_comes_back_smaller(relaying: Settings, engine: AsyncEngine) -> None:
-    """All 60 at once take more than two seconds, and half a second is what there is."""
+    """All 60 at once take more than two seconds, and the limit is half a second."""
     await create_topics(relaying)
     await insert(engine, relaying.topic_usage, [str(number).encode() for number in range(60)])
     await spoil(engine, "PERFORM pg_sleep(0.04)")

@@ -120,7 +120,7 @@ async def page(
 
 
 async def everything(engine: AsyncEngine) -> list[AccountRecord]:
-    """All accounts, read without any of what is tested."""
+    """All accounts, read without any of the code under test."""
     rows = await query(
         engine,
         "SELECT a.account_id, name, a.segment, a.stage, a.owner, seats, arr, started_on, renews_on,"
@@ -270,7 +270,7 @@ async def test_what_does_not_move_is_listed_once_while_others_move(
 async def test_what_does_not_move_is_listed_once_while_others_move_within_a_page(
     database_url: str, engine: AsyncEngine, sort: Sort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page of several stretches: what was found in one may be found again in the next."""
+    """A page of several scans: an account found in one may be found again in the next."""
     random = Random(8)
     names = [f"account-{number}" for number in range(500)]
     movers = names[::2]

@@ -266,7 +266,7 @@ async def test_two_that_claim_at_once_never_send_two_of_an_account(engine: Async
 
 
 async def test_a_message_about_no_account_is_claimed_all_the_same(engine: AsyncEngine) -> None:
-    """It was meant for the endpoint before somebody changed the target; the attempt says what is wrong."""
+    """It was written before the endpoint's target was changed; the attempt names the fault."""
     endpoint = await add_endpoint(engine, URL)
     digest = await add_alert(engine, None, None, type="health.digest", data={"account_id": None})
     async with engine.begin() as conn:

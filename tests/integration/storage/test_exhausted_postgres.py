@@ -1,4 +1,4 @@
-"""Postgres is available but has run out of something: operators learn of what, not that it can't be reached."""
+"""Postgres is available but has run out of something: the message names it instead of an outage."""
 
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit

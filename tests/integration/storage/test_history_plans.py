@@ -1,4 +1,4 @@
-"""Reads of history touch the months they need, by key: what they cost doesn't grow with the years that are kept."""
+"""Reads of history touch only the months they need, by key: their cost doesn't grow with the years of history."""
 
 import re
 from collections.abc import AsyncIterator

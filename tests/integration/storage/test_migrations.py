@@ -19,7 +19,7 @@ from service.storage.database.migrate import alembic_config, current, upgrade
 from service.storage.database.tables import metadata
 from tests.support.postgres import PostgresServer
 
-# Alembic compares names, types, nullability and indexes; these are what it doesn't look at.
+# Alembic compares names, types, nullability and indexes; these it ignores.
 CATALOGUE = text("""
     SELECT 'column', c.table_name, c.column_name, coalesce(c.column_default, c.generation_expression), c.is_identity
     FROM information_schema.columns c WHERE c.table_schema = 'public' AND c.table_name <> 'alembic_version'

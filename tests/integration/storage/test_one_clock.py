@@ -1,4 +1,6 @@
-"""Processes whose clock isn't the database's: nothing is written of a day, and reads go by the database's."""
+"""Processes whose clock differs from the database's: they write nothing that depends on the day, and read by the
+database's.
+"""
 
 import asyncio
 import time
@@ -56,7 +58,7 @@ async def day_of(engine: AsyncEngine) -> str:
 
 
 async def used_yesterday(engine: AsyncEngine, settings: Settings) -> datetime:
-    """An account that was judged yesterday, at the returned moment."""
+    """An account that was evaluated yesterday, at the returned moment."""
     yesterday = datetime.now(UTC) - DAY
     await Clock(engine, settings).fold({"acme": [used("acme", yesterday)]}, yesterday)
     return yesterday
@@ -166,7 +168,7 @@ async def test_a_score_that_was_judged_at_tomorrow_is_read_as_of_today(
 
 @pytest.fixture
 async def ahead(database_settings: Settings, engine: AsyncEngine, api: Api) -> datetime:
-    """Two accounts that a sweeper two days ahead has judged, one of which was used since; the time as it is."""
+    """Two accounts that a sweeper two days ahead has evaluated, one of them used since; returns the true time."""
     clock = Clock(engine, database_settings)
     await clock.publish(by_active_days(20), datetime.now(UTC) - 30 * DAY)
     await clock.reevaluate(datetime.now(UTC) - 30 * DAY)

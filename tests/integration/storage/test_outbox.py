@@ -1,4 +1,4 @@
-"""The outbox tables: who is sent what, who may send it, and what is kept of it."""
+"""The outbox tables: the receivers of each message, the process that may send it, and the log of it."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""HEALTH_DATABASE_URL with libpq's parameters for TLS: they are heeded, by processes and by migrations."""
+"""HEALTH_DATABASE_URL with libpq's parameters for TLS: processes and migrations apply them."""
 
 import asyncio
 from pathlib import Path

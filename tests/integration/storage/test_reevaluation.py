@@ -27,7 +27,7 @@ LATER = START + timedelta(minutes=1)
 
 @pytest.fixture
 async def clock(engine: AsyncEngine, database_settings: Settings) -> Clock:
-    """A hundred accounts, judged by version 1, and sweepers that take thirty at a time."""
+    """A hundred accounts, evaluated by version 1, and sweepers that take thirty at a time."""
     clock = Clock(engine, database_settings.model_copy(update={"sweep_batch": 30}))
     await clock.fold({each: [used(each, START)] for each in HUNDRED}, START)
     return clock
@@ -161,7 +161,7 @@ async def test_a_change_of_rules_goes_on_with_the_digest_of_a_scorecard(clock: C
 
 
 async def test_accounts_that_come_and_go_meanwhile(clock: Clock, engine: AsyncEngine) -> None:
-    """One that is made behind the cursor is judged by the new scorecard anyway; one that is erased stays so."""
+    """An account created before the cursor is scored by the new scorecard anyway; an erased one stays erased."""
     begun = await clock.publish(by_active_days(10), LATER)
     await step(clock)
     await clock.fold({each: [used(each, START)] for each in ("aaa", "zzz")}, LATER)

@@ -146,7 +146,7 @@ async def test_a_rule_that_is_gone_fires_no_more_and_says_so(clock: Clock, engin
     assert await clock.reevaluate(now) == 1
     told = await alerts(engine)
     about_account = [("At risk", "firing"), ("At risk", "resolved")]
-    # Summed up for those who read alerts; whoever was told of the beginning by itself is told of the end by itself.
+    # Summed up for people; a receiver of the single beginning gets the single end.
     assert [(alert["rule"], alert["state"]) for alert in told] == [*about_account, ("digest of a rule", "digest")]
     delivered = "SELECT alerts.state FROM deliveries JOIN alerts ON alerts.id = alert_id ORDER BY sequence"
     assert [row.state for row in await query(engine, delivered)] == ["firing", "resolved"]

@@ -1,4 +1,4 @@
-"""The shortcut comes to what the course comes to, or leaves the account to it as it was."""
+"""The fast path gives the same result as the walk day by day, or leaves the account to it unchanged."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -150,7 +150,7 @@ def test_events_of_today_and_of_before_are_two_causes_on_the_short_way() -> None
 
 
 def test_each_cause_forgets_by_the_broker_days_of_its_own_events() -> None:
-    """A consumer that lags over midnight: what came yesterday is folded today, by the day that it was then."""
+    """A consumer that lags over midnight: yesterday's events are folded today, with the day of their arrival."""
     measure = {"measure": "silence_ratio", "weight": 1, "curve": [[0, 100], [10, 0]]}
     policy = Policy((card("default", measures=[measure]),), (), RETENTION)
     yesterday = FIRST_DAY - 1

@@ -116,7 +116,7 @@ def lived(events: list[Event], policy: Policy, hour: int, override: Override | N
 
 @st.composite
 def situations(draw: st.DrawFn, policy: Policy) -> tuple[Situation, int]:
-    """An account that has had a life, some of it dated ahead, and an instant at which it is asked for."""
+    """An account with events, some dated ahead, and an instant at which it is read."""
     events = in_log_order(draw(histories(RETENTION, span=20)))
     events = [dated_ahead(event) if ahead else event for event, ahead in zip(events, _tail(draw, events), strict=True)]
     hour = draw(st.sampled_from([0, 9, 23]))
@@ -141,7 +141,7 @@ def _tail(draw: st.DrawFn, events: list[Event]) -> list[bool]:
 
 
 def really(situation: Situation, policy: Policy, now: int, days: int) -> Iterator[tuple[int, AccountStep]]:
-    """The steps at `now` and whenever the account is due, up to the end of so many days later."""
+    """The steps at `now` and whenever the account is due, up to the end of a number of days later."""
     state, score_run, memory, end = deepcopy(situation.state), situation.score_run, situation.memory, None
     while end is None or now < end:
         step = advance(state, score_run, memory, [], policy, now, source=situation.source, override=UNSET)

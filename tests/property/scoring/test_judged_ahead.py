@@ -1,4 +1,4 @@
-"""An account that was judged at a day to come, by a clock that was wrong, reads as if it had never been."""
+"""An account that was evaluated at a day to come, by a wrong clock, reads as if that had never happened."""
 
 from copy import deepcopy
 from typing import Any
@@ -62,7 +62,7 @@ def test_the_past_and_the_forecast_are_those_of_today(
     assert is_ahead(life.score_run.day, now)
     if more and events:
         now += HOUR
-        again = [events[-1]]  # a copy changes nothing, and is judged at the day to come
+        again = [events[-1]]  # a copy changes nothing, and is evaluated at the day to come
         right.step(policy, now, again)
         life.step(policy, now, again)
     expected, found = right.past(policy, now), life.past(policy, now)

@@ -1,4 +1,4 @@
-"""Missing data moves a score by what its policy says, and by nothing else."""
+"""Missing data moves a score only as its policy for missing data says."""
 
 from typing import Any
 

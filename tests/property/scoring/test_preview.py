@@ -59,7 +59,7 @@ drafts = st.builds(
 
 @st.composite
 def accounts(draw: st.DrawFn, policy: Policy) -> tuple[PreviewedAccount, int]:
-    """An account that was last judged some time ago, or never, and a moment since."""
+    """An account that was last evaluated some time ago, or never, and a later moment."""
     events = draw(histories(RETENTION))
     state = folded([events] if events else [], RETENTION)
     day = draw(days_after(events, 20))

@@ -1,4 +1,4 @@
-"""Laws of the rules' state machine, over any course of what rules look at."""
+"""Laws of the rules' state machine, over any sequence of observations."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -91,7 +91,7 @@ def conditions(draw: st.DrawFn) -> Condition:
 
 
 def play(condition: Condition, course: list[Glance], *, forgets: bool = True) -> list[Turn]:
-    """Steps through a course. Every day closes with its last score; a day that nobody looked at, with that before."""
+    """Steps through observations. Every day closes with its last score; a day without one, with the one before."""
     rule, now, memory = Rule("r", "rule", condition), START, OK
     turns: list[Turn] = []
     score: float | None = None

@@ -21,7 +21,7 @@ def course(pattern: list[int], weeks: int, spread: list[float] | None = None) ->
 
 
 def quiet(counts: dict[int, int], day: int, accounts: int) -> bool:
-    """True if the source is silent with so many accounts; all accounts of the last week are still its own."""
+    """True if the source is silent with this number of accounts; all accounts of the last week are still its own."""
     return is_silent(
         counts, day, accounts, max([accounts, *(counts.get(day - back, 0) for back in range(1, WEEK + 1))])
     )
@@ -71,7 +71,7 @@ def test_a_stop_is_noticed_on_any_day_that_is_used(
 
 @given(patterns, st.integers(1, 3), days)
 def test_it_is_noticed_once(pattern: list[int], weeks: int, weekday: int) -> None:
-    """An operator who has ended it isn't told again the next day, or a week later."""
+    """An outage that an operator has ended isn't reported again the next day, or a week later."""
     first = MONDAY + weeks * WEEK + weekday
     counts = up_to(course(pattern, 4), first)
     noticed = [day for day in range(first, first + 3 * WEEK) if _is_quiet_then_silent(counts, day)]
@@ -96,7 +96,7 @@ def test_a_holiday_is_one_and_misleads_nobody_afterwards(pattern: list[int], wee
         assert not quiet(counts, day, usually)
         counts[day] = usually
     assert is_back(counts, holiday, pattern[weekday])
-    # Accounts of which nothing was heard since the weekday before the holiday can't be told from such as have left.
+    # Accounts without events since the weekday before the holiday can't be distinguished from those that have left.
     assume(2 * max(counts[holiday + place] for place in range(1, WEEK)) >= pattern[weekday])
     for later in (holiday + WEEK, holiday + 3 * WEEK):
         assert quiet(up_to(counts, later), later, 0), "a stop on that weekday is noticed all the same"
@@ -129,7 +129,7 @@ def test_what_is_usual() -> None:
     saturday = usual(weekdays, MONDAY + WEEK + 5)
     assert saturday is not None
     assert saturday.accounts == 4
-    # Half of the accounts have left for good: the week after is measured by what is left.
+    # Half of the accounts have left for good: the week after is compared with the rest.
     gone = weekdays | {MONDAY + WEEK: 15}
     tuesday = usual(gone, MONDAY + WEEK + 1)
     assert tuesday is not None

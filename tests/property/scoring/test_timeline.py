@@ -169,7 +169,7 @@ def test_a_rule_on_drops_remembers_each_day_as_it_closed(stops: list[Stop]) -> N
         if day < ridden.score_run.day and it.evaluation:
             expected = close_day(FALLS.condition, expected, day, it.evaluation.score)
     assert ridden.memory[FALLS.id].peaks == expected.peaks
-    # A rule that was made only now finds the same in what is kept of these days.
+    # A rule that is created only now finds the same in the stored days.
     closings = [(run.day, run.score) for run in ridden.runs[:-1]]
     if (stands := ridden.score_run).since < stands.day:
         closings.append((stands.day - 1, stands.score))

@@ -1,4 +1,4 @@
-"""The pure parts of the benchmarks: what is drawn, how rates and percentiles come about, what is said of them."""
+"""The pure parts of the benchmarks: random draws, rates and percentiles, and their reports."""
 
 import json
 from itertools import pairwise
@@ -130,7 +130,7 @@ def test_scores_differ_where_they_are_missing() -> None:
 
 
 def run(contender: str, per_second: float, distribution: str = "zipf", difference: float | None = None) -> ContenderRun:
-    """A run that came to `per_second`."""
+    """A run with the result `per_second`."""
     return ContenderRun(
         contender, distribution, 1000, per_second, 1.0, 2.0, checked=200 if difference is not None else 0,
         worst_difference=difference,

@@ -1,4 +1,4 @@
-"""The memory of what was folded before."""
+"""The memory of folded events."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -62,7 +62,7 @@ def test_stored_rows_are_the_memory(sizes: list[int]) -> None:
 
 
 def test_offsets_that_come_again_replace_no_run() -> None:
-    """An operator went back to the beginning: what is remembered stays, and every run keeps a key of its own."""
+    """An operator went back to the beginning: remembered events stay, and every run keeps a key of its own."""
     seen = Deduplicator()
     remember(seen, list(range(100)), 99)
     remember(seen, [200], 100)

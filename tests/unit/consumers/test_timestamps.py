@@ -142,7 +142,7 @@ def test_any_timestamps_make_a_batch_of_which_none_is_ahead(found: list[tuple[in
         assert 1970 <= letter.recorded_at.year <= 9999
     refused = [each for each in results if isinstance(each, Refusal)]
     assert [dead_letter(each) for each in refused] == batch.dead_letters
-    # What is kept is what a later clock would take, and nothing else.
+    # Only refusals that a later clock would accept are stored.
     decided = {(offset, stamp) for _, _, offset, stamp in batch.ahead}
     for record, result in zip(records, results, strict=True):
         later = as_decided(record, decode("usage", record, 262_144), decided)

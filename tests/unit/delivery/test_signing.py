@@ -15,7 +15,7 @@ NOON = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
 
 def _now() -> datetime:
-    """The receiver's library compares with its clock: what it verifies is signed in the test, not at import."""
+    """The receiver's library compares with its clock: messages are signed in the test, not at import."""
     return datetime.now(UTC)
 
 

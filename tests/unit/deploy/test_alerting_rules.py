@@ -81,7 +81,7 @@ def in_code() -> list[list[str]]:
 
 
 def told() -> list[list[str]]:
-    """The words of every command that an alert tells of, and of what follows in its sentence."""
+    """The words of every command that an alert names, and the rest of its sentence."""
     texts = [rule["annotations"]["description"] for rule in rules().values()]
     return [found.split() for text in texts for found in re.findall(r"account-health ([\w -]+)", text)]
 
@@ -93,7 +93,7 @@ def test_every_command_exists() -> None:
         command, left = follow(typer.main.get_command(app), words)
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in left if word.startswith("--")} <= options, words
-        # A group that does something by itself takes no words: what is left would be a subcommand that isn't there.
+        # A group that does something by itself takes no words: a further one would be a missing subcommand.
         assert not (left and hasattr(command, "commands")), words
     for words in told():
         follow(typer.main.get_command(app), words)

@@ -1,4 +1,4 @@
-"""Cutting short what is late, and only that."""
+"""Cutting off late tasks, and no others."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Files and folders as people have them: named for what they are, taken where that is possible."""
+"""Files and folders as people have them: recognised by name, and loaded where possible."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The AsyncAPI document tells of every topic, and its examples are what is taken and sent."""
+"""The AsyncAPI document describes every topic, and its examples are accepted and sent."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Strict decoding: what is taken, and what is refused with which field named."""
+"""Strict decoding: accepted events, and refused ones with the field that is named."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Messages as records: which topics may be named, and what is published."""
+"""Messages as records: permitted topics, and the published records."""
 
 import json
 from datetime import UTC, datetime

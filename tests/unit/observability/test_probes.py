@@ -1,4 +1,4 @@
-"""The heartbeat of a loop: who is stuck isn't alive; who waits is alive, but not ready."""
+"""The heartbeat of a loop: one that is stuck isn't alive; one that waits is alive, but not ready."""
 
 from service.observability.probes import KAFKA_AWAY, Pulse
 from service.storage.database.retry import POSTGRES_AWAY

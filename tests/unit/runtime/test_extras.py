@@ -1,4 +1,4 @@
-"""The base install: no process of the service imports what only an extra brings, and who needs one is told its name."""
+"""The base install: no process imports packages of an extra, and commands that need one name it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Processes side by side: what is started again, what ends everything, and in which order they are ended."""
+"""Processes side by side: those that are restarted, those whose failure ends all, and the order of the end."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Drivers: what moved a score, and without an earlier one, what is missing to 100."""
+"""Drivers: the measures that moved a score or, without an earlier one, keep it below 100."""
 
 from typing import Any
 

@@ -102,7 +102,7 @@ def test_a_dwell_can_end_today() -> None:
     policy = policy_of(ScoreRule(direction="above", level=50, for_seconds=3_600))
     situation = situation_of(policy)
     assert fires(situation, policy) == [0]
-    # An hour later it is over: whoever asks then is told that it fires, and the list of those to come is empty.
+    # An hour later it is over: the rule fires now, and the list of crossings to come is empty.
     assert [each.at for each in forecast(situation, policy, NOW + HOUR, 20).crossings] == [NOW + HOUR]
     assert firings(situation, policy, NOW + HOUR) == []
 

@@ -1,4 +1,4 @@
-"""The measure catalogue by example: what happened, what is asked, what it comes to."""
+"""The measure catalogue by example: events, a question, and its result."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -25,7 +25,7 @@ Document = dict[str, Any]
 
 
 def documented(most: int, **changed: Any) -> Document:
-    """A scorecard that is 100 for so many active days in ten."""
+    """A scorecard that gives 100 for a number of active days in ten."""
     active_days = {"measure": "active_days", "window": 10, "weight": 1, "curve": [[0, 0], [most, 100]]}
     return {"name": "default", "measures": [active_days], "min_coverage": 0, **changed}
 
@@ -40,13 +40,13 @@ def drafted(document: Document, present: Policy) -> PolicyDraft:
 
 
 def judged(account_id: str, state: AccountState, policy: Policy, now: int = NOON) -> PreviewedAccount:
-    """An account that was judged at `now`."""
+    """An account that was evaluated at `now`."""
     step = advance(state, None, {}, (), policy, now)
     return PreviewedAccount(account_id, state, step.score_run, step.memory)
 
 
 def active(account_id: str, days: int, policy: Policy, **attributes: str) -> PreviewedAccount:
-    """An account that was active on so many days, without today."""
+    """An account that was active on a number of days, without today."""
     return judged(
         account_id, state_of(with_attributes(0, **attributes), *[used(ago) for ago in range(days, 0, -1)]), policy
     )
@@ -96,7 +96,7 @@ def test_alerts_are_those_that_the_draft_alone_would_set_off() -> None:
 
 
 def test_what_time_alone_would_set_off_is_not_the_draft_s_doing() -> None:
-    """An account that nobody has looked at for days, and whose score has gone below the level meanwhile."""
+    """An account that wasn't evaluated for days, and whose score has gone below the level meanwhile."""
     state = state_of(*[used(ago) for ago in range(15, 6, -1)])
     old = judged("old", state, PRESENT, start_of(TODAY - 7))
     change = preview(old, drafted(documented(10), PRESENT), NOON)

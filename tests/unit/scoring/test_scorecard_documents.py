@@ -1,4 +1,4 @@
-"""Documents that can't be scorecards: each is refused with the field at fault and what is allowed there."""
+"""Documents that can't be scorecards: each is refused with the field at fault and its allowed values."""
 
 from math import inf, nan
 from typing import Any

@@ -1,4 +1,4 @@
-"""Scorecards that may be published, and hardly mean what they say."""
+"""Scorecards that may be published, but probably aren't meant so."""
 
 from typing import Any
 

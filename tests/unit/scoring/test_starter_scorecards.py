@@ -31,7 +31,7 @@ def judged(name: str, *events: Event) -> Evaluation:
 
 
 def signed(ago: int, **more: str | int) -> Event:
-    """A customer of ten seats since so many days."""
+    """A customer of ten seats for a number of days."""
     return with_attributes(min(ago, 91), seats=10, started_on=calendar(ago), **more)
 
 
