@@ -21,7 +21,7 @@ DECLARE
     before bigint;
     after bigint;
 BEGIN
-    -- In the order in which the service locks them, so that this ends in no deadlock with it.
+    -- In the order in which the service locks them, so that they can't deadlock.
     FOREACH name IN ARRAY ARRAY['scores', 'accounts', 'usage_states', 'ticket_states', 'survey_states'] LOOP
         EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', name);
         old := name::regclass;
@@ -30,7 +30,7 @@ BEGIN
             CONTINUE;
         END IF;
 
-        -- Views on it, those of the schema analytics for one, as text: by its name they will find the new table.
+        -- The views on it, those of the schema analytics among them, as text: by its name they find the new table.
         SELECT coalesce(jsonb_agg(jsonb_build_object(
             'name', oid::regclass::text,
             'options', 'WITH (' || array_to_string(reloptions, ', ') || ')',
@@ -41,7 +41,7 @@ BEGIN
             WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_class'::regclass AND refobjid = old
         );
 
-        -- Out of the way, so that the new table and its indexes get the names that migrations know.
+        -- Rename the old table, so that the new one and its indexes get the names that migrations know.
         EXECUTE format('ALTER TABLE %I RENAME TO %I', name, name || '_whole');
         FOR index IN SELECT relname FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = old LOOP
             EXECUTE format('ALTER INDEX %I RENAME TO %I', index.relname, index.relname || '_whole');
@@ -55,7 +55,7 @@ BEGIN
                            format('%s_%s', name, place), name, partitions, place, options);
         END LOOP;
 
-        -- LIKE copies neither an owner nor who may do what.
+        -- LIKE copies neither the owner nor the grants.
         EXECUTE format('ALTER TABLE %I OWNER TO %s', name, (SELECT relowner::regrole FROM pg_class WHERE oid = old));
         FOR grants IN
             SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS role, privilege_type
@@ -64,7 +64,7 @@ BEGIN
             EXECUTE format('GRANT %s ON %I TO %s', grants.privilege_type, name, grants.role);
         END LOOP;
 
-        -- Without generated columns, which Postgres works out itself.
+        -- Without generated columns, which Postgres computes itself.
         SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO kept
         FROM pg_attribute WHERE attrelid = old AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
         EXECUTE format('INSERT INTO %I (%s) SELECT %s FROM %I', name, kept, kept, name || '_whole');
@@ -73,7 +73,7 @@ BEGIN
         IF before <> after THEN
             RAISE EXCEPTION '% has % rows after the copy, and had % before', name, after, before;
         END IF;
-        -- Replaced and not made anew: they keep their owners, comments and readers, and what is built on them.
+        -- Replaced rather than dropped and created: they keep their owners, comments, grants and dependents.
         FOR view IN SELECT * FROM jsonb_to_recordset(views) AS (name text, options text, query text) LOOP
             EXECUTE format('CREATE OR REPLACE VIEW %s %s AS %s', view.name, view.options, view.query);
         END LOOP;

@@ -1,4 +1,4 @@
-"""Records of other people's clients, with every codec and in transactions: good ones count, all others are dead letters."""
+"""Records of other people's clients, with every codec and in transactions: good ones count, others are dead letters."""
 
 import asyncio
 import json
