@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from benchmarks.harness.population import account_id, chance
 from service.api.http.pagination import encode_token
-from service.storage.accounts.listing.filters import BANDS
+from service.storage.accounts.account_filter import BANDS
 from service.storage.accounts.listing.page import Sort
 
 OWNERS = 400

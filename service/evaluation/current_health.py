@@ -25,7 +25,7 @@ from service.evaluation.changes import read_state
 from service.evaluation.policy import PolicyCache
 from service.evaluation.score_history import read_past
 from service.storage.accounts import states
-from service.storage.accounts.listing.row import AccountRecord
+from service.storage.accounts.accounts import AccountRecord
 from service.storage.accounts.score_codec import decode_override
 from service.storage.accounts.score_reader import FiringAlert, Freshness, ScoreReader, StoredScore
 

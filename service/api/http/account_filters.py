@@ -8,7 +8,7 @@ from pydantic import Field
 from scoring.scorecards.scorecard import Band
 from service.api.http.account_paths import Printable
 from service.api.http.pagination import PageQuery
-from service.storage.accounts.listing.filters import AccountFilter
+from service.storage.accounts.account_filter import AccountFilter
 
 Words = list[Annotated[str, Field(max_length=200), Printable()]]
 

@@ -29,8 +29,9 @@ from service.evaluation.erase_account import erase
 from service.evaluation.evaluate import advance_accounts
 from service.messaging import cloudevents
 from service.messaging.cloudevents import Decoded, InvalidEventError
+from service.storage.accounts import accounts
+from service.storage.accounts.account_filter import AccountFilter
 from service.storage.accounts.listing import page as account_listing
-from service.storage.accounts.listing.filters import AccountFilter
 from service.storage.accounts.listing.page import Sort
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
@@ -129,7 +130,7 @@ async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> Re
 async def read_account(account_id: AccountId, api: Api) -> Account:
     """An account's attributes and its stored score."""
     async with api.reads.connect() as connection:
-        account = await account_listing.get(connection, account_id)
+        account = await accounts.get(connection, account_id)
         if account is None:
             raise not_found("account")
         (account,) = await current_health.of_today(connection, [account], api.policies, api.clock().astimezone(UTC))
@@ -160,7 +161,7 @@ async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> A
         await advance_accounts(
             connection, events, policy, now, base_url=api.settings.base_url, traces=traces(account_id)
         )
-        account = await account_listing.get(connection, account_id)
+        account = await accounts.get(connection, account_id)
         assert account is not None
         (account,) = await current_health.of_today(connection, [account], api.policies, now)
     return Account.model_validate(account)

@@ -1,6 +1,7 @@
 """Accounts: their attributes, a lock for manual changes to one, and the erasure of all data about one."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -11,6 +12,48 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scoring.state.account_state import encode
 from scoring.state.attributes import AttributeState
 from scoring.state.events import ATTRIBUTES
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """An account's attributes and its stored score."""
+
+    account_id: str
+    name: str | None
+    segment: str | None
+    stage: str | None
+    owner: str | None
+    seats: int | None
+    arr: Decimal | None
+    started_on: date | None
+    renews_on: date | None
+    churned_on: date | None
+    parent_id: str | None
+    created_at: datetime
+    score: float | None
+    band: str
+    coverage: float
+    day: date | None
+    evaluated_at: datetime | None
+
+
+_OF_SCORES = ("score", "band", "coverage", "day", "evaluated_at")
+
+RECORD_COLUMNS = ", ".join(
+    f"{'s' if name in _OF_SCORES else 'a'}.{name}" for name in AccountRecord.__dataclass_fields__
+)
+"""The fields as SQL, of `accounts a` and `scores s`."""
+
+_ONE = text(f"""
+    SELECT {RECORD_COLUMNS} FROM accounts a JOIN scores s ON s.account_id = a.account_id WHERE a.account_id = :id
+""")  # noqa: S608 - made of this module's own text
+
+
+async def get(connection: AsyncConnection, account_id: str) -> AccountRecord | None:
+    """One account, or None."""
+    found = (await connection.execute(_ONE, {"id": account_id})).one_or_none()
+    return AccountRecord(*found) if found else None
+
 
 _PARSERS = {
     "seats": lambda value: value,

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.accounts.listing.filters import AccountFilter
+from service.storage.accounts.account_filter import AccountFilter
 from service.storage.database.bulk_parameters import unnest_parameters
 
 # --- The cycle through all accounts -----------------------------------------------------------------------------

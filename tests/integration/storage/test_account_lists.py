@@ -17,12 +17,13 @@ from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import AttributesEvent
 from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import load_policy
+from service.storage.accounts.account_filter import BANDS, AccountFilter
+from service.storage.accounts.accounts import AccountRecord
 from service.storage.accounts.listing import index_scans, planner
 from service.storage.accounts.listing import page as account_listing
-from service.storage.accounts.listing.filters import BANDS, AccountFilter
+from service.storage.accounts.listing.index_columns import quarter_of, slot_of
 from service.storage.accounts.listing.page import Sort
-from service.storage.accounts.listing.row import AccountRecord
-from service.storage.accounts.listing.sort_order import PageKey, SortOrder, quarter_of, slot_of
+from service.storage.accounts.listing.sort_order import PageKey, SortOrder
 from service.storage.database.engine import create_engine
 from service.storage.database.tables import accounts, scores
 from tests.support.postgres import PostgresServer

@@ -19,8 +19,8 @@ from service.evaluation.evaluate import advance_accounts
 from service.evaluation.policy import PolicyCache, publish_default
 from service.runtime.settings import Settings
 from service.storage.accounts import accounts
+from service.storage.accounts.account_filter import AccountFilter
 from service.storage.accounts.listing import page as account_listing
-from service.storage.accounts.listing.filters import AccountFilter
 from service.storage.database.engine import create_engine
 from service.storage.database.migrate import upgrade
 from tests.support.cloud_events import produce, record, usage

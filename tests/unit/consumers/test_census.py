@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.sweep.census import MOST_SEGMENTS, MOST_STAGES, by_kind, by_points
-from service.storage.accounts.listing.filters import BANDS
+from service.storage.accounts.account_filter import BANDS
 from service.storage.accounts.portfolio_counts import PortfolioCell
 
 WORDS = st.one_of(st.none(), st.sampled_from([f"word-{number}" for number in range(60)]))

@@ -1,1 +1,1 @@
-"""Lists of accounts, filtered and sorted, page by page: call `page.page`."""
+"""Lists of accounts, filtered and sorted, page by page. Only `page` is imported from outside: `page.page`."""

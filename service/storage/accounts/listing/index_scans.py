@@ -1,17 +1,8 @@
 """SQL for the next candidates of a list, in its order, read from an index.
 
-`scores` is updated with every event, and most of these updates must leave the indexes alone (heap-only tuples). So no
-index holds what nearly every event changes. Generated columns that seldom change are indexed instead:
-
-- `quarter`: the score in quarter points. Accounts that share one are sorted when a page reaches them.
-- `settled`: the score, if it has not changed since an earlier day, or if it is whole, as 0, 100 and caps are. Any
-  number of accounts may share such a score, and the index has them in their final order.
-- `slot`: the two minutes that contain `evaluated_at`. Every night a million accounts are evaluated within minutes, too
-  many to sort for a page: they are listed by slot, and within a slot by account id.
-
-After these columns, the indexes have the attributes that lists are filtered by. Reading an index entry takes far less
-time than reading a row, so accounts with other attributes are skipped in the index. Conditions on `attributes` refer to
-the table that the index belongs to: `accounts a` for `by_id` without slots, `scores` otherwise.
+After the columns of `index_columns`, indexes have the attributes that lists are filtered by. Reading an index entry
+takes far less time than reading a row, so accounts with other attributes are skipped in the index. Conditions on
+`attributes` refer to the table that the index belongs to: `accounts a` for `by_id` without slots, `scores` otherwise.
 
 Every statement returns up to `:scan_rows` rows of `scores`, after `:value` and `:id` once the list is `started`.
 """

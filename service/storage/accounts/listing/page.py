@@ -1,4 +1,4 @@
-"""Reads accounts: one, or a page by account id, score or time of evaluation."""
+"""Reads a page of accounts, by account id, score or time of evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,16 +7,12 @@ from typing import Literal, cast
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.accounts.listing.filters import AccountFilter
+from service.storage.accounts.account_filter import AccountFilter
+from service.storage.accounts.accounts import AccountRecord
 from service.storage.accounts.listing.planner import FullMatchPlan, ListQuery
-from service.storage.accounts.listing.row import COLUMNS, AccountRecord
 from service.storage.accounts.listing.sort_order import PageKey, SortColumn, SortOrder
 
 Sort = Literal["account_id", "-account_id", "score", "-score", "evaluated_at", "-evaluated_at"]
-
-_ONE = text(f"""
-    SELECT {COLUMNS} FROM accounts a JOIN scores s ON s.account_id = a.account_id WHERE a.account_id = :id
-""")  # noqa: S608 - made of this package's own text
 
 # Accounts are found by indexes only, and statements are planned for their values: the cost of a page must not grow with
 # the tables.
@@ -37,12 +33,6 @@ class ListedAccounts:
     def key_of(self, account: AccountRecord) -> PageKey:
         """The `after` of the page that continues after `account`."""
         return self.order.key_of(account.account_id, account.score, account.evaluated_at)
-
-
-async def get(connection: AsyncConnection, account_id: str) -> AccountRecord | None:
-    """One account, or None."""
-    row = (await connection.execute(_ONE, {"id": account_id})).one_or_none()
-    return AccountRecord(*row) if row else None
 
 
 async def page(

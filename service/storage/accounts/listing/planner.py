@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.storage.accounts.listing import full_matches, index_scans
-from service.storage.accounts.listing.filters import AccountFilter
-from service.storage.accounts.listing.row import COLUMNS, AccountRecord
-from service.storage.accounts.listing.sort_order import PageKey, SortOrder, quarter_of
+from service.storage.accounts.account_filter import AccountFilter
+from service.storage.accounts.accounts import RECORD_COLUMNS, AccountRecord
+from service.storage.accounts.listing import full_matches, index_columns, index_scans
+from service.storage.accounts.listing.sort_order import PageKey, SortOrder
 
 FIRST_SCAN_ROWS, FIRST_SCAN_ROWS_BY_TIME = 500, 1_000
 """The fewest candidates to read at first, if not all of them match."""
@@ -157,8 +157,8 @@ class ListQuery:
         """
         attributes, bands, slots = (
             self.wanted.attribute_conditions("s"),
-            self.wanted.band_conditions(),
-            self.wanted.slot_conditions(),
+            index_columns.band_conditions(self.wanted),
+            index_columns.slot_conditions(self.wanted),
         )
         scores = [f"s.score {bound}" for bound in self.wanted.score_bounds()] or bands
         slots_of_ids = slots if merged is not None else []
@@ -190,11 +190,11 @@ class ListQuery:
         """True if many accounts were evaluated since `evaluated_since`, as all are every night, and the planner doesn't
         know it.
         """
-        slots = self.wanted.slot_conditions()
+        slots = index_columns.slot_conditions(self.wanted)
         if not slots or await self._expected_rows(connection, slots) > STALE_STATISTICS_ROWS:
             return False
         recent = f"SELECT FROM scores s WHERE {' AND '.join(slots)} LIMIT :most"
-        parameters = {**self.wanted.parameters(), "most": STALE_STATISTICS_ROWS + 1}
+        parameters = {**index_columns.parameters(self.wanted), "most": STALE_STATISTICS_ROWS + 1}
         counted = await connection.execute(text(f"SELECT count(*) FROM ({recent}) AS recent"), parameters)  # noqa: S608 - own text
         return int(counted.scalar_one()) > STALE_STATISTICS_ROWS
 
@@ -234,7 +234,7 @@ class ListQuery:
                 SELECT s.{self.order.column} AS value, s.account_id FROM candidate s
                 ORDER BY {self.order.reversed_clause()} LIMIT 1
             )
-            SELECT (SELECT count(*) FROM candidate), last.value, last.account_id, {COLUMNS}
+            SELECT (SELECT count(*) FROM candidate), last.value, last.account_id, {RECORD_COLUMNS}
             FROM (SELECT) AS always LEFT JOIN last ON true
             LEFT JOIN (s JOIN accounts a ON a.account_id = s.account_id) ON true ORDER BY {self.order.clause()}
         """  # noqa: S608 - made of this package's own text
@@ -257,7 +257,7 @@ class ListQuery:
             return statement, {
                 **parameters,
                 "quarters": self._quarters(parameters["value"]),
-                "ends": [quarter_of(end) for end in ends if end is not None],
+                "ends": [index_columns.quarter_of(end) for end in ends if end is not None],
             }
         if order.column == "account_id":
             named = {f"slot_{number}": slot for number, slot in enumerate(slots or [])}
@@ -286,8 +286,8 @@ class ListQuery:
         """The quarter points to read from `value` on, and a null for accounts without a score."""
         if self._without_value:
             return [None]
-        quarters, descending = self.wanted.quarters, self.order.descending
-        here = None if value is None else quarter_of(value)
+        quarters, descending = index_columns.quarters(self.wanted), self.order.descending
+        here = None if value is None else index_columns.quarter_of(value)
         left = [each for each in quarters if here is None or (each <= here if descending else each >= here)]
         without: list[int | None] = [] if self.wanted.score_bounds() else [None]
         return [*(reversed(left) if descending else left), *without]
@@ -298,7 +298,7 @@ class ListQuery:
         """
         if self.order.column != "account_id" or self.wanted.evaluated_since is None:
             return None
-        parameters = {"slot_since": self.wanted.parameters()["slot_since"], "most": MAX_MERGED_SLOTS + 1}
+        parameters = {"slot_since": index_columns.parameters(self.wanted)["slot_since"], "most": MAX_MERGED_SLOTS + 1}
         slots = list((await connection.execute(_SLOTS, parameters)).scalars())
         return slots if len(slots) <= MAX_MERGED_SLOTS else None
 
@@ -317,7 +317,7 @@ class ListQuery:
             value = None
         ended_at = "" if after is None else after[1]
         return {
-            **wanted.parameters(),
+            **index_columns.parameters(wanted),
             "limit": self.limit,
             "value": value,
             "id": ended_at,

@@ -1,9 +1,10 @@
 """The orders of account lists, as SQL and as keys that mark where a page ended."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from math import floor
+from datetime import datetime
 from typing import Any, Literal
+
+from service.storage.accounts.listing.index_columns import slot_of
 
 PageKey = tuple[Any, ...]
 """The place where a page ended: the value that the list is sorted by, and the account id. By time of evaluation a third
@@ -11,19 +12,6 @@ value says whether the first is the time itself, or its slot.
 """
 
 SortColumn = Literal["account_id", "score", "evaluated_at", "slot"]
-
-SLOT = timedelta(minutes=2)
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-def slot_of(moment: datetime) -> datetime:
-    """The value of the column `slot` of `scores` for a time of evaluation."""
-    return moment - (moment - _EPOCH) % SLOT
-
-
-def quarter_of(score: float) -> int:
-    """The value of the column `quarter` of `scores` for a score; impossible scores count as the nearest one."""
-    return floor(min(max(score, 0.0), 100.0) * 4)
 
 
 @dataclass(frozen=True, slots=True)

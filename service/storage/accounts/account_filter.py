@@ -1,12 +1,11 @@
-"""Filters of account lists, as SQL conditions on `accounts a` and `scores s`."""
+"""A filter of accounts, as SQL conditions on `accounts a` and `scores s`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from service.storage.accounts.listing.row import AccountRecord
-from service.storage.accounts.listing.sort_order import quarter_of, slot_of
+from service.storage.accounts.accounts import AccountRecord
 
 BANDS = ("red", "yellow", "green", "unknown")
 
@@ -77,28 +76,9 @@ class AccountFilter:
         bounds = {">= :min_score": self.min_score, "<= :max_score": self.max_score}
         return [bound for bound, value in bounds.items() if value is not None]
 
-    def slot_conditions(self) -> list[str]:
-        """Conditions that the index by slot can check."""
-        return ["s.slot >= :slot_since"] if self.evaluated_since is not None else []
-
-    def band_conditions(self) -> list[str]:
-        """Conditions that the index by band and quarter points can check."""
-        if self.score_bounds():
-            return ["s.quarter BETWEEN :first_quarter AND :last_quarter", "s.band = ANY(:all_bands)"]
-        return ["s.band = ANY(:bands)"] if self.bands is not None else []
-
-    @property
-    def quarters(self) -> range:
-        """The values of the column `quarter` that matching scores can have."""
-        first = 0.0 if self.min_score is None else self.min_score
-        last = 100.0 if self.max_score is None else self.max_score
-        return range(quarter_of(first), quarter_of(last) + 1)
-
     def parameters(self) -> dict[str, Any]:
         """The bind parameters of all conditions."""
-        since = self.evaluated_since
         return {
-            "all_bands": BANDS,
             "bands": BANDS if self.bands is None else list(dict.fromkeys(self.bands)),
             "segments": self.segments,
             "stages": self.stages,
@@ -109,8 +89,5 @@ class AccountFilter:
             "today": self.today,
             "min_score": self.min_score,
             "max_score": self.max_score,
-            "since": since,
-            "slot_since": None if since is None else slot_of(since),
-            "first_quarter": self.quarters.start,
-            "last_quarter": self.quarters.stop - 1,
+            "since": self.evaluated_since,
         }
