@@ -132,7 +132,7 @@ def _check_audience(document: ScorecardDocument) -> Iterator[ScorecardProblem]:
             yield ScorecardProblem("applies_to", "the scorecard named default applies to all the rest; leave it out")
     elif applies_to is None:
         yield ScorecardProblem(
-            "applies_to", "say which accounts it is for; only the scorecard named default goes without"
+            "applies_to", "say which accounts it is for; only the scorecard named default may omit it"
         )
     elif applies_to.is_for_all:
         yield ScorecardProblem(

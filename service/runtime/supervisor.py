@@ -151,7 +151,7 @@ class Supervisor:
             name=role.name,
             status=status,
             restart_in=wait,
-            remedy="its own last words say why; the others go on without it",
+            remedy="its last log lines say why; the others continue without it",
         )
 
     async def _start(self, role: ProcessSpec) -> ChildProcess:

@@ -15,7 +15,7 @@ _REFUSED = 422
 UNTOLD = {
     "a token is what the list before gave": (
         r"page_token|after",
-        r"is none that this list gave|goes without after|is from before the database",
+        r"isn't one that this list returned|can't be given with after|is from before the database",
     ),
     "ranges that depend on today": (r"from|to|day", r"must be .* or (later|before)|on or before to"),
     "moments that depend on now": (
@@ -23,7 +23,7 @@ UNTOLD = {
         r"in the future|before until|years 1 to 9999|outside the years",
     ),
     "a line feed at the end, which `$` of some pattern languages allows": (r".*", r"^holds U\+000A"),
-    "one of two fields is enough": (r"score", r"must be given, or band, or both"),
+    "one of two fields is enough": (r"score", r"give a score, a band, or both"),
     "levels that depend on each other": (r"clear_level", r"must be at or (above|below) level"),
     "a rule's fields depend on its kind, which a patch doesn't give": (
         r".*",

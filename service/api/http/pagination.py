@@ -56,7 +56,7 @@ def decode_token(field: str, token: str, form: Any) -> Any:
         key = msgspec.json.decode(text, type=form)
         return tuple(map(_in_utc, key)) if isinstance(key, tuple) else key
     except (binascii.Error, ValueError, RecursionError, OverflowError):
-        raise invalid(FieldError(field, "is none that this list gave; start at the first page")) from None
+        raise invalid(FieldError(field, "isn't one that this list returned; start at the first page")) from None
 
 
 def _in_utc(part: object) -> object:

@@ -137,7 +137,7 @@ def validated(model: type[Model], raw: bytes) -> Model:
         count = FieldError("body", f"has {len(unknown):,} unknown fields")
         raise invalid(count, *(FieldError(name, "is not known") for name in some))
     if _holds_more_than(MOST_VALUES, value):
-        raise invalid(FieldError("body", f"holds more than {MOST_VALUES:,} values; none that is taken does"))
+        raise invalid(FieldError("body", f"holds more than {MOST_VALUES:,} values; no valid body does"))
     try:
         body = model.model_validate_json(raw if len(raw) <= _SHORT else _with_each_name_once(value))
     except ValidationError as error:

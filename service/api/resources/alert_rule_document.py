@@ -58,7 +58,7 @@ def patched(stored: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     """A rule as people write it, with changes; null restores the default. 422 names unknown fields."""
     if unknown := patch.keys() - _FIELDS:
         some = nsmallest(MOST_ERRORS, unknown)
-        raise invalid(*(FieldError(name, "is no field of a rule") for name in some))
+        raise invalid(*(FieldError(name, "is not a field of a rule") for name in some))
     return {name: value for name, value in {**stored, **patch}.items() if value is not None}
 
 

@@ -111,7 +111,7 @@ def _mark(cursor: str, begun: AlertMark) -> AlertMark:
 
 async def _poll(connection: AsyncConnection, query: AlertQuery, after: AlertMark, settled: AlertMark) -> AlertPage:
     if query.page_token is not None:
-        raise invalid(FieldError("page_token", "goes without after: pass on the next_after of each answer instead"))
+        raise invalid(FieldError("page_token", "can't be given with after: pass on each answer's next_after instead"))
     items = await listing.since(connection, query.filter(), after=after, until=settled, limit=query.page_size)
     is_full = len(items) == query.page_size
     return _page(items, None, (items[-1].transaction, items[-1].id) if is_full else max(after, settled))

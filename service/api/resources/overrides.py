@@ -108,7 +108,7 @@ async def end_override(account_id: AccountId, api: Api) -> None:
 
 def _override(body: OverrideBody, now: datetime) -> Override:
     if body.score is None and body.band is None:
-        raise invalid(FieldError("score", "must be given, or band, or both"))
+        raise invalid(FieldError("score", "give a score, a band, or both"))
     if body.expires_at is not None and body.expires_at <= now:
         raise invalid(FieldError("expires_at", "must be in the future"))
     return Override(
