@@ -12,7 +12,7 @@ from scoring.state.calendar import to_micros
 from scoring.state.events import Event
 from service.demo.world.customers import Customer, make_customers
 from service.demo.world.history import HISTORY_DAYS, happened, introductions
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.messaging.cloudevents import decode_structured
 from service.storage.database.engine import async_url
@@ -87,7 +87,7 @@ async def _fold_templates(url: URL, at: datetime) -> None:
     try:
         async with engine.begin() as connection:
             policy = await policies.in_force(connection)
-            await advance_accounts(connection, _events(customers, at), policy, at, base_url="")
+            await advance_accounts(connection, Inputs(_events(customers, at)), policy, at, base_url="")
     finally:
         await engine.dispose()
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from consumers.fold.batch import Batch, OwnedPartition
 from consumers.fold.dead_letter_limit import recent
-from service.evaluation.evaluate import NO_TRACES, EvaluationOutcome, advance_accounts
+from service.evaluation.evaluate import EvaluationOutcome, Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.storage.ingest import dead_letters, progress, refused_timestamps, seen_events
 from service.storage.ingest.progress import Partition
@@ -29,7 +29,7 @@ async def apply(
     policies: PolicyCache,
     now: datetime,
     base_url: str,
-    traces: Mapping[str, str] = NO_TRACES,
+    traces: Mapping[str, str] | None = None,
 ) -> EvaluationOutcome:
     """Write the batch in one transaction, unless an earlier attempt did and its reply was lost.
 
@@ -45,9 +45,8 @@ async def apply(
         policy = await policies.in_force(connection)
         await _remember(batch, connection)
         fenced = time.perf_counter()
-        outcome = await advance_accounts(
-            connection, batch.events, policy, now, base_url=base_url, backfill=batch.backfill, traces=traces
-        )
+        inputs = Inputs(batch.events, batch.backfill, traces=traces or {})
+        outcome = await advance_accounts(connection, inputs, policy, now, base_url=base_url)
         await dead_letters.insert(connection, batch.dead_letters)
         await refused_timestamps.insert(connection, batch.ahead)
         written = time.perf_counter()

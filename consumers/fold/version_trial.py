@@ -17,7 +17,7 @@ from consumers.fold import timestamps
 from consumers.fold.decode import Refusal, Tombstone, decode
 from consumers.fold.kafka import fetch_range
 from scoring.state.events import Event
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.observability.probes import Pulse
 from service.runtime.settings import Settings, Signal
@@ -112,7 +112,9 @@ class VersionTrial:
         for event in events:
             by_account.setdefault(event.account_id, []).append(event)
         policy = await self._policies.in_force(connection)
-        await advance_accounts(connection, by_account, policy, datetime.now(UTC), base_url=self._settings.base_url)
+        await advance_accounts(
+            connection, Inputs(by_account), policy, datetime.now(UTC), base_url=self._settings.base_url
+        )
 
     async def _persistently(self, work: Callable[[AsyncConnection], Awaitable[Result]], doing: str) -> Result:
         """Do `work` in a transaction that is rolled back, as soon as Postgres is available."""

@@ -8,8 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from consumers.sweep.account_batches import AccountBatches, BatchAttempt
-from scoring.state.events import Event
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.evaluation.reevaluation import carry_on
 from service.observability import metrics
@@ -46,8 +45,8 @@ class DueAccounts:
         if not due:
             return 0
         attempt.claimed += due
-        nothing: dict[str, list[Event]] = {account_id: [] for account_id in due}
-        outcome = await advance_accounts(connection, nothing, policy, self.now, base_url=self.base_url)
+        time_alone = Inputs(dict.fromkeys(due, ()))
+        outcome = await advance_accounts(connection, time_alone, policy, self.now, base_url=self.base_url)
         log.debug("swept", accounts=len(due), alerts=outcome.alerts)
         return len(due)
 

@@ -7,7 +7,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from types import MappingProxyType
 from uuid import UUID
 
 from msgspec import UNSET
@@ -31,8 +30,6 @@ from service.storage.alerts import alerts, digests, routing
 from service.storage.alerts.alerts import AlertRow
 from service.targets import ROUTED
 
-NO_OVERRIDES: Mapping[str, Override | None] = MappingProxyType({})
-NO_TRACES: Mapping[str, str] = MappingProxyType({})
 CHUNK = 4_000
 """Accounts folded while Postgres saves the chunk before, and locks and reads the chunk after."""
 YIELD_EVERY = 25
@@ -43,6 +40,20 @@ don't wait.
 """
 INLINE_EVENTS = 5_000
 """The same applies to accounts with more events than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The news about accounts: the events of each; none means that only time has passed.
+
+    Alerts of accounts in `backfill`, whose events are all loaded history, are summed up in a digest. `overrides` are
+    set by hand, or withdrawn if None. `traces` has, by account, the trace context for its alerts.
+    """
+
+    events: Mapping[str, Sequence[Event]]
+    backfill: AbstractSet[str] = frozenset()
+    overrides: Mapping[str, Override | None] = field(default_factory=dict)
+    traces: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -58,60 +69,14 @@ class EvaluationOutcome:
 
 
 async def advance_accounts(
-    connection: AsyncConnection,
-    events: Mapping[str, Sequence[Event]],
-    policy: Policy,
-    now: datetime,
-    *,
-    base_url: str,
-    backfill: AbstractSet[str] = frozenset(),
-    overrides: Mapping[str, Override | None] = NO_OVERRIDES,
-    traces: Mapping[str, str] = NO_TRACES,
+    connection: AsyncConnection, inputs: Inputs, policy: Policy, now: datetime, *, base_url: str
 ) -> EvaluationOutcome:
-    """Fold `events` (by account; none means that only time has passed) and bring everything stored up to `now`.
+    """Fold the events of `inputs` and bring everything stored about its accounts up to `now`.
 
     Runs in the caller's transaction: states, scores, history, alerts and their deliveries are written together or not
-    at all. Alerts of accounts in `backfill`, whose events are all loaded history, are summed up in a digest.
-    `overrides` are set by hand, or withdrawn if None. `traces` has, by account, the trace context for its alerts.
+    at all. `base_url` starts links in alerts.
     """
-    account_ids = sorted(events)
-    outcome = EvaluationOutcome(accounts=len(account_ids))
-    timing = outcome.stopwatch.timing
-    chunks = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)]
-    crossed: list[CrossedAccount] = []
-    work = _Work(events, backfill, overrides, policy, to_micros(now))
-    new: set[str] = set()
-    with timing("read"):
-        stored = await _lock_and_read(connection, chunks[0], new, policy) if chunks else _NOTHING
-    changes = Changes()
-    for following in [*chunks[1:], []]:
-        meanwhile = asyncio.create_task(_save_and_read(connection, changes, now, following, new, policy, outcome))
-        try:
-            with timing("fold"):
-                changes = await _fold(stored, work)
-        except BaseException:
-            # Nothing else may use the connection until this has ended.
-            meanwhile.cancel()
-            await asyncio.gather(meanwhile, return_exceptions=True)
-            raise
-        stored = await meanwhile
-        outcome.late += changes.late
-        crossed += changes.crossed
-    with timing("write"):
-        await _save(connection, changes, now, new)
-        await _alert(connection, crossed, policy, now, outcome, base_url=base_url, backfill=backfill, traces=traces)
-    return outcome
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """The changes to make to accounts, at `now` (microseconds)."""
-
-    events: Mapping[str, Sequence[Event]]
-    backfill: AbstractSet[str]
-    overrides: Mapping[str, Override | None]
-    policy: Policy
-    now: int
+    return await _AccountBatch(connection, inputs, policy, now, base_url).advance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,102 +90,129 @@ class _Read:
 _NOTHING = _Read((), {})
 
 
-async def _fold(read: _Read, work: _Work) -> Changes:
-    """Fold in the event loop, a few accounts at a time; in a thread if these take long or have many events."""
-    changes = Changes()
-    is_slow = False
-    for start in range(0, len(read.accounts), YIELD_EVERY):
-        accounts = read.accounts[start : start + YIELD_EVERY]
-        fold = partial(_fold_some, changes, accounts, read.seeds, work)
-        await asyncio.sleep(0)
-        began = time.perf_counter()
-        if is_slow or sum(len(work.events[each.account_id]) for each in accounts) > INLINE_EVENTS:
-            await to_thread_uncancelled(fold)
-        else:
-            fold()
-        is_slow = time.perf_counter() - began > SLOW_SECONDS
-    return changes
+class _AccountBatch:
+    """Accounts that are advanced in one transaction, chunk by chunk; for a single call of `advance`."""
 
+    def __init__(
+        self, connection: AsyncConnection, inputs: Inputs, policy: Policy, now: datetime, base_url: str
+    ) -> None:
+        self._connection = connection
+        self._inputs = inputs
+        self._policy = policy
+        self._now = now
+        self._micros = to_micros(now)
+        self._base_url = base_url
+        self._outcome = EvaluationOutcome(accounts=len(inputs.events))
+        self._new: set[str] = set()
+        """Accounts that this transaction creates."""
+        self._crossed: list[CrossedAccount] = []
 
-def _fold_some(
-    changes: Changes, accounts: Sequence[StoredAccount], seeds: Mapping[str, Mapping[str, RuleMemory]], work: _Work
-) -> None:
-    for account in accounts:
-        account_id = account.account_id
-        changes.add(
-            account,
-            work.events[account_id],
-            work.policy,
-            work.now,
-            work.overrides.get(account_id, UNSET) if work.overrides else UNSET,
-            seeds.get(account_id),
-            backfill=account_id in work.backfill,
-        )
+    async def advance(self) -> EvaluationOutcome:
+        """Advance all accounts."""
+        timing = self._outcome.stopwatch.timing
+        account_ids = sorted(self._inputs.events)
+        first, *rest = [account_ids[start : start + CHUNK] for start in range(0, len(account_ids), CHUNK)] or [[]]
+        stored = await self._read(first)
+        changes = Changes()
+        for following in [*rest, []]:
+            meanwhile = asyncio.create_task(self._read_and_save(following, changes))
+            try:
+                with timing("fold"):
+                    changes = await self._fold(stored)
+            except BaseException:
+                # Nothing else may use the connection until this has ended.
+                meanwhile.cancel()
+                await asyncio.gather(meanwhile, return_exceptions=True)
+                raise
+            stored = await meanwhile
+            self._outcome.late += changes.late
+            self._crossed += changes.crossed
+        await self._save(changes)
+        with timing("write"):
+            await self._alert()
+        return self._outcome
 
+    async def _read_and_save(self, account_ids: list[str], changes: Changes) -> _Read:
+        stored = await self._read(account_ids)
+        await self._save(changes)
+        return stored
 
-async def _save_and_read(
-    connection: AsyncConnection,
-    changes: Changes,
-    now: datetime,
-    account_ids: list[str],
-    new: set[str],
-    policy: Policy,
-    outcome: EvaluationOutcome,
-) -> _Read:
-    with outcome.stopwatch.timing("read"):
-        stored = await _lock_and_read(connection, account_ids, new, policy) if account_ids else _NOTHING
-    with outcome.stopwatch.timing("write"):
-        await _save(connection, changes, now, new)
-    return stored
+    async def _read(self, account_ids: list[str]) -> _Read:
+        """Lock and read accounts, and create those that are missing."""
+        with self._outcome.stopwatch.timing("read"):
+            if not account_ids:
+                return _NOTHING
+            self._new |= await states.lock(self._connection, account_ids)
+            new = self._new
+            old = [account_id for account_id in account_ids if account_id not in new] if new else account_ids
+            stored = await states.read(self._connection, old) if old else []
+            seeds = await seed_drops(self._connection, stored, self._policy) if self._policy.drops else {}
+            if new:
+                stored += [states.new_account(account_id) for account_id in account_ids if account_id in new]
+            return _Read(stored, seeds)
 
+    async def _fold(self, read: _Read) -> Changes:
+        """Fold in the event loop, a few accounts at a time; in a thread if these take long or have many events."""
+        changes = Changes()
+        events = self._inputs.events
+        is_slow = False
+        for start in range(0, len(read.accounts), YIELD_EVERY):
+            accounts = read.accounts[start : start + YIELD_EVERY]
+            fold = partial(self._fold_some, changes, accounts, read.seeds)
+            await asyncio.sleep(0)
+            began = time.perf_counter()
+            if is_slow or sum(len(events[each.account_id]) for each in accounts) > INLINE_EVENTS:
+                await to_thread_uncancelled(fold)
+            else:
+                fold()
+            is_slow = time.perf_counter() - began > SLOW_SECONDS
+        return changes
 
-async def _lock_and_read(connection: AsyncConnection, account_ids: list[str], new: set[str], policy: Policy) -> _Read:
-    """Lock and read accounts; ids that this creates are added to `new`."""
-    new |= await states.lock(connection, account_ids)
-    old = [account_id for account_id in account_ids if account_id not in new] if new else account_ids
-    stored = await states.read(connection, old) if old else []
-    seeds = await seed_drops(connection, stored, policy) if policy.drops else {}
-    if new:
-        stored += [states.new_account(account_id) for account_id in account_ids if account_id in new]
-    return _Read(stored, seeds)
+    def _fold_some(
+        self, changes: Changes, accounts: Sequence[StoredAccount], seeds: Mapping[str, Mapping[str, RuleMemory]]
+    ) -> None:
+        inputs = self._inputs
+        for account in accounts:
+            account_id = account.account_id
+            changes.add(
+                account,
+                inputs.events[account_id],
+                self._policy,
+                self._micros,
+                inputs.overrides.get(account_id, UNSET) if inputs.overrides else UNSET,
+                seeds.get(account_id),
+                backfill=account_id in inputs.backfill,
+            )
 
+    async def _save(self, changes: Changes) -> None:
+        connection = self._connection
+        with self._outcome.stopwatch.timing("write"):
+            await states.save_usage(connection, changes.usage)
+            await states.save_signal(connection, "ticket_states", changes.tickets)
+            await states.save_signal(connection, "survey_states", changes.surveys)
+            for judged, rows in changes.scores.items():
+                await scores.save(connection, scores.ScoreBasis(*judged), rows, self._new, self._now)
+            await accounts.save_attributes(connection, changes.attributes)
+            await history.insert(connection, changes.history)
+            await scores.save_overrides(connection, changes.overrides)
+            await scores.save_rule_memory(connection, changes.memories)
 
-async def _save(connection: AsyncConnection, changes: Changes, now: datetime, new: AbstractSet[str]) -> None:
-    await states.save_usage(connection, changes.usage)
-    await states.save_signal(connection, "ticket_states", changes.tickets)
-    await states.save_signal(connection, "survey_states", changes.surveys)
-    for judged, rows in changes.scores.items():
-        await scores.save(connection, scores.ScoreBasis(*judged), rows, new, now)
-    await accounts.save_attributes(connection, changes.attributes)
-    await history.insert(connection, changes.history)
-    await scores.save_overrides(connection, changes.overrides)
-    await scores.save_rule_memory(connection, changes.memories)
-
-
-async def _alert(
-    connection: AsyncConnection,
-    crossed: Sequence[CrossedAccount],
-    policy: Policy,
-    now: datetime,
-    outcome: EvaluationOutcome,
-    *,
-    base_url: str,
-    backfill: AbstractSet[str],
-    traces: Mapping[str, str],
-) -> None:
-    """Write the alerts of all crossings, and a delivery of each for every endpoint that takes it."""
-    rows: list[AlertRow] = []
-    assignment = await assign_digests(connection, crossed, policy, now, backfill)
-    begun = await alerts.episode_starts(connection, ending(crossed))
-    for each in crossed:
-        digest = partial(assignment.digest_of, each.account_id)
-        rows += crossing_alerts(each, policy, base_url=base_url, digest=digest, begun=begun)
-    if policy.digest is not None:
-        await digests.add_moves(connection, UUID(policy.digest), band_moves(crossed))
-    if traces:
-        rows = [alert._replace(traceparent=traces.get(alert.account_id or "")) for alert in rows]
-    await alerts.insert(connection, rows, now)
-    outcome.alerts = len(rows)
-    alerts.count_when_committed(connection, (alert.state for alert in rows))
-    written = [alert.id for alert in rows]
-    outcome.deliveries = await routing.enqueue(connection, written, now, targets=ROUTED) if written else 0
+    async def _alert(self) -> None:
+        """Write the alerts of all crossings, and a delivery of each for every endpoint that takes it."""
+        connection, policy, now, crossed = self._connection, self._policy, self._now, self._crossed
+        rows: list[AlertRow] = []
+        assignment = await assign_digests(connection, crossed, policy, now, self._inputs.backfill)
+        begun = await alerts.episode_starts(connection, ending(crossed))
+        for each in crossed:
+            digest = partial(assignment.digest_of, each.account_id)
+            rows += crossing_alerts(each, policy, base_url=self._base_url, digest=digest, begun=begun)
+        if policy.digest is not None:
+            await digests.add_moves(connection, UUID(policy.digest), band_moves(crossed))
+        if traces := self._inputs.traces:
+            rows = [alert._replace(traceparent=traces.get(alert.account_id or "")) for alert in rows]
+        await alerts.insert(connection, rows, now)
+        self._outcome.alerts = len(rows)
+        alerts.count_when_committed(connection, (alert.state for alert in rows))
+        written = [alert.id for alert in rows]
+        if written:
+            self._outcome.deliveries = await routing.enqueue(connection, written, now, targets=ROUTED)

@@ -7,9 +7,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.rules.policy import Policy
-from scoring.state.events import Event
 from service.alerts import digests
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.storage.alerts import digests as stored_digests
 from service.storage.alerts.digests import RuleChange
 from service.storage.policy import lock, reevaluations
@@ -72,8 +71,8 @@ async def carry_on(
     if account_ids:
         if claimed is not None:
             claimed += account_ids
-        nothing: dict[str, list[Event]] = {account_id: [] for account_id in account_ids}
-        await advance_accounts(connection, nothing, policy, now, base_url=base_url)
+        time_alone = Inputs(dict.fromkeys(account_ids, ()))
+        await advance_accounts(connection, time_alone, policy, now, base_url=base_url)
         await reevaluations.record_progress(connection, under_way.id, account_ids[-1], len(account_ids))
         return len(account_ids)
     if under_way.digest_id is not None:

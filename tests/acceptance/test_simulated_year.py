@@ -20,7 +20,7 @@ from consumers.sweep.runner import sweep_once
 from scoring.scorecards.document import parse
 from scoring.state.calendar import from_micros, to_day, to_micros
 from scoring.state.events import Event
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
@@ -161,7 +161,7 @@ async def _live(engine: AsyncEngine, settings: Settings, folds: Folds) -> None:
         elif folds[moment]:
             async with engine.begin() as connection:
                 policy = await policies.in_force(connection)
-                await advance_accounts(connection, folds[moment], policy, now, base_url="")
+                await advance_accounts(connection, Inputs(folds[moment]), policy, now, base_url="")
 
 
 async def _told(engine: AsyncEngine) -> dict[str, list[Told]]:

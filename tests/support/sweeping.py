@@ -13,7 +13,7 @@ from consumers.sweep.runner import forget_once, reevaluate_once, send_digests_on
 from scoring.scorecards.document import ScorecardDocument
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import AttributesEvent, Event, UsageEvent
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.evaluation.reevaluation import begin_for_rule, begin_for_scorecard
 from service.runtime.ids import new_id
@@ -56,7 +56,7 @@ class Clock:
         """Fold a batch, in which the accounts in `backfill` have loaded history alone."""
         async with self.engine.begin() as connection:
             policy = await self.policies.in_force(connection)
-            await advance_accounts(connection, events, policy, now, base_url=self.settings.base_url, backfill=backfill)
+            await advance_accounts(connection, Inputs(events, backfill), policy, now, base_url=self.settings.base_url)
 
     async def sweep(self, now: datetime) -> int:
         """Sweep until nothing is due."""

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from service.evaluation.evaluate import NO_TRACES
 from service.messaging.publisher import Publisher, RawRecord, Record
 from service.observability import spans, tracing
 
@@ -56,7 +55,7 @@ def brings_context(scope: Scope) -> bool:
 def traces(account_id: str) -> Mapping[str, str]:
     """The traces for `advance_accounts`, so that the account's alerts continue the request's trace."""
     context = tracing.current()
-    return {account_id: context} if context else NO_TRACES
+    return {account_id: context} if context else {}
 
 
 async def publish(publisher: Publisher, records: Sequence[Record], *, over_events: bool) -> None:

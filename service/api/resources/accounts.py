@@ -26,7 +26,7 @@ from service.api.http.request_bodies import JsonObject
 from service.api.middleware.tracing import publish, traces
 from service.evaluation import current_health
 from service.evaluation.erase_account import erase
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.messaging import cloudevents
 from service.messaging.cloudevents import Decoded, InvalidEventError
 from service.storage.accounts import accounts
@@ -157,10 +157,8 @@ async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> A
     async with api.engine.begin() as connection:
         policy = await api.policies.in_force(connection)
         # The consumer will fold the very same event again, which changes nothing: its writer is not later than itself.
-        events = {account_id: [decoded.event]}
-        await advance_accounts(
-            connection, events, policy, now, base_url=api.settings.base_url, traces=traces(account_id)
-        )
+        inputs = Inputs({account_id: [decoded.event]}, traces=traces(account_id))
+        await advance_accounts(connection, inputs, policy, now, base_url=api.settings.base_url)
         account = await accounts.get(connection, account_id)
         assert account is not None
         (account,) = await current_health.of_today(connection, [account], api.policies, now)

@@ -11,7 +11,6 @@ from scoring.rules.policy import Policy
 from scoring.rules.rules import KnownBand
 from scoring.scorecards.override import Override
 from scoring.state.calendar import to_micros
-from scoring.state.events import Event
 from service.api.access.auth import WRITE
 from service.api.access.deps import RIGHT_CLOCK, Api, Context
 from service.api.http.account_paths import AccountId, Printable
@@ -20,7 +19,7 @@ from service.api.http.openapi_helpers import json_request_body
 from service.api.http.problems import FieldError, invalid, not_found
 from service.api.http.request_bodies import StrictModel, body_of
 from service.api.middleware.tracing import traces
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.storage.accounts import accounts
 from service.storage.accounts.score_codec import decode_override
 
@@ -128,14 +127,5 @@ def _is_over(override: Override, now: datetime) -> bool:
 async def _let_count(
     api: Context, connection: AsyncConnection, policy: Policy, account_id: str, override: Override | None, now: datetime
 ) -> None:
-    nothing: dict[str, list[Event]] = {account_id: []}
-    overrides = {account_id: override}
-    await advance_accounts(
-        connection,
-        nothing,
-        policy,
-        now,
-        base_url=api.settings.base_url,
-        overrides=overrides,
-        traces=traces(account_id),
-    )
+    inputs = Inputs({account_id: ()}, overrides={account_id: override}, traces=traces(account_id))
+    await advance_accounts(connection, inputs, policy, now, base_url=api.settings.base_url)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from scoring.scorecards.override import Override
 from scoring.state.calendar import to_micros
 from service.evaluation.erase_account import erase
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.runtime.settings import Settings
 from service.storage.webhooks import endpoints
 from tests.support.service import query
@@ -109,10 +109,8 @@ async def override(episode: Episode) -> None:
     by_hand = Override("a call", "Dana", to_micros(LATER), score=90)
     async with episode.clock.engine.begin() as connection:
         policy = await episode.clock.policies.in_force(connection)
-        nothing: dict[str, list[Any]] = {"acme": []}
-        await advance_accounts(
-            connection, nothing, policy, LATER, base_url="https://health.test", overrides={"acme": by_hand}
-        )
+        inputs = Inputs({"acme": ()}, overrides={"acme": by_hand})
+        await advance_accounts(connection, inputs, policy, LATER, base_url="https://health.test")
 
 
 async def endpoint_edited(episode: Episode) -> None:

@@ -12,7 +12,7 @@ from scoring.history.day_by_day import evaluate_now
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event, SurveyEvent, TicketEvent, UsageEvent
 from service.evaluation.changes import read_state
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import load_policy
 from service.storage.accounts import states
 from service.storage.database.tables import scores
@@ -35,7 +35,7 @@ async def fold(engine: AsyncEngine, now: datetime, *events: Event) -> None:
         by_account: dict[str, list[Event]] = {}
         for event in events:
             by_account.setdefault(event.account_id, []).append(event)
-        await advance_accounts(connection, by_account, policy, now, base_url="http://test")
+        await advance_accounts(connection, Inputs(by_account), policy, now, base_url="http://test")
 
 
 def usage(now: datetime, feature: str = "login", user: int = 1, *, account_id: str = "acme") -> UsageEvent:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import AttributesEvent, Event, TicketEvent, UsageEvent
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import load_policy, starter
 from tests.support.api import Api
 from tests.support.service import query
@@ -30,7 +30,7 @@ async def fold(engine: AsyncEngine, now: datetime, *events: Event) -> None:
     """Fold events as a consumer does; without events, evaluate as the sweeper does."""
     async with engine.begin() as connection:
         policy = await load_policy(connection, 92)
-        await advance_accounts(connection, {"acme": events}, policy, now, base_url="http://test")
+        await advance_accounts(connection, Inputs({"acme": events}), policy, now, base_url="http://test")
 
 
 def usage(now: datetime, number: int) -> UsageEvent:

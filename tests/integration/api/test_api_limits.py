@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import UsageEvent
 from service.api.access.rate_limits import KeyRates, WrongKeys
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import load_policy
 from service.runtime.api_key import new_key
 from service.storage.access.api_keys import StoredApiKey
@@ -44,7 +44,7 @@ async def an_account(engine: AsyncEngine, api: Api) -> None:
     event = UsageEvent("acme", at, day_of(at), day_of(at), "login", 1, 1, "u1", "/app")
     async with engine.begin() as connection:
         policy = await load_policy(connection, 92)
-        await advance_accounts(connection, {"acme": [event]}, policy, api.clock.now, base_url="http://test")
+        await advance_accounts(connection, Inputs({"acme": [event]}), policy, api.clock.now, base_url="http://test")
 
 
 async def test_a_key_that_asks_too_often_waits_and_others_do_not(engine: AsyncEngine, limited: Any) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event, TicketEvent, UsageEvent
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import load_policy
 from tests.integration.api.test_api_errors import assert_problem
 from tests.support.api import Answer, Api, make_key
@@ -33,7 +33,7 @@ async def fold(engine: AsyncEngine, now: datetime, *events: Event) -> None:
     """Fold events as a consumer does."""
     async with engine.begin() as connection:
         policy = await load_policy(connection, 92)
-        await advance_accounts(connection, {"acme": events}, policy, now, base_url="http://test")
+        await advance_accounts(connection, Inputs({"acme": events}), policy, now, base_url="http://test")
 
 
 def usage(now: datetime) -> UsageEvent:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event, UsageEvent
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import load_policy
 from tests.integration.api.test_api_scorecards import MEASURE, document
 from tests.support.api import Api, make_key
@@ -42,7 +42,7 @@ async def fold(engine: AsyncEngine, api: Api, days: dict[str, int]) -> None:
         events[account_id] = [UsageEvent(account_id, at, day_of(at), day_of(at), "login", 1, 1) for at in moments]
     async with engine.begin() as connection:
         policy = await load_policy(connection, 92)
-        await advance_accounts(connection, events, policy, api.clock.now, base_url="http://test")
+        await advance_accounts(connection, Inputs(events), policy, api.clock.now, base_url="http://test")
 
 
 async def everything(engine: AsyncEngine) -> list[Any]:

@@ -13,7 +13,7 @@ from scoring.scorecards.document import parse
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event, UsageEvent
 from service.cli.app import app
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import load_policy, publish_default
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
@@ -64,7 +64,7 @@ def fold(settings: Settings, days: dict[str, int]) -> None:
     async def work(engine: AsyncEngine) -> None:
         async with engine.begin() as connection:
             policy = await load_policy(connection, RETENTION)
-            await advance_accounts(connection, events, policy, now, base_url="http://test")
+            await advance_accounts(connection, Inputs(events), policy, now, base_url="http://test")
 
     with_engine(settings, work)
 

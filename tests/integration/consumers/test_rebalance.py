@@ -15,7 +15,7 @@ from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event, UsageEvent
 from scoring.state.usage import UsageState, fold_usage
 from scoring.state.usage_batch import Arrivals
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import load_policy
 from service.runtime.garbage_collection import gc_by_hand
 from service.runtime.settings import Settings
@@ -86,7 +86,7 @@ async def gaps_while_advancing(settings: Settings, engine: AsyncEngine, accounts
     ticking = asyncio.create_task(tick())
     async with engine.begin() as connection:
         policy = await load_policy(connection, settings.retention_days)
-        await advance_accounts(connection, events, policy, now, base_url="")
+        await advance_accounts(connection, Inputs(events), policy, now, base_url="")
     ticking.cancel()
     return gaps
 

@@ -14,7 +14,7 @@ from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import UsageEvent
 from service.evaluation import evaluate
 from service.evaluation.changes import read_state
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache, publish_default
 from service.storage.accounts import states
 from service.storage.database.engine import create_engine
@@ -44,7 +44,7 @@ async def fold(engine: AsyncEngine, policy: Policy, names: list[str]) -> None:
     at = to_micros(NOW)
     events = {name: [UsageEvent(name, at, day_of(at), day_of(at), "login", 1, 1)] for name in names}
     async with engine.begin() as connection:
-        await advance_accounts(connection, events, policy, NOW, base_url="")
+        await advance_accounts(connection, Inputs(events), policy, NOW, base_url="")
 
 
 async def test_batches_that_overlap_wait_for_each_other_and_lose_nothing(engine: AsyncEngine) -> None:

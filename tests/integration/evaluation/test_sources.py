@@ -14,7 +14,7 @@ from consumers.sweep.runner import sweep_once
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import UsageEvent
 from service.evaluation import sources
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.evaluation.sources import SourceWatch
 from service.runtime.ids import new_id
@@ -52,7 +52,7 @@ class World:
         events = {name: [UsageEvent(name, micros, day, day, "login", 1, 1, source=source)] for name in accounts}
         async with self.engine.begin() as connection:
             policy = await self.policies.in_force(connection)
-            await advance_accounts(connection, events, policy, at, base_url="")
+            await advance_accounts(connection, Inputs(events), policy, at, base_url="")
 
     async def sweep(self, now: datetime) -> None:
         """As the sweeper's loop does it."""

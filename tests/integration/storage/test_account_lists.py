@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import AttributesEvent
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import load_policy
 from service.storage.accounts.account_filter import BANDS, AccountFilter
 from service.storage.accounts.accounts import AccountRecord
@@ -410,7 +410,7 @@ async def test_attributes_stand_beside_the_score_from_the_first_event_on(engine:
         at = to_micros(MIDNIGHT) + number
         event = AttributesEvent("acme", at, day_of(at), str(number), values)
         async with engine.begin() as connection:
-            await advance_accounts(connection, {"acme": [event]}, policy, MIDNIGHT, base_url="")
+            await advance_accounts(connection, Inputs({"acme": [event]}), policy, MIDNIGHT, base_url="")
         beside, own = [
             await query(engine, f"SELECT segment, stage, owner FROM {table}") for table in ("scores", "accounts")
         ]

@@ -15,7 +15,7 @@ from consumers.sweep.history_partitions import keep_history
 from consumers.sweep.runner import sweep_once
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event, UsageEvent
-from service.evaluation.evaluate import advance_accounts
+from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache, publish_default
 from service.runtime.settings import Settings
 from service.storage.accounts import accounts
@@ -79,7 +79,7 @@ class Service:
         events = {name: [used(name, now, len(name) + place)] for place, name in enumerate(names)}
         async with self.engine.begin() as connection:
             policy = await self.policies.in_force(connection)
-            await advance_accounts(connection, events, policy, now, base_url="")
+            await advance_accounts(connection, Inputs(events), policy, now, base_url="")
 
     async def sweep(self, now: datetime) -> int:
         swept = 0
