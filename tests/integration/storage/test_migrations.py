@@ -1,4 +1,4 @@
-"""Migrations give exactly what `service/storage/database/tables.py` says, and can be taken back."""
+"""Migrations give exactly what `service/storage/database/tables/` says, and can be taken back."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -1,0 +1,64 @@
+"""Scorecards and alert rules, and the re-evaluation after one has changed."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from service.storage.database.tables.metadata import Instant, created_at, metadata
+
+scorecards = Table(
+    "scorecards",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("document", JSONB, nullable=False),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the canonical document"),
+    Column("published_at", Instant, nullable=False, server_default=func.now()),
+)
+
+alert_rules = Table(
+    "alert_rules",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("document", JSONB, nullable=False, comment="the rule as it was given, less name, kind and enabled"),
+    Column("added", JSONB, comment="those fields of it that the version before this column doesn't know"),
+    created_at(),
+    Column("updated_at", Instant, nullable=False, server_default=func.now()),
+    Column("deleted_at", Instant, comment="deleted rules stay, so that what they fired can be resolved by name"),
+    Index(None, "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
+)
+
+reevaluations = Table(
+    "reevaluations",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("cause", Text, nullable=False, comment="scorecard or rule"),
+    Column("subject", Text, nullable=False, comment="what changed"),
+    Column("digest_id", Uuid, ForeignKey("digests.id", ondelete="SET NULL")),
+    Column("total", BigInteger, nullable=False, comment="how many accounts there were at the start"),
+    Column("done", BigInteger, nullable=False, server_default="0"),
+    Column("cursor", Text, nullable=False, server_default="", comment="the last account that was judged anew"),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("rules", ARRAY(Uuid), nullable=False, server_default="{}", comment="that have changed, by id"),
+    CheckConstraint("cause IN ('scorecard', 'rule')", name="cause"),
+    Index("reevaluations_open_idx", "started_at", postgresql_where=text("finished_at IS NULL")),
+)
+"""Re-evaluations of all accounts, in order, after a change of scorecards or rules."""
