@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.runtime.settings import Settings
 from tests.support.api_fuzz import SETTINGS, fuzz, target
+from tests.support.sizes import sized
 
-EXAMPLES = int(os.environ.get("FUZZ_API_EXAMPLES") or 5)
+EXAMPLES = int(os.environ.get("FUZZ_API_EXAMPLES") or sized(2, 5))
 """Requests per operation, in the phase that makes most."""
 SEED = int(os.environ.get("FUZZ_API_SEED") or 1)
 

@@ -1,4 +1,4 @@
-"""A year of 500 customers on a clock of its own: every alert and every row of history is derived again from the events.
+"""A year of customers on a clock of its own: every alert and every row of history is derived again from the events.
 
 Rules of all kinds, with hysteresis, dwell, cooldown and filters; a sweeper and a consumer that are away for days; words
 of usage that come late. What must come of it is worked out by `tests.support.oracle_rules`, in other processes.
@@ -29,8 +29,9 @@ from tests.support.oracle import DAY, HOUR
 from tests.support.oracle_rules import Look, Retold, Run, Told, retell
 from tests.support.population import customers
 from tests.support.service import query
+from tests.support.sizes import sized
 
-ACCOUNTS, DAYS, SEED = 500, 365, 1
+ACCOUNTS, DAYS, SEED = sized(150, 500), 365, 1
 START = to_day(date(2026, 1, 1))
 FOLDS, SWEEPS = (8, 14), (0, 9, 15, 20)
 """Hours of the day at which new events are folded, and due accounts are swept."""

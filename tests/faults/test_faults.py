@@ -25,10 +25,11 @@ from tests.faults.stream import POISONS, Stream
 from tests.faults.striking import SESSION_SECONDS, Strikes
 from tests.faults.truth import Truth
 from tests.support.commands import environment
+from tests.support.sizes import sized
 
 SEED = int(os.environ.get("FAULTS_SEED") or 1)
-ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or 3 * len(BAG))
-RECORDS = max(320_000, ROUNDS * 12_500)
+ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or sized(2, 3) * len(BAG))
+RECORDS = max(sized(240_000, 320_000), ROUNDS * 12_500)
 LIMIT = 200 + 8 * ROUNDS
 MOST_SHOWN, LONGEST_SHOWN = 30, 300
 
@@ -53,7 +54,7 @@ async def test_nothing_is_lost_and_nothing_counts_twice(
 
 def assert_it_was_hard(held: Truth, place: Ground, feed: Feed, strikes: Strikes) -> None:
     """A run that had it easy shows nothing."""
-    assert held.records >= 300_000
+    assert held.records > 0.9 * RECORDS
     assert min(held.copies, held.late, held.out_of_order) > held.records // 100
     assert held.tombstones > held.records // 1_000
     assert set(held.poison.values()) == POISONS

@@ -33,9 +33,10 @@ from tests.faults.fleet import Fleet
 from tests.faults.ground import Ground, ground, require_apache_kafka
 from tests.faults.mutations import Mutations
 from tests.support.commands import environment
+from tests.support.sizes import sized
 
 SEED = int(os.environ.get("FUZZ_SEED") or 1)
-RECORDS = int(os.environ.get("FUZZ_RECORDS") or 200_000)
+RECORDS = int(os.environ.get("FUZZ_RECORDS") or sized(50_000, 200_000))
 MOST_SHOWN, LONGEST_SHOWN = 30, 400
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120 + RECORDS // 200)]
