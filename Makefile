@@ -15,7 +15,7 @@ WORKERS ?= 2
 # Of `make fuzz-api`.
 EXAMPLES ?= 100
 
-.PHONY: help setup check test test-unit image-test release-check faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
+.PHONY: help setup check test test-large test-unit image-test release-check faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ check: $(STAMP)  ## lint, format, types, import contracts
 
 test: $(STAMP)   ## all tests, on a real PostgreSQL and a real Apache Kafka: WORKERS=2
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
+
+test-large:      ## all tests, with seeded runs as large as a nightly run takes: half an hour
+	HEALTH_TEST_SIZE=large $(MAKE) test
 
 test-unit: $(STAMP) ## the tests that start no server
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit tests/property

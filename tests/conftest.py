@@ -3,6 +3,7 @@
 import re
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,14 +12,15 @@ from uuid import uuid4
 import pytest
 import structlog
 
-from tests.support import kafka_choice, postgres
+from tests.support import hypothesis_profiles, kafka_choice, postgres, sizes
 from tests.support.kafka_choice import ApacheKafkaRequiredError, KafkaServer, run_kafka
 from tests.support.postgres import PostgresServer, run_postgres
 
 TESTS = Path(__file__).parent
 FOLDERS = ("faults", "acceptance", "deploy", "integration", "property", "unit")
-"""By the longest test."""
+"""By the longest test, where no time limit says which file is long."""
 
+hypothesis_profiles.load_profile()  # now, as modules of tests read it when they are imported
 pytest_plugins = ["tests.support.fixtures", "tests.support.api", "tests.support.portfolio"]
 
 
@@ -32,8 +34,9 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    """Say which servers the tests will talk to."""
-    return [f"postgres: {postgres.describe()}", f"kafka: {kafka_choice.describe()}"]
+    """Say which servers the tests will talk to, and how large seeded runs are."""
+    size = "large" if sizes.LARGE else "small; HEALTH_TEST_SIZE=large for a nightly run"
+    return [f"postgres: {postgres.describe()}", f"kafka: {kafka_choice.describe()}", f"seeded runs: {size}"]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -46,10 +49,17 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests first, or else one process would work at the end while the others have nothing left."""
-    items.sort(
-        key=lambda item: FOLDERS.index(folder) if (folder := item.path.relative_to(TESTS).parts[0]) in FOLDERS else 0
-    )
+    """Put long files first, or else one process would work at the end while the others have nothing left."""
+    limits: defaultdict[Path, float] = defaultdict(float)
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        limits[item.path] = max(limits[item.path], float(marker.args[0]) if marker else 0.0)
+    items.sort(key=lambda item: (-limits[item.path], _folder_of(item)))
+
+
+def _folder_of(item: pytest.Item) -> int:
+    folder = item.path.relative_to(TESTS).parts[0]
+    return FOLDERS.index(folder) if folder in FOLDERS else 0
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,17 @@
 """Fixtures of tests that run the service against real servers."""
 
 from collections.abc import AsyncIterator
+from functools import cache
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.evaluation.policy import publish_default
+from scoring.scorecards.document import ScorecardDocument, parse
+from service.evaluation.policy import starter
 from service.messaging.topics import create_topics
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine
+from service.storage.policy import scorecards
 from tests.support.service import settings_for
 
 
@@ -18,7 +21,7 @@ async def database_settings(database_url: str) -> Settings:
     settings = settings_for(database_url, "127.0.0.1:1", "")
     engine = create_engine(settings, "test")
     async with engine.begin() as connection:
-        await publish_default(connection, settings.retention_days)
+        await scorecards.publish(connection, _default(settings.retention_days))
     await engine.dispose()
     return settings
 
@@ -37,3 +40,9 @@ async def engine(database_settings: Settings) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(database_settings, "test")
     yield engine
     await engine.dispose()
+
+
+@cache
+def _default(retention: int) -> ScorecardDocument:
+    """The default scorecard, parsed once for all tests: reading YAML takes longer than publishing."""
+    return parse(starter("default"), retention)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from service.messaging import event_schemas
 from service.messaging.cloudevents import InvalidEventError, decode_binary, decode_structured
 from service.runtime.settings import Signal
+from tests.support.sizes import sized
 
 TAKEN_AT = 1_772_712_000_000_000
 SCHEMAS = event_schemas.components("#/schemas/{name}")
@@ -84,7 +85,7 @@ def changed(event: dict[str, Any], edits: list[tuple[str, bool, bool, Any]]) -> 
     return event
 
 
-@settings(max_examples=1_500)
+@settings(max_examples=sized(400, 1_500))
 @given(signals, changes)
 def test_what_the_schema_refuses_the_decoder_refuses(signal: Signal, edits: list[tuple[str, bool, bool, Any]]) -> None:
     event = changed(event_schemas.example(signal), edits)
