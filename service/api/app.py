@@ -16,7 +16,6 @@ from service.api.access.key_cache import KeyCache
 from service.api.access.rate_limits import KeyRates, WrongKeys
 from service.api.docs import asyncapi, swagger_ui
 from service.api.docs.openapi import DESCRIPTION, TAGS, DescribedAPI
-from service.api.health_fast_path import HealthFastPath
 from service.api.http import problems
 from service.api.http.account_paths import SlashesInSegments
 from service.api.http.request_bodies import BodyLimit
@@ -107,13 +106,13 @@ def create_app(
     app.state.context = _context(settings, engine, publisher, clock, clock_trouble, clock_difference)
     problems.install(app)
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _method_not_allowed)
+    app.routes.append(health.PlainHealth())
     for router in ROUTERS:
         app.include_router(router)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, limit=settings.http_max_body_bytes)
     app.add_middleware(ConditionalRequests)
     app.add_middleware(SlashesInSegments)
-    app.add_middleware(HealthFastPath, context=app.state.context, route=health.router.routes[0])
     app.add_middleware(LoadShedder, most=settings.http_max_requests, seconds=settings.http_timeout_seconds)
     app.add_middleware(RequestLog)
     if settings.http_trusted_proxies:

@@ -1,5 +1,6 @@
 """Authorisation: an API key as bearer token, with the scope that a route needs."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -24,11 +25,22 @@ async def authorise(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
     """Let the request pass if its key has the scope that the route needs and keeps its rate; else 401, 403 or 429."""
+    await _admit(request, api, scopes.scopes, credentials)
+
+
+async def require_scope(request: Request, api: Context, scope: Scope) -> None:
+    """Like the dependency on a key with `scope`, for a handler without dependencies."""
+    await _admit(request, api, [scope], await _bearer(request))
+
+
+async def _admit(
+    request: Request, api: Context, scopes: Sequence[str], credentials: HTTPAuthorizationCredentials | None
+) -> None:
     if credentials is None:
         raise _unauthorised("Send an API key: Authorization: Bearer hk_…", "Bearer")
     key = await _known(request, api, credentials.credentials)
     api.rates.admit(request.scope, key)
-    for scope in scopes.scopes:
+    for scope in scopes:
         if not allows(key.scopes, scope):  # type: ignore[arg-type] # needs() takes only scopes
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
             raise ProblemError(403, f"This needs a key with scope {scope}.", headers={"WWW-Authenticate": challenge})

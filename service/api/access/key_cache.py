@@ -41,13 +41,6 @@ class KeyCache:
         key = await self._find(digest_of(text))
         return None if key is None or _has_expired(key, self._clock()) else key
 
-    def cached(self, text: str) -> StoredApiKey | None:
-        """The key, if it was looked up within `KEEP_SECONDS` and has not expired; needs no database."""
-        found_at, key = self._cached.get(digest_of(text), (0.0, None))
-        if key is None or self._monotonic() - found_at >= KEEP_SECONDS or _has_expired(key, self._clock()):
-            return None
-        return key
-
     def was_found(self, text: str) -> bool:
         """True if the key existed when it was last looked up here, however long ago."""
         return digest_of(text) in self._cached

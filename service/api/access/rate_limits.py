@@ -18,7 +18,6 @@ BURST_SECONDS = 1.0
 
 MOST_KEYS = 10_000
 MOST_ADDRESSES = 10_000
-_WAIT = "health.wait"
 _SITE_BITS = 64
 """The leading bits of an IPv6 address that a provider gives to one customer, who may use every address below them."""
 
@@ -39,33 +38,22 @@ class KeyRates:
             policy = f'"key";q={math.floor(rate.burst)};w={math.ceil(rate.window)}'
             self._policy = (b"ratelimit-policy", policy.encode())
 
-    def wait(self, scope: Scope, key: StoredApiKey) -> float:
-        """The seconds until a request may be sent again; 0 lets it pass.
+    def admit(self, scope: Scope, key: StoredApiKey) -> None:
+        """Count a request, and have its answer say what is left; raises a 429 problem if it has to wait.
 
-        A request counts once, however often this is called about it. Refused requests don't count: a caller at twice
-        the rate gets half of the answers. The answer will say what is left.
+        Refused requests don't count: a caller at twice the rate gets half of the answers.
         """
         if self._owing is None:
-            return 0.0
-        wait: float | None = scope.get(_WAIT)
-        if wait is None:
-            scope[_WAIT] = wait = self._take(scope, key, self._owing)
-        return wait
-
-    def admit(self, scope: Scope, key: StoredApiKey) -> None:
-        """Raises a 429 problem if a request has to wait."""
-        if wait := self.wait(scope, key):
-            raise _too_many("This key sends too many requests: see RateLimit-Policy.", wait)
-
-    def _take(self, scope: Scope, key: StoredApiKey, owing: RateLimiter) -> float:
+            return
         now = self._monotonic()
-        wait = owing.rate.wait(owing.owed(key.id, now))
+        wait = self._owing.rate.wait(self._owing.owed(key.id, now))
         if not wait:
-            owing.charge(key.id, now)
-        owed = owing.owed(key.id, now)
-        left = f'"key";r={owing.rate.allowance(owed)};t={math.ceil(owed)}'
+            self._owing.charge(key.id, now)
+        owed = self._owing.owed(key.id, now)
+        left = f'"key";r={self._owing.rate.allowance(owed)};t={math.ceil(owed)}'
         add_headers(scope, self._policy, (b"ratelimit", left.encode()))
-        return wait
+        if wait:
+            raise _too_many("This key sends too many requests: see RateLimit-Policy.", wait)
 
 
 class WrongKeys:

@@ -59,6 +59,11 @@ AccountId = Annotated[
 ]
 
 
+def is_account_id(text: str) -> bool:
+    """True for text that `AccountId` accepts."""
+    return 0 < len(text) <= LONGEST_ACCOUNT_ID and unprintable_problem(text) is None
+
+
 class SlashesInSegments:
     """Decodes the path so that an encoded slash doesn't end a segment. A path that isn't UTF-8 leads nowhere: 404."""
 

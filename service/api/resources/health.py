@@ -1,14 +1,17 @@
 """GET /v1/accounts/{id}/health: the score now, or on a past day, and its explanation."""
 
+from datetime import date
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from scoring.state.calendar import to_day
-from service.api.access.auth import READ
-from service.api.access.deps import Api
-from service.api.http.account_paths import AccountId
+from service.api.access.auth import READ, require_scope
+from service.api.access.deps import Api, Context
+from service.api.http.account_paths import AccountId, is_account_id
 from service.api.http.day_range import CalendarDay, require_not_future, unknown_day
 from service.api.http.openapi_helpers import json_responses
 from service.api.http.problems import not_found
@@ -17,11 +20,12 @@ from service.evaluation import current_health
 from service.evaluation.current_health import UnknownDayError
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
-encode = msgspec.json.Encoder().encode
+_PATH = "/{account_id:account}/health"
+_encode = msgspec.json.Encoder().encode
 
 
 @router.get(
-    "/{account_id:account}/health",
+    _PATH,
     summary="The health of an account",
     dependencies=READ,
     responses=json_responses(Health),
@@ -36,11 +40,39 @@ async def read_health(
     Today's is always current: if the stored score is of an earlier day, or another scorecard may be in force, it is
     computed before answering.
     """
+    return await _answer(api, account_id, day)
+
+
+class PlainHealth(Route):
+    """A plain Starlette route for requests without a query, which ask for today's health; `read_health` answers others.
+
+    Nothing is requested as often, and FastAPI's dependencies and validation take longer than the rest of an answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(f"{router.prefix}{_PATH}", _read_plainly)
+        self.methods = {"GET"}
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match requests that need no validation; one that will be refused is left to `read_health` as well."""
+        match, found = super().matches(scope)
+        if match != Match.FULL or scope["query_string"] or not is_account_id(found["path_params"]["account_id"]):
+            return Match.NONE, {}
+        return match, {**found, "route": self}
+
+
+async def _read_plainly(request: Request) -> Response:
+    api: Context = request.app.state.context
+    await require_scope(request, api, "read")
+    return await _answer(api, request.path_params["account_id"], None)
+
+
+async def _answer(api: Context, account_id: str, day: date | None) -> Response:
     now = api.clock()
     today = now.date()
     if day is not None:
         require_not_future("day", day, today, "for the days to come see /health/forecast")
-    past_day = None if day in (None, today) else to_day(day)
+    past_day = None if day is None or day == today else to_day(day)
     policy = await api.policies.recent_by(api.reads)
     try:
         health = await current_health.read(api.reads, api.scores, policy, account_id, now, past_day)
@@ -48,4 +80,4 @@ async def read_health(
         raise unknown_day(error.first_day) from None
     if health is None:
         raise not_found("account")
-    return Response(encode(document(health)), media_type="application/json")
+    return Response(_encode(document(health)), media_type="application/json")

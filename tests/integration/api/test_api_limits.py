@@ -3,7 +3,6 @@ leaks.
 """
 
 import asyncio
-import math
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import UsageEvent
 from service.api.access.rate_limits import KeyRates, WrongKeys
+from service.api.http.problems import ProblemError
 from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import load_policy
 from service.runtime.api_key import new_key
@@ -71,7 +71,7 @@ async def test_a_key_that_asks_too_often_waits_and_others_do_not(engine: AsyncEn
         assert "RateLimit" not in (await api.get("/livez", key=None)).headers
 
 
-async def test_the_shortcut_and_the_route_count_a_request_once(engine: AsyncEngine, limited: Any) -> None:
+async def test_a_request_counts_once_however_it_is_asked(engine: AsyncEngine, limited: Any) -> None:
     async with limited(await make_key(engine, "admin"), http_rate_limit=100) as api:
         await an_account(engine, api)
         api.app.state.context.rates._monotonic = lambda: 100.0
@@ -151,9 +151,10 @@ def test_a_slow_rate_says_in_whole_seconds_when() -> None:
     key = StoredApiKey(id=None, name="", hint="", scopes=[], created_at=None, expires_at=None, last_used_at=None)  # type: ignore[arg-type] # only told apart
     first: dict[str, Any] = {}
     again: dict[str, Any] = {}
-    assert rates.wait(first, key) == 0.0
-    assert math.isclose(rates.wait(again, key), 2.5, abs_tol=1e-3)
-    assert rates.wait(first, key) == 0.0, "the same request, asked about once more"
+    rates.admit(first, key)
+    with pytest.raises(ProblemError) as refused:
+        rates.admit(again, key)
+    assert (refused.value.status_code, refused.value.headers) == (429, {"Retry-After": "3"})
     assert dict(again["health.headers"]) == {b"ratelimit-policy": b'"key";q=1;w=3', b"ratelimit": b'"key";r=0;t=3'}
 
 
