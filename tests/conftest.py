@@ -18,7 +18,7 @@ from tests.support.postgres import PostgresServer, run_postgres
 
 TESTS = Path(__file__).parent
 FOLDERS = ("faults", "acceptance", "deploy", "integration", "property", "unit")
-"""By the longest test, where no time limit says which file is long."""
+"""The folders in the order of their longest tests, for files without a time limit of their own."""
 
 hypothesis_profiles.load_profile()  # now, as modules of tests read it when they are imported
 pytest_plugins = ["tests.support.fixtures", "tests.support.api", "tests.support.portfolio"]

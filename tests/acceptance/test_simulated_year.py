@@ -95,7 +95,7 @@ RULES: list[dict[str, Any]] = [
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 Folds = Mapping[int, Mapping[str, Sequence[Event]]]
-"""By moment and account."""
+"""Events by moment and account."""
 
 
 def _moments(hours: Sequence[int]) -> list[int]:

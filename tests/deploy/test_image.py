@@ -74,7 +74,7 @@ def test_only_hashed_packages_are_installed() -> None:
 
 
 def test_the_image_has_what_the_whole_lock_has_and_all_that_is_needed_to_run() -> None:
-    """After a change of dependencies: make lock."""
+    """If this fails after a change of dependencies, run: make lock."""
     whole, shipped = pinned(ROOT / "requirements.lock"), pinned(RUNTIME_LOCK)
     assert {name: whole.get(name) for name in shipped} == shipped
     assert not NOT_SHIPPED & shipped.keys()

@@ -31,7 +31,7 @@ class Account:
     """An account as it is stored: its row, its state, its score's row."""
 
     row: Any
-    """As `states.read` gives it."""
+    """An account as `states.read` returns it."""
     state: AccountState
     score: Row[Any]
 

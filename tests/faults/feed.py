@@ -16,7 +16,7 @@ from tests.faults.stream import Sent, Stream
 
 _CHUNK = 500
 _REST_SECONDS = 0.03
-"""After a chunk, so that a piece of the stream takes about as long to send as to fold."""
+"""The pause after a chunk, so that sending a piece of the stream takes about as long as folding it."""
 COMMITTED, ABORTED = "committed transaction", "aborted transaction"
 _TURNS = ("none", "gzip", "snappy", "lz4", "zstd", COMMITTED, "none", "zstd", ABORTED)
 COMPRESSIONS = 5

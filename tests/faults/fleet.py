@@ -51,11 +51,11 @@ class Fleet:
 
     @property
     def running(self) -> list[Member]:
-        """Those that have started and are not paused. One that hasn't yet would end by SIGTERM as any program does."""
+        """The consumers that have started and aren't paused. One that hasn't would just die of SIGTERM."""
         return [member for member in self.members if member.fate == "runs" and member.has_started]
 
     async def start(self) -> Member:
-        """One consumer more."""
+        """Start another consumer."""
         name = f"consumer-{len(self.members) + 1}"
         log = self._logs / f"{name}.log"
         member = Member(

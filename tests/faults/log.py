@@ -20,7 +20,7 @@ class Log:
 
     @property
     def partitions(self) -> Sequence[Partition]:
-        """All there are."""
+        """All partitions of the topics."""
         return [(each.topic, each.partition) for each in self._ends]
 
     async def records(self) -> AsyncIterator[ConsumerRecord]:

@@ -28,7 +28,7 @@ class Strikes:
     """The faults of a run, and a journal of what they struck."""
 
     def __init__(self, ground: Ground, fleet: Fleet, feed: Feed) -> None:
-        """Nothing has struck yet."""
+        """Prepare; no fault has struck yet."""
         self._ground = ground
         self._fleet = fleet
         self._feed = feed

@@ -138,7 +138,7 @@ async def log_end(place: Ground) -> int:
 
 
 async def compare(place: Ground, held: Truth, strikes: Strikes) -> None:
-    """All that Postgres holds, with the truth."""
+    """Compare all contents of Postgres with the truth."""
     found = await differences(place, held)
     if found:
         shown = "\n".join(each[:LONGEST_SHOWN] for each in found[:MOST_SHOWN])

@@ -52,7 +52,7 @@ class Held:
 
     by_topic: Counter[str] = field(default_factory=Counter)
     events: dict[str, list[Event]] = field(default_factory=dict)
-    """Each event that was taken, once, by account."""
+    """Each accepted event, once, by account."""
     copies: int = 0
     tombstones: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -107,7 +107,7 @@ async def one_consumer(place: Ground, logs: Path) -> AsyncIterator[tuple[Fleet, 
 
 
 async def counters(probes: str) -> dict[str, Counter[str]]:
-    """By topic, how many records of each outcome the consumer has counted."""
+    """The number of records that the consumer has counted, by topic and outcome."""
     async with aiohttp.ClientSession() as session, session.get(f"{probes}/metrics") as answer:
         families = text_string_to_metric_families(await answer.text())
     found: dict[str, Counter[str]] = {}
@@ -117,7 +117,7 @@ async def counters(probes: str) -> dict[str, Counter[str]]:
 
 
 async def dead_letters(connection: AsyncConnection) -> dict[Position, Any]:
-    """All of them, by where they were."""
+    """All dead letters, by position."""
     rows = await connection.execute(
         text('SELECT topic, partition, "offset", reason, key, value, headers FROM dead_letters')
     )

@@ -20,7 +20,7 @@ from tests.faults import log
 from tests.faults.stream import POISON
 
 Stamp = tuple[datetime, str]
-"""By which the last writer wins: time and id."""
+"""The key by which the last writer wins: time and id."""
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Truth:
     """The contents of the log, and the outcome that they must have."""
 
     ends: dict[Partition, int]
-    """By partition the offset after its last record; only marks of transactions follow."""
+    """The offset after the last record, by partition; only marks of transactions follow."""
     poison: dict[tuple[str, int, int], str] = field(default_factory=dict)
     """The faults of bad records, by position."""
     events: dict[str, list[Event]] = field(default_factory=dict)

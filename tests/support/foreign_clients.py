@@ -24,7 +24,7 @@ class Sent(NamedTuple):
 
 
 Batches = Mapping[str, Sequence[Sent]]
-"""By codec."""
+"""Producers by codec."""
 
 
 def librdkafka(bootstrap: str, topic: str, batches: Batches) -> None:

@@ -30,7 +30,7 @@ def what_is_missing() -> str | None:
 
 
 def verified(asked: Sequence[Asked]) -> list[dict[str, Any]]:
-    """For each message, by library, the payload that it verified; None where it refused."""
+    """The payload that each library verified, per message; None if it refused."""
     given = [{**each._asdict(), "body": base64.b64encode(each.body).decode()} for each in asked]
     return list(answer_of(FOLDER / "verify.cjs", given))
 

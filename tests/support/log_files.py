@@ -11,7 +11,7 @@ _CRC, _CHECKED = slice(17, 21), 21
 _ATTRIBUTES = 22
 _CODEC = 0x07
 HEADER_BYTES = 61
-"""Of a batch, before its records."""
+"""The size of a batch's head, before its records."""
 
 Damage = Callable[[bytearray], None]
 

@@ -93,7 +93,7 @@ class Question:
         return [_last(answer for answer in given if (answer.survey, answer.respondent) == key) for key in keys]
 
     def answers_to(self, survey: str) -> list[SurveyEvent]:
-        """Those to one survey, in the window."""
+        """The answers to one survey, in the window."""
         return [answer for answer in self.answers() if answer.survey == survey and self.in_window(answer.at)]
 
     def attribute(self, name: str) -> AttributeValue:

@@ -15,7 +15,7 @@ PACKAGE = "prometheus"
 
 
 class NoPromtoolError(Exception):
-    """It is neither installed nor available; the message says why."""
+    """Raised if promtool is neither installed nor available; the message says why."""
 
 
 def promtool(*arguments: str | Path, given: str | None = None) -> subprocess.CompletedProcess[str]:

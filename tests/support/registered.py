@@ -13,7 +13,7 @@ _SUFFIXES = {"counter": "_total", "info": "_info"}
 
 
 class Registered(NamedTuple):
-    """One metric, as a line of a table has it."""
+    """One metric, as a row of the table shows it."""
 
     name: str
     type: str

@@ -72,7 +72,7 @@ async def accept(_: web.Request) -> web.StreamResponse:
 
 
 def answers(*statuses: int) -> Answer:
-    """One status after the other, then the last one for ever."""
+    """Answers with one status after the other, then always with the last."""
     left = list(statuses)
 
     async def answer(_: web.Request) -> web.StreamResponse:

@@ -22,7 +22,7 @@ ABOUT = [
     for stage in ("onboarding", "live")
     for owner in ("ann", "bob", "cleo")
 ]
-"""Of twelve accounts with five days of use; the thirteenth has ten, and nothing is known of it."""
+"""The attributes of twelve accounts with five days of use; the thirteenth has ten days, and no attributes."""
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ async def test_what_begins_later_is_routed_by_filters(clock: Clock, engine: Asyn
 
 
 async def test_a_crm_that_knows_an_account_hears_all_that_is_told_of_it(clock: Clock, engine: AsyncEngine) -> None:
-    """It keeps a state: what its filters leave out would leave the last bad score standing."""
+    """The endpoint mirrors a state: an alert that its filters left out would leave the last bad score there."""
     hubspot, slack = [
         await add_endpoint(engine, f"https://{target}.test/", target=target, bands=["red"], rules=["Red"])
         for target in ("hubspot", "slack")

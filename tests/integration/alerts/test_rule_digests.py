@@ -153,7 +153,7 @@ async def test_a_dwell_that_ends_for_all_at_once_is_one_digest(clock: Clock, eng
 async def test_who_crosses_by_its_own_events_meanwhile_is_told_by_itself(
     clock: Clock, engine: AsyncEngine, api: Api
 ) -> None:
-    """Also the account that a batch brings to the rule before the walk does."""
+    """Also for the account that a batch evaluates by the rule before the re-evaluation reaches it."""
     told = Told(engine, await add_endpoint(engine, "https://crm.test/"))
     await api.post("/v1/alert-rules", AT_RISK)
     await clock.fold({"newcomer": [used("newcomer", START)], LOW[0]: [used(LOW[0], START)]}, START)

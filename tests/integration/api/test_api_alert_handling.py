@@ -104,7 +104,7 @@ async def test_a_snooze_that_ends_early(clock: Clock, engine: AsyncEngine, api: 
 
 
 async def test_a_snooze_that_another_takes_the_place_of(clock: Clock, engine: AsyncEngine, api: Api) -> None:
-    """It may be asked for with any alert of the rule, and be shorter than the one before."""
+    """A snooze may be requested on any alert of the rule, and be shorter than the one before."""
     fired = await newest(api)
     await api.post(f"/v1/alerts/{fired['id']}/snooze", {"until": (START + 6 * HOUR).isoformat()})
     await recover(api, START + HOUR)

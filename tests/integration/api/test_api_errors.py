@@ -1,4 +1,4 @@
-"""Every error is a problem of RFC 9457, whatever goes wrong, and no answer tells more than it should."""
+"""Every error is a problem of RFC 9457, and no answer reveals more than it should."""
 
 import asyncio
 import gzip

@@ -44,7 +44,7 @@ def usage(now: datetime, feature: str = "login", user: int = 1, *, account_id: s
 
 
 def a_life(now: datetime) -> list[Event]:
-    """Some of everything, over two months."""
+    """Some events of every kind, over two months."""
     days = [now - timedelta(days=ago) for ago in range(0, 60, 3)]
     at, day = to_micros(now - timedelta(hours=1)), day_of(to_micros(now))
     return [

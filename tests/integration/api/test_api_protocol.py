@@ -174,7 +174,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_who_asks_for_another_protocol_is_answered_in_this_one(
     api: Api, caplog: pytest.LogCaptureFixture, asks_for: str
 ) -> None:
-    """With the body; nothing is logged, and least of all that a library is missing."""
+    """Answered with the body; nothing is logged, in particular not that a library is missing."""
     event = json.dumps(usage("acme")).encode()
     upgrade = ("Connection: Upgrade, HTTP2-Settings", f"UPGRADE: {asks_for}", "HTTP2-Settings: AAMAAABk")
     head = head_of(api, *upgrade, f"Content-Length: {len(event)}")
@@ -194,7 +194,7 @@ async def test_who_asks_for_another_protocol_is_answered_in_this_one(
 
 
 async def test_a_head_may_be_cut_anywhere(api: Api) -> None:
-    """Also where it asks for another protocol, or within its end."""
+    """Also for a request for another protocol, or for a head that is cut within its end."""
     event = json.dumps(usage("acme")).encode()
     head = head_of(api, "Connection: close, upgrade", "Upgrade: h2c", f"Content-Length: {len(event)}")
 

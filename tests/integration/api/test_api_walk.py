@@ -1,5 +1,5 @@
-"""Every route is walked: without a key, with keys that are none, in methods it doesn't take, in odd ways to write it.
-A route that is added is walked too.
+"""Every route is requested without a key, with invalid keys, by methods that it doesn't take, and in odd spellings. A
+route that is added is requested too.
 """
 
 import asyncio

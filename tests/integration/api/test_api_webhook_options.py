@@ -25,7 +25,7 @@ OPTIONS = {"token": "hidden-token", "names": {"score": "Health"}, "limits": [1, 
 
 
 class PickyOptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """One of each kind of thing that can be wrong."""
+    """One example of each kind of fault."""
 
     token: Annotated[str, Meta(min_length=1)]
     names: dict[str, str] = {}

@@ -96,7 +96,7 @@ async def test_data_as_base64_is_taken_in_one_event_and_in_a_batch(api: Api) -> 
 
 
 async def test_events_that_are_too_old_to_count_are_counted(api: Api) -> None:
-    """To the day: retention is 92 days, of which today is one."""
+    """Late is decided to the day: retention is 92 days, of which today is one."""
     midnight = api.clock.now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     kept = (midnight - timedelta(days=91)).isoformat()
     gone = (midnight - timedelta(days=91, microseconds=1)).isoformat()

@@ -52,7 +52,7 @@ def as_user(url: str, user: str, password: str) -> str:
 
 @pytest.fixture
 def name(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Of a role of the test's own; roles are the server's, not the database's."""
+    """The name of a role of the test's own: roles belong to the server, not to the database."""
     monkeypatch.setenv("HEALTH_DATABASE_URL", database_url)
     name = f"reader_{urlsplit(database_url).path.rsplit('_', 1)[-1]}"
     yield name

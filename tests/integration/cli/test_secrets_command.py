@@ -22,7 +22,7 @@ SECRETS = {"secret": b"whsec_abc", "headers": b'{"X-Token": "t"}', "options": b'
 
 @pytest.fixture(autouse=True)
 async def endpoints(engine: AsyncEngine) -> None:
-    """One with all that is sealed, and one with a secret alone; by the old key."""
+    """Create an endpoint with all sealed columns, and one with a secret alone, sealed with the old key."""
     for names in (SECRETS, ["secret"]):
         values = {name: Vault(SecretStr(OLD)).seal(SECRETS[name]) for name in names}
         statement = (

@@ -29,7 +29,7 @@ def workers(of: Process) -> dict[str, Process]:
 
 
 def words_of(process: Process) -> list[str]:
-    """Its command line; none if it has just died."""
+    """The process's command line; empty if it has just died."""
     try:
         return list(process.cmdline())
     except NoSuchProcess:

@@ -107,7 +107,7 @@ async def test_the_marks_of_transactions_are_no_lag(
 
 
 async def test_lag_is_what_is_waiting_while_postgres_is_away(settings: Settings, engine: AsyncEngine) -> None:
-    """Somebody holds a lock that folding needs: records come, and are shown to wait."""
+    """While a lock that folding needs is held, arriving records are shown to wait."""
     topic = settings.topic_usage
     async with consuming(settings), engine.connect() as holder:
         await produce(settings.kafka_bootstrap_servers, [record(topic, usage("first"))])

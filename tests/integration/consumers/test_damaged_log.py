@@ -35,7 +35,7 @@ EVENTS = BATCHES * EACH
 AT = 15
 """The batch that is damaged, of those before and after it."""
 CODECS = (None, None, None, "gzip", "snappy", "lz4", "zstd", None)
-"""By partition. Producers compress a batch or don't."""
+"""The codec by partition: producers may compress batches or not."""
 DAMAGES: Mapping[int, tuple[Damage, str]] = {
     1: (flip_a_bit, "Invalid CRC"),
     2: (sealed(use_no_known_codec), "Unknown compression codec 0x07"),
@@ -87,7 +87,7 @@ async def stands(engine: AsyncEngine, expected: Mapping[int, int]) -> None:
 
 
 async def all_halt(engine: AsyncEngine, settings: Settings) -> None:
-    """Each damaged partition says where it can't be read and where the log goes on; /readyz as well."""
+    """Each damaged partition reports the unreadable offsets and the one at which the log continues; /readyz too."""
 
     async def noted() -> bool:
         return len(await query(engine, "SELECT 1 FROM progress WHERE halted IS NOT NULL")) == len(DAMAGES)
@@ -116,7 +116,7 @@ async def tickets_are_passed(engine: AsyncEngine, settings: Settings) -> None:
 
 
 async def fill(settings: Settings) -> None:
-    """As many events in every partition, ten to a batch of the log."""
+    """Send the same number of events to every partition, ten to a batch of the log."""
     for number, codec in enumerate(CODECS):
         producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers, compression_type=codec)
         await producer.start()

@@ -23,7 +23,7 @@ MISSING: dict[str, Callable[[], str | None]] = {
 
 
 def good(account_id: str, number: int) -> Sent:
-    """In structured and in binary mode in turn; headers without a value are as good as none."""
+    """Records in structured and binary mode in turn; headers without a value count as missing."""
     event = usage(account_id)
     if number % 2:
         return Sent(account_id.encode(), encode(event), [("ce_traceparent", None), ("other", b"\xff")])

@@ -1,4 +1,4 @@
-"""One account's records in several partitions: nothing is lost, nobody deadlocks, and operators hear of it."""
+"""One account's records in several partitions: nothing is lost, nothing deadlocks, and operators are notified."""
 
 import asyncio
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ async def test_partitions_that_were_added_are_noticed_and_remembered(
         shown = value("health_partitions_added_timestamp_seconds", topic=topic)
         assert shown
     assert "partitions_added" in capsys.readouterr().out
-    async with consuming(settings):  # which finds none that is new, and has it from Postgres
+    async with consuming(settings):  # which finds no new partition, and reads it from Postgres
 
         async def shown_again() -> bool:
             return value("health_partitions_added_timestamp_seconds", topic=topic) == shown

@@ -100,7 +100,7 @@ async def test_heartbeats_go_out_during_a_long_batch(settings: Settings, engine:
 
 
 def slow_fold(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Each account takes so long to be folded, in which nothing else of its thread gets a turn."""
+    """Make the fold of each account take this long, during which nothing else in its thread runs."""
 
     def slowly(usage: UsageState, arrived: Arrivals, retention: int) -> None:
         time.sleep(seconds)
@@ -120,7 +120,7 @@ async def test_heartbeats_go_out_during_a_slow_fold(
 async def test_a_batch_that_is_given_up_again_and_again_comes_back_smaller(
     settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All records at once would take 40 seconds, and every few seconds a rebalance comes that waits for one."""
+    """All records at once would take 40 seconds, and every few seconds there is a rebalance that waits for a batch."""
     monkeypatch.setattr(ownership, "DRAIN_SECONDS", 1.0)
     slow_fold(monkeypatch, 0.02)
     records = [record(settings.topic_usage, usage(f"account-{number}")) for number in range(2_000)]

@@ -47,7 +47,7 @@ def now_ms() -> int:
 
 
 async def produce(settings: Settings, *stamped: tuple[str, int]) -> None:
-    """Somebody of each account uses a feature now, with such a timestamp on the record."""
+    """Send one use of a feature per account, now, in records with this timestamp."""
     async with AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap_servers) as producer:
         for number, (account, timestamp) in enumerate(stamped):
             event = usage(account, time=datetime.now(UTC).isoformat())

@@ -171,7 +171,7 @@ async def succeeded(engine: AsyncEngine, deliveries: int) -> bool:
 
 
 async def test_a_crm_is_told_of_every_account_and_of_its_recovery(clock: Clock, engine: AsyncEngine, api: Api) -> None:
-    """With the two rules that the document makes in a loop, for a CRM that asked for bad scores alone."""
+    """Tested with the two rules that the manual creates in a loop, for a CRM that asked for bad scores alone."""
     async with crm(hubspot_done) as hubspot:
         body = example("deploy/webhooks-crm.md", target="hubspot")
         await subscribe(engine, api, {**body, "bands": ["red"]}, hubspot.url)

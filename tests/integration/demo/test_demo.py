@@ -37,7 +37,7 @@ class Demo:
 
     @property
     def said(self) -> str:
-        """All that it has printed."""
+        """The demo's whole output."""
         return self._output.read_text()
 
     def wait_for(self, pattern: str, seconds: float = READY_SECONDS) -> str:

@@ -35,7 +35,7 @@ async def test_a_consumer_that_pauses_folds_what_comes_meanwhile(settings: Setti
 
 
 async def test_a_consumer_stops_in_the_middle_of_a_rebalance(settings: Settings) -> None:
-    """Its poll waits for the rebalance, which takes as long as a member that doesn't answer is waited for."""
+    """The consumer's poll waits for the rebalance, which waits for a member that doesn't answer."""
     stop, other = asyncio.Event(), asyncio.Event()
     consumers = [asyncio.create_task(runner.run(settings, event)) for event in (other, stop)]
     try:

@@ -78,7 +78,7 @@ async def _scrape(port: int) -> str:
 
 
 def labels(exposed: Exposed) -> dict[str, set[str]]:
-    """By metric the labels that it has in any process."""
+    """The labels of each metric, over all processes."""
     found: dict[str, set[str]] = defaultdict(set, {name: set(more) for name, more in MADE_BY_PROMETHEUS.items()})
     for text in exposed.values():
         for family in text_string_to_metric_families(text):
@@ -88,7 +88,7 @@ def labels(exposed: Exposed) -> dict[str, set[str]]:
 
 
 def expressions() -> dict[str, str]:
-    """Every expression of dashboards and rules, by where it stands."""
+    """Every expression of dashboards and rules, by its place."""
     groups: Any = yaml.safe_load(RULES.read_text())["groups"]
     rules = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
     return rules | {f"operators.json: {where}": text for where, text in promql("operators.json")}

@@ -55,7 +55,7 @@ class World:
             await advance_accounts(connection, Inputs(events), policy, at, base_url="")
 
     async def sweep(self, now: datetime) -> None:
-        """As the sweeper's loop does it."""
+        """Check and sweep as the sweeper's loop does."""
         await self.watch.check(now)
         while await sweep_once(self.engine, self.policies, self.settings, now):
             pass
@@ -176,7 +176,7 @@ async def test_when_it_is_back_what_stays_silent_fires(world: World) -> None:
 
 
 async def test_it_is_over_when_the_day_that_has_ended_had_enough(world: World) -> None:
-    """Those who came back in the last minute of the day, when nobody looked."""
+    """Accounts that returned in the last minute of the day, after the last check."""
     stop = await world.weeks()
     await world.day(stop, app=[])
     await world.sweep(moment(stop + DAY, 0))

@@ -78,7 +78,7 @@ class Loader:
         return self.folder / "state"
 
     async def load(self, *files: Path, columns: Sequence[str] = COLUMNS, dry_run: bool = False, **wishes: Any) -> None:
-        """In this process; `wishes` are those of `Order`."""
+        """Load in this process; `wishes` are fields of `LoadRequest`."""
         constants = wishes.pop("constants", [])
         signal: Signal | None = "usage" if is_table(files[0]) else None
         mapping = mapping_of(files, signal, columns if signal else [], constants, wishes.get("timezone"))
@@ -86,7 +86,7 @@ class Loader:
         await (rehearse if dry_run else load)(order, self.settings, asyncio.Event())
 
     def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        """As its user runs it."""
+        """Run the command as its user does."""
         command = [sys.executable, "-m", "service", "load", "--state-dir", str(self.state), *map(str, words)]
         env = environment(self.settings)
         return subprocess.Popen(
@@ -180,7 +180,7 @@ async def test_every_row_arrives_once_as_backfill_beside_the_accounts_live_event
 
 
 async def _send_live_events(loader: Loader, received: Received) -> None:
-    """One for each account, with the partition left to the client."""
+    """Send one event per account, with the partition left to the client."""
     topic = loader.settings.topic_usage
     live = [record(topic, usage(account_id)) for account_id in received.partitions]
     await produce(loader.settings.kafka_bootstrap_servers, live)

@@ -78,7 +78,7 @@ async def used(engine: AsyncEngine) -> int:
 
 
 async def read_all(bootstrap: str, topic: str, count: int) -> list[ConsumerRecord]:
-    """At least `count` records of a topic, and those that come in the half second after."""
+    """At least `count` records of a topic, and those of the next half second."""
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -459,7 +459,7 @@ async def test_a_bite_that_takes_too_long_comes_back_smaller(relaying: Settings,
 async def test_a_letter_that_cannot_be_relayed_is_passed_over(
     relaying: Settings, engine: AsyncEngine, poison: str
 ) -> None:
-    """One that can't be read, as there is no such year in Python; and one of which Postgres takes no change."""
+    """One dead letter can't be read, as Python has no such year; of another Postgres refuses any change."""
     await create_topics(relaying)
     await insert(engine, relaying.topic_usage, [str(number).encode() for number in range(20)])
     if poison == "date":

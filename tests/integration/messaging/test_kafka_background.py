@@ -52,7 +52,7 @@ async def test_a_consumer_whose_client_has_failed_ends_and_another_goes_on(
 async def test_a_consumer_that_learns_of_no_partitions_when_it_begins_asks_again(
     settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when the broker goes away just after a consumer has connected, which then joins without knowing of topics."""
+    """Simulates a broker that goes away after a consumer has connected, which then joins without metadata."""
     await produce(settings.kafka_bootstrap_servers, [record(settings.topic_usage, usage("acme"))])
     began, ask = time.monotonic(), AIOKafkaClient._metadata_update
 

@@ -40,7 +40,7 @@ SORTS: tuple[Sort, ...] = get_args(Sort)
 
 
 def a_score(random: Random) -> float | None:
-    """Some without, many that share a score, whole or not, and the rest all over."""
+    """Scores: some missing, many shared, whole or not, and the rest spread out."""
     return random.choice([None, 0.0, 100.0, 35.0, 18.75, 18.75, *(random.uniform(0, 100) for _ in range(6))])
 
 
@@ -98,7 +98,7 @@ def beside(attributes: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(params=["as it is", "short stretches", "all at once"])
 def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So few candidates at a time that a few thousand accounts take every way there is."""
+    """So few candidates at a time that a few thousand accounts exercise every plan."""
     if request.param == "short stretches":
         monkeypatch.setattr(planner, "FIRST_SCAN_ROWS", 3)
         monkeypatch.setattr(planner, "FIRST_SCAN_ROWS_BY_TIME", 3)

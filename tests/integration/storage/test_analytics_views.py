@@ -149,7 +149,7 @@ async def test_the_portfolio_is_the_sum_of_its_accounts(portfolio: Portfolio, en
 async def test_an_override_that_has_expired_counts_up_to_then_though_nobody_has_looked(
     portfolio: Portfolio, engine: AsyncEngine
 ) -> None:
-    """As it is in the moments until the sweeper comes by, or for long where none runs."""
+    """The state until the sweeper has run, or for long if none runs."""
     account_id = (await portfolio.account_ids())[0]
     since = portfolio.now.date() - timedelta(days=6)
     expired = datetime.combine(since + timedelta(days=4), portfolio.now.timetz())

@@ -1,4 +1,4 @@
-"""Endpoints that hold a state: of an account's messages the newest goes out, once a minute, none that is older."""
+"""Endpoints that hold a state: of an account's messages only the newest is sent, once a minute."""
 
 import asyncio
 from collections.abc import Sequence
@@ -253,7 +253,7 @@ async def test_incidents_of_an_account_are_told_each_for_itself(engine: AsyncEng
 
 
 async def test_two_that_claim_at_once_never_send_two_of_an_account(engine: AsyncEngine) -> None:
-    """One has claimed and not committed yet when a newer alert comes, which the other finds."""
+    """One process has claimed and not yet committed when a newer alert arrives, which another finds."""
     await add_endpoint(engine, URL, target="hubspot")
     older = await add_alert(engine, "acme", 1)
     async with engine.begin() as one:

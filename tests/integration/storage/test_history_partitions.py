@@ -146,7 +146,7 @@ async def test_a_year_passes(engine: AsyncEngine) -> None:
 
 
 async def test_a_transaction_that_has_written_neither_waits_nor_is_waited_for(engine: AsyncEngine) -> None:
-    """In the long run only months ahead are made, and folding doesn't notice."""
+    """In normal operation only months ahead are created, and folding isn't held up."""
     await keep(engine)
     async with engine.begin() as folding:
         await insert(folding, run_of("acme", TODAY))
@@ -222,7 +222,7 @@ async def test_rows_that_come_meanwhile_are_neither_refused_nor_lost(engine: Asy
 
 
 async def test_one_month_that_cant_be_made_stops_no_other(engine: AsyncEngine) -> None:
-    """Somebody has taken a month out, to archive it."""
+    """A month was detached, to archive it."""
     async with engine.begin() as connection:
         await connection.execute(text("CREATE TABLE history_2026_02 (LIKE history)"))
         await insert(connection, run_of("acme", date(2026, 2, 3)))

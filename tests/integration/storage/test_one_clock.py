@@ -251,7 +251,7 @@ async def test_readyz_of_the_api_tells_of_a_clock_that_is_off(
     monkeypatch: pytest.MonkeyPatch,
     free_tcp_port: int,
 ) -> None:
-    """It goes on reading, and stays 200."""
+    """The process continues reading, and its probe stays 200."""
     monkeypatch.setattr(server, "OneClock", machine.clock)
     stop = asyncio.Event()
     running = asyncio.create_task(serve(database_settings.model_copy(update={"http_port": free_tcp_port}), stop))

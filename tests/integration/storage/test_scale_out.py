@@ -54,7 +54,7 @@ SHAPE = """
 
 
 async def run_script(url: str, script: str, **settings: str) -> None:
-    """As psql does it."""
+    """Run a script as psql does."""
     connection = await asyncpg.connect(url, server_settings=settings or None)
     try:
         await connection.execute((SQL / script).read_text())
@@ -93,7 +93,7 @@ class Service:
         return [account.account_id for account in page.accounts]
 
     async def rows(self) -> dict[str, list[dict[str, Any]]]:
-        """All that is stored, but for when."""
+        """All stored rows, without their times."""
         found = {}
         for table, order in [*((table, "account_id") for table in TABLES), ("history", "account_id, day")]:
             rows = await query(self.engine, f"SELECT * FROM {table} ORDER BY {order}")

@@ -55,7 +55,7 @@ def test_a_quick_machine_is_at_full_size_within_a_few_batches() -> None:
 
 
 def test_a_backlog_is_met_with_few_batches_that_are_small() -> None:
-    """At 20,000 records a second there are three before the first of full size; five, if each were double the last."""
+    """At 20,000 records a second three batches come before the first of full size; it would be five by doubling."""
     size = BatchSize(150_000)
     sizes = []
     while size.limit < 150_000:

@@ -74,7 +74,7 @@ def test_late_is_what_the_fold_leaves_out(data: st.DataObject, retention: int) -
 
 
 def news(buffer: PartitionBuffer) -> list[tuple[Event, int, bool]]:
-    """Each event the first time it comes, when the broker took it, and whether it is loaded history."""
+    """The first copy of each event, with the broker's time, and whether it is loaded history."""
     seen: set[int] = set()
     found = []
     for event, identity, ms, loaded in zip(

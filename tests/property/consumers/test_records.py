@@ -41,7 +41,7 @@ def prepared(signal: Signal, records: Sequence[ConsumerRecord]) -> Batch:
 
 
 def letter(row: DeadLetterRow) -> DeadLetter:
-    """As Postgres gives it back."""
+    """The dead letter as Postgres returns it."""
     kept: dict[str, Any] = row._asdict() | {"headers": json.loads(row.headers)}
     return DeadLetter(id=1, **kept, created_at=datetime.now(UTC), replayed_at=None, relayed_at=None)
 
@@ -63,7 +63,7 @@ def test_decoding_is_total(signal: Signal, record: ConsumerRecord) -> None:
 
 @pytest.mark.parametrize("written", ["application/cloudevents+json", "Application/CloudEvents+JSON; charset=UTF-8"])
 def test_the_mode_is_told_by_a_media_type_which_has_no_case(written: str) -> None:
-    """Its value is a whole event, though it has the headers of binary mode too."""
+    """A record whose value is a whole event, though it has the headers of binary mode too."""
     headers = [*binary(TYPES["usage"]), ("Content-Type", written.encode())]
     assert isinstance(decode("usage", record(headers=headers), MOST_BYTES), Decoded)
 

@@ -14,7 +14,7 @@ from scoring.scorecards.contributions import BILLION
 from tests.support.courses import Stop, advance_through, anyhow, policies, streams
 
 Moves = Counter[tuple[str, str]]
-"""In billionths of a point, by cause and measure."""
+"""Changes in billionths of a point, by cause and measure."""
 
 
 class Life:
@@ -26,7 +26,7 @@ class Life:
         self.days = range(self.past.first_day, self.past.runs[-1].day + 1)
 
     def forget_journals(self) -> None:
-        """As if all days were from before there were journals."""
+        """Make all days look like those from before there were journals."""
         self.past = Past([replace(run, journal=None) for run in self.past.runs])
 
     def explained(self, first: int, last: int) -> Explanation:

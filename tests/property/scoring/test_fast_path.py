@@ -57,13 +57,13 @@ def _compare(state: AccountState, score_run: ScoreRun | None, stop: Stop) -> boo
 
 
 def _merged(stands: ScoreRun, policy: Policy) -> ScoreRun:
-    """With the journal merged, which the long way only does where it notes something."""
+    """The run with its journal merged, which the walk day by day only does when it records something."""
     return replace(stands, journal=encode_journal(decode_journal(stands.journal, policy.find)))
 
 
 @st.composite
 def days(draw: st.DrawFn) -> list[Stop]:
-    """All events on one day, as the broker has it, and now and then somebody who looks."""
+    """All events on one day by the broker's clock, and an evaluation now and then."""
     events = [replace(event, broker_day=FIRST_DAY) for event in draw(streams())]
     policy = draw(policies())[0]
     cut = draw(batches(events))

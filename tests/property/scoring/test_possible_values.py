@@ -22,7 +22,7 @@ MOMENTS = st.one_of(
     st.integers(-40, 40).map(lambda days: NOON + days * DAY),
     st.integers(YEAR_1, YEAR_10000 - 1),
 )
-"""Of anything in an event but its own time."""
+"""Times of anything in an event except its own."""
 RETENTION = 30
 
 
@@ -84,7 +84,7 @@ def bounds(name: str, entry: dict[str, Any], tickets: int) -> tuple[float, float
 
 @given(st.lists(events(), max_size=12), st.integers(-4, 120), st.data())
 def test_no_measure_gives_an_impossible_value(found: list[Event], later: int, data: st.DataObject) -> None:
-    """On any day, even one before the newest: that of a reader whose clock is behind the broker's."""
+    """Evaluated on any day, even one before the newest: a reader's clock may be behind the broker's."""
     check(found, FIRST_DAY + later, data)
 
 

@@ -47,7 +47,7 @@ class Glance(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """One step of a play."""
+    """One step of a sequence."""
 
     now: int
     observation: Observation

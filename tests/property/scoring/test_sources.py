@@ -63,7 +63,7 @@ def test_a_steady_decline_or_growth_is_none(pattern: list[int], factor: float) -
 def test_a_stop_is_noticed_on_any_day_that_is_used(
     pattern: list[int], weeks: int, weekday: int, spread: list[float], left: float
 ) -> None:
-    """On a Monday too, whatever there was on Sunday."""
+    """The same holds on a Monday, for any number on Sunday."""
     assume(pattern[weekday] >= 40)
     day = MONDAY + weeks * WEEK + weekday
     assert quiet(up_to(course(pattern, 4, spread), day), day, round(pattern[weekday] * left))

@@ -14,7 +14,7 @@ Operation = tuple[str, str, dict[str, Any]]
 
 
 class Never:
-    """In place of engine and publisher, which nobody asks here."""
+    """A stand-in for engine and publisher, which aren't used here."""
 
     def execution_options(self, **_: object) -> "Never":
         return self
@@ -39,7 +39,7 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> Any:
     return jsonschema.Draft202012Validator(whole, format_checker=jsonschema.FormatChecker())
 
 
-def test_every_operation_is_told_in_full(document: dict[str, Any]) -> None:
+def test_every_operation_is_described_in_full(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(ids) == len(set(ids)) > 50
     for method, path, operation in operations(document):
@@ -72,7 +72,7 @@ def test_no_paragraph_is_indented_as_markdown_would_show_code(document: dict[str
     assert not [text for text in found if "\n    " in text]
 
 
-def test_every_error_is_told(document: dict[str, Any]) -> None:
+def test_every_error_is_described(document: dict[str, Any]) -> None:
     for method, path, operation in operations(document):
         told = {int(status) for status in operation["responses"]}
         expected = {400, 500, 503}

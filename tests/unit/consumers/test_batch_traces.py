@@ -40,7 +40,7 @@ class Recorded:
         return None
 
     def stop(self) -> None:
-        """Nothing is left."""
+        """Do nothing: no span is left to send."""
 
 
 class Told:

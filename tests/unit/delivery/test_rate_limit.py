@@ -1,4 +1,4 @@
-"""No more than the rate over any stretch of time, but for one burst; and all of it, where there is enough to send."""
+"""Never more than the rate over any period, except one burst; and the whole rate if there is enough to send."""
 
 from datetime import UTC, datetime, timedelta
 

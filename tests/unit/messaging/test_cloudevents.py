@@ -50,7 +50,7 @@ def test_usage() -> None:
 
 
 def test_a_users_hash_is_the_same_everywhere_and_for_ever() -> None:
-    """It is stored: if it changed, every user would count twice."""
+    """The hash is stored: if it changed, every user would count twice."""
     assert decoded("usage").user == 5_200_682_613_324_210_888
 
 

@@ -26,7 +26,7 @@ def test_the_first_character_at_fault_is_named_and_no_other_is_refused(text: str
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_the_schema_says_the_same(text: str) -> None:
-    """With `\\Z` for the end, as ECMA 262 means `$`."""
+    """The pattern with `\\Z` for the end, as `$` means in ECMA 262."""
     pattern = PRINTABLE_SCHEMA["pattern"].removesuffix("$") + r"\Z"
     assert (re.search(pattern, text) is None) == (unprintable_problem(text) is not None)
 

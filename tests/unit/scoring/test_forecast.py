@@ -56,7 +56,7 @@ def firings(situation: Situation, policy: Policy, now: int = NOW, days: int = 20
 
 
 def fires(situation: Situation, policy: Policy, days: int = 20) -> list[int]:
-    """In how many days rules begin to fire."""
+    """The number of days until rules begin to fire."""
     return [each.evaluation.day - TODAY for each in firings(situation, policy, days=days)]
 
 

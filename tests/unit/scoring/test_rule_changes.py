@@ -44,7 +44,7 @@ def policy(condition: Condition | None, *, changed: bool = True, retired: Condit
 
 @dataclass
 class Account:
-    """One that is stepped from policy to policy."""
+    """An account that is stepped from policy to policy."""
 
     state: AccountState = field(default_factory=AccountState)
     score_run: ScoreRun | None = None

@@ -1,4 +1,4 @@
-"""This process's clock beside the database's: what follows from how far they are apart."""
+"""This process's clock beside the database's, and the consequences of their difference."""
 
 from datetime import UTC, datetime
 
@@ -36,7 +36,7 @@ class Machine:
         return self.passed
 
     def clock(self, took: float = 0.0) -> OneClock:
-        """One that was compared, which took so long."""
+        """A clock after a comparison that took some seconds."""
         clock = OneClock(self.local, self.monotonic)
         database = datetime.fromtimestamp(TRUE + self.passed, UTC)
         clock.record_comparison(database, self.passed - took / 2, self.passed + took / 2)

@@ -107,7 +107,7 @@ def test_lines_of_a_scorecards_digest() -> None:
 
 
 def test_a_digest_of_a_rule_says_what_happened_to_it() -> None:
-    """One that was written before it said so: that it was changed."""
+    """A digest that was written before digests named the change says that it was changed."""
     for change in ("created", "changed", "enabled", "disabled", "deleted"):
         assert to_plain_text(digest("rule", "At risk", change=change)).headline.startswith(
             f"Rule “At risk” was {change}: "

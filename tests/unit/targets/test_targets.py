@@ -1,4 +1,4 @@
-"""Every kind of message in the form of every target, held against what the receivers document."""
+"""Every kind of message in the form of every target, compared with the documentation of the receivers."""
 
 import json
 from typing import Any
