@@ -107,7 +107,7 @@ def _lines(output: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("words", [("migrate",), ("progress", "show"), ("sweep",)])
-def test_a_wrong_password_isn_t_told(database_url: str, bootstrap: str, words: tuple[str, ...]) -> None:
+def test_a_wrong_password_isn_t_revealed(database_url: str, bootstrap: str, words: tuple[str, ...]) -> None:
     wrong = make_url(database_url).set(password=PLANTED).render_as_string(hide_password=False)
     env = environment(settings_for(wrong, bootstrap, "x-"), HEALTH_LOG_LEVEL="debug", HEALTH_LOG_FORMAT="json")
     result = subprocess.run(

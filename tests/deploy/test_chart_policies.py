@@ -194,7 +194,7 @@ def test_the_migration_brings_what_it_needs_and_takes_it_away() -> None:
         assert {value["secretKeyRef"]["name"] for value in references} == {secret["metadata"]["name"]}
 
 
-def test_pods_are_made_anew_when_what_they_were_started_with_changes() -> None:
+def test_pods_are_replaced_when_their_configuration_changes() -> None:
     def templates(*changes: Values) -> list[Object]:
         return [pod_of(each) for each in deployments(merged(OWN_SECRETS, *changes)).values()]
 

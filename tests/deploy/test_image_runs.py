@@ -89,7 +89,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
-async def test_it_migrates_and_tells_of_an_account_in_trouble(
+async def test_it_migrates_and_reports_an_account_in_trouble(
     image: Image, settings: dict[str, str], bootstrap: str, tmp_path: Path
 ) -> None:
     image.run("migrate", settings=settings)

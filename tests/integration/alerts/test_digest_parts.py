@@ -115,7 +115,7 @@ async def test_of_a_scorecard(clock: Clock, engine: AsyncEngine) -> None:
     }
 
 
-async def test_of_a_scorecard_that_moves_nobody_whoever_has_filters_hears_nothing(
+async def test_a_scorecard_that_moves_no_account_sends_nothing_to_endpoints_with_filters(
     clock: Clock, engine: AsyncEngine
 ) -> None:
     endpoints = {name: await add_endpoint(engine, f"https://{name}.test/", **FILTERS[name]) for name in ("none", "red")}

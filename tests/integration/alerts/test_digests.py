@@ -62,7 +62,7 @@ async def crossing_backfill(clock: Clock, account_ids: list[str], now: datetime)
     await clock.fold({each: use(each, 1, now) for each in account_ids}, now, backfill=set(account_ids))
 
 
-async def test_a_backfill_is_told_in_one_digest_when_it_pauses(clock: Clock, engine: AsyncEngine) -> None:
+async def test_a_backfill_is_summed_up_in_one_digest_when_it_pauses(clock: Clock, engine: AsyncEngine) -> None:
     await clock.add_rule("At risk", "score", direction="below", level=40.0)
     async with receiver() as crm:
         await add_endpoint(engine, crm.url, event_types=["health.digest"])
@@ -111,13 +111,13 @@ async def test_a_later_backfill_has_a_digest_of_its_own(clock: Clock, engine: As
     assert by_digest == {first["id"]: 20, second["id"]: 30}
 
 
-async def test_a_backfill_that_sets_off_nothing_is_not_told(clock: Clock, engine: AsyncEngine) -> None:
+async def test_a_backfill_without_crossings_sends_no_digest(clock: Clock, engine: AsyncEngine) -> None:
     await crossing_backfill(clock, FIFTY, START)
     assert await clock.tell(START + MINUTE * 2) == 0
     assert await alerts(engine) == await query(engine, "SELECT 1 FROM digests WHERE cause = 'backfill'") == []
 
 
-async def test_a_scorecard_is_told_in_one_digest_and_its_sums_are_right(clock: Clock, engine: AsyncEngine) -> None:
+async def test_a_scorecard_is_summed_up_in_one_digest_with_the_right_sums(clock: Clock, engine: AsyncEngine) -> None:
     """40 accounts fall from green to red by the new scorecard, 10 were red and stay; one crosses by its own events."""
     await clock.add_rule("At risk", "score", direction="below", level=40.0)
     await clock.add_rule("Not green", "band", to=["yellow", "red"])
@@ -152,7 +152,7 @@ async def test_a_scorecard_is_told_in_one_digest_and_its_sums_are_right(clock: C
     assert Counter(deliveries) == {("newcomer", "firing"): 2, (None, "digest"): 1}
 
 
-async def test_what_a_scorecard_makes_wait_is_told_in_one_digest_when_the_wait_is_over(
+async def test_crossings_that_a_scorecard_makes_wait_are_in_one_digest_when_the_wait_is_over(
     clock: Clock, engine: AsyncEngine
 ) -> None:
     """Rules with a dwell fire long after the digest was sent; an account that falls by itself is reported by itself."""
@@ -187,7 +187,7 @@ async def test_what_a_scorecard_makes_wait_is_told_in_one_digest_when_the_wait_i
     assert (resolved.account_id, resolved.quiet) == (FIFTY[0], False)
 
 
-async def test_what_a_backfill_makes_wait_is_told_in_one_digest_when_the_wait_is_over(
+async def test_crossings_that_a_backfill_makes_wait_are_in_one_digest_when_the_wait_is_over(
     clock: Clock, engine: AsyncEngine
 ) -> None:
     await clock.add_rule("At risk", "score", direction="below", level=40.0, for_seconds=3600)
@@ -210,7 +210,9 @@ async def test_a_digest_is_among_the_deliveries(clock: Clock, engine: AsyncEngin
     assert await told(engine) == 1
 
 
-async def test_who_crosses_by_its_own_events_meanwhile_is_told(clock: Clock, engine: AsyncEngine) -> None:
+async def test_an_account_that_crosses_by_its_own_events_meanwhile_gets_an_alert(
+    clock: Clock, engine: AsyncEngine
+) -> None:
     """Once an account was switched, what its own events set off is its own, while others are still summed up."""
     await clock.add_rule("Recovered", "score", direction="above", level=60.0)
     await clock.fold({each: use(each, 5, START) for each in ("acme", "zeta")}, START)
@@ -242,7 +244,7 @@ async def test_an_account_that_a_batch_switches_goes_into_the_digest(clock: Cloc
     assert await told(engine) == 1
 
 
-async def test_a_batch_at_work_is_in_the_digest_that_is_told(clock: Clock, engine: AsyncEngine) -> None:
+async def test_a_batch_under_way_is_in_the_digest_that_is_sent(clock: Clock, engine: AsyncEngine) -> None:
     """The digest isn't sent while a transaction may still add an alert to it."""
     await clock.add_rule("At risk", "score", direction="below", level=40.0)
     await clock.publish(by_active_days(60), START)

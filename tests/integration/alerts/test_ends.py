@@ -139,7 +139,7 @@ ENDINGS: list[Callable[[Episode], Awaitable[None]]] = [
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-async def test_who_was_told_that_it_fires_is_told_that_it_is_over(
+async def test_receivers_of_a_firing_alert_are_sent_its_end(
     clock: Clock, ending: Callable[[Episode], Awaitable[None]]
 ) -> None:
     episode = await begin(clock)
@@ -171,7 +171,7 @@ async def test_an_end_waits_for_an_endpoint_that_is_disabled_meanwhile(clock: Cl
     assert await episode.heard("resolved") == episode.told.keys()
 
 
-async def test_an_episode_from_before_the_upgrade_ends_for_whoever_has_its_beginning(
+async def test_an_episode_from_before_the_upgrade_ends_for_receivers_of_its_beginning(
     clock: Clock, engine: AsyncEngine
 ) -> None:
     episode = await begin(clock)
@@ -189,7 +189,7 @@ async def test_what_begins_later_is_routed_by_filters(clock: Clock, engine: Asyn
     assert urls == {f"https://{name}.test/" for name in ("none", "band", "rule", "id", "hubspot", "slack")}
 
 
-async def test_a_crm_that_knows_an_account_hears_all_that_is_told_of_it(clock: Clock, engine: AsyncEngine) -> None:
+async def test_a_crm_that_was_sent_an_account_gets_all_its_later_alerts(clock: Clock, engine: AsyncEngine) -> None:
     """The endpoint mirrors a state: an alert that its filters left out would leave the last bad score there."""
     hubspot, slack = [
         await add_endpoint(engine, f"https://{target}.test/", target=target, bands=["red"], rules=["Red"])

@@ -124,7 +124,7 @@ async def change_of(engine: AsyncEngine) -> tuple[str, str | None]:
     return row.subject, row.change
 
 
-async def test_several_changes_while_accounts_are_judged_are_said_in_one_word(
+async def test_several_changes_during_a_re_evaluation_are_summed_up_in_one_word(
     clock: Clock, engine: AsyncEngine, api: Api
 ) -> None:
     path = f"/v1/alert-rules/{(await api.post('/v1/alert-rules', AT_RISK)).json['id']}"
@@ -150,7 +150,7 @@ async def test_a_dwell_that_ends_for_all_at_once_is_one_digest(clock: Clock, eng
     assert await told.sums() == [("dwell", "", [{"rule": "At risk", "firing": 48, "resolved": 0}])]
 
 
-async def test_who_crosses_by_its_own_events_meanwhile_is_told_by_itself(
+async def test_an_account_that_crosses_by_its_own_events_meanwhile_gets_its_own_alert(
     clock: Clock, engine: AsyncEngine, api: Api
 ) -> None:
     """Also for the account that a batch evaluates by the rule before the re-evaluation reaches it."""
@@ -190,7 +190,7 @@ async def test_what_began_for_itself_ends_for_itself_but_for_people(
     assert await slack.sums() == [summed_up(0, 51)]
 
 
-async def test_who_takes_no_digests_hears_of_the_ends_of_what_it_was_told(
+async def test_an_endpoint_without_digests_is_sent_the_ends_of_its_alerts(
     clock: Clock, engine: AsyncEngine, api: Api
 ) -> None:
     types = ["health.threshold.crossed", "health.threshold.resolved"]
@@ -203,7 +203,7 @@ async def test_who_takes_no_digests_hears_of_the_ends_of_what_it_was_told(
     assert await told.sums() == [("newcomer", "At risk", "firing"), ("newcomer", "At risk", "resolved")]
 
 
-async def test_changes_of_two_rules_and_a_scorecard_while_accounts_are_judged_are_one_digest(
+async def test_changes_of_two_rules_and_a_scorecard_during_a_re_evaluation_are_one_digest(
     clock: Clock, engine: AsyncEngine, api: Api
 ) -> None:
     told = Told(engine, await add_endpoint(engine, "https://crm.test/"))
@@ -218,7 +218,7 @@ async def test_changes_of_two_rules_and_a_scorecard_while_accounts_are_judged_ar
     assert [(each["rule"], each["firing"]) for each in digest["rules"]] == firing
 
 
-async def test_an_account_that_moves_to_another_scorecard_meanwhile_is_told_by_itself(
+async def test_an_account_that_moves_to_another_scorecard_meanwhile_gets_its_own_alert(
     clock: Clock, engine: AsyncEngine, api: Api
 ) -> None:
     """A digest of a rule sums up what the rule sets off, and nothing else."""

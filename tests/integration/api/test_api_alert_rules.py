@@ -65,7 +65,7 @@ async def test_deleting(api: Api) -> None:
     assert (await api.delete(path)).status == (await api.get(path)).status == 404
 
 
-async def test_every_change_has_accounts_judged_anew(api: Api) -> None:
+async def test_every_change_re_evaluates_the_accounts(api: Api) -> None:
     await api.put("/v1/accounts/acme", {})
     created = await api.post("/v1/alert-rules", SCORE)
     path = f"/v1/alert-rules/{created.json['id']}"

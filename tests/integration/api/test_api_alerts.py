@@ -211,7 +211,7 @@ async def test_a_filter_does_not_stop_the_polling_short(engine: AsyncEngine, api
     assert (await poll(api, cursor, "&account_id=zeta&page_size=1"))[0] == []
 
 
-async def test_after_a_restore_a_poller_is_told_to_begin_anew(engine: AsyncEngine, api: Api) -> None:
+async def test_after_a_restore_a_poller_is_asked_to_start_over(engine: AsyncEngine, api: Api) -> None:
     """Transactions are renumbered then, so its cursor lies far ahead."""
     await fill(engine, 1)
     ahead = encode_token((2**40, UUID(int=0)))

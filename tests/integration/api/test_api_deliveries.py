@@ -133,7 +133,7 @@ async def test_of_two_that_resend_at_once_one_does(engine: AsyncEngine, api: Api
     assert sorted(answer.status for answer in answers) == [202, 409, 409, 409]
 
 
-async def test_a_sender_that_comes_too_late_does_not_end_what_was_begun_anew(
+async def test_a_sender_that_comes_too_late_does_not_end_a_delivery_that_was_restarted(
     engine: AsyncEngine, api: Api, delivery: str
 ) -> None:
     late = await claim(engine, api.clock.now)

@@ -166,7 +166,7 @@ async def test_a_path_parameter_of_the_wrong_form_is_named(api: Api) -> None:
         assert answer.fields == [field]
 
 
-async def test_a_mistake_of_ours_tells_only_its_id(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mistake_of_ours_reveals_only_its_id(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a secret detail")
 

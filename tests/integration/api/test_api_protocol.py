@@ -234,7 +234,7 @@ async def test_another_transfer_encoding_is_not_taken(api: Api, coding: str) -> 
 @pytest.mark.parametrize(
     "chunks", [b"zz\r\n", b"2\r\n{}\r\nno length\r\n", b"2\r\n{}x\r\n", b"f" * 40 + b"\r\n", b"-1\r\n{"]
 )
-async def test_a_broken_chunk_is_told(api: Api, caplog: pytest.LogCaptureFixture, chunks: bytes) -> None:
+async def test_a_broken_chunk_is_reported(api: Api, caplog: pytest.LogCaptureFixture, chunks: bytes) -> None:
     head = head_of(api, "Transfer-Encoding: chunked")
     streams = await connect(api)
     streams[1].write(head)

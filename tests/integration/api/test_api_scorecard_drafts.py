@@ -108,7 +108,7 @@ async def test_a_draft_differs_from_the_newest_of_its_name(api: Api) -> None:
     ]
 
 
-async def test_a_preview_foretells_what_publishing_does(engine: AsyncEngine, api: Api) -> None:
+async def test_a_preview_predicts_the_effect_of_publishing(engine: AsyncEngine, api: Api) -> None:
     await api.post("/v1/scorecards", at_once())
     await api.put("/v1/accounts/eight", {"name": "Eight [days]"})
     await fold(engine, api, {"eight": 8, "twelve": 12, "eighteen": 18})

@@ -41,7 +41,7 @@ def test_ipv6_too() -> None:
         assert listening.family == socket.AF_INET6
 
 
-async def test_it_serves_until_it_is_told_to_stop_and_leaves_signals_alone(database_url: str) -> None:
+async def test_it_serves_until_it_is_asked_to_stop_and_leaves_signals_alone(database_url: str) -> None:
     port = free_port()
     settings = settings_for(database_url, "127.0.0.1:1", "", http_port=port)
     before = signal.getsignal(signal.SIGTERM)

@@ -92,7 +92,7 @@ def test_the_schema_of_a_later_version_stays_as_it_is(say: Say, database_url: st
         say("--to", "0007", "--yes")
 
 
-def test_a_revision_that_is_not_known_is_told_with_those_that_are(say: Say) -> None:
+def test_an_unknown_revision_is_refused_with_the_known_ones(say: Say) -> None:
     with pytest.raises(HealthError, match=r"There is no revision 7\. Take one of base, 0001, "):
         say("--to", "7")
 

@@ -210,7 +210,7 @@ def test_views_made_later_can_be_read_too(reader_url: str, database_url: str) ->
     assert on(reader_url, "SELECT * FROM later") == [0]
 
 
-def test_what_it_may_read_beside_is_told(name: str, database_url: str) -> None:
+def test_other_readable_tables_are_reported(name: str, database_url: str) -> None:
     on(database_url, "CREATE TABLE open (a int)", "GRANT SELECT ON open, accounts TO PUBLIC")
     assert "WARNING: it may also read accounts, open." in reader("create", name).stderr
 
@@ -323,7 +323,7 @@ def test_a_user_who_may_create_roles_is_enough(owner: Callable[[str], tuple[str,
     assert on(url, f"SELECT count(*) FROM pg_roles WHERE rolname = '{name}'") == [0]
 
 
-def test_who_may_not_is_told_what_to_run_and_lets_a_role_made_by_others_in(
+def test_a_user_without_the_right_is_shown_the_command_and_accepts_a_role_made_by_others(
     owner: Callable[[str], tuple[str, str]], name: str
 ) -> None:
     admin, url = owner("")

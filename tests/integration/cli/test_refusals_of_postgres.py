@@ -69,7 +69,7 @@ def stranger(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     ids=" ".join,
 )
 @pytest.mark.usefixtures("stranger")
-def test_a_user_without_rights_is_told_so(
+def test_a_user_without_rights_gets_a_message(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -79,7 +79,7 @@ def test_a_user_without_rights_is_told_so(
     assert not list(tmp_path.iterdir())
 
 
-def test_who_may_not_create_tables_is_told_so(
+def test_a_user_who_may_not_create_tables_gets_a_message(
     stranger: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     empty = postgres_server.create_empty()
@@ -102,7 +102,7 @@ def test_who_may_not_create_tables_is_told_so(
     ],
 )
 @pytest.mark.parametrize("words", [("migrate",), ("progress", "show")], ids=" ".join)
-def test_a_parameter_that_will_not_do_is_told(
+def test_an_unusable_parameter_is_named(
     words: tuple[str, ...],
     parameters: str,
     said: str,

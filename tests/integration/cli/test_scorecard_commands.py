@@ -95,7 +95,7 @@ def test_every_field_at_fault_is_named(file: Path) -> None:
     assert scorecard("validate", file.parent / "nowhere.yaml").exit_code == 2
 
 
-def test_warnings_are_told_and_stop_nobody(file: Path) -> None:
+def test_warnings_are_shown_and_stop_nobody(file: Path) -> None:
     write(file, measures=[MEASURE, {**MEASURE, "name": "idle", "weight": 0}])
     validated = scorecard("validate", file)
     assert validated.exit_code == 0
@@ -171,7 +171,7 @@ def test_a_preview_shows_what_would_change_and_changes_nothing(settings: Setting
     assert "default version 2" in said("show", "default")
 
 
-def test_a_database_without_tables_or_none_at_all_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_without_tables_or_none_at_all_is_reported(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(file)
     monkeypatch.setenv("HEALTH_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
     assert scorecard("validate", file).exit_code == 0

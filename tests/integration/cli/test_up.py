@@ -139,7 +139,7 @@ async def embedded(folder: Path) -> AsyncIterator[tuple[str, str]]:
         yield url, log.read_text()
 
 
-async def test_embedded_it_needs_nothing_and_tells_the_way_to_a_key(embedded: tuple[str, str], folder: Path) -> None:
+async def test_embedded_it_needs_nothing_and_shows_how_to_create_a_key(embedded: tuple[str, str], folder: Path) -> None:
     url, said = embedded
     assert f"{url}/docs" in said
     told = re.search(r"To make an API key: \. (\S+); account-health api-key create NAME", said)

@@ -64,7 +64,7 @@ async def halted(engine: AsyncEngine, settings: Settings) -> str:
     return str(found[0].halted)
 
 
-async def test_a_topic_made_anew_halts_until_an_operator_says_where_to_go_on(
+async def test_a_recreated_topic_halts_until_an_operator_says_where_to_continue(
     narrow: Settings, engine: AsyncEngine, admin: AIOKafkaAdminClient
 ) -> None:
     async with consuming(narrow):

@@ -37,7 +37,7 @@ async def execute(engine: AsyncEngine, statement: str) -> None:
         await connection.execute(text(statement))
 
 
-async def test_it_tells_of_consumers_that_are_away_and_of_halted_partitions(
+async def test_it_reports_consumers_that_are_away_and_halted_partitions(
     settings: Settings, engine: AsyncEngine, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ownership, "CHECK_SECONDS", 0.2)
@@ -70,7 +70,7 @@ async def test_it_tells_of_consumers_that_are_away_and_of_halted_partitions(
     assert REGISTRY.get_sample_value("health_away_partitions", {"topic": settings.topic_usage}) == 2
 
 
-def test_it_is_told_in_words() -> None:
+def test_it_is_described_in_words() -> None:
     assert describe([Standstill("usage", 3, 0, 0)]) is None
     assert describe([Standstill("usage", 3, 1, 0), Standstill("survey", 0, 0, 0)]) == (
         f"1 of 3 partitions of usage are halted; no consumer has started on survey. {SEE}"

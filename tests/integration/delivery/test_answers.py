@@ -269,7 +269,7 @@ async def test_a_private_authority_is_trusted_beside_the_others_once_it_is_given
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
-async def test_failures_of_tls_are_told_apart(tmp_path: Path) -> None:
+async def test_failures_of_tls_are_distinguished(tmp_path: Path) -> None:
     authority = Authority(tmp_path, "private")
     good, ca = authority.sign("crm", "crm.example"), authority.file
     expired = authority.sign("old", "crm.example", until=datetime.now(UTC) - timedelta(minutes=1))

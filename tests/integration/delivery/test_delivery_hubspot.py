@@ -83,7 +83,7 @@ async def test_a_wrong_token_is_a_failure_that_people_can_read(engine: AsyncEngi
     assert "Authentication credentials not found" in (made.response or "")
 
 
-async def test_a_207_with_errors_is_told_and_tried_again(engine: AsyncEngine) -> None:
+async def test_a_207_with_errors_is_reported_and_tried_again(engine: AsyncEngine) -> None:
     async def refused_at_first(asked: Asked) -> web.Response:
         if len(hubspot.asked) > 1:
             return await hubspot_done(asked)

@@ -88,7 +88,7 @@ async def test_a_topic_that_isn_t_there_fails_the_attempt_within_the_webhook_tim
     assert outcomes[0].duration_seconds < 1
 
 
-async def test_a_record_larger_than_the_topic_takes_is_told(
+async def test_a_record_larger_than_the_topic_accepts_is_reported(
     engine: AsyncEngine, bootstrap: str, topic_prefix: str
 ) -> None:
     topic = f"{topic_prefix}small"

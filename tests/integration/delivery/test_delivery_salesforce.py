@@ -97,7 +97,7 @@ async def test_a_field_that_isn_t_there_is_a_failure_that_people_can_read(engine
     assert "NOT_FOUND" in (made.response or "")
 
 
-async def test_a_client_that_salesforce_does_not_know_is_told_without_secrets(engine: AsyncEngine) -> None:
+async def test_a_client_that_salesforce_does_not_know_is_reported_without_secrets(engine: AsyncEngine) -> None:
     async with crm(Salesforce()) as salesforce:
         await add_salesforce(engine, salesforce, client_secret="of another app")
         await add_alert(engine, "acme")

@@ -224,7 +224,7 @@ async def test_a_compressed_body_is_not_unpacked() -> None:
         assert await post(url) == Reply(200, excerpt=b"not gzip!")
 
 
-async def test_nobody_listening_no_such_name_and_no_tls_are_told_apart() -> None:
+async def test_nobody_listening_no_such_name_and_no_tls_are_distinguished() -> None:
     async with receiver() as crm:
         port = crm.port
         assert (await post(f"https://127.0.0.1:{port}/")).failure == "tls"

@@ -133,7 +133,9 @@ async def test_the_endpoint_is_not_written_where_nothing_changes(engine: AsyncEn
     assert await version() == noted
 
 
-async def test_attempts_do_not_wait_for_whoever_holds_the_endpoint(engine: AsyncEngine, failing: UUID) -> None:
+async def test_attempts_do_not_wait_for_a_transaction_that_holds_the_endpoint(
+    engine: AsyncEngine, failing: UUID
+) -> None:
     await add_alert(engine, "beta")
     async with engine.begin() as holder:
         await endpoints.lock(holder, failing)
@@ -189,7 +191,7 @@ async def test_after_five_days_without_a_success_it_is_disabled(engine: AsyncEng
     assert datetime.fromisoformat(about["disabled_at"]) == START + 5 * DAY
 
 
-async def test_a_success_in_between_begins_the_five_days_anew(engine: AsyncEngine, failing: UUID) -> None:
+async def test_a_success_in_between_restarts_the_five_days(engine: AsyncEngine, failing: UUID) -> None:
     await add_alert(engine, "beta")
     for after, status in ((timedelta(), 500), (DAY, 200), (2 * DAY, 500), (5 * DAY, 500), (7 * DAY - HOUR, 500)):
         await attempt(engine, failing, status, START + after)
@@ -217,7 +219,7 @@ async def test_many_that_fail_at_once_warn_and_disable_once(engine: AsyncEngine,
     assert [data["rule"] for _, data in await told(engine)] == ["endpoint failing", "endpoint disabled"]
 
 
-async def test_410_disables_it_at_once_and_is_told(engine: AsyncEngine, failing: UUID) -> None:
+async def test_410_disables_it_at_once_and_is_reported(engine: AsyncEngine, failing: UUID) -> None:
     await add_endpoint(engine, "https://chat.example/", event_types=["health.digest"])
     with capture_logs() as logs:
         notice = await attempt(engine, failing, 410, START)
@@ -237,7 +239,7 @@ async def two_receivers(status: int) -> AsyncIterator[tuple[Any, Any]]:
         yield crm, chat
 
 
-async def test_the_worker_tells_the_other_endpoint(engine: AsyncEngine) -> None:
+async def test_the_worker_notifies_the_other_endpoint(engine: AsyncEngine) -> None:
     since = datetime.now(UTC) - 6 * DAY
     async with two_receivers(500) as (crm, chat):
         endpoint = await add_endpoint(
@@ -256,7 +258,7 @@ async def test_the_worker_tells_the_other_endpoint(engine: AsyncEngine) -> None:
     assert (await stored(engine, endpoint)).disabled_reason == "failing"
 
 
-async def test_enabled_again_it_begins_anew_and_only_then(engine: AsyncEngine, failing: UUID) -> None:
+async def test_enabled_again_it_starts_over_and_only_then(engine: AsyncEngine, failing: UUID) -> None:
     await attempt(engine, failing, 500, START)
     async with engine.begin() as conn:
         still = await endpoints.change(conn, failing, {"enabled": True, "description": "x"}, START)

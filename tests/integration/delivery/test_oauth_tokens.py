@@ -93,7 +93,7 @@ async def test_only_the_token_that_was_refused_is_forgotten() -> None:
         (web.Response(body=b"\xff\xfe"), "no usable access_token"),
     ],
 )
-async def test_answers_that_hold_no_token_are_told_and_nothing_is_kept(answer: web.Response, error: str) -> None:
+async def test_answers_without_a_token_are_reported_and_nothing_is_cached(answer: web.Response, error: str) -> None:
     async def give(_: Asked) -> web.Response:
         return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 

@@ -106,7 +106,7 @@ async def test_a_503_that_does_not_say_until_when_is_a_failure_like_any_other(en
     assert found.paused_until is None
 
 
-async def test_whoever_enables_an_endpoint_or_moves_it_ends_its_pause(engine: AsyncEngine) -> None:
+async def test_enabling_an_endpoint_or_moving_it_ends_its_pause(engine: AsyncEngine) -> None:
     endpoint = await add_endpoint(engine, "https://crm.example")
     changes: tuple[EndpointChanges, ...] = ({"enabled": True}, {"url": "https://elsewhere.example"})
     for change in changes:
@@ -131,7 +131,7 @@ async def test_a_message_is_put_off_for_its_lifetime_and_then_tried_as_often_as_
     assert sorted(await states(engine)) == ["failed", "succeeded"]
 
 
-async def test_a_message_that_is_sent_again_has_its_lifetime_anew(engine: AsyncEngine) -> None:
+async def test_a_message_that_is_sent_again_has_a_new_lifetime(engine: AsyncEngine) -> None:
     async with receiver(taking(1e-9, [], 429, {"Retry-After": "60"})) as crm:
         await add_endpoint(engine, crm.url)
         for account in ("taken", "acme"):

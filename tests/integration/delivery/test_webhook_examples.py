@@ -170,7 +170,7 @@ async def succeeded(engine: AsyncEngine, deliveries: int) -> bool:
     return (await states(engine)).count("succeeded") == deliveries
 
 
-async def test_a_crm_is_told_of_every_account_and_of_its_recovery(clock: Clock, engine: AsyncEngine, api: Api) -> None:
+async def test_a_crm_is_sent_every_account_and_its_recovery(clock: Clock, engine: AsyncEngine, api: Api) -> None:
     """Tested with the two rules that the manual creates in a loop, for a CRM that asked for bad scores alone."""
     async with crm(hubspot_done) as hubspot:
         body = example("deploy/webhooks-crm.md", target="hubspot")

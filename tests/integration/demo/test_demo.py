@@ -85,7 +85,7 @@ def run_curl(line: str) -> object:
     return msgspec.json.decode(subprocess.run([*words, "-sS"], capture_output=True, timeout=30, check=True).stdout)
 
 
-def test_it_works_at_once_goes_on_where_it_was_and_forgets_when_told(folder: Path) -> None:
+def test_it_works_at_once_continues_where_it_was_and_resets_on_request(folder: Path) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)), demo(folder, port) as first:
         first.wait_for(r"Ready in \d")

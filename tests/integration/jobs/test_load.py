@@ -243,7 +243,7 @@ async def test_a_finished_load_does_nothing_unless_it_is_to_be_sent_again(
     )
 
 
-async def test_a_topic_that_was_made_anew_is_loaded_anew(loader: Loader, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_recreated_topic_is_loaded_again(loader: Loader, capsys: pytest.CaptureFixture[str]) -> None:
     log = table(loader.folder / "log.parquet", 100)
     await loader.load(log)
     admin = AIOKafkaAdminClient(bootstrap_servers=loader.settings.kafka_bootstrap_servers)

@@ -16,7 +16,7 @@ from tests.support.cut_line import cut_line
 TRIES = 20
 
 
-def test_a_lost_connection_is_told_as_such_under_uvloop(bootstrap: str) -> None:
+def test_a_lost_connection_is_reported_as_such_under_uvloop(bootstrap: str) -> None:
     told = uvloop.run(_in_time(Settings(_env_file=None, kafka_bootstrap_servers=bootstrap)))
     assert {type(each) for each in told} == {KafkaConnectionError}, told
 

@@ -159,7 +159,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("protocol", "mechanism", "changes", "problem"), WRONG)
-async def test_a_refusal_is_told_as_one(
+async def test_a_refusal_is_reported_as_one(
     plain: Settings, kafka: SecureKafka, tmp_path: Path, protocol: str, mechanism: str, changes: Any, problem: str
 ) -> None:
     if "kafka_ssl_ca_file" in changes:
@@ -212,7 +212,9 @@ async def test_commands_end_at_once_with_the_reason(kafka: SecureKafka, plain: S
         assert "wrong-secret" not in result.stderr + result.stdout
 
 
-async def test_a_process_that_is_refused_says_so_once_and_tells_no_secret(kafka: SecureKafka, plain: Settings) -> None:
+async def test_a_process_that_is_refused_says_so_once_and_reveals_no_secret(
+    kafka: SecureKafka, plain: Settings
+) -> None:
     wrong = kafka.to(plain, "SASL_PLAINTEXT", "PLAIN", kafka_sasl_password=SecretStr("wrong-secret"))
     more = {"HEALTH_LOG_LEVEL": "debug", "HEALTH_LOG_FORMAT": "json", "HEALTH_PROBES_PORT": str(plain.probes_port)}
     env = environment(wrong, **variables(wrong), **more)

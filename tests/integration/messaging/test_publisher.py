@@ -42,7 +42,7 @@ async def silent_port() -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def test_a_refused_connection_is_told_at_once() -> None:
+async def test_a_refused_connection_is_reported_at_once() -> None:
     publisher = Publisher(settings_at(free_port()))
     await publisher.start()
     started = time.monotonic()
@@ -53,7 +53,7 @@ async def test_a_refused_connection_is_told_at_once() -> None:
     assert time.monotonic() - started < 2
 
 
-async def test_silence_is_told_in_time(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_is_reported_in_time(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.3)
     publisher = Publisher(settings_at(silent_port))
     started = time.monotonic()
@@ -122,7 +122,7 @@ async def test_after_a_fatal_error_there_is_a_new_producer(
     await publisher.stop()
 
 
-async def test_outages_are_told_and_outlived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_outages_are_reported_and_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 1.0)
     port = free_port()
     publisher = Publisher(settings_at(port))
@@ -161,7 +161,7 @@ async def test_that_kafka_is_back_is_noticed_without_anything_to_publish(
     await publisher.stop()
 
 
-async def test_a_failure_that_is_told_late_does_not_undo_what_came_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failure_that_is_reported_late_does_not_undo_a_later_success(monkeypatch: pytest.MonkeyPatch) -> None:
     availability = KafkaAvailability(settings_at(free_port()))
 
     async def slowly(*_: object) -> None:

@@ -158,7 +158,7 @@ async def test_a_host_of_another_machine(probed: Settings) -> None:
             pass
 
 
-async def test_a_port_in_use_is_told_in_one_line(probed: Settings) -> None:
+async def test_a_port_in_use_is_reported_in_one_line(probed: Settings) -> None:
     env = environment(probed, HEALTH_PROBES_PORT=str(probed.probes_port))
     with socket.create_server(("127.0.0.1", probed.probes_port)):
         ended = subprocess.run(

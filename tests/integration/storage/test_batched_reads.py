@@ -67,7 +67,7 @@ async def test_who_goes_away_takes_nothing_from_the_others(reads: BatchedReads) 
     assert [row[1] for row in rows if row] == ["A1", "A3", "A5", "A7", "A9"]
 
 
-async def test_connections_are_few_and_found_anew_after_they_were_cut(engine: AsyncEngine, reads: BatchedReads) -> None:
+async def test_connections_are_few_and_reopened_after_they_were_cut(engine: AsyncEngine, reads: BatchedReads) -> None:
     await asyncio.gather(*(reads.row(f"a{number}") for number in range(1000)))
     cut = await query(
         engine,
@@ -81,7 +81,7 @@ async def test_connections_are_few_and_found_anew_after_they_were_cut(engine: As
     assert row[1] == "A"
 
 
-async def test_an_error_is_told_to_all_who_asked_and_to_nobody_after(engine: AsyncEngine) -> None:
+async def test_an_error_reaches_all_waiting_callers_and_no_later_ones(engine: AsyncEngine) -> None:
     divisors = iter([0, 1])
     statement = "SELECT key, 1 / $2::int FROM unnest($1::text[]) AS keys (key)"
     reads = BatchedReads(engine, statement, lambda: (next(divisors),))

@@ -89,7 +89,7 @@ async def test_an_account_has_a_minute_between_two_updates(engine: AsyncEngine) 
         assert alert_ids(await claim(conn, seconds_on=62)) == [newest]
 
 
-async def test_an_endpoint_of_another_target_tells_the_whole_story(engine: AsyncEngine) -> None:
+async def test_an_endpoint_of_another_target_gets_every_message(engine: AsyncEngine) -> None:
     await add_endpoint(engine, URL, target="hubspot")
     story = await add_endpoint(engine, "https://other.example.com")
     acme = [await add_alert(engine, "acme", sequence) for sequence in (1, 2, 3)]
@@ -242,7 +242,7 @@ async def test_a_firing_sent_again_by_hand_after_its_end_stays_unsent(engine: As
         assert await state_of(conn, firing) == "superseded"
 
 
-async def test_incidents_of_an_account_are_told_each_for_itself(engine: AsyncEngine) -> None:
+async def test_incidents_of_an_account_are_sent_one_by_one(engine: AsyncEngine) -> None:
     await add_endpoint(engine, "https://oncall.example.com", target="alertmanager")
     first = await add_alert(engine, "acme", 1, rule_id=RULE)
     second = await add_alert(engine, "acme", 2, rule_id=OTHER_RULE)

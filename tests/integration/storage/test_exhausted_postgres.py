@@ -35,7 +35,7 @@ async def without_connections(database_url: str, engine: AsyncEngine) -> AsyncIt
         await connection.execute(text(f"DROP ROLE {name}"))
 
 
-async def test_no_connection_left_is_told_as_that(without_connections: Settings) -> None:
+async def test_no_connection_left_is_reported_as_that(without_connections: Settings) -> None:
     engine = create_engine(without_connections, "test")
     with pytest.raises(DBAPIError) as refused:
         async with engine.connect():
@@ -57,7 +57,7 @@ async def test_the_api_says_so_too(without_connections: Settings) -> None:
         assert (answer.status, answer.json["detail"]) == (503, "Postgres has no connection left. Try again.")
 
 
-async def test_a_full_disk_is_told_as_that_and_waited_for(settings: Settings, engine: AsyncEngine) -> None:
+async def test_a_full_disk_is_reported_as_that_and_waited_for(settings: Settings, engine: AsyncEngine) -> None:
     """Postgres' answer in that case, raised by a trigger: nothing is dropped, and work continues once there is room."""
     async with engine.begin() as connection:
         for statement in (

@@ -23,7 +23,9 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("table", ["scores", "deliveries"])
-async def test_a_table_that_is_locked_is_told_while_it_is(engine: AsyncEngine, database_url: str, table: str) -> None:
+async def test_a_table_that_is_locked_is_reported_while_it_is(
+    engine: AsyncEngine, database_url: str, table: str
+) -> None:
     consumer = create_engine(Settings(_env_file=None, database_url=database_url), "consume-1")
 
     async def read() -> None:

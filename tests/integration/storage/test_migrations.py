@@ -112,7 +112,7 @@ def test_what_is_on_its_way_keeps_its_place_in_the_schedule_and_alerts_are_the_o
 
 
 @pytest.mark.parametrize(("before", "after"), [("0010", "0011"), ("0011", "0012")])
-def test_whoever_holds_rows_of_scores_finishes_before_their_indexes_are_made_anew(
+def test_a_transaction_that_holds_rows_of_scores_finishes_before_their_indexes_are_rebuilt(
     postgres_server: PostgresServer, before: str, after: str
 ) -> None:
     """A migration while an account is folded: locked, and written by a later statement."""
@@ -242,7 +242,9 @@ def modest_url(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.drop(url)
 
 
-def test_who_may_not_create_a_schema_is_told_what_to_run(modest_url: str, postgres_server: PostgresServer) -> None:
+def test_a_user_who_may_not_create_a_schema_is_shown_the_command_to_run(
+    modest_url: str, postgres_server: PostgresServer
+) -> None:
     with pytest.raises(HealthError, match="CREATE SCHEMA analytics AUTHORIZATION modest_") as refused:
         upgrade(modest_url)
     parts = urlsplit(modest_url)

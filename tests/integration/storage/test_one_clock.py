@@ -149,7 +149,7 @@ async def _answers(session: aiohttp.ClientSession) -> bool:
         return False
 
 
-async def test_a_score_that_was_judged_at_tomorrow_is_read_as_of_today(
+async def test_a_score_that_was_evaluated_for_tomorrow_is_read_as_of_today(
     database_settings: Settings, engine: AsyncEngine, api: Api
 ) -> None:
     clock = Clock(engine, database_settings)
@@ -204,7 +204,7 @@ def as_read(body: Any) -> Any:
     return [as_read(each) for each in body] if isinstance(body, list) else body
 
 
-async def test_every_read_is_of_today_where_scores_were_judged_at_a_day_to_come(
+async def test_every_read_is_of_today_where_scores_were_evaluated_for_a_day_to_come(
     database_settings: Settings, engine: AsyncEngine, api: Api, ahead: datetime
 ) -> None:
     clock = Clock(engine, database_settings.model_copy(update={"forecast_share": 1.0}))
@@ -244,7 +244,7 @@ async def test_what_comes_after_such_a_judgement_is_read_at_once(
     assert (await api.get(red)).json["items"] == []
 
 
-async def test_readyz_of_the_api_tells_of_a_clock_that_is_off(
+async def test_readyz_of_the_api_reports_a_clock_that_is_off(
     database_settings: Settings,
     engine: AsyncEngine,
     machine: Machine,

@@ -26,7 +26,7 @@ async def connect(url: str) -> int:
         await engine.dispose()
 
 
-async def test_sslmode_and_sslrootcert_are_heeded(database_url: str, tmp_path: Path) -> None:
+async def test_sslmode_and_sslrootcert_are_applied(database_url: str, tmp_path: Path) -> None:
     folder = tmp_path / "with a blank"
     folder.mkdir()
     authority, other = Authority(folder, "authority"), Authority(folder, "other")

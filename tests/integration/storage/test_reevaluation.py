@@ -54,7 +54,7 @@ async def moves(engine: AsyncEngine) -> int:
     return int((await query(engine, "SELECT coalesce(sum(accounts), 0) FROM digest_moves"))[0][0])
 
 
-async def test_every_account_is_judged_by_the_new_scorecard_and_progress_is_seen(
+async def test_every_account_is_scored_by_the_new_scorecard_and_progress_is_shown(
     clock: Clock, engine: AsyncEngine
 ) -> None:
     begun = await clock.publish(by_active_days(10), LATER)
@@ -110,7 +110,9 @@ async def test_a_step_that_is_killed_is_done_again_from_where_it_began(clock: Cl
     assert await judged_by(engine) == [(2, 100)]
 
 
-async def test_a_second_publication_takes_over_and_tells_both_in_one_digest(clock: Clock, engine: AsyncEngine) -> None:
+async def test_a_second_publication_takes_over_and_reports_both_in_one_digest(
+    clock: Clock, engine: AsyncEngine
+) -> None:
     first = await clock.publish(by_active_days(10), LATER)
     assert await step(clock) == 30
     second = await clock.publish(by_active_days(20), LATER)

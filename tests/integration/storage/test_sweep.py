@@ -110,7 +110,7 @@ async def test_several_sweepers_share_the_work(clock: Clock, engine: AsyncEngine
     assert [row.day for row in days] == [(START + timedelta(days=1)).date()]
 
 
-async def test_loaded_history_tells_nobody(clock: Clock, engine: AsyncEngine) -> None:
+async def test_loaded_history_notifies_nobody(clock: Clock, engine: AsyncEngine) -> None:
     """An account that history leaves below the threshold fires, but quietly."""
     old = START - timedelta(days=60)
     history = {"acme": [used("acme", old + timedelta(days=day)) for day in range(5)]}

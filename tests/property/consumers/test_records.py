@@ -62,7 +62,7 @@ def test_decoding_is_total(signal: Signal, record: ConsumerRecord) -> None:
 
 
 @pytest.mark.parametrize("written", ["application/cloudevents+json", "Application/CloudEvents+JSON; charset=UTF-8"])
-def test_the_mode_is_told_by_a_media_type_which_has_no_case(written: str) -> None:
+def test_the_mode_follows_from_the_media_type_in_any_case(written: str) -> None:
     """A record whose value is a whole event, though it has the headers of binary mode too."""
     headers = [*binary(TYPES["usage"]), ("Content-Type", written.encode())]
     assert isinstance(decode("usage", record(headers=headers), MOST_BYTES), Decoded)

@@ -124,7 +124,7 @@ def test_what_is_taken_is_allowed_kind_by_kind() -> None:
             assert not list(WHOLE[signal].iter_errors(event)), (signal, name)
 
 
-def test_every_bound_is_told() -> None:
+def test_every_bound_is_in_the_schema() -> None:
     """Events that break one bound are refused by the schema too, as far as JSON Schema can express it."""
     broken: list[tuple[Signal, str, Any]] = [
         ("usage", "quantity", 0),

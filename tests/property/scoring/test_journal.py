@@ -113,7 +113,7 @@ def test_each_cause_names_its_last_events_and_words_and_counts_all(first: Evalua
 
 
 @given(st.none() | evaluations(), days)
-def test_what_waits_in_a_stored_journal_comes_to_the_same(first: Evaluation | None, moves: list[Move]) -> None:
+def test_causes_waiting_in_a_stored_journal_give_the_same_result(first: Evaluation | None, moves: list[Move]) -> None:
     stored, score_run = None, first
     for number, move in enumerate(moves, start=1):
         if move.is_stored:

@@ -87,7 +87,7 @@ def test_what_is_in_force_already_changes_nothing(data: st.DataObject, document:
 
 
 @given(st.data(), scorecards(RETENTION), drafts)
-def test_what_is_judged_by_the_draft_then_is_what_was_foretold(
+def test_evaluation_by_the_published_draft_is_as_previewed(
     data: st.DataObject, document: Document, written: Document
 ) -> None:
     present = policy_of(document)

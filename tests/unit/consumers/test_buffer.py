@@ -95,7 +95,7 @@ async def test_what_waits_is_taken_whole_and_makes_room() -> None:
 
 
 @pytest.mark.anyio
-async def test_who_waits_for_records_or_room_hears_of_it() -> None:
+async def test_waiting_for_records_or_room_ends_when_there_is_some() -> None:
     buffer = RecordBuffer(2)
     taking = asyncio.create_task(buffer.take(5))
     await asyncio.sleep(0)
@@ -110,7 +110,7 @@ async def test_who_waits_for_records_or_room_hears_of_it() -> None:
     assert buffer.left == 2
 
 
-def test_a_fingerprint_tells_records_apart_and_fits_a_signed_column() -> None:
+def test_a_fingerprint_distinguishes_records_and_fits_a_signed_column() -> None:
     variants = [
         record(1),
         record(1, key=None),

@@ -68,7 +68,7 @@ def test_while_a_secret_rotates_old_and_new_both_verify() -> None:
 
 
 @pytest.mark.parametrize("secrets", [[], ["whsec_"], ["whsec_not base64!"], ["whsec_ü"]])
-def test_without_a_usable_secret_nothing_is_signed_and_nothing_is_told(secrets: list[str]) -> None:
+def test_without_a_usable_secret_nothing_is_signed_and_nothing_is_revealed(secrets: list[str]) -> None:
     with pytest.raises(ValueError, match=r"^(nothing to sign with|a webhook secret is not whsec_ and base64)$"):
         sign(secrets, "msg_1", _now(), BODY)
 

@@ -38,7 +38,7 @@ def test_two_demos_cannot_share_a_folder_and_neither_can_be_removed_while_it_run
 
 def test_a_folder_of_somebody_else_is_neither_used_nor_removed(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(HealthError, match="holds something else"):
+    with pytest.raises(HealthError, match="holds something other than a demo"):
         DemoFolder(tmp_path).open(7, 200, NOW)
     with pytest.raises(HealthError, match="is not a demo's folder"):
         DemoFolder(tmp_path).reset()

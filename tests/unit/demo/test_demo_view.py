@@ -50,7 +50,7 @@ def accounts(**scores: float | None) -> list[AccountScore]:
     ]
 
 
-def test_a_score_is_told_when_it_has_moved_by_a_point_in_all() -> None:
+def test_a_score_is_shown_when_it_has_moved_by_a_point_in_all() -> None:
     board = Board()
     for score in (50.0, 49.6, 49.3, 48.9, 48.0, None, 47.0):
         board.add_accounts(accounts(acme=score), NOW)

@@ -41,7 +41,7 @@ async def test_what_is_late_is_answered_once_and_the_task_goes_on() -> None:
     assert task.cancelling() == 0
 
 
-async def test_who_cancels_for_another_reason_is_heard() -> None:
+async def test_a_cancellation_for_another_reason_passes() -> None:
     for seconds in (10.0, 0.05):
         asking = asyncio.create_task(ask(LoadShedder(sleeping, 10, seconds)))
         await asyncio.sleep(0)
@@ -59,7 +59,7 @@ async def test_half_an_answer_is_not_followed_by_another() -> None:
         await ask(LoadShedder(half, 10, 0.1))
 
 
-async def test_who_is_waited_for_is_told_so() -> None:
+async def test_a_task_that_is_waited_for_is_named() -> None:
     async def reading(_scope: Scope, receive: Receive, _send: Send) -> None:
         await receive()
 

@@ -41,7 +41,7 @@ class Record:
         self.timestamp = round(AT.timestamp() * 1000)
 
 
-def test_every_topic_is_told_under_its_name() -> None:
+def test_every_topic_is_described_under_its_name() -> None:
     addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
     topics = set(SETTINGS.topics.values())
     assert "shop.usage" in topics
@@ -56,7 +56,7 @@ def test_every_topic_is_told_under_its_name() -> None:
     }
 
 
-def test_no_address_and_no_secret_of_the_installation_is_told() -> None:
+def test_no_address_and_no_secret_of_the_installation_is_revealed() -> None:
     told = json.dumps(document(Settings(_env_file=None, kafka_bootstrap_servers="kafka-7.internal:9092")))
     assert "internal" not in told
 
@@ -84,7 +84,7 @@ def test_examples_of_events_are_taken_by_consumers(signal: Any) -> None:
 
 
 @pytest.mark.parametrize("sent", [message(), message("health.band.changed"), digest("backfill")])
-def test_alerts_are_sent_as_they_are_told(sent: Message) -> None:
+def test_alerts_are_sent_as_they_are_described(sent: Message) -> None:
     target = target_of("kafka")
     record = record_of("kafka:alerts", sent, target.build(sent, NoOptions()))
     described = MESSAGES["AlertRecord"]
@@ -94,7 +94,7 @@ def test_alerts_are_sent_as_they_are_told(sent: Message) -> None:
     validated(described["bindings"]["kafka"]["key"], None if record.key is None else record.key.decode())
 
 
-def test_dead_letters_carry_the_headers_that_are_told() -> None:
+def test_dead_letters_carry_the_headers_that_are_described() -> None:
     letter = DeadLetter(
         id=1,
         topic="usage-events",

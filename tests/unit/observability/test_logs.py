@@ -68,7 +68,7 @@ def test_everything_else_is_left_as_it_is() -> None:
     assert redact(None, "", {"password": "x"}) == {"password": MASK}
 
 
-def test_a_noisy_library_is_heard_once_a_while() -> None:
+def test_a_noisy_library_is_logged_once_in_a_while() -> None:
     clock = [0.0]
     heard = RepeatFilter(lambda: clock[0])
 

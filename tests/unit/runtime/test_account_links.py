@@ -41,7 +41,7 @@ def test_templates_that_will_do(template: str) -> None:
         ("https://{account_id}.crm.example/", "after the host"),
     ],
 )
-def test_a_template_that_will_not_do_is_told_why(template: str, said: str) -> None:
+def test_an_unusable_template_is_refused_with_the_reason(template: str, said: str) -> None:
     with pytest.raises(ValueError, match=said.replace("{", r"\{")):
         check_template(template)
 

@@ -31,14 +31,14 @@ def test_the_wait_is_as_long_as_it_has_to_be(rate: Rate, owed: float) -> None:
         assert rate.allowance(owed - wait + 1e-3 / rate.per_second) < 1 or rate.per_second >= 1000
 
 
-def test_callers_are_told_apart() -> None:
+def test_callers_are_distinguished() -> None:
     owing = RateLimiter(Rate(1, 2), 10)
     owing.charge("ann", 0.0)
     assert owing.owed("ann", 0.5) == 0.5
     assert owing.owed("bob", 0.5) == 0.0
 
 
-def test_nobody_owes_more_than_a_whole_burst_whoever_asks_at_once() -> None:
+def test_nobody_owes_more_than_a_whole_burst_however_many_ask_at_once() -> None:
     rate = Rate(0.5, 30)
     owing = RateLimiter(rate, 10)
     for _ in range(36_000):  # ten a second for an hour, none of which was asked about

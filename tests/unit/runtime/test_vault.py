@@ -29,7 +29,7 @@ def test_the_first_key_seals_and_all_open() -> None:
     assert vault(NEW).open(both.seal(b"x")) == b"x"
 
 
-def test_what_is_sealed_anew_opens_with_the_first_key_alone() -> None:
+def test_a_resealed_secret_opens_with_the_first_key_alone() -> None:
     both, sealed = vault(NEW, OLD), vault(OLD).seal(b"x")
     assert not both.is_current(sealed)
     fresh = both.reseal(sealed)

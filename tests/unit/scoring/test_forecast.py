@@ -114,7 +114,7 @@ def test_a_snooze_puts_off_the_day() -> None:
     assert fires(snoozed, policy) == [6]
 
 
-def test_what_fires_is_told_when_it_resolves_and_not_listed() -> None:
+def test_a_firing_rule_has_the_day_of_its_end_and_is_not_listed() -> None:
     policy = policy_of(ScoreRule(direction="above", level=50), BELOW_75)
     situation = situation_of(policy)
     assert crossings(situation, policy) == [("firing", 3, 70), ("resolved", 5, 50)]

@@ -150,7 +150,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.measure}: {case.label}")
-def test_a_measure_comes_to(case: Case) -> None:
+def test_a_measure_has_the_value(case: Case) -> None:
     value = measured(case.measure, case.asked, case.events)
     if isinstance(case.expected, str):
         assert value == Missing(case.expected)

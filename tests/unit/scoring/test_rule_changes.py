@@ -93,11 +93,11 @@ def test_events_that_come_first_do_it_themselves(low: Account) -> None:
     assert account.step(policy(ScoreRule(direction="below", level=40, segments=["smb"])), about) == [("firing", False)]
 
 
-def test_an_account_that_recovers_before_it_is_judged_by_a_new_rule_crosses_nothing(low: Account) -> None:
+def test_an_account_that_recovers_before_a_new_rule_sees_it_crosses_nothing(low: Account) -> None:
     assert low.step(policy(LOW), *use(*range(5, 20))) == []
 
 
-def test_an_account_that_was_never_judged_crosses_by_itself() -> None:
+def test_an_account_that_was_never_evaluated_crosses_by_itself() -> None:
     assert Account().step(policy(LOW), *use(0)) == [("firing", False)]
 
 

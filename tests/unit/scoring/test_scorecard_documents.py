@@ -149,7 +149,7 @@ def test_a_message_says_what_is_allowed() -> None:
     assert "silence_ratio" in problems(measuring(measure="silence"))["measures[0].measure"]
 
 
-def test_a_second_default_is_told_that_there_is_one() -> None:
+def test_a_second_default_is_refused_as_there_is_one() -> None:
     message = problems(document(name="smb", applies_to={"rank": 5}))["applies_to"]
     assert "overlapping defaults" in message
     assert "only the scorecard named default" in message

@@ -10,13 +10,13 @@ TEXTS = st.lists(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=
 
 
 @given(TEXTS)
-def test_what_is_joined_can_be_told_apart(values: list[str]) -> None:
+def test_joined_texts_can_be_separated(values: list[str]) -> None:
     text = joined_texts(values)
     assert (text.split(SEPARATOR) if text else []) == values
 
 
 @given(TEXTS, st.sampled_from(["", SEPARATOR, f"a{SEPARATOR}b", f"{SEPARATOR}a", f"a{SEPARATOR}"]), st.data())
-def test_what_could_not_be_told_apart_is_refused(values: list[str], odd: str, data: st.DataObject) -> None:
+def test_texts_that_could_not_be_separated_are_refused(values: list[str], odd: str, data: st.DataObject) -> None:
     values.insert(data.draw(st.integers(0, len(values))), odd)
     with pytest.raises(ValueError, match="holds their separator"):
         joined_texts(values)

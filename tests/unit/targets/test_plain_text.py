@@ -145,7 +145,7 @@ def test_drivers(changes: dict[str, Any], line: str) -> None:
         ({"ended": True}, ("Was set by hand until now", "12.5 by Ann: Their champion has left.")),
     ],
 )
-def test_what_was_set_by_hand_is_told_with_who_did_it_and_why(changes: dict[str, Any], told: tuple[str, str]) -> None:
+def test_an_override_is_shown_with_its_author_and_reason(changes: dict[str, Any], told: tuple[str, str]) -> None:
     assert told in to_plain_text(message(override={**BY_HAND, **changes})).details
 
 

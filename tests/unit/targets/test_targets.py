@@ -40,7 +40,7 @@ def test_people_are_shown_no_link_to_what_only_programs_can_read(target: str, na
 
 
 @pytest.mark.parametrize("target", ["standard", "cloudevents", "kafka"])
-def test_programs_are_told_where_people_find_the_account_if_that_is_known(target: str) -> None:
+def test_programs_get_the_link_to_the_account_if_it_is_known(target: str) -> None:
     assert read(target, message())["data"] == {**ACCOUNT, "url": PAGE}
     assert read(target, message(link=""))["data"] == ACCOUNT
 
