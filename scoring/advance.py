@@ -8,9 +8,9 @@ from scoring.history.day_by_day import DayByDay, with_due_pending
 from scoring.history.fast_path import fold_in_one_day
 from scoring.history.rule_changes import moved_by_change
 from scoring.history.score_run import ScoreRun
+from scoring.rules.conditions import RuleMemory
 from scoring.rules.crossings import Crossing, Memories, apply_rules, observe
 from scoring.rules.policy import Policy
-from scoring.rules.rules import RuleMemory
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation
 from scoring.state.account_state import AccountState

@@ -2,9 +2,9 @@
 
 from scoring.history.day_by_day import with_due_pending
 from scoring.history.score_run import ScoreRun
+from scoring.rules.conditions import OK
 from scoring.rules.crossings import Memories, about, observe, stepped
 from scoring.rules.policy import Policy
-from scoring.rules.rules import OK
 from scoring.state.account_state import AccountState
 from scoring.state.attributes import churned_on
 

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from scoring.scorecards.measures import Value
+from scoring.scorecards.measure import Value
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Band, Evaluation, Scorecard, score
 from scoring.state.calendar import day_of

@@ -5,20 +5,11 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from scoring.rules.conditions import OK, Observation, Rule, RuleMemory, SilenceRule
 from scoring.rules.policy import Policy
-from scoring.rules.rules import (
-    OK,
-    Observation,
-    Rule,
-    RuleMemory,
-    SilenceRule,
-    close_day,
-    end,
-    ready_at,
-    step,
-    worth_keeping,
-)
-from scoring.scorecards.measures import CATALOGUE, Missing, Parameters, Value
+from scoring.rules.state_machine import close_day, end, ready_at, step, worth_keeping
+from scoring.scorecards.catalogue import CATALOGUE
+from scoring.scorecards.measure import Missing, Parameters, Value
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation
 from scoring.state.account_state import AccountState

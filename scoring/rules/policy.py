@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from scoring.rules.rules import DropRule, Rule
+from scoring.rules.conditions import DropRule, Rule
 from scoring.scorecards.scorecard import Scorecard
 from scoring.state.account_state import RETENTION_DAYS
 

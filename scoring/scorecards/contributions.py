@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from scoring.scorecards.measures import Missing
+from scoring.scorecards.measure import Missing
 from scoring.scorecards.scorecard import DECIMALS, VETO, Evaluation
 
 BILLION = 10**DECIMALS

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from scoring.scorecards.measures import CATALOGUE
+from scoring.scorecards.catalogue import CATALOGUE
 from scoring.scorecards.validation_errors import fault_of
 
 DEFAULT = "default"

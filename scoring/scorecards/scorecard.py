@@ -9,9 +9,10 @@ from typing import Literal
 
 from msgspec import Struct
 
+from scoring.scorecards.catalogue import CATALOGUE
 from scoring.scorecards.curve import Curve, compile_curve
 from scoring.scorecards.document import ScorecardDocument
-from scoring.scorecards.measures import CATALOGUE, Measure, Missing, Parameters, Value
+from scoring.scorecards.measure import Measure, Missing, Parameters, Value
 from scoring.state.account_state import AccountState
 
 Band = Literal["green", "yellow", "red", "unknown"]

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from scoring.scorecards.catalogue import CATALOGUE
 from scoring.scorecards.document import DEFAULT, AppliesTo
-from scoring.scorecards.measures import CATALOGUE, Missing, Parameters
+from scoring.scorecards.measure import Missing, Parameters
 from scoring.scorecards.scorecard import Scorecard
 from scoring.state.account_state import AccountState
 

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from scoring.history.day_by_day import LONGEST_GAP, with_due_pending
 from scoring.history.score_run import ScoreRun, is_ahead
+from scoring.rules.conditions import OK, Rule
 from scoring.rules.crossings import DayClosing, Memories, apply_rules, observe
 from scoring.rules.policy import Policy
-from scoring.rules.rules import OK, Rule
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation, evaluate
 from scoring.scorecards.selection import choose

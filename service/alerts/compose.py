@@ -9,9 +9,9 @@ import msgspec
 
 from scoring.advance import AccountStep
 from scoring.history.score_run import ScoreRun
+from scoring.rules.conditions import BandRule, DropRule, ScoreRule, SilenceRule
 from scoring.rules.crossings import Crossing
 from scoring.rules.policy import Policy
-from scoring.rules.rules import BandRule, DropRule, ScoreRule, SilenceRule
 from scoring.scorecards.drivers import Driver, drivers
 from scoring.scorecards.scorecard import Band, Evaluation
 from scoring.state.calendar import from_micros

@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.rules import rules
+from scoring.rules import state_machine
+from scoring.rules.conditions import OK
 from scoring.state.calendar import to_micros
 from service.storage.accounts import accounts
 from service.storage.accounts.score_codec import decode_memories, encode_memories
@@ -83,6 +84,6 @@ async def _set_snooze(connection: AsyncConnection, alert: Row[Any], until: datet
     held = await accounts.lock(connection, alert.account_id)
     memories = decode_memories(held.rule_memory if held else None)
     rule = str(alert.rule_id)
-    memories[rule] = rules.snooze(memories.get(rule, rules.OK), to_micros(until) if until else 0)
+    memories[rule] = state_machine.snooze(memories.get(rule, OK), to_micros(until) if until else 0)
     await accounts.save_rule_memory(connection, alert.account_id, encode_memories(memories), until or now)
     await triage.snooze(connection, alert, until, now)

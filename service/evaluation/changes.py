@@ -8,9 +8,9 @@ from msgspec import UNSET, UnsetType
 
 from scoring.advance import AccountStep, advance
 from scoring.history.score_run import ScoreRun
+from scoring.rules.conditions import RuleMemory
 from scoring.rules.crossings import about
 from scoring.rules.policy import Policy
-from scoring.rules.rules import RuleMemory
 from scoring.scorecards.override import Override
 from scoring.state.account_state import AccountState, decode, encode
 from scoring.state.attributes import AttributeState

@@ -5,8 +5,9 @@ from itertools import groupby
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from scoring.rules.conditions import OK, DropRule, Rule, RuleMemory
 from scoring.rules.policy import Policy
-from scoring.rules.rules import OK, DropRule, Rule, RuleMemory, close_day
+from scoring.rules.state_machine import close_day
 from service.evaluation.changes import read_memory
 from service.storage.accounts import history
 from service.storage.accounts.history import ClosingScore

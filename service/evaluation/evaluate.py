@@ -12,8 +12,8 @@ from uuid import UUID
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from scoring.rules.conditions import RuleMemory
 from scoring.rules.policy import Policy
-from scoring.rules.rules import RuleMemory
 from scoring.scorecards.override import Override
 from scoring.state.calendar import to_micros
 from scoring.state.events import Event

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from scoring.rules.conditions import RuleMemory
 from scoring.rules.policy import Policy
-from scoring.rules.rules import RuleMemory
 from scoring.state.calendar import from_day
 from scoring.whatif.forecast import Situation, forecast
 from service.evaluation.changes import read_memory, read_state

@@ -7,8 +7,8 @@ import msgspec
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from scoring.rules.conditions import Condition, Rule
 from scoring.rules.policy import Policy
-from scoring.rules.rules import Condition, Rule
 from scoring.scorecards.document import ScorecardDocument, parse
 from scoring.scorecards.scorecard import Scorecard, compile_scorecard
 from scoring.scorecards.selection import in_order

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scoring.rules.rules import OK, Observation, RuleMemory
+from scoring.rules.conditions import OK, Observation, RuleMemory
 from scoring.scorecards.scorecard import Band
 from service.evaluation.policy import read_condition
 from service.storage.policy import rules

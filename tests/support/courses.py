@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from scoring.advance import AccountStep, advance
 from scoring.history.score_run import ScoreRun
+from scoring.rules.conditions import DropRule, Rule, RuleMemory
 from scoring.rules.policy import Policy
-from scoring.rules.rules import DropRule, Rule, RuleMemory
 from scoring.scorecards.document import parse
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Scorecard, compile_scorecard

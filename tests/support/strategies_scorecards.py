@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from scoring.scorecards.measures import CATALOGUE
+from scoring.scorecards.catalogue import CATALOGUE
 from tests.support.strategies import FEATURES
 
 SEGMENTS = ("smb", "enterprise")

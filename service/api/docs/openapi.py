@@ -9,9 +9,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from scoring.rules.rules import BandRule, DropRule, ScoreRule, SilenceRule
+from scoring.rules.conditions import BandRule, DropRule, ScoreRule, SilenceRule
+from scoring.scorecards.catalogue import CATALOGUE
 from scoring.scorecards.document import ScorecardDocument
-from scoring.scorecards.measures import CATALOGUE
 from service.api.docs.openapi_responses import describe_answers
 from service.api.http.openapi_helpers import _REF, RULES, schema_ref
 from service.api.http.problems import Problem

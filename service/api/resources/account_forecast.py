@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from scoring.rules.rules import Condition
+from scoring.rules.conditions import Condition
 from scoring.scorecards.scorecard import Band, Evaluation
 from scoring.state.calendar import from_day, to_micros
 from scoring.whatif.forecast import PredictedCrossing, forecast

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Struct
 
-from scoring.rules.rules import KINDS, Condition
+from scoring.rules.conditions import KINDS, Condition
 from scoring.scorecards.document import NonEmptyText
 from scoring.scorecards.validation_errors import fault_of
 from service.api.http.openapi_helpers import RULES, schema_ref

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from scoring.rules.conditions import KnownBand
 from scoring.rules.policy import Policy
-from scoring.rules.rules import KnownBand
 from scoring.scorecards.override import Override
 from scoring.state.calendar import to_micros
 from service.api.access.auth import WRITE

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from scoring.history.score_run import ScoreRun
-from scoring.rules.rules import RuleMemory
+from scoring.rules.conditions import RuleMemory
 from scoring.scorecards.override import Override
 from service.storage.accounts.history import HistoryRow
 from service.storage.accounts.scores import ScoreRow

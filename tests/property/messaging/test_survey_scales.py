@@ -6,7 +6,8 @@ from fractions import Fraction
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scoring.scorecards.measures import CATALOGUE, Parameters
+from scoring.scorecards.catalogue import CATALOGUE
+from scoring.scorecards.measure import Parameters
 from scoring.state.account_state import AccountState, fold
 from scoring.state.calendar import day_of
 from scoring.state.events import SurveyEvent

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from scoring.history.day_by_day import evaluate_now
 from scoring.rules.policy import Policy
+from scoring.scorecards.catalogue import CATALOGUE
 from scoring.scorecards.document import parse
-from scoring.scorecards.measures import CATALOGUE
 from scoring.scorecards.scorecard import Evaluation, Scorecard, compile_scorecard, evaluate
 from scoring.scorecards.selection import in_order
 from scoring.state.account_state import AccountState

@@ -15,8 +15,8 @@ from scoring.history.fast_path import fold_in_one_day
 from scoring.history.journal import entries
 from scoring.history.journal_codec import decode_journal, encode_journal
 from scoring.history.score_run import ScoreRun
+from scoring.rules.conditions import RuleMemory
 from scoring.rules.policy import Policy
-from scoring.rules.rules import RuleMemory
 from scoring.scorecards.document import parse
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Scorecard, compile_scorecard

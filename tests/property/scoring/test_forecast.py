@@ -10,8 +10,9 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from scoring.advance import AccountStep, advance
+from scoring.rules.conditions import OK, BandRule, Condition, DropRule, Rule, RuleMemory, ScoreRule, SilenceRule
 from scoring.rules.policy import Policy
-from scoring.rules.rules import OK, BandRule, Condition, DropRule, Rule, RuleMemory, ScoreRule, SilenceRule, snooze
+from scoring.rules.state_machine import snooze
 from scoring.scorecards.document import parse
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import compile_scorecard

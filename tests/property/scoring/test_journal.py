@@ -12,7 +12,7 @@ from scoring.history.journal import MOST_IDS, Journal, JournalBase, JournalCause
 from scoring.history.journal_codec import MOST_WAITING, decode_journal, encode_journal, note_stored
 from scoring.scorecards.contributions import Billionths, add, change, contributions_in_billionths
 from scoring.scorecards.document import parse
-from scoring.scorecards.measures import Missing, Value
+from scoring.scorecards.measure import Missing, Value
 from scoring.scorecards.scorecard import Evaluation, Scorecard, compile_scorecard, score
 
 CAUSES: list[JournalCause] = ["time", "events", "correction", "scorecard", "override"]

@@ -10,8 +10,8 @@ from scoring.advance import advance
 from scoring.history.explanation import explain_change
 from scoring.history.runs import Past, up_to_now
 from scoring.history.score_run import ScoreRun, is_ahead
+from scoring.rules.conditions import RuleMemory
 from scoring.rules.policy import Policy
-from scoring.rules.rules import RuleMemory
 from scoring.state.account_state import AccountState
 from scoring.state.calendar import MICROSECONDS_PER_DAY as DAY
 from scoring.state.calendar import MICROSECONDS_PER_HOUR as HOUR

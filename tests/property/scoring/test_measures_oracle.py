@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.scorecards.measures import CATALOGUE, Missing, Parameters
+from scoring.scorecards.catalogue import CATALOGUE
+from scoring.scorecards.measure import Missing, Parameters
 from scoring.state.account_state import AccountState
 from tests.support import oracle
 from tests.support.folding import folded, settled

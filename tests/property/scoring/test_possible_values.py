@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scoring.scorecards.measures import CATALOGUE, Missing, Parameters
+from scoring.scorecards.catalogue import CATALOGUE
+from scoring.scorecards.measure import Missing, Parameters
 from scoring.state.account_state import AccountState, fold
 from scoring.state.calendar import day_of
 from scoring.state.events import AttributesEvent, Event, SurveyEvent, SurveyKind, TicketEvent, UsageEvent

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from scoring.advance import advance
 from scoring.history.day_by_day import evaluate_now
+from scoring.rules.conditions import BandRule, DropRule, Rule, ScoreRule, SilenceRule
 from scoring.rules.policy import Policy
-from scoring.rules.rules import BandRule, DropRule, Rule, ScoreRule, SilenceRule
 from scoring.scorecards.document import parse
 from scoring.scorecards.scorecard import compile_scorecard
 from scoring.scorecards.selection import in_order

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from scoring.rules.rules import (
+from scoring.rules.conditions import (
     OK,
     BandRule,
     Condition,
@@ -20,13 +20,9 @@ from scoring.rules.rules import (
     RuleMemory,
     ScoreRule,
     SilenceRule,
-    close_day,
-    ready_at,
-    snooze,
-    step,
-    worth_keeping,
 )
-from scoring.scorecards.measures import Missing, Value
+from scoring.rules.state_machine import close_day, ready_at, snooze, step, worth_keeping
+from scoring.scorecards.measure import Missing, Value
 from scoring.scorecards.scorecard import Band
 from scoring.state.calendar import day_of, start_of
 from tests.support.oracle import number

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.scorecards.measures import CATALOGUE, Parameters
+from scoring.scorecards.catalogue import CATALOGUE
+from scoring.scorecards.measure import Parameters
 from scoring.state import distinct_sample
 from scoring.state.account_state import AccountState
 from scoring.state.calendar import start_of

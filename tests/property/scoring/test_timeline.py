@@ -11,8 +11,9 @@ from scoring.advance import advance
 from scoring.history.journal import MOST_IDS, Moved, entries
 from scoring.history.journal_codec import decode_journal, has_waiting
 from scoring.history.score_run import ScoreRun, decode_readings
+from scoring.rules.conditions import OK
 from scoring.rules.policy import Policy
-from scoring.rules.rules import OK, close_day
+from scoring.rules.state_machine import close_day
 from scoring.scorecards.contributions import add, change, contributions_in_billionths
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Evaluation

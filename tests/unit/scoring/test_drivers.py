@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scoring.scorecards.document import ScorecardDocument
 from scoring.scorecards.drivers import drivers, shortfalls
-from scoring.scorecards.measures import Missing, Value
+from scoring.scorecards.measure import Missing, Value
 from scoring.scorecards.scorecard import Evaluation, compile_scorecard, score
 
 _MEASURES: list[dict[str, Any]] = [

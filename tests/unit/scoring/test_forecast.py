@@ -3,8 +3,9 @@
 from msgspec.structs import replace
 
 from scoring.advance import advance
+from scoring.rules.conditions import Condition, DropRule, Rule, RuleMemory, ScoreRule, SilenceRule
 from scoring.rules.policy import Policy
-from scoring.rules.rules import Condition, DropRule, Rule, RuleMemory, ScoreRule, SilenceRule, snooze
+from scoring.rules.state_machine import snooze
 from scoring.scorecards.document import parse
 from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import compile_scorecard

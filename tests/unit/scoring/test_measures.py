@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from scoring.scorecards.measures import CATALOGUE, Missing, Parameters, Value
+from scoring.scorecards.catalogue import CATALOGUE
+from scoring.scorecards.measure import Missing, Parameters, Value
 from scoring.state.events import Event
 from tests.support.facts import TODAY, answered, calendar, state_of, ticket, used, with_attributes
 

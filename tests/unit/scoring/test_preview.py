@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from scoring.advance import advance
+from scoring.rules.conditions import Rule, ScoreRule
 from scoring.rules.policy import Policy
-from scoring.rules.rules import Rule, ScoreRule
 from scoring.scorecards.document import parse
 from scoring.scorecards.scorecard import compile_scorecard
 from scoring.scorecards.selection import in_order

@@ -7,9 +7,9 @@ import pytest
 
 from scoring.advance import AccountStep, advance
 from scoring.history.score_run import ScoreRun
+from scoring.rules.conditions import BandRule, Condition, DropRule, Rule, ScoreRule, SilenceRule
 from scoring.rules.crossings import Crossing, Memories
 from scoring.rules.policy import Policy
-from scoring.rules.rules import BandRule, Condition, DropRule, Rule, ScoreRule, SilenceRule
 from scoring.scorecards.document import ScorecardDocument
 from scoring.scorecards.scorecard import compile_scorecard
 from scoring.scorecards.selection import in_order

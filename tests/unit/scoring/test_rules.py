@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from msgspec.structs import replace
 
-from scoring.rules.rules import (
+from scoring.rules.conditions import (
     OK,
     BandRule,
     Condition,
@@ -16,14 +16,9 @@ from scoring.rules.rules import (
     RuleMemory,
     ScoreRule,
     SilenceRule,
-    close_day,
-    end,
-    ready_at,
-    snooze,
-    step,
-    worth_keeping,
 )
-from scoring.scorecards.measures import Missing
+from scoring.rules.state_machine import close_day, end, ready_at, snooze, step, worth_keeping
+from scoring.scorecards.measure import Missing
 
 SECOND = 1_000_000
 AT_RISK = ScoreRule(direction="below", level=40, clear_level=45)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from scoring.scorecards.catalogue import CATALOGUE
 from scoring.scorecards.document import InvalidDocumentError, parse
-from scoring.scorecards.measures import CATALOGUE
 from scoring.scorecards.scorecard import compile_scorecard
 from scoring.scorecards.selection import in_order
 from scoring.state.account_state import RETENTION_DAYS

@@ -1,0 +1,57 @@
+"""A measure: one dimension of health, computed from an account's state at a day.
+
+A measure's value is a float, or `Missing` with a reason. Zero isn't missing: an account that used the product once and
+doesn't now has 0 active users; one that never did has none to count.
+
+Times come from other systems, and may contradict each other or lie after the day. No measure returns an impossible
+value because of that: a negative duration counts as none.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from scoring.state.account_state import AccountState
+
+MeasureSignal = Literal["usage", "tickets", "surveys", "attributes"]
+
+
+class Missing(Enum):
+    """The reason why a measure has no value."""
+
+    NO_USAGE = "no_usage_ever"
+    NO_SEATS = "no_seats"
+    NO_EARLIER_USAGE = "no_usage_before"
+    TOO_FEW_DAYS = "too_few_active_days"
+    NOTHING_SOLVED = "no_tickets_solved"
+    NO_RATINGS = "no_ratings"
+    NO_ANSWERS = "no_answers"
+    NO_SURVEY = "no_survey_ever"
+    NO_START = "no_start_date"
+    NO_RENEWAL = "no_renewal_date"
+
+
+Value = float | Missing
+Measure = Callable[[AccountState, int], Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The options of a measure on a scorecard; `window` is in days, None stands for "not given" or "all"."""
+
+    window: int = 1
+    features: frozenset[str] | None = None
+    priorities: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A catalogue entry: the measure's factory, the parameters it takes, and the signals it reads."""
+
+    build: Callable[[Parameters], Measure]
+    signals: frozenset[MeasureSignal]
+    windows: int = 0
+    """The number of windows it looks back; 0 if it takes none."""
+    takes_features: bool = False
+    takes_priorities: bool = False

@@ -1,0 +1,145 @@
+"""Measures of the use of the product."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from operator import sub
+
+from scoring.scorecards.measure import Measure, Missing, Parameters, Value
+from scoring.state.account_state import AccountState
+from scoring.state.calendar import first_day
+from scoring.state.distinct_sample import estimate
+
+RHYTHM_DAYS = 92
+"""Days before today from which `silence_ratio` takes the account's own rhythm."""
+
+
+def active_users(p: Parameters) -> Measure:
+    """Distinct users in the window."""
+
+    def measure(state: AccountState, day: int) -> Value:
+        usage = state.usage
+        if usage.last_day < 0:
+            return Missing.NO_USAGE
+        first = first_day(day, p.window)
+        kept = sum([1 for last in usage.users.values() if last >= first])
+        return float(estimate(kept, usage.users_below))
+
+    return measure
+
+
+def active_days(p: Parameters) -> Measure:
+    """Days with usage in the window."""
+
+    def measure(state: AccountState, day: int) -> Value:
+        if state.usage.last_day < 0:
+            return Missing.NO_USAGE
+        days = list(state.usage.days)
+        return float(bisect_right(days, day) - bisect_left(days, first_day(day, p.window)))
+
+    return measure
+
+
+def seat_utilization(p: Parameters) -> Measure:
+    """Active users in the window as a percentage of the seats."""
+
+    users_of = active_users(p)
+
+    def measure(state: AccountState, day: int) -> Value:
+        seats = state.attributes.value("seats")
+        if not isinstance(seats, int) or seats <= 0:
+            return Missing.NO_SEATS
+        users = users_of(state, day)
+        return users if isinstance(users, Missing) else 100.0 * users / seats
+
+    return measure
+
+
+def _volumes(state: AccountState, first: int, middle: int, features: frozenset[str] | None) -> tuple[int, int]:
+    """The quantity from `first` to before `middle`, and from `middle` on."""
+    if features is None:
+        return _totals(state.usage.days, first, middle)
+    totals = [_totals(state.usage.features.get(feature, {}), first, middle) for feature in features]
+    return sum([before for before, _ in totals]), sum([after for _, after in totals])
+
+
+def _totals(counts: dict[int, int], first: int, middle: int) -> tuple[int, int]:
+    days, quantities = list(counts), list(counts.values())  # in order, as the fold keeps them
+    split = bisect_left(days, middle)
+    return sum(quantities[bisect_left(days, first) : split]), sum(quantities[split:])
+
+
+def usage_volume(p: Parameters) -> Measure:
+    """Quantity used in the window."""
+
+    def measure(state: AccountState, day: int) -> Value:
+        if state.usage.last_day < 0:
+            return Missing.NO_USAGE
+        first = first_day(day, p.window)
+        return float(_volumes(state, first, first, p.features)[1])
+
+    return measure
+
+
+def usage_trend(p: Parameters) -> Measure:
+    """Quantity used in the window, relative to the window before."""
+
+    def measure(state: AccountState, day: int) -> Value:
+        if state.usage.last_day < 0:
+            return Missing.NO_USAGE
+        first = first_day(day, p.window)
+        before, after = _volumes(state, first - p.window, first, p.features)
+        return after / before if before else Missing.NO_EARLIER_USAGE
+
+    return measure
+
+
+def feature_adoption(p: Parameters) -> Measure:
+    """Distinct features used in the window; of given features, the percentage."""
+
+    def measure(state: AccountState, day: int) -> Value:
+        usage = state.usage
+        if usage.last_day < 0:
+            return Missing.NO_USAGE
+        first = first_day(day, p.window)
+        if p.features is None:
+            return float(_used_since(first, usage.features.values()))
+        known = [usage.features[feature] for feature in p.features if feature in usage.features]
+        return 100.0 * _used_since(first, known) / len(p.features)
+
+    return measure
+
+
+def _used_since(first: int, features: Iterable[dict[int, int]]) -> int:
+    return len([1 for days in features if next(reversed(days)) >= first])
+
+
+def days_since_last_use(_: Parameters) -> Measure:
+    """Days since the last day with usage."""
+
+    def measure(state: AccountState, day: int) -> Value:
+        last = state.usage.last_day
+        return Missing.NO_USAGE if last < 0 else float(max(day - last, 0))
+
+    return measure
+
+
+def silence_ratio(_: Parameters) -> Measure:
+    """Days since the last use, relative to the account's median gap between active days."""
+
+    def measure(state: AccountState, day: int) -> Value:
+        usage = state.usage
+        if usage.last_day < 0:
+            return Missing.NO_USAGE
+        days = list(usage.days)
+        first = first_day(day, RHYTHM_DAYS)
+        if len(days) < 3 or days[-3] < first:
+            return Missing.TOO_FEW_DAYS
+        if usage.last_day >= day:
+            return 0.0
+        active = days[bisect_left(days, first) :]
+        gaps = sorted(map(sub, active[1:], active))
+        middle = len(gaps) // 2
+        median_gap = gaps[middle] if len(gaps) % 2 else (gaps[middle - 1] + gaps[middle]) / 2
+        return float((day - usage.last_day) / median_gap)
+
+    return measure
