@@ -4,6 +4,7 @@ leaks.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -156,6 +157,19 @@ def test_a_slow_rate_says_in_whole_seconds_when() -> None:
         rates.admit(again, key)
     assert (refused.value.status_code, refused.value.headers) == (429, {"Retry-After": "3"})
     assert dict(again["health.headers"]) == {b"ratelimit-policy": b'"key";q=1;w=3', b"ratelimit": b'"key";r=0;t=3'}
+
+
+def test_a_caller_at_twice_the_rate_gets_half_of_the_answers() -> None:
+    now = 0.0
+    rates = KeyRates(2, lambda: now)
+    key = StoredApiKey(id=None, name="", hint="", scopes=[], created_at=None, expires_at=None, last_used_at=None)  # type: ignore[arg-type] # only told apart
+    admitted = 0
+    for _ in range(400):
+        with suppress(ProblemError):
+            rates.admit({}, key)
+            admitted += 1
+        now += 0.25
+    assert 200 <= admitted <= 202
 
 
 async def slow(engine: AsyncEngine, seconds: float) -> None:

@@ -1,9 +1,11 @@
 """Today's health, asked for plainly: it is served more directly than other requests, and must be answered the same."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.state.calendar import day_of, to_micros
@@ -169,6 +171,20 @@ async def test_connections_that_were_cut_are_nothing_to_hear_of(engine: AsyncEng
             "WHERE datname = current_database() AND application_name LIKE 'account-health api%'",
         )
         assert [(await api.get(PATH)).status for _ in range(5)] == [200] * 5
+
+
+async def test_a_read_that_is_cut_off_is_repeated(engine: AsyncEngine, api: Api) -> None:
+    assert (await api.get(PATH)).status == 200
+    waiting = (
+        "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+        "AND application_name LIKE 'account-health api%'"
+    )
+    async with engine.begin() as connection:
+        await connection.execute(text("LOCK TABLE scores"))
+        asked = asyncio.create_task(api.get(PATH))
+        while not await query(engine, f"SELECT pg_terminate_backend(pid) {waiting}"):
+            await asyncio.sleep(0.01)
+    assert (await asked).status == 200
 
 
 async def test_it_is_measured_by_its_route(api: Api) -> None:
