@@ -23,7 +23,8 @@ from service.messaging.publisher import Publisher, RawRecord
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.vault import Vault
-from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery, DeliveryState
+from service.storage.webhooks.delivery_results import AttemptRecord, AttemptResult, DeliveryState
+from service.storage.webhooks.outbox import ClaimedDelivery
 
 log = structlog.get_logger(__name__)
 

@@ -16,8 +16,9 @@ from service.alerts.operator_notices import DISABLED, FAILING, EndpointNotice, e
 from service.delivery.retry import GaveUp, RetryAt, RetryDecision, Succeeded
 from service.delivery.transport.http import Failure
 from service.storage.webhooks import endpoint_failures, endpoints, rate_limits
+from service.storage.webhooks.delivery_results import AttemptResult
 from service.storage.webhooks.endpoints import DisabledReason
-from service.storage.webhooks.outbox import AttemptResult, ClaimedDelivery
+from service.storage.webhooks.outbox import ClaimedDelivery
 
 OWN_FAILURES: frozenset[Failure | None] = frozenset({"prepare"})
 """Failures of the service itself, such as a missing key: nothing was sent, so they say nothing about the endpoint."""

@@ -19,8 +19,8 @@ from service.delivery.set_aside import SetAside
 from service.runtime.batch_size import BatchSize
 from service.storage.database.errors import is_poison
 from service.storage.database.retry import is_transient, sqlstate, took_too_long, trouble
-from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import DeliveryState
+from service.storage.webhooks import delivery_results
+from service.storage.webhooks.delivery_results import DeliveryState
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +83,7 @@ class Recorder:
         async with self._engine.begin() as connection:
             # Endpoints before deliveries, the order in which deleting an endpoint locks them.
             notices = await endpoint_health.record_attempts(connection, batch, now, self._base_url)
-            written = await outbox.record(connection, [each.attempted for each in batch], now)
+            written = await delivery_results.record(connection, [each.attempted for each in batch], now)
         for notice in notices:
             operator_notices.log_endpoint_notice(notice)
         return written
@@ -97,7 +97,7 @@ class Recorder:
         if is_poison(error):
             try:
                 async with self._engine.begin() as connection:
-                    written = await outbox.record(connection, [attempted], datetime.now(UTC))
+                    written = await delivery_results.record(connection, [attempted], datetime.now(UTC))
             except Exception as again:  # noqa: BLE001 - as above
                 await self._finish(one, again)
         _resolve([one], written)

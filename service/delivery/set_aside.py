@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.observability.metrics import DELIVERIES_SET_ASIDE
 from service.storage.database.errors import is_poison
-from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import DeliveryState
+from service.storage.webhooks import delivery_results
+from service.storage.webhooks.delivery_results import DeliveryState
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class SetAside:
         is_ended = True
         try:
             async with self._engine.begin() as connection:
-                await outbox.finish(connection, delivery, state, datetime.now(UTC))
+                await delivery_results.finish(connection, delivery, state, datetime.now(UTC))
         except Exception as again:
             if not is_poison(again):
                 raise

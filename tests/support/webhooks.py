@@ -23,9 +23,10 @@ from service.runtime.vault import Vault, new_webhook_secret
 from service.storage.alerts import routing
 from service.storage.database.tables import accounts, alerts
 from service.storage.database.tables import deliveries as deliveries_table
-from service.storage.webhooks import endpoints, outbox
+from service.storage.webhooks import delivery_results, endpoints
+from service.storage.webhooks.delivery_results import AttemptRecord, AttemptResult, DeliveryState
 from service.storage.webhooks.endpoints import NewEndpoint
-from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery, DeliveryState
+from service.storage.webhooks.outbox import ClaimedDelivery
 from service.targets import ROUTED
 
 KEY = "a key that only tests use"
@@ -145,7 +146,7 @@ async def record(
 ) -> bool:
     """Record one result, as the recorder does for many; returns whether it was written."""
     attempted = AttemptResult(delivery=delivery, attempt=made, state=state, due_at=due_at)
-    return await outbox.record(conn, [attempted], now) == {delivery.id}
+    return await delivery_results.record(conn, [attempted], now) == {delivery.id}
 
 
 async def states(engine: AsyncEngine) -> list[str]:

@@ -16,7 +16,7 @@ from service.api.http.pagination import PageQuery
 from service.api.http.problems import ProblemError, not_found
 from service.storage.webhooks import delivery_log, endpoints, resend
 from service.storage.webhooks.delivery_log import Delivery, LoggedAttempt
-from service.storage.webhooks.outbox import DeliveryState
+from service.storage.webhooks.delivery_results import DeliveryState
 
 router = APIRouter(prefix="/v1", tags=["webhooks"])
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.database.tables import alerts, deliveries, delivery_attempts
-from service.storage.webhooks.outbox import DeliveryState
+from service.storage.webhooks.delivery_results import DeliveryState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from service.delivery.retry import STANDARD, RetryAt, decide
 from service.storage.database.tables import deliveries as table
 from service.storage.database.tables import delivery_attempts
 from service.storage.webhooks import outbox, resend
-from service.storage.webhooks.outbox import AttemptRecord, ClaimedDelivery, SendingLimits
+from service.storage.webhooks.delivery_results import AttemptRecord
+from service.storage.webhooks.outbox import ClaimedDelivery, SendingLimits
 from tests.support import webhooks
 from tests.support.api import Api, make_key
 from tests.support.webhooks import add_alert, add_endpoint

@@ -16,7 +16,8 @@ from service.delivery.retry import Succeeded
 from service.delivery.worker import MOST_IN_A_ROW, run
 from service.observability.metrics import DELIVERIES_SET_ASIDE
 from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery, SendingLimits
+from service.storage.webhooks.delivery_results import AttemptRecord, AttemptResult
+from service.storage.webhooks.outbox import ClaimedDelivery, SendingLimits
 from tests.support.service import query
 from tests.support.webhooks import add_alert, add_endpoint, answers, local_settings, receiver, states, until, working
 

@@ -19,9 +19,10 @@ from service.delivery.endpoint_health import EndedAttempt
 from service.delivery.retry import GaveUp, RetryAt, RetryDecision, Succeeded
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as deliveries_table
-from service.storage.webhooks import endpoints, outbox
+from service.storage.webhooks import delivery_results, endpoints, outbox
+from service.storage.webhooks.delivery_results import AttemptRecord, AttemptResult
 from service.storage.webhooks.endpoints import Endpoint
-from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery, SendingLimits
+from service.storage.webhooks.outbox import ClaimedDelivery, SendingLimits
 from tests.support.webhooks import (
     add_alert,
     add_endpoint,
@@ -59,7 +60,7 @@ async def end(
         notices = await endpoint_health.record_attempts(
             conn, [EndedAttempt(attempted, outcome, failure)], now, BASE_URL
         )
-        assert await outbox.record(conn, [attempted], now)
+        assert await delivery_results.record(conn, [attempted], now)
     return notices[0] if notices else None
 
 

@@ -14,7 +14,8 @@ from service.runtime.ids import new_id
 from service.storage.database.tables import alerts, webhook_endpoints
 from service.storage.database.tables import deliveries as table
 from service.storage.webhooks import outbox, resend
-from service.storage.webhooks.outbox import AttemptRecord, ClaimedDelivery, DeliveryState, SendingLimits
+from service.storage.webhooks.delivery_results import AttemptRecord, DeliveryState
+from service.storage.webhooks.outbox import ClaimedDelivery, SendingLimits
 from service.targets import COALESCED
 from tests.support import webhooks
 from tests.support.crm import Asked, crm, hubspot_done

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.runtime.ids import new_id
 from service.storage.alerts import routing
 from service.storage.database.tables import deliveries as table
-from service.storage.webhooks import delivery_log, endpoints, outbox
-from service.storage.webhooks.outbox import AttemptRecord, AttemptResult, ClaimedDelivery, SendingLimits
+from service.storage.webhooks import delivery_log, delivery_results, endpoints, outbox
+from service.storage.webhooks.delivery_results import AttemptRecord, AttemptResult
+from service.storage.webhooks.outbox import ClaimedDelivery, SendingLimits
 from tests.support.webhooks import add_account, add_alert, add_endpoint, record, states
 
 pytestmark = pytest.mark.anyio
@@ -178,7 +179,7 @@ async def test_results_are_written_together_and_of_those_whose_lease_is_lost_not
             )
             for each in claimed
         ]
-        assert await outbox.record(conn, some, NOW) == {each.id for each in claimed[1:]}
+        assert await delivery_results.record(conn, some, NOW) == {each.id for each in claimed[1:]}
         for each in claimed[1:]:
             [made] = await delivery_log.attempts(conn, each.id, limit=5)
             assert (made.number, made.response) == (1, "ok")
