@@ -54,33 +54,31 @@ def advance(
     withdrawn if it is None. `backfill` says that all events are loaded history.
     """
     moved = moved_by_change(state, score_run, memory, policy, now)
-    if override is UNSET and (short := fold_in_one_day(state, score_run, events, policy, now)):
-        after, evaluation, late = short
-        closed, closings, switched = [], [], False
-    else:
-        course = DayByDay(state, score_run, policy, now)
-        course.run(events)
+    course = fold_in_one_day(state, score_run, events, policy, now) if override is UNSET else None
+    if course is None:
+        days = DayByDay(state, score_run, policy, now)
+        days.run(events)
         if override is not UNSET:
-            course.set_override(override)
-        after, evaluation = course.timeline.finish()
-        late, closed, closings, switched = course.late, course.timeline.closed, course.closings, course.switched
+            days.set_override(override)
+        course = days.finish()
+    after, evaluation, switched = course.score_run, course.evaluation, course.switched
     due = start_of(evaluation.day + 1)
     if after.override is not None and after.override.expires_at is not None:
         due = min(due, after.override.expires_at)
     if not policy.rules and not memory:
-        return AccountStep(evaluation, after, {}, [], closed, switched, late, due)
+        return AccountStep(evaluation, after, {}, [], course.closed, switched, course.late, due)
     held = not events and override is UNSET and source in policy.silent_sources
     bulk = backfill or (switched and policy.digest is not None)
     today = with_due_pending(state, evaluation.day)
     observation = observe(today, evaluation, after.override, policy, held=held, bulk=bulk)
-    verdicts = apply_rules(today, memory, closings, observation, policy, now, moved)
+    verdicts = apply_rules(today, memory, course.closings, observation, policy, now, moved)
     return AccountStep(
         evaluation,
         after,
         verdicts.memory,
         verdicts.crossings,
-        closed,
+        course.closed,
         switched,
-        late,
+        course.late,
         min(due, verdicts.ready_at or due),
     )

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from copy import deepcopy
 
+from msgspec import Struct, field
+
 from scoring.history.journal import MOST_IDS, JournalCause, Reason
 from scoring.history.score_run import ScoreRun
 from scoring.history.timeline import Timeline
@@ -17,6 +19,20 @@ from scoring.state.events import Event
 
 LONGEST_GAP = 400
 """Days. An account that wasn't evaluated for longer has no history of the days before."""
+
+
+class Course(Struct, frozen=True):
+    """The way of an account to now: the run of days at its end, with its evaluation, and what happened before."""
+
+    score_run: ScoreRun
+    evaluation: Evaluation
+    late: int
+    """The number of events that were too old to count."""
+    closed: list[ScoreRun] = field(default_factory=list)
+    """The runs of days that ended."""
+    closings: list[DayClosing] = field(default_factory=list)
+    switched: bool = False
+    """True if another scorecard applies than before."""
 
 
 class DayByDay:
@@ -66,9 +82,14 @@ class DayByDay:
         note = f"set by {override.author}: {override.reason}" if override else "taken back"
         self.timeline.set_override(Reason("override", self._now, note=note), override, evaluation.day)
 
+    def finish(self) -> Course:
+        """The result; after `run`."""
+        score_run, evaluation = self.timeline.finish()
+        return Course(score_run, evaluation, self.late, self.timeline.closed, self.closings, self.switched)
+
     def _evaluate_day(self, day: int, events: Sequence[Event], at: int) -> None:
         """Evaluate one day with its events, up to the instant `at`."""
-        for cause, part in _by_cause(self._day, day, events):
+        for cause, part in by_cause(self._day, day, events):
             if part:
                 self.late += fold(self._state, part, self._policy.retention)
             state = with_due_pending(self._state, day)
@@ -98,7 +119,7 @@ def with_due_pending(state: AccountState, day: int) -> AccountState:
     return state
 
 
-def _by_cause(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[JournalCause, Sequence[Event]]]:
+def by_cause(before: int | None, day: int, events: Sequence[Event]) -> list[tuple[JournalCause, Sequence[Event]]]:
     """The causes that move a day, in order: the calendar, events about days before the last one, and other events."""
     if before is None:
         return [("events", events)]

@@ -1,7 +1,6 @@
-"""Events that are folded together, read once: for counting usage, and for choosing how to evaluate them."""
+"""Events that are folded together, read once for counting usage."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from msgspec import Struct
 
@@ -10,29 +9,26 @@ from scoring.state.events import Event, UsageEvent
 UsageEntry = tuple[int, int, str, int, int]
 """Day, time, feature, user or `NOBODY`, quantity."""
 NOBODY = -1
-_NEVER: Final = 2**62
 
 
 class Arrivals(Struct):
-    """Usage as entries to count, and all other events unchanged.
-
-    Without usage, `earliest` is after every day, and `latest` and `newest` are before.
+    """Usage as entries to count, and all other events unchanged. Without usage, `latest` and `newest` are before every
+    day.
     """
 
     entries: list[UsageEntry]
     others: list[Event]
     newest: int
     """The newest broker day of usage."""
-    earliest: int
-    """The first day with usage, late or not."""
     latest: int
+    """The last day with usage, late or not."""
     late: int
     """The number of usage events that are older than retention by their own broker day, and left out."""
 
 
 def arrivals(events: Sequence[Event], retention: int) -> Arrivals:
     """Read each event once: there are many, scattered in memory, and reading them takes longer than counting."""
-    earliest, latest, newest, late = _NEVER, -1, -1, 0
+    latest, newest, late = -1, -1, 0
     entries: list[UsageEntry] = []
     others: list[Event] = []
     append = entries.append
@@ -45,11 +41,9 @@ def arrivals(events: Sequence[Event], retention: int) -> Arrivals:
             newest = broker_day
         if day > latest:
             latest = day
-        if day < earliest:
-            earliest = day
         if day <= broker_day - retention:
             late += 1
             continue
         user = event.user
         append((day, event.at, event.feature, NOBODY if user is None else user, event.quantity))
-    return Arrivals(entries, others, newest, earliest, latest, late)
+    return Arrivals(entries, others, newest, latest, late)
