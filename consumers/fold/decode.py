@@ -6,7 +6,8 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from consumers.fold import timestamps
-from service.messaging.cloudevents import AheadError, Decoded, InvalidEventError, decode_binary, decode_structured
+from service.messaging.cloudevents import AheadError, Decoded, decode_binary, decode_structured
+from service.messaging.envelope import InvalidEventError
 from service.runtime.settings import Signal
 from service.runtime.text import unprintable_problem
 from service.storage.ingest.dead_letters import DeadLetterRow, header_to_text

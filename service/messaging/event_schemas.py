@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from service.messaging import cloudevents
+from service.messaging.event_builders import MOST_MONEY
 from service.runtime.settings import Signal
 
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
@@ -26,7 +27,7 @@ EXAMPLES: dict[Signal, dict[str, Any]] = {
 _MONEY = {
     "type": ["number", "string"],
     "minimum": 0,
-    "maximum": cloudevents.MOST_MONEY,
+    "maximum": MOST_MONEY,
     "pattern": r"^\s*[-+]?(?=_*\.?_*\d)[\d_]*(\.[\d_]*)?([eE][-+]?[\d_]+)?\s*$",
     "description": 'A number, or its text: 1200 or "1200.50".',
 }

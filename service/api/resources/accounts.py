@@ -28,7 +28,8 @@ from service.evaluation import current_health
 from service.evaluation.erase_account import erase
 from service.evaluation.evaluate import Inputs, advance_accounts
 from service.messaging import cloudevents
-from service.messaging.cloudevents import Decoded, InvalidEventError
+from service.messaging.cloudevents import Decoded
+from service.messaging.envelope import InvalidEventError
 from service.storage.accounts import accounts
 from service.storage.accounts.account_filter import AccountFilter
 from service.storage.accounts.listing import page as account_listing

@@ -16,7 +16,8 @@ from service.api.http.openapi_helpers import json_request_body, schema_ref
 from service.api.http.problems import FieldError, ProblemError, invalid
 from service.api.middleware.tracing import brings_context, publish
 from service.messaging import event_schemas
-from service.messaging.cloudevents import UNDECODABLE, Decoded, InvalidEventError, decode_structured, signal_of
+from service.messaging.cloudevents import UNDECODABLE, Decoded, decode_structured, signal_of
+from service.messaging.envelope import InvalidEventError
 from service.messaging.publisher import Record
 from service.runtime.text import find_lone_surrogate
 

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, inspect, structs
 
-from service.messaging.cloudevents import Envelope, data_of
+from service.messaging.cloudevents import data_of
+from service.messaging.envelope import Envelope
 from service.runtime.settings import Signal
 
 FieldKind = Literal["text", "whole", "number", "money", "moment", "day"]

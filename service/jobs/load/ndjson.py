@@ -19,7 +19,8 @@ from service.jobs.load.row_validation import CHUNK_ROWS, EventDraft, EventDrafts
 from service.jobs.load.terminal import readable
 from service.jobs.load.text_rows import MOST_ROW_BYTES, ArrayError, elements, lines
 from service.jobs.load.times import localised, moved_source, shift_day, shift_moment
-from service.messaging.cloudevents import UNDECODABLE, InvalidEventError, signal_of, type_of
+from service.messaging.cloudevents import UNDECODABLE, signal_of, type_of
+from service.messaging.envelope import InvalidEventError
 from service.runtime.errors import HealthError
 from service.runtime.settings import Signal
 

@@ -7,7 +7,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from service.jobs.load.terminal import readable
-from service.messaging.cloudevents import InvalidEventError, decode_structured
+from service.messaging.cloudevents import decode_structured
+from service.messaging.envelope import InvalidEventError
 from service.runtime.settings import Signal
 
 CHUNK_ROWS = 20_000

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.messaging import event_schemas
-from service.messaging.cloudevents import InvalidEventError, decode_binary, decode_structured
+from service.messaging.cloudevents import decode_binary, decode_structured
+from service.messaging.envelope import InvalidEventError
 from service.runtime.settings import Signal
 from tests.support.sizes import sized
 

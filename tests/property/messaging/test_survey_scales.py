@@ -11,7 +11,8 @@ from scoring.scorecards.measure import Parameters
 from scoring.state.account_state import AccountState, fold
 from scoring.state.calendar import day_of
 from scoring.state.events import SurveyEvent
-from service.messaging.cloudevents import InvalidEventError, decode_structured
+from service.messaging.cloudevents import decode_structured
+from service.messaging.envelope import InvalidEventError
 
 TAKEN_AT = 1_772_712_000_000_000
 ends = st.none() | st.integers(-10, 110) | st.floats(-1000, 1000)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.messaging.cloudevents import InvalidEventError, decode_binary
+from service.messaging.cloudevents import decode_binary
+from service.messaging.envelope import InvalidEventError
 from service.runtime.text import find_unstorable, unstorable_problem
 
 TAKEN_AT = 1_772_712_000_000_000

@@ -12,7 +12,8 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from scoring.state.events import AttributesEvent, SurveyEvent, TicketEvent, UsageEvent
-from service.messaging.cloudevents import InvalidEventError, decode_binary, decode_structured
+from service.messaging.cloudevents import decode_binary, decode_structured
+from service.messaging.envelope import InvalidEventError
 from service.runtime.settings import Signal
 
 NOON = "2026-03-05T12:00:00Z"

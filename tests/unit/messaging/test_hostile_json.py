@@ -2,7 +2,8 @@
 
 import pytest
 
-from service.messaging.cloudevents import InvalidEventError, decode_binary, decode_structured
+from service.messaging.cloudevents import decode_binary, decode_structured
+from service.messaging.envelope import InvalidEventError
 
 EVENT = (
     b'{"specversion":"1.0","id":"%s","source":"s","type":"usage.recorded","subject":"a",'
