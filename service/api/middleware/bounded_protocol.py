@@ -92,7 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._wait()
 
     def _whole(self, data: bytes) -> bytes:
-        """The bytes of a head so far, but for an end that can't be understood yet: pieces are cut anywhere."""
+        """The bytes of a head so far, without an incomplete end: pieces are cut anywhere."""
         data, self._held = self._held + data, b""
         if _HEAD_ENDS in data or not (end := _MAY_GO_ON.search(data)) or not (end.start() or self._is_in_head):
             return data
@@ -116,7 +116,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """A request has arrived, but for its body."""
+        """A request has arrived, except its body."""
         self._check_transfer_encoding()
         self._is_in_head = False
         self._stop_waiting()

@@ -40,7 +40,7 @@ class _Head(Struct):
 
 
 def parse_rule(body: dict[str, Any]) -> dict[str, Any]:
-    """The columns of a rule, but for its id; 422 names every field at fault."""
+    """The columns of a rule, except its id; 422 names every field at fault."""
     head = _convert(body, _Head)
     if (problem := text.unprintable_problem(head.name)) is not None:
         raise invalid(FieldError("name", problem))

@@ -259,7 +259,7 @@ async def test_mistakes_of_a_replay_get_one_line(settings: Settings, say: Say) -
     for words, said in (
         ([], "Give IDs, or --topic TOPIC, or --all"),
         (["1", "--all"], "Give IDs, or --topic TOPIC, or --all"),
-        (["1", "2"], "there is no dead letter 1"),
+        (["1", "2"], "Dead letter 1 isn't among those to be replayed"),
     ):
         failed = await asyncio.to_thread(say, "replay", *words)
         assert isinstance(failed.exception, HealthError)
