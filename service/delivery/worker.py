@@ -1,4 +1,4 @@
-"""The delivery process: claims due deliveries and starts attempts, until it is stopped."""
+"""The delivery process: starts attempts at due deliveries, until it is stopped."""
 
 import asyncio
 import time
@@ -12,8 +12,8 @@ from aiohttp.abc import AbstractResolver
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.attempt import AttemptOutcome, AttemptRunner
-from service.delivery.claim import UnclaimableError, claim
-from service.delivery.concurrency import UNPROVEN, Slots
+from service.delivery.claimer import Claimer
+from service.delivery.concurrency import Slots
 from service.delivery.gauges import refresh_gauges, show_breakers
 from service.delivery.recorder import Recorder
 from service.delivery.retry import STANDARD, GaveUp, RetryAt, RetryDecision, RetryPolicy, Succeeded
@@ -28,7 +28,6 @@ from service.observability.metrics import (
     DELIVERY_SECONDS,
 )
 from service.observability.probes import Pulse, serve_probes
-from service.runtime.batch_size import BatchSize
 from service.runtime.settings import Settings
 from service.runtime.tasks import until_first
 from service.runtime.vault import Vault
@@ -36,18 +35,14 @@ from service.storage.database import clock_check
 from service.storage.database.clock_check import OneClock
 from service.storage.database.engine import create_engine
 from service.storage.database.lock_watch import watch_locks
-from service.storage.database.retry import is_transient, sqlstate, took_too_long, trouble
+from service.storage.database.retry import is_transient
 from service.storage.webhooks import outbox
-from service.storage.webhooks.outbox import ClaimedDelivery, SendingLimits
-from service.targets import COALESCED
+from service.storage.webhooks.outbox import ClaimedDelivery
 
 log = structlog.get_logger(__name__)
 
 LEASE_MARGIN_SECONDS = 30.0  # beyond the longest attempt, to record it in
 MOST_RESOLVER_THREADS = 64
-LONGEST_OUTAGE_PAUSE_SECONDS = 5.0
-MOST_IN_A_ROW = 100
-"""After this many unclaimable deliveries in a row, the version or the schema is to blame, not the deliveries."""
 REFRESH_SECONDS = 5.0
 """Seconds between refreshes of endpoint states and gauges."""
 MOST_TO_RECORD = 500
@@ -141,17 +136,14 @@ class _Worker:
         self._slots = Slots(runner.settings.webhook_concurrency)
         self._timeout_seconds = runner.settings.webhook_timeout_seconds
         self._quick_seconds = self._timeout_seconds / 3
-        self._lease_seconds = lease_seconds or self._timeout_seconds + LEASE_MARGIN_SECONDS
         self._poll_seconds = poll_seconds
         self._pulse = pulse
-        self._outage_pause = 0.0
         self._under_way: dict[asyncio.Task[None], ClaimedDelivery] = {}
-        self._size = BatchSize(self._slots.total)
-        self._set_aside_in_a_row = 0
-        self._any_limited = True
-        """True if any endpoint has a rate limit; an endpoint with a new one gets nothing before the next refresh."""
         self._refreshed_at = -REFRESH_SECONDS
         self._woken = asyncio.Event()
+        lease_seconds = lease_seconds or self._timeout_seconds + LEASE_MARGIN_SECONDS
+        set_aside = runner.recorder.set_aside
+        self._claimer = Claimer(engine, self._slots, set_aside, lease_seconds, poll_seconds, pulse, self._woken.set)
 
     async def work(self, stop: asyncio.Event) -> None:
         waker = asyncio.create_task(self._wake_on(stop))
@@ -168,74 +160,11 @@ class _Worker:
             await self._abandon()
 
     async def _claim(self) -> list[ClaimedDelivery]:
-        limit = min(self._slots.free, self._size.limit, MOST_TO_RECORD + self._slots.total - len(self._under_way))
+        limit = min(self._slots.free, MOST_TO_RECORD + self._slots.total - len(self._under_way))
         if limit <= 0:
             self._pulse.beat()
             return []
-        started = time.monotonic()
-        try:
-            async with self._engine.begin() as connection:
-                claimed = await claim(connection, limit, datetime.now(UTC), self._lease_seconds, self._limits())
-        except UnclaimableError as error:
-            return await self._isolate_failure(limit, error)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            return self._back_off(error, limit)
-        self._pulse.beat()
-        self._outage_pause = 0.0
-        self._size.done(len(claimed), time.monotonic() - started)
-        if claimed:
-            self._set_aside_in_a_row = 0
-        return claimed
-
-    def _limits(self) -> SendingLimits:
-        return SendingLimits(
-            room=self._slots.room(time.monotonic()),
-            default_room=UNPROVEN,
-            include_rate_limited=self._any_limited,
-            coalesced=COALESCED,
-            without=self._runner.recorder.set_aside.passed_over,
-        )
-
-    def _back_off(self, error: Exception, limit: int) -> list[ClaimedDelivery]:
-        """Claim nothing for a while; only briefly if claiming took too long, as fewer will be quicker."""
-        self._outage_pause = min(self._outage_pause * 2 or self._poll_seconds, LONGEST_OUTAGE_PAUSE_SECONDS)
-        if took_too_long(error) and limit > 1:
-            self._size.given_up(limit)
-            self._outage_pause = self._poll_seconds
-        # Not the error's text: SQLAlchemy includes a statement's parameters in it.
-        log.warning(
-            "deliveries_not_claimed",
-            reason=trouble(error),
-            error=type(error).__name__,
-            sqlstate=sqlstate(error),
-            retry_seconds=self._outage_pause,
-        )
-        self._pulse.beat(trouble(error))
-        return []
-
-    async def _isolate_failure(self, limit: int, error: UnclaimableError) -> list[ClaimedDelivery]:
-        """Claim fewer, until the delivery at fault is isolated, and end that one."""
-        self._pulse.beat()
-        self._outage_pause = 0.0
-        self._woken.set()
-        if limit > 1:
-            self._size.given_up(limit)
-            return []
-        self._set_aside_in_a_row += 1
-        if self._set_aside_in_a_row > MOST_IN_A_ROW:
-            raise error
-        try:
-            async with self._engine.begin() as connection:
-                found = await outbox.lock_first(connection, datetime.now(UTC), error.limits)
-            if found is not None:
-                await self._runner.recorder.set_aside.finish(found, "failed", "claiming", error.__cause__ or error)
-        except Exception as again:
-            if not is_transient(again):
-                raise
-            return self._back_off(again, limit)
-        return []
+        return await self._claimer.claim(limit)
 
     def _start(self, delivery: ClaimedDelivery) -> None:
         self._slots.acquire(delivery.endpoint_id)
@@ -289,14 +218,14 @@ class _Worker:
                 raise
             return
         enabled = {each.id: each.target for each in found if each.enabled}
-        self._any_limited = any(each.is_limited for each in found if each.enabled)
+        self._claimer.any_limited = any(each.is_limited for each in found if each.enabled)
         self._slots.forget_all_but(enabled)
         show_breakers(enabled[endpoint] for endpoint in self._slots.open_breakers)
 
     async def _sleep(self) -> None:
         """Sleep until a slot becomes free, it is time to poll again, a pause ends, or the worker is stopped."""
-        seconds = max(self._poll_seconds, self._outage_pause)
-        if not self._outage_pause:
+        seconds = max(self._poll_seconds, self._claimer.outage_pause)
+        if not self._claimer.outage_pause:
             seconds = min(seconds, self._slots.next_pause_ends(time.monotonic()) or seconds)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

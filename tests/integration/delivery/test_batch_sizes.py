@@ -10,10 +10,11 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.delivery.claim import UnclaimableError
+from service.delivery.claimer import MOST_IN_A_ROW
 from service.delivery.endpoint_health import EndedAttempt
 from service.delivery.recorder import Recorder
 from service.delivery.retry import Succeeded
-from service.delivery.worker import MOST_IN_A_ROW, run
+from service.delivery.worker import run
 from service.observability.metrics import DELIVERIES_SET_ASIDE
 from service.storage.webhooks import outbox
 from service.storage.webhooks.delivery_results import AttemptRecord, AttemptResult
