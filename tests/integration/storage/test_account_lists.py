@@ -23,7 +23,7 @@ from service.storage.accounts.listing import index_scans, planner
 from service.storage.accounts.listing import page as account_listing
 from service.storage.accounts.listing.index_columns import quarter_of, slot_of
 from service.storage.accounts.listing.page import Sort
-from service.storage.accounts.listing.sort_order import PageKey, SortOrder
+from service.storage.accounts.listing.sort_order import PageKey, SortColumn, SortOrder
 from service.storage.database.engine import create_engine
 from service.storage.database.tables import accounts, scores
 from tests.support.postgres import PostgresServer
@@ -329,6 +329,27 @@ async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
         assert await search()._statistics_are_stale(connection)
         await connection.execute(text("ANALYZE scores"))
         assert not await search()._statistics_are_stale(connection)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("column", ["account_id", "score"])
+async def test_a_page_after_the_nightly_sweep_is_scanned(
+    database_url: str, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, column: SortColumn, descending: bool
+) -> None:
+    """By statistics of the day before, next to nothing matches, and all of it would be fetched."""
+    monkeypatch.setattr(planner, "STALE_STATISTICS_ROWS", 100)
+    names = [f"account-{number:04d}" for number in range(2_000)]
+    async with engine.begin() as connection:
+        await connection.execute(accounts.insert(), [{"account_id": name} for name in names])
+        before = [{"account_id": name, "score": 50, "evaluated_at": MIDNIGHT - timedelta(days=1)} for name in names]
+        await connection.execute(scores.insert(), before)
+        await connection.execute(text("ANALYZE scores"))
+        await connection.execute(scores.update().values(evaluated_at=MIDNIGHT + timedelta(seconds=1)))
+        order = SortOrder(column, descending)
+        found = await planner.ListQuery(AccountFilter(evaluated_since=MIDNIGHT), order, None, 10).scan_index(connection)
+    assert isinstance(found, planner.ScannedPage)
+    first = names[-1:-11:-1] if order == SortOrder("account_id", True) else names[:10]
+    assert [each.account_id for each in found.accounts] == first
 
 
 @pytest.mark.usefixtures("stretches")

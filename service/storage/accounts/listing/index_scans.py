@@ -2,7 +2,7 @@
 
 After the columns of `index_columns`, indexes have the attributes that lists are filtered by. Reading an index entry
 takes far less time than reading a row, so accounts with other attributes are skipped in the index. Conditions on
-`attributes` refer to the table that the index belongs to: `accounts a` for `by_id` without slots, `scores` otherwise.
+`attributes` refer to the table that the index belongs to: `accounts a` for `by_id`, `scores` otherwise.
 
 Every statement returns up to `:scan_rows` rows of `scores`, after `:value` and `:id` once the list is `started`.
 """
@@ -12,24 +12,15 @@ from collections.abc import Sequence
 COLUMNS = "account_id, score, band, coverage, day, evaluated_at, slot, segment, stage, owner"
 
 
-def by_id(*, descending: bool, started: bool, slots: Sequence[str] | None, attributes: Sequence[str]) -> str:
-    """Candidates by account id, among the accounts that meet the conditions on their `attributes`.
-
-    If `slots` (names of parameters) are given, only accounts in these slots.
-    """
+def by_id(*, descending: bool, started: bool, attributes: Sequence[str]) -> str:
+    """Candidates by account id, among the accounts that meet the conditions on their `attributes`."""
     direction, beyond = ("DESC", "<") if descending else ("", ">")
     after = [f"account_id {beyond} :id"] if started else []
     order = f"ORDER BY account_id {direction}"
-    if slots is not None:
-        each = [[f"slot = :{name}", *attributes, *after] for name in slots] or [["false"]]
-        one_slot = f"(SELECT {COLUMNS} FROM scores WHERE {{}} {order})"  # noqa: S608 - own text
-        rows = " UNION ALL ".join(one_slot.format(" AND ".join(conditions)) for conditions in each)
-        return f"SELECT * FROM ({rows}) AS candidate {order} LIMIT :scan_rows"  # noqa: S608 - own text
+    where = " AND ".join([*attributes, *after]) or "true"
     if attributes:
-        where = " AND ".join([*attributes, *after])
         ids = f"SELECT account_id FROM accounts a WHERE {where} {order} LIMIT :scan_rows"  # noqa: S608 - own text
         return f"SELECT {COLUMNS} FROM ({ids}) AS such JOIN scores USING (account_id) {order}"  # noqa: S608 - own text
-    where = " AND ".join(after) or "true"
     return f"SELECT {COLUMNS} FROM scores WHERE {where} {order} LIMIT :scan_rows"  # noqa: S608 - own text
 
 

@@ -7,7 +7,6 @@ the matches found on the way correct them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from math import ceil, sqrt
 from typing import Any, NamedTuple
 
@@ -38,18 +37,6 @@ STALE_STATISTICS_ROWS = 5_000
 SCAN_MARGIN = 1.1
 SIGNIFICANT_MATCHES = 10
 """The number of matches from which on their share predicts the rest; fewer may be an accident."""
-MAX_MERGED_SLOTS = 6
-"""The most slots to merge by account id. If accounts were evaluated in more of them, many match."""
-
-_SLOTS = text("""
-    WITH RECURSIVE hop (slot) AS (
-        (SELECT slot FROM scores WHERE slot >= :slot_since ORDER BY slot LIMIT 1)
-        UNION ALL
-        SELECT (SELECT s.slot FROM scores s WHERE s.slot > hop.slot ORDER BY s.slot LIMIT 1)
-        FROM hop WHERE hop.slot IS NOT NULL
-    )
-    SELECT slot FROM hop WHERE slot IS NOT NULL LIMIT :most
-""")
 
 
 class ScannedPage(NamedTuple):
@@ -103,23 +90,25 @@ class ListQuery:
         cheaper.
         """
         scan_rows, most, plan = self._first_scan_rows(is_long=self.after is not None), 0.0, None
-        slots = await self._slots_to_merge(connection)
-        filters_in_index = self._has_filters_in_index(slots)
+        filters_in_index = self._has_filters_in_index
         if self.wanted != AccountFilter() and (scan_rows > self.limit or filters_in_index):
             plan = await self.cheapest_full_match(connection)
             is_stale = await self._statistics_are_stale(connection)
             if plan.cost <= CHEAP_FULL_MATCH_COST and not is_stale:
                 return plan
-            estimate = await self._estimate(connection, slots, filters_in_index=filters_in_index)
-            most = max(plan.cost / estimate.cost, UNCERTAIN_SCAN_ROWS if is_stale else 0.0)
-            is_long = self.after is not None or estimate.matching > LONG_LIST_ROWS
-            scan_rows = max(self._first_scan_rows(is_long=is_long), ceil(SCAN_MARGIN * self.limit / estimate.share))
-            if scan_rows > most:
-                return plan
+            if is_stale:
+                most = UNCERTAIN_SCAN_ROWS
+            else:
+                estimate = await self._estimate(connection, filters_in_index=filters_in_index)
+                most = plan.cost / estimate.cost
+                is_long = self.after is not None or estimate.matching > LONG_LIST_ROWS
+                scan_rows = max(self._first_scan_rows(is_long=is_long), ceil(SCAN_MARGIN * self.limit / estimate.share))
+                if scan_rows > most:
+                    return plan
         found: dict[str, AccountRecord] = {}
         scanned, here = 0, self
         while scan_rows:
-            result = await here._scan(connection, scan_rows, slots)
+            result = await here._scan(connection, scan_rows)
             found |= {each.account_id: each for each in result.accounts if each.account_id not in found}
             if len(found) >= self.limit or result.candidates < scan_rows:
                 return ScannedPage(list(found.values())[: self.limit], result.candidates < scan_rows)
@@ -149,9 +138,7 @@ class ListQuery:
             found.append(FullMatchPlan(cost, statement))
         return min(found)
 
-    async def _estimate(
-        self, connection: AsyncConnection, merged: Sequence[datetime] | None, *, filters_in_index: bool
-    ) -> PlannerEstimate:
+    async def _estimate(self, connection: AsyncConnection, *, filters_in_index: bool) -> PlannerEstimate:
         """Estimate the scan. Uses conditions that don't overlap, and scores themselves, which are finer than quarter
         points.
         """
@@ -161,8 +148,7 @@ class ListQuery:
             index_columns.slot_conditions(self.wanted),
         )
         scores = [f"s.score {bound}" for bound in self.wanted.score_bounds()] or bands
-        slots_of_ids = slots if merged is not None else []
-        known, entry_conditions = {"score": (scores, bands), "account_id": (slots_of_ids, slots_of_ids)}.get(
+        known, entry_conditions = {"score": (scores, bands), "account_id": ([], [])}.get(
             self.order.column, (slots, slots)
         )
         candidates = await self._expected_rows(connection, [*attributes, *known])
@@ -205,9 +191,10 @@ class ListQuery:
         """
         return 2 if self.order.column == "score" or (self.order.column == "slot" and self.order.descending) else 1
 
-    def _has_filters_in_index(self, slots: Sequence[datetime] | None) -> bool:
+    @property
+    def _has_filters_in_index(self) -> bool:
         """True if the attributes, which come last in an index, are checked by reading entries of other accounts too."""
-        return bool(self.wanted.attribute_conditions()) and (self.order.column != "account_id" or slots is not None)
+        return bool(self.wanted.attribute_conditions()) and self.order.column != "account_id"
 
     def _first_scan_rows(self, *, is_long: bool) -> int:
         """The number of candidates to read first: just the limit if the index knows all conditions, so that every
@@ -222,9 +209,9 @@ class ListQuery:
         known = wanted.evaluated_since is None if column == "score" else not wanted.score_conditions()
         return self.limit if known else FIRST_SCAN_ROWS + self.limit
 
-    async def _scan(self, connection: AsyncConnection, scan_rows: int, slots: Sequence[datetime] | None) -> ScanResult:
+    async def _scan(self, connection: AsyncConnection, scan_rows: int) -> ScanResult:
         """Read the next candidates; returns up to `limit` of them that match."""
-        statement, parameters = self._candidates(slots)
+        statement, parameters = self._candidates()
         conditions = [*self.wanted.attribute_conditions("s"), *self.wanted.score_conditions()]
         scan = f"""
             WITH candidate AS MATERIALIZED ({statement}), s AS MATERIALIZED (
@@ -242,8 +229,8 @@ class ListQuery:
         found = [AccountRecord(*row[3:]) for row in rows if row[3] is not None]
         return ScanResult(found, rows[0][0], (rows[0][1], rows[0][2], False))
 
-    def _candidates(self, slots: Sequence[datetime] | None) -> tuple[str, dict[str, Any]]:
-        """SQL for candidates, and its parameters except `scan_rows`. `slots` are the slots to merge, if few."""
+    def _candidates(self) -> tuple[str, dict[str, Any]]:
+        """SQL for candidates, and its parameters except `scan_rows`."""
         order, parameters = self.order, self._parameters()
         if order.column == "score":
             started = parameters["value"] is not None
@@ -260,14 +247,12 @@ class ListQuery:
                 "ends": [index_columns.quarter_of(end) for end in ends if end is not None],
             }
         if order.column == "account_id":
-            named = {f"slot_{number}": slot for number, slot in enumerate(slots or [])}
             statement = index_scans.by_id(
                 descending=order.descending,
                 started=self.after is not None,
-                slots=None if slots is None else list(named),
-                attributes=self.wanted.attribute_conditions("a" if slots is None else "scores"),
+                attributes=self.wanted.attribute_conditions(),
             )
-            return statement, {**parameters, **named}
+            return statement, parameters
         since, value = parameters["slot_since"], parameters["value"]
         started = value is not None and (order.descending or since is None or value >= since)
         bounds = ["slot >= :slot_since"] if since is not None and (order.descending or not started) else ["true"]
@@ -291,16 +276,6 @@ class ListQuery:
         left = [each for each in quarters if here is None or (each <= here if descending else each >= here)]
         without: list[int | None] = [] if self.wanted.score_bounds() else [None]
         return [*(reversed(left) if descending else left), *without]
-
-    async def _slots_to_merge(self, connection: AsyncConnection) -> Sequence[datetime] | None:
-        """The slots in which accounts were evaluated since `evaluated_since`, for lists by account id; None if there
-        are too many to merge.
-        """
-        if self.order.column != "account_id" or self.wanted.evaluated_since is None:
-            return None
-        parameters = {"slot_since": index_columns.parameters(self.wanted)["slot_since"], "most": MAX_MERGED_SLOTS + 1}
-        slots = list((await connection.execute(_SLOTS, parameters)).scalars())
-        return slots if len(slots) <= MAX_MERGED_SLOTS else None
 
     @property
     def _without_value(self) -> bool:
