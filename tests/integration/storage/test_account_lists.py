@@ -5,7 +5,6 @@ that move between pages.
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from random import Random
 from typing import Any, get_args
 
@@ -22,7 +21,9 @@ from service.storage.accounts.accounts import AccountRecord
 from service.storage.accounts.listing import index_scans, planner
 from service.storage.accounts.listing import page as account_listing
 from service.storage.accounts.listing.index_columns import quarter_of, slot_of
+from service.storage.accounts.listing.list_query import ListQuery, ScanResult
 from service.storage.accounts.listing.page import Sort
+from service.storage.accounts.listing.planner import Planner, ScannedPage
 from service.storage.accounts.listing.sort_order import PageKey, SortColumn, SortOrder
 from service.storage.database.engine import create_engine
 from service.storage.database.tables import accounts, scores
@@ -279,9 +280,9 @@ async def test_what_does_not_move_is_listed_once_while_others_move_within_a_page
     async with engine.begin() as connection:
         await connection.execute(accounts.insert(), attributes)
         await connection.execute(scores.insert(), [{**beside(each), **scored(random)} for each in attributes])
-    look = planner.ListQuery._scan
+    look = ListQuery.scan
 
-    async def look_and_move(*arguments: Any) -> planner.ScanResult:
+    async def look_and_move(*arguments: Any) -> ScanResult:
         stop = await look(*arguments)
         async with engine.begin() as connection:
             for name in random.sample(movers, 60):
@@ -290,7 +291,7 @@ async def test_what_does_not_move_is_listed_once_while_others_move_within_a_page
                 )
         return stop
 
-    monkeypatch.setattr(planner.ListQuery, "_scan", look_and_move)
+    monkeypatch.setattr(ListQuery, "scan", look_and_move)
     short_then_long = {
         "FIRST_SCAN_ROWS": 3,
         "SCAN_MARGIN": 0.01,
@@ -325,10 +326,10 @@ async def test_the_nightly_sweep_is_news_until_the_database_has_counted(
         )
         await connection.execute(text("ANALYZE scores"))
         await connection.execute(scores.update().values(evaluated_at=MIDNIGHT + timedelta(seconds=1)))
-        search = partial(planner.ListQuery, AccountFilter(evaluated_since=MIDNIGHT), SortOrder("score", True), None, 10)
-        assert await search()._statistics_are_stale(connection)
+        search = ListQuery(AccountFilter(evaluated_since=MIDNIGHT), SortOrder("score", True), None, 10)
+        assert await Planner(connection, search)._statistics_are_stale()
         await connection.execute(text("ANALYZE scores"))
-        assert not await search()._statistics_are_stale(connection)
+        assert not await Planner(connection, search)._statistics_are_stale()
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -346,8 +347,9 @@ async def test_a_page_after_the_nightly_sweep_is_scanned(
         await connection.execute(text("ANALYZE scores"))
         await connection.execute(scores.update().values(evaluated_at=MIDNIGHT + timedelta(seconds=1)))
         order = SortOrder(column, descending)
-        found = await planner.ListQuery(AccountFilter(evaluated_since=MIDNIGHT), order, None, 10).scan_index(connection)
-    assert isinstance(found, planner.ScannedPage)
+        search = ListQuery(AccountFilter(evaluated_since=MIDNIGHT), order, None, 10)
+        found = await Planner(connection, search).scan_index()
+    assert isinstance(found, ScannedPage)
     first = names[-1:-11:-1] if order == SortOrder("account_id", True) else names[:10]
     assert [each.account_id for each in found.accounts] == first
 

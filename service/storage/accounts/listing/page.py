@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.accounts.account_filter import AccountFilter
 from service.storage.accounts.accounts import AccountRecord
-from service.storage.accounts.listing.planner import FullMatchPlan, ListQuery
+from service.storage.accounts.listing.list_query import ListQuery
+from service.storage.accounts.listing.planner import FullMatchPlan, Planner
 from service.storage.accounts.listing.sort_order import PageKey, SortColumn, SortOrder
 
 Sort = Literal["account_id", "-account_id", "score", "-score", "evaluated_at", "-evaluated_at"]
@@ -52,9 +53,10 @@ async def page(
     if column == "evaluated_at":
         return await _by_time(connection, wanted, descending, after, limit)
     query = ListQuery(wanted, SortOrder(column, descending), after, limit)
-    found = await query.scan_index(connection)
-    accounts = await query.fetch_all_and_sort(connection, found) if isinstance(found, FullMatchPlan) else found.accounts
-    return ListedAccounts(accounts, query.order)
+    found = await Planner(connection, query).scan_index()
+    if isinstance(found, FullMatchPlan):
+        return ListedAccounts(await query.fetch_all_and_sort(connection, found.statement), query.order)
+    return ListedAccounts(found.accounts, query.order)
 
 
 async def _by_time(
@@ -66,14 +68,13 @@ async def _by_time(
     by_slot = ListQuery(wanted, SortOrder("slot", descending), after, limit)
     plan = None
     if after is None or not after[2]:
-        found = await by_slot.scan_index(connection)
+        found = await Planner(connection, by_slot).scan_index()
         if isinstance(found, FullMatchPlan):
             plan = found
             if after is not None:
-                return ListedAccounts(await by_slot.fetch_all_and_sort(connection, plan), by_slot.order)
+                return ListedAccounts(await by_slot.fetch_all_and_sort(connection, plan.statement), by_slot.order)
         elif after is not None or not found.ended:
             return ListedAccounts(found.accounts, by_slot.order)
     exact = ListQuery(wanted, SortOrder("evaluated_at", descending), after, limit)
-    return ListedAccounts(
-        await exact.fetch_all_and_sort(connection, plan or await exact.cheapest_full_match(connection)), exact.order
-    )
+    plan = plan or await Planner(connection, exact).cheapest_full_match()
+    return ListedAccounts(await exact.fetch_all_and_sort(connection, plan.statement), exact.order)
