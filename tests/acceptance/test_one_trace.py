@@ -93,6 +93,8 @@ async def test_one_trace_from_produce_to_webhook(
             assert whole
             assert {span.trace for span in whole}.isdisjoint({CALLER})
             assert fold.links[0] in {span.id for span in whole}
+            await call(f"{url}/v1/accounts/acme/health", key)
+            await _has_a_span(collector, "/v1/accounts/{account_id}/health")
             await _only_business_keys(collector, crm, key)
 
             # With the event's own attribute, straight into Kafka: only some events say that their trace is recorded.
@@ -109,6 +111,16 @@ async def test_one_trace_from_produce_to_webhook(
             assert not [span for span in collector.spans if span.trace == "1" * 32]
     kept = await query(engine, "SELECT account_id, traceparent FROM alerts ORDER BY id")
     assert [(row.account_id, row.traceparent.split("-")[1]) for row in kept] == [("acme", CALLER), ("globex", other)]
+
+
+async def _has_a_span(collector: Collector, route: str) -> None:
+    async def there() -> bool:
+        return bool(collector.named(f"GET {route}"))
+
+    await eventually(there, f"a span of {route}")
+    [span] = collector.named(f"GET {route}")
+    assert (span.kind, span.process) == (SERVER, "api")
+    assert (span.attributes["http.route"], span.attributes["http.response.status_code"]) == (route, 200)
 
 
 async def one_that(collector: Collector, name: str, span_id: str) -> Span:
