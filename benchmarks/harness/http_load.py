@@ -4,12 +4,11 @@ As little as possible is done per request, so that the load isn't what is measur
 """
 
 import asyncio
-import os
+import re
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from random import Random
 from typing import cast
@@ -19,12 +18,15 @@ import uvloop
 from msgspec import Struct
 
 from benchmarks.harness.population import account_id
+from benchmarks.harness.processes import Contender, helping
+from benchmarks.harness.servers import HOST
+
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class HttpLoad(Struct, frozen=True):
     """The requests to send. `{account}` in the path becomes a random account's id."""
 
-    host: str
     port: int
     path: str
     accounts: int
@@ -57,7 +59,7 @@ class _Connection(asyncio.Protocol):
         self._load = load
         self._random = Random(seed)
         head = "".join(f"{name}: {value}\r\n" for name, value in load.headers.items())
-        self._rest = f" HTTP/1.1\r\nHost: {load.host}\r\n{head}\r\n"
+        self._rest = f" HTTP/1.1\r\nHost: {HOST}\r\n{head}\r\n"
         self._received = b""
         self._sent_at = 0.0
         self._pause = load.connections / load.per_second if load.per_second else 0.0
@@ -71,7 +73,8 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         head, _, body = self._received.partition(b"\r\n\r\n")
-        if not body or len(body) < _length(head):
+        length = LENGTH.search(head)
+        if not length or len(body) < int(length[1]):
             return
         now = time.perf_counter()
         self.taken.append((now, (now - self._sent_at) * 1000))
@@ -83,30 +86,17 @@ class _Connection(asyncio.Protocol):
         else:
             self._ask()
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._transport.close()
-
     def _ask(self) -> None:
-        if self._transport.is_closing():
-            return
         account = account_id(self._random.randrange(self._load.accounts))
         path = self._load.path.replace("{account}", account)
         self._sent_at = time.perf_counter()
         self._transport.write(f"GET {path}{self._rest}".encode())
 
 
-def _length(head: bytes) -> int:
-    """The length of the body that a head announces."""
-    lowered = head.lower()
-    start = lowered.index(b"content-length:") + len(b"content-length:")
-    return int(lowered[start:].partition(b"\r\n")[0])
-
-
 async def _run(load: HttpLoad) -> Answered:
     loop = asyncio.get_running_loop()
     connections = [
-        (await loop.create_connection(partial(_Connection, load, seed), load.host, load.port))[1]
+        (await loop.create_connection(partial(_Connection, load, seed), HOST, load.port))[1]
         for seed in range(load.connections)
     ]
     await asyncio.sleep(load.warm_seconds)
@@ -116,19 +106,16 @@ async def _run(load: HttpLoad) -> Answered:
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), load.seconds)
     ended, cpu_ended = time.perf_counter(), time.process_time()
-    for connection in connections:
-        connection.close()
     taken = [took for connection in connections for at, took in connection.taken if started <= at <= ended]
     failed = sum(connection.failed for connection in connections)
     return Answered(taken, ended - started, cpu_ended - cpu_started, failed)
 
 
-def command(load: HttpLoad) -> Sequence[str]:
-    """The command that runs a load and prints its result, as JSON."""
-    return [sys.executable, "-P", "-m", "benchmarks.harness.http_load", msgspec.json.encode(load).decode()]
+def asking(load: HttpLoad) -> AbstractContextManager[Contender]:
+    """Put a load on a server, from a process of its own, whose findings are `Answered`."""
+    return helping("harness.http_load", msgspec.json.encode(load).decode())
 
 
 if __name__ == "__main__":
     found = uvloop.run(_run(msgspec.json.decode(sys.argv[1], type=HttpLoad)))
-    os.set_blocking(sys.stdout.fileno(), True)  # libuv may have made it otherwise, and the reader may come late
     sys.stdout.write(msgspec.json.encode(found).decode())

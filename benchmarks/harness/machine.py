@@ -6,14 +6,16 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Self
 
-from benchmarks.harness.processes import foreign_cpu_seconds
+from psutil import cpu_times  # type: ignore[import-untyped] # ships no types
 
-ROOT = Path(__file__).parents[2]
+from benchmarks.harness.processes import ROOT, tree_cpu_seconds
+
+KERNEL = r"^([\d.]*\d)"
+"""The kernel's version without the suffix of its builder."""
 
 
 def describe() -> dict[str, str]:
@@ -21,7 +23,7 @@ def describe() -> dict[str, str]:
     return {
         "processor": f"{_cpu_model()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
-        "system": f"{_distribution()}, {platform.system()} {_kernel()}",
+        "system": f"{_distribution()}, {platform.system()} {_group(KERNEL, platform.release())}",
         "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "commit": _commit(),
         "Python": platform.python_version(),
@@ -35,14 +37,13 @@ def java_version() -> str | None:
     if (java := shutil.which("java")) is None:
         return None
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(.+?)"', said)
-    return found[1] if found else None
+    return _group(r'version "(.+?)"', said)
 
 
 def _cpu_model() -> str:
     cpuinfo = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
-    return found[1].strip() if found else platform.machine()
+    found = _group(r"model name\s*: (.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    return found or platform.machine()
 
 
 def _distribution() -> str:
@@ -52,10 +53,10 @@ def _distribution() -> str:
         return platform.system()
 
 
-def _kernel() -> str:
-    """The version without the suffix of a kernel's builder."""
-    found = re.match(r"[\d.]*\d", platform.release())
-    return found[0] if found else ""
+def _group(pattern: str, text: str) -> str | None:
+    """The group of the first match."""
+    found = re.search(pattern, text)
+    return found[1].strip() if found else None
 
 
 def _commit() -> str:
@@ -69,17 +70,21 @@ def _commit() -> str:
     return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
 
 
-class Foreign:
-    """The share of all processors that other processes took, from 0 to 1; known at the end of `others`."""
+class ForeignLoad:
+    """The share of all processors, from 0 to 1, that other processes take during a `with` block, known at its end."""
 
     share = 0.0
 
+    def __enter__(self) -> Self:
+        self._started, self._cpu_started = time.monotonic(), _foreign_cpu_seconds()
+        return self
 
-@contextmanager
-def others() -> Iterator[Foreign]:
-    """Measure the load of other processes until the end of the block."""
-    foreign = Foreign()
-    started, cpu_started = time.monotonic(), foreign_cpu_seconds()
-    yield foreign
-    seconds = max(time.monotonic() - started, 1e-3)
-    foreign.share = max(foreign_cpu_seconds() - cpu_started, 0.0) / seconds / (os.cpu_count() or 1)
+    def __exit__(self, *_: object) -> None:
+        seconds = max(time.monotonic() - self._started, 1e-3)
+        self.share = max(_foreign_cpu_seconds() - self._cpu_started, 0.0) / seconds / (os.cpu_count() or 1)
+
+
+def _foreign_cpu_seconds() -> float:
+    """Processor time so far of other processes: neither this one nor its descendants."""
+    busy = cpu_times()
+    return float(sum(busy) - busy.idle - getattr(busy, "iowait", 0.0) - tree_cpu_seconds(os.getpid()))

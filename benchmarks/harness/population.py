@@ -1,26 +1,25 @@
 """Accounts without their events: some hundreds are folded by the service itself, and copied as often as needed."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import asyncpg
-from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import create_async_engine
 
+from benchmarks.harness.servers import Arena, connected, engine_of, url_of
 from scoring.state.calendar import to_micros
 from scoring.state.events import Event
-from service.demo.world.customers import Customer, make_customers
+from service.demo.world.customers import make_customers
 from service.demo.world.history import HISTORY_DAYS, happened, introductions
 from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache
 from service.messaging.cloudevents import decode_structured
-from service.storage.database.engine import async_url
+from service.runtime.settings import Settings
 
 TEMPLATES = 300
 SEED = 1
-STATES = ("usage_states", "ticket_states", "survey_states")
-TABLES = ("accounts", "scores", *STATES)
+TABLES = ("accounts", "scores", "usage_states", "ticket_states", "survey_states")
 
 Expressions = Mapping[str, str]
 """SQL by column, over the account's number `n`, replacing the template's value."""
@@ -36,17 +35,29 @@ def chance(salt: int) -> str:
     return f"((hashint8extended(n, {salt}) & 1073741823) / 1073741824.0::float8)"
 
 
-async def populate(
-    url: str, accounts: int, at: datetime, *, tables: tuple[str, ...] = TABLES, changed: Mapping[str, Expressions]
-) -> None:
-    """Fill a migrated, empty database with accounts last scored at the moment `at`; then VACUUM ANALYZE.
+def populated(
+    arena: Arena,
+    name: str,
+    accounts: int,
+    at: datetime,
+    tables: tuple[str, ...] = TABLES,
+    changed: Mapping[str, Expressions] | None = None,
+) -> Settings:
+    """Settings of a new database with accounts last scored at the moment `at`, after VACUUM ANALYZE.
 
     They have up to 90 days of usage, tickets and surveys, as the demo's customers have. `changed` are expressions for
     columns, by table.
     """
-    await _fold_templates(async_url(url), at)
-    connection = await asyncpg.connect(url)
-    try:
+    settings = arena.prepared(name)
+    asyncio.run(_populate(settings, accounts, at, tables, changed or {}))
+    return settings
+
+
+async def _populate(
+    settings: Settings, accounts: int, at: datetime, tables: tuple[str, ...], changed: Mapping[str, Expressions]
+) -> None:
+    await _fold_templates(settings, at)
+    async with connected(url_of(settings)) as connection:
         await connection.execute(
             "CREATE TEMP TABLE template AS SELECT account_id, row_number() OVER () - 1 AS place FROM scores"
         )
@@ -58,8 +69,6 @@ async def populate(
             )
             await connection.execute(f"VACUUM ANALYZE {table}")
         await connection.execute("CHECKPOINT")
-    finally:
-        await connection.close()
 
 
 async def _copy(connection: asyncpg.Connection, table: str, accounts: int, changed: Expressions) -> None:
@@ -80,23 +89,14 @@ async def _copy(connection: asyncpg.Connection, table: str, accounts: int, chang
     )
 
 
-async def _fold_templates(url: URL, at: datetime) -> None:
-    engine = create_async_engine(url)
-    policies = PolicyCache(HISTORY_DAYS + 2, lambda: 0.0)
-    customers = make_customers(TEMPLATES, SEED, at.date())
-    try:
-        async with engine.begin() as connection:
-            policy = await policies.in_force(connection)
-            await advance_accounts(connection, Inputs(_events(customers, at)), policy, at, base_url="")
-    finally:
-        await engine.dispose()
-
-
-def _events(customers: list[Customer], at: datetime) -> dict[str, list[Event]]:
-    """All of their events, by account."""
-    found: defaultdict[str, list[Event]] = defaultdict(list)
+async def _fold_templates(settings: Settings, at: datetime) -> None:
+    """Have the service fold all events of some of the demo's customers."""
     since = at - timedelta(days=HISTORY_DAYS)
+    customers = make_customers(TEMPLATES, SEED, at.date())
+    events: defaultdict[str, list[Event]] = defaultdict(list)
     for event in [*introductions(customers, since), *happened(customers, SEED, at.date(), since, at)]:
         decoded = decode_structured(event.signal, event.encode(), to_micros(event.at))
-        found[event.account_id].append(decoded.event)
-    return dict(found)
+        events[event.account_id].append(decoded.event)
+    async with engine_of(settings) as engine, engine.begin() as connection:
+        policy = await PolicyCache(HISTORY_DAYS + 2, lambda: 0.0).in_force(connection)
+        await advance_accounts(connection, Inputs(dict(events)), policy, at, base_url="")

@@ -1,20 +1,28 @@
-"""Processes under measurement: starting and stopping them, and their cost."""
+"""Processes under measurement: starting and stopping them, their findings, and their cost."""
 
 import os
 import re
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
-from psutil import NoSuchProcess, Process, cpu_times  # type: ignore[import-untyped] # ships no types
+import msgspec
+from psutil import NoSuchProcess, Process  # type: ignore[import-untyped] # ships no types
 
+from service.embedded.ports import free_port, listens
 from service.embedded.server_process import ParentWatch
-from service.runtime.settings import Settings
 
-STOP_SECONDS = 60
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60
 TAIL_LINES = 20
+WORK_SECONDS = 4 * 3600
+Findings = TypeVar("Findings")
 
 
 class ContenderFailedError(Exception):
@@ -49,32 +57,48 @@ class Contender:
         """Processor time so far."""
         return cpu_seconds(self.pid)
 
-    def memory(self) -> tuple[float, float]:
-        """Resident megabytes now and at most; 0 if the system doesn't report them."""
+    def peak_mb(self) -> float | None:
+        """The most resident megabytes so far; None if the system doesn't say."""
         try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
+            peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
         except OSError:
-            return 0.0, 0.0
-        kilobytes = dict(re.findall(r"(VmRSS|VmHWM):\s+(\d+) kB", status))
-        return int(kilobytes.get("VmRSS", 0)) / 1000, int(kilobytes.get("VmHWM", 0)) / 1000
+            return None
+        return int(peak[1]) / 1000 if peak else None
 
-    def wait(self, seconds: float) -> None:
-        """Wait for its end, which must be a success."""
+    def await_port(self, port: int) -> None:
+        """Wait until it listens. Raises `ContenderFailedError`."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not listens(port):
+            if self.ended or time.monotonic() > deadline:
+                raise ContenderFailedError(self.explain("doesn't listen"))
+            time.sleep(0.05)
+
+    def wait(self) -> None:
+        """Wait for its end, which must be a success. Raises `ContenderFailedError`."""
         try:
-            status = self._process.wait(seconds)
+            status = self._process.wait(WORK_SECONDS)
         except subprocess.TimeoutExpired:
-            raise ContenderFailedError(self.explain(f"didn't end within {seconds:.0f} s")) from None
+            raise ContenderFailedError(self.explain(f"didn't end within {WORK_SECONDS:,} s")) from None
         if status:
             raise ContenderFailedError(self.explain("failed"))
 
-    def stop(self) -> None:
+    def findings(self, type_: type[Findings]) -> Findings:
+        """Wait until it has printed its findings as JSON and ended. Raises `ContenderFailedError`."""
+        self.wait()
+        return msgspec.json.decode(self.output().splitlines()[-1], type=type_)
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, and wait for nothing."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def close(self) -> None:
         """Send SIGTERM, and SIGKILL if that doesn't help."""
         self._parent_watch.stop()
         if self.ended:
             return
-        self._process.send_signal(signal.SIGTERM)
+        self.ask_to_end()
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -89,28 +113,27 @@ class Contender:
         return f"{self.name} {what}; its log ends:\n{tail}"
 
 
+def running(name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> closing[Contender]:
+    """A process, started at once, until the end of a `with` block."""
+    return closing(Contender(name, command, environment, folder))
+
+
 @contextmanager
-def running(name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Iterator[Contender]:
-    """A process until the end of the block."""
-    contender = Contender(name, command, environment, folder)
-    try:
-        yield contender
-    finally:
-        contender.stop()
+def helping(module: str, *arguments: str, root: Path = ROOT) -> Iterator[Contender]:
+    """A module of the benchmarks in `root`, run until the end of the block; its findings are JSON."""
+    command = [sys.executable, "-P", "-m", f"benchmarks.{module}", *arguments]
+    variables = {**os.environ, "PYTHONPATH": str(root)}
+    with TemporaryDirectory() as folder, running(module, command, variables, Path(folder)) as helper:
+        yield helper
 
 
-def environment(settings: Settings, **more: str) -> dict[str, str]:
-    """The environment that an operator would export for the service, without this process's own settings of it."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEALTH_")}
-    return {
-        **inherited,
-        "HEALTH_DATABASE_URL": settings.database_url.get_secret_value(),
-        "HEALTH_KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
-        "HEALTH_KAFKA_GROUP": settings.kafka_group,
-        "HEALTH_KAFKA_PARTITIONS": str(settings.kafka_partitions),
-        **{f"HEALTH_TOPIC_{signal.upper()}": topic for signal, topic in settings.topics.items()},
-        **more,
-    }
+@contextmanager
+def listening(module: str, *arguments: str) -> Iterator[tuple[Contender, int]]:
+    """A helper that listens on a port, which is its last argument."""
+    port = free_port()
+    with helping(module, *arguments, str(port)) as helper:
+        helper.await_port(port)
+        yield helper, port
 
 
 def cpu_seconds(pid: int) -> float:
@@ -120,12 +143,6 @@ def cpu_seconds(pid: int) -> float:
     except NoSuchProcess:
         return 0.0
     return float(times.user + times.system)
-
-
-def foreign_cpu_seconds() -> float:
-    """Processor time so far of other processes: neither this one nor its descendants."""
-    busy = cpu_times()
-    return float(sum(busy) - busy.idle - getattr(busy, "iowait", 0.0) - tree_cpu_seconds(os.getpid()))
 
 
 def tree_cpu_seconds(pid: int) -> float:

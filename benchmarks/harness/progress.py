@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
 from benchmarks.harness.processes import Contender, ContenderFailedError, tree_cpu_seconds
+from benchmarks.harness.servers import connected
 from benchmarks.harness.statistics import ProgressSample
 
 Offsets = dict[int, int]
@@ -18,19 +18,34 @@ ReadOffsets = Callable[[], Awaitable[Offsets]]
 PATIENCE_SECONDS = 180.0
 
 
+def folded(events: int) -> str:
+    """SQL that is true once so many events of all topics are folded."""
+    return f"SELECT coalesce(sum(next_offset), 0) >= {events} FROM progress"
+
+
+async def until(
+    url: str, contender: Contender, statement: str, patience: float = PATIENCE_SECONDS, every: float = 0.05
+) -> float:
+    """Wait until a statement returns true; returns the seconds that it took. Raises `ContenderFailedError`."""
+    started = time.monotonic()
+    async with connected(url) as connection:
+        while not await connection.fetchval(statement):
+            if contender.ended or time.monotonic() - started > patience:
+                raise ContenderFailedError(contender.explain(f"ended or took too long, waited for by: {statement}"))
+            await asyncio.sleep(every)
+    return time.monotonic() - started
+
+
 @asynccontextmanager
 async def progress_table(database_url: str, topic: str) -> AsyncIterator[ReadOffsets]:
     """Reads the service's own `progress`, which is committed together with the scores."""
-    connection = await asyncpg.connect(database_url)
-    statement = await connection.prepare("SELECT partition, next_offset FROM progress WHERE topic = $1")
+    async with connected(database_url) as connection:
+        statement = await connection.prepare("SELECT partition, next_offset FROM progress WHERE topic = $1")
 
-    async def read() -> Offsets:
-        return {row["partition"]: row["next_offset"] for row in await statement.fetch(topic)}
+        async def read() -> Offsets:
+            return {row["partition"]: row["next_offset"] for row in await statement.fetch(topic)}
 
-    try:
         yield read
-    finally:
-        await connection.close()
 
 
 @asynccontextmanager
@@ -50,14 +65,9 @@ async def group_offsets(bootstrap: str, group: str, topic: str) -> AsyncIterator
 
 
 async def watch(
-    read: ReadOffsets,
-    contender: Contender,
-    postgres: int,
-    events: int,
-    *,
-    every: float,
+    source: AbstractAsyncContextManager[ReadOffsets], contender: Contender, postgres: int, events: int, every: float
 ) -> tuple[list[ProgressSample], Offsets]:
-    """Sample until `events` are committed: a sample at each change, and the offsets at the end.
+    """Sample every so many seconds until `events` are committed: a sample at each change, and the offsets at the end.
 
     The first sample is taken when there are offsets at all: the service claims its partitions just before it polls.
     `postgres` is the server's process. Raises `ContenderFailedError`.
@@ -65,18 +75,18 @@ async def watch(
     samples: list[ProgressSample] = []
     done = -1
     moved_at = time.monotonic()
-    while True:
-        ended = contender.ended
-        offsets = await read()
-        at = time.time()
-        if offsets and (now_done := sum(offsets.values())) > done:
-            done = now_done
-            moved_at = time.monotonic()
-            samples.append(ProgressSample(at, done, contender.cpu_seconds(), tree_cpu_seconds(postgres)))
-        if done >= events:
-            return samples, offsets
-        if ended:
-            raise ContenderFailedError(contender.explain(f"ended after {max(done, 0):,} of {events:,} events"))
-        if time.monotonic() - moved_at > PATIENCE_SECONDS:
-            raise ContenderFailedError(contender.explain(f"stood still at {max(done, 0):,} of {events:,} events"))
-        await asyncio.sleep(every)
+    async with source as read:
+        while True:
+            ended = contender.ended
+            offsets = await read()
+            at = time.time()
+            if offsets and (now_done := sum(offsets.values())) > done:
+                done = now_done
+                moved_at = time.monotonic()
+                samples.append(ProgressSample(at, done, contender.cpu_seconds(), tree_cpu_seconds(postgres)))
+            if done >= events:
+                return samples, offsets
+            if ended or time.monotonic() - moved_at > PATIENCE_SECONDS:
+                how = "ended" if ended else "stood still"
+                raise ContenderFailedError(contender.explain(f"{how} after {max(done, 0):,} of {events:,} events"))
+            await asyncio.sleep(every)

@@ -1,9 +1,14 @@
 """Rates and percentiles, from samples. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
+from typing import Annotated, Self, TypeVar
 
 from msgspec import Struct
+
+from benchmarks.harness.results import Column, Foreign
+
+Key = TypeVar("Key")
 
 
 class ProgressSample(Struct, frozen=True):
@@ -13,6 +18,31 @@ class ProgressSample(Struct, frozen=True):
     done: int
     cpu: float = 0.0
     postgres_cpu: float = 0.0
+
+
+class Latency(Struct):
+    """The time that something took, in milliseconds, at a steady rate."""
+
+    per_second: Annotated[float, Column("events/s", ",.0f")]
+    measured: Annotated[int, Column("measured", ",")]
+    p50: Annotated[float, Column("p50 ms", ",.0f")]
+    p99: Annotated[float, Column("p99 ms", ",.0f")]
+    worst: Annotated[float, Column("worst ms", ",.0f")]
+    foreign: Foreign
+
+    @classmethod
+    def of(cls, seconds: Sequence[float], per_second: float, foreign: float) -> Self:
+        """The latency that is seen in `seconds`, at least one."""
+        p50, p99 = (percentile(seconds, percent) * 1000 for percent in (50, 99))
+        return cls(per_second, len(seconds), p50, p99, max(seconds) * 1000, foreign)
+
+
+def medians(values: Iterable[tuple[Key, float]]) -> dict[Key, float]:
+    """The median of each key's values, in the order of the keys' first values."""
+    by_key: dict[Key, list[float]] = {}
+    for key, value in values:
+        by_key.setdefault(key, []).append(value)
+    return {key: median(found) for key, found in by_key.items()}
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -41,11 +71,6 @@ def micros_per_event(samples: Sequence[ProgressSample]) -> tuple[float, float]:
     first, last = samples[0], samples[-1]
     events = last.done - first.done
     return (last.cpu - first.cpu) / events * 1e6, (last.postgres_cpu - first.postgres_cpu) / events * 1e6
-
-
-def middle(values: Sequence[float]) -> float:
-    """The median."""
-    return median(values)
 
 
 def latencies(sent: Sequence[tuple[int, int, float]], seen: Mapping[int, Sequence[tuple[float, int]]]) -> list[float]:

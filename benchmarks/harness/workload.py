@@ -1,37 +1,35 @@
-"""Seeded usage events, as arrays, and each one as the CloudEvent that goes to Kafka."""
+"""Seeded usage events, as arrays; each one as the CloudEvent that goes to Kafka; and producing them there."""
 
-from collections.abc import Iterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 from numpy.typing import NDArray
 
+from benchmarks.harness.population import account_id
 from service.jobs.load.batch_producer import partition_of
 
 Distribution = Literal["zipf", "uniform"]
 Numbers = NDArray[np.int64]
 
 FEATURES = (
-    "login",
-    "dashboard",
-    "reports",
-    "export",
-    "search",
-    "comments",
-    "automations",
-    "integrations",
-    "alerts",
-    "billing",
-    "api",
-    "admin",
-)
+    "login", "dashboard", "reports", "export", "search", "comments", "automations", "integrations", "alerts", "billing",
+    "api", "admin",
+)  # fmt: skip
 USERS_PER_ACCOUNT = 20
 HISTORY_DAYS = 60
 ZIPF_EXPONENT = 1.2
 MILLISECONDS_PER_DAY = 86_400_000
 CHUNK = 20_000
+BATCH_BYTES = 256 * 1024
+TICK_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -71,15 +69,9 @@ class Workload:
 
     def values(self, places: Numbers) -> list[bytes]:
         """The CloudEvents at these places."""
-        rows = zip(
-            places.tolist(),
-            self.account[places].tolist(),
-            self.feature[places].tolist(),
-            self.user[places].tolist(),
-            self.quantity[places].tolist(),
-            np.datetime_as_string(self.time[places].astype("datetime64[ms]")).tolist(),
-            strict=True,
-        )
+        times = np.datetime_as_string(self.time[places].astype("datetime64[ms]"))
+        columns = [self.account[places], self.feature[places], self.user[places], self.quantity[places], times]
+        rows = zip(places.tolist(), *(column.tolist() for column in columns), strict=True)
         return [
             f'{{"specversion":"1.0","id":"01890a5d-ac96-774b-bcce-{place:012x}","source":"/product/{self.name}",'
             f'"type":"usage.recorded","subject":"{account_id(account)}","time":"{time}Z",'
@@ -94,11 +86,6 @@ class Workload:
             places = np.arange(start, min(start + CHUNK, len(self)))
             keys = [account_id(number).encode() for number in self.account[places].tolist()]
             yield self.partition[places].tolist(), keys, self.values(places)
-
-
-def account_id(number: int) -> str:
-    """The name of an account."""
-    return f"account-{number:07d}"
 
 
 def draw(
@@ -128,3 +115,45 @@ def draw_accounts(distribution: Distribution, events: int, accounts: int, random
         ranks[beyond] = random.zipf(ZIPF_EXPONENT, len(beyond))
     chosen: Numbers = random.permutation(accounts)[ranks - 1]  # the busiest should not have neighbouring names
     return chosen
+
+
+@asynccontextmanager
+async def producing(bootstrap: str, **more: Any) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer that waits for all replicas; everything is sent at the end of the block."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", **more)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def paced(per_second: int, count: int) -> AsyncIterator[int]:
+    """The numbers below `count` at a steady rate, some every 5 ms; one that is late follows at once."""
+    started = time.perf_counter()
+    for number in range(count):
+        due = started + number / per_second // TICK_SECONDS * TICK_SECONDS
+        if (early := due - time.perf_counter()) > 0:
+            await asyncio.sleep(early)
+        yield number
+
+
+async def fill(bootstrap: str, topic: str, workload: Workload) -> None:
+    """Produce all events of `workload`, in order within each partition, and wait until the broker has them."""
+    now = int(time.time() * 1000)
+    batches: dict[int, BatchBuilder] = {}
+    receipts = []
+    async with producing(bootstrap, enable_idempotence=True, max_batch_size=BATCH_BYTES) as producer:
+        for partitions, keys, values in workload.chunks():
+            for partition, key, value in zip(partitions, keys, values, strict=True):
+                batch = batches.get(partition)
+                if batch is not None and batch.append(timestamp=now, key=key, value=value) is not None:
+                    continue
+                if batch is not None:
+                    receipts.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = batches[partition] = producer.create_batch()
+                batch.append(timestamp=now, key=key, value=value)
+        for partition, batch in batches.items():
+            receipts.append(await producer.send_batch(batch, topic, partition=partition))
+        for receipt in receipts:
+            await receipt

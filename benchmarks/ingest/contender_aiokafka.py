@@ -1,42 +1,79 @@
-"""Bare aiokafka in a process of its own: the cost of polling and decoding when nothing else is done."""
+"""Bare aiokafka in a process of its own: the cost of polling and strict decoding when nothing else is done.
 
-import json
-import os
+`python -m benchmarks.ingest.contender_aiokafka BOOTSTRAP TOPIC PARTITIONS EVENTS` is that process, with the service's
+settings of poll, loop and collector, and its decoder.
+"""
+
+import gc
+import resource
 import sys
+import time
 
-from benchmarks.harness.machine import ROOT
-from benchmarks.harness.processes import Contender
-from benchmarks.ingest.contenders import FilledTopic, now
-from benchmarks.ingest.results import ContenderRun
+import msgspec
+import uvloop
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-NAMES = {
-    "decode": "aiokafka poll + decode",
-    "msgspec": "aiokafka poll + plain msgspec",
-    "poll": "aiokafka poll",
-}
-"""By mode. `decode` is the service's own strict decoder, the baseline of the targets."""
-PATIENCE_SECONDS = 300
+from benchmarks.harness.processes import helping
+from benchmarks.ingest.contenders import ContenderRun, FilledTopic
+from consumers.fold.decode import Refusal, decode
+
+NAME = "aiokafka poll + decode"
+MAX_RECORDS = 20_000
+MAX_BYTES = 262_144
 
 
-def run(topic: FilledTopic, mode: str) -> ContenderRun:
+def run(topic: FilledTopic) -> ContenderRun:
     """Read the whole topic once."""
-    command = [sys.executable, "-m", "benchmarks.ingest.bare_consumer", topic.arena.bootstrap, topic.usage]
-    command += [str(topic.workload.partitions), mode, str(len(topic.workload))]
-    started = now()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    contender = Contender(f"bare-{mode}", command, environment, topic.arena.folder / "bare")
-    try:
-        contender.wait(PATIENCE_SECONDS)
-    finally:
-        contender.stop()
-    told = json.loads(contender.output().splitlines()[-1])
-    return ContenderRun(
-        contender=NAMES[mode],
-        distribution=topic.distribution,
-        events=told["events"],
-        events_per_second=told["events"] / told["seconds"],
-        seconds=told["seconds"],
-        whole_seconds=now() - started,
-        cpu_micros=told["cpu_seconds"] / told["events"] * 1e6,
-        peak_rss_mb=told["peak_rss_mb"],
+    shape = (str(topic.workload.partitions), str(len(topic.workload)))
+    with helping("ingest.contender_aiokafka", topic.arena.bootstrap, topic.usage, *shape) as process:
+        found = process.findings(ContenderRun)
+    found.distribution = topic.distribution
+    return found
+
+
+async def consume(bootstrap: str, topic: str, partitions: int, events: int) -> ContenderRun:
+    """Read `events` records.
+
+    The clock starts before the first poll: after it, many records would be there already, fetched meanwhile.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        fetch_max_wait_ms=100,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
     )
+    await consumer.start()
+    try:
+        assigned = [TopicPartition(topic, number) for number in range(partitions)]
+        consumer.assign(assigned)
+        await consumer.seek_to_beginning(*assigned)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        done = 0
+        started, cpu_started = time.perf_counter(), time.process_time()
+        while done < events:
+            polled = await consumer.getmany(timeout_ms=100, max_records=MAX_RECORDS)
+            for records in polled.values():
+                decoded = [decode("usage", record, MAX_BYTES) for record in records]
+                assert not isinstance(decoded[0], Refusal), decoded[0].reason
+                done += len(records)
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    finally:
+        await consumer.stop()
+    return ContenderRun(
+        contender=NAME,
+        distribution="",
+        events=done,
+        events_per_second=done / seconds,
+        seconds=seconds,
+        cpu_micros=cpu_seconds / done * 1e6,
+        peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+    )
+
+
+if __name__ == "__main__":
+    _, address, name, partitions, events = sys.argv
+    bare = uvloop.run(consume(address, name, int(partitions), int(events)))
+    sys.stdout.write(msgspec.json.encode(bare).decode())

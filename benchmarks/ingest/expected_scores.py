@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from benchmarks.harness.scorecard import default_scorecard
 from benchmarks.harness.servers import query
 from benchmarks.harness.workload import Workload
+from benchmarks.ingest.scorecard import default_scorecard
 from scoring.scorecards.scorecard import evaluate
 from scoring.state.account_state import AccountState, fold
 from scoring.state.calendar import day_of, to_micros

@@ -4,11 +4,10 @@
 """
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import asyncpg
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -19,26 +18,18 @@ POOL_SIZE = 5
 ROW = "SELECT account_id, score, band, coverage, scorecard, scorecard_version FROM scores WHERE account_id = $1"
 
 
-def create_app(url: str) -> Starlette:
-    """The application, over a pool of its own."""
+async def serve(url: str, port: int) -> None:
+    """Serve one account's score, over a pool of its own."""
+    async with asyncpg.create_pool(url, min_size=POOL_SIZE, max_size=POOL_SIZE) as pool:
 
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(url, min_size=POOL_SIZE, max_size=POOL_SIZE) as pool:
-            app.state.pool = pool
-            yield
+        async def read_account(request: Request) -> JSONResponse:
+            row = await pool.fetchrow(ROW, request.path_params["account_id"])
+            return JSONResponse(dict(row)) if row else JSONResponse(None, 404)
 
-    return Starlette(routes=[Route("/accounts/{account_id}", read_account)], lifespan=lifespan)
-
-
-async def read_account(request: Request) -> JSONResponse:
-    """One account's score."""
-    row = await request.app.state.pool.fetchrow(ROW, request.path_params["account_id"])
-    return JSONResponse(dict(row)) if row else JSONResponse(None, 404)
+        app = Starlette(routes=[Route("/accounts/{account_id}", read_account)])
+        config = uvicorn.Config(app, port=port, http="httptools", access_log=False, log_level="warning")
+        await uvicorn.Server(config).serve()
 
 
 if __name__ == "__main__":
-    _, database_url, port = sys.argv
-    uvicorn.run(
-        create_app(database_url), port=int(port), loop="uvloop", http="httptools", access_log=False, log_level="warning"
-    )
+    uvloop.run(serve(sys.argv[1], int(sys.argv[2])))

@@ -2,23 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaProducer
-from msgspec import Struct
 
 from benchmarks.harness.population import account_id
-from service.messaging.cloudevents import type_of
+from benchmarks.harness.workload import producing
 from service.runtime.settings import Settings, Signal
+from tests.support.cloud_events import cloud_event
 
 TICK_SECONDS = 0.01
 _SIGNALS: dict[Signal, int] = {"usage": 90, "ticket": 6, "survey": 3, "account": 1}
 _COPIES, _LATE, _DAMAGED = 0.01, 0.005, 0.0005
+_LATE_DAYS = 120
 _TROUBLED = 20
 """One account in so many has tickets, and then many, so that scores go up and down."""
 _BUSIEST = 1.3
@@ -29,20 +28,17 @@ Record = tuple[str, bytes, bytes]
 """Topic, key and value."""
 
 
-class TrafficSent(Struct):
-    """The counts of what was sent so far."""
-
-    records: int = 0
-    damaged: int = 0
-
-
 class SoakTraffic:
     """Current events of `accounts` accounts."""
 
     def __init__(self, settings: Settings, accounts: int, per_second: int, seed: int = 1) -> None:
         """Nothing is sent before `run`."""
-        self.sent = TrafficSent()
-        self._settings = settings
+        self.records = 0
+        """The number sent so far."""
+        self.damaged = 0
+        """Of these, the number that no consumer can read."""
+        self._bootstrap = settings.kafka_bootstrap_servers
+        self._topics = settings.topics
         self._accounts = accounts
         self._per_second = per_second
         self._chance = Random(seed)
@@ -51,34 +47,23 @@ class SoakTraffic:
 
     async def introduce(self) -> None:
         """Send one event of every account, as fast as possible."""
-        async with self._producing() as producer:
+        async with producing(self._bootstrap, enable_idempotence=True) as producer:
             for number in range(self._accounts):
                 await self._send(producer, self._record("account", account_id(number)))
 
     async def run(self, seconds: float) -> None:
         """Send at the rate for so long; everything is acknowledged when this returns."""
-        async with self._producing() as producer:
-            already, started = self.sent.records, time.perf_counter()
+        async with producing(self._bootstrap, enable_idempotence=True) as producer:
+            already, started = self.records, time.perf_counter()
             while (elapsed := time.perf_counter() - started) < seconds:
-                while self.sent.records - already < elapsed * self._per_second:
+                while self.records - already < elapsed * self._per_second:
                     await self._send(producer, self._next())
                 await asyncio.sleep(TICK_SECONDS)
-
-    @asynccontextmanager
-    async def _producing(self) -> AsyncIterator[AIOKafkaProducer]:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka_bootstrap_servers, acks="all", enable_idempotence=True
-        )
-        await producer.start()
-        try:
-            yield producer
-        finally:
-            await producer.stop()  # which sends what is left
 
     async def _send(self, producer: AIOKafkaProducer, record: Record) -> None:
         topic, key, value = record
         await producer.send(topic, key=key, value=value)
-        self.sent.records += 1
+        self.records += 1
 
     def _next(self) -> Record:
         drawn = self._chance.random()
@@ -89,26 +74,17 @@ class SoakTraffic:
         account = account_id(int(accounts * self._chance.random() ** _BUSIEST))
         topic, key, value = self._record(signal, account)
         if drawn > 1 - _DAMAGED:
-            self.sent.damaged += 1
+            self.damaged += 1
             return topic, key, value[:-9]
         self._last = topic, key, value
         return self._last
 
     def _record(self, signal: Signal, account: str) -> Record:
-        return self._settings.topics[signal], account.encode(), msgspec.json.encode(self._event(signal, account))
-
-    def _event(self, signal: Signal, account: str) -> dict[str, Any]:
         self._made += 1
-        late = self._chance.random() < _LATE
-        return {
-            "specversion": "1.0",
-            "id": str(self._made),
-            "source": "/soak",
-            "type": type_of(signal),
-            "subject": account,
-            "time": datetime.now(UTC) - timedelta(days=120 if late else 0),
-            "data": self._data(signal),
-        }
+        days = _LATE_DAYS if self._chance.random() < _LATE else 0
+        when = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+        event = cloud_event(signal, account, self._data(signal), id=str(self._made), time=when)
+        return self._topics[signal], account.encode(), msgspec.json.encode(event)
 
     def _data(self, signal: Signal) -> dict[str, Any]:
         chance = self._chance
@@ -120,8 +96,5 @@ class SoakTraffic:
         if signal == "survey":
             who = {"response_id": str(self._made), "respondent_id": f"user-{chance.randrange(20)}"}
             return {"survey": "nps", "score": chance.randint(0, 10), **who}
-        return {
-            "name": f"Customer {self._made}",
-            "seats": chance.randint(1, 50),
-            "owner": f"owner-{chance.randrange(9)}",
-        }
+        owner = f"owner-{chance.randrange(9)}"
+        return {"name": f"Customer {self._made}", "seats": chance.randint(1, 50), "owner": owner}

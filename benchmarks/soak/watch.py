@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
 
-import asyncpg
 from msgspec import Struct
 from psutil import Process  # type: ignore[import-untyped] # ships no types
 
 from benchmarks.harness.processes import cpu_seconds, tree_cpu_seconds
+from benchmarks.harness.servers import connected
+from benchmarks.harness.terminal import say
+from benchmarks.soak.traffic import SoakTraffic
 
 SAMPLE_SECONDS = 2.0
+SAMPLES_TO_SAY = 15
 POSTGRES = "Postgres"
 
 _OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'account-health %'"
@@ -52,9 +54,9 @@ def processes(supervisor: int) -> dict[str, Process]:
 
 
 async def watch(
-    supervisor: int, postgres: int, database_url: str, sent: Callable[[], int], samples: list[ProcessSample]
+    supervisor: int, postgres: int, database_url: str, traffic: SoakTraffic, samples: list[ProcessSample]
 ) -> None:
-    """Add a sample every two seconds until cancelled; `sent` returns the number of records so far.
+    """Add a sample every two seconds until cancelled, and say how it goes every half minute.
 
     `supervisor` and `postgres` are process numbers.
 
@@ -62,25 +64,22 @@ async def watch(
     """
     running = processes(supervisor)
     began = time.monotonic()
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connected(database_url) as connection:
         while True:
             folded = await connection.fetchval(_FOLDED)
-            samples.append(
-                ProcessSample(
-                    at=time.monotonic() - began,
-                    rss_mb={name: process.memory_info().rss / 1e6 for name, process in running.items()},
-                    cpu_seconds={
-                        **{name: cpu_seconds(process.pid) for name, process in running.items()},
-                        POSTGRES: tree_cpu_seconds(postgres),
-                    },
-                    files={name: process.num_fds() for name, process in running.items()},
-                    connections={row["name"]: row["count"] for row in await connection.fetch(_CONNECTIONS)},
-                    stuck=await connection.fetchval(_STUCK),
-                    folded=folded,
-                    behind=max(sent() - folded, 0),
-                )
+            used = {name: cpu_seconds(process.pid) for name, process in running.items()}
+            sample = ProcessSample(
+                at=time.monotonic() - began,
+                rss_mb={name: process.memory_info().rss / 1e6 for name, process in running.items()},
+                cpu_seconds={**used, POSTGRES: tree_cpu_seconds(postgres)},
+                files={name: process.num_fds() for name, process in running.items()},
+                connections={row["name"]: row["count"] for row in await connection.fetch(_CONNECTIONS)},
+                stuck=await connection.fetchval(_STUCK),
+                folded=folded,
+                behind=max(traffic.records - folded, 0),
             )
+            samples.append(sample)
+            if len(samples) % SAMPLES_TO_SAY == 0:
+                memory = ", ".join(f"{name} {value:.0f}" for name, value in sample.rss_mb.items())
+                say(f"  {sample.at:.0f} s: {sample.behind:,} behind; MB: {memory}")
             await asyncio.sleep(SAMPLE_SECONDS)
-    finally:
-        await connection.close()

@@ -1,6 +1,6 @@
 """`python -m benchmarks.webhooks.receiver PORT`: a receiver that answers 204 at once and notes each arrival.
 
-At SIGTERM it prints them as JSON: per message its time (seconds of the system's monotonic clock), its id and account.
+At SIGTERM it prints them as JSON: per message its time (seconds of the system's monotonic clock) and its account.
 """
 
 import asyncio
@@ -8,14 +8,18 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import msgspec
 import uvloop
 from msgspec import Struct
 
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_ID = re.compile(rb"\r\nwebhook-id: *([^\r]+)", re.IGNORECASE)
+from benchmarks.harness.http_load import LENGTH
+from benchmarks.harness.processes import Contender, listening
+from benchmarks.harness.servers import HOST
+
 _ACCOUNT = re.compile(rb'"account_id":"([^"]*)"')
 _ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -24,7 +28,6 @@ class Arrived(Struct, frozen=True, array_like=True):
     """One message."""
 
     at: float
-    id: str
     account: str
 
 
@@ -42,18 +45,14 @@ class _Connection(asyncio.Protocol):
         self._received += data
         while b"\r\n\r\n" in self._received:
             head, _, rest = self._received.partition(b"\r\n\r\n")
-            length = _LENGTH.search(head)
+            length = LENGTH.search(head)
             size = int(length[1]) if length else 0
             if len(rest) < size:
                 return
-            self._note(head, rest[:size])
+            account = _ACCOUNT.search(rest[:size])
+            self._arrived.append(Arrived(time.monotonic(), account[1].decode() if account else ""))
             self._received = rest[size:]
             self._transport.write(_ANSWER)
-
-    def _note(self, head: bytes, body: bytes) -> None:
-        found, account = _ID.search(head), _ACCOUNT.search(body)
-        message_id, account_id = found[1].decode() if found else "", account[1].decode() if account else ""
-        self._arrived.append(Arrived(time.monotonic(), message_id, account_id))
 
 
 async def _serve(port: int) -> list[Arrived]:
@@ -61,10 +60,23 @@ async def _serve(port: int) -> list[Arrived]:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    server = await loop.create_server(lambda: _Connection(arrived), "127.0.0.1", port)
+    server = await loop.create_server(lambda: _Connection(arrived), HOST, port)
     async with server:
         await stop.wait()
     return arrived
+
+
+@contextmanager
+def receiving() -> Iterator[tuple[str, Contender]]:
+    """The URL of a receiver, and its process; `arrived` has its messages."""
+    with listening("webhooks.receiver") as (process, port):
+        yield f"http://{HOST}:{port}/hook", process
+
+
+def arrived(process: Contender) -> list[Arrived]:
+    """All messages that arrived at a receiver, whose process ends."""
+    process.ask_to_end()
+    return process.findings(list[Arrived])
 
 
 if __name__ == "__main__":

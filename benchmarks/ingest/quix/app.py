@@ -15,8 +15,7 @@ import msgspec
 from quixstreams import Application, State  # type: ignore[import-not-found] # in an environment of its own
 from quixstreams.sinks.community.postgresql import PostgreSQLSink  # type: ignore[import-not-found] # the same
 
-from benchmarks.harness.scorecard import default_scorecard
-from benchmarks.ingest.quix import FIRST
+from benchmarks.ingest.scorecard import default_scorecard
 from scoring.scorecards.scorecard import evaluate
 from scoring.state.account_state import decode, encode, fold
 from scoring.state.calendar import day_of, from_day
@@ -33,6 +32,7 @@ def score(value: bytes, _key: str, timestamp: int, _headers: Any, state: State) 
     """Fold one event into its account's state, and return the row of its score."""
     if not _first:
         _first.append(time.time())
+        print(f"first event at {_first[0]}", flush=True)
     event = decode_structured("usage", value, timestamp * 1000).event
     account = decode(state.get_bytes(STATE_KEY), None, None, None)
     fold(account, [event])
@@ -72,7 +72,6 @@ def main() -> None:
     source = app.topic(topic, key_deserializer="str", value_deserializer="bytes")
     app.dataframe(source).apply(score, stateful=True, metadata=True).sink(sink)
     app.run(count=int(events), collect=False)
-    print(f"{FIRST}{_first[0]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,67 +1,41 @@
-"""Running the Quix Streams application."""
+"""Running the Quix Streams application, in a virtual environment that doesn't share the project's dependencies."""
 
-import asyncio
-import os
+import subprocess
+import sys
 from pathlib import Path
 
-from benchmarks.harness.machine import ROOT
-from benchmarks.harness.processes import Contender, running
-from benchmarks.harness.progress import Offsets, group_offsets, watch
-from benchmarks.harness.servers import query
-from benchmarks.harness.statistics import ProgressSample
-from benchmarks.harness.virtualenvs import python_of, version_of
-from benchmarks.ingest.contenders import SCORES_TABLE, FilledTopic, measured, now
-from benchmarks.ingest.expected_scores import check
-from benchmarks.ingest.quix import FIRST
-from benchmarks.ingest.results import ContenderRun
+from benchmarks.harness.processes import ROOT, ContenderFailedError
+from benchmarks.harness.terminal import say
+from benchmarks.ingest.contenders import ContenderRun, FilledTopic, group_of, run_other
 
 NAME = "Quix Streams"
-EVERY_SECONDS = 0.05
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+FOLDER = ROOT / "benchmarks" / ".venv-quix"
+PYTHON = str(FOLDER / "bin" / "python")
 
 
-def version() -> str:
-    """The version of Quix Streams, which is installed if necessary."""
-    return version_of(python_of("quix", REQUIREMENTS), "quixstreams")
+def install() -> str:
+    """Create the environment, at first and whenever the requirements have changed; returns Quix Streams' version."""
+    stamp = FOLDER / ".installed"
+    wanted = REQUIREMENTS.read_text()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        say(f"Installing Quix Streams into {FOLDER.relative_to(ROOT)}, once: half a minute.")
+        _run(sys.executable, "-m", "venv", "--clear", str(FOLDER))
+        _run(PYTHON, "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS))
+        stamp.write_text(wanted)
+    return _run(PYTHON, "-c", "from importlib.metadata import version; print(version('quixstreams'))").strip()
+
+
+def _run(*command: str) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise ContenderFailedError(f"{' '.join(command[:3])} failed:\n{result.stderr.strip()[-2000:]}")
+    return result.stdout
 
 
 def run(topic: FilledTopic, events: int) -> ContenderRun:
     """Fold the topic's first `events` into a database of its own, and check the scores."""
-    arena = topic.arena
-    group = f"{topic.prefix}-quix"
-    url = arena.create_database(f"quix_{topic.distribution}")
-    query(url, SCORES_TABLE)
-    python = python_of("quix", REQUIREMENTS)
-    folder = arena.folder / group
-    command = [
-        str(python),
-        "-m",
-        "benchmarks.ingest.quix.app",
-        arena.bootstrap,
-        topic.usage,
-        group,
-        "state",
-        str(events),
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HEALTH_DATABASE_URL": url}
-    started = now()
-    with running("quix", command, environment, folder) as contender:
-        samples, offsets = asyncio.run(_watch(topic, group, contender, events))
-        memory = contender.memory()
-        contender.wait(60)
-        first = next(line for line in contender.output().splitlines() if line.startswith(FIRST))
-        result = measured(
-            NAME, topic, contender, samples, started=started, first_event=float(first.removeprefix(FIRST))
-        )
-    result.rss_mb, result.peak_rss_mb = memory
-    result.checked, result.worst_difference = check(url, topic.workload, offsets)
-    arena.drop_database(url)
-    return result
-
-
-async def _watch(
-    topic: FilledTopic, group: str, contender: Contender, events: int
-) -> tuple[list[ProgressSample], Offsets]:
-    arena = topic.arena
-    async with group_offsets(arena.bootstrap, group, topic.usage) as read:
-        return await watch(read, contender, arena.postgres.pid, events, every=EVERY_SECONDS)
+    url = topic.arena.create_database(f"quix_{topic.distribution}")
+    arguments = [topic.arena.bootstrap, topic.usage, group_of(topic, NAME), "state", str(events)]
+    command = [PYTHON, "-m", "benchmarks.ingest.quix.app", *arguments]
+    return run_other(NAME, topic, command, url, {"HEALTH_DATABASE_URL": url}, events)

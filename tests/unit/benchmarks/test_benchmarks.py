@@ -6,25 +6,35 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.harness.statistics import ProgressSample, latencies, micros_per_event, percentile, rate, second_half
+from benchmarks.harness.population import account_id
+from benchmarks.harness.results import Circumstances, document, report, table
+from benchmarks.harness.statistics import (
+    Latency,
+    ProgressSample,
+    latencies,
+    micros_per_event,
+    percentile,
+    rate,
+    second_half,
+)
+from benchmarks.harness.terminal import parse
 from benchmarks.harness.workload import (
     HISTORY_DAYS,
     MILLISECONDS_PER_DAY,
     Distribution,
     Workload,
-    account_id,
     draw,
 )
-from benchmarks.ingest import contender_aiokafka, contender_service, thresholds
+from benchmarks.ingest import contender_aiokafka
+from benchmarks.ingest.contenders import OURS, ContenderRun
 from benchmarks.ingest.expected_scores import compare, expected_scores
 from benchmarks.ingest.kafka_streams import contender as kafka_streams
-from benchmarks.ingest.options import parse
 from benchmarks.ingest.quix import contender as quix
-from benchmarks.ingest.report import disagreements, markdown, report, table
-from benchmarks.ingest.results import ContenderRun, IngestLatency, IngestResults
+from benchmarks.ingest.results import IngestOptions, IngestResults, disagreements
 from service.messaging.cloudevents import decode_structured
 
 NEWEST = 1_760_000_000_000
+RAN = Circumstances("ingest", "now", "make bench-ingest", {"processor": "some, 2 cores"})
 
 
 def drawn(
@@ -132,28 +142,28 @@ def test_scores_differ_where_they_are_missing() -> None:
 def run(contender: str, per_second: float, distribution: str = "zipf", difference: float | None = None) -> ContenderRun:
     """A run with the result `per_second`."""
     return ContenderRun(
-        contender, distribution, 1000, per_second, 1.0, 2.0, checked=200 if difference is not None else 0,
+        contender, distribution, 1000, per_second, 1.0, checked=200 if difference is not None else 0,
         worst_difference=difference,
     )  # fmt: skip
 
 
 def some_results() -> IngestResults:
     """Results that meet some targets, miss some, and don't know some."""
-    results = IngestResults("2025-01-01 00:00 UTC", "python -m benchmarks.ingest", 100_000, 1000)
+    results = IngestResults(RAN, parse("ingest", IngestOptions, [])[0])
     results.runs = [
-        run(contender_service.NAME, 90_000, difference=0.0),
-        run(contender_service.NAME, 70_000, difference=0.0),
-        run(contender_service.NAME, 80_000, difference=0.0),
-        run(contender_aiokafka.NAMES["decode"], 150_000),
+        run(OURS, 90_000, difference=0.0),
+        run(OURS, 70_000, difference=0.0),
+        run(OURS, 80_000, difference=0.0),
+        run(contender_aiokafka.NAME, 150_000),
         run(quix.NAME, 8_000, difference=0.0),
         run(kafka_streams.NAME, 40_000, difference=0.0),
     ]
-    results.latency = IngestLatency(30_000, 1000.0, 40.0, 120.0, 300.0, 0.0)
+    results.latency = Latency(1000.0, 30_000, 40.0, 120.0, 300.0, 0.0)
     return results
 
 
 def test_targets_are_judged_by_the_median() -> None:
-    found = {verdict.what: verdict for verdict in thresholds.verdicts(some_results())}
+    found = {verdict.what: verdict for verdict in some_results().verdicts()}
     of_bare = found["zipf: events/s as a multiple of aiokafka poll + decode"]
     assert of_bare.value == pytest.approx(80 / 150)
     assert of_bare.met is True
@@ -184,9 +194,8 @@ def test_the_report_says_when_others_were_busy() -> None:
 
 def test_written_results_hold_versions_and_the_raw_numbers_but_no_samples() -> None:
     results = some_results()
-    results.machine = {"processor": "some, 2 cores"}
     results.runs[0].samples = [ProgressSample(1.0, 1)]
-    text = markdown(results)
+    text = document(results)
     assert "- processor: some, 2 cores" in text
     raw = json.loads(text.split("```json\n")[1].split("\n```")[0])
     assert raw["runs"][0]["events_per_second"] == 90_000
@@ -200,11 +209,13 @@ def test_tables_are_aligned() -> None:
 
 
 def test_options() -> None:
-    options = parse(["--events", "50_000", "--only", "ours,bare", "--distributions", "zipf"])
+    options, given = parse("ingest", IngestOptions, ["--events", "50_000", "--only", "ours,bare", "--write"])
     assert options.events == 50_000
     assert options.only == ("ours", "bare")
-    assert options.distributions == ("zipf",)
+    assert options.distributions == ("zipf", "uniform")
+    assert given.write
+    assert not given.show
     with pytest.raises(SystemExit):
-        parse(["--only", "flink"])
+        parse("ingest", IngestOptions, ["--only", "flink"])
     with pytest.raises(SystemExit):
-        parse(["--events", "0"])
+        parse("ingest", IngestOptions, ["--events", "0"])

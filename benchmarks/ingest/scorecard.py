@@ -1,4 +1,4 @@
-"""The default scorecard, for use outside of the service."""
+"""The default scorecard, for contenders that share the service's code, and for the expected scores."""
 
 from importlib import resources
 

@@ -1,1 +1,0 @@
-"""`make bench-sweep`: the nightly sweep of a million accounts."""
