@@ -31,9 +31,7 @@ LEAST_OF_EARLIER = 0.9
 class VersionsOptions:
     """Ingest of this version beside an earlier one. Each starts its own servers."""
 
-    earlier: str = option(
-        MISSING, "the earlier version; it must run with what is installed for this one", str, "COMMIT"
-    )
+    earlier: str = option(MISSING, "earlier version; it must run with what is installed for this one", str, "COMMIT")
     events: int = option(500_000, "events on each topic")
     repeat: int = option(5, "runs in a row, of which the first and, unless in turn, the last don't count")
     rounds: int = option(1, "rows of runs for each distribution")

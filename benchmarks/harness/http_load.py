@@ -17,9 +17,8 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
-from benchmarks.harness.population import account_id
+from benchmarks.harness import HOST, account_id
 from benchmarks.harness.processes import Contender, helping
-from benchmarks.harness.servers import HOST
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 

@@ -25,11 +25,6 @@ Expressions = Mapping[str, str]
 """SQL by column, over the account's number `n`, replacing the template's value."""
 
 
-def account_id(number: int) -> str:
-    """The name of an account, as the SQL below makes it."""
-    return f"account-{number:07d}"
-
-
 def chance(salt: int) -> str:
     """SQL for a number from 0 to 1 of account `n`; a different one for each `salt`."""
     return f"((hashint8extended(n, {salt}) & 1073741823) / 1073741824.0::float8)"

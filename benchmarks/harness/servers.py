@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from benchmarks.harness import HOST
 from benchmarks.harness.processes import Contender, running
 from benchmarks.harness.results import Circumstances
 from benchmarks.harness.terminal import say
@@ -31,7 +32,6 @@ from tests.support.kafka_choice import given_address
 from tests.support.kafka_jars import kafka_version
 from tests.support.service import settings_for
 
-HOST = "127.0.0.1"
 PARTITIONS = 12
 NO_KAFKA = f"{HOST}:1"
 POSTGRES_SETTINGS = {

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from numpy.typing import NDArray
 
-from benchmarks.harness.population import account_id
+from benchmarks.harness import account_id
 from service.jobs.load.batch_producer import partition_of
 
 Distribution = Literal["zipf", "uniform"]

@@ -4,12 +4,13 @@ import http.client
 import time
 from datetime import UTC, datetime
 
+from benchmarks.harness import HOST
 from benchmarks.harness.benchmark import run_benchmark
 from benchmarks.harness.http_load import Answered, HttpLoad, asking
 from benchmarks.harness.machine import ForeignLoad
 from benchmarks.harness.population import populated
 from benchmarks.harness.processes import Contender, listening, tree_cpu_seconds
-from benchmarks.harness.servers import HOST, Arena, create_key, run_servers, url_of
+from benchmarks.harness.servers import Arena, create_key, run_servers, url_of
 from benchmarks.harness.statistics import percentile
 from benchmarks.harness.terminal import say
 from benchmarks.reads.list_queries import KINDS, paths, spread

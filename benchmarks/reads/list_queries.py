@@ -6,7 +6,8 @@ from random import Random
 from typing import get_args
 from urllib.parse import urlencode
 
-from benchmarks.harness.population import account_id, chance
+from benchmarks.harness import account_id
+from benchmarks.harness.population import chance
 from service.api.http.pagination import encode_token
 from service.storage.accounts.account_filter import BANDS
 from service.storage.accounts.listing.page import Sort

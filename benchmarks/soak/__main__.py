@@ -7,12 +7,13 @@ from functools import partial
 
 import aiohttp
 
+from benchmarks.harness import HOST
 from benchmarks.harness.benchmark import run_benchmark
 from benchmarks.harness.http_load import Answered, HttpLoad, asking
 from benchmarks.harness.machine import ForeignLoad
 from benchmarks.harness.processes import Contender
 from benchmarks.harness.progress import folded, until
-from benchmarks.harness.servers import HOST, Arena, create_key, query, run_servers, url_of
+from benchmarks.harness.servers import Arena, create_key, query, run_servers, url_of
 from benchmarks.harness.statistics import percentile
 from benchmarks.harness.terminal import say
 from benchmarks.soak.results import SoakOptions, SoakResults

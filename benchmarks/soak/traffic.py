@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from benchmarks.harness.population import account_id
+from benchmarks.harness import account_id
 from benchmarks.harness.workload import producing
 from service.runtime.settings import Settings, Signal
 from tests.support.cloud_events import cloud_event

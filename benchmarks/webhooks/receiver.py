@@ -16,9 +16,9 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
+from benchmarks.harness import HOST
 from benchmarks.harness.http_load import LENGTH
 from benchmarks.harness.processes import Contender, listening
-from benchmarks.harness.servers import HOST
 
 _ACCOUNT = re.compile(rb'"account_id":"([^"]*)"')
 _ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"

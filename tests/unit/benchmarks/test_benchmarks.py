@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.harness.population import account_id
+from benchmarks.harness import account_id
 from benchmarks.harness.results import Circumstances, document, report, table
 from benchmarks.harness.statistics import (
     Latency,
