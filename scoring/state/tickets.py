@@ -90,4 +90,5 @@ def _keep_newer(tickets: dict[str, Ticket], ticket_id: str, ticket: Ticket) -> N
 
 def _has_left(ticket: Ticket, oldest: int) -> bool:
     # By the snapshot's own time as well: an older snapshot may still arrive, and must find the newer one.
-    return ticket.status in SOLVED_STATUSES and day_of(max(ticket.at, ticket.solved_at)) < oldest
+    # By its creation too, which a wrong clock may put after both: it still counts as created.
+    return ticket.status in SOLVED_STATUSES and day_of(max(ticket.at, ticket.solved_at, ticket.created_at)) < oldest

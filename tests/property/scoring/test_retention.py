@@ -47,7 +47,7 @@ def test_solved_tickets_leave_and_open_ones_stay(data: st.DataObject, retention:
         ticket.ticket_id
         for ticket in heard(log, newest, retention).tickets()
         if ticket.status not in ("solved", "closed")
-        or max(day_number(ticket.at), day_number(ticket.solved_at)) > newest - retention
+        or max(map(day_number, (ticket.at, ticket.solved_at, ticket.created_at))) > newest - retention
     }
     assert set(state.tickets.tickets) == stay
 

@@ -91,6 +91,7 @@ CASES = [
     Case("none open", "oldest_open_ticket_days", {}, [ticket("T-1", "closed", 9)], 0),
     Case("no tickets", "oldest_open_ticket_days", {}, [], 0),
     Case("open or solved", "tickets_created", WEEK, [*OPEN, ticket("T-4", "solved", 6), ticket("T-5", "open", 7)], 2),
+    Case("solved long before", "tickets_created", WEEK, [ticket("T-1", "solved", 6, ago=95, solved=95), OPEN[1]], 2),
     Case("no tickets", "tickets_created", WEEK, [], 0),
     Case("the median of 24, 72 and 96", "resolution_hours", WEEK, SOLVED, 72),
     Case("the mean of the middle two", "resolution_hours", WEEK, SOLVED[:2], 60),
