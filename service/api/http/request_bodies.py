@@ -7,10 +7,10 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.http import problems
+from service.api.http.headers import first_of, values_of
 from service.api.http.problems import FieldError, ProblemError, invalid, path_of
 from service.messaging.cloudevents import UNDECODABLE
 from service.runtime.text import find_lone_surrogate, find_unstorable
@@ -41,25 +41,24 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        declared, expects = headers.get("content-length", ""), "expect" in headers
+        declared = first_of(scope, b"content-length") or ""
         received = int(declared) if declared.isdecimal() and int(declared) > self._limit else 0
-
-        too_long = ProblemError(
-            413, f"The body must not exceed {self._limit:,} bytes.", headers={"Connection": "close"}
-        )
 
         async def receive_within_limit() -> Message:
             nonlocal received
-            if received > self._limit and expects:
-                raise too_long  # receiving would make the client send it
+            if received > self._limit and values_of(scope, b"expect"):
+                raise self._too_long()  # receiving would make the client send it
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
-                raise too_long
+                raise self._too_long()
             return message
 
         await self._app(scope, receive_within_limit, send)
+
+    def _too_long(self) -> ProblemError:
+        detail = f"The body must not exceed {self._limit:,} bytes."
+        return ProblemError(413, detail, headers={"Connection": "close"})
 
 
 async def read(request: Request, *accepted: str) -> tuple[str, bytes]:

@@ -1,8 +1,11 @@
 """ETags: every successful answer to GET carries one, and `If-None-Match` saves sending it again."""
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from xxhash import xxh3_128_hexdigest
+
+from service.api.http.headers import values_of
+
+_OF_BODIES = (b"content-length", b"content-type")
 
 
 class ConditionalRequests:
@@ -15,7 +18,7 @@ class ConditionalRequests:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http" and scope["method"] == "GET":
-            send = _Tagged(", ".join(Headers(scope=scope).getlist("if-none-match")), send)
+            send = _Tagged(", ".join(values_of(scope, b"if-none-match")), send)
         await self._app(scope, receive, send)
 
 
@@ -42,13 +45,12 @@ class _Tagged:
             await self._send(body)
             return
         tag = tag_of(body["body"])
-        headers = MutableHeaders(scope=start)
-        headers["ETag"] = tag
-        if matches(self._if_none_match, tag):
+        headers = [*start["headers"], (b"etag", tag.encode())]
+        if self._if_none_match and matches(self._if_none_match, tag):
             start["status"] = 304
-            for name in ("Content-Length", "Content-Type"):
-                del headers[name]
+            headers = [(name, value) for name, value in headers if name not in _OF_BODIES]
             body = {"type": "http.response.body", "body": b""}
+        start["headers"] = headers
         await self._send(start)
         await self._send(body)
 

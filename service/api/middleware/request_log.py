@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.http import problems
+from service.api.http.headers import first_of
 from service.api.middleware.tracing import request_span
 from service.observability import metrics
 
@@ -100,8 +101,8 @@ def add_headers(scope: MutableMapping[str, Any], *headers: RawHeader) -> None:
 
 
 def _request_id(scope: Scope) -> str:
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
-    return given if _REQUEST_ID.fullmatch(given) else token_hex(16)
+    given = first_of(scope, b"x-request-id")
+    return given if given and _REQUEST_ID.fullmatch(given) else token_hex(16)
 
 
 def _route(scope: Scope) -> str:

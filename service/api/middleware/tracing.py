@@ -6,6 +6,7 @@ from typing import Protocol
 
 from starlette.types import Scope
 
+from service.api.http.headers import first_of
 from service.messaging.publisher import Publisher, RawRecord, Record
 from service.observability import spans, tracing
 
@@ -44,7 +45,7 @@ def _spanning(scope: Scope, exchange: Exchange) -> Iterator[None]:
 
 
 def _given(scope: Scope) -> str | None:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER.encode()), None)
+    return first_of(scope, _HEADER.encode())
 
 
 def brings_context(scope: Scope) -> bool:
