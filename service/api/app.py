@@ -102,15 +102,16 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         lifespan=_lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # the service has its own
     )
     app.state.context = _context(settings, engine, publisher, clock, clock_trouble, clock_difference)
     problems.install(app)
     app.add_exception_handler(HTTPStatus.METHOD_NOT_ALLOWED, _method_not_allowed)
-    app.routes.append(health.PlainHealth())
     for router in ROUTERS:
         app.include_router(router)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, limit=settings.http_max_body_bytes)
+    app.add_middleware(health.PlainHealth, handlers=app.exception_handlers)
     app.add_middleware(ConditionalRequests)
     app.add_middleware(SlashesInSegments)
     app.add_middleware(LoadShedder, most=settings.http_max_requests, seconds=settings.http_timeout_seconds)

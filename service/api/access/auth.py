@@ -1,53 +1,65 @@
 """Authorisation: an API key as bearer token, with the scope that a route needs."""
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security import SecurityScopes
+from fastapi.security.base import SecurityBase
+from fastapi.security.utils import get_authorization_scheme_param
 
 from service.api.access.deps import Api, Context
+from service.api.http.headers import first_of
 from service.api.http.problems import ProblemError
 from service.runtime.api_key import Scope, allows
 from service.storage.access.api_keys import StoredApiKey
 
-_bearer = HTTPBearer(
-    auto_error=False,
-    scheme_name="key",
-    description="An API key, `hk_…`. Its scopes are read, write and admin; each includes the ones before it.",
-)
+
+class _Bearer(SecurityBase):
+    """The text of the key that a request brings, if it brings one; FastAPI's own wraps it in a model of pydantic."""
+
+    scheme_name = "key"
+    model = HTTPBearer(
+        description="An API key, `hk_…`. Its scopes are read, write and admin; each includes the ones before it."
+    )
+
+    async def __call__(self, request: Request) -> str | None:
+        return _key_of(request.scope)
+
+
+def _key_of(scope: MutableMapping[str, Any]) -> str | None:
+    scheme, text = get_authorization_scheme_param(first_of(scope, b"authorization"))
+    return text if text and scheme.lower() == "bearer" else None
 
 
 async def authorise(
     request: Request,
     api: Api,
     scopes: SecurityScopes,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    text: Annotated[str | None, Depends(_Bearer())],
 ) -> None:
     """Let the request pass if its key has the scope that the route needs and keeps its rate; else 401, 403 or 429."""
-    await _admit(request, api, scopes.scopes, credentials)
+    await _admit(request.scope, api, scopes.scopes, text)
 
 
-async def require_scope(request: Request, api: Context, scope: Scope) -> None:
-    """Like the dependency on a key with `scope`, for a handler without dependencies."""
-    await _admit(request, api, [scope], await _bearer(request))
+async def require_scope(request: MutableMapping[str, Any], api: Context, scope: Scope) -> None:
+    """Like the dependency on a key with `scope`, for a handler without dependencies; `request` is its ASGI scope."""
+    await _admit(request, api, [scope], _key_of(request))
 
 
-async def _admit(
-    request: Request, api: Context, scopes: Sequence[str], credentials: HTTPAuthorizationCredentials | None
-) -> None:
-    if credentials is None:
+async def _admit(request: MutableMapping[str, Any], api: Context, scopes: Sequence[str], text: str | None) -> None:
+    if text is None:
         raise _unauthorised("Send an API key: Authorization: Bearer hk_…", "Bearer")
-    key = await _known(request, api, credentials.credentials)
-    api.rates.admit(request.scope, key)
+    key = await _known(request.get("client"), api, text)
+    api.rates.admit(request, key)
     for scope in scopes:
         if not allows(key.scopes, scope):  # type: ignore[arg-type] # needs() takes only scopes
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
             raise ProblemError(403, f"This needs a key with scope {scope}.", headers={"WWW-Authenticate": challenge})
 
 
-async def _known(request: Request, api: Context, text: str) -> StoredApiKey:
-    client = request.scope.get("client")
+async def _known(client: tuple[str, int] | None, api: Context, text: str) -> StoredApiKey:
     # A caller with a good key isn't blocked by others who share the address: colleagues, or a proxy. Nor is a caller
     # whose key has expired since, as a program may go on using it for days.
     was_found = api.keys.was_found(text)

@@ -1,12 +1,14 @@
 """GET /v1/accounts/{id}/health: the score now, or on a past day, and its explanation."""
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
-from starlette.routing import Match, Route
-from starlette.types import Scope
+from fastapi import APIRouter, Query, Response
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import Match
+from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
 from scoring.state.calendar import to_day
 from service.api.access.auth import READ, require_scope
@@ -20,12 +22,11 @@ from service.evaluation import current_health
 from service.evaluation.current_health import UnknownDayError
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
-_PATH = "/{account_id:account}/health"
 _encode = msgspec.json.Encoder().encode
 
 
 @router.get(
-    _PATH,
+    "/{account_id:account}/health",
     summary="The health of an account",
     dependencies=READ,
     responses=json_responses(Health),
@@ -43,28 +44,42 @@ async def read_health(
     return await _answer(api, account_id, day)
 
 
-class PlainHealth(Route):
-    """A plain Starlette route for requests without a query, which ask for today's health; `read_health` answers others.
+_ROUTE = router.routes[0]
+
+
+class PlainHealth:
+    """A layer that answers requests without a query, which ask for today's health; `read_health` answers others.
 
     Nothing is requested as often, and FastAPI's dependencies and validation take longer than the rest of an answer.
     """
 
-    def __init__(self) -> None:
-        super().__init__(f"{router.prefix}{_PATH}", _read_plainly)
-        self.methods = {"GET"}
+    def __init__(self, app: ASGIApp, handlers: Mapping[Any, ExceptionHandler]) -> None:
+        """`app` is the rest of the service, `handlers` its handlers of exceptions."""
+        self._app = app
+        self._plain = ExceptionMiddleware(_read_plainly, handlers)
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match requests that need no validation; one that will be refused is left to `read_health` as well."""
-        match, found = super().matches(scope)
-        if match != Match.FULL or scope["query_string"] or not is_account_id(found["path_params"]["account_id"]):
-            return Match.NONE, {}
-        return match, {**found, "route": self}
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        app = self._plain if scope["type"] == "http" and _is_plain(scope) else self._app
+        await app(scope, receive, send)
 
 
-async def _read_plainly(request: Request) -> Response:
-    api: Context = request.app.state.context
-    await require_scope(request, api, "read")
-    return await _answer(api, request.path_params["account_id"], None)
+def _is_plain(scope: Scope) -> bool:
+    """True if a request needs no validation; one that will be refused is left to `read_health` as well."""
+    if scope["query_string"]:
+        return False
+    match, found = _ROUTE.matches(scope)
+    if match != Match.FULL or not is_account_id(found["path_params"]["account_id"]):
+        return False
+    scope.update(found)
+    return True
+
+
+async def _read_plainly(scope: Scope, receive: Receive, send: Send) -> None:
+    api: Context = scope["app"].state.context
+    await require_scope(scope, api, "read")
+    response = await _answer(api, scope["path_params"]["account_id"], None)
+    await response(scope, receive, send)
 
 
 async def _answer(api: Context, account_id: str, day: date | None) -> Response:
