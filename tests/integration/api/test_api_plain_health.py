@@ -141,6 +141,16 @@ async def test_keys(engine: AsyncEngine, api: Api) -> None:
     assert_problem(await alike(api, key=expiring), 401)
 
 
+async def test_errors(engine: AsyncEngine, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("service.api.resources.health.document", None)
+        assert_problem(await api.get(PATH), 500)
+    assert (await alike(api)).status == 200
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE scores RENAME TO elsewhere"))
+    assert_problem(await alike(api), 503)
+
+
 async def test_what_no_longer_holds_is_recomputed(engine: AsyncEngine, api: Api) -> None:
     assert (await alike(api)).json["evaluated_at"] == "2030-01-31T09:00:00Z"
     api.clock.now = datetime(2030, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC)
