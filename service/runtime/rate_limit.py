@@ -51,14 +51,16 @@ class RateLimiter:
         """The seconds that a caller owes at `now`, which never goes back."""
         return max(self._paid.get(caller, now) - now, 0.0)
 
-    def charge(self, caller: Hashable, now: float) -> None:
-        """Count one more, whether it was allowed or not: ask `owed` first.
+    def charge(self, caller: Hashable, now: float) -> float:
+        """Count one more, whether it was allowed or not: ask `owed` first. Returns what the caller owes then.
 
         Nobody owes more than a whole burst, however many calls come at once, so nobody waits longer than that.
         """
         if caller not in self._paid and len(self._paid) >= self._most:
             self._make_room(now)
-        self._paid[caller] = now + min(self.owed(caller, now) + 1 / self.rate.per_second, self.rate.window)
+        owed = min(self.owed(caller, now) + 1 / self.rate.per_second, self.rate.window)
+        self._paid[caller] = now + owed
+        return owed
 
     def _make_room(self, now: float) -> None:
         self._paid = {caller: paid for caller, paid in self._paid.items() if paid > now}

@@ -46,10 +46,10 @@ class KeyRates:
         if self._owing is None:
             return
         now = self._monotonic()
-        wait = self._owing.rate.wait(self._owing.owed(key.id, now))
-        if not wait:
-            self._owing.charge(key.id, now)
         owed = self._owing.owed(key.id, now)
+        wait = self._owing.rate.wait(owed)
+        if not wait:
+            owed = self._owing.charge(key.id, now)
         left = f'"key";r={self._owing.rate.allowance(owed)};t={math.ceil(owed)}'
         add_headers(scope, self._policy, (b"ratelimit", left.encode()))
         if wait:

@@ -16,21 +16,21 @@ from service.evaluation.current_health import CurrentHealth
 from service.storage.accounts.score_reader import FiringAlert, Freshness
 
 
-class ScorecardName(Struct, frozen=True):
+class ScorecardName(Struct, frozen=True, gc=False):
     """The published scorecard that made the score."""
 
     name: str
     version: int
 
 
-class Trend(Struct, frozen=True):
+class Trend(Struct, frozen=True, gc=False):
     """The points by which the score moved in 7 and 30 days; null if one of the two scores isn't known."""
 
     d7: float | None = None
     d30: float | None = None
 
 
-class MeasureReading(Struct, frozen=True):
+class MeasureReading(Struct, frozen=True, gc=False):
     """A measure's value and score; null where it doesn't apply. Contributions sum to the score.
 
     A veto that caps the score is an entry of its own, `veto:` and the measure's name, with a negative contribution.
@@ -125,11 +125,12 @@ def _since(score: float | None, before: float | None) -> float | None:
 
 def _readings(card: Scorecard, results: Mapping[str, MeasureResult]) -> list[MeasureReading]:
     """In the scorecard's order, with a veto last, as in `results`."""
-    entries = {measure.name: entry for measure, entry in zip(card.measures, card.document.measures, strict=True)}
-    vetoes = [*results][len(entries) :]
+    entries = dict(zip(card.names, card.document.measures, strict=True))
     return [
-        *[_reading(name, entry, entry.weight, results[name]) for name, entry in entries.items()],
-        *[_reading(name, entries[name.removeprefix(VETO)], 0.0, results[name]) for name in vetoes],
+        _reading(name, entry, entry.weight, result)
+        if (entry := entries.get(name))
+        else _reading(name, entries[name.removeprefix(VETO)], 0.0, result)
+        for name, result in results.items()
     ]
 
 

@@ -33,7 +33,7 @@ def test_the_wait_is_as_long_as_it_has_to_be(rate: Rate, owed: float) -> None:
 
 def test_callers_are_distinguished() -> None:
     owing = RateLimiter(Rate(1, 2), 10)
-    owing.charge("ann", 0.0)
+    assert owing.charge("ann", 0.0) == 1.0
     assert owing.owed("ann", 0.5) == 0.5
     assert owing.owed("bob", 0.5) == 0.0
 
