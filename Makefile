@@ -9,8 +9,8 @@ SEED    ?= 1
 ROUNDS  ?= 100
 RECORDS ?= 200000
 
-# Processes of `make test`, each with servers of its own.
-WORKERS ?= 2
+# Processes of `make test`, each with servers of its own. One more than cores, as tests often wait.
+WORKERS ?= 3
 
 # Of `make fuzz-api`.
 EXAMPLES ?= 100
@@ -37,7 +37,7 @@ check: $(STAMP)  ## lint, format, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-test: $(STAMP)   ## all tests, on a real PostgreSQL and a real Apache Kafka: WORKERS=2
+test: $(STAMP)   ## all tests, on a real PostgreSQL and a real Apache Kafka: WORKERS=3
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25
 
 test-large:      ## all tests, with seeded runs as large as a nightly run takes: half an hour

@@ -20,7 +20,7 @@ from tests.faults import alerts, checks, log, script, truth
 from tests.faults.feed import MANNERS, Feed
 from tests.faults.fleet import Fleet, tail
 from tests.faults.ground import Ground, ground, require_apache_kafka
-from tests.faults.script import BAG, FIRST
+from tests.faults.script import FIRST
 from tests.faults.stream import POISONS, Stream
 from tests.faults.striking import SESSION_SECONDS, Strikes
 from tests.faults.truth import Truth
@@ -28,8 +28,8 @@ from tests.support.commands import environment
 from tests.support.sizes import sized
 
 SEED = int(os.environ.get("FAULTS_SEED") or 1)
-ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or sized(2, 3) * len(BAG))
-RECORDS = max(sized(240_000, 320_000), ROUNDS * 12_500)
+ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or sized(15, 30))
+RECORDS = max(sized(190_000, 320_000), ROUNDS * 12_500)
 LIMIT = 200 + 8 * ROUNDS
 MOST_SHOWN, LONGEST_SHOWN = 30, 300
 

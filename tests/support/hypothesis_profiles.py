@@ -12,6 +12,6 @@ CALM = settings(deadline=None, print_blob=True, suppress_health_check=[HealthChe
 
 def load_profile() -> None:
     """Have Hypothesis try as many examples as this run asks for."""
-    settings.register_profile("sized", CALM, max_examples=sized(50, 200), derandomize="CI" in os.environ)
+    settings.register_profile("sized", CALM, max_examples=sized(40, 200), derandomize="CI" in os.environ)
     settings.register_profile("thorough", CALM, max_examples=3000)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "sized"))
