@@ -33,26 +33,21 @@ class _Tagged:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] == 200:
             self._start = message
-        elif self._start is None:
-            await self._send(message)
-        else:
-            await self._finish(self._start, message)
-            self._start = None
-
-    async def _finish(self, start: Message, body: Message) -> None:
-        if body.get("more_body"):
-            await self._send(start)
-            await self._send(body)
             return
+        if self._start is not None:
+            start, self._start = self._start, None
+            if not message.get("more_body"):
+                self._tag(start, message)
+            await self._send(start)
+        await self._send(message)
+
+    def _tag(self, start: Message, body: Message) -> None:
         tag = tag_of(body["body"])
-        headers = [*start["headers"], (b"etag", tag.encode())]
+        start["headers"] = [*start["headers"], (b"etag", tag.encode())]
         if self._if_none_match and matches(self._if_none_match, tag):
             start["status"] = 304
-            headers = [(name, value) for name, value in headers if name not in _OF_BODIES]
-            body = {"type": "http.response.body", "body": b""}
-        start["headers"] = headers
-        await self._send(start)
-        await self._send(body)
+            start["headers"] = [header for header in start["headers"] if header[0] not in _OF_BODIES]
+            body["body"] = b""
 
 
 def tag_of(body: bytes) -> str:
