@@ -29,9 +29,9 @@ def drivers(before: Evaluation | None, after: Evaluation, most: int = 3) -> list
 
 def shortfalls(results: Mapping[str, MeasureResult], card: Scorecard, most: int = 3) -> list[Driver]:
     """The measures that keep a score furthest below 100; `results` belong to the measures of `card`."""
-    counting = [(entry.name, entry.weight, results[entry.name].contribution) for entry in card.measures]
-    total = sum([weight for _, weight, contribution in counting if contribution is not None])
-    return _largest({name: part - 100 * weight / total for name, weight, part in counting if part is not None}, most)
+    parts = [(entry, part) for entry in card.measures if (part := results[entry.name].contribution) is not None]
+    total = sum([entry.weight for entry, _ in parts])
+    return _largest({entry.name: part - 100 * entry.weight / total for entry, part in parts}, most)
 
 
 def _largest(deltas: Mapping[str, float], most: int) -> list[Driver]:
