@@ -148,9 +148,10 @@ async def compare(place: Ground, held: Truth, strikes: Strikes) -> None:
     strikes.note(f"all is right: {len(told):,} alerts")
     kinds = Counter((alert.account_id.partition("-")[0], alert.rule, alert.state) for alert in told)
     strikes.note(f"alerts: {dict(kinds)}")
-    assert kinds["falling", "falling", "firing"] > 100
-    assert kinds["rising", "rising", "firing"] > 100
-    assert kinds["mixed", "red", "resolved"] > 100
+    many = RECORDS // 3_750
+    assert kinds["falling", "falling", "firing"] > many
+    assert kinds["rising", "rising", "firing"] > many
+    assert kinds["mixed", "red", "resolved"] > many
 
 
 async def differences(place: Ground, held: Truth) -> list[str]:
