@@ -41,7 +41,7 @@ async def read_health(
     Today's is always current: if the stored score is of an earlier day, or another scorecard may be in force, it is
     computed before answering.
     """
-    return await _answer(api, account_id, day)
+    return Response(await _answer(api, account_id, day), media_type="application/json")
 
 
 _ROUTE = router.routes[0]
@@ -60,29 +60,26 @@ class PlainHealth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        app = self._plain if scope["type"] == "http" and _is_plain(scope) else self._app
+        app = self._app
+        if scope["type"] == "http" and not scope["query_string"]:
+            match, found = _ROUTE.matches(scope)
+            # An id that will be refused is left to `read_health` as well.
+            if match == Match.FULL and is_account_id(found["path_params"]["account_id"]):
+                scope.update(found)
+                app = self._plain
         await app(scope, receive, send)
-
-
-def _is_plain(scope: Scope) -> bool:
-    """True if a request needs no validation; one that will be refused is left to `read_health` as well."""
-    if scope["query_string"]:
-        return False
-    match, found = _ROUTE.matches(scope)
-    if match != Match.FULL or not is_account_id(found["path_params"]["account_id"]):
-        return False
-    scope.update(found)
-    return True
 
 
 async def _read_plainly(scope: Scope, receive: Receive, send: Send) -> None:
     api: Context = scope["app"].state.context
     await require_scope(scope, api, "read")
-    response = await _answer(api, scope["path_params"]["account_id"], None)
-    await response(scope, receive, send)
+    body = await _answer(api, scope["path_params"]["account_id"], None)
+    head = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": body})
 
 
-async def _answer(api: Context, account_id: str, day: date | None) -> Response:
+async def _answer(api: Context, account_id: str, day: date | None) -> bytes:
     now = api.clock()
     today = now.date()
     if day is not None:
@@ -95,4 +92,4 @@ async def _answer(api: Context, account_id: str, day: date | None) -> Response:
         raise unknown_day(error.first_day) from None
     if health is None:
         raise not_found("account")
-    return Response(_encode(document(health)), media_type="application/json")
+    return _encode(document(health))
