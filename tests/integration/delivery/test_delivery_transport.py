@@ -173,9 +173,9 @@ async def test_of_ten_megabytes_four_kilobytes_are_kept() -> None:
 async def test_a_body_without_end_ends_the_attempt_early() -> None:
     began = time.monotonic()
     async with raw_server(b"HTTP/1.1 200 OK\r\n\r\n", forever=b"x" * 65_536) as url:
-        reply = await post(url)
+        reply = await post(url, seconds=60)
     assert reply.status == 200
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30, "it didn't wait for the timeout"
 
 
 async def test_a_body_in_drops_is_cut_at_the_timeout_and_the_status_stands() -> None:
@@ -184,7 +184,7 @@ async def test_a_body_in_drops_is_cut_at_the_timeout_and_the_status_stands() -> 
         reply = await post(url, seconds=0.5)
     assert reply.status == 200
     assert reply.excerpt.startswith(b"xxx")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 30, "each drop didn't begin the time limit again"
 
 
 async def test_headers_in_drops_are_cut_at_the_timeout() -> None:
@@ -192,7 +192,7 @@ async def test_headers_in_drops_are_cut_at_the_timeout() -> None:
     async with raw_server(b"HTTP/1.1 200 OK\r\n", pause=0.05, forever=b"a") as url:
         reply = await post(url, seconds=0.5)
     assert (reply.status, reply.failure) == (None, "timeout")
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 30, "each drop didn't begin the time limit again"
 
 
 async def test_a_name_server_that_hangs_is_cut_at_the_timeout() -> None:
