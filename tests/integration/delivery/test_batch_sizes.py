@@ -108,11 +108,11 @@ async def test_a_delivery_that_fails_by_itself_stops_no_other(engine: AsyncEngin
         doing = "recording" if fault == "unrecordable" else "claiming"
         counted = DELIVERIES_SET_ASIDE.labels(doing)
         before = counted._value.get()
-        async with working(engine, local_settings(webhook_timeout_seconds=1), lease_seconds=1.0):
+        async with working(engine, local_settings(webhook_timeout_seconds=1), lease_seconds=3.0):
             async with asyncio.timeout(20):
                 while (await states(engine)).count("succeeded") < 47 or counted._value.get() == before:
                     await asyncio.sleep(0.05)
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3.5)  # until leases that were left have ended
         assert counted._value.get() == before + 1
     (row,) = await query(engine, "SELECT state FROM deliveries WHERE id = :bad", bad=bad)
     ends = {"unreadable": "failed", "unleasable": "failed", "immovable": "pending", "unrecordable": "succeeded"}
