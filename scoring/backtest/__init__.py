@@ -1,0 +1,1 @@
+"""Back-tests: an account's past, judged again from its events."""
