@@ -25,19 +25,6 @@ class Interval(NamedTuple):
     high: float
 
 
-class AccountSample(NamedTuple):
-    """Decisions, resampled by account: the weight of each decision in each resample."""
-
-    index: NDArray[np.intp]
-    """The account of each decision."""
-    accounts: int
-
-    def weights(self, chance: np.random.Generator) -> NDArray[np.float64]:
-        """The weights of the decisions in one resample: how often their account was drawn."""
-        drawn = np.bincount(chance.integers(0, self.accounts, self.accounts), minlength=self.accounts)
-        return drawn[self.index].astype(np.float64)
-
-
 def auc(scores: ArrayLike, churned: ArrayLike, weights: ArrayLike | None = None) -> float:
     """The area under the ROC curve of `scores`, where low ones should churn; NaN unless there are both outcomes.
 
@@ -98,10 +85,12 @@ class _Ranking:
         return float((gone_here * (above + stayed_here / 2)).sum() / (gone.sum() * stayed.sum()))
 
 
-def _resamples(accounts: Sequence[str], seed: int) -> "list[NDArray[np.float64]]":
-    names, index = np.unique(np.asarray(accounts), return_inverse=True)
-    sample, chance = AccountSample(index, len(names)), np.random.default_rng(seed)
-    return [sample.weights(chance) for _ in range(RESAMPLES)]
+def _resamples(accounts: Sequence[str], seed: int) -> list[NDArray[np.float64]]:
+    """The weights of the decisions in each resample: how often their account was drawn."""
+    names, account_of = np.unique(np.asarray(accounts), return_inverse=True)
+    chance = np.random.default_rng(seed)
+    drawn = (chance.integers(0, len(names), len(names)) for _ in range(RESAMPLES))
+    return [np.bincount(each, minlength=len(names))[account_of].astype(np.float64) for each in drawn]
 
 
 def _interval(estimate: float, found: Sequence[float]) -> Interval:
