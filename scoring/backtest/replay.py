@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from scoring.advance import advance
 from scoring.history.day_by_day import with_due_pending
 from scoring.history.score_run import ScoreRun
+from scoring.rules.conditions import RuleMemory
 from scoring.rules.crossings import Crossing, apply_rules, observe
 from scoring.rules.policy import Policy
-from scoring.rules.rules import RuleMemory
 from scoring.scorecards.scorecard import Band, Evaluation, evaluate
 from scoring.scorecards.selection import choose
 from scoring.state.account_state import AccountState, fold

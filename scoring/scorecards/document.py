@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from scoring.scorecards.catalogue import CATALOGUE
+from scoring.scorecards.measure import Definition
 from scoring.scorecards.validation_errors import fault_of
 
 DEFAULT = "default"
@@ -57,6 +58,12 @@ class Veto(Struct, frozen=True, forbid_unknown_fields=True):
     cap: Score
 
 
+class MissingScore(Struct, frozen=True, forbid_unknown_fields=True):
+    """A measure that has no value scores as much."""
+
+    score: Score
+
+
 class MeasureDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A measure with its weight, curve and options on the scorecard."""
 
@@ -67,7 +74,8 @@ class MeasureDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     window: Annotated[int, Meta(ge=1)] | None = None
     features: Annotated[list[NonEmptyText], Meta(min_length=1, max_length=200)] | None = None
     priorities: Annotated[list[Literal["low", "normal", "high", "urgent"]], Meta(min_length=1)] | None = None
-    missing: Literal["exclude", "neutral", "worst"] = "exclude"
+    min_n: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    missing: Literal["exclude", "neutral", "worst"] | MissingScore = "exclude"
     veto: Veto | None = None
 
     @property
@@ -161,6 +169,14 @@ def _check_measure(measure: MeasureDocument, at: str, retention: int) -> Iterato
             yield ScorecardProblem(f"{at}.window", f"must be 1 to {longest} days: events are kept for {retention} days")
     elif measure.window is not None:
         yield ScorecardProblem(f"{at}.window", f"{measure.measure} takes no window; leave it out")
+    yield from _check_choices(measure, definition, at)
+
+
+def _check_choices(measure: MeasureDocument, definition: Definition, at: str) -> Iterator[ScorecardProblem]:
+    if measure.min_n is not None and not definition.least_n:
+        yield ScorecardProblem(f"{at}.min_n", f"{measure.measure} takes no min_n; leave it out")
+    elif measure.min_n is not None and measure.min_n < definition.least_n:
+        yield ScorecardProblem(f"{at}.min_n", f"must be at least {definition.least_n} for {measure.measure}")
     if measure.features is not None and not definition.takes_features:
         yield ScorecardProblem(f"{at}.features", f"{measure.measure} takes no features; leave them out")
     if measure.priorities is not None and not definition.takes_priorities:

@@ -23,10 +23,14 @@ class Missing(Enum):
     NO_USAGE = "no_usage_ever"
     NO_SEATS = "no_seats"
     NO_EARLIER_USAGE = "no_usage_before"
+    TOO_YOUNG = "too_young"
     TOO_FEW_DAYS = "too_few_active_days"
     NOTHING_SOLVED = "no_tickets_solved"
+    TOO_FEW_SOLVED = "too_few_tickets_solved"
     NO_RATINGS = "no_ratings"
+    TOO_FEW_RATINGS = "too_few_ratings"
     NO_ANSWERS = "no_answers"
+    TOO_FEW_ANSWERS = "too_few_answers"
     NO_SURVEY = "no_survey_ever"
     NO_START = "no_start_date"
     NO_RENEWAL = "no_renewal_date"
@@ -38,11 +42,15 @@ Measure = Callable[[AccountState, int], Value]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The options of a measure on a scorecard; `window` is in days, None stands for "not given" or "all"."""
+    """The options of a measure on a scorecard; `window` is in days, None stands for "not given" or "all".
+
+    `min_n` is the smallest number of answers, tickets or days from which the measure is computed.
+    """
 
     window: int = 1
     features: frozenset[str] | None = None
     priorities: frozenset[str] | None = None
+    min_n: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +63,5 @@ class Definition:
     """The number of windows it looks back; 0 if it takes none."""
     takes_features: bool = False
     takes_priorities: bool = False
+    least_n: int = 0
+    """The lowest `min_n`, which is the default; 0 if it takes none."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from scoring.scorecards.catalogue import CATALOGUE
 from scoring.scorecards.curve import Curve, compile_curve
-from scoring.scorecards.document import ScorecardDocument
+from scoring.scorecards.document import MissingScore, ScorecardDocument
 from scoring.scorecards.measure import Measure, Missing, Parameters, Value
 from scoring.state.account_state import AccountState
 
@@ -104,11 +104,12 @@ def compile_scorecard(document: ScorecardDocument, version: int) -> Scorecard:
                     entry.window or 1,
                     frozenset(entry.features) if entry.features else None,
                     frozenset(entry.priorities) if entry.priorities else None,
+                    entry.min_n or 1,
                 )
             ),
             weight=entry.weight,
             curve=compile_curve(entry.curve),
-            absent=_ABSENT[entry.missing],
+            absent=entry.missing.score if isinstance(entry.missing, MissingScore) else _ABSENT[entry.missing],
             veto_below=entry.veto.below - 10.0**-DECIMALS if entry.veto else -1.0,
             veto_cap=entry.veto.cap if entry.veto else 100.0,
         )

@@ -21,8 +21,8 @@ def nps(p: Parameters) -> Measure:
 
     def measure(state: AccountState, day: int) -> Value:
         answers = _answers(state, "nps", day, p.window)
-        if not answers:
-            return Missing.NO_ANSWERS
+        if len(answers) < p.min_n:
+            return Missing.TOO_FEW_ANSWERS if answers else Missing.NO_ANSWERS
         promoters = sum(1 for answer in answers if answer.score >= 9_000_000)
         detractors = sum(1 for answer in answers if answer.score <= 6_000_000)
         return 100.0 * (promoters - detractors) / len(answers)
@@ -36,8 +36,8 @@ def mean_answer(survey: str) -> Callable[[Parameters], Measure]:
     def build(p: Parameters) -> Measure:
         def measure(state: AccountState, day: int) -> Value:
             answers = _answers(state, survey, day, p.window)
-            if not answers:
-                return Missing.NO_ANSWERS
+            if len(answers) < p.min_n:
+                return Missing.TOO_FEW_ANSWERS if answers else Missing.NO_ANSWERS
             shares = [(each.score - each.scale_min) / (each.scale_max - each.scale_min) for each in answers]
             return 100.0 * sum(sorted(shares)) / len(shares)
 

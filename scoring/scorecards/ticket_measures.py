@@ -62,8 +62,8 @@ def resolution_hours(p: Parameters) -> Measure:
 
     def measure(state: AccountState, day: int) -> Value:
         solved = _solved(state, day, p.window)
-        if not solved:
-            return Missing.NOTHING_SOLVED
+        if len(solved) < p.min_n:
+            return Missing.TOO_FEW_SOLVED if solved else Missing.NOTHING_SOLVED
         took = [max(ticket.solved_at - ticket.created_at, 0) for ticket in solved]
         return median(took) / MICROSECONDS_PER_HOUR
 
@@ -75,8 +75,8 @@ def reopen_rate(p: Parameters) -> Measure:
 
     def measure(state: AccountState, day: int) -> Value:
         solved = _solved(state, day, p.window)
-        if not solved:
-            return Missing.NOTHING_SOLVED
+        if len(solved) < p.min_n:
+            return Missing.TOO_FEW_SOLVED if solved else Missing.NOTHING_SOLVED
         return 100.0 * sum(1 for ticket in solved if ticket.reopens > 0) / len(solved)
 
     return measure
@@ -87,6 +87,8 @@ def ticket_satisfaction(p: Parameters) -> Measure:
 
     def measure(state: AccountState, day: int) -> Value:
         ratings = [ticket.satisfaction for ticket in _solved(state, day, p.window) if ticket.satisfaction]
-        return 100.0 * ratings.count("good") / len(ratings) if ratings else Missing.NO_RATINGS
+        if len(ratings) < p.min_n:
+            return Missing.TOO_FEW_RATINGS if ratings else Missing.NO_RATINGS
+        return 100.0 * ratings.count("good") / len(ratings)
 
     return measure

@@ -6,11 +6,14 @@ from operator import sub
 
 from scoring.scorecards.measure import Measure, Missing, Parameters, Value
 from scoring.state.account_state import AccountState
-from scoring.state.calendar import first_day
+from scoring.state.calendar import first_day, to_day_text
 from scoring.state.distinct_sample import estimate
+from scoring.state.usage import first_day_of
 
 RHYTHM_DAYS = 92
 """Days before today from which `silence_ratio` takes the account's own rhythm."""
+LEAST_ACTIVE_DAYS = 3
+"""Active days from which an account has a rhythm: two gaps."""
 
 
 def active_users(p: Parameters) -> Measure:
@@ -80,13 +83,26 @@ def usage_volume(p: Parameters) -> Measure:
     return measure
 
 
+def birthday(state: AccountState) -> int:
+    """The day from which an account with usage existed: its `started_on`, or its first day with usage if that is
+    earlier or the only one known.
+    """
+    first, started_on = first_day_of(state.usage), state.attributes.value("started_on")
+    return min(first, to_day_text(started_on)) if isinstance(started_on, str) else first
+
+
 def usage_trend(p: Parameters) -> Measure:
-    """Quantity used in the window, relative to the window before."""
+    """Quantity used in the window, relative to the window before; both must be whole.
+
+    Of a window that began before the account did, the quantity is of fewer days, and the ratio would show growth.
+    """
 
     def measure(state: AccountState, day: int) -> Value:
         if state.usage.last_day < 0:
             return Missing.NO_USAGE
         first = first_day(day, p.window)
+        if first - p.window < birthday(state):
+            return Missing.TOO_YOUNG
         before, after = _volumes(state, first - p.window, first, p.features)
         return after / before if before else Missing.NO_EARLIER_USAGE
 
@@ -123,8 +139,12 @@ def days_since_last_use(_: Parameters) -> Measure:
     return measure
 
 
-def silence_ratio(_: Parameters) -> Measure:
-    """Days since the last use, relative to the account's median gap between active days."""
+def silence_ratio(p: Parameters) -> Measure:
+    """Days since the last use, relative to the account's median gap between active days.
+
+    Missing under `min_n` active days, as few gaps are no rhythm yet.
+    """
+    least = max(p.min_n, LEAST_ACTIVE_DAYS)
 
     def measure(state: AccountState, day: int) -> Value:
         usage = state.usage
@@ -132,7 +152,7 @@ def silence_ratio(_: Parameters) -> Measure:
             return Missing.NO_USAGE
         days = list(usage.days)
         first = first_day(day, RHYTHM_DAYS)
-        if len(days) < 3 or days[-3] < first:
+        if len(days) < least or days[-least] < first:
             return Missing.TOO_FEW_DAYS
         if usage.last_day >= day:
             return 0.0

@@ -27,6 +27,15 @@ class UsageState(Struct, array_like=True):
     users_below: int = ALL
     pending: list[UsageEntry] = field(default_factory=list)
     """Events dated after `newest`, in order."""
+    first_day: int = -1
+    """The first day with usage, kept for ever; -1 if there never was any. Of states that were stored before it was
+    recorded: the oldest day that had been retained.
+    """
+
+
+def first_day_of(state: UsageState) -> int:
+    """The first day with usage; -1 if there never was any."""
+    return state.first_day if state.first_day >= 0 or not state.days else next(iter(state.days))
 
 
 def fold_usage(state: UsageState, arrived: Arrivals, retention: int) -> None:
@@ -37,6 +46,7 @@ def fold_usage(state: UsageState, arrived: Arrivals, retention: int) -> None:
     if arrived.latest > newest:
         state.pending = sorted([*state.pending, *[entry for entry in entries if entry[0] > newest]])
         entries = [entry for entry in entries if entry[0] <= newest]
+    _note_first_day(state, entries)
     added = _add(state, entries)
     # First, so that a long history in one batch doesn't thin out the users that stay.
     _forget(state, newest - retention + 1)
@@ -50,8 +60,16 @@ def advance_usage(state: UsageState, newest: int) -> None:
     if state.pending and state.pending[0][0] <= newest:
         due = [entry for entry in state.pending if entry[0] <= newest]
         state.pending = state.pending[len(due) :]
+        _note_first_day(state, due)
         if _add(state, due):
             state.users_below = shrink(state.users, state.users_below)
+
+
+def _note_first_day(state: UsageState, entries: Sequence[UsageEntry]) -> None:
+    """Read the first day from entries that are about to be added."""
+    first = first_day_of(state)
+    earliest = min([entry[0] for entry in entries], default=first)
+    state.first_day = earliest if first < 0 else min(first, earliest)
 
 
 def _forget(state: UsageState, oldest: int) -> None:

@@ -52,6 +52,12 @@ class Question:
         """Days in the window."""
         return int(self.entry["window"])
 
+    def enough(self, found: int, what: str) -> str | None:
+        """The reason why so many of `what` are too few; None if they aren't."""
+        if found == 0:
+            return f"no_{what}"
+        return f"too_few_{what}" if found < self.entry.get("min_n", 1) else None
+
     def in_window(self, moment: int, windows_back: int = 0) -> bool:
         """True if a moment falls into the window, or into an earlier window, counted back from it."""
         last = self.day - windows_back * self.window
@@ -146,6 +152,11 @@ def usage_volume(asked: Question) -> Value:
 def usage_trend(asked: Question) -> Value:
     if not asked.usage():
         return "no_usage_ever"
+    known = [day_number(use.at) for use in asked.usage()]
+    if (tenure := _days_to(asked, "started_on")) is not None:
+        known.append(asked.day + tenure)
+    if asked.day - min(known) + 1 < 2 * asked.window:
+        return "too_young"
     before = _volume(asked, windows_back=1)
     return _volume(asked) / before if before else "no_usage_before"
 
@@ -169,7 +180,7 @@ def silence_ratio(asked: Question) -> Value:
     if isinstance(since, str):
         return since
     active = [day for day in asked.usage_days() if asked.day - day < 92]
-    if len(active) < 3:
+    if len(active) < asked.entry.get("min_n", 3):
         return "too_few_active_days"
     return since / median(Fraction(later - earlier) for earlier, later in pairwise(active))
 
@@ -190,26 +201,26 @@ def tickets_created(asked: Question) -> Value:
 
 def resolution_hours(asked: Question) -> Value:
     took = [Fraction(max(ticket.solved_at - ticket.created_at, 0), HOUR) for ticket in asked.solved_tickets()]
-    return median(took) if took else "no_tickets_solved"
+    return asked.enough(len(took), "tickets_solved") or median(took)
 
 
 def reopen_rate(asked: Question) -> Value:
     solved = asked.solved_tickets()
-    if not solved:
-        return "no_tickets_solved"
+    if lacking := asked.enough(len(solved), "tickets_solved"):
+        return lacking
     return Fraction(100 * len([ticket for ticket in solved if ticket.reopens > 0]), len(solved))
 
 
 def ticket_satisfaction(asked: Question) -> Value:
     good = len([ticket for ticket in asked.solved_tickets() if ticket.satisfaction == "good"])
     bad = len([ticket for ticket in asked.solved_tickets() if ticket.satisfaction == "bad"])
-    return Fraction(100 * good, good + bad) if good + bad else "no_ratings"
+    return asked.enough(good + bad, "ratings") or Fraction(100 * good, good + bad)
 
 
 def nps(asked: Question) -> Value:
     scores = [Fraction(answer.score, 1_000_000) for answer in asked.answers_to("nps")]
-    if not scores:
-        return "no_answers"
+    if lacking := asked.enough(len(scores), "answers"):
+        return lacking
     promoters, detractors = len([s for s in scores if s >= 9]), len([s for s in scores if s <= 6])
     return Fraction(100 * promoters, len(scores)) - Fraction(100 * detractors, len(scores))
 
@@ -220,7 +231,7 @@ def _mean_answer(survey: str) -> Callable[[Question], Value]:
             100 * Fraction(answer.score - answer.scale_min, answer.scale_max - answer.scale_min)
             for answer in asked.answers_to(survey)
         ]
-        return sum(shares, Fraction(0)) / len(shares) if shares else "no_answers"
+        return asked.enough(len(shares), "answers") or sum(shares, Fraction(0)) / len(shares)
 
     return mean
 

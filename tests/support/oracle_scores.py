@@ -1,6 +1,6 @@
 """The design's scores, computed from measures as slowly and plainly as `oracle` computes those."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -57,7 +57,10 @@ def evaluate(document: Document, events: Sequence[Event], day: int, retention: i
 
 def _score(entry: Document, value: Value) -> Fraction | None:
     if isinstance(value, str):
-        return {"exclude": None, "neutral": Fraction(50), "worst": Fraction(0)}[entry.get("missing", "exclude")]
+        policy = entry.get("missing", "exclude")
+        if isinstance(policy, Mapping):
+            return number(policy["score"])
+        return {"exclude": None, "neutral": Fraction(50), "worst": Fraction(0)}[policy]
     return through(entry["curve"], value)
 
 

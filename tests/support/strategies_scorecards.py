@@ -16,7 +16,8 @@ SCORES = (0, 40, 70, 100, 10, 33, 50, 95)
 WEIGHTS = (1, 0.1, 0.2, 0.7, 2.5, 10, 0)
 
 _POINTS = st.lists(st.sampled_from(list(product((0.1, 1, 7, 30, 100), SCORES))), min_size=1, max_size=5)
-_POLICIES = st.sampled_from(list(product(("exclude", "neutral", "worst"), (None, *product(SCORES, SCORES)))))
+_MISSING: tuple[Any, ...] = ("exclude", "neutral", "worst", {"score": 0}, {"score": 33.3}, {"score": 100})
+_POLICIES = st.sampled_from(list(product(_MISSING, (None, *product(SCORES, SCORES)))))
 
 
 @cache
@@ -47,6 +48,8 @@ def parameters(draw: st.DrawFn, retention: int, measure: str) -> dict[str, Any]:
         given |= draw(st.sampled_from([{}, {"features": ["login"]}, {"features": [*FEATURES, "never-used"]}]))
     if definition.takes_priorities:
         given |= draw(st.sampled_from([{}, {"priorities": ["urgent"]}, {"priorities": ["high", "urgent"]}]))
+    if definition.least_n:
+        given |= draw(st.sampled_from([{}, {}, {"min_n": definition.least_n}, {"min_n": definition.least_n + 1}]))
     return given
 
 

@@ -21,6 +21,7 @@ def measured(entry: dict[str, Any], state: AccountState, day: int) -> float | Mi
         entry.get("window", 1),
         None if features is None else frozenset(features),
         None if priorities is None else frozenset(priorities),
+        entry.get("min_n", 1),
     )
     return CATALOGUE[entry["measure"]].build(parameters)(state, day)
 

@@ -22,9 +22,14 @@ def judged(measures: list[Entry], state: AccountState, day: int) -> Evaluation:
     return evaluate(compile_scorecard(parse(document, RETENTION), 1), state, day)
 
 
-def always(score: int, entry: Entry) -> Entry:
+def always(score: float, entry: Entry) -> Entry:
     """An entry of the same weight that always has data and always scores the same."""
     return {"name": entry["name"], "measure": "open_tickets", "weight": entry["weight"], "curve": [[0, score]]}
+
+
+def scored_if_missing(policy: Any) -> float:
+    """The score that a policy other than `exclude` gives a measure without data."""
+    return float(policy["score"]) if isinstance(policy, dict) else 50.0 if policy == "neutral" else 0.0
 
 
 @given(st.data(), scorecards(RETENTION))
@@ -39,7 +44,7 @@ def test_what_is_missing_counts_as_its_policy_says(data: st.DataObject, document
         if results[entry["name"]].missing is None:
             as_if.append(entry)
         elif entry["missing"] != "exclude":
-            as_if.append(always(50 if entry["missing"] == "neutral" else 0, entry))
+            as_if.append(always(scored_if_missing(entry["missing"]), entry))
     if any(entry["weight"] for entry in as_if):
         expected = judged(as_if, state, day).score
         assert judged(measures, state, day).score == pytest.approx(expected, abs=2e-9)

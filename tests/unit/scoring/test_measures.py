@@ -27,6 +27,7 @@ EXPORTS = {"window": 7, "features": frozenset({"export"})}
 SUITE = {"window": 7, "features": frozenset({"login", "export", "report", "admin"})}
 URGENT = {"priorities": frozenset({"high", "urgent"})}
 OPEN = [ticket("T-1", "new", 9), ticket("T-2", "hold", 3, priority="urgent"), ticket("T-3", "solved", 40, solved=2)]
+STARTED_3, STARTED_13 = (with_attributes(started_on=calendar(ago)) for ago in (3, 13))
 SOLVED = [
     ticket("T-1", "solved", 3, solved=2, reopens=1, satisfaction="good"),
     ticket("T-2", "closed", 9, solved=5, satisfaction="bad"),
@@ -63,10 +64,20 @@ CASES = [
     Case("of a feature not used", "usage_volume", EXPORTS, [used(0)], 0),
     Case("never used", "usage_volume", EXPORTS, [], "no_usage_ever"),
     Case("half of the week before", "usage_trend", WEEK, [used(13, times=2), used(7, times=2), used(6, times=2)], 0.5),
-    Case("stopped", "usage_trend", WEEK, [used(7)], 0),
-    Case("of some features", "usage_trend", EXPORTS, [used(7, "export"), used(7), used(0, "export", times=3)], 3),
+    Case("stopped", "usage_trend", WEEK, [used(13)], 0),
+    Case(
+        "of some features",
+        "usage_trend",
+        EXPORTS,
+        [used(13), used(7, "export"), used(7), used(0, "export", times=3)],
+        3,
+    ),
     Case("nothing in the week before", "usage_trend", WEEK, [used(14), used(0)], "no_usage_before"),
     Case("never used", "usage_trend", WEEK, [], "no_usage_ever"),
+    Case("two weeks old less a day", "usage_trend", WEEK, [used(12), used(0)], "too_young"),
+    Case("used late, started before", "usage_trend", WEEK, [STARTED_13, used(12), used(0)], 1),
+    Case("used long before its start", "usage_trend", WEEK, [STARTED_3, used(30), used(10), used(0)], 1),
+    Case("what is forgotten still makes it old", "usage_trend", WEEK, [used(200), used(10), used(0)], 1),
     Case("two features", "feature_adoption", WEEK, [used(0), used(0, "export"), used(3), used(7, "report")], 2),
     Case("two of four features", "feature_adoption", SUITE, [used(0), used(0, "export"), used(7, "report")], 50),
     Case("others don't count", "feature_adoption", SUITE, [used(0, "billing")], 0),
@@ -80,6 +91,8 @@ CASES = [
     Case("two active days", "silence_ratio", {}, [used(3), used(1), used(1)], "too_few_active_days"),
     Case("three, one beyond 92 days", "silence_ratio", {}, [used(92), used(3), used(1)], "too_few_active_days"),
     Case("never used", "silence_ratio", {}, [], "no_usage_ever"),
+    Case("too few days", "silence_ratio", {"min_n": 4}, [used(9), used(6), used(3)], "too_few_active_days"),
+    Case("fewer than a rhythm has", "silence_ratio", {"min_n": 1}, [used(6), used(3)], "too_few_active_days"),
     # --- tickets
     Case("new and on hold", "open_tickets", {}, OPEN, 2),
     Case("of some priorities", "open_tickets", URGENT, OPEN, 1),
@@ -101,6 +114,10 @@ CASES = [
     Case("one of three", "reopen_rate", WEEK, SOLVED, 100 / 3),
     Case("none", "reopen_rate", WEEK, SOLVED[1:3], 0),
     Case("solved before the window", "reopen_rate", WEEK, SOLVED[3:], "no_tickets_solved"),
+    Case("enough solved", "reopen_rate", {**WEEK, "min_n": 3}, SOLVED, 100 / 3),
+    Case("too few solved", "reopen_rate", {**WEEK, "min_n": 4}, SOLVED, "too_few_tickets_solved"),
+    Case("too few solved", "resolution_hours", {**WEEK, "min_n": 4}, SOLVED, "too_few_tickets_solved"),
+    Case("too few rated", "ticket_satisfaction", {**WEEK, "min_n": 4}, SOLVED, "too_few_ratings"),
     Case("two of three", "ticket_satisfaction", WEEK, SOLVED, 200 / 3),
     Case("not rated", "ticket_satisfaction", WEEK, [ticket("T-1", "solved", 3, solved=1)], "no_ratings"),
     Case("no tickets", "ticket_satisfaction", WEEK, [], "no_ratings"),
@@ -119,6 +136,9 @@ CASES = [
     ),
     Case("the last answer counts", "nps", MONTH, [answered("nps", 10, 5), answered("nps", 2, 3)], -100),
     Case("before the window", "nps", MONTH, [answered("nps", 10, 30)], "no_answers"),
+    Case("enough", "nps", {**MONTH, "min_n": 2}, [answered("nps", 10, 5), answered("nps", 2, 3, "bob")], 0),
+    Case("too few", "nps", {**MONTH, "min_n": 2}, [answered("nps", 10, 5), answered("nps", 2, 3)], "too_few_answers"),
+    Case("too few", "ces", {**MONTH, "min_n": 2}, [answered("ces", 7, 1, scale_max=7)], "too_few_answers"),
     Case("other surveys", "nps", MONTH, [answered("csat", 5, 1, scale_max=5)], "no_answers"),
     Case("3 of 1 to 5", "csat", MONTH, [answered("csat", 3, 1, scale_max=5)], 50),
     Case("best of 0 to 10", "csat", MONTH, [answered("csat", 10, 1, scale_min=0)], 100),
