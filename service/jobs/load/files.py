@@ -181,6 +181,11 @@ def open_files(order: LoadRequest) -> list[LogFile]:
     return files
 
 
+def naive_columns(files: Sequence[LogFile]) -> set[str]:
+    """The columns whose times are taken for UTC, as they have no time zone."""
+    return {column for file in files for column in file.log.naive}
+
+
 def _identify(path: Path, order: LoadRequest) -> Identity:
     return identify(path, order.mapping) if is_table(path) else identify(path, None, order.timezone)
 

@@ -38,8 +38,9 @@ class Findings(Struct):
         self.examples += verdict.refused[: MOST_EXAMPLES - len(self.examples)]
         if not verdict.passed:
             return
-        self.newest = max(verdict.times) if not self.days else max(self.newest, *verdict.times)
-        self.days.update(at // MICROSECONDS_PER_DAY for at in verdict.times)
+        times = [event.at for event in verdict.events]
+        self.newest = max(times) if not self.days else max(self.newest, *times)
+        self.days.update(at // MICROSECONDS_PER_DAY for at in times)
         self.events.update(draft.signal for draft in verdict.passed)
         self.accounts.update(draft.account_id for draft in verdict.passed)
         self.sample = self.sample or verdict.passed[0]
@@ -71,12 +72,12 @@ async def examine(log: EventLog, source: str, max_bytes: int, *, will_move: bool
     return findings
 
 
-def require_valid(log: EventLog, findings: Findings) -> None:
-    """Raise `HealthError` if any row was refused: it names the first, and gives their number."""
+def require_valid(log: EventLog, findings: Findings, so: str = "Nothing was sent") -> None:
+    """Raise `HealthError` if any row was refused: it names the first and their number, and says `so`."""
     if findings.refused:
         first = findings.examples[0]
         others = f" (the first of {findings.refused:,} such rows)" if findings.refused > 1 else ""
         raise HealthError(
-            f"{log.path} row {first.row:,}: {first.reason}{others}. Nothing was sent",
+            f"{log.path} row {first.row:,}: {first.reason}{others}. {so}",
             "Correct it, or leave such rows out with --skip-invalid",
         )

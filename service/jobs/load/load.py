@@ -9,7 +9,7 @@ from msgspec import Struct
 from service.jobs.load import messages
 from service.jobs.load.batch_producer import BatchProducer, connect
 from service.jobs.load.checkpoint import Checkpoint, CheckpointFile
-from service.jobs.load.files import Examined, LoadRequest, LogFile, examine_files, open_files, shift_for
+from service.jobs.load.files import Examined, LoadRequest, LogFile, examine_files, naive_columns, open_files, shift_for
 from service.jobs.load.kafka_cluster import KafkaCluster
 from service.jobs.load.second_pass import chunks_after, send
 from service.jobs.load.terminal import say
@@ -53,7 +53,7 @@ async def rehearse(order: LoadRequest, settings: Settings, stop: asyncio.Event) 
 
 def _open(order: LoadRequest) -> list[LogFile]:
     files = open_files(order)
-    if naive := {column for file in files for column in file.log.naive}:
+    if naive := naive_columns(files):
         say(messages.assumed_utc(naive))
     return files
 

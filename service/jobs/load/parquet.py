@@ -16,7 +16,7 @@ from service.jobs.load.column_mapping import Mapping
 from service.jobs.load.event_fields import fields_of
 from service.jobs.load.file_type import HEAD_BYTES, form_of
 from service.jobs.load.row_validation import CHUNK_ROWS, EventDraft, EventDrafts, RefusedRow
-from service.jobs.load.terminal import readable
+from service.jobs.load.terminal import readable, reason_of
 from service.jobs.load.times import moved_source, zone_of
 from service.jobs.load.values import plain_constant
 from service.messaging.cloudevents import type_of
@@ -166,5 +166,6 @@ def _require_bounded(path: Path, metadata: pq.FileMetaData, names: set[str]) -> 
 
 
 def _unreadable(path: Path, error: Exception) -> HealthError:
-    reason = readable((str(error).splitlines() or [type(error).__name__])[0].rstrip("."))
-    return HealthError(f"{path} can't be read as Parquet: {reason}", "Check that it is complete, and a Parquet file")
+    return HealthError(
+        f"{path} can't be read as Parquet: {reason_of(error)}", "Check that it is complete, and a Parquet file"
+    )

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from scoring.state.events import Event
 from service.jobs.load.terminal import readable
 from service.messaging.cloudevents import decode_structured
 from service.messaging.envelope import InvalidEventError
@@ -66,10 +67,10 @@ class EventLog(Protocol):
 
 
 class RowsVerdict(Struct):
-    """The result of a check: the drafts that passed, the time of each (microseconds), and the refused rows."""
+    """The result of a check: the drafts that passed, their events, and the refused rows."""
 
     passed: list[EventDraft]
-    times: list[int]
+    events: list[Event]
     refused: list[RefusedRow]
 
 
@@ -87,7 +88,7 @@ def check(drafts: EventDrafts, max_bytes: int, taken_at: int) -> RowsVerdict:
             verdict.refused.append(RefusedRow(draft.row, _reason(error, drafts)))
         else:
             verdict.passed.append(draft)
-            verdict.times.append(event.at)
+            verdict.events.append(event)
     verdict.refused.sort(key=lambda refused: refused.row)
     return verdict
 

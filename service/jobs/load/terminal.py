@@ -20,6 +20,11 @@ def readable(text: str) -> str:
     return shown if len(text) <= MOST_CHARACTERS else f"{shown}…"
 
 
+def reason_of(error: Exception) -> str:
+    """The first line of an error's message, as part of a sentence; its type, if it has none."""
+    return readable((str(error).splitlines() or [type(error).__name__])[0].rstrip("."))
+
+
 Advance = Callable[[int], None]
 
 

@@ -1,0 +1,1 @@
+"""Back-tests: replays of all accounts of an event log, by processes of this machine or by Spark."""

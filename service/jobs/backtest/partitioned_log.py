@@ -1,0 +1,120 @@
+"""A checked log whose events lie in files by account: all events of an account are in one of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec import Struct
+from xxhash import xxh3_64_intdigest
+
+from scoring.state.events import Event
+from service.jobs.backtest.account_events import ACCOUNT, SCHEMA, encode_event
+
+FLUSH_ROWS = 100_000
+"""The number of events that wait in memory before they are written."""
+
+
+class Contents(Struct, forbid_unknown_fields=True):
+    """What a log holds. `partitions` has the number of events in each file."""
+
+    digest: str
+    partitions: list[int]
+    accounts: int
+    first_day: int
+    newest: int
+    """The time of the newest event, in microseconds."""
+    skipped: int
+    """The number of rows that can't be events."""
+
+    @property
+    def events(self) -> int:
+        """The number of events, copies included."""
+        return sum(self.partitions)
+
+
+class PartitionedLog(Struct, frozen=True):
+    """A folder with a file of events for each partition, and room for results."""
+
+    folder: Path
+    contents: Contents
+
+    @property
+    def events_folder(self) -> Path:
+        """The folder of the event files alone."""
+        return events_folder(self.folder)
+
+    def partition(self, number: int) -> Path:
+        """The file of a partition."""
+        return partition_file(self.folder, number)
+
+
+def events_folder(folder: Path) -> Path:
+    """The folder of the event files of a log in `folder`."""
+    return folder / "events"
+
+
+def partition_file(folder: Path, number: int) -> Path:
+    """The file of a partition of a log in `folder`."""
+    return events_folder(folder) / f"part-{number:04}.parquet"
+
+
+def find_log(folder: Path) -> PartitionedLog | None:
+    """The log that was written to `folder`; None if it isn't there, or not whole."""
+    try:
+        contents = msgspec.json.decode(_manifest(folder).read_bytes(), type=Contents)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return PartitionedLog(folder, contents)
+
+
+def write_contents(folder: Path, contents: Contents) -> None:
+    """Note what a log in `folder` holds, once its events are written."""
+    _manifest(folder).write_bytes(msgspec.json.encode(contents))
+
+
+def _manifest(folder: Path) -> Path:
+    return folder / "contents.json"
+
+
+class PartitionWriter:
+    """Writes events to the files of their accounts' partitions, a bounded number at a time."""
+
+    def __init__(self, folder: Path, partitions: int) -> None:
+        """Create the files. Raises `OSError` if that fails."""
+        events_folder(folder).mkdir(parents=True)
+        self.written = [0] * partitions
+        self._position = 0
+        self._waiting: list[list[tuple[str, int, int, bytes]]] = [[] for _ in range(partitions)]
+        self._number = 0
+        self._writers = [
+            pq.ParquetWriter(partition_file(folder, number), SCHEMA, compression="zstd", use_dictionary=[ACCOUNT])
+            for number in range(partitions)
+        ]
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Add the next events of the log."""
+        for event in events:
+            partition = xxh3_64_intdigest(event.account_id.encode()) % len(self._waiting)
+            self._waiting[partition].append((event.account_id, self._position, *encode_event(event)))
+            self._position += 1
+        self._number += len(events)
+        if self._number >= FLUSH_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Write the rest."""
+        self._flush()
+        for writer in self._writers:
+            writer.close()
+
+    def _flush(self) -> None:
+        for number, rows in enumerate(self._waiting):
+            if rows:
+                columns = zip(*rows, strict=True)
+                arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+                self._writers[number].write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))
+                self.written[number] += len(rows)
+                rows.clear()
+        self._number = 0
