@@ -15,6 +15,8 @@ from typing import Literal
 from scoring.state.account_state import AccountState
 
 MeasureSignal = Literal["usage", "tickets", "surveys", "attributes"]
+Direction = Literal["high", "low"]
+"""The values of a measure that are better."""
 
 
 class Missing(Enum):
@@ -65,3 +67,9 @@ class Definition:
     takes_priorities: bool = False
     least_n: int = 0
     """The lowest `min_n`, which is the default; 0 if it takes none."""
+    better: Direction = "high"
+    """The end that is healthy where nothing else is known. Of a single feature either may be: some are only used by
+    those who are about to leave.
+    """
+    attributes: frozenset[str] = frozenset()
+    """The attributes that it reads. Some are written because an account leaves."""

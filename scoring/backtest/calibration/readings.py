@@ -1,0 +1,100 @@
+"""Readings: the candidates' values on the day of each decision, from the events up to that day alone."""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from scoring.backtest.calibration.candidates import Candidate, distinct, read, usable
+from scoring.backtest.outcomes import Decision
+from scoring.history.day_by_day import with_due_pending
+from scoring.state.account_state import AccountState, fold
+from scoring.state.calendar import day_of, start_of
+from scoring.state.events import Event
+
+Matrix = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+class Readings(NamedTuple):
+    """A row per decision, in order of account and day, and a column per candidate; NaN where a value is missing.
+
+    `days` are those of the decisions, `outcome_days` those on which it was known what became of them.
+    """
+
+    candidates: list[Candidate]
+    values: Matrix
+    churned: Flags
+    accounts: NDArray[np.str_]
+    days: NDArray[np.int64]
+    outcome_days: NDArray[np.int64]
+
+    def rows(self, chosen: Flags) -> "Readings":
+        """The readings of some decisions."""
+        return Readings(
+            self.candidates,
+            self.values[chosen],
+            self.churned[chosen],
+            self.accounts[chosen],
+            self.days[chosen],
+            self.outcome_days[chosen],
+        )
+
+    def columns(self, chosen: Sequence[int]) -> "Readings":
+        """The readings of some candidates."""
+        return self._replace(candidates=[self.candidates[each] for each in chosen], values=self.values[:, chosen])
+
+    @property
+    def churned_accounts(self) -> int:
+        """The number of accounts that churned: decisions of one account are one piece of evidence."""
+        return len(np.unique(self.accounts[self.churned]))
+
+
+def readings(candidates: Sequence[Candidate], decisions: Sequence[Decision], values: Sequence[list[float]]) -> Readings:
+    """The readings of decisions, sorted, without candidates that say the same as another, or nothing.
+
+    `values` has a row for each decision and a column for each candidate. Raises `CandidatesError` if a candidate knows
+    the outcome.
+    """
+    order = sorted(range(len(decisions)), key=lambda row: decisions[row])
+    chosen = [decisions[row] for row in order]
+    found = Readings(
+        usable(candidates),
+        np.array([values[row] for row in order], float).reshape(len(order), len(candidates)),
+        np.array([each.outcome.churned for each in chosen], bool),
+        np.array([each.account_id for each in chosen], str),
+        np.array([each.day for each in chosen], np.int64),
+        np.array([each.outcome.day for each in chosen], np.int64),
+    )
+    return found.columns(distinct(found.values))
+
+
+def read_account(
+    events: Sequence[Event], candidates: Sequence[Candidate], days: Sequence[int], retention: int
+) -> list[list[float]]:
+    """The candidates' values of one account at the end of each of `days`, which rise; NaN where one is missing.
+
+    Events count on their own days, as in a replay, and those after a day don't matter to it. Raises `CandidatesError`
+    if a candidate knows the outcome.
+    """
+    readers = [candidate.reader() for candidate in usable(candidates)]
+    ordered = sorted(events, key=attrgetter("at"))
+    state, folded, rows = AccountState(), 0, []
+    for day in days:
+        upto = folded
+        while upto < len(ordered) and ordered[upto].at < start_of(day + 1):
+            upto += 1
+        batch = [_received(event) for event in ordered[folded:upto]]
+        if batch:
+            fold(state, batch, retention)
+        folded = upto
+        rows.append(read(readers, with_due_pending(state, day), day))
+    return rows
+
+
+def _received(event: Event) -> Event:
+    """The event as if the broker had received it at once."""
+    return event if event.broker_day == day_of(event.at) else replace(event, broker_day=day_of(event.at))
