@@ -39,9 +39,10 @@ def test_a_score_is_the_weighted_mean_of_what_counts() -> None:
         ("exclude", 78.75, MeasureResult(None, None, None, "no_answers")),
         ("neutral", 73, MeasureResult(None, 50, 10, "no_answers")),
         ("worst", 63, MeasureResult(None, 0, 0, "no_answers")),
+        ({"score": 25}, 68, MeasureResult(None, 25, 5, "no_answers")),
     ],
 )
-def test_what_is_missing_counts_as_its_policy_says(policy: str, score: float, shown: MeasureResult) -> None:
+def test_what_is_missing_counts_as_its_policy_says(policy: object, score: float, shown: MeasureResult) -> None:
     evaluation = judged([USE, TROUBLE, {**VOICE, "missing": policy}], used(2), ticket("T-1", "open", 1))
     assert evaluation.score == score
     assert evaluation.coverage == 0.8
