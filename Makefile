@@ -15,7 +15,7 @@ WORKERS ?= 3
 # Of `make fuzz-api`.
 EXAMPLES ?= 100
 
-.PHONY: help setup check test test-large test-unit image-test release-check faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-webhooks soak demo demo-reset format lock clean
+.PHONY: help setup check test test-large test-unit image-test release-check faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-truth bench-webhooks soak demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-sweep: $(STAMP) ## the nightly sweep of a million accounts, while their he
 
 soak: $(STAMP)   ## the whole service under load for ten minutes; BENCH='--help' for options
 	@$(BIN)/python -m benchmarks.soak $(BENCH)
+
+bench-truth: $(STAMP) ## how well scores rank those who leave, beside a plain count and gradient boosting
+	@$(BIN)/python -m benchmarks.truth $(BENCH)
 
 bench-webhooks: $(STAMP) ## deliveries of one process, and the time from an event to its webhook
 	@$(BIN)/python -m benchmarks.webhooks $(BENCH)

@@ -1,6 +1,7 @@
 """Readings: the candidates' values on the day of each decision, from the events up to that day alone."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -77,22 +78,25 @@ def read_account(
 ) -> list[list[float]]:
     """The candidates' values of one account at the end of each of `days`, which rise; NaN where one is missing.
 
-    Events count on their own days, as in a replay, and those after a day don't matter to it. Raises `CandidatesError`
-    if a candidate knows the outcome.
+    Raises `CandidatesError` if a candidate knows the outcome.
     """
     readers = [candidate.reader() for candidate in usable(candidates)]
+    return [read(readers, state, day) for state, day in zip(states_at(events, days, retention), days, strict=True)]
+
+
+def states_at(events: Sequence[Event], days: Sequence[int], retention: int) -> Iterator[AccountState]:
+    """The state of one account at the end of each of `days`, which rise; each is good until the next is taken.
+
+    Events count on their own days, as in a replay, and those after a day don't matter to it.
+    """
     ordered = sorted(events, key=attrgetter("at"))
-    state, folded, rows = AccountState(), 0, []
+    state, folded = AccountState(), 0
     for day in days:
-        upto = folded
-        while upto < len(ordered) and ordered[upto].at < start_of(day + 1):
-            upto += 1
-        batch = [_received(event) for event in ordered[folded:upto]]
-        if batch:
+        upto = bisect_left(ordered, start_of(day + 1), folded, key=attrgetter("at"))
+        if batch := [_received(event) for event in ordered[folded:upto]]:
             fold(state, batch, retention)
         folded = upto
-        rows.append(read(readers, with_due_pending(state, day), day))
-    return rows
+        yield with_due_pending(state, day)
 
 
 def _received(event: Event) -> Event:
