@@ -10,8 +10,8 @@ from scoring.backtest.calibration.solver import Array, expit
 from scoring.backtest.discrimination import Interval, wilson
 from scoring.scorecards.document import Bands
 
-RED_FROM, GREEN_TO = 2.0, 0.5
-"""Multiples of the base rate from which a score is red, and up to which it is green."""
+GREEN_TO = 0.5
+"""The multiple of the base rate up to which a score is green."""
 GROUPS = 10
 MOST_STEPS = 100
 LEAST, MOST = 0.1, 100.0
@@ -87,8 +87,12 @@ def _log_odds(probability: float) -> float:
 
 
 def bands_of(mapping: Logistic, base_rate: float) -> Bands:
-    """Bands of churn: red from twice the base rate, green to half of it; the usual ones if scores don't rank."""
-    yellow, green = mapping.score_at(RED_FROM * base_rate), mapping.score_at(GREEN_TO * base_rate)
+    """Bands of churn: red from twice the base rate, green to half of it; the usual ones if scores don't rank.
+
+    Above a third, twice as much would be nearly certain or impossible: red is then from halfway between it and 1.
+    """
+    yellow = mapping.score_at(min(2 * base_rate, (1 + base_rate) / 2))
+    green = mapping.score_at(GREEN_TO * base_rate)
     if np.isnan(yellow) or np.isnan(green):
         return Bands()
     yellow = round(min(max(yellow, LEAST), MOST - LEAST), 1)

@@ -190,3 +190,10 @@ def test_a_map_to_probabilities_is_monotone_and_right_on_average(decisions: list
 def test_bands_of_any_map_rise(intercept: float, slope: float, base_rate: float) -> None:
     bands = bands_of(Logistic(intercept, slope), base_rate)
     assert bands.red == 0 < bands.yellow < bands.green <= 100
+
+
+@pytest.mark.parametrize(("base_rate", "red"), [(0.02, 0.04), (0.3, 0.6), (0.4, 0.7), (0.8, 0.9)])
+def test_red_is_from_twice_the_base_rate_while_there_is_such_a_probability(base_rate: float, red: float) -> None:
+    mapping = Logistic(6.0, -0.12)
+    bands = bands_of(mapping, base_rate)
+    assert mapping.probability([bands.yellow, bands.green]) == pytest.approx([red, base_rate / 2], abs=0.002)
