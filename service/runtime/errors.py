@@ -15,7 +15,16 @@ class HealthError(Exception):
 
 def require_files_extra(what: str) -> None:
     """Make sure that Arrow, which `what` needs, is installed. Raises `HealthError` naming the extra."""
-    if find_spec("pyarrow") is None:
+    _require("pyarrow", "files", what)
+
+
+def require_spark_extra(what: str) -> None:
+    """Make sure that Spark's client, which `what` needs, is installed. Raises `HealthError` naming the extra."""
+    _require("pyspark", "spark", what)
+
+
+def _require(module: str, extra: str, what: str) -> None:
+    if find_spec(module) is None:
         raise HealthError(
-            f"{what} needs the extra `files`, which isn't installed", "Run: pip install 'account-health[files]'"
+            f"{what} needs the extra `{extra}`, which isn't installed", f"Run: pip install 'account-health[{extra}]'"
         )

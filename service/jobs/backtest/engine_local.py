@@ -19,6 +19,7 @@ from service.jobs.backtest.replay_task import AccountTask, run_task
 from service.jobs.backtest.result_files import is_finished, results_folder, write_result
 from service.jobs.load.terminal import Advance, reason_of
 from service.runtime.errors import HealthError
+from service.runtime.garbage_collection import collect, gc_by_hand
 
 
 class LocalEngine(Struct, frozen=True):
@@ -67,6 +68,12 @@ class LocalEngine(Struct, frozen=True):
 
 def run_partition(task: AccountTask, source: Path, result: Path) -> None:
     """Run the task on each account of a partition's events, and write the rows. Raises `HealthError`."""
+    with gc_by_hand():
+        write_result(result, _rows(task, source))
+    collect()
+
+
+def _rows(task: AccountTask, source: Path) -> pa.Table:
     try:
         table = pq.read_table(source, memory_map=True)
     except (pa.ArrowException, OSError) as error:
@@ -74,11 +81,12 @@ def run_partition(task: AccountTask, source: Path, result: Path) -> None:
             f"{source} can't be read: {reason_of(error)}", f"Delete {source.parent.parent}, and run the command again"
         ) from None
     rows = [run_task(task, account) for account in by_account(table)]
-    write_result(result, pa.concat_tables(rows) if rows else task.schema.empty_table())
+    return pa.concat_tables(rows) if rows else task.schema.empty_table()
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, and end if it dies."""
+    """Leave Ctrl-C to the parent, end if it dies, and keep no memory that Arrow has freed: its own pool would."""
+    pa.set_memory_pool(pa.system_memory_pool())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
 

@@ -12,7 +12,7 @@ from xxhash import xxh3_64_intdigest
 from scoring.state.events import Event
 from service.jobs.backtest.account_events import ACCOUNT, SCHEMA, encode_event
 
-FLUSH_ROWS = 100_000
+FLUSH_ROWS = 40_000
 """The number of events that wait in memory before they are written."""
 
 

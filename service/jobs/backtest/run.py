@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
 from scoring.rules.policy import Policy
 from scoring.state.calendar import MICROSECONDS_PER_DAY
+from service.jobs.backtest.engine_local import LocalEngine
 from service.jobs.backtest.partitioned_log import PartitionedLog
 from service.jobs.backtest.replay_task import AccountTask, ReplayRow, ReplayTask, encode_policy, replay_rows
 from service.jobs.backtest.result_files import read_results
 from service.jobs.load.terminal import Advance, bar
+from service.runtime.errors import require_spark_extra
 
 
 class Engine(Protocol):
@@ -19,6 +21,16 @@ class Engine(Protocol):
 
     def run(self, log: PartitionedLog, task: AccountTask, advance: Advance) -> Sequence[Path]:
         """The files of the task's rows. `advance` is called with numbers of events. Raises `HealthError`."""
+
+
+def engine_named(name: Literal["local", "spark"], *, processes: int = 0, master: str | None = None) -> Engine:
+    """The engine; `master` is Spark's address. Raises `HealthError` if it isn't installed."""
+    if name == "local":
+        return LocalEngine(processes)
+    require_spark_extra("--engine spark")
+    from service.jobs.backtest.engine_spark import SparkEngine
+
+    return SparkEngine(master)
 
 
 def replay_log(
