@@ -1,5 +1,6 @@
 """The engine of one machine: processes that each take a partition of the log at a time."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -19,7 +20,7 @@ from service.jobs.backtest.replay_task import AccountTask, run_task
 from service.jobs.backtest.result_files import is_finished, results_folder, write_result
 from service.jobs.load.terminal import Advance, reason_of
 from service.runtime.errors import HealthError
-from service.runtime.garbage_collection import collect, gc_by_hand
+from service.runtime.garbage_collection import collect
 
 
 class LocalEngine(Struct, frozen=True):
@@ -68,14 +69,13 @@ class LocalEngine(Struct, frozen=True):
 
 def run_partition(task: AccountTask, source: Path, result: Path) -> None:
     """Run the task on each account of a partition's events, and write the rows. Raises `HealthError`."""
-    with gc_by_hand():
-        write_result(result, _rows(task, source))
+    write_result(result, _rows(task, source))
     collect()
 
 
 def _rows(task: AccountTask, source: Path) -> pa.Table:
     try:
-        table = pq.read_table(source, memory_map=True)
+        table = pq.read_table(source, use_threads=False, memory_map=True)  # the processes are the threads
     except (pa.ArrowException, OSError) as error:
         raise HealthError(
             f"{source} can't be read: {reason_of(error)}", f"Delete {source.parent.parent}, and run the command again"
@@ -85,8 +85,10 @@ def _rows(task: AccountTask, source: Path) -> pa.Table:
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, end if it dies, and keep no memory that Arrow has freed: its own pool would."""
-    pa.set_memory_pool(pa.system_memory_pool())
+    """Leave Ctrl-C to the parent, and end if it dies. Memory is given back after each partition, and only then."""
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what is freed
+    gc.freeze()
+    gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
 

@@ -5,6 +5,8 @@ import gzip
 import json
 import os
 from collections.abc import Callable
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,13 @@ def test_a_replay_ends_with_the_last_day_of_the_log_or_when_it_is_told(tmp_path:
     log = opened(write_log(tmp_path / "log.ndjson", events), work=tmp_path / "work")
     last = max(row.day for row in rows_of(log, some_policy(), until=None))
     assert last == log.contents.newest // MICROSECONDS_PER_DAY
-    early = LAST - 40 * MICROSECONDS_PER_DAY
+    moments = sorted({(each["subject"], to_micros(datetime.fromisoformat(each["time"]))) for each in events})
+    # Between two events of an account on one day.
+    early = next(
+        at
+        for (account, at), (other, later) in pairwise(moments)
+        if account == other and at // MICROSECONDS_PER_DAY == later // MICROSECONDS_PER_DAY
+    )
     assert rows_of(log, some_policy(), early) == replayed(events, some_policy(), early)
 
 
