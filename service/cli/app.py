@@ -21,6 +21,7 @@ MODULES: Mapping[str, str] = {
     "migrate": "migrate",
     "asyncapi": "asyncapi",
     "load": "load",
+    "backtest": "backtest",
     "export": "export",
     "reevaluations": "reevaluations",
     "demo": "demo",

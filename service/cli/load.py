@@ -1,16 +1,16 @@
 """`account-health load`."""
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 
-from service.jobs.load.terminal import StoppedError, StopSignal
+from service.cli.log_options import Columns, Constants, LogFiles, SkipInvalid, Timezone, Topic, until_stopped
 from service.runtime.settings import load_settings
+
+STOPPING = "Stopping once Kafka has confirmed the messages on their way; a second signal stops at once."
 
 
 def register(app: typer.Typer) -> None:
@@ -19,46 +19,18 @@ def register(app: typer.Typer) -> None:
 
 
 def load_command(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            help="CloudEvents, one a line (.ndjson, .jsonl, .json) or an array (.json), also .gz; any table (.parquet);"
-            " or a folder of such files.",
-            metavar="FILE",
-            exists=True,
-            readable=True,
-        ),
-    ],
-    topic: Annotated[
-        str | None, typer.Option(help="The topic of the events; by default it follows from each event's type.")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="FIELD=COLUMN: the column for a field: subject, time, id, source, or a field of data. Repeatable.",
-            metavar="OURS=THEIRS",
-        ),
-    ] = None,
-    constant: Annotated[
-        list[str] | None,
-        typer.Option(help="FIELD=VALUE: a field that is the same in all rows. Repeatable.", metavar="FIELD=VALUE"),
-    ] = None,
-    timezone: Annotated[
-        str | None,
-        typer.Option(
-            help="The time zone of times without one, for example Europe/Berlin. [default: UTC in tables]",
-            metavar="ZONE",
-        ),
-    ] = None,
+    files: LogFiles,
+    topic: Topic = None,
+    column: Columns = None,
+    constant: Constants = None,
+    timezone: Timezone = None,
     shift_to_now: Annotated[
         bool, typer.Option("--shift-to-now", help="Shift all times by whole days, so that the newest is today's.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check every row and show the first; send nothing.")
     ] = False,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave out rows that can't be events, instead of sending nothing.")
-    ] = False,
+    skip_invalid: SkipInvalid = False,
     again: Annotated[
         bool, typer.Option("--again", help="Send a log that was loaded before from its beginning.")
     ] = False,
@@ -94,13 +66,4 @@ def load_command(
     # The errors here say what matters of aiokafka's log lines.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     work = rehearse if dry_run else load
-    uvloop.run(_until_stopped(lambda stop: work(order, settings, stop)))
-
-
-async def _until_stopped(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    stop = StopSignal()
-    try:
-        await work(stop)
-    except StoppedError as stopped:
-        typer.echo(f"account-health: {stopped}", err=True)
-        raise typer.Exit(128 + stop.signal) from None
+    uvloop.run(until_stopped(lambda stop: work(order, settings, stop), STOPPING))

@@ -20,7 +20,16 @@ _ORDER = ("name", "applies_to", "min_coverage", "bands", "measures")
 def read(file: Path, retention: int) -> ScorecardDocument:
     """The document in a file, checked. Raises `HealthError` that names every field at fault."""
     try:
-        document: Any = yaml.safe_load(file.read_text("utf-8"))
+        return parse(parsed(file), retention)
+    except InvalidDocumentError as error:
+        lines = "".join(f"\n  {problem.field}: {problem.message}" for problem in error.problems)
+        raise HealthError(f"{file} can't be used:{lines}") from None
+
+
+def parsed(file: Path) -> Any:
+    """The contents of a YAML or JSON file. Raises `HealthError`."""
+    try:
+        return yaml.safe_load(file.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HealthError(f"{file} is neither YAML nor JSON: {error}") from None
     except RecursionError:
@@ -29,11 +38,6 @@ def read(file: Path, retention: int) -> ScorecardDocument:
         raise HealthError(f"{file} can't be read: it holds a malformed value ({error})", "Correct it") from None
     except OSError as error:
         raise HealthError(f"{file} can't be read: {error.strerror}") from None
-    try:
-        return parse(document, retention)
-    except InvalidDocumentError as error:
-        lines = "".join(f"\n  {problem.field}: {problem.message}" for problem in error.problems)
-        raise HealthError(f"{file} can't be used:{lines}") from None
 
 
 def print_warnings(warnings: Iterable[ScorecardProblem]) -> None:

@@ -55,18 +55,17 @@ class StoppedError(Exception):
 class StopSignal(asyncio.Event):
     """Set by the first SIGINT or SIGTERM; a second one ends the process at once."""
 
-    def __init__(self) -> None:
-        """Installs the handlers in the running event loop."""
+    def __init__(self, notice: str) -> None:
+        """Installs the handlers in the running event loop; the first signal prints `notice`."""
         super().__init__()
+        self._notice = notice
         self.signal = signal.SIGINT
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._heard, number)
 
     def _heard(self, number: signal.Signals) -> None:
-        typer.echo(
-            "Stopping once Kafka has confirmed the messages on their way; a second signal stops at once.", err=True
-        )
+        typer.echo(self._notice, err=True)
         self.signal = number
         self.set()
         asyncio.get_running_loop().remove_signal_handler(number)

@@ -1,0 +1,130 @@
+"""`account-health backtest` on a log whose numbers are worked out by hand, and on mistakes."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from service.cli.app import app
+from service.runtime.errors import HealthError
+from tests.support.cloud_events import cloud_event
+from tests.support.event_logs import write_log
+
+OUTCOME = date(2024, 5, 1)
+LAST = date(2024, 5, 5)
+CHURNERS = [f"left-{number}" for number in range(12)]
+STAYERS = [f"stayed-{number}" for number in range(12)]
+
+DRAFT = "name: default\nmeasures:\n- {measure: days_since_last_use, weight: 1, curve: [[0, 100], [50, 0]]}\n"
+RULES = [
+    {"name": "Quiet", "kind": "silence", "level": 3},
+    {"name": "Off", "kind": "band", "to": ["red"], "enabled": False},
+]
+
+
+def usage(account: str, day: date, nth: int = 0) -> dict[str, Any]:
+    when = datetime(day.year, day.month, day.day, 9, nth, tzinfo=UTC).isoformat()
+    return cloud_event("usage", account, {"feature": "login", "user_id": "u"}, id=f"{account}-{when}", time=when)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Those who leave use it twice a day from 30 to 25 days before, the others once a week, until today."""
+    events = [
+        usage(account, OUTCOME - timedelta(days=before), nth)
+        for account in CHURNERS
+        for before in range(25, 31)
+        for nth in range(2)
+    ]
+    events += [usage(account, LAST - timedelta(days=7 * week)) for account in STAYERS for week in range(10)]
+    return write_log(tmp_path / "log.ndjson", events)
+
+
+@pytest.fixture
+def outcomes(tmp_path: Path) -> Path:
+    rows = [f"{account},{OUTCOME},true" for account in CHURNERS] + [f"{account},{OUTCOME},false" for account in STAYERS]
+    rows += ["nobody,2024-05-01,true", "stayed-1,2024-06-01,false"]
+    path = tmp_path / "outcomes.csv"
+    path.write_text("\n".join(["account_id,date,churned", *rows, ""]))
+    return path
+
+
+def backtest(*words: object) -> Result:
+    return CliRunner().invoke(app, ["backtest", *map(str, words), "--processes", "1"], catch_exceptions=True)
+
+
+def refusal(*words: object) -> str:
+    result = backtest(*words)
+    assert isinstance(result.exception, HealthError), result.output
+    return str(result.exception)
+
+
+def test_a_back_test(tmp_path: Path, log: Path, outcomes: Path) -> None:
+    draft, rules, report = tmp_path / "recency.yaml", tmp_path / "rules.json", tmp_path / "report.json"
+    draft.write_text(DRAFT)
+    rules.write_text(json.dumps(RULES))
+    options = ("--scorecard", draft, "--rules", rules, "--json", report, "--work-dir", tmp_path / "work")
+    result = backtest(log, "--outcomes", outcomes, *options)
+    assert result.exit_code == 0, result.output
+    assert "264 events of 24 accounts, 2024-03-03 to 2024-05-05. 24 decisions 3 days ahead, 12 churned." in (
+        result.stdout
+    )
+    assert "1 outcome is left out: the log has no event of this account (nobody)" in result.stdout
+    assert "1 outcome is left out: it lies after the end of the log (stayed-1)" in result.stdout
+
+    found = json.loads(report.read_text())
+    scores = {each["name"]: each for each in found["scores"]}
+    assert [*scores] == ["default", str(draft), "plain count"]
+    # 22 days since the last use (56 points) against 2 (96); 12 events in 28 days against 4.
+    assert scores[str(draft)]["auc"] == [1, 1, 1]
+    assert scores["plain count"]["auc"] == [0, 0, 0]
+    assert scores[str(draft)]["difference"] == [1, 1, 1]
+    assert {band: (each["decisions"], each["churned"]) for band, each in scores[str(draft)]["bands"].items()} == {
+        "green": (12, 0),
+        "yellow": (12, 12),
+        "red": (0, 0),
+    }
+    assert f"{draft}: of an account that left and one that stayed, it rated the one that left lower in 100%" in (
+        result.stdout.replace("\n", "")
+    )
+
+    (quiet,) = found["rules"]
+    assert (quiet["name"], quiet["alerts"], quiet["lead_days"]) == ("Quiet", 12, 22)
+    assert (quiet["churners"]["churned"], quiet["precision"]["decisions"], quiet["precision"]["churned"]) == (12,) * 3
+    # Fires from 22 days before the churn to its day, of 31 days lived; those who stayed live 64 days and never fire.
+    assert quiet["account_days"] == 23 * 12 / ((31 + 64) * 12)
+    assert quiet["alerts_per_week"] == pytest.approx(12 / (64 / 7))
+
+
+def test_mistakes_say_what_to_do(tmp_path: Path, log: Path, outcomes: Path) -> None:
+    work = ("--work-dir", tmp_path / "work")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("name: [")
+    assert "neither YAML nor JSON" in refusal(log, "--outcomes", outcomes, "--scorecard", bad, *work)
+    bad.write_text("name: x\nmeasures: []\n")
+    assert "can't be used" in refusal(log, "--outcomes", outcomes, "--scorecard", bad, *work)
+    assert "is no list of rules. Write" in refusal(log, "--outcomes", outcomes, "--rules", bad, *work)
+    bad.write_text("- {name: x, kind: score, direction: below}\n")
+    assert "rule 1: level: " in refusal(log, "--outcomes", outcomes, "--rules", bad, *work)
+    bad.write_text("- {name: x, kind: silence, level: 3}\n- {name: x, kind: silence, level: 4}\n")
+    assert "rule 2: name: 'x' is taken" in refusal(log, "--outcomes", outcomes, "--rules", bad, *work)
+    nowhere = tmp_path / "nowhere" / "report.json"
+    assert "there is no folder" in refusal(log, "--outcomes", outcomes, "--json", nowhere, *work)
+    assert not (tmp_path / "work").exists()
+
+
+def test_an_empty_log_and_outcomes_of_strangers_say_so(tmp_path: Path, log: Path) -> None:
+    empty, strangers = tmp_path / "empty.ndjson", tmp_path / "strangers.csv"
+    empty.write_text("")
+    strangers.write_text(
+        "account_id,date,churned\n" + "".join(f"x{nth},2024-05-01,{str(nth > 3).lower()}\n" for nth in range(7))
+    )
+    work = ("--work-dir", tmp_path / "work")
+    assert "no events" in refusal(empty, "--outcomes", strangers, *work)
+    said = refusal(log, "--outcomes", strangers, *work)
+    assert "None of the outcomes that can be judged churned; 7 outcomes are left out: the log has no event" in said
+    assert "(x0, x1, x2, x3, x4, …)" in said
+    assert said.endswith("with the same account ids")
