@@ -12,6 +12,10 @@ class HealthError(Exception):
         self.problem = problem
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[type["HealthError"], tuple[str, str]]:
+        """Keep the parts apart on the way from another process, where a subclass may take other arguments."""
+        return HealthError, (self.problem, self.remedy)
+
 
 def require_files_extra(what: str) -> None:
     """Make sure that Arrow, which `what` needs, is installed. Raises `HealthError` naming the extra."""

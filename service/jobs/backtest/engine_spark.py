@@ -24,7 +24,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from service.jobs.backtest.account_events import ACCOUNT
 from service.jobs.backtest.code_fingerprint import code_fingerprint
-from service.jobs.backtest.partitioned_log import PartitionedLog
+from service.jobs.backtest.partitioned_log import PartitionedLog, unwritable
 from service.jobs.backtest.replay_task import DAY, AccountTask, run_task
 from service.jobs.backtest.result_files import results_folder
 from service.jobs.load.terminal import Advance, readable, reason_of
@@ -150,6 +150,8 @@ def _code() -> Iterator[tuple[Path, str]]:
 def _as_health_error() -> Iterator[None]:
     try:
         yield
+    except OSError as error:
+        raise unwritable(str(error.filename), error) from None
     except (PySparkException, Py4JError) as error:
         missing = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", str(error))
         if missing:

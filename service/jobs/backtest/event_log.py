@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,12 +17,14 @@ from service.jobs.backtest.partitioned_log import (
     PartitionedLog,
     PartitionWriter,
     find_log,
+    unwritable,
     write_contents,
 )
-from service.jobs.load.files import LoadRequest, LogFile, examine_files, is_table, open_files, shift_for
+from service.jobs.load.files import LoadRequest, LogFile, examine_files, is_table, naive_columns, open_files, shift_for
 from service.jobs.load.first_pass import Findings, require_valid
+from service.jobs.load.messages import assumed_utc
 from service.jobs.load.row_validation import check
-from service.jobs.load.terminal import StoppedError, bar
+from service.jobs.load.terminal import StoppedError, bar, say
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 
@@ -42,13 +44,17 @@ def default_folder() -> Path:
     return base / "account-health" / "backtests"
 
 
-async def partition_log(order: LoadRequest, max_bytes: int, stop: asyncio.Event) -> PartitionedLog:
+async def partition_log(
+    order: LoadRequest, max_bytes: int, stop: asyncio.Event, warn: Callable[[str], None] = say
+) -> PartitionedLog:
     """The log's events by account, in a folder in `order.state_dir`; those of an earlier run, if nothing has changed.
 
     Raises `StoppedError` when `stop` is set, and `HealthError` if a file can't be read, has no events, or has rows that
     can't be events and aren't to be skipped.
     """
     files = open_files(order)
+    if naive := naive_columns(files):
+        warn(assumed_utc(naive))
     shift_days = 0
     if order.shift_to_now:
         shift_days = shift_for(await examine_files(files, order, max_bytes, stop), order)
@@ -145,10 +151,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
             unfinished.replace(folder)
     except OSError as error:
-        raise HealthError(
-            f"The working folder {folder.parent} can't be written: {error.strerror or error}",
-            "Free some room there, or give another folder with --work-dir",
-        ) from None
+        raise unwritable(f"The working folder {folder.parent}", error) from None
     finally:
         if unfinished is not None:
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -11,6 +11,7 @@ from xxhash import xxh3_64_intdigest
 
 from scoring.state.events import Event
 from service.jobs.backtest.account_events import ACCOUNT, SCHEMA, encode_event
+from service.runtime.errors import HealthError
 
 FLUSH_ROWS = 40_000
 """The number of events that wait in memory before they are written."""
@@ -76,6 +77,14 @@ def write_contents(folder: Path, contents: Contents) -> None:
 
 def _manifest(folder: Path) -> Path:
     return folder / "contents.json"
+
+
+def unwritable(what: str, error: OSError) -> HealthError:
+    """The error of `what`, a place in the working folder, that can't be written."""
+    return HealthError(
+        f"{what} can't be written: {error.strerror or error}",
+        "Free some room there, or give another folder with --work-dir",
+    )
 
 
 class PartitionWriter:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from xxhash import xxh3_64_hexdigest
 
 from service.jobs.backtest.account_events import ACCOUNT
-from service.jobs.backtest.partitioned_log import PartitionedLog
+from service.jobs.backtest.partitioned_log import PartitionedLog, unwritable
 from service.jobs.backtest.replay_task import AccountTask
 from service.jobs.load.terminal import reason_of
 from service.runtime.errors import HealthError
@@ -44,10 +44,7 @@ def write_result(file: Path, rows: pa.Table) -> None:
         unfinished.replace(file)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise HealthError(
-            f"The result {file} can't be written: {error.strerror or error}",
-            "Free some room there, or give another folder with --work-dir",
-        ) from None
+        raise unwritable(f"The result {file}", error) from None
 
 
 def read_results(files: Sequence[Path]) -> Iterator[pa.RecordBatch]:

@@ -166,6 +166,17 @@ def test_times_move_to_now_as_in_a_load(tmp_path: Path) -> None:
     assert [row.day - moved for row in shifted] == [row.day for row in rows_of(plain, some_policy(), None)]
 
 
+def test_times_without_a_zone_are_named_as_taken_for_utc(tmp_path: Path) -> None:
+    rows = {"account": ["a", "b"], "at": [BEGIN.replace(tzinfo=None)] * 2, "what": ["login"] * 2}
+    pq.write_table(pa.table(rows), file := tmp_path / "log.parquet")
+    mapping = mapping_of([file], "usage", ["subject=account", "time=at", "feature=what"], [])
+    said: list[str] = []
+    request = LoadRequest([file], "usage", mapping, tmp_path / "work")
+    log = asyncio.run(partition_log(request, 10_000, asyncio.Event(), said.append))
+    assert [line for line in said if "Times of at don't say" in line] == said != []
+    assert log.contents.newest == to_micros(BEGIN)
+
+
 # --- faults ---
 
 
@@ -238,8 +249,9 @@ def test_a_working_folder_that_cannot_be_written_is_named(tmp_path: Path) -> Non
 def test_a_damaged_partition_is_named_with_the_folder_to_delete(tmp_path: Path) -> None:
     log = opened(write_log(tmp_path / "log.ndjson", log_of(ACCOUNTS)), work=tmp_path / "work")
     log.partition(3).write_bytes(b"PAR1 nothing PAR1")
-    with pytest.raises(HealthError, match=rf"part-0003.parquet can't be read.*Delete {log.folder}, and run"):
-        rows_of(log, some_policy())
+    with pytest.raises(HealthError, match=r"part-0003.parquet can't be read") as error:
+        list(replay_log(log, some_policy(), LocalEngine(1)))
+    assert error.value.remedy == f"Delete {log.folder}, and run the command again"
 
 
 def test_a_process_that_is_killed_is_reported_with_a_remedy(tmp_path: Path) -> None:
