@@ -1,5 +1,6 @@
 """The probability of churn that a score stands for, as decisions show it whose scores weren't fitted to them."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Logistic(NamedTuple):
         """The score at which churn has this probability; NaN if scores don't rank, or it is 1 or more."""
         if not self.ranks or not 0 < probability < 1:
             return float("nan")
-        return float((np.log(probability / (1 - probability)) - self.intercept) / self.slope)
+        return (_log_odds(probability) - self.intercept) / self.slope
 
 
 class CalibrationGroup(Struct, frozen=True):
@@ -83,7 +84,7 @@ def _drawn_in(left: NDArray[np.bool_]) -> Array:
 
 
 def _log_odds(probability: float) -> float:
-    return float(np.log(probability / (1 - probability)))
+    return math.log(probability / (1 - probability))
 
 
 def bands_of(mapping: Logistic, base_rate: float) -> Bands:
