@@ -73,6 +73,7 @@ def backtest_command(
         typer.Option(help="The folder for what can be used again. [default: ~/.cache/account-health/backtests]"),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file too, as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report to this file too, as a page with charts.")] = None,
 ) -> None:
     """Judge scorecards and rules by a log of events and what became of the accounts.
 
@@ -87,12 +88,14 @@ def backtest_command(
     from service.jobs.backtest.backtest import backtest
     from service.jobs.backtest.event_log import default_folder, partition_log
     from service.jobs.backtest.outcome_file import read_outcomes
+    from service.jobs.backtest.report_page import page
     from service.jobs.backtest.run import engine_named
     from service.jobs.load.files import LoadRequest, mapping_of, part_files, signal_of_topic
     from service.jobs.load.times import zone_of
 
     settings = load_settings()
-    _require_folder(json)
+    _require_folder("--json", json)
+    _require_folder("--html", html)
     signal = signal_of_topic(topic, settings)
     zone_of(timezone)
     parts = part_files(files)
@@ -113,6 +116,8 @@ def backtest_command(
     found = backtest(log, policies, known, runs, lead_days)
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    if html is not None:
+        html.write_text(page(found), "utf-8")
     console = Console(highlight=False, markup=False)  # account ids and file names may contain either
     if not console.is_terminal:
         console.width = WIDE
@@ -143,8 +148,8 @@ def _policies(drafts: list[Path], rules: Path | None, retention: int) -> "dict[s
     return policies
 
 
-def _require_folder(file: Path | None) -> None:
+def _require_folder(option: str, file: Path | None) -> None:
     if file is not None and not file.parent.is_dir():
-        raise HealthError(f"--json {file}: there is no folder {file.parent}", "Create it, or give another file")
+        raise HealthError(f"{option} {file}: there is no folder {file.parent}", "Create it, or give another file")
     if file is not None and file.is_dir():
-        raise HealthError(f"--json {file} is a folder", "Give a file in it")
+        raise HealthError(f"{option} {file} is a folder", "Give a file in it")

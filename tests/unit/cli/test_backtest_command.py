@@ -1,9 +1,11 @@
 """`account-health backtest` on a log whose numbers are worked out by hand, and on mistakes."""
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -63,10 +65,22 @@ def refusal(*words: object) -> str:
 
 
 def test_a_back_test(tmp_path: Path, log: Path, outcomes: Path) -> None:
-    draft, rules, report = tmp_path / "recency.yaml", tmp_path / "rules.json", tmp_path / "report.json"
+    draft, rules, report = tmp_path / "<b>&.yaml", tmp_path / "rules.json", tmp_path / "report.json"
+    page = tmp_path / "report.html"
     draft.write_text(DRAFT)
     rules.write_text(json.dumps(RULES))
-    options = ("--scorecard", draft, "--rules", rules, "--json", report, "--work-dir", tmp_path / "work")
+    options = (
+        "--scorecard",
+        draft,
+        "--rules",
+        rules,
+        "--json",
+        report,
+        "--html",
+        page,
+        "--work-dir",
+        tmp_path / "work",
+    )
     result = backtest(log, "--outcomes", outcomes, *options)
     assert result.exit_code == 0, result.output
     assert "264 events of 24 accounts, 2024-03-03 to 2024-05-05. 24 decisions 3 days ahead, 12 churned." in (
@@ -90,6 +104,13 @@ def test_a_back_test(tmp_path: Path, log: Path, outcomes: Path) -> None:
     assert f"{draft}: of an account that left and one that stayed, it rated the one that left lower in 100%" in (
         result.stdout.replace("\n", "")
     )
+
+    shown = page.read_text()
+    body = shown.split("<body>")[1].split("</body>")[0]
+    assert len(ElementTree.fromstring(f"<body>{body}</body>").findall(".//svg")) == 4
+    assert "in 100% of all cases (100% to 100%; chance is 50%)" in shown
+    assert "<td>12 of 12</td>" in shown
+    assert not re.search(r"(src|href)=|<script|@import|url\(", shown)
 
     (quiet,) = found["rules"]
     assert (quiet["name"], quiet["alerts"], quiet["lead_days"]) == ("Quiet", 12, 22)
