@@ -84,11 +84,11 @@ def backtest_command(
     import msgspec
     from rich.console import Console
 
-    from service.cli.backtest_tables import show
     from service.jobs.backtest.backtest import backtest
     from service.jobs.backtest.event_log import default_folder, partition_log
     from service.jobs.backtest.outcome_file import read_outcomes
     from service.jobs.backtest.report_page import page
+    from service.jobs.backtest.report_tables import show
     from service.jobs.backtest.run import engine_named
     from service.jobs.load.files import LoadRequest, mapping_of, part_files, signal_of_topic
     from service.jobs.load.times import zone_of
