@@ -57,11 +57,12 @@ def expected_measures(counts: Counts, today: int) -> dict[str, float | None]:
     silent = today - active[-1]
     recent = sum(totals.get(today - ago, 0) for ago in range(28))
     before = sum(totals.get(today - ago, 0) for ago in range(28, 56))
+    is_old = any(today - RETENTION < day <= today - 55 for day in active)
     return {
         "days_since_last_use": silent,
         "silence_ratio": silent / statistics.median(gaps) if len(active) >= 3 else None,
         "active_days": sum(1 for ago in range(30) if today - ago in totals),
-        "usage_trend": recent / before if before else None,
+        "usage_trend": recent / before if before and is_old else None,
         "feature_adoption": len({f for ago in range(30) for f in counts.get(today - ago, ())}),
     }
 
