@@ -83,7 +83,7 @@ def given_scorecards() -> list[Scorecard]:
 
 
 def _look(log: OutcomeLog, decisions: list[Decision], tried: list[Candidate], cards: list[Scorecard]) -> Iterator[Seen]:
-    """What is seen at each decision, in their order. A scorecard that gives no score says nothing for or against."""
+    """The values and scores at each decision, in their order; no score by a scorecard is neutral."""
     readers, own = [each.reader() for each in tried], [COUNT.reader(), TENURE.reader()]
     for account, group in groupby(decisions, key=lambda decision: decision.account_id):
         days = [decision.day for decision in group]

@@ -25,7 +25,7 @@ def _day(text: str) -> str:
 
 @dataclass(frozen=True)
 class TruthOptions:
-    """How well scores rank those who leave, on a log with known outcomes."""
+    """Rank those who leave by several scores, on a log with known outcomes."""
 
     events: str = option(str(DATA / "social.events.parquet"), "usage: account, time, type", str, "FILE")
     terms: str = option(str(DATA / "social.subscriptions.parquet"), "terms: account, start, end", str, "FILE")

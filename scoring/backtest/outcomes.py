@@ -12,7 +12,7 @@ from scoring.state.calendar import from_day
 
 
 class Outcome(NamedTuple):
-    """Whether an account churned on a day, or stayed (renewed) then."""
+    """The end of a term: the account churned on that day, or stayed (renewed)."""
 
     account_id: str
     day: int

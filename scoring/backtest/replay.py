@@ -128,12 +128,14 @@ def _dues(past: Replay, until: int) -> Iterator[Batch]:
 def _days(events: Sequence[Event], until: int) -> Iterator[Batch]:
     """The events of each day, in order of time, as the broker would have received them."""
     ordered = sorted((event for event in events if event.at <= until), key=attrgetter("at"))
-    for day, group in groupby(ordered, key=lambda event: event.at // MICROSECONDS_PER_DAY):
-        batch = [_received(event, day) for event in group]
+    for _, group in groupby(ordered, key=lambda event: event.at // MICROSECONDS_PER_DAY):
+        batch = [received_at_once(event) for event in group]
         yield batch[-1].at, batch
 
 
-def _received(event: Event, day: int) -> Event:
+def received_at_once(event: Event) -> Event:
+    """The event as if the broker had received it on its own day."""
+    day = day_of(event.at)
     return event if event.broker_day == day else replace(event, broker_day=day)
 
 

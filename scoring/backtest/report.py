@@ -134,7 +134,7 @@ def _tenths(known: Sequence[Judged]) -> list[Tenth]:
     """Tenths of the decisions by score, the lowest first; equal scores are never parted, so there may be fewer."""
     if not known:
         return []
-    scores, left = np.asarray(_columns(known)[0]), np.asarray(_columns(known)[1])
+    scores, left = map(np.asarray, _columns(known)[:2])
     edges = np.unique(np.quantile(scores, np.arange(1, TENTHS) / TENTHS, method="higher"))
     tenth_of = np.searchsorted(edges, scores, side="right")
     tenths = []

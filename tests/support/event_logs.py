@@ -75,7 +75,7 @@ def some_policy() -> Policy:
 
 
 def replayed(events: Iterable[dict[str, Any]], policy: Policy, until: int, *, full: bool = False) -> list[ReplayRow]:
-    """What engines must give for a log: its accounts replayed one after the other in this process."""
+    """The rows that every engine must give for a log: its accounts replayed one after the other in this process."""
     accounts: dict[str, dict[tuple[str, str], Event]] = defaultdict(dict)
     for each in events:
         event = decode_structured(signal_of(each["type"]), encode(each), now_micros()).event

@@ -27,7 +27,7 @@ TABLE_SCORES = tuple(range(0, 101, 5))
 
 
 class Others(NamedTuple):
-    """What is known of the decisions besides the readings, in the readings' order.
+    """Facts about the decisions besides the readings, in the readings' order.
 
     `scores` are those of what the new scorecard is compared with, low for those that should churn, by names that fit
     into a sentence: "the scorecard in force", "a plain count of events". `tenures` are in days.

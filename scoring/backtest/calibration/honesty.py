@@ -33,7 +33,7 @@ class Limits(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """Whether to publish a calibrated scorecard, and why, in words for its owner."""
+    """The advice to publish a calibrated scorecard or not, and the reason, in words for its owner."""
 
     recommended: bool
     sentence: str

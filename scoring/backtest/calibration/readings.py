@@ -6,14 +6,14 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from scoring.backtest.calibration.candidates import Candidate, distinct, read, usable
 from scoring.backtest.outcomes import Decision
+from scoring.backtest.replay import received_at_once
 from scoring.history.day_by_day import with_due_pending
 from scoring.state.account_state import AccountState, fold
-from scoring.state.calendar import day_of, start_of
+from scoring.state.calendar import start_of
 from scoring.state.events import Event
 
 Matrix = NDArray[np.float64]
@@ -93,12 +93,7 @@ def states_at(events: Sequence[Event], days: Sequence[int], retention: int) -> I
     state, folded = AccountState(), 0
     for day in days:
         upto = bisect_left(ordered, start_of(day + 1), folded, key=attrgetter("at"))
-        if batch := [_received(event) for event in ordered[folded:upto]]:
+        if batch := [received_at_once(event) for event in ordered[folded:upto]]:
             fold(state, batch, retention)
         folded = upto
         yield with_due_pending(state, day)
-
-
-def _received(event: Event) -> Event:
-    """The event as if the broker had received it at once."""
-    return event if event.broker_day == day_of(event.at) else replace(event, broker_day=day_of(event.at))

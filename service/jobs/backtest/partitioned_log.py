@@ -18,7 +18,7 @@ FLUSH_ROWS = 40_000
 
 
 class Contents(Struct, forbid_unknown_fields=True):
-    """What a log holds. `partitions` has the number of events in each file."""
+    """The contents of a log, in numbers. `partitions` has the number of events in each file."""
 
     digest: str
     partitions: list[int]

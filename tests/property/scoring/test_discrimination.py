@@ -14,7 +14,7 @@ DECISIONS = st.lists(st.tuples(SCORES, st.booleans(), st.integers(0, 3)), max_si
 
 
 def by_pairs(decisions: list[tuple[float, bool, int]]) -> float:
-    """How often, among all pairs, the one that churned had the lower score."""
+    """The share of all pairs in which the one that churned had the lower score."""
     pairs = [
         (gone, stayed, one * other)
         for gone, churned, one in decisions

@@ -61,7 +61,7 @@ def test_the_order_of_the_events_makes_no_difference(data: st.DataObject, events
 def test_who_replays_up_to_today_goes_on_as_if_it_had_been_live(
     data: st.DataObject, events: list[Event], policy: Policy
 ) -> None:
-    """What one replay leaves is where the next days go on from."""
+    """The end of one replay is the start of the days after it."""
     until = data.draw(ends(events))
     past = replay(events, policy, until)
     if past.score_run is None:
