@@ -8,7 +8,8 @@ from string import Template
 from scoring.backtest.discrimination import Interval
 from scoring.backtest.report import ScoreReport
 from scoring.backtest.rule_report import RuleReport
-from service.jobs.backtest.backtest import Backtest, left_out_line
+from service.jobs.backtest.backtest import Backtest
+from service.jobs.backtest.report_text import NOTHING, SHARES, interval, month_rows, rule_cells, share_cells, summary
 
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Back-test</title>
@@ -30,14 +31,8 @@ _CHART, _LABELS, _ROW = 480, 260, 26
 
 def page(found: Backtest) -> str:
     """The whole page."""
-    opening = (
-        f"{found.events:,} events of {found.accounts:,} accounts, {found.first_day} to {found.last_day}. "
-        f"{found.decisions.decisions:,} decisions {found.lead_days} days ahead, {found.decisions.churned:,} churned."
-    )
-    skipped = [f"{found.skipped_rows:,} rows of the log that can't be events are left out."]
-    sentences = [opening, *(skipped if found.skipped_rows else ()), *map(left_out_line, found.left_out)]
     parts = [
-        *(f"<p>{escape(each)}</p>" for each in sentences),
+        *(f"<p>{escape(each)}</p>" for each in summary(found)),
         "<h2>Who leaves is rated lower than who stays</h2>",
         _list(report.verdict for report in found.scores),
         _chart("AUC with 95 % interval; the line is chance", [(each.name, each.auc) for each in found.scores], 0.5),
@@ -53,28 +48,22 @@ def _score(report: ScoreReport) -> str:
     tenths = [(f"{each.low:.1f} to {each.high:.1f}", each.found.share) for each in report.tenths]
     parts = [f"<h2>{escape(report.name)}</h2>"]
     if report.bands:
-        rows = [
-            (band, f"{each.decisions:,}", f"{each.churned:,}", _percent(each.share))
-            for band, each in report.bands.items()
-        ]
-        parts.append(_table("Churn by band", ("band", "decisions", "churned", "share"), rows))
+        rows = [(band, *share_cells(each)) for band, each in report.bands.items()]
+        parts.append(_table("Churn by band", ("band", *SHARES), rows))
     parts.append(_chart("Share that churned, by tenth of the score, with 95 % interval", tenths, None))
-    rows = [
-        (label, f"{each.found.decisions:,}", f"{each.found.churned:,}", _percent(share))
-        for (label, share), each in zip(tenths, report.tenths, strict=True)
-    ]
-    parts.append(_table("Churn by tenth of the score", ("score", "decisions", "churned", "share"), rows))
+    rows = [(label, *share_cells(each.found)) for (label, _), each in zip(tenths, report.tenths, strict=True)]
+    parts.append(_table("Churn by tenth of the score", ("score", *SHARES), rows))
     return "\n".join(parts)
 
 
-def _ranking(scores: Sequence[ScoreReport]) -> str:
+def _ranking(scores: list[ScoreReport]) -> str:
     rows = [
         (
             each.name,
             f"{each.known.decisions:,}",
             f"{each.known.churned:,}",
-            _interval(each.auc),
-            "-" if each.difference is None else _interval(each.difference),
+            interval(each.auc),
+            NOTHING if each.difference is None else interval(each.difference),
             f"{each.unknown.decisions:,} ({each.unknown.churned:,} churned)",
         )
         for each in scores
@@ -82,28 +71,13 @@ def _ranking(scores: Sequence[ScoreReport]) -> str:
     return _table("AUC", ("score", "decisions", "churned", "AUC", "above the plain count", "no score"), rows)
 
 
-def _months(scores: Sequence[ScoreReport]) -> str:
-    by_score = [{month.month: month.auc for month in each.months} for each in scores]
-    months = sorted(set().union(*by_score))
-    rows = [(month, *(_number(each.get(month, float("nan"))) for each in by_score)) for month in months]
-    return _table("AUC by the month of the outcome", ("month", *(each.name for each in scores)), rows)
+def _months(scores: list[ScoreReport]) -> str:
+    return _table("AUC by the month of the outcome", ("month", *(each.name for each in scores)), month_rows(scores))
 
 
 def _rules(rules: Sequence[RuleReport]) -> str:
     columns = ("rule", "churners in time", "account-days firing", "precision", "chance", "median lead", "alerts a week")
-    rows = [
-        (
-            rule.name,
-            f"{rule.churners.churned:,} of {rule.churners.decisions:,}",
-            f"{rule.account_days:.1%}",
-            _percent(rule.precision.share),
-            f"{rule.chance.share.estimate:.1%}",
-            "-" if rule.lead_days is None else f"{rule.lead_days:g} days",
-            f"{rule.alerts_per_week:.1f}",
-        )
-        for rule in rules
-    ]
-    return "<h2>Rules</h2>\n" + _table("Firing on the day of the decision", columns, rows)
+    return "<h2>Rules</h2>\n" + _table("Firing on the day of the decision", columns, map(rule_cells, rules))
 
 
 def _list(sentences: Iterable[str]) -> str:
@@ -146,17 +120,3 @@ def _bar(label: str, value: Interval, y: int) -> str:
 
 def _place(share: float) -> str:
     return f"{_LABELS + share * _CHART:.1f}"
-
-
-def _percent(found: Interval) -> str:
-    return "-" if isnan(found.estimate) else f"{found.estimate:.1%} [{found.low:.1%}, {found.high:.1%}]"
-
-
-def _interval(found: Interval) -> str:
-    if isnan(found.estimate):
-        return "-"
-    return f"{found.estimate:.3f} [{_number(found.low)}, {_number(found.high)}]"
-
-
-def _number(value: float) -> str:
-    return "-" if isnan(value) else f"{value:.3f}"

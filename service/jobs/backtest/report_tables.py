@@ -1,17 +1,14 @@
 """A back-test on a terminal: sentences and tables."""
 
 from collections.abc import Iterator
-from math import isnan
 
 from rich.console import Console
 from rich.table import Table
 
-from scoring.backtest.discrimination import Interval
-from scoring.backtest.report import ScoreReport, Share
+from scoring.backtest.report import ScoreReport
 from scoring.backtest.rule_report import RuleReport
-from service.jobs.backtest.backtest import Backtest, left_out_line
-
-NOTHING = "-"
+from service.jobs.backtest.backtest import Backtest
+from service.jobs.backtest.report_text import NOTHING, SHARES, interval, month_rows, rule_cells, share_cells, summary
 
 
 def show(console: Console, found: Backtest) -> None:
@@ -24,17 +21,6 @@ def show(console: Console, found: Backtest) -> None:
     console.print()
     for report in found.scores:
         console.print(report.verdict)
-
-
-def summary(found: Backtest) -> Iterator[str]:
-    """The back-test's material in sentences, and what was left out of it."""
-    yield (
-        f"{found.events:,} events of {found.accounts:,} accounts, {found.first_day} to {found.last_day}. "
-        f"{found.decisions.decisions:,} decisions {found.lead_days} days ahead, {found.decisions.churned:,} churned."
-    )
-    if found.skipped_rows:
-        yield f"{found.skipped_rows:,} rows of the log that can't be events are left out."
-    yield from map(left_out_line, found.left_out)
 
 
 def tables(found: Backtest) -> Iterator[Table]:
@@ -68,8 +54,8 @@ def _ranking(found: Backtest) -> Table:
             each.name,
             f"{known.decisions:,}",
             f"{known.churned:,}",
-            _interval(each.auc),
-            NOTHING if each.difference is None else _interval(each.difference, "+.3f"),
+            interval(each.auc),
+            NOTHING if each.difference is None else interval(each.difference, "+.3f"),
             f"{unknown.decisions:,}",
             f"{unknown.churned:,}",
         )
@@ -78,23 +64,22 @@ def _ranking(found: Backtest) -> Table:
 
 def _months(found: Backtest) -> Table:
     table = _table("AUC by the month of the outcome", "month", *(each.name for each in found.scores))
-    by_score = [{month.month: month.auc for month in each.months} for each in found.scores]
-    for month in sorted(set().union(*by_score)):
-        table.add_row(month, *(_number(of_score.get(month, float("nan"))) for of_score in by_score))
+    for row in month_rows(found.scores):
+        table.add_row(*row)
     return table
 
 
 def _bands(report: ScoreReport) -> Table:
-    table = _table(f"{report.name}: churn by band", "band", "decisions", "churned", "share")
+    table = _table(f"{report.name}: churn by band", "band", *SHARES)
     for band, found in report.bands.items():
-        table.add_row(band, *_share(found))
+        table.add_row(band, *share_cells(found))
     return table
 
 
 def _tenths(report: ScoreReport) -> Table:
-    table = _table(f"{report.name}: churn by tenth of the score", "score", "decisions", "churned", "share")
+    table = _table(f"{report.name}: churn by tenth of the score", "score", *SHARES)
     for tenth in report.tenths:
-        table.add_row(f"{tenth.low:.1f} to {tenth.high:.1f}", *_share(tenth.found))
+        table.add_row(f"{tenth.low:.1f} to {tenth.high:.1f}", *share_cells(tenth.found))
     return table
 
 
@@ -102,32 +87,5 @@ def _rules(rules: list[RuleReport]) -> Table:
     columns = ("churners in time", "account-days firing", "precision", "chance", "median lead", "alerts per week")
     table = _table("Rules: firing on the day of the decision", "rule", *columns)
     for rule in rules:
-        table.add_row(
-            rule.name,
-            f"{rule.churners.churned:,} of {rule.churners.decisions:,}",
-            f"{rule.account_days:.1%}",
-            _percent(rule.precision.share),
-            f"{rule.chance.share.estimate:.1%}",
-            NOTHING if rule.lead_days is None else f"{rule.lead_days:g} days",
-            f"{rule.alerts_per_week:.1f}",
-        )
+        table.add_row(*rule_cells(rule))
     return table
-
-
-def _share(found: Share) -> tuple[str, str, str]:
-    return f"{found.decisions:,}", f"{found.churned:,}", _percent(found.share)
-
-
-def _percent(found: Interval) -> str:
-    return NOTHING if isnan(found.estimate) else f"{found.estimate:.1%} [{found.low:.1%}, {found.high:.1%}]"
-
-
-def _interval(found: Interval, form: str = ".3f") -> str:
-    if isnan(found.estimate):
-        return NOTHING
-    bounds = f"[{_number(found.low, form)}, {_number(found.high, form)}]"
-    return f"{found.estimate:{form}} {bounds}"
-
-
-def _number(value: float, form: str = ".3f") -> str:
-    return NOTHING if isnan(value) else f"{value:{form}}"
