@@ -3,22 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from msgspec import Struct
-
-from scoring.rules.conditions import KINDS, Condition, Rule
-from scoring.scorecards.document import NonEmptyText
-from scoring.scorecards.validation_errors import fault_of
+from scoring.rules.conditions import Rule
+from scoring.rules.document import read_condition, read_head
+from scoring.scorecards.document import InvalidDocumentError
 from service.cli.scorecard_file import parsed
 from service.runtime.errors import HealthError
-
-
-class _Head(Struct):
-    """The fields of a rule beside its condition."""
-
-    name: NonEmptyText
-    kind: str
-    enabled: bool = True
 
 
 def read_rules(file: Path) -> tuple[Rule, ...]:
@@ -38,19 +27,9 @@ def read_rules(file: Path) -> tuple[Rule, ...]:
 def _rule(place: str, body: Any) -> tuple[bool, Rule]:
     if not isinstance(body, dict):
         raise HealthError(f"{place} has no fields", "Write it as POST /v1/alert-rules takes it")
-    head: _Head = _converted(place, body, _Head)
-    if head.kind not in KINDS:
-        raise HealthError(f"{place}: kind: {head.kind[:100]!r} is not known", f"Write one of {', '.join(KINDS)}")
-    rest = {name: value for name, value in body.items() if name not in ("name", "enabled")}
-    condition: Condition = _converted(place, rest, Condition)
-    for problem in condition.problems():
-        raise HealthError(f"{place}: {problem.field}: {problem.message}")
-    return head.enabled, Rule(head.name, head.name, condition)
-
-
-def _converted(place: str, value: Any, form: Any) -> Any:
     try:
-        return msgspec.convert(value, form)
-    except msgspec.ValidationError as error:
-        field, message = fault_of(error, "rule", form)
-        raise HealthError(f"{place}: {field}: {message}") from None
+        head = read_head(body, "rule")
+        condition = read_condition(head, body, "rule")
+    except InvalidDocumentError as error:
+        raise HealthError(f"{place}: {error}") from None
+    return head.enabled, Rule(head.name, head.name, condition)

@@ -4,11 +4,10 @@ from heapq import nsmallest
 from typing import Any, get_args
 
 import msgspec
-from msgspec import Struct
 
-from scoring.rules.conditions import KINDS, Condition
-from scoring.scorecards.document import NonEmptyText
-from scoring.scorecards.validation_errors import fault_of
+from scoring.rules.conditions import Condition
+from scoring.rules.document import read_condition, read_head
+from scoring.scorecards.document import InvalidDocumentError
 from service.api.http.openapi_helpers import RULES, schema_ref
 from service.api.http.problems import MOST_ERRORS, FieldError, invalid
 from service.runtime import text
@@ -31,26 +30,15 @@ EXAMPLE = {
 _FIELDS = {"name", "enabled", "kind"}.union(*(rule.__struct_fields__ for rule in get_args(Condition)))
 
 
-class _Head(Struct):
-    """The fields of a rule beside its condition."""
-
-    name: NonEmptyText
-    kind: str
-    enabled: bool = True
-
-
 def parse_rule(body: dict[str, Any]) -> dict[str, Any]:
     """The columns of a rule, except its id; 422 names every field at fault."""
-    head = _convert(body, _Head)
-    if (problem := text.unprintable_problem(head.name)) is not None:
-        raise invalid(FieldError("name", problem))
-    if head.kind not in KINDS:
-        raise invalid(FieldError("kind", f"{head.kind[:100]!r} is not known; send one of {', '.join(KINDS)}"))
-    rest = {name: value for name, value in body.items() if name not in ("name", "enabled")}
-    condition: Condition = _convert(rest, Condition)
-    if problems := condition.problems():
-        raise invalid(*(FieldError(each.field, each.message) for each in problems))
-    document = msgspec.to_builtins(condition)
+    try:
+        head = read_head(body, "body")
+        if (problem := text.unprintable_problem(head.name)) is not None:
+            raise invalid(FieldError("name", problem))
+        document = msgspec.to_builtins(read_condition(head, body, "body"))
+    except InvalidDocumentError as error:
+        raise invalid(*(FieldError(each.field, each.message) for each in error.problems)) from None
     return {"name": head.name, "kind": document.pop("kind"), "enabled": head.enabled, "document": document}
 
 
@@ -60,10 +48,3 @@ def patched(stored: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
         some = nsmallest(MOST_ERRORS, unknown)
         raise invalid(*(FieldError(name, "is not a field of a rule") for name in some))
     return {name: value for name, value in {**stored, **patch}.items() if value is not None}
-
-
-def _convert(value: dict[str, Any], form: Any) -> Any:
-    try:
-        return msgspec.convert(value, form)
-    except msgspec.ValidationError as error:
-        raise invalid(FieldError(*fault_of(error, "body", form))) from None
