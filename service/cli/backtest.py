@@ -1,12 +1,22 @@
 """`account-health backtest`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 import uvloop
+from msgspec.structs import replace
 
-from service.cli.log_options import Columns, Constants, LogFiles, SkipInvalid, Timezone, Topic, until_stopped
+from service.cli.log_options import (
+    Columns,
+    Constants,
+    LogFiles,
+    SkipInvalid,
+    Timezone,
+    Topic,
+    log_request,
+    until_stopped,
+)
 from service.runtime.errors import HealthError, require_files_extra
 from service.runtime.settings import load_settings
 
@@ -15,6 +25,11 @@ if TYPE_CHECKING:
 
 WIDE = 160
 STOPPING = "Stopping; a second signal stops at once."
+
+
+def _file(help_text: str) -> Any:
+    """An option that names a file to be read."""
+    return typer.Option(help=help_text, exists=True, dir_okay=False, readable=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -26,30 +41,15 @@ def backtest_command(
     files: LogFiles,
     outcomes: Annotated[
         Path,
-        typer.Option(
-            help="CSV or Parquet (.parquet) with account_id, date and churned (true or false): renewals and churns.",
-            exists=True,
-            dir_okay=False,
-            readable=True,
-        ),
+        _file("CSV or Parquet (.parquet) with account_id, date and churned (true or false): renewals and churns."),
     ],
     scorecard: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="A draft in YAML or JSON, judged for all accounts. Repeatable.",
-            exists=True,
-            dir_okay=False,
-            readable=True,
-        ),
+        _file("A draft in YAML or JSON, judged for all accounts. Repeatable."),
     ] = None,
     rules: Annotated[
         Path | None,
-        typer.Option(
-            help="A list of alert rules in YAML or JSON, as POST /v1/alert-rules takes them.",
-            exists=True,
-            dir_okay=False,
-            readable=True,
-        ),
+        _file("A list of alert rules in YAML or JSON, as POST /v1/alert-rules takes them."),
     ] = None,
     lead_days: Annotated[
         int, typer.Option(min=1, max=365, help="The number of days between looking at an account and its outcome.")
@@ -90,30 +90,19 @@ def backtest_command(
     from service.jobs.backtest.report_page import page
     from service.jobs.backtest.report_tables import show
     from service.jobs.backtest.run import engine_named
-    from service.jobs.load.files import LoadRequest, mapping_of, part_files, signal_of_topic
-    from service.jobs.load.times import zone_of
 
     settings = load_settings()
     _require_folder("--json", json)
     _require_folder("--html", html)
-    signal = signal_of_topic(topic, settings)
-    zone_of(timezone)
-    parts = part_files(files)
-    order = LoadRequest(
-        files=parts,
-        signal=signal,
-        mapping=mapping_of(parts, signal, column or [], constant or [], timezone),
-        state_dir=work_dir or default_folder(),
-        timezone=timezone,
-        skip_invalid=skip_invalid,
-    )
+    log = log_request(settings, work_dir or default_folder(), files, topic, column, constant, timezone)
+    order = replace(log, skip_invalid=skip_invalid)
     if master is not None and engine != "spark":
         raise HealthError("--master is for Spark", "Add --engine spark, or leave it out")
     runs = engine_named(engine, processes=processes, master=master)
     policies = _policies(scorecard or [], rules, settings.retention_days)
     known = read_outcomes(outcomes)
-    log = uvloop.run(until_stopped(lambda stop: partition_log(order, settings.max_record_bytes, stop), STOPPING))
-    found = backtest(log, policies, known, runs, lead_days)
+    events = uvloop.run(until_stopped(lambda stop: partition_log(order, settings.max_record_bytes, stop), STOPPING))
+    found = backtest(events, policies, known, runs, lead_days)
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
     if html is not None:
@@ -126,8 +115,6 @@ def backtest_command(
 
 def _policies(drafts: list[Path], rules: Path | None, retention: int) -> "dict[str, Policy]":
     """The policy of the default scorecard with the rules, and one for each draft."""
-    from msgspec.structs import replace
-
     from scoring.rules.policy import Policy
     from scoring.scorecards.document import DEFAULT, parse
     from scoring.scorecards.scorecard import compile_scorecard

@@ -6,8 +6,18 @@ from typing import Annotated
 
 import typer
 import uvloop
+from msgspec.structs import replace
 
-from service.cli.log_options import Columns, Constants, LogFiles, SkipInvalid, Timezone, Topic, until_stopped
+from service.cli.log_options import (
+    Columns,
+    Constants,
+    LogFiles,
+    SkipInvalid,
+    Timezone,
+    Topic,
+    log_request,
+    until_stopped,
+)
 from service.runtime.settings import load_settings
 
 STOPPING = "Stopping once Kafka has confirmed the messages on their way; a second signal stops at once."
@@ -45,24 +55,11 @@ def load_command(
     """
     # Not at the top: no other command needs these.
     from service.jobs.load.checkpoint import default_folder
-    from service.jobs.load.files import LoadRequest, mapping_of, part_files, signal_of_topic
     from service.jobs.load.load import load, rehearse
-    from service.jobs.load.times import zone_of
 
     settings = load_settings()
-    signal = signal_of_topic(topic, settings)
-    zone_of(timezone)
-    parts = part_files(files)
-    order = LoadRequest(
-        files=parts,
-        signal=signal,
-        mapping=mapping_of(parts, signal, column or [], constant or [], timezone),
-        state_dir=state_dir or default_folder(),
-        timezone=timezone,
-        shift_to_now=shift_to_now,
-        skip_invalid=skip_invalid,
-        again=again,
-    )
+    log = log_request(settings, state_dir or default_folder(), files, topic, column, constant, timezone)
+    order = replace(log, shift_to_now=shift_to_now, skip_invalid=skip_invalid, again=again)
     # The errors here say what matters of aiokafka's log lines.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     work = rehearse if dry_run else load

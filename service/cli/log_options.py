@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from service.jobs.load.terminal import StoppedError, StopSignal
+from service.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from service.jobs.load.files import LoadRequest
 
 Result = TypeVar("Result")
 
@@ -48,6 +52,26 @@ Timezone = Annotated[
 SkipInvalid = Annotated[
     bool, typer.Option("--skip-invalid", help="Leave out rows that can't be events, instead of doing nothing.")
 ]
+
+
+def log_request(
+    settings: Settings,
+    state_dir: Path,
+    files: list[Path],
+    topic: str | None,
+    columns: list[str] | None,
+    constants: list[str] | None,
+    timezone: str | None,
+) -> "LoadRequest":
+    """The log that the options name. Raises `HealthError` if they contradict each other or the files."""
+    from service.jobs.load.files import LoadRequest, mapping_of, part_files, signal_of_topic
+    from service.jobs.load.times import zone_of
+
+    signal = signal_of_topic(topic, settings)
+    zone_of(timezone)
+    parts = part_files(files)
+    mapping = mapping_of(parts, signal, columns or [], constants or [], timezone)
+    return LoadRequest(files=parts, signal=signal, mapping=mapping, state_dir=state_dir, timezone=timezone)
 
 
 async def until_stopped(work: Callable[[asyncio.Event], Awaitable[Result]], notice: str) -> Result:
