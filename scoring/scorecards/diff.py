@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from scoring.scorecards.calibration import ScorecardCalibration
 from scoring.scorecards.document import AppliesTo, Bands, MeasureDocument, ScorecardDocument
 
 
@@ -49,6 +50,8 @@ def _differences(before: ScorecardDocument | None, after: ScorecardDocument) -> 
     yield from _fields("", before, after, ("min_coverage",))
     yield from _fields("bands.", before and before.bands, after.bands, Bands.__struct_fields__)
     yield from _measures(_by_title(before), _by_title(after))
+    calibrated = ScorecardCalibration.__struct_fields__
+    yield from _fields("calibration.", before and before.calibration, after.calibration, calibrated)
 
 
 def _by_title(document: ScorecardDocument | None) -> dict[str, MeasureDocument]:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from scoring.scorecards import calibration
+from scoring.scorecards.calibration import ScorecardCalibration
 from scoring.scorecards.catalogue import CATALOGUE
 from scoring.scorecards.measure import Definition
 from scoring.scorecards.validation_errors import fault_of
@@ -100,6 +102,7 @@ class ScorecardDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_de
     bands: Bands = field(default_factory=Bands)
     min_coverage: Annotated[float, Meta(ge=0, le=1)] = 0.5
     applies_to: AppliesTo | None = None
+    calibration: ScorecardCalibration | None = None
 
 
 def parse(document: Any, retention: int) -> ScorecardDocument:
@@ -131,6 +134,9 @@ def _check(document: ScorecardDocument, retention: int) -> Iterator[ScorecardPro
             yield ScorecardProblem(f"{at}.name", f"{measure.title} is taken; give this one a name of its own")
         seen.add(measure.title)
         yield from _check_measure(measure, at, retention)
+    if document.calibration is not None:
+        for name, message in calibration.faults(document.calibration):
+            yield ScorecardProblem(f"calibration.{name}", message)
 
 
 def _check_audience(document: ScorecardDocument) -> Iterator[ScorecardProblem]:

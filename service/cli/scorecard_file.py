@@ -1,6 +1,7 @@
 """Scorecards in files, and in words, for `account-health scorecard …`."""
 
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from service.runtime.errors import HealthError
 File = Annotated[Path, typer.Argument(help="A scorecard in YAML or JSON.", exists=True, dir_okay=False, readable=True)]
 _FAULTS = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
 """The errors of the YAML reader at malformed numbers, dates and tags: those of whatever Python makes of them."""
-_ORDER = ("name", "applies_to", "min_coverage", "bands", "measures")
+_ORDER = ("name", "applies_to", "min_coverage", "bands", "measures", "calibration")
 
 
 def read(file: Path, retention: int) -> ScorecardDocument:
@@ -48,7 +49,7 @@ def print_warnings(warnings: Iterable[ScorecardProblem]) -> None:
 
 def to_yaml(document: ScorecardDocument) -> str:
     """The document as a file that `read` can read."""
-    written = msgspec.to_builtins(document)
+    written = msgspec.to_builtins(document, builtin_types=(date,))
     ordered = {name: _whole(written[name]) for name in _ORDER if name in written}
     return yaml.safe_dump(ordered, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
 

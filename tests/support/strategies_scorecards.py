@@ -72,8 +72,30 @@ def entries(draw: st.DrawFn, retention: int, name: str) -> dict[str, Any]:
 
 @cache
 @st.composite
+def calibrations(draw: st.DrawFn) -> dict[str, Any]:
+    """A calibration of two to six points."""
+    hundredths = st.lists(st.integers(0, 10_000), min_size=2, max_size=6, unique=True).map(sorted)
+    scores = [score / 100 for score in draw(hundredths)]
+    probability = st.sampled_from([0, 1, 0.5, 1e-9]) | st.floats(0, 1, allow_subnormal=False)
+    falling = sorted((draw(probability) for _ in scores), reverse=True)
+    decisions = draw(st.integers(1, 3000))
+    return {
+        "calibrated_on": "2026-11-30",
+        "source": draw(st.sampled_from(["social.events.parquet", "logs of 2025, größer: [a]"])),
+        "first_day": "2026-02-01",
+        "last_day": draw(st.sampled_from(["2026-02-01", "2026-11-30"])),
+        "lead_days": draw(st.sampled_from([0, 3])),
+        "horizon_days": draw(st.sampled_from([None, 30])),
+        "decisions": decisions,
+        "churned": draw(st.integers(0, decisions)),
+        "probabilities": [list(point) for point in zip(scores, falling, strict=True)],
+    }
+
+
+@cache
+@st.composite
 def scorecards(draw: st.DrawFn, retention: int) -> dict[str, Any]:
-    """A default scorecard of up to five measures."""
+    """A default scorecard of up to five measures, calibrated or not."""
     measures = [draw(entries(retention, f"m{index}")) for index in range(draw(st.integers(1, 5)))]
     measures[0]["weight"] = measures[0]["weight"] or 1
     yellow, green = draw(st.sampled_from([(40, 70), (10, 33), (50, 95), (69, 70)]))
@@ -82,6 +104,7 @@ def scorecards(draw: st.DrawFn, retention: int) -> dict[str, Any]:
         "measures": measures,
         "bands": {"red": 0, "yellow": yellow, "green": green},
         "min_coverage": draw(st.sampled_from([0, 0.1, 0.5, 0.8, 1])),
+        "calibration": draw(st.none() | calibrations()),
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from scoring.scorecards.diff import Difference, differences, in_words
 from scoring.scorecards.document import ScorecardDocument, parse
 from scoring.state.account_state import RETENTION_DAYS
-from tests.unit.scoring.test_scorecard_documents import Document, document, entry
+from tests.unit.scoring.test_scorecard_documents import CALIBRATION, Document, calibrated, document, entry
 
 NPS = entry(measure="nps", window=90, weight=10)
 
@@ -63,6 +63,25 @@ def measuring(*measures: Document, **changed: Any) -> Document:
 )
 def test_a_difference_is_said_as_people_would(before: Document, after: Document, said: str) -> None:
     assert said in between(before, after)
+
+
+def test_a_calibration_differs_field_by_field() -> None:
+    assert between(document(), calibrated()) == [
+        "calibration.calibrated_on: 2026-11-30",
+        "calibration.source: social.events.parquet",
+        "calibration.first_day: 2026-02-01",
+        "calibration.last_day: 2026-06-28",
+        "calibration.lead_days: 3",
+        "calibration.decisions: 2815",
+        "calibration.churned: 74",
+        "calibration.probabilities: [[0, 0.31], [5, 0.28], [100, 0.002]]",
+    ]
+    assert between(calibrated(), document()) == between(document(), calibrated())
+    assert between(calibrated(), calibrated(churned=75, horizon_days=30)) == [
+        "calibration.horizon_days: 30",
+        "calibration.churned: 74 -> 75",
+    ]
+    assert between(calibrated(), document(calibration=CALIBRATION)) == []
 
 
 def test_only_what_differs_is_said() -> None:

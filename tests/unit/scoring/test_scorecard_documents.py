@@ -30,6 +30,24 @@ def measuring(**changed: Any) -> Document:
     return document(measures=[entry(**changed)])
 
 
+CALIBRATION: Document = {
+    "calibrated_on": "2026-11-30",
+    "source": "social.events.parquet",
+    "first_day": "2026-02-01",
+    "last_day": "2026-06-28",
+    "lead_days": 3,
+    "horizon_days": None,
+    "decisions": 2815,
+    "churned": 74,
+    "probabilities": [[0, 0.31], [5, 0.28], [100, 0.002]],
+}
+
+
+def calibrated(**changed: Any) -> Document:
+    """A good document with a calibration of which some fields are changed."""
+    return document(calibration={**CALIBRATION, **changed})
+
+
 def problems(bad: object) -> dict[str, str]:
     """The problems by field."""
     with pytest.raises(InvalidDocumentError) as refused:
@@ -103,6 +121,28 @@ AT_FAULT: list[tuple[str, object]] = [
     ("measures[0].veto.under", measuring(veto={"below": 1, "cap": 2, "under": 3})),
     ("bands.blue", document(bands={"blue": 90})),
     ("applies_to.to", document(name="smb", applies_to={"to": ["smb"]})),
+    ("calibration.calibrated_on", calibrated(calibrated_on="30 November")),
+    ("calibration.source", calibrated(source="")),
+    ("calibration.source", calibrated(source="x" * 201)),
+    ("calibration.source", calibrated(source="\x00")),
+    ("calibration.first_day", calibrated(first_day="2026-06-29")),
+    ("calibration.last_day", calibrated(last_day="2026-12-01")),
+    ("calibration.lead_days", calibrated(lead_days=-1)),
+    ("calibration.lead_days", calibrated(lead_days=2.5)),
+    ("calibration.horizon_days", calibrated(horizon_days=0)),
+    ("calibration.decisions", calibrated(decisions=0)),
+    ("calibration.churned", calibrated(churned=2816)),
+    ("calibration.churned", calibrated(churned=-1)),
+    ("calibration.probabilities", calibrated(probabilities=[[0, 0.5]])),
+    ("calibration.probabilities", calibrated(probabilities=[[score, 0] for score in range(102)])),
+    ("calibration.probabilities", calibrated(probabilities=[[0, 0.5], [0, 0.4]])),
+    ("calibration.probabilities", calibrated(probabilities=[[5, 0.5], [0, 0.4]])),
+    ("calibration.probabilities", calibrated(probabilities=[[0, 0.4], [100, 0.5]])),
+    ("calibration.probabilities[1][0]", calibrated(probabilities=[[0, 0.5], [101, 0.4]])),
+    ("calibration.probabilities[0][0]", calibrated(probabilities=[[nan, 0.5], [100, 0.4]])),
+    ("calibration.probabilities[0][1]", calibrated(probabilities=[[0, 1.5], [100, 0.4]])),
+    ("calibration.probabilities[1][1]", calibrated(probabilities=[[0, 0.5], [100, nan]])),
+    ("calibration.table", calibrated(table=[])),
     ("document", None),
     ("document", []),
     ("document", "name: default"),
@@ -119,6 +159,17 @@ def test_the_field_at_fault_is_named(field: str, bad: object) -> None:
 @pytest.mark.parametrize("field", ["measure", "weight", "curve"])
 def test_a_field_that_is_left_out_is_named(field: str) -> None:
     assert "required" in problems(measuring(**{field: None}))[f"measures[0].{field}"]
+
+
+@pytest.mark.parametrize("field", [field for field in CALIBRATION if field != "horizon_days"])
+def test_a_field_of_a_calibration_that_is_left_out_is_named(field: str) -> None:
+    without = {name: value for name, value in CALIBRATION.items() if name != field}
+    assert "required" in problems(document(calibration=without))[f"calibration.{field}"]
+
+
+def test_without_a_horizon_a_calibration_is_of_renewals() -> None:
+    without = {name: value for name, value in CALIBRATION.items() if name != "horizon_days"}
+    assert parse(document(calibration=without), RETENTION_DAYS) == parse(calibrated(), RETENTION_DAYS)
 
 
 LONGEST_WINDOWS = {
