@@ -78,14 +78,16 @@ def explain_change(past: Past, first: int, last: int, find: FindScorecard) -> Ex
 
 
 def effects_of(run: ScoreRun, previous: ScoreRun | None, find: FindScorecard) -> list[Effect]:
-    """The effects on the day that a run began, compared with the run before."""
+    """The effects on the day that a run began, compared with the run before. Without one, they are those that the
+    journal records: what the score was before isn't known.
+    """
     evaluation = evaluation_of(run, find)
     left = change(contributions_in_billionths(evaluation_of(previous, find)), contributions_in_billionths(evaluation))
     effects = []
     for entry, deltas in entries(decode_journal(run.journal, find), evaluation, find):
         effects.append(Effect(entry.cause, dict(deltas), entry.events, entry.ids, entry.notes, entry.at))
         add(left, {name: -delta for name, delta in deltas.items()})
-    return [*effects, Effect(UNRECORDED, left)] if left else effects
+    return [*effects, Effect(UNRECORDED, left)] if left and previous is not None else effects
 
 
 def _merge(effects: dict[str, Effect], effect: Effect) -> None:

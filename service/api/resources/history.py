@@ -52,6 +52,8 @@ async def read_history(account_id: AccountId, query: Annotated[DayRange, Query()
 async def read_explanation(account_id: AccountId, query: Annotated[DayRange, Query()], api: Api) -> Response:
     """The change from the end of one day to the end of another, by default over the last 7 days up to now: per cause
     and per measure, in points, each summing exactly to the change. A switch of scorecard is a cause of its own.
+
+    Without `from`, it begins on the first known day if that is later. A `from` before that day is a 404 that names it.
     """
     now = api.clock()
     first, last = query.days(now.date(), WHY_DAYS)
@@ -60,7 +62,10 @@ async def read_explanation(account_id: AccountId, query: Annotated[DayRange, Que
         past = await read_past(connection, account_id, first, policy, now)
     if past is None:
         raise not_found("account")
-    explanation = explain_change(past, first, last, policy.find)
-    if explanation is None:
+    if query.first is None:
+        first = max(first, past.first_day)
+    if min(first, last) < past.first_day:
         raise unknown_day(past.first_day)
+    explanation = explain_change(past, first, last, policy.find)
+    assert explanation is not None
     return Response(_encoder.encode(why_document(account_id, explanation, first, last)), media_type="application/json")

@@ -162,11 +162,38 @@ async def test_what_cannot_be_asked_is_refused_by_name(engine: AsyncEngine, api:
             answer = await api.get(f"{base}?{asked}")
             assert (answer.status, answer.fields) == (422, [field]), asked
         assert (await api.get(f"/v1/accounts/nobody/health/{path}")).status == 404
-    early = await api.get("/v1/accounts/acme/health?day=2029-12-31")
-    assert early.status == 404
-    assert early.json["detail"] == "This account's history begins on 2030-01-01."
-    unknown = (await api.get("/v1/accounts/acme/health/explain?from=2029-12-25")).json
-    assert (unknown["from"]["score"], unknown["from"]["band"]) == (None, "unknown")
+
+
+async def test_before_the_first_day_there_is_neither_a_score_nor_a_cause(engine: AsyncEngine, api: Api) -> None:
+    await fold(engine, START, usage(START, 1))
+    api.clock.now = day_after(2)
+    health = "/v1/accounts/acme/health"
+    for path in (
+        f"{health}?day=2029-12-31",
+        f"{health}/explain?from=2029-12-31",
+        f"{health}/explain?from=2029-12-25&to=2030-01-02",
+        f"{health}/explain?from=2029-12-25&to=2029-12-31",
+        f"{health}/explain?to=2029-12-31",
+    ):
+        answer = await api.get(path)
+        assert (answer.status, answer.json["detail"]) == (404, "This account's history begins on 2030-01-01."), path
+    assert (await api.get(f"{health}/explain?from=2030-01-01")).status == 200
+    by_default = (await api.get(f"{health}/explain")).json
+    assert (by_default["from"]["day"], by_default["to"]["day"]) == ("2030-01-01", "2030-01-03")
+    assert {each["cause"] for each in by_default["causes"]} == {"time"}
+
+
+async def test_where_earlier_days_are_gone_nothing_is_made_up(engine: AsyncEngine, api: Api) -> None:
+    """The first day that is left has the changes that its journal records, not its whole score."""
+    answered = await live(engine, api)
+    first = day_after(30).date()
+    kept = (await api.get(f"/v1/accounts/acme/health/history?from={first}")).items
+    await query(engine, "DELETE FROM history WHERE day < :first RETURNING 1", first=first)
+    items = (await api.get(f"/v1/accounts/acme/health/history?from={min(answered)}")).items
+    assert items == kept
+    assert {each["cause"] for each in items[0]["changes"]} == {"time", "events"}
+    early = await api.get(f"/v1/accounts/acme/health/explain?from={first - timedelta(days=1)}")
+    assert (early.status, early.json["detail"]) == (404, f"This account's history begins on {first}.")
 
 
 def _points(health: dict[str, Any]) -> dict[str, Any]:
