@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from scoring.backtest.calibration.card import POINTS, NothingFoundError, document_of, scale_of
 from scoring.backtest.calibration.evidence import Evidence, Stratum, evidence, tenure_strata
-from scoring.backtest.calibration.fit import AT_MOST, fit
-from scoring.backtest.calibration.folds import Learner, Scorer, by_time, out_of_fold, usual_cut
+from scoring.backtest.calibration.fit import AT_MOST, Advance, fit, no_advance
+from scoring.backtest.calibration.fit import STEPS as STEPS_OF_FIT
+from scoring.backtest.calibration.folds import OUTER_FOLDS, Learner, Scorer, by_time, out_of_fold, usual_cut
 from scoring.backtest.calibration.honesty import Limits, Verdict, judge
 from scoring.backtest.calibration.probability import (
     CalibrationGroup,
@@ -24,6 +25,8 @@ from scoring.backtest.calibration.solver import Array
 from scoring.scorecards.document import DEFAULT, AppliesTo, Bands, ScorecardDocument
 
 TABLE_SCORES = tuple(range(0, 101, 5))
+STEPS = STEPS_OF_FIT * (1 + OUTER_FOLDS + 1)
+"""The number of steps of which `calibrate` tells: those of the fit, and of the fits of both proofs."""
 
 
 class Others(NamedTuple):
@@ -72,23 +75,25 @@ def calibrate(
     at_most: int = AT_MOST,
     cut: int | None = None,
     seed: int = 0,
+    advance: Advance = no_advance,
 ) -> Calibration:
     """Fit a scorecard of at most so many measures to `known`, and prove it. The same readings give the same result.
 
-    `cut` is the day of the split by time, by default one that leaves a third of the churn after it.
+    `cut` is the day of the split by time, by default one that leaves a third of the churn after it. `advance` is told
+    of steps that are done, of `STEPS` in all.
     """
-    limits = Limits(known.churned_accounts)
+    limits = Limits(known.churned_accounts, known.stayed_accounts)
     if not limits.fits:
-        return Calibration(limits, judge(limits, {}, {}))
+        return Calibration(limits, judge(limits, {}, None))
     if limits.provisional:
         known = known.columns([place for place, each in enumerate(known.candidates) if each.feature is None])
-    final = fit(known, at_most=at_most, seed=seed)
+    final = fit(known, at_most=at_most, seed=seed, advance=advance)
     try:
         scale = scale_of(final)
     except NothingFoundError as error:
         return Calibration(limits, Verdict(False, f"{error}, so there is nothing to publish"))
 
-    learn = _learner(at_most, seed)
+    learn = _learner(at_most, seed, advance)
     scores = scale.score(out_of_fold(known, learn, seed=seed))
     apart = evidence(scores, others.scores, known)
     cut = usual_cut(known) if cut is None else cut
@@ -100,7 +105,7 @@ def calibrate(
     bands = bands_of(mapping, base_rate) if shown else Bands()
     return Calibration(
         limits,
-        judge(limits, apart.differences, later.differences if later else {}),
+        judge(limits, apart.differences, later.differences if later else None),
         document_of(final, known.candidates, name=name, bands=bands, applies_to=applies_to),
         cut,
         later,
@@ -110,9 +115,9 @@ def calibrate(
     )
 
 
-def _learner(at_most: int, seed: int) -> Learner:
+def _learner(at_most: int, seed: int, advance: Advance) -> Learner:
     def learn(known: Readings) -> Scorer:
-        found = fit(known, at_most=at_most, seed=seed)
+        found = fit(known, at_most=at_most, seed=seed, advance=advance)
         return lambda readings: found.log_odds(readings.values)
 
     return learn
@@ -122,7 +127,7 @@ def _later(known: Readings, others: Others, learn: Learner, cut: int) -> Evidenc
     """The evidence of the split by time; None if there are too few outcomes on either side."""
     past = known.rows(known.outcome_days < cut)
     after = known.rows(known.days >= cut)
-    if not Limits(past.churned_accounts).fits or past.churned.all() or len(set(after.churned.tolist())) < 2:
+    if not Limits(past.churned_accounts, past.stayed_accounts).fits or len(set(after.churned.tolist())) < 2:
         return None
     chosen, scores = by_time(known, learn, cut)
     return evidence(scores, {name: each[chosen] for name, each in others.scores.items()}, after)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from hashlib import blake2b
 from itertools import product
 from typing import Literal
 
@@ -129,14 +130,17 @@ def read(readers: Sequence[Measure], state: AccountState, day: int) -> list[floa
     return [np.nan if isinstance(value := reader(state, day), Missing) else value for reader in readers]
 
 
-def distinct(values: NDArray[np.float64]) -> list[int]:
+def distinct(values: NDArray[np.floating]) -> list[int]:
     """The columns that differ from all before them and aren't constant; two missing values are equal."""
     seen: set[bytes] = set()
     kept = []
-    for column, each in enumerate(np.asarray(values, float).T):
+    for column, each in enumerate(values.T):
         known = each[~np.isnan(each)]
-        told = np.where(np.isnan(each), np.nan, each + 0.0).tobytes()  # one NaN, and no negative zero
-        if len(known) and known.min() < known.max() and told not in seen:
-            seen.add(told)
+        if not len(known) or known.min() == known.max():
+            continue
+        alike = np.where(np.isnan(each), np.nan, each + 0.0)  # one NaN, and no negative zero
+        fingerprint = blake2b(alike.tobytes()).digest()  # the columns themselves may be large
+        if fingerprint not in seen:
+            seen.add(fingerprint)
             kept.append(column)
     return kept

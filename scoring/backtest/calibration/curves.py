@@ -51,7 +51,7 @@ class Part(NamedTuple):
         return list(zip(self.shape.knots, np.maximum(heights, 0.0).tolist(), strict=True))
 
 
-def knots_of(values: Array) -> tuple[float, ...] | None:
+def knots_of(values: NDArray[np.floating]) -> tuple[float, ...] | None:
     """Knots at the quantiles of the known values, of three significant digits; None if there are too few to tell."""
     known = values[~np.isnan(values)]
     if len(known) < LEAST_KNOWN:
@@ -64,7 +64,7 @@ def _short(value: float) -> float:
     return float(f"{value:.{DIGITS}g}") + 0.0
 
 
-def shapes_of(values: Array, column: int, directions: tuple[bool, ...]) -> list[Shape]:
+def shapes_of(values: NDArray[np.floating], column: int, directions: tuple[bool, ...]) -> list[Shape]:
     """The curves that a column may have."""
     if (knots := knots_of(values)) is None:
         return []
@@ -72,7 +72,7 @@ def shapes_of(values: Array, column: int, directions: tuple[bool, ...]) -> list[
     return [Shape(column, rising, knots, worst) for rising in directions for worst in policies]
 
 
-def steps_of(values: Array, shape: Shape) -> NDArray[np.float64]:
+def steps_of(values: NDArray[np.floating], shape: Shape) -> Array:
     """The steps of a column's values: a row for each, from 0 to 1. Missing ones are half of each step, or nothing."""
     knots = np.array(shape.knots)
     steps = np.clip((values[:, None] - knots[:-1]) / np.diff(knots), 0.0, 1.0)

@@ -4,7 +4,7 @@ All candidates' curves are fitted with the penalty, the ones with the largest ra
 of it, since it has done its work of choosing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 from scoring.backtest.calibration.curves import Part, Shape, shapes_of, steps_of
 from scoring.backtest.calibration.folds import folds
 from scoring.backtest.calibration.readings import Matrix, Readings
+from scoring.backtest.calibration.sample import sample
 from scoring.backtest.calibration.solver import Array, Solution, largest_penalty, log_loss, solve
 
 PENALTIES = (0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06)
@@ -23,6 +24,11 @@ LEAST_RANGE = 1e-3
 """Log-odds below which a curve says nothing."""
 AT_MOST = 10
 INNER_FOLDS = 3
+STEPS = INNER_FOLDS + 1
+"""The number of times that a fit calls `advance`."""
+
+Advance = Callable[[int], None]
+"""Is told that so many steps are done."""
 
 
 class Fit(NamedTuple):
@@ -45,22 +51,37 @@ class Fit(NamedTuple):
         return found
 
 
-def fit(known: Readings, *, at_most: int = AT_MOST, seed: int = 0) -> Fit:
-    """The fit to `known`, in which accounts both churned and stayed, of at most so many measures.
+def no_advance(steps: int) -> None:
+    """Of a fit whose progress nobody follows."""
+
+
+def fit(known: Readings, *, at_most: int = AT_MOST, seed: int = 0, advance: Advance = no_advance) -> Fit:
+    """The fit to `known`, or to a sample of it, of at most so many measures; of none if all churned, or all stayed.
 
     The penalty is the one with the least log loss in a cross-validation whose folds are of whole accounts. The same
     readings give the same fit.
     """
+    if not _both(known):
+        advance(STEPS)
+        return Fit(0.0, [], PENALTIES[0])
+    known, constant = sample(known, seed=seed)
     losses = np.zeros(len(PENALTIES))
     fold_of = folds(known.accounts, known.churned, INNER_FOLDS, seed)
     for fold in range(INNER_FOLDS):
-        learned, held = known.rows(fold_of != fold), known.rows(fold_of == fold)
-        if len(set(learned.churned.tolist())) < 2:
-            continue
-        stayed = _stayed(held)
-        losses += [log_loss(each.log_odds(held.values), stayed) for each in fit_path(learned, PENALTIES, at_most)]
+        losses += _losses(known.rows(fold_of != fold), known.rows(fold_of == fold), at_most)
+        advance(1)
     best = int(np.argmin(losses))
-    return fit_path(known, PENALTIES[: best + 1], at_most)[-1]
+    found = fit_path(known, PENALTIES[: best + 1], at_most)[-1]
+    advance(1)
+    return found._replace(constant=found.constant + constant)
+
+
+def _losses(learned: Readings, held: Readings, at_most: int) -> Array:
+    """The log loss of each penalty on accounts that were left out; none if those that are left say nothing."""
+    if not _both(learned):
+        return np.zeros(len(PENALTIES))
+    stayed = _stayed(held)
+    return np.array([log_loss(each.log_odds(held.values), stayed) for each in fit_path(learned, PENALTIES, at_most)])
 
 
 def fit_path(known: Readings, penalties: Sequence[float], at_most: int) -> list[Fit]:
@@ -85,13 +106,21 @@ def fit_path(known: Readings, penalties: Sequence[float], at_most: int) -> list[
     return found
 
 
+def _both(known: Readings) -> bool:
+    return len(np.unique(known.churned)) == 2
+
+
 def _stayed(known: Readings) -> Array:
     return (~known.churned).astype(float)
 
 
-def _design(values: Matrix, shapes: Sequence[Shape]) -> Matrix:
-    columns = [steps_of(values[:, shape.column], shape) for shape in shapes]
-    return np.hstack(columns) if columns else np.zeros((len(values), 0))
+def _design(values: Matrix, shapes: Sequence[Shape]) -> Array:
+    """The steps of all shapes side by side: the largest matrix of a calibration, so it is there only once."""
+    ends = np.cumsum([0, *(shape.steps for shape in shapes)])
+    design = np.empty((len(values), int(ends[-1])))
+    for shape, (start, end) in zip(shapes, pairwise(ends), strict=True):
+        design[:, start:end] = steps_of(values[:, shape.column], shape)
+    return design
 
 
 def _largest(shapes: Sequence[Shape], ranges: Sequence[float], at_most: int) -> list[Shape]:

@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scoring.backtest.calibration.candidates import Candidate, distinct, read, usable
 from scoring.backtest.outcomes import Decision
@@ -16,8 +16,9 @@ from scoring.state.account_state import AccountState, fold
 from scoring.state.calendar import start_of
 from scoring.state.events import Event
 
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.floating]
 Flags = NDArray[np.bool_]
+Rows = NDArray[np.int64]
 
 
 class Readings(NamedTuple):
@@ -33,7 +34,7 @@ class Readings(NamedTuple):
     days: NDArray[np.int64]
     outcome_days: NDArray[np.int64]
 
-    def rows(self, chosen: Flags) -> "Readings":
+    def rows(self, chosen: Flags | Rows) -> "Readings":
         """The readings of some decisions."""
         return Readings(
             self.candidates,
@@ -53,24 +54,35 @@ class Readings(NamedTuple):
         """The number of accounts that churned: decisions of one account are one piece of evidence."""
         return len(np.unique(self.accounts[self.churned]))
 
+    @property
+    def stayed_accounts(self) -> int:
+        """The number of accounts that stayed at least once."""
+        return len(np.unique(self.accounts[~self.churned]))
 
-def readings(candidates: Sequence[Candidate], decisions: Sequence[Decision], values: Sequence[list[float]]) -> Readings:
+
+def readings(candidates: Sequence[Candidate], decisions: Sequence[Decision], values: ArrayLike) -> Readings:
     """The readings of decisions, sorted, without candidates that say the same as another, or nothing.
 
-    `values` has a row for each decision and a column for each candidate. Raises `CandidatesError` if a candidate knows
-    the outcome.
+    `values` has a row for each decision and a column for each candidate; single precision is kept, as it takes half of
+    the memory. Raises `CandidatesError` if a candidate knows the outcome.
     """
     order = sorted(range(len(decisions)), key=lambda row: decisions[row])
     chosen = [decisions[row] for row in order]
     found = Readings(
         usable(candidates),
-        np.array([values[row] for row in order], float).reshape(len(order), len(candidates)),
+        _matrix(values, len(candidates))[order],
         np.array([each.outcome.churned for each in chosen], bool),
         np.array([each.account_id for each in chosen], str),
         np.array([each.day for each in chosen], np.int64),
         np.array([each.outcome.day for each in chosen], np.int64),
     )
     return found.columns(distinct(found.values))
+
+
+def _matrix(values: ArrayLike, columns: int) -> Matrix:
+    given = np.asarray(values)
+    matrix = given if given.dtype == np.float32 else given.astype(np.float64)
+    return matrix.reshape(-1, columns)
 
 
 def read_account(

@@ -22,8 +22,7 @@ from scoring.backtest.calibration.curves import Part, Shape, knots_of
 from scoring.backtest.calibration.evidence import tenure_strata
 from scoring.backtest.calibration.fit import Fit, fit
 from scoring.backtest.calibration.honesty import Limits, judge
-from scoring.backtest.calibration.readings import Readings, read_account, readings
-from scoring.backtest.calibration.solver import Array
+from scoring.backtest.calibration.readings import Matrix, Readings, read_account, readings
 from scoring.backtest.discrimination import Interval, auc
 from scoring.backtest.outcomes import Decision, Outcome
 from scoring.scorecards.catalogue import CATALOGUE
@@ -39,8 +38,8 @@ COUNTS = {"login": 900, "report": 500, "export": 20, "admin": 500}
 BETTER = Interval(0.1, 0.04, 0.16)
 
 
-def compared(known: Readings, plain: Array | None = None) -> Others:
-    count = np.random.default_rng(1).random(len(known.churned)) if plain is None else plain
+def compared(known: Readings, plain: Matrix | None = None) -> Others:
+    count = np.random.default_rng(1).random(len(known.churned)) if plain is None else plain.astype(np.float64)
     return Others({PLAIN: count}, (known.days - known.days.min()).astype(np.int64))
 
 
@@ -134,6 +133,7 @@ def test_the_headline_is_of_later_decisions_alone() -> None:
     too_early = calibrate(known, compared(known), cut=int(known.days.min()))
     assert too_early.by_time is None
     assert too_early.out_of_fold is not None
+    assert not too_early.verdict.recommended
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,14 @@ def test_one_account_that_left_many_times_is_one_piece_of_evidence() -> None:
     assert calibrate(more, compared(more)).document is None
 
 
+def test_no_account_that_stayed_allows_no_fit() -> None:
+    known = portfolio(100, churning=60, each=1, seed=1)
+    gone = known.rows(known.churned)
+    result = calibrate(gone, compared(gone))
+    assert result.document is None
+    assert "No account has stayed" in result.verdict.sentence
+
+
 def test_noise_is_never_recommended() -> None:
     for seed in range(2):
         known = portfolio(200, (0.0, 0.0, 0.0, 0.0), seed=seed)
@@ -182,19 +190,22 @@ def test_a_card_that_is_no_better_than_the_plain_count_is_not_recommended() -> N
 @pytest.mark.parametrize(
     ("limits", "differences", "later", "said"),
     [
-        (Limits(0), {}, {}, "No account has left"),
-        (Limits(1), {}, {}, "Only one account"),
-        (Limits(60), {PLAIN: Interval(0.05, -0.01, 0.11)}, {}, "from -0.01 to +0.11"),
-        (Limits(60), {PLAIN: Interval(0.05, 0.0, 0.11)}, {}, "don't show"),
-        (Limits(60), {PLAIN: Interval(-0.05, -0.11, -0.01)}, {}, "worse than a plain count of events does"),
-        (Limits(60), {PLAIN: Interval(math.nan, math.nan, math.nan)}, {}, "too few outcomes"),
-        (Limits(60), {PLAIN: BETTER}, {PLAIN: Interval(-0.02, -0.2, 0.1)}, "may be over"),
-        (Limits(15), {PLAIN: BETTER}, {}, "Provisional"),
-        (Limits(60), {}, {}, "compared with nothing"),
+        (Limits(0, 60), {}, None, "No account has left"),
+        (Limits(1, 60), {}, None, "Only one account has left"),
+        (Limits(60, 9), {}, None, "Only 9 accounts have stayed"),
+        (Limits(60, 60), {PLAIN: Interval(0.05, -0.01, 0.11)}, {PLAIN: BETTER}, "from -0.01 to +0.11"),
+        (Limits(60, 60), {PLAIN: Interval(0.05, 0.0, 0.11)}, {PLAIN: BETTER}, "isn't shown"),
+        (Limits(60, 60), {PLAIN: Interval(-0.05, -0.11, -0.01)}, {}, "worse than a plain count of events does"),
+        (Limits(60, 60), {PLAIN: Interval(math.nan, math.nan, math.nan)}, {}, "too few outcomes"),
+        (Limits(60, 60), {PLAIN: BETTER}, {PLAIN: Interval(-0.2, -0.3, -0.1)}, "may be over"),
+        (Limits(60, 60), {PLAIN: BETTER}, {PLAIN: Interval(0.05, -0.1, 0.2)}, "earlier outcomes alone and tried on"),
+        (Limits(60, 60), {PLAIN: BETTER}, None, "try it on the later ones"),
+        (Limits(15, 60), {PLAIN: BETTER}, {PLAIN: BETTER}, "Provisional"),
+        (Limits(60, 60), {}, {}, "compared with nothing"),
     ],
 )
 def test_it_isnt_recommended(
-    limits: Limits, differences: dict[str, Interval], later: dict[str, Interval], said: str
+    limits: Limits, differences: dict[str, Interval], later: dict[str, Interval] | None, said: str
 ) -> None:
     verdict = judge(limits, differences, later)
     assert not verdict.recommended
@@ -202,8 +213,8 @@ def test_it_isnt_recommended(
 
 
 def test_it_is_recommended_when_it_is_better_than_everything() -> None:
-    later = {PLAIN: Interval(0.05, -0.1, 0.2)}
-    verdict = judge(Limits(60), {"the scorecard in force": Interval(0.3, 0.2, 0.4), PLAIN: BETTER}, later)
+    later = {PLAIN: Interval(0.2, 0.1, 0.3)}
+    verdict = judge(Limits(60, 60), {"the scorecard in force": Interval(0.3, 0.2, 0.4), PLAIN: BETTER}, later)
     assert verdict.recommended
     assert "than the scorecard in force and a plain count of events, by at least 0.10" in verdict.sentence
 
