@@ -8,11 +8,11 @@ from aiokafka import ConsumerRecord
 from consumers.fold import timestamps
 from service.messaging.cloudevents import AheadError, Decoded, decode_binary, decode_structured
 from service.messaging.envelope import InvalidEventError
+from service.messaging.kafka_records import LAST_MS, binary_headers
 from service.runtime.settings import Signal
 from service.runtime.text import unprintable_problem
 from service.storage.ingest.dead_letters import DeadLetterRow, header_to_text
 
-STRUCTURED = "application/cloudevents+json"
 LONGEST_REASON = 1_000
 """The longest reason, in characters: it may repeat text of a sender, such as the name of a field."""
 
@@ -42,7 +42,7 @@ DecodeResult = Decoded | Refusal | Tombstone
 _TOMBSTONE = Tombstone()
 
 
-def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int = timestamps.LAST_MS) -> DecodeResult:
+def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int = LAST_MS) -> DecodeResult:
     """Decode a record of a signal's topic. Raises nothing: any fault becomes the reason of a `Refusal`.
 
     `latest` is the last accepted timestamp, in milliseconds.
@@ -55,7 +55,7 @@ def decode(signal: Signal, record: ConsumerRecord, max_bytes: int, latest: int =
     if len(value) > max_bytes:
         return Refusal(record, f"value: {len(value):,} bytes; at most {max_bytes:,} are taken")
     try:
-        if record.headers and (headers := _binary_headers(record)):
+        if record.headers and (headers := binary_headers(record.headers)):
             return decode_binary(signal, headers, value, timestamp * 1000)
         return decode_structured(signal, value, timestamp * 1000)
     except AheadError as error:
@@ -71,22 +71,6 @@ def as_decided(record: ConsumerRecord, result: DecodeResult, decided: timestamps
     if not isinstance(result, Decoded) or not timestamps.was_refused(record, decided):
         return result
     return Refusal(record, timestamps.fault(record), stamped=False)
-
-
-def _binary_headers(record: ConsumerRecord) -> dict[str, str] | None:
-    """The headers of a binary-mode event; None if the record is in structured mode.
-
-    A header without a value counts as missing. Of several with one name the last counts, as in Kafka's own clients.
-    """
-    headers: dict[str, bytes] = {name.lower(): value for name, value in record.headers if value is not None}
-    if "ce_specversion" not in headers or headers.get("content-type", b"").lower().startswith(STRUCTURED.encode()):
-        return None
-    try:
-        return {
-            name: value.decode() for name, value in headers.items() if name.startswith("ce_") or name == "content-type"
-        }
-    except UnicodeDecodeError:
-        raise InvalidEventError("headers", "the ce_ headers must be UTF-8") from None
 
 
 def dead_letter(refused: Refusal) -> DeadLetterRow:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from aiokafka import ConsumerRecord
 
 from service.messaging.cloudevents import MAX_AHEAD
+from service.messaging.kafka_records import LAST_MS
 
 CREATE_TIME = 0
 """The timestamp type of records stamped by their producer; 1 means stamped by the broker."""
@@ -19,8 +20,6 @@ MAX_AHEAD_MS = MAX_AHEAD // 1000
 NO_TIME = -1
 """Stands for a timestamp that must not be used."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LAST_MS = (datetime(9999, 12, 30, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
-"""The last timestamp that is a valid time in every time zone."""
 _FINER = ((1_000, "microseconds"), (1_000_000, "nanoseconds"))
 
 Decided = AbstractSet[tuple[int, int]]

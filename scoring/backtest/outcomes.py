@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from scoring.state.calendar import from_day
 
+UNKNOWN_ACCOUNT = "the log has no event of this account"
+BEFORE_FIRST_EVENT = "the account had no event yet on the day of the decision"
+
 
 class Outcome(NamedTuple):
     """The end of a term: the account churned on that day, or stayed (renewed)."""
@@ -65,11 +68,11 @@ def decide(
         day = outcome.day - lead_days
         lifetime = lifetimes.get(outcome.account_id)
         if lifetime is None:
-            left_out.append(LeftOut(outcome, "the log has no event of this account"))
+            left_out.append(LeftOut(outcome, UNKNOWN_ACCOUNT))
         elif outcome.day > log_ends:
             left_out.append(LeftOut(outcome, "it lies after the end of the log"))
         elif day < lifetime.first:
-            left_out.append(LeftOut(outcome, "the account had no event yet on the day of the decision"))
+            left_out.append(LeftOut(outcome, BEFORE_FIRST_EVENT))
         else:
             made.append(Decision(outcome.account_id, day, outcome))
     return Decisions(made, left_out)

@@ -40,6 +40,8 @@ class ReplayedCrossing(NamedTuple):
     at: int
     crossing: Crossing
     score: float | None
+    owner: str | None
+    """The account's owner at that time."""
 
 
 class Replay(Struct):
@@ -145,4 +147,7 @@ def _note(past: Replay, evaluation: Evaluation, crossings: Sequence[Crossing], a
         past.scores[-1] = found
     else:
         past.scores.append(found)
-    past.crossings += [ReplayedCrossing(at, crossing, evaluation.score) for crossing in crossings]
+    if crossings:
+        owner = past.state.attributes.value("owner")
+        assert owner is None or isinstance(owner, str)
+        past.crossings += [ReplayedCrossing(at, crossing, evaluation.score, owner) for crossing in crossings]

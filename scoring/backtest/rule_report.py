@@ -1,5 +1,6 @@
 """The worth of alert rules: the churners that each would have announced in time, and what it would have cost."""
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
@@ -19,6 +20,8 @@ class Episode(NamedTuple):
 
     fired: int
     last: int
+    owner: str | None = None
+    """The account's owner on the day it began."""
 
 
 class AccountEpisodes(NamedTuple):
@@ -26,6 +29,14 @@ class AccountEpisodes(NamedTuple):
 
     episodes: Sequence[Episode]
     decisions: Sequence[Decision]
+
+
+class OwnerAlerts(Struct, frozen=True):
+    """The alerts of a rule that an owner would have got; None are those of accounts without an owner."""
+
+    owner: str | None
+    alerts: int
+    per_week: float
 
 
 class RuleReport(Struct, frozen=True):
@@ -44,15 +55,19 @@ class RuleReport(Struct, frozen=True):
     lead_days: float | None
     alerts: int
     alerts_per_week: float
+    owners: list[OwnerAlerts]
+    """Those with the most alerts first."""
 
 
 class RuleTally(Struct):
     """Adds up a rule over accounts, one at a time."""
 
+    id: str
     name: str
     _days: int = 0
     _firing_days: int = 0
-    _alerts: int = 0
+    _alerts: Counter[str | None] = field(default_factory=Counter)
+    """By owner."""
     _fired: list[bool] = field(default_factory=list)
     """For each decision, whether the rule was firing; `_churned` has what became of it."""
     _churned: list[bool] = field(default_factory=list)
@@ -62,7 +77,7 @@ class RuleTally(Struct):
         """Add an account that was judged on `days` days."""
         self._days += days
         self._firing_days += sum(episode.last - episode.fired + 1 for episode in account.episodes)
-        self._alerts += len(account.episodes)
+        self._alerts.update(episode.owner for episode in account.episodes)
         for decision in account.decisions:
             episode = next((each for each in account.episodes if each.fired <= decision.day <= each.last), None)
             self._fired.append(episode is not None)
@@ -80,6 +95,11 @@ class RuleTally(Struct):
             precision=share([churned for fired, churned in pairs if fired]),
             chance=share(self._churned),
             lead_days=median(self._leads) if self._leads else None,
-            alerts=self._alerts,
-            alerts_per_week=self._alerts * DAYS_PER_WEEK / log_days,
+            alerts=self._alerts.total(),
+            alerts_per_week=self._alerts.total() * DAYS_PER_WEEK / log_days,
+            owners=self._by_owner(log_days),
         )
+
+    def _by_owner(self, log_days: int) -> list[OwnerAlerts]:
+        ranked = sorted(self._alerts.items(), key=lambda each: (-each[1], each[0] is None, each[0] or ""))
+        return [OwnerAlerts(owner, alerts, alerts * DAYS_PER_WEEK / log_days) for owner, alerts in ranked]

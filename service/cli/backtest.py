@@ -4,27 +4,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-import uvloop
-from msgspec.structs import replace
 
 from service.cli.log_options import (
     Columns,
     Constants,
-    LogFiles,
+    LogFilesOrTopics,
     SkipInvalid,
     Timezone,
     Topic,
-    log_request,
-    until_stopped,
+    Topics,
+    read_log,
 )
 from service.runtime.errors import HealthError, require_files_extra
-from service.runtime.settings import load_settings
+from service.runtime.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from scoring.rules.policy import Policy
 
 WIDE = 160
-STOPPING = "Stopping; a second signal stops at once."
 
 
 def _file(help_text: str) -> Any:
@@ -38,11 +35,21 @@ def register(app: typer.Typer) -> None:
 
 
 def backtest_command(
-    files: LogFiles,
+    files: LogFilesOrTopics = None,
     outcomes: Annotated[
-        Path,
-        _file("CSV or Parquet (.parquet) with account_id, date and churned (true or false): renewals and churns."),
-    ],
+        Path | None,
+        _file(
+            "CSV or Parquet (.parquet) with account_id, date and churned (true or false): renewals and churns."
+            " By default renews_on and churned_on of the log's account events."
+        ),
+    ] = None,
+    topics: Topics = False,
+    in_force: Annotated[
+        bool,
+        typer.Option(
+            "--in-force", help="Judge this service's scorecards and rules, from Postgres, in place of the shipped ones."
+        ),
+    ] = False,
     scorecard: Annotated[
         list[Path] | None,
         _file("A draft in YAML or JSON, judged for all accounts. Repeatable."),
@@ -54,6 +61,16 @@ def backtest_command(
     lead_days: Annotated[
         int, typer.Option(min=1, max=365, help="The number of days between looking at an account and its outcome.")
     ] = 3,
+    horizon_days: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=730,
+            help="Look at every account once in so many days: does it leave within them?"
+            " [default: look before each renewal]",
+            show_default=False,
+        ),
+    ] = None,
     topic: Topic = None,
     column: Columns = None,
     constant: Constants = None,
@@ -77,15 +94,17 @@ def backtest_command(
 ) -> None:
     """Judge scorecards and rules by a log of events and what became of the accounts.
 
-    Needs neither Kafka nor Postgres. A run that was stopped continues where it was when it is run again.
+    Needs Kafka only for --topics, and Postgres only for --in-force. A run that was stopped continues where it was when
+    it is run again.
     """
     require_files_extra("A back-test")
     # Not at the top: no other command needs these.
     import msgspec
     from rich.console import Console
 
+    from scoring.backtest.horizon import Timing
+    from service.jobs.backtest.attribute_outcomes import read_attribute_outcomes
     from service.jobs.backtest.backtest import backtest
-    from service.jobs.backtest.event_log import default_folder, partition_log
     from service.jobs.backtest.outcome_file import read_outcomes
     from service.jobs.backtest.report_page import page
     from service.jobs.backtest.report_tables import show
@@ -94,15 +113,15 @@ def backtest_command(
     settings = load_settings()
     _require_folder("--json", json)
     _require_folder("--html", html)
-    log = log_request(settings, work_dir or default_folder(), files, topic, column, constant, timezone)
-    order = replace(log, skip_invalid=skip_invalid)
+    log = read_log(settings, work_dir, files, topics, topic, column, constant, timezone, skip_invalid)
     if master is not None and engine != "spark":
         raise HealthError("--master is for Spark", "Add --engine spark, or leave it out")
     runs = engine_named(engine, processes=processes, master=master)
-    policies = _policies(scorecard or [], rules, settings.retention_days)
-    known = read_outcomes(outcomes)
-    events = uvloop.run(until_stopped(lambda stop: partition_log(order, settings.max_record_bytes, stop), STOPPING))
-    found = backtest(events, policies, known, runs, lead_days)
+    policies = _policies(settings, scorecard or [], rules, in_force=in_force)
+    given = None if outcomes is None else read_outcomes(outcomes)
+    events = log()
+    known = read_attribute_outcomes(events, still_there=horizon_days is not None) if given is None else given
+    found = backtest(events, policies, known, runs, Timing(lead_days, horizon_days))
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
     if html is not None:
@@ -113,26 +132,19 @@ def backtest_command(
     show(console, found)
 
 
-def _policies(drafts: list[Path], rules: Path | None, retention: int) -> "dict[str, Policy]":
-    """The policy of the default scorecard with the rules, and one for each draft."""
-    from scoring.rules.policy import Policy
-    from scoring.scorecards.document import DEFAULT, parse
-    from scoring.scorecards.scorecard import compile_scorecard
+def _policies(settings: Settings, drafts: list[Path], rules: Path | None, *, in_force: bool) -> "dict[str, Policy]":
+    """The policies that are compared. Raises `HealthError` if a file can't be used, or Postgres isn't there."""
     from service.cli.rule_file import read_rules
     from service.cli.scorecard_file import read
-    from service.evaluation.policy import starter
+    from service.evaluation.policy import load_policy
+    from service.jobs.backtest.policies import compared_policies
+    from service.storage.database.session import in_transaction
 
-    documents = {DEFAULT: parse(starter(DEFAULT), retention)}
-    for file in drafts:
-        if str(file) in documents:
-            raise HealthError(f"--scorecard {file} is given twice", "Give it once")
-        documents[str(file)] = replace(read(file, retention), name=DEFAULT, applies_to=None)
-    policies = {
-        name: Policy((compile_scorecard(document, 1),), retention=retention) for name, document in documents.items()
-    }
-    if rules is not None:
-        policies[DEFAULT] = replace(policies[DEFAULT], rules=read_rules(rules))
-    return policies
+    retention = settings.retention_days
+    documents = [(str(file), read(file, retention)) for file in drafts]
+    watching = None if rules is None else read_rules(rules)
+    now = in_transaction(settings, lambda connection: load_policy(connection, retention)) if in_force else None
+    return compared_policies(now, documents, watching, retention)
 
 
 def _require_folder(option: str, file: Path | None) -> None:

@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+import uvloop
+from msgspec.structs import replace
 
 from service.jobs.load.terminal import StoppedError, StopSignal
+from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 
 if TYPE_CHECKING:
+    from service.jobs.backtest.partitioned_log import PartitionedLog
     from service.jobs.load.files import LoadRequest
 
 Result = TypeVar("Result")
+STOPPING = "Stopping; a second signal stops at once."
 
 LogFiles = Annotated[
     list[Path],
@@ -24,6 +29,20 @@ LogFiles = Annotated[
         exists=True,
         readable=True,
     ),
+]
+LogFilesOrTopics = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="The log, as `load` takes it; leave it out with --topics.",
+        metavar="FILE",
+        exists=True,
+        readable=True,
+        show_default=False,
+    ),
+]
+Topics = Annotated[
+    bool,
+    typer.Option("--topics", help="Read the log from this service's topics in Kafka, as far back as they go."),
 ]
 Topic = Annotated[
     str | None, typer.Option(help="The topic of the events; by default it follows from each event's type.")
@@ -72,6 +91,38 @@ def log_request(
     parts = part_files(files)
     mapping = mapping_of(parts, signal, columns or [], constants or [], timezone)
     return LoadRequest(files=parts, signal=signal, mapping=mapping, state_dir=state_dir, timezone=timezone)
+
+
+def read_log(
+    settings: Settings,
+    work_dir: Path | None,
+    files: list[Path] | None,
+    topics: bool,
+    topic: str | None,
+    columns: list[str] | None,
+    constants: list[str] | None,
+    timezone: str | None,
+    skip_invalid: bool,
+) -> "Callable[[], PartitionedLog]":
+    """Check the options that name a log; the function that is returned reads it, files or topics, by account.
+
+    It stops on a signal. Both raise `HealthError`.
+    """
+    from service.jobs.backtest.event_log import default_folder, partition_log
+    from service.jobs.backtest.topic_log import partition_topics
+
+    folder = work_dir or default_folder()
+    if topics:
+        if files or topic or columns or constants or timezone:
+            raise HealthError("--topics names the log already", "Leave FILE and its options out, or leave out --topics")
+        return lambda: uvloop.run(until_stopped(lambda stop: partition_topics(settings, folder, stop), STOPPING))
+    if not files:
+        raise HealthError("There is no log", "Give FILE, the log as `load` takes it, or --topics")
+    request = log_request(settings, folder, files, topic, columns, constants, timezone)
+    order = replace(request, skip_invalid=skip_invalid)
+    return lambda: uvloop.run(
+        until_stopped(lambda stop: partition_log(order, settings.max_record_bytes, stop), STOPPING)
+    )
 
 
 async def until_stopped(work: Callable[[asyncio.Event], Awaitable[Result]], notice: str) -> Result:

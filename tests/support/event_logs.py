@@ -40,11 +40,16 @@ def log_of(accounts: Iterable[str], seed: int = 1) -> list[dict[str, Any]]:
 
 def _event(chance: random.Random, account: str, name: str, when: datetime) -> dict[str, Any]:
     signal = chance.choice(["usage"] * 7 + ["ticket", "survey", "account"])
+    owner = chance.choice(["ann", "bob", None])
     data: dict[str, Any] = {
         "usage": {"feature": chance.choice(["login", "export"]), "user_id": chance.choice("abc")},
         "ticket": {"ticket_id": "t", "status": "open", "priority": "high", "created_at": when.isoformat()},
         "survey": {"survey": "nps", "response_id": name, "score": chance.randrange(11)},
-        "account": {"segment": chance.choice(["large", "small"]), "seats": 3},
+        "account": {
+            "segment": chance.choice(["large", "small"]),
+            "seats": 3,
+            "owner": owner,
+        },
     }
     return cloud_event(signal, account, data[signal], id=name, time=when.isoformat())
 
@@ -89,7 +94,14 @@ def replayed(events: Iterable[dict[str, Any]], policy: Policy, until: int, *, fu
         for each_crossing in past.crossings:
             crossing = each_crossing.crossing
             crossings[each_crossing.at // MICROSECONDS_PER_DAY] += (
-                DayCrossing(each_crossing.at, crossing.rule.id, crossing.state, each_crossing.score, crossing.began_at),
+                DayCrossing(
+                    each_crossing.at,
+                    crossing.rule.id,
+                    crossing.state,
+                    each_crossing.score,
+                    crossing.began_at,
+                    each_crossing.owner,
+                ),
             )
         rows += [ReplayRow(account, *score, days.count(score.day), crossings[score.day]) for score in past.scores]
     return rows

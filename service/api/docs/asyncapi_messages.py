@@ -10,11 +10,11 @@ from service.api.docs.examples import EXAMPLES
 from service.api.resources.webhook_endpoint_document import EventType
 from service.messaging import event_schemas
 from service.messaging.cloudevents import type_of
+from service.messaging.kafka_records import STRUCTURED
 from service.runtime.settings import Signal
 from service.targets.message import AlertFacts
 
 _REF = "#/components/schemas/"
-_STRUCTURED = "application/cloudevents+json"
 _TEXT = {"type": "string"}
 _ACCOUNT_KEY = {"kafka": {"key": {"type": "string", "description": "The account id."}}}
 _DEAD_LETTER_HEADERS = {
@@ -67,7 +67,7 @@ def _structured(signal: Signal) -> dict[str, Any]:
     return {
         "name": type_of(signal),
         "title": f"{name}, in structured mode",
-        "contentType": _STRUCTURED,
+        "contentType": STRUCTURED,
         "payload": {"$ref": _REF + name},
         "bindings": _ACCOUNT_KEY,
         "examples": [{"name": signal, "payload": event_schemas.example(signal)}],

@@ -26,6 +26,8 @@ SCHEMA = pa.schema(
 
 _KINDS: tuple[type[Any], ...] = (UsageEvent, TicketEvent, SurveyEvent, AttributesEvent)
 _KIND_OF = {kind: number for number, kind in enumerate(_KINDS)}
+ATTRIBUTES_ONLY = [("kind", "=", _KIND_OF[AttributesEvent])]
+"""The filter of Parquet files for account events."""
 _decoders = [msgspec.msgpack.Decoder(kind).decode for kind in _KINDS]
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -5,6 +5,7 @@ from datetime import date
 
 from msgspec import Struct
 
+from scoring.backtest.horizon import Timing
 from scoring.backtest.outcomes import LeftOut, Outcome
 from scoring.backtest.report import Judged, ScoreReport, Share, score_reports, share
 from scoring.backtest.rule_report import RuleReport
@@ -13,7 +14,7 @@ from scoring.state.calendar import day_of, from_day
 from service.jobs.backtest.judgements import Judgements, judge
 from service.jobs.backtest.partitioned_log import PartitionedLog
 from service.jobs.backtest.run import Engine, replay_log
-from service.jobs.load.terminal import readable
+from service.jobs.load.terminal import ProgressBar, bar, readable
 from service.runtime.errors import HealthError
 
 MOST_EXAMPLES = 5
@@ -33,6 +34,7 @@ class Backtest(Struct, frozen=True):
     first_day: date
     last_day: date
     lead_days: int
+    horizon_days: int | None
     accounts: int
     events: int
     skipped_rows: int
@@ -43,24 +45,31 @@ class Backtest(Struct, frozen=True):
 
 
 def backtest(
-    log: PartitionedLog, policies: Mapping[str, Policy], outcomes: Sequence[Outcome], engine: Engine, lead_days: int
+    log: PartitionedLog,
+    policies: Mapping[str, Policy],
+    outcomes: Sequence[Outcome],
+    engine: Engine,
+    timing: Timing,
+    progress: ProgressBar = bar,
 ) -> Backtest:
-    """Judge all decisions of a log by each policy; the rules are those of the first, by their names.
+    """Judge all decisions of a log by each policy; the rules are those of the first.
 
-    Raises `HealthError` if no decision churned, or none stayed.
+    `progress` shows the replay by each policy. Raises `HealthError` if no decision churned, or none stayed.
     """
     log_ends = day_of(log.contents.newest)
     judged: dict[str, Judgements] = {}
     for name, policy in policies.items():
-        rules = [rule.id for rule in policy.rules]
-        judged[name] = judge(replay_log(log, policy, engine), outcomes, log_ends, lead_days, rules)
+        with progress(f"Replaying by {readable(name)}", log.contents.events) as advance:
+            rows = replay_log(log, policy, engine, advance=advance)
+            judged[name] = judge(rows, outcomes, log_ends, timing, policy.rules)
     first = next(iter(judged.values()))
     left_out = _groups(first.left_out)
     _require_both(first.scores, left_out)
     return Backtest(
         first_day=from_day(log.contents.first_day),
         last_day=from_day(log_ends),
-        lead_days=lead_days,
+        lead_days=timing.lead_days,
+        horizon_days=timing.horizon_days,
         accounts=log.contents.accounts,
         events=log.contents.events,
         skipped_rows=log.contents.skipped,

@@ -2,10 +2,7 @@
 
 import asyncio
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,7 +14,8 @@ from service.jobs.backtest.partitioned_log import (
     PartitionedLog,
     PartitionWriter,
     find_log,
-    unwritable,
+    keep_log,
+    unfinished_folder,
     write_contents,
 )
 from service.jobs.load.files import LoadRequest, LogFile, examine_files, is_table, naive_columns, open_files, shift_for
@@ -62,10 +60,10 @@ async def partition_log(
     folder = order.state_dir / digest
     if (found := find_log(folder)) is not None:
         return found
-    with _new_folder(folder) as unfinished:
+    with unfinished_folder(order.state_dir) as unfinished:
         contents = await _Partitioning(files, order, max_bytes, unfinished).run(digest, shift_days, stop)
         write_contents(unfinished, contents)
-    return PartitionedLog(folder, contents)
+        return PartitionedLog(keep_log(unfinished, folder), contents)
 
 
 class _Partitioning:
@@ -112,7 +110,11 @@ class _Partitioning:
 
 def partitions_for(files: Sequence[LogFile]) -> int:
     """The number of partitions: of files that don't give their number of rows, it is estimated by their size."""
-    events = sum(_rows(file) for file in files)
+    return partitions_for_events(sum(_rows(file) for file in files))
+
+
+def partitions_for_events(events: int) -> int:
+    """The number of partitions of about so many events."""
     return min(max(events // EVENTS_PER_PARTITION, FEWEST_PARTITIONS), MOST_PARTITIONS)
 
 
@@ -134,24 +136,3 @@ def _digest(files: Sequence[LogFile], order: LoadRequest, shift_days: int, max_b
         code_fingerprint(),
     ]
     return xxh3_64_hexdigest(msgspec.json.encode(facts, order="deterministic"))
-
-
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A hidden folder that gets its name `folder` once all is in it, unless another run was sooner; removed on failure.
-
-    Raises `HealthError` if it can't be written.
-    """
-    unfinished: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        yield unfinished
-        if find_log(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
-            unfinished.replace(folder)
-    except OSError as error:
-        raise unwritable(f"The working folder {folder.parent}", error) from None
-    finally:
-        if unfinished is not None:
-            shutil.rmtree(unfinished, ignore_errors=True)

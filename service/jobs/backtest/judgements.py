@@ -7,9 +7,11 @@ from operator import attrgetter
 
 from msgspec import Struct, field
 
-from scoring.backtest.outcomes import Decision, Decisions, LeftOut, Lifetime, Outcome, decide
+from scoring.backtest.horizon import Timing
+from scoring.backtest.outcomes import Decision, Decisions, LeftOut, Lifetime, Outcome
 from scoring.backtest.report import COUNT_DAYS, Judged
 from scoring.backtest.rule_report import AccountEpisodes, Episode, RuleTally
+from scoring.rules.conditions import Rule
 from scoring.state.calendar import day_of
 from service.jobs.backtest.replay_task import ReplayRow
 
@@ -24,23 +26,23 @@ class Judgements(Struct):
 
 
 def judge(
-    rows: Iterable[ReplayRow], outcomes: Sequence[Outcome], log_ends: int, lead_days: int, rules: Sequence[str]
+    rows: Iterable[ReplayRow], outcomes: Sequence[Outcome], log_ends: int, timing: Timing, rules: Sequence[Rule]
 ) -> Judgements:
-    """Judge the decisions `lead_days` before outcomes by a log's replay, which ends on the day `log_ends`.
+    """Judge the decisions before outcomes by a log's replay, which ends on the day `log_ends`.
 
-    `rules` are the ids of the rules to add up. Outcomes without a decision are in `left_out`, with their reasons.
+    `rules` are those to add up. Outcomes without a decision are in `left_out`, with their reasons.
     """
-    found = Judgements(rules=[RuleTally(rule) for rule in rules])
+    found = Judgements(rules=[RuleTally(rule.id, rule.name) for rule in rules])
     waiting: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         waiting[outcome.account_id].append(outcome)
     for account, group in groupby(rows, key=attrgetter("account")):
         days = list(group)
         its = waiting.pop(account, [])
-        decisions = decide(its, {account: _lifetime(days)}, log_ends, lead_days=lead_days)
+        decisions = timing.decide(its, {account: _lifetime(days)}, log_ends)
         _add(found, days, decisions, its)
     unknown = [outcome for its in waiting.values() for outcome in its]
-    found.left_out += decide(unknown, {}, log_ends, lead_days=lead_days).left_out
+    found.left_out += timing.decide(unknown, {}, log_ends).left_out
     return found
 
 
@@ -58,7 +60,7 @@ def _add(found: Judgements, days: Sequence[ReplayRow], decisions: Decisions, out
     last = _last_day(days, outcomes)
     lived = sum(row.day <= last for row in days)
     for tally in found.rules:
-        tally.add(AccountEpisodes(_episodes(tally.name, days, last), decisions.made), lived)
+        tally.add(AccountEpisodes(_episodes(tally.id, days, last), decisions.made), lived)
 
 
 def _count(by_day: dict[int, ReplayRow], decision: Decision) -> float:
@@ -76,13 +78,14 @@ def _episodes(rule: str, days: Sequence[ReplayRow], last: int) -> list[Episode]:
     """The episodes of a rule up to the day `last`."""
     episodes: list[Episode] = []
     fired: int | None = None
+    owner: str | None = None
     for crossing in (each for row in days for each in row.crossings if each.rule == rule):
         day = day_of(crossing.at)
         if crossing.state == "firing":
-            fired = day
+            fired, owner = day, crossing.owner
         elif fired is not None:
-            episodes.append(Episode(fired, day - 1))
+            episodes.append(Episode(fired, day - 1, owner))
             fired = None
     if fired is not None:
-        episodes.append(Episode(fired, days[-1].day))
-    return [Episode(each.fired, min(each.last, last)) for each in episodes if each.fired <= last]
+        episodes.append(Episode(fired, days[-1].day, owner))
+    return [each._replace(last=min(each.last, last)) for each in episodes if each.fired <= last]

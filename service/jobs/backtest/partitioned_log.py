@@ -1,6 +1,9 @@
 """A checked log whose events lie in files by account: all events of an account are in one of them."""
 
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -73,6 +76,32 @@ def find_log(folder: Path) -> PartitionedLog | None:
 def write_contents(folder: Path, contents: Contents) -> None:
     """Note what a log in `folder` holds, once its events are written."""
     _manifest(folder).write_bytes(msgspec.json.encode(contents))
+
+
+@contextmanager
+def unfinished_folder(parent: Path) -> Iterator[Path]:
+    """A hidden folder in `parent` for a log that is being written, removed with what is left in it at the end.
+
+    Raises `HealthError` if it can't be written.
+    """
+    unfinished: Path | None = None
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=".log.", dir=parent))
+        yield unfinished
+    except OSError as error:
+        raise unwritable(f"The working folder {parent}", error) from None
+    finally:
+        if unfinished is not None:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def keep_log(unfinished: Path, folder: Path) -> Path:
+    """Give a whole log its name `folder`, which is returned, unless another run was sooner."""
+    if find_log(folder) is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.replace(folder)
+    return folder
 
 
 def _manifest(folder: Path) -> Path:

@@ -44,13 +44,16 @@ def run_task(task: AccountTask, table: pa.Table) -> pa.Table:
 
 
 class DayCrossing(NamedTuple):
-    """A rule that began or stopped firing at `at` (microseconds); it had begun at `began_at`."""
+    """A rule that began or stopped firing at `at` (microseconds); it had begun at `began_at`. `owner` was the account's
+    then.
+    """
 
     at: int
     rule: str
     state: str
     score: float | None
     began_at: int
+    owner: str | None
 
 
 class ReplayRow(NamedTuple):
@@ -71,6 +74,7 @@ _CROSSING = pa.struct(
         pa.field("state", pa.string()),
         pa.field("score", pa.float64()),
         pa.field("began_at", pa.int64()),
+        pa.field("owner", pa.string()),
     ]
 )
 _SCHEMA = pa.schema(
@@ -139,7 +143,7 @@ def _by_day(past: Replay) -> dict[int, list[dict[str, Any]]]:
 
 def _crossing(each: ReplayedCrossing) -> DayCrossing:
     crossing = each.crossing
-    return DayCrossing(each.at, crossing.rule.id, crossing.state, each.score, crossing.began_at)
+    return DayCrossing(each.at, crossing.rule.id, crossing.state, each.score, crossing.began_at, each.owner)
 
 
 class _Policy(Struct, frozen=True):

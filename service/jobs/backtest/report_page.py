@@ -9,7 +9,17 @@ from scoring.backtest.discrimination import Interval
 from scoring.backtest.report import ScoreReport
 from scoring.backtest.rule_report import RuleReport
 from service.jobs.backtest.backtest import Backtest
-from service.jobs.backtest.report_text import NOTHING, SHARES, interval, month_rows, rule_cells, share_cells, summary
+from service.jobs.backtest.report_text import (
+    NOTHING,
+    OWNERS,
+    SHARES,
+    interval,
+    month_rows,
+    owner_rows,
+    rule_cells,
+    share_cells,
+    summary,
+)
 
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Back-test</title>
@@ -77,7 +87,10 @@ def _months(scores: list[ScoreReport]) -> str:
 
 def _rules(rules: Sequence[RuleReport]) -> str:
     columns = ("rule", "churners in time", "account-days firing", "precision", "chance", "median lead", "alerts a week")
-    return "<h2>Rules</h2>\n" + _table("Firing on the day of the decision", columns, map(rule_cells, rules))
+    parts = ["<h2>Rules</h2>", _table("Firing on the day of the decision", columns, map(rule_cells, rules))]
+    if rows := list(owner_rows(rules)):
+        parts.append(_table("Alerts by owner of the account", OWNERS, rows))
+    return "\n".join(parts)
 
 
 def _list(sentences: Iterable[str]) -> str:

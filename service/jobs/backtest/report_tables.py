@@ -8,7 +8,17 @@ from rich.table import Table
 from scoring.backtest.report import ScoreReport
 from scoring.backtest.rule_report import RuleReport
 from service.jobs.backtest.backtest import Backtest
-from service.jobs.backtest.report_text import NOTHING, SHARES, interval, month_rows, rule_cells, share_cells, summary
+from service.jobs.backtest.report_text import (
+    NOTHING,
+    OWNERS,
+    SHARES,
+    interval,
+    month_rows,
+    owner_rows,
+    rule_cells,
+    share_cells,
+    summary,
+)
 
 
 def show(console: Console, found: Backtest) -> None:
@@ -33,6 +43,8 @@ def tables(found: Backtest) -> Iterator[Table]:
         yield _tenths(report)
     if found.rules:
         yield _rules(found.rules)
+        if rows := list(owner_rows(found.rules)):
+            yield _owners(rows)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -80,6 +92,13 @@ def _tenths(report: ScoreReport) -> Table:
     table = _table(f"{report.name}: churn by tenth of the score", "score", *SHARES)
     for tenth in report.tenths:
         table.add_row(f"{tenth.low:.1f} to {tenth.high:.1f}", *share_cells(tenth.found))
+    return table
+
+
+def _owners(rows: list[tuple[str, ...]]) -> Table:
+    table = _table("Rules: alerts by owner of the account", *OWNERS)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -1,6 +1,6 @@
 """The sentences and numbers of a back-test as text, for the terminal and the page alike."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isnan
 
 from scoring.backtest.discrimination import Interval
@@ -9,6 +9,9 @@ from scoring.backtest.rule_report import RuleReport
 from service.jobs.backtest.backtest import Backtest, left_out_line
 
 NOTHING = "-"
+MOST_OWNERS = 10
+OWNERS = ("rule", "owner", "alerts", "alerts per week")
+"""The columns of `owner_rows`."""
 SHARES = ("decisions", "churned", "share")
 """The columns of `share_cells`."""
 
@@ -17,7 +20,8 @@ def summary(found: Backtest) -> Iterator[str]:
     """The back-test's material in sentences, and what was left out of it."""
     yield (
         f"{found.events:,} events of {found.accounts:,} accounts, {found.first_day} to {found.last_day}. "
-        f"{found.decisions.decisions:,} decisions {found.lead_days} days ahead, {found.decisions.churned:,} churned."
+        f"{found.decisions.decisions:,} decisions {found.lead_days} days ahead, {found.decisions.churned:,} churned"
+        f"{'' if found.horizon_days is None else f' within {found.horizon_days} days'}."
     )
     if found.skipped_rows:
         yield f"{found.skipped_rows:,} rows of the log that can't be events are left out."
@@ -42,6 +46,17 @@ def rule_cells(rule: RuleReport) -> tuple[str, ...]:
         NOTHING if rule.lead_days is None else f"{rule.lead_days:g} days",
         f"{rule.alerts_per_week:.1f}",
     )
+
+
+def owner_rows(rules: Sequence[RuleReport]) -> Iterator[tuple[str, ...]]:
+    """A row for each rule and each of the owners who would have got most of its alerts; none if no owner is known."""
+    if any(each.owner is not None for rule in rules for each in rule.owners):
+        for rule in rules:
+            for each in rule.owners[:MOST_OWNERS]:
+                yield rule.name, each.owner or "nobody", f"{each.alerts:,}", f"{each.per_week:.1f}"
+            if more := rule.owners[MOST_OWNERS:]:
+                alerts, per_week = sum(each.alerts for each in more), sum(each.per_week for each in more)
+                yield rule.name, f"{len(more):,} others", f"{alerts:,}", f"{per_week:.1f}"
 
 
 def share_cells(found: Share) -> tuple[str, str, str]:

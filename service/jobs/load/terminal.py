@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import typer
 from rich.console import Console
@@ -26,6 +26,8 @@ def reason_of(error: Exception) -> str:
 
 
 Advance = Callable[[int], None]
+ProgressBar = Callable[[str, int | None], AbstractContextManager[Advance]]
+"""Shows a step of long work while a block runs: its name, and the number of rows if that is known."""
 
 
 class _Speed(ProgressColumn):

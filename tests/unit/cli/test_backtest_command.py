@@ -132,9 +132,21 @@ def test_mistakes_say_what_to_do(tmp_path: Path, log: Path, outcomes: Path) -> N
     assert "rule 1: level: " in refusal(log, "--outcomes", outcomes, "--rules", bad, *work)
     bad.write_text("- {name: x, kind: silence, level: 3}\n- {name: x, kind: silence, level: 4}\n")
     assert "rule 2: name: 'x' is taken" in refusal(log, "--outcomes", outcomes, "--rules", bad, *work)
+    assert "There is no log. Give FILE, the log as `load` takes it, or --topics" in refusal("--outcomes", outcomes)
+    assert "--topics names the log already" in refusal(log, "--topics", "--outcomes", outcomes)
     nowhere = tmp_path / "nowhere" / "report.json"
     assert "there is no folder" in refusal(log, "--outcomes", outcomes, "--json", nowhere, *work)
     assert not (tmp_path / "work").exists()
+
+
+def test_a_log_that_does_not_tell_what_became_of_accounts_says_so(tmp_path: Path, log: Path) -> None:
+    said = refusal(log, "--work-dir", tmp_path / "work")
+    assert said.startswith("The log doesn't say what became of its accounts: no account of it has churned_on. Give --o")
+    left = cloud_event("account", CHURNERS[0], {"churned_on": str(OUTCOME)}, time=f"{OUTCOME}T09:00:00Z")
+    both = write_log(tmp_path / "crm.ndjson", [*map(json.loads, log.read_text().splitlines()), left])
+    assert "no account of it has had a renews_on that passed. Give --horizon-days" in refusal(
+        both, "--work-dir", tmp_path / "work"
+    )
 
 
 def test_an_empty_log_and_outcomes_of_strangers_say_so(tmp_path: Path, log: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from scoring.backtest.discrimination import Interval
 from scoring.backtest.outcomes import Decision, Outcome
 from scoring.backtest.report import COUNT, Judged, ScoreReport, score_reports, verdict
-from scoring.backtest.rule_report import AccountEpisodes, Episode, RuleTally
+from scoring.backtest.rule_report import AccountEpisodes, Episode, OwnerAlerts, RuleTally
 from scoring.state.calendar import to_day_text
 
 MAY, JUNE = to_day_text("2024-05-20"), to_day_text("2024-06-20")
@@ -114,11 +114,11 @@ def test_a_verdict_claims_what_the_intervals_bear_out(
 
 
 def test_a_rule_is_worth_the_churners_that_it_announces() -> None:
-    tally = RuleTally("low")
+    tally = RuleTally("1", "low")
     day = LEFT.day
-    tally.add(AccountEpisodes([Episode(day - 40, day - 31), Episode(day - 4, day + 3)], [LEFT]), days=100)
+    tally.add(AccountEpisodes([Episode(day - 40, day - 31, "ann"), Episode(day - 4, day + 3, "bob")], [LEFT]), days=100)
     tally.add(AccountEpisodes([Episode(STAYED.day, STAYED.day - 1)], [STAYED]), days=60)  # over within the day
-    tally.add(AccountEpisodes([Episode(STAYED_TOO.day, STAYED_TOO.day + 1)], [STAYED_TOO]), days=40)
+    tally.add(AccountEpisodes([Episode(STAYED_TOO.day, STAYED_TOO.day + 1, "bob")], [STAYED_TOO]), days=40)
     tally.add(AccountEpisodes([], [LEFT_IN_JUNE]), days=0)
     found = tally.report(log_days=70)
     assert (found.churners.churned, found.churners.decisions) == (1, 2)
@@ -127,10 +127,11 @@ def test_a_rule_is_worth_the_churners_that_it_announces() -> None:
     assert found.chance.share.estimate == 0.5
     assert found.lead_days == 7
     assert (found.alerts, found.alerts_per_week) == (4, 0.4)
+    assert found.owners == [OwnerAlerts("bob", 2, 0.2), OwnerAlerts("ann", 1, 0.1), OwnerAlerts(None, 1, 0.1)]
 
 
 def test_a_rule_that_never_fires_has_no_precision_and_no_lead() -> None:
-    tally = RuleTally("never")
+    tally = RuleTally("2", "never")
     tally.add(AccountEpisodes([], [LEFT, STAYED]), days=10)
     found = tally.report(log_days=10)
     assert found.lead_days is None
