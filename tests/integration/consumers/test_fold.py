@@ -33,11 +33,11 @@ async def test_all_four_signals_make_a_score(settings: Settings, engine: AsyncEn
     now = datetime.now(UTC)
     created = (now - timedelta(days=2)).isoformat()
     ticket = {"ticket_id": "t1", "status": "open", "priority": "urgent", "created_at": created}
-    answer = {"survey": "nps", "response_id": "r1", "score": 9}
+    answers = [{"survey": "nps", "response_id": f"r{n}", "respondent_id": f"u{n}", "score": 9} for n in range(3)]
     events = [
         *((settings.topic_usage, usage("acme", time=(now - timedelta(days=day)).isoformat())) for day in range(5)),
         (settings.topic_ticket, cloud_event("ticket", "acme", ticket)),
-        (settings.topic_survey, cloud_event("survey", "acme", answer)),
+        *((settings.topic_survey, cloud_event("survey", "acme", answer)) for answer in answers),
         (settings.topic_account, cloud_event("account", "acme", {"name": "Acme", "seats": 4, "arr": 1200.5})),
     ]
     async with consuming(settings):
@@ -50,7 +50,7 @@ async def test_all_four_signals_make_a_score(settings: Settings, engine: AsyncEn
     assert measures["active_days"] == 5
     assert measures["seat_utilization"] == 25
     assert measures["urgent_open_tickets"] == 1
-    assert measures["oldest_open_ticket_days"] == 2
+    assert measures["usage_in_the_quarter"] == 5
     assert measures["nps"] == 100
     assert score.score == evaluation.score
     account = (await query(engine, "SELECT name, seats, arr FROM accounts"))[0]

@@ -28,11 +28,11 @@ async def clock(engine: AsyncEngine, database_settings: Settings) -> Clock:
     return clock
 
 
-async def active_account(clock: Clock, account_id: str = "acme", days: int = 20) -> datetime:
+async def active_account(clock: Clock, account_id: str = "acme", days: int = 30) -> datetime:
     """An account that was used every day; returns its last day."""
     for day in range(days):
         now = START + timedelta(days=day)
-        await clock.fold({account_id: [used(account_id, now, f"feature-{n}") for n in range(5)]}, now)
+        await clock.fold({account_id: [used(account_id, now, f"feature-{n}") for n in range(20)]}, now)
     return START + timedelta(days=days - 1)
 
 
@@ -83,8 +83,8 @@ async def test_a_sweep_is_due_at_the_next_midnight(clock: Clock, engine: AsyncEn
 
 
 async def test_a_dwell_is_due_on_time(clock: Clock, engine: AsyncEngine) -> None:
-    await clock.add_rule("Recovered", "score", direction="above", level=50.0, for_seconds=600)
-    await clock.fold({"acme": [used("acme", START)]}, START)
+    await clock.add_rule("Recovered", "score", direction="above", level=45.0, for_seconds=600)
+    await clock.fold({"acme": [used("acme", START, f"feature-{n}") for n in range(8)]}, START)
     assert await clock.sweep(START + timedelta(seconds=599)) == 0
     assert await alerts(engine) == []
     assert await clock.sweep(START + timedelta(seconds=600)) == 1

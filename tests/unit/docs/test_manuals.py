@@ -21,7 +21,15 @@ PATH = re.compile(
     r"(?<![\w./*-])(?:(?:consumers|service|scoring|migrations|deploy|tests|benchmarks|\.ci)/[\w./*-]*[\w*/]"
     r"|(?:[\w.-]+/)*[\w*-]+\.(?:py|md|sql|ya?ml|lock|toml))(?![\w/-])"
 )
-ELSEWHERE = {"deploy/.env", "deploy/settings.env", "onboarding.yaml", "values.yaml", "benchmarks/results/", "spark.sql"}
+ELSEWHERE = {
+    "deploy/.env",
+    "deploy/settings.env",
+    "onboarding.yaml",
+    "default.yaml",
+    "values.yaml",
+    "benchmarks/results/",
+    "spark.sql",
+}
 """Files that an operator writes, or a benchmark; and the beginning of settings of Spark."""
 CODE = re.compile(r"^( *)```.*?^\1```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 

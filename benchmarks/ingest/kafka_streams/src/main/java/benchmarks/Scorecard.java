@@ -3,8 +3,9 @@ package benchmarks;
 /** The service's default scorecard, for accounts that send usage only: no seats, tickets or surveys. */
 final class Scorecard {
     private static final double MISSING = Double.NaN;
-    private static final double WEIGHT = 105;
+    private static final double WEIGHT = 100;
     private static final double MIN_COVERAGE = 0.5;
+    private static final double NEUTRAL = 50;
 
     /** What a score consists of; `score` is NaN where too little is known. */
     record Score(double score, String band, double coverage, int day, String measures) {}
@@ -31,26 +32,30 @@ final class Scorecard {
     }
 
     private static final Measure[] MEASURES = {
-        new Measure("days_since_last_use", 20, new double[] {1, 100, 7, 75, 14, 40, 30, 0}, 25, 35, "no_usage_ever"),
-        new Measure("silence_ratio", 10, new double[] {1, 100, 3, 60, 6, 20, 10, 0}, 5, 60, "too_few_active_days"),
-        measure("active_days", 15, "no_usage_ever", 0, 0, 4, 40, 12, 80, 20, 100),
-        measure("usage_trend", 15, "no_usage_before", 0, 0, 0.5, 30, 0.8, 65, 1, 80, 1.25, 100),
-        measure("feature_adoption", 10, "no_usage_ever", 0, 0, 2, 40, 5, 80, 8, 100),
-        measure("seat_utilization", 10, "no_seats", 0, 0, 30, 45, 70, 90, 90, 100),
-        measure("urgent_open_tickets", 10, "", 0, 100, 1, 70, 3, 25, 5, 0),
-        measure("oldest_open_ticket_days", 5, "", 0, 100, 3, 85, 14, 40, 30, 0),
-        measure("nps", 10, "no_answers", -100, 0, 0, 50, 50, 90, 100, 100),
+        measure("usage_volume", 12, "no_usage_ever",
+            0, 0, 1, 15, 3, 30, 10, 45, 30, 60, 100, 73, 300, 83, 1000, 90, 3000, 95, 10000, 100),
+        measure("usage_in_the_quarter", 10, "no_usage_ever",
+            0, 0, 1, 10, 3, 23, 10, 37, 30, 50, 100, 63, 300, 75, 1000, 84, 3000, 91, 10000, 96, 30000, 100),
+        measure("active_days", 16, "no_usage_ever", 0, 0, 1, 15, 4, 40, 10, 65, 20, 88, 30, 100),
+        measure("feature_adoption", 15, "no_usage_ever", 0, 0, 1, 25, 2, 45, 4, 65, 8, 82, 16, 93, 32, 100),
+        measure("seat_utilization", 12, "no_seats", 0, 0, 30, 45, 60, 75, 100, 100),
+        measure("nps", 12, "no_answers", -100, 0, 0, 50, 100, 100),
+        measure("usage_trend", 11, "too_young", 0, 0, 0.5, 40, 0.8, 80, 1, 100),
+        new Measure("days_since_last_use", 6, new double[] {1, 50, 7, 36, 14, 20, 20, 12, 30, 0}, 12, 35, "no_usage_ever"),
+        new Measure("silence_ratio", 0, new double[] {1, 50, 9, 10, 12, 0}, 10, 60, "too_few_active_days"),
+        new Measure("urgent_open_tickets", 6, new double[] {0, 50, 1, 35, 3, 18, 5, 5, 7, 0}, 8, 35, ""),
     };
 
     static Score evaluate(Account account, int day) {
         double[] values = {
-            day - account.lastDay, silence(account, day), activeDays(account, day - 29), trend(account, day),
-            adoption(account, day - 29), MISSING, 0, 0, MISSING,
+            account.days.sum(day - 27, day), account.days.sum(day - 83, day), activeDays(account, day - 29),
+            adoption(account, day - 29), MISSING, MISSING, trend(account, day), day - account.lastDay,
+            silence(account, day), 0,
         };
         var scores = new double[values.length];
         double known = 0;
         for (int i = 0; i < values.length; i++) {
-            scores[i] = Double.isNaN(values[i]) ? MISSING : MEASURES[i].score(values[i]);
+            scores[i] = Double.isNaN(values[i]) ? NEUTRAL : MEASURES[i].score(values[i]);
             known += Double.isNaN(values[i]) ? 0 : MEASURES[i].weight;
         }
         double coverage = known / WEIGHT;
@@ -61,7 +66,7 @@ final class Scorecard {
         for (int i = 0; i < values.length; i++) {
             var measure = MEASURES[i];
             boolean missing = Double.isNaN(values[i]);
-            double contribution = missing || unknown ? MISSING : measure.weight * scores[i] / known;
+            double contribution = unknown ? MISSING : measure.weight * scores[i] / WEIGHT;
             total += Double.isNaN(contribution) ? 0 : contribution;
             append(json, measure.name, values[i], scores[i], contribution, missing ? measure.missing : null);
             if (!missing && scores[i] < measure.vetoBelow && measure.vetoCap < cap) {
@@ -85,7 +90,7 @@ final class Scorecard {
             start++;
         }
         int active = days.size - start;
-        if (active < 3) {
+        if (active < 5) {
             return MISSING;
         }
         var gaps = new int[active - 1];
@@ -106,6 +111,9 @@ final class Scorecard {
     }
 
     private static double trend(Account account, int day) {
+        if (account.days.size == 0 || account.days.days[0] > day - 55) {
+            return MISSING;
+        }
         long before = account.days.sum(day - 55, day - 28);
         return before == 0 ? MISSING : (double) account.days.sum(day - 27, day) / before;
     }
