@@ -22,7 +22,8 @@ class AccountStep(Struct, frozen=True):
     """The result of a step. `due` is the time in microseconds at which the account must be evaluated again even without
     events.
 
-    `closed` are the runs of days that ended; `switched` is True if another scorecard applies than before.
+    `closed` are the runs of days that ended; `switched` is True if another scorecard applies than before, and not only
+    another calibration of it.
     """
 
     evaluation: Evaluation

@@ -32,7 +32,7 @@ class Course(Struct, frozen=True):
     """The runs of days that ended."""
     closings: list[DayClosing] = field(default_factory=list)
     switched: bool = False
-    """True if another scorecard applies than before."""
+    """True if another scorecard applies than before, and not only another calibration of it."""
 
 
 class DayByDay:
@@ -100,7 +100,7 @@ class DayByDay:
             card = self._card
             note = f"{card.name} {card.version} to {applies.name} {applies.version}"
             self.timeline.move(Reason("scorecard", at, note=note), evaluate(applies, state, day))
-            self.switched = True
+            self.switched = self.switched or not applies.scores_like(card)
         self._card = applies
         self._day = day
 

@@ -58,7 +58,7 @@ def _up_to_today(
     before = replace(runs[-1], day=evaluation.day) if runs else None
     card = policy.find(before.scorecard, before.version) if before else None
     timeline = Timeline(before, card, policy.find)
-    cause: JournalCause = "events" if card is None or card is evaluation.card else "scorecard"
+    cause: JournalCause = "events" if card is None or card.scores_like(evaluation.card) else "scorecard"
     timeline.move(Reason(cause, now), evaluation)
     timeline.set_override(Reason("override", now), score_run.override, evaluation.day)
     last, _ = timeline.finish()

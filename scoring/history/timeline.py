@@ -41,9 +41,12 @@ class Timeline:
     def move(self, reason: Reason, after: Evaluation) -> None:
         """Make `after` the current evaluation, because of `reason`."""
         readings = encode_readings(after.readings)
-        if self._card is None or self._changes(after, readings):
+        if self._card is None or self._changes(self._card, after, readings):
             self._begin(after.day)
             self._note(reason)
+        elif self._card is not after.card:
+            # Another calibration: the days before keep theirs, and nothing moved that could be explained.
+            self._begin(after.day)
         self._evaluation = after
         self._card = after.card
         self._readings = readings
@@ -61,8 +64,8 @@ class Timeline:
         assert evaluation is not None
         return self._run_until(evaluation.day), evaluation
 
-    def _changes(self, after: Evaluation, readings: str) -> bool:
-        if self._card is not after.card:
+    def _changes(self, card: Scorecard, after: Evaluation, readings: str) -> bool:
+        if not card.scores_like(after.card):
             return True
         if readings == self._readings:
             return False

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from scoring.rules.conditions import DropRule, Rule
+from scoring.scorecards.calibration import churn_probability
 from scoring.scorecards.scorecard import Scorecard
 from scoring.state.account_state import RETENTION_DAYS
 
@@ -33,6 +34,23 @@ class Policy(Struct, frozen=True):
             if card.name == name and card.version == version:
                 return card
         return None
+
+    def successor(self, name: str | None, version: int | None) -> Scorecard | None:
+        """The version in force that scores like this one: this very version, or one with another calibration; None if
+        there is none.
+        """
+        if (card := self.scorecard(name, version)) is not None:
+            return card
+        former = self.find(name, version)
+        if former is None:
+            return None
+        newest = next((card for card in self.scorecards if card.name == name), None)
+        return newest if newest is not None and newest.scores_like(former) else None
+
+    def churn_probability(self, name: str | None, version: int | None, score: float | None) -> float | None:
+        """The probability of churn at a score that this version gave, by the calibration that is in force for it."""
+        card = self.successor(name, version) or self.find(name, version)
+        return churn_probability(card.document.calibration, score) if card is not None else None
 
     def find(self, name: str | None, version: int | None) -> Scorecard | None:
         """Exactly this version, if it was ever in force."""

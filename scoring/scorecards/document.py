@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from scoring.scorecards import calibration
 from scoring.scorecards.calibration import ScorecardCalibration
@@ -103,6 +104,12 @@ class ScorecardDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_de
     min_coverage: Annotated[float, Meta(ge=0, le=1)] = 0.5
     applies_to: AppliesTo | None = None
     calibration: ScorecardCalibration | None = None
+
+    def scores_like(self, other: "ScorecardDocument") -> bool:
+        """True if one of the two is calibrated, and all else is equal: they give the same accounts the same scores."""
+        if self.calibration is None and other.calibration is None:
+            return False
+        return replace(self, calibration=None) == replace(other, calibration=None)
 
 
 def parse(document: Any, retention: int) -> ScorecardDocument:

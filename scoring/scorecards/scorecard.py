@@ -71,6 +71,12 @@ class Scorecard:
     coverages: dict[float, float] = field(default_factory=dict, compare=False, repr=False)
     """Rounded coverages by weight with data, cached: only few sums occur, and rounding is slow."""
 
+    def scores_like(self, other: "Scorecard") -> bool:
+        """True for the same version, and for one that differs in its calibration alone: both give the same accounts the
+        same scores.
+        """
+        return self is other or self.document.scores_like(other.document)
+
 
 class Evaluation(Struct, frozen=True):
     """A score at a day, by a scorecard. `score` is null below the minimum coverage.

@@ -43,6 +43,12 @@ class PolicyDraft(Struct, frozen=True):
     published: Policy
     replaces: Scorecard | None
 
+    @property
+    def recalibrates(self) -> bool:
+        """True if the document's calibration differs from that of the version that it replaces."""
+        before = self.replaces.document.calibration if self.replaces else None
+        return self.card.document.calibration != before
+
 
 def draft(document: ScorecardDocument, policy: Policy) -> PolicyDraft:
     """Make a checked document the next version of its name, in place of or beside those in force."""

@@ -13,11 +13,10 @@ from scoring.scorecards.lint import warnings
 from service.cli import scorecard_preview, scorecard_published
 from service.cli.reevaluations import wait
 from service.cli.scorecard_file import File, print_warnings, read
-from service.evaluation.reevaluation import begin_for_scorecard
+from service.evaluation import publishing
 from service.evaluation.scorecards import InForce, all_warnings, in_force
 from service.runtime.settings import load_settings
 from service.storage.database.session import in_transaction
-from service.storage.policy import scorecards
 
 
 def register(app: typer.Typer) -> None:
@@ -64,11 +63,7 @@ def publish(
 
     async def work(connection: AsyncConnection) -> tuple[int, UUID | None, list[ScorecardProblem]]:
         odd = await all_warnings(connection, document)
-        version, is_new = await scorecards.publish(connection, document)
-        if not is_new:
-            return version, None, odd
-        subject = f"{document.name} version {version}"
-        return version, await begin_for_scorecard(connection, subject, datetime.now(UTC)), odd
+        return *await publishing.publish(connection, document, datetime.now(UTC)), odd
 
     version, begun, odd = in_transaction(settings, work)
     print_warnings(odd)

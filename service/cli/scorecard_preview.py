@@ -60,6 +60,8 @@ def _print(planned: PolicyDraft, drawn: Sample, summary: PreviewSummary) -> None
         f"{planned.card.name}, {place}: {summary.judged:,}{of_all} accounts evaluated,"
         f" {summary.covered:,} of them by it."
     )
+    if planned.recalibrates:
+        console.print("Its calibration is another: the probability of churn at each score changes, and no score by it.")
     for table in tables(summary):
         console.print()
         console.print(table)

@@ -88,7 +88,7 @@ def _still_valid(stored: StoredScore, policy: Policy) -> CurrentHealth | None:
         return None
     if stored.due_at <= stored.read_at or is_ahead(day, to_micros(stored.read_at)):
         return None
-    card = policy.scorecard(stored.scorecard, stored.scorecard_version)
+    card = policy.successor(stored.scorecard, stored.scorecard_version)
     if card is None:
         return None
     evaluation = Evaluation(stored.score, stored.band, stored.coverage, day, card, decode_readings(readings))
@@ -162,4 +162,6 @@ def _with_evaluation(account: AccountRecord, evaluation: Evaluation | None, now:
         coverage=evaluation.coverage,
         day=from_day(evaluation.day),
         evaluated_at=now,
+        scorecard=evaluation.card.name,
+        scorecard_version=evaluation.card.version,
     )

@@ -23,6 +23,19 @@ async def begin_for_scorecard(connection: AsyncConnection, subject: str, now: da
     return await _begin(connection, "scorecard", subject, (), now)
 
 
+async def begin_for_calibration(connection: AsyncConnection, subject: str, now: datetime) -> UUID:
+    """Begin a re-evaluation because a scorecard got another calibration, which moves no score and causes no alert.
+
+    It needs no digest, then; that of a re-evaluation that it interrupts stays open until all accounts are evaluated.
+    Reads by account go by the new calibration at once (`Policy.successor`). The walk is for all that reads the stored
+    version: the views for analysts, exports, and what is expected to churn. Call it in the transaction that publishes.
+    """
+    left = await reevaluations.interrupt(connection, now)
+    begun = await reevaluations.begin(connection, "scorecard", subject, left.digest, now, rules=left.rules)
+    await lock.lock_exclusive(connection)
+    return begun
+
+
 async def begin_for_rule(
     connection: AsyncConnection, rule_id: UUID, name: str, now: datetime, change: RuleChange
 ) -> UUID:

@@ -95,7 +95,7 @@ def calibrations(draw: st.DrawFn) -> dict[str, Any]:
 @cache
 @st.composite
 def scorecards(draw: st.DrawFn, retention: int) -> dict[str, Any]:
-    """A default scorecard of up to five measures, calibrated or not."""
+    """A default scorecard of up to five measures."""
     measures = [draw(entries(retention, f"m{index}")) for index in range(draw(st.integers(1, 5)))]
     measures[0]["weight"] = measures[0]["weight"] or 1
     yellow, green = draw(st.sampled_from([(40, 70), (10, 33), (50, 95), (69, 70)]))
@@ -104,8 +104,14 @@ def scorecards(draw: st.DrawFn, retention: int) -> dict[str, Any]:
         "measures": measures,
         "bands": {"red": 0, "yellow": yellow, "green": green},
         "min_coverage": draw(st.sampled_from([0, 0.1, 0.5, 0.8, 1])),
-        "calibration": draw(st.none() | calibrations()),
     }
+
+
+@cache
+@st.composite
+def calibrated_scorecards(draw: st.DrawFn, retention: int) -> dict[str, Any]:
+    """The same, calibrated or not."""
+    return {**draw(scorecards(retention)), "calibration": draw(st.none() | calibrations())}
 
 
 @st.composite

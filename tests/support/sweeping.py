@@ -15,10 +15,11 @@ from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import AttributesEvent, Event, UsageEvent
 from service.evaluation.evaluate import Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache
-from service.evaluation.reevaluation import begin_for_rule, begin_for_scorecard
+from service.evaluation.publishing import publish
+from service.evaluation.reevaluation import begin_for_rule
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
-from service.storage.policy import rules, scorecards
+from service.storage.policy import rules
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -80,8 +81,9 @@ class Clock:
     async def publish(self, document: ScorecardDocument, now: datetime) -> UUID:
         """Publish a scorecard; returns the re-evaluation that this begins."""
         async with self.engine.begin() as connection:
-            version, _ = await scorecards.publish(connection, document)
-            return await begin_for_scorecard(connection, f"{document.name} version {version}", now)
+            begun = (await publish(connection, document, now)).reevaluation
+            assert begun
+            return begun
 
     async def add_rule(self, name: str, kind: str, **document: Any) -> UUID:
         """Add a rule, before there are accounts to evaluate."""

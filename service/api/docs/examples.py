@@ -27,6 +27,7 @@ _ACCOUNT = {
     "parent_id": None,
     "created_at": _EARLIER,
     "score": 38.0,
+    "churn_probability": 0.158,
     "band": "red",
     "coverage": 1.0,
     "day": "2026-01-31",
@@ -43,6 +44,7 @@ _OVERRIDE = {
 _HEALTH = {
     "account_id": "acme",
     "score": 38.0,
+    "churn_probability": 0.158,
     "band": "red",
     "coverage": 1.0,
     "day": "2026-01-31",
@@ -100,6 +102,7 @@ _CHANGE = {
 _HISTORY_DAY = {
     "day": "2026-01-31",
     "score": 38.0,
+    "churn_probability": 0.158,
     "band": "red",
     "coverage": 1.0,
     "scorecard": _CARD,
@@ -107,7 +110,14 @@ _HISTORY_DAY = {
     "override": None,
     "changes": [_CHANGE],
 }
-_END = {"day": "2026-01-31", "score": 38.0, "band": "red", "scorecard": _CARD, "override": None}
+_END = {
+    "day": "2026-01-31",
+    "score": 38.0,
+    "churn_probability": 0.158,
+    "band": "red",
+    "scorecard": _CARD,
+    "override": None,
+}
 _ALERT = {
     "id": _ALERT_ID,
     "account_id": "acme",
@@ -193,7 +203,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "StoredOverride": _OVERRIDE,
     "Why": {
         "account_id": "acme",
-        "from": {**_END, "day": "2026-01-24", "score": 58.0, "band": "yellow"},
+        "from": {**_END, "day": "2026-01-24", "score": 58.0, "churn_probability": 0.09272, "band": "yellow"},
         "to": _END,
         "change": -20.0,
         "causes": [_CHANGE],

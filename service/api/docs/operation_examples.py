@@ -134,6 +134,7 @@ _PREVIEW = {
         "up": [_CHANGE],
         "down": [],
     },
+    "recalibrates": False,
     "rules": [],
     "warnings": [],
 }

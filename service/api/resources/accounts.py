@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Annotated, Any
 from uuid import uuid4
 
 import msgspec
 from fastapi import APIRouter, Query, Response
 from msgspec import Meta
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, Field
 
-from scoring.scorecards.scorecard import Band
 from scoring.state.calendar import to_micros
 from service.api.access.auth import READ, WRITE
 from service.api.access.deps import RIGHT_CLOCK, Api
@@ -24,6 +22,7 @@ from service.api.http.pagination import TokenText
 from service.api.http.problems import FieldError, invalid, not_found
 from service.api.http.request_bodies import JsonObject
 from service.api.middleware.tracing import publish, traces
+from service.api.resources.account_document import Account, listed, shown
 from service.evaluation import current_health
 from service.evaluation.erase_account import erase
 from service.evaluation.evaluate import Inputs, advance_accounts
@@ -39,30 +38,6 @@ router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
 SOURCE = "/v1/accounts"
 """The `source` of the events that represent changes by HTTP."""
-
-
-class Account(BaseModel):
-    """An account's attributes, and its score as last stored: the route `health` has the current one."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    account_id: str
-    name: str | None
-    segment: str | None
-    stage: str | None
-    owner: str | None
-    seats: int | None
-    arr: Annotated[Decimal, PlainSerializer(float, float)] | None
-    started_on: date | None
-    renews_on: date | None
-    churned_on: date | None
-    parent_id: str | None
-    created_at: datetime
-    score: float | None
-    band: Band
-    coverage: float
-    day: date | None = Field(description="The day the score is of; null until first evaluated.")
-    evaluated_at: datetime | None
 
 
 class AccountPage(BaseModel):
@@ -122,8 +97,10 @@ async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> Re
     async with api.engine.connect() as connection:
         page = await account_listing.page(connection, wanted, sort=query.sort, after=after, limit=query.limit)
         found, token = query.cut(page.accounts, page.key_of)
-        shown = await current_health.of_today(connection, found, api.policies, now)
-    items = [each for each, stored in zip(shown, found, strict=True) if each is stored or wanted.matches(each)]
+        policy = await api.policies.recent(connection)
+        today = await current_health.of_today(connection, found, api.policies, now)
+    matching = [each for each, stored in zip(today, found, strict=True) if each is stored or wanted.matches(each)]
+    items = [listed(each, policy) for each in matching]
     return Response(_encoder.encode({"items": items, "next_page_token": token}), media_type="application/json")
 
 
@@ -134,8 +111,9 @@ async def read_account(account_id: AccountId, api: Api) -> Account:
         account = await accounts.get(connection, account_id)
         if account is None:
             raise not_found("account")
+        policy = await api.policies.recent(connection)
         (account,) = await current_health.of_today(connection, [account], api.policies, api.clock().astimezone(UTC))
-    return Account.model_validate(account)
+    return shown(account, policy)
 
 
 @router.put(
@@ -163,7 +141,7 @@ async def change_account(account_id: AccountId, body: JsonObject, api: Api) -> A
         account = await accounts.get(connection, account_id)
         assert account is not None
         (account,) = await current_health.of_today(connection, [account], api.policies, now)
-    return Account.model_validate(account)
+    return shown(account, policy)
 
 
 def _event(account_id: str, attributes: dict[str, Any], now: datetime) -> tuple[bytes, Decoded]:

@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
+from scoring.scorecards.calibration import churn_probability
 from scoring.scorecards.document import MeasureDocument
 from scoring.scorecards.drivers import Driver, shortfalls
 from scoring.scorecards.override import Override
@@ -63,10 +64,14 @@ class Health(Struct, frozen=True):
 
     `drivers` are the measures that keep the score furthest below 100, in points. `values_of` is the day on which the
     measures' values were read: later than `day` if the days between scored the same. A past day has no alerts.
+
+    `churn_probability` is what the scorecard's calibration gives for `score`, the computed one, whatever the override:
+    of churn at the next renewal, or within the calibration's `horizon_days`. Null without a calibration or a score.
     """
 
     account_id: str
     score: float | None
+    churn_probability: float | None
     band: Band
     coverage: float
     day: date
@@ -90,6 +95,7 @@ def document(health: CurrentHealth) -> Health:
     return Health(
         account_id=health.account_id,
         score=score,
+        churn_probability=churn_probability(card.document.calibration, score),
         band=evaluation.band,
         coverage=evaluation.coverage,
         day=from_day(health.day),

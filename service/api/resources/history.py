@@ -68,4 +68,5 @@ async def read_explanation(account_id: AccountId, query: Annotated[DayRange, Que
         raise unknown_day(past.first_day)
     explanation = explain_change(past, first, last, policy.find)
     assert explanation is not None
-    return Response(_encoder.encode(why_document(account_id, explanation, first, last)), media_type="application/json")
+    why = why_document(account_id, explanation, first, last, policy.find)
+    return Response(_encoder.encode(why), media_type="application/json")

@@ -9,6 +9,7 @@ from scoring.history.explanation import Effect, Explanation, effects_of, evaluat
 from scoring.history.journal import FindScorecard
 from scoring.history.runs import Past
 from scoring.history.score_run import ScoreRun
+from scoring.scorecards.calibration import churn_probability
 from scoring.scorecards.contributions import BILLION, contributions_in_billionths
 from scoring.scorecards.scorecard import Band
 from scoring.state.calendar import from_day, from_micros
@@ -51,10 +52,13 @@ class CauseMove(Struct, frozen=True):
 
 
 class HistoryDay(Struct, frozen=True):
-    """An account at the end of a day; `changes` are the changes of that day."""
+    """An account at the end of a day; `changes` are the changes of that day. `churn_probability` is that of the
+    calibration then in force.
+    """
 
     day: date
     score: float | None
+    churn_probability: float | None
     band: Band
     coverage: float
     scorecard: ScorecardName
@@ -75,6 +79,7 @@ class End(Struct, frozen=True):
 
     day: date
     score: float | None
+    churn_probability: float | None
     band: Band
     scorecard: ScorecardName | None
     override: OverrideShown | None
@@ -104,12 +109,12 @@ def history_document(account_id: str, past: Past, first: int, last: int, find: F
     return History(account_id, items)
 
 
-def why_document(account_id: str, explanation: Explanation, first: int, last: int) -> Why:
+def why_document(account_id: str, explanation: Explanation, first: int, last: int, find: FindScorecard) -> Why:
     """An explanation from the end of day `first` to that of `last`."""
     return Why(
         account_id,
-        _end(first, explanation.before),
-        _end(last, explanation.after),
+        _end(first, explanation.before, find),
+        _end(last, explanation.after, find),
         explanation.change / BILLION,
         [_cause(effect) for effect in explanation.effects],
         _moves(explanation.measures),
@@ -121,6 +126,7 @@ def _day(day: int, run: ScoreRun, effects: list[Effect], find: FindScorecard) ->
     return HistoryDay(
         from_day(day),
         run.score,
+        _churn_probability(run, find),
         run.band,
         run.coverage,
         ScorecardName(run.scorecard, run.version),
@@ -130,12 +136,22 @@ def _day(day: int, run: ScoreRun, effects: list[Effect], find: FindScorecard) ->
     )
 
 
-def _end(day: int, run: ScoreRun | None) -> End:
+def _end(day: int, run: ScoreRun | None, find: FindScorecard) -> End:
     if run is None:
-        return End(from_day(day), None, "unknown", None, None)
+        return End(from_day(day), None, None, "unknown", None, None)
     return End(
-        from_day(day), run.score, run.band, ScorecardName(run.scorecard, run.version), show_override(run.override)
+        from_day(day),
+        run.score,
+        _churn_probability(run, find),
+        run.band,
+        ScorecardName(run.scorecard, run.version),
+        show_override(run.override),
     )
+
+
+def _churn_probability(run: ScoreRun, find: FindScorecard) -> float | None:
+    card = find(run.scorecard, run.version)
+    return churn_probability(card.document.calibration, run.score) if card is not None else None
 
 
 def _cause(effect: Effect) -> CauseMove:

@@ -12,7 +12,8 @@ class Preview(Struct, frozen=True):
 
     Of all `accounts`, so many were `judged`: all counts are of these. The draft would score those `covered`. `bands`
     counts every account by its band before and after, `scorecards` those whose scorecard would change. `rules` gives
-    the alerts of each rule that would fire, and those that would be resolved.
+    the alerts of each rule that would fire, and those that would be resolved. `recalibrates` is true if the draft has
+    another calibration: it moves no score, but the probability of churn at each.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Preview(Struct, frozen=True):
     bands: list[PreviewShift]
     scorecards: list[PreviewShift]
     score: PreviewScoreChange
+    recalibrates: bool
     rules: list[RuleAlerts]
     warnings: list[FieldError]
 
@@ -38,6 +40,7 @@ def document(draft: PolicyDraft, accounts: int, summary: PreviewSummary, warning
         bands=summary.bands,
         scorecards=summary.scorecards,
         score=summary.score,
+        recalibrates=draft.recalibrates,
         rules=summary.rules,
         warnings=warnings,
     )

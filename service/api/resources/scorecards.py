@@ -14,12 +14,25 @@ from service.api.http.openapi_helpers import json_request_body, schema_ref
 from service.api.http.problems import not_found
 from service.api.http.request_bodies import JsonObject
 from service.evaluation.policy import starter
-from service.evaluation.reevaluation import begin_for_scorecard
+from service.evaluation.publishing import publish
 from service.evaluation.scorecards import all_warnings
 from service.storage.policy import scorecards
 
 router = APIRouter(prefix="/v1/scorecards", tags=["scorecards"])
-EXAMPLE = starter("default")
+EXAMPLE = {
+    **starter("default"),
+    "calibration": {
+        "calibrated_on": "2026-01-02",
+        "source": "events-2025.parquet",
+        "first_day": "2025-02-01",
+        "last_day": "2025-12-28",
+        "lead_days": 3,
+        "horizon_days": None,
+        "decisions": 2815,
+        "churned": 74,
+        "probabilities": [[0, 0.31], [50, 0.11], [100, 0.002]],
+    },
+}
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
 
@@ -77,18 +90,19 @@ async def list_scorecards(api: Api) -> VersionPage:
     openapi_extra=json_request_body(schema_ref("ScorecardDocument"), EXAMPLE),
 )
 async def publish_scorecard(body: JsonObject, api: Api, response: Response) -> Version:
-    """Publish a document as the newest version of its name. Every account is scored by it within moments."""
+    """Publish a document as the newest version of its name. Every account is scored by it within moments.
+
+    One that differs in its calibration alone moves no score: no alert or change comes of it.
+    """
     document = parse(body, api.settings.retention_days)
     async with api.engine.begin() as connection:
         warnings = await all_warnings(connection, document)
-        version, is_new = await scorecards.publish(connection, document)
-        if is_new:
-            await begin_for_scorecard(connection, f"{document.name} version {version}", api.clock())
-    if is_new:
-        api.policies.forget()
-    else:
+        published = await publish(connection, document, api.clock())
+    if published.reevaluation is None:
         response.status_code = 200
-    return Version(name=document.name, version=version, warnings=shown(warnings))
+    else:
+        api.policies.forget()
+    return Version(name=document.name, version=published.version, warnings=shown(warnings))
 
 
 @router.get("/{name}/versions", summary="All versions of a scorecard", dependencies=READ)

@@ -35,9 +35,11 @@ class AccountRecord:
     coverage: float
     day: date | None
     evaluated_at: datetime | None
+    scorecard: str | None = None
+    scorecard_version: int | None = None
 
 
-_OF_SCORES = ("score", "band", "coverage", "day", "evaluated_at")
+_OF_SCORES = ("score", "band", "coverage", "day", "evaluated_at", "scorecard", "scorecard_version")
 
 RECORD_COLUMNS = ", ".join(
     f"{'s' if name in _OF_SCORES else 'a'}.{name}" for name in AccountRecord.__dataclass_fields__

@@ -94,8 +94,8 @@ async def test_the_stored_score_is_answered_and_equals_a_recomputation(engine: A
     assert sum(counted) == pytest.approx(health["score"])
     assert {measure["name"]: measure["window"] for measure in health["measures"]}["nps"] == 90
     assert list(health) == [
-        "account_id", "score", "band", "coverage", "day", "evaluated_at", "scorecard", "trend", "override", "drivers",
-        "measures", "values_of", "alerts", "freshness",
+        "account_id", "score", "churn_probability", "band", "coverage", "day", "evaluated_at", "scorecard", "trend",
+        "override", "drivers", "measures", "values_of", "alerts", "freshness",
     ]  # fmt: skip
 
 

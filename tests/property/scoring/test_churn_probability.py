@@ -16,7 +16,7 @@ from scoring.state.account_state import RETENTION_DAYS
 from service.cli.scorecard_file import to_yaml
 from service.storage.policy.scorecards import digest
 from tests.support.oracle_scores import through
-from tests.support.strategies_scorecards import calibrations, scorecards
+from tests.support.strategies_scorecards import calibrated_scorecards, calibrations
 
 ROUNDING = 1e-12
 scores = st.floats(0, 100)
@@ -63,7 +63,7 @@ def test_without_a_score_or_a_calibration_there_is_none(calibration: ScorecardCa
     assert churn_probability(None, score) is None
 
 
-@given(scorecards(RETENTION_DAYS))
+@given(calibrated_scorecards(RETENTION_DAYS))
 def test_a_document_comes_back_from_yaml_and_json_as_it_was(written: dict[str, Any]) -> None:
     document = parse(written, RETENTION_DAYS)
     stored = parse(msgspec.json.decode(msgspec.json.encode(document)), RETENTION_DAYS)

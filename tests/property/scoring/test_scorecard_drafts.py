@@ -14,7 +14,7 @@ from scoring.state.account_state import RETENTION_DAYS
 from service.storage.policy.scorecards import digest
 from tests.support.facts import TODAY, calendar, state_of, with_attributes
 from tests.support.oracle import Document
-from tests.support.strategies_scorecards import audiences, scorecards
+from tests.support.strategies_scorecards import audiences, calibrated_scorecards
 
 
 def parsed(written: Document) -> ScorecardDocument:
@@ -24,7 +24,7 @@ def parsed(written: Document) -> ScorecardDocument:
 @st.composite
 def versions(draw: st.DrawFn) -> tuple[ScorecardDocument, ScorecardDocument]:
     """Two documents of one name that differ altogether, in parts, in the order of their measures, or not at all."""
-    one, other = draw(scorecards(RETENTION_DAYS)), draw(scorecards(RETENTION_DAYS))
+    one, other = draw(calibrated_scorecards(RETENTION_DAYS)), draw(calibrated_scorecards(RETENTION_DAYS))
     mixed = {field: draw(st.sampled_from([one, other]))[field] for field in one}
     measures = draw(st.permutations(mixed["measures"]))
     return parsed(one), parsed({**mixed, "measures": measures})

@@ -9,7 +9,9 @@ Every statement returns up to `:scan_rows` rows of `scores`, after `:value` and 
 
 from collections.abc import Sequence
 
-COLUMNS = "account_id, score, band, coverage, day, evaluated_at, slot, segment, stage, owner"
+COLUMNS = (
+    "account_id, score, band, coverage, day, evaluated_at, scorecard, scorecard_version, slot, segment, stage, owner"
+)
 
 
 def by_id(*, descending: bool, started: bool, attributes: Sequence[str]) -> str:
