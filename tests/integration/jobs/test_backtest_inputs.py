@@ -4,8 +4,8 @@ import asyncio
 import json
 import time
 from pathlib import Path
-from uuid import uuid4
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer
