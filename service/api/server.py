@@ -8,11 +8,13 @@ from contextlib import contextmanager
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.api.app import create_app
 from service.api.middleware.bounded_protocol import BoundedProtocol
 from service.messaging.publisher import Publisher
 from service.observability.probes import serve_probes
+from service.runtime.errors import has_files_extra
 from service.runtime.garbage_collection import gc_frozen
 from service.runtime.settings import Settings
 from service.runtime.sockets import listen_on
@@ -41,10 +43,22 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         async with serve_probes(settings):  # for Prometheus, without a key, and for health checks
             await compare_if_reachable(engine, clock)
             with gc_frozen():
-                await until_first(run(app, listening, stop), keep_comparing(engine, clock))
+                await until_first(
+                    run(app, listening, stop), keep_comparing(engine, clock), _run_backtests(settings, engine)
+                )
     finally:
         listening.close()
         await engine.dispose()
+
+
+async def _run_backtests(settings: Settings, engine: AsyncEngine) -> None:
+    """Run back-tests that were asked for, until cancelled; without Arrow, none can be asked for."""
+    if not has_files_extra():
+        await asyncio.Event().wait()
+    # Not at the top: the base install doesn't have Arrow.
+    from service.jobs.backtest.job_runner import run_backtests
+
+    await run_backtests(settings, engine)
 
 
 async def run(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:

@@ -15,7 +15,6 @@ from service.cli.log_options import (
     SkipInvalid,
     Timezone,
     Topic,
-    log_request,
     until_stopped,
 )
 from service.runtime.settings import load_settings
@@ -55,10 +54,11 @@ def load_command(
     """
     # Not at the top: no other command needs these.
     from service.jobs.load.checkpoint import default_folder
+    from service.jobs.load.files import log_request
     from service.jobs.load.load import load, rehearse
 
     settings = load_settings()
-    log = log_request(settings, state_dir or default_folder(), files, topic, column, constant, timezone)
+    log = log_request(settings, state_dir or default_folder(), files, topic, column or [], constant or [], timezone)
     order = replace(log, shift_to_now=shift_to_now, skip_invalid=skip_invalid, again=again)
     # The errors here say what matters of aiokafka's log lines.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -15,7 +15,6 @@ from service.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from service.jobs.backtest.partitioned_log import PartitionedLog
-    from service.jobs.load.files import LoadRequest
 
 Result = TypeVar("Result")
 STOPPING = "Stopping; a second signal stops at once."
@@ -73,26 +72,6 @@ SkipInvalid = Annotated[
 ]
 
 
-def log_request(
-    settings: Settings,
-    state_dir: Path,
-    files: list[Path],
-    topic: str | None,
-    columns: list[str] | None,
-    constants: list[str] | None,
-    timezone: str | None,
-) -> "LoadRequest":
-    """The log that the options name. Raises `HealthError` if they contradict each other or the files."""
-    from service.jobs.load.files import LoadRequest, mapping_of, part_files, signal_of_topic
-    from service.jobs.load.times import zone_of
-
-    signal = signal_of_topic(topic, settings)
-    zone_of(timezone)
-    parts = part_files(files)
-    mapping = mapping_of(parts, signal, columns or [], constants or [], timezone)
-    return LoadRequest(files=parts, signal=signal, mapping=mapping, state_dir=state_dir, timezone=timezone)
-
-
 def read_log(
     settings: Settings,
     work_dir: Path | None,
@@ -110,6 +89,7 @@ def read_log(
     """
     from service.jobs.backtest.event_log import default_folder, partition_log
     from service.jobs.backtest.topic_log import partition_topics
+    from service.jobs.load.files import log_request
 
     folder = work_dir or default_folder()
     if topics:
@@ -118,7 +98,7 @@ def read_log(
         return lambda: uvloop.run(until_stopped(lambda stop: partition_topics(settings, folder, stop), STOPPING))
     if not files:
         raise HealthError("There is no log", "Give FILE, the log as `load` takes it, or --topics")
-    request = log_request(settings, folder, files, topic, columns, constants, timezone)
+    request = log_request(settings, folder, files, topic, columns or [], constants or [], timezone)
     order = replace(request, skip_invalid=skip_invalid)
     return lambda: uvloop.run(
         until_stopped(lambda stop: partition_log(order, settings.max_record_bytes, stop), STOPPING)

@@ -17,6 +17,11 @@ class HealthError(Exception):
         return HealthError, (self.problem, self.remedy)
 
 
+def has_files_extra() -> bool:
+    """True if Arrow is installed."""
+    return find_spec("pyarrow") is not None
+
+
 def require_files_extra(what: str) -> None:
     """Make sure that Arrow, which `what` needs, is installed. Raises `HealthError` naming the extra."""
     _require("pyarrow", "files", what)

@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     forecast_share: float = Field(0.25, ge=0, le=1, description="of a sweeper's time, at most; 0: no forecasts")
     forecast_days: int = Field(90, ge=1, le=365, description="how far ahead silence is forecast")
 
+    backtest_folder: str = Field("", description="the folder of logs and outcomes that POST /v1/backtests may name")
+
     http_host: str = "127.0.0.1"
     http_port: int = Field(8080, ge=0, le=65_535)
     http_max_body_bytes: int = Field(4_194_304, ge=1024)

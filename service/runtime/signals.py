@@ -1,5 +1,6 @@
 """Signals that end a process: SIGTERM while there is nothing to finish, and the death of its parent."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -24,6 +25,18 @@ def _die(number: int, _: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     os._exit(128 + number)
+
+
+def die_with_parent() -> None:
+    """End at once, from now on, when the process dies that started this one by `multiprocessing`."""
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 PARENT_WATCH_VARIABLE = "HEALTH_PARENT_WATCH_SECONDS"

@@ -83,6 +83,7 @@ async def something_of_everything(api: Api, engine: AsyncEngine) -> dict[str, ob
         "delivery_id": sent["delivery_id"],
         "alert_id": (await api.get("/v1/alerts")).items[0]["id"],
         "key_id": key["id"],
+        "backtest_id": (await api.post("/v1/backtests", {})).json["id"],
         "letter_id": (await api.get("/v1/dead-letters")).items[0]["id"],
     }
 

@@ -18,6 +18,7 @@ from service.api.http.problems import Problem
 from service.api.resources.health_document import Health
 from service.api.resources.history_document import History, Why
 from service.api.resources.preview_document import Preview
+from service.jobs.backtest.job_request import BacktestRequest
 from service.messaging import event_schemas
 from service.runtime import text
 
@@ -47,6 +48,7 @@ _STRUCTS = (
     Why,
     Preview,
     Problem,
+    BacktestRequest,
     ScorecardDocument,
     ScoreRule,
     DropRule,

@@ -24,6 +24,20 @@ _REEVALUATION = {
     "finished_at": "2026-01-05T10:00:03Z",
     "digest_id": "019c1343-2a00-7000-8000-000000000006",
 }
+_BACKTEST = {
+    "id": "019c1343-2a00-7000-8000-000000000008",
+    "state": "done",
+    "request": {"log": None, "outcomes": None, "scorecards": [], "rules": None, "lead_days": 3, "horizon_days": 28},
+    "step": "Replaying by in force",
+    "done": 1077089,
+    "total": 1077089,
+    "created_at": _BEFORE,
+    "started_at": _BEFORE,
+    "finished_at": "2026-01-05T10:01:41Z",
+    "problem": None,
+}
+_AUC = {"auc": [0.73, 0.66, 0.79], "difference": [0.12, 0.04, 0.2]}
+_BACKTEST_RUN = {**_BACKTEST, "report": {"lead_days": 3, "horizon_days": 28, "scores": [{"name": "in force", **_AUC}]}}
 _RULE = {
     "id": _RULE_ID,
     "name": "At risk",
@@ -153,6 +167,8 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "ApiKey": _KEY,
     "ApiKeyPage": _page(_KEY),
     "AttemptPage": _page(_ATTEMPT),
+    "BacktestPage": _page(_BACKTEST),
+    "BacktestRun": _BACKTEST_RUN,
     "ChangedAlertRule": _CHANGED_RULE,
     "DeadLetterPage": _page(_REFUSED),
     "DeliveryPage": _page(_DELIVERY),

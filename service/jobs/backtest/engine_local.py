@@ -4,7 +4,6 @@ import gc
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +20,7 @@ from service.jobs.backtest.result_files import is_finished, results_folder, writ
 from service.jobs.load.terminal import Advance, reason_of
 from service.runtime.errors import HealthError
 from service.runtime.garbage_collection import collect
+from service.runtime.signals import die_with_parent
 
 
 class LocalEngine(Struct, frozen=True):
@@ -90,11 +90,4 @@ def _begin() -> None:
     gc.freeze()
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    die_with_parent()

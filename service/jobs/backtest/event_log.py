@@ -22,7 +22,7 @@ from service.jobs.load.files import LoadRequest, LogFile, examine_files, is_tabl
 from service.jobs.load.first_pass import Findings, require_valid
 from service.jobs.load.messages import assumed_utc
 from service.jobs.load.row_validation import check
-from service.jobs.load.terminal import StoppedError, bar, say
+from service.jobs.load.terminal import ProgressBar, StoppedError, bar, readable, say
 from service.messaging.cloudevents import now_micros
 from service.runtime.errors import HealthError
 
@@ -43,12 +43,16 @@ def default_folder() -> Path:
 
 
 async def partition_log(
-    order: LoadRequest, max_bytes: int, stop: asyncio.Event, warn: Callable[[str], None] = say
+    order: LoadRequest,
+    max_bytes: int,
+    stop: asyncio.Event,
+    warn: Callable[[str], None] = say,
+    progress: ProgressBar = bar,
 ) -> PartitionedLog:
     """The log's events by account, in a folder in `order.state_dir`; those of an earlier run, if nothing has changed.
 
-    Raises `StoppedError` when `stop` is set, and `HealthError` if a file can't be read, has no events, or has rows that
-    can't be events and aren't to be skipped.
+    `progress` shows the reading. Raises `StoppedError` when `stop` is set, and `HealthError` if a file can't be read,
+    has no events, or has rows that can't be events and aren't to be skipped.
     """
     files = open_files(order)
     if naive := naive_columns(files):
@@ -61,7 +65,7 @@ async def partition_log(
     if (found := find_log(folder)) is not None:
         return found
     with unfinished_folder(order.state_dir) as unfinished:
-        contents = await _Partitioning(files, order, max_bytes, unfinished).run(digest, shift_days, stop)
+        contents = await _Partitioning(files, order, max_bytes, unfinished, progress).run(digest, shift_days, stop)
         write_contents(unfinished, contents)
         return PartitionedLog(keep_log(unfinished, folder), contents)
 
@@ -69,10 +73,13 @@ async def partition_log(
 class _Partitioning:
     """One pass over all files."""
 
-    def __init__(self, files: Sequence[LogFile], order: LoadRequest, max_bytes: int, folder: Path) -> None:
+    def __init__(
+        self, files: Sequence[LogFile], order: LoadRequest, max_bytes: int, folder: Path, progress: ProgressBar
+    ) -> None:
         self._files = files
         self._order = order
         self._max_bytes = max_bytes
+        self._progress = progress
         self._writer = PartitionWriter(folder, partitions_for(files))
 
     async def run(self, digest: str, shift_days: int, stop: asyncio.Event) -> Contents:
@@ -95,7 +102,7 @@ class _Partitioning:
         taken_at = now_micros()
         chunks = file.log.drafts(1, file.identity.source, shift_days)
         findings = Findings()
-        with bar(f"Reading {file.log.path.name}", file.log.rows) as advance:
+        with self._progress(f"Reading {readable(file.log.path.name)}", file.log.rows) as advance:
             while (drafts := await asyncio.to_thread(next, chunks, None)) is not None:
                 if stop.is_set():
                     raise StoppedError(f"Stopped while reading. {NOTHING}")

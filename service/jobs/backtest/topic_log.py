@@ -22,7 +22,7 @@ from service.jobs.backtest.partitioned_log import (
     write_contents,
 )
 from service.jobs.load.kafka_cluster import CLIENT_ID, KafkaCluster
-from service.jobs.load.terminal import Advance, StoppedError, bar, reason_of
+from service.jobs.load.terminal import Advance, ProgressBar, StoppedError, bar, reason_of
 from service.messaging.cloudevents import MAX_AHEAD, decode_binary, decode_structured, now_micros
 from service.messaging.envelope import InvalidEventError
 from service.messaging.kafka_records import LAST_MS, binary_headers
@@ -38,13 +38,13 @@ Offsets = dict[TopicPartition, int]
 
 
 async def partition_topics(
-    settings: Settings, state_dir: Path, stop: asyncio.Event, advance: Advance | None = None
+    settings: Settings, state_dir: Path, stop: asyncio.Event, progress: ProgressBar = bar
 ) -> PartitionedLog:
     """The events in the service's topics by account, in a folder in `state_dir`: one for each content.
 
-    Records that consumers would refuse are left out and counted. `advance` is called with numbers of records, by
-    default those of a bar. Raises `StoppedError` when `stop` is set, and `HealthError` if Kafka or a topic is missing,
-    a record can't be read, or there are no events.
+    Records that consumers would refuse are left out and counted. `progress` shows the reading. Raises `StoppedError`
+    when `stop` is set, and `HealthError` if Kafka or a topic is missing, a record can't be read, or there are no
+    events.
     """
     cluster = KafkaCluster(settings)
     try:
@@ -53,7 +53,7 @@ async def partition_topics(
         counts = await cluster.require(signals)
         partitions = [TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)]
         reader = _Reader(cluster, signals, settings.max_record_bytes, stop)
-        return await reader.run(state_dir, partitions, advance)
+        return await reader.run(state_dir, partitions, progress)
     except KafkaError as error:
         raise cluster.to_operator_error(error) from None
     finally:
@@ -89,7 +89,7 @@ class _Reader:
         self._found = _Found()
         self._latest = min((now_micros() + MAX_AHEAD) // 1000, LAST_MS)
 
-    async def run(self, state_dir: Path, partitions: list[TopicPartition], advance: Advance | None) -> PartitionedLog:
+    async def run(self, state_dir: Path, partitions: list[TopicPartition], progress: ProgressBar) -> PartitionedLog:
         consumer = AIOKafkaConsumer(
             **self._cluster.connection,
             client_id=CLIENT_ID,
@@ -104,11 +104,8 @@ class _Reader:
                 begin, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
                 total = sum(end[each] - begin[each] for each in partitions)
                 writer = PartitionWriter(folder, partitions_for_events(total))
-                if advance is not None:
+                with progress("Reading topics", total) as advance:
                     await self._read(consumer, begin, end, writer, advance)
-                else:
-                    with bar("Reading topics", total) as shown:
-                        await self._read(consumer, begin, end, writer, shown)
             finally:
                 await consumer.stop()
             contents = self._contents(writer)

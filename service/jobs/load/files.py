@@ -154,6 +154,23 @@ class LoadRequest(Struct, frozen=True):
     again: bool = False
 
 
+def log_request(
+    settings: Settings,
+    state_dir: Path,
+    files: Sequence[Path],
+    topic: str | None,
+    columns: Sequence[str],
+    constants: Sequence[str],
+    timezone: str | None,
+) -> LoadRequest:
+    """The log that options name. Raises `HealthError` if they contradict each other or the files."""
+    signal = signal_of_topic(topic, settings)
+    zone_of(timezone)
+    parts = part_files(files)
+    mapping = mapping_of(parts, signal, columns, constants, timezone)
+    return LoadRequest(files=parts, signal=signal, mapping=mapping, state_dir=state_dir, timezone=timezone)
+
+
 class LogFile(Struct, frozen=True):
     """A file to be loaded."""
 

@@ -35,7 +35,7 @@ LAST = to_micros(BEGIN) + DAYS * MICROSECONDS_PER_DAY
 
 
 async def read(settings: Settings, folder: Path) -> PartitionedLog:
-    return await partition_topics(settings, folder, asyncio.Event(), lambda _: None)
+    return await partition_topics(settings, folder, asyncio.Event())
 
 
 def on_day(day: int) -> str:
@@ -105,7 +105,7 @@ async def test_topics_that_cannot_be_a_log_say_why(
     stop = asyncio.Event()
     stop.set()
     with pytest.raises(StoppedError, match="Stopped while reading"):
-        await partition_topics(settings, tmp_path, stop, lambda _: None)
+        await partition_topics(settings, tmp_path, stop)
     assert list(tmp_path.iterdir()) == []
 
 

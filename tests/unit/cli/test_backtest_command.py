@@ -2,9 +2,7 @@
 
 import json
 import re
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -14,44 +12,22 @@ from service.cli.app import app
 from service.runtime.errors import HealthError
 from tests.support.cloud_events import cloud_event
 from tests.support.event_logs import write_log
+from tests.support.known_log import CHURNERS, DRAFT, OUTCOME, known_log, known_outcomes
 
-OUTCOME = date(2024, 5, 1)
-LAST = date(2024, 5, 5)
-CHURNERS = [f"left-{number}" for number in range(12)]
-STAYERS = [f"stayed-{number}" for number in range(12)]
-
-DRAFT = "name: default\nmeasures:\n- {measure: days_since_last_use, weight: 1, curve: [[0, 100], [50, 0]]}\n"
 RULES = [
     {"name": "Quiet", "kind": "silence", "level": 3},
     {"name": "Off", "kind": "band", "to": ["red"], "enabled": False},
 ]
 
 
-def usage(account: str, day: date, nth: int = 0) -> dict[str, Any]:
-    when = datetime(day.year, day.month, day.day, 9, nth, tzinfo=UTC).isoformat()
-    return cloud_event("usage", account, {"feature": "login", "user_id": "u"}, id=f"{account}-{when}", time=when)
-
-
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Those who leave use it twice a day from 30 to 25 days before, the others once a week, until today."""
-    events = [
-        usage(account, OUTCOME - timedelta(days=before), nth)
-        for account in CHURNERS
-        for before in range(25, 31)
-        for nth in range(2)
-    ]
-    events += [usage(account, LAST - timedelta(days=7 * week)) for account in STAYERS for week in range(10)]
-    return write_log(tmp_path / "log.ndjson", events)
+    return known_log(tmp_path / "log.ndjson")
 
 
 @pytest.fixture
 def outcomes(tmp_path: Path) -> Path:
-    rows = [f"{account},{OUTCOME},true" for account in CHURNERS] + [f"{account},{OUTCOME},false" for account in STAYERS]
-    rows += ["nobody,2024-05-01,true", "stayed-1,2024-06-01,false"]
-    path = tmp_path / "outcomes.csv"
-    path.write_text("\n".join(["account_id,date,churned", *rows, ""]))
-    return path
+    return known_outcomes(tmp_path / "outcomes.csv")
 
 
 def backtest(*words: object) -> Result:

@@ -21,7 +21,7 @@ from service.storage.database.tables.ingest import (
     source_outages,
 )
 from service.storage.database.tables.metadata import metadata
-from service.storage.database.tables.policy import alert_rules, reevaluations, scorecards
+from service.storage.database.tables.policy import alert_rules, backtests, reevaluations, scorecards
 from service.storage.database.tables.webhooks import deliveries, delivery_attempts, webhook_endpoints
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "alert_rules",
     "alerts",
     "api_keys",
+    "backtests",
     "dead_letters",
     "deliveries",
     "delivery_attempts",

@@ -1,4 +1,4 @@
-"""Scorecards and alert rules, and the re-evaluation after one has changed."""
+"""Scorecards and alert rules, the re-evaluation after one has changed, and back-tests of both."""
 
 from sqlalchemy import (
     ARRAY,
@@ -62,3 +62,23 @@ reevaluations = Table(
     Index("reevaluations_open_idx", "started_at", postgresql_where=text("finished_at IS NULL")),
 )
 """Re-evaluations of all accounts, in order, after a change of scorecards or rules."""
+
+backtests = Table(
+    "backtests",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("request", JSONB, nullable=False, comment="the log, outcomes, scorecards and rules, as given"),
+    Column("step", Text, nullable=False, server_default="", comment="the work under way, in words"),
+    Column("done", BigInteger, nullable=False, server_default="0", comment="rows of the step so far"),
+    Column("total", BigInteger, comment="rows of the step; null where that isn't known"),
+    Column("tries", Integer, nullable=False, server_default="0", comment="runs that were begun"),
+    Column("run", Uuid, comment="the run that may write; another one has taken over otherwise"),
+    Column("heard_at", Instant, comment="when its run last said that it is there"),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("problem", Text, comment="why it failed, with what to do; null unless it did"),
+    Column("report", JSONB, comment="null unless it succeeded"),
+    created_at(),
+    Index("backtests_open_idx", "created_at", postgresql_where=text("finished_at IS NULL")),
+)
+"""Back-tests that were asked for over HTTP."""
