@@ -22,6 +22,7 @@ MODULES: Mapping[str, str] = {
     "asyncapi": "asyncapi",
     "load": "load",
     "backtest": "backtest",
+    "calibrate": "calibrate",
     "export": "export",
     "reevaluations": "reevaluations",
     "demo": "demo",

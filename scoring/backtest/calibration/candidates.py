@@ -87,24 +87,33 @@ def candidates(
     """The catalogue with each window, and some measures for each of the most frequent features.
 
     `frequencies` say how often each feature occurs; `most_features` 0 tries none by itself. Measures `without` are left
-    out, and so is each that reads an attribute which knows the outcome. Raises `CandidatesError` if `without` names no
-    measure, or leaves none.
+    out, by their names in the catalogue or those of candidates, and so is each that reads an attribute which knows the
+    outcome. Raises `CandidatesError` if `without` names no measure, or leaves none.
     """
-    if unknown := sorted(set(without) - set(CATALOGUE)):
-        raise CandidatesError(f"{unknown[0]!r} is not a measure, so it can't be left out. Take some of {_listed()}")
     nameable = [feature for feature in frequencies if 0 < len(feature) <= LONGEST_FEATURE and "\x00" not in feature]
     frequent = sorted(nameable, key=lambda feature: (-frequencies[feature], feature))[:most_features]
+    every = _every(frequent, retention, windows)
+    if unknown := sorted(set(without) - set(CATALOGUE) - {each.name for each in every}):
+        raise CandidatesError(
+            f"{unknown[0]!r} is not a measure, so it can't be left out. Take some of {_listed()}; or the name of a "
+            "single one, as drafts have it, such as usage_volume_28"
+        )
+    found = [each for each in every if each.measure not in without and each.name not in without]
+    if not found:
+        raise CandidatesError("No measure is left to choose from. Leave out fewer")
+    return found
+
+
+def _every(frequent: Sequence[str], retention: int, windows: Sequence[int]) -> list[Candidate]:
     found = []
     for measure, definition in CATALOGUE.items():
-        if measure in without or definition.attributes & KNOW_THE_OUTCOME:
+        if definition.attributes & KNOW_THE_OUTCOME:
             continue
         longest = retention // definition.windows if definition.windows else 0
         spans = [window for window in windows if window <= longest] if definition.windows else [None]
         features = [None, *frequent] if measure in PER_FEATURE else [None]
         priorities = [None, TROUBLE] if definition.takes_priorities else [None]
         found += [Candidate(measure, *each) for each in product(spans, features, priorities)]
-    if not found:
-        raise CandidatesError("No measure is left to choose from. Leave out fewer")
     return found
 
 

@@ -63,7 +63,7 @@ def backtest(
             rows = replay_log(log, policy, engine, advance=advance)
             judged[name] = judge(rows, outcomes, log_ends, timing, policy.rules)
     first = next(iter(judged.values()))
-    left_out = _groups(first.left_out)
+    left_out = left_out_groups(first.left_out)
     _require_both(first.scores, left_out)
     return Backtest(
         first_day=from_day(log.contents.first_day),
@@ -80,7 +80,7 @@ def backtest(
     )
 
 
-def _groups(left_out: Sequence[LeftOut]) -> list[LeftOutGroup]:
+def left_out_groups(left_out: Sequence[LeftOut]) -> list[LeftOutGroup]:
     """The reasons, the most frequent first."""
     by_reason: dict[str, list[str]] = {}
     for each in left_out:

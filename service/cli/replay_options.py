@@ -1,0 +1,107 @@
+"""Options of commands that replay a log and report on it, and what they do alike."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+
+from service.runtime.errors import HealthError
+from service.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from scoring.rules.policy import Policy
+    from service.jobs.backtest.run import Engine
+
+WIDE = 160
+"""Columns where there is no terminal to ask."""
+Report = TypeVar("Report")
+
+
+def file_option(help_text: str, name: str | None = None) -> Any:
+    """An option that names a file to be read."""
+    return typer.Option(*[name] if name else [], help=help_text, exists=True, dir_okay=False, readable=True)
+
+
+OutcomeFile = Annotated[
+    Path | None,
+    file_option(
+        "CSV or Parquet (.parquet) with account_id, date and churned (true or false): renewals and churns."
+        " By default renews_on and churned_on of the log's account events."
+    ),
+]
+LeadDays = Annotated[
+    int, typer.Option(min=1, max=365, help="The number of days between looking at an account and its outcome.")
+]
+HorizonDays = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=730,
+        help="Look at every account once in so many days: does it leave within them?"
+        " [default: look before each renewal]",
+        show_default=False,
+    ),
+]
+Processes = Annotated[
+    int, typer.Option(min=0, max=256, help="The number of processes; 0 stands for one per processor.")
+]
+EngineName = Annotated[
+    Literal["local", "spark"], typer.Option(help="Processes of this machine, or Spark (the extra spark).")
+]
+Master = Annotated[
+    str | None, typer.Option(help="The address of Spark. [default: local[*], this machine]", metavar="URL")
+]
+WorkDir = Annotated[
+    Path | None,
+    typer.Option(help="The folder for what can be used again. [default: ~/.cache/account-health/backtests]"),
+]
+JsonReport = Annotated[Path | None, typer.Option("--json", help="Write the report to this file too, as JSON.")]
+HtmlReport = Annotated[
+    Path | None, typer.Option("--html", help="Write the report to this file too, as a page with charts.")
+]
+
+
+def engine_of(name: Literal["local", "spark"], processes: int, master: str | None) -> "Engine":
+    """The engine that the options name. Raises `HealthError` if they contradict each other, or it isn't installed."""
+    from service.jobs.backtest.run import engine_named
+
+    if master is not None and name != "spark":
+        raise HealthError("--master is for Spark", "Add --engine spark, or leave it out")
+    return engine_named(name, processes=processes, master=master)
+
+
+def policy_in_force(settings: Settings) -> "Policy":
+    """The policy of this service, from Postgres. Raises `HealthError` if it isn't there."""
+    from service.evaluation.policy import load_policy
+    from service.storage.database.session import in_transaction
+
+    return in_transaction(settings, lambda connection: load_policy(connection, settings.retention_days))
+
+
+def require_folder(option: str, file: Path | None) -> None:
+    """Make sure that a file can be written, before what is in it is worked out. Raises `HealthError`."""
+    if file is not None and not file.parent.is_dir():
+        raise HealthError(f"{option} {file}: there is no folder {file.parent}", "Create it, or give another file")
+    if file is not None and file.is_dir():
+        raise HealthError(f"{option} {file} is a folder", "Give a file in it")
+
+
+def write_report(
+    found: Report,
+    json: Path | None,
+    html: Path | None,
+    page: Callable[[Report], str],
+    show: Callable[[Console, Report], None],
+) -> None:
+    """Write a report to the files that were asked for, and print it."""
+    if json is not None:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    if html is not None:
+        html.write_text(page(found), "utf-8")
+    console = Console(highlight=False, markup=False)  # account ids and file names may contain either
+    if not console.is_terminal:
+        console.width = WIDE
+    show(console, found)

@@ -1,0 +1,1 @@
+"""Calibration of a scorecard on an event log and its outcomes, and the report of it."""
