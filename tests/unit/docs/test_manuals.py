@@ -24,6 +24,7 @@ PATH = re.compile(
 ELSEWHERE = {
     "deploy/.env",
     "deploy/settings.env",
+    "draft.yaml",
     "onboarding.yaml",
     "default.yaml",
     "values.yaml",
