@@ -29,6 +29,18 @@ LIVED = 50
 DEFAULT_BANDS = {"yellow": 40, "green": 70}
 ENTERPRISE_BANDS = {"red": 0, "yellow": 30, "green": 61.5}
 
+CALIBRATION = {
+    "calibrated_on": "2026-03-01",
+    "source": "customers.ndjson",
+    "first_day": "2026-01-01",
+    "last_day": "2026-02-28",
+    "lead_days": 3,
+    "decisions": 700,
+    "churned": 70,
+    "probabilities": [[10, 0.37], [33.3, 0.21], [50, 0.1], [91.7, 0.013]],
+}
+"""Of the scorecard for the segment enterprise."""
+
 
 class Portfolio:
     """Customers in a test's own database, and the API over it. Their months end at `now`, which is the real time."""
@@ -66,7 +78,8 @@ class Portfolio:
         await self._clock.sweep(self.now)
 
     async def _publish_another(self) -> None:
-        document = by_active_days(12, "enterprise", bands=ENTERPRISE_BANDS, applies_to={"segments": ["enterprise"]})
+        about = {"bands": ENTERPRISE_BANDS, "applies_to": {"segments": ["enterprise"]}}
+        document = by_active_days(12, "enterprise", **about, calibration=CALIBRATION)
         await self._clock.publish(document, _at(self.first_day, 0))
         await self._clock.reevaluate(_at(self.first_day, 0))
 

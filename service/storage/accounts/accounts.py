@@ -147,6 +147,7 @@ ACCOUNT_TABLES = (
     "usage_states",
     "history",
     "forecast_crossings",
+    "churn_expectations",
     "accounts",
     "scores",
 )

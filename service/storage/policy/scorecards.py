@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import case, func, insert, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,25 +34,31 @@ async def publish(connection: AsyncConnection, document: ScorecardDocument) -> t
     if newest and newest.digest == digest(document):
         return newest.version, False
     version = newest.version + 1 if newest else 1
-    await connection.execute(
-        insert(scorecards).values(
-            name=document.name, version=version, digest=digest(document), document=msgspec.to_builtins(document)
-        )
-    )
+    written = msgspec.to_builtins(document)
+    calibration = written.pop("calibration", None)
+    values = {"name": document.name, "version": version, "digest": digest(document), "document": written}
+    await connection.execute(insert(scorecards).values(**values, calibration=calibration))
     return version, True
+
+
+_WITH_CALIBRATION = case(
+    (scorecards.c.calibration.is_(None), scorecards.c.document),
+    else_=scorecards.c.document.op("||")(func.jsonb_build_object("calibration", scorecards.c.calibration)),
+).label("document")
+"""The whole document."""
 
 
 async def newest(connection: AsyncConnection) -> list[tuple[int, Any]]:
     """(version, document) of the newest version of every scorecard."""
     rows = await connection.execute(
-        select(scorecards.c.version, scorecards.c.document)
+        select(scorecards.c.version, _WITH_CALIBRATION)
         .ext(distinct_on(scorecards.c.name))
         .order_by(scorecards.c.name, scorecards.c.version.desc())
     )
     return [(row.version, row.document) for row in rows]
 
 
-_VERSION = (scorecards.c.name, scorecards.c.version, scorecards.c.published_at, scorecards.c.document)
+_VERSION = (scorecards.c.name, scorecards.c.version, scorecards.c.published_at, _WITH_CALIBRATION)
 
 
 async def get(connection: AsyncConnection, name: str, version: int) -> dict[str, Any] | None:

@@ -239,6 +239,12 @@ def rows_about(table: Table, account_id: str) -> dict[str, Any]:
             "headers": [],
             "recorded_at": datetime.now(UTC),
         },
+        "churn_expectations": {
+            "outcome_on": date(2026, 1, 5),
+            "decided_on": date(2026, 1, 2),
+            "first_day": date(2026, 1, 3),
+            "last_day": date(2026, 1, 19),
+        },
         "forecast_crossings": {
             "rule_id": new_id(),
             "day": date(2026, 1, 2),

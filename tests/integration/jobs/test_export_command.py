@@ -75,7 +75,7 @@ async def test_every_column_has_its_type_and_says_what_it_is(portfolio: Portfoli
     types = {field.name: field.type for schema in schemas.values() for field in schema}
     assert {name: kind for name, kind in types.items() if kind != text} == {
         **dict.fromkeys(["score", "computed_score", "coverage", "score_7d_ago", "score_30d_ago"], pa.float64()),
-        **dict.fromkeys(["weight", "value", "previous_score", "threshold"], pa.float64()),
+        **dict.fromkeys(["weight", "value", "previous_score", "threshold", "churn_probability"], pa.float64()),
         **dict.fromkeys(["started_on", "renews_on", "churned_on", "day"], pa.date32()),
         **dict.fromkeys(["run_first_day", "run_last_day"], pa.date32()),
         **dict.fromkeys(["evaluated_at", "override_expires_at", "created_at"], instant),

@@ -4,13 +4,16 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from scoring.scorecards.calibration import ScorecardCalibration, churn_probability
 from service.storage.database.engine import create_engine
-from tests.support.portfolio import Portfolio, counting
+from tests.support.portfolio import CALIBRATION, Portfolio, counting
 from tests.support.service import query, settings_for
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +43,7 @@ async def test_health_is_what_the_api_answers(portfolio: Portfolio, engine: Asyn
         assert (row.computed_score, row.computed_band) == (health["score"], health["band"])
         assert (row.coverage, str(row.day)) == (health["coverage"], health["day"])
         assert {"name": row.scorecard, "version": row.scorecard_version} == health["scorecard"]
+        assert row.churn_probability == health["churn_probability"]
         assert row.evaluated_at == instant(health["evaluated_at"])
         override = health["override"]
         assert row.overridden == (override is not None)
@@ -58,6 +62,7 @@ async def test_health_is_what_the_api_answers(portfolio: Portfolio, engine: Asyn
             written = account[name]
             assert value == (Decimal(str(written)) if name == "arr" and written else value) or str(value) == written
         seen.update(
+            probable=row.churn_probability is not None,
             overridden=row.overridden, alerts=row.firing_alerts > 0, enterprise=row.scorecard == "enterprise",
             unknown=row.band == "unknown", month=row.score_30d_ago is not None,
         )  # fmt: skip
@@ -81,12 +86,33 @@ async def test_days_and_runs_are_what_the_api_answers(portfolio: Portfolio, engi
                 told["score"], told["band"], told["coverage"]
             )  # fmt: skip
             assert {"name": row.scorecard, "version": row.scorecard_version} == told["scorecard"]
+            assert row.churn_probability == told["churn_probability"]
             assert row.overridden == (told["override"] is not None)
             overridden += row.overridden
     runs = await query(engine, "SELECT sum(last_day - first_day + 1) AS days, count(*) AS runs FROM"
                                " analytics.account_health_runs")  # fmt: skip
     assert runs[0].days == sum(map(len, rows.values())) > runs[0].runs
     assert overridden > 20
+
+
+async def test_the_probability_of_churn_is_that_of_the_core_to_the_last_bit(engine: AsyncEngine) -> None:
+    random = Random(20)
+    for _ in range(60):
+        scores = sorted(random.sample(range(10_001), k=random.randrange(2, 12)))
+        falling = sorted((random.choice([0, 1, 0.1, random.random()]) for _ in scores), reverse=True)
+        points = [(score / 100, probability) for score, probability in zip(scores, falling, strict=True)]
+        calibration = msgspec.convert({**CALIBRATION, "probabilities": points}, ScorecardCalibration)
+        asked = [*(score for score, _ in points), *(random.uniform(0, 100) for _ in range(20)), 0.0, 100.0]
+        rows = await query(
+            engine,
+            "SELECT analytics.churn_probability(score, CAST(:calibration AS jsonb))"
+            " FROM unnest(CAST(:scores AS float8[])) AS score",
+            calibration=msgspec.json.encode(calibration).decode(),
+            scores=asked,
+        )
+        assert [row[0] for row in rows] == [churn_probability(calibration, score) for score in asked]
+    nothing = "SELECT analytics.churn_probability(NULL, '{\"probabilities\": [[0, 1], [9, 0]]}'), "
+    assert tuple((await query(engine, f"{nothing} analytics.churn_probability(5, NULL)"))[0]) == (None, None)
 
 
 async def test_measures_are_what_the_api_answers(portfolio: Portfolio, engine: AsyncEngine) -> None:

@@ -255,6 +255,63 @@ def test_a_user_who_may_not_create_a_schema_is_shown_the_command_to_run(
     assert _on(modest_url, lambda c: c.execute(text("SELECT count(*) FROM analytics.account_health")).scalar()) == 0
 
 
+def test_calibrations_come_and_go_over_data_and_readers_keep_their_rights(postgres_server: PostgresServer) -> None:
+    """Migration 0021 on a database in use, whose default privileges give PUBLIC no functions."""
+    url = postgres_server.create_empty()
+    reader = f"reader_{urlsplit(url).path[1:]}"
+    document = '{"name": "default", "bands": {"red": 0, "yellow": 40, "green": 70}, "measures": []}'
+    rows = f"""
+        ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+        CREATE ROLE {reader};
+        GRANT USAGE ON SCHEMA analytics TO {reader};
+        GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO {reader};
+        GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA analytics TO {reader};
+        INSERT INTO scorecards (name, version, document, digest) VALUES ('default', 1, '{document}', 'x');
+        INSERT INTO accounts (account_id, name) VALUES ('acme', 'Acme');
+        INSERT INTO scores (account_id, score, band, day, since, scorecard, scorecard_version)
+        VALUES ('acme', 30, 'green', '2026-03-02', '2026-03-01', 'default', 1)
+    """.replace(":", "\\:")
+    calibrate = """UPDATE scorecards SET calibration = '{"probabilities": [[0, 0.4], [100, 0.2]]}'""".replace(
+        ":", "\\:"
+    )
+
+    def fill(connection: Connection) -> None:
+        command.upgrade(alembic_config(connection), "0020")
+        for statement in rows.split(";"):
+            connection.execute(text(statement))
+
+    def read(columns: str) -> Callable[[Connection], Any]:
+        def go(connection: Connection) -> Any:
+            connection.execute(text(f"SET LOCAL ROLE {reader}"))
+            join = "analytics.account_health AS h JOIN analytics.account_health_daily AS d USING (account_id)"
+            return [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM {join} ORDER BY d.day"))]
+
+        return go
+
+    def catalogue(connection: Connection) -> Any:
+        shown = "SELECT oid::regclass::text, pg_get_viewdef(oid), relacl::text, obj_description(oid) FROM pg_class"
+        return connection.execute(text(f"{shown} WHERE relnamespace = 'analytics'::regnamespace ORDER BY 1")).all()
+
+    try:
+        _on(url, fill)
+        before, stood = _on(url, catalogue), _on(url, read("h.score, d.score"))
+        for _ in range(2):
+            upgrade(url)
+            assert _on(url, read("h.churn_probability")) == [(None,)] * 2
+            _on(url, lambda connection: connection.execute(text(calibrate)))
+            assert (
+                _on(url, read("h.churn_probability, d.churn_probability"))
+                == [(pytest.approx(0.34), pytest.approx(0.34))] * 2
+            )
+            _downgrade(url, "0020")
+            assert _on(url, catalogue) == before
+            assert _on(url, read("h.score, d.score")) == stood == [(30, 30)] * 2
+    finally:
+        _on(url, lambda connection: connection.execute(text(f"DROP OWNED BY {reader}")))
+        _on(url, lambda connection: connection.execute(text(f"DROP ROLE {reader}")))
+        postgres_server.drop(url)
+
+
 def test_what_the_views_say_of_themselves_is_up_to_date_and_taken_back(postgres_server: PostgresServer) -> None:
     """Migration 0019: the recipients of an alert in a digest, and the accounts that the portfolio counts."""
     url = postgres_server.create_empty()

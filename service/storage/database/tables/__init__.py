@@ -12,6 +12,7 @@ from service.storage.database.tables.accounts import (
     usage_states,
 )
 from service.storage.database.tables.alerts import alerts, digest_moves, digests
+from service.storage.database.tables.churn import churn_expectations
 from service.storage.database.tables.ingest import (
     dead_letters,
     progress,
@@ -30,6 +31,7 @@ __all__ = [
     "alerts",
     "api_keys",
     "backtests",
+    "churn_expectations",
     "dead_letters",
     "deliveries",
     "delivery_attempts",

@@ -28,6 +28,11 @@ scorecards = Table(
     Column("document", JSONB, nullable=False),
     Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the canonical document"),
     Column("published_at", Instant, nullable=False, server_default=func.now()),
+    Column(
+        "calibration",
+        JSONB(none_as_null=True),
+        comment="that field of the document, which the version before this column doesn't know",
+    ),
 )
 
 alert_rules = Table(
