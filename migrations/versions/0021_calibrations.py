@@ -1,6 +1,7 @@
 """Scorecards hold a calibration, the views have the probability of churn, and expectations of churn are kept."""
 
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -94,5 +95,5 @@ def _run(statements: str) -> None:
             op.get_bind().exec_driver_sql(statement)
 
 
-def _rows(query: str) -> list[sa.Row[tuple[str, ...]]]:
+def _rows(query: str) -> list[sa.Row[Any]]:
     return list(op.get_bind().exec_driver_sql(query))
