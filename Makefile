@@ -15,7 +15,7 @@ WORKERS ?= 3
 # Of `make fuzz-api`.
 EXAMPLES ?= 100
 
-.PHONY: help setup check test test-large test-unit image-test release-check faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-sweep bench-truth bench-webhooks soak demo demo-reset format lock clean
+.PHONY: help setup check test test-large test-unit image-test release-check faults fuzz fuzz-api bench bench-ingest bench-beside bench-reads bench-replay bench-sweep bench-truth bench-webhooks soak demo demo-reset format lock clean
 
 help:            ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench-beside: $(STAMP) ## ingest of this version and of an earlier one at the sa
 
 bench-reads: $(STAMP) ## one account's health beside a bare route, and lists of a million accounts
 	@$(BIN)/python -m benchmarks.reads $(BENCH)
+
+bench-replay: $(STAMP) ## days of accounts judged a second by replays of a log
+	@$(BIN)/python -m benchmarks.replay $(BENCH)
 
 bench-sweep: $(STAMP) ## the nightly sweep of a million accounts, while their health is read
 	@$(BIN)/python -m benchmarks.sweep $(BENCH)

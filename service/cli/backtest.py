@@ -27,12 +27,13 @@ from service.cli.replay_options import (
     WorkDir,
     engine_of,
     file_option,
-    policy_in_force,
+    outcome_reader,
+    read_service,
     require_folder,
     write_report,
 )
 from service.runtime.errors import require_files_extra
-from service.runtime.settings import Settings, load_settings
+from service.runtime.settings import load_settings
 
 if TYPE_CHECKING:
     from scoring.rules.policy import Policy
@@ -83,9 +84,7 @@ def backtest_command(
     require_files_extra("A back-test")
     # Not at the top: no other command needs these.
     from scoring.backtest.horizon import Timing
-    from service.jobs.backtest.attribute_outcomes import read_attribute_outcomes
     from service.jobs.backtest.backtest import backtest
-    from service.jobs.backtest.outcome_file import read_outcomes
     from service.jobs.backtest.report_page import page
     from service.jobs.backtest.report_tables import show
 
@@ -94,21 +93,19 @@ def backtest_command(
     require_folder("--html", html)
     log = read_log(settings, work_dir, files, topics, topic, column, constant, timezone, skip_invalid)
     runs = engine_of(engine, processes, master)
-    policies = _policies(settings, scorecard or [], rules, in_force=in_force)
-    given = None if outcomes is None else read_outcomes(outcomes)
+    now = read_service(settings) if in_force else None
+    policies = _policies(now and now.policy, scorecard or [], rules, settings.retention_days)
+    known = outcome_reader(outcomes, horizon_days, now)
     events = log()
-    known = read_attribute_outcomes(events, still_there=horizon_days is not None) if given is None else given
-    found = backtest(events, policies, known, runs, Timing(lead_days, horizon_days))
+    found = backtest(events, policies, known(events), runs, Timing(lead_days, horizon_days))
     write_report(found, json, html, page, show)
 
 
-def _policies(settings: Settings, drafts: list[Path], rules: Path | None, *, in_force: bool) -> "dict[str, Policy]":
-    """The policies that are compared. Raises `HealthError` if a file can't be used, or Postgres isn't there."""
+def _policies(in_force: "Policy | None", drafts: list[Path], rules: Path | None, retention: int) -> "dict[str, Policy]":
+    """The policies that are compared. Raises `HealthError` if a file can't be used."""
     from service.cli.rule_file import read_rules
     from service.cli.scorecard_file import read
     from service.jobs.backtest.policies import compared_policies
 
-    documents = [(str(file), read(file, settings.retention_days)) for file in drafts]
-    watching = None if rules is None else read_rules(rules)
-    now = policy_in_force(settings) if in_force else None
-    return compared_policies(now, documents, watching, settings.retention_days)
+    documents = [(str(file), read(file, retention)) for file in drafts]
+    return compared_policies(in_force, documents, None if rules is None else read_rules(rules), retention)

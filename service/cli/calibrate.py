@@ -29,12 +29,13 @@ from service.cli.replay_options import (
     WorkDir,
     engine_of,
     file_option,
-    policy_in_force,
+    outcome_reader,
+    read_service,
     require_folder,
     write_report,
 )
 from service.runtime.errors import HealthError, require_files_extra
-from service.runtime.settings import Settings, load_settings
+from service.runtime.settings import load_settings
 
 if TYPE_CHECKING:
     from scoring.rules.policy import Policy
@@ -104,8 +105,6 @@ def calibrate_command(
     from scoring.backtest.horizon import Timing
     from scoring.scorecards.document import DEFAULT
     from scoring.state.calendar import to_day
-    from service.jobs.backtest.attribute_outcomes import read_attribute_outcomes
-    from service.jobs.backtest.outcome_file import read_outcomes
     from service.jobs.calibration.calibration import Draft, calibrate_log, source_of
     from service.jobs.calibration.material import Request
     from service.jobs.calibration.report_page import page
@@ -116,7 +115,10 @@ def calibrate_command(
         require_folder(option, file)
     log = read_log(settings, work_dir, files, topics, topic, column, constant, timezone, skip_invalid)
     runs = engine_of(engine, processes, master)
-    policy = _policy(settings, scorecard, name, in_force=in_force)
+    if in_force and scorecard is not None:
+        raise HealthError("--in-force and --scorecard both name the scorecard in force", "Give one of them")
+    now = read_service(settings) if in_force else None
+    policy = _policy(now and now.policy, scorecard, name, settings.retention_days)
     draft = Draft(
         today=datetime.now(UTC).date(),
         source=source_of([file.name for file in files or ()]),
@@ -125,25 +127,22 @@ def calibrate_command(
         at_most=at_most,
         cut=None if cut is None else to_day(cut.date()),
     )
-    given = None if outcomes is None else read_outcomes(outcomes)
+    known = outcome_reader(outcomes, horizon_days, now)
     events = log()
-    known = read_attribute_outcomes(events, still_there=horizon_days is not None) if given is None else given
     timing = Timing(lead_days, horizon_days)
-    request = Request(policy, known, timing, None if name == DEFAULT else name, without or ())
+    request = Request(policy, known(events), timing, None if name == DEFAULT else name, without or ())
     found = calibrate_log(events, request, draft, runs)
     write_report(found, json, html, page, show)
     _write_draft(out, found)
 
 
-def _policy(settings: Settings, file: Path | None, name: str, *, in_force: bool) -> "Policy":
+def _policy(in_force: "Policy | None", file: Path | None, name: str, retention: int) -> "Policy":
     """The policy to compare with, in which there is a scorecard `name`. Raises `HealthError`."""
     from service.cli.scorecard_file import read
     from service.jobs.calibration.replaced import replaced_policy
 
-    if in_force and file is not None:
-        raise HealthError("--in-force and --scorecard both name the scorecard in force", "Give one of them")
-    document = None if file is None else read(file, settings.retention_days)
-    return replaced_policy(policy_in_force(settings) if in_force else None, document, name, settings.retention_days)
+    document = None if file is None else read(file, retention)
+    return replaced_policy(in_force, document, name, retention)
 
 
 def _write_draft(out: Path, found: "CalibrationReport") -> None:

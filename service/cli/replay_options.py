@@ -1,8 +1,8 @@
 """Options of commands that replay a log and report on it, and what they do alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 import typer
@@ -12,7 +12,13 @@ from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 
 if TYPE_CHECKING:
+    from datetime import date
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from scoring.backtest.outcomes import Outcome
     from scoring.rules.policy import Policy
+    from service.jobs.backtest.partitioned_log import PartitionedLog
     from service.jobs.backtest.run import Engine
 
 WIDE = 160
@@ -73,12 +79,41 @@ def engine_of(name: Literal["local", "spark"], processes: int, master: str | Non
     return engine_named(name, processes=processes, master=master)
 
 
-def policy_in_force(settings: Settings) -> "Policy":
-    """The policy of this service, from Postgres. Raises `HealthError` if it isn't there."""
+class ServiceNow(NamedTuple):
+    """The policy in force, and the day on which accounts left, None for those that haven't."""
+
+    policy: "Policy"
+    departures: "dict[str, date | None]"
+
+
+def read_service(settings: Settings) -> ServiceNow:
+    """What Postgres knows of this service. Raises `HealthError` if it isn't there."""
     from service.evaluation.policy import load_policy
+    from service.storage.accounts import accounts
     from service.storage.database.session import in_transaction
 
-    return in_transaction(settings, lambda connection: load_policy(connection, settings.retention_days))
+    async def read(connection: "AsyncConnection") -> ServiceNow:
+        policy = await load_policy(connection, settings.retention_days)
+        return ServiceNow(policy, await accounts.departures(connection))
+
+    return in_transaction(settings, read)
+
+
+def outcome_reader(
+    file: Path | None, horizon_days: int | None, now: ServiceNow | None
+) -> "Callable[[PartitionedLog], Sequence[Outcome]]":
+    """Reads outcomes from the file, at once; without one, from a log's account events and what the service knows.
+
+    Both raise `HealthError`.
+    """
+    from service.jobs.backtest.attribute_outcomes import read_attribute_outcomes
+    from service.jobs.backtest.outcome_file import read_outcomes
+
+    if file is not None:
+        outcomes = read_outcomes(file)
+        return lambda _: outcomes
+    stored = None if now is None else now.departures
+    return lambda log: read_attribute_outcomes(log, still_there=horizon_days is not None, stored=stored)
 
 
 def require_folder(option: str, file: Path | None) -> None:

@@ -29,6 +29,7 @@ from service.observability.logs import configure_logs
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
 from service.runtime.signals import die_on_sigterm, die_with_parent
+from service.storage.accounts import accounts
 from service.storage.database.engine import create_engine
 from service.storage.policy import backtests
 from service.storage.policy.backtests import ClaimedBacktest
@@ -114,13 +115,14 @@ async def _judge(
     planned = plan(read_request(claimed.request), settings, folder)
     async with engine.connect() as connection:
         in_force = await load_policy(connection, settings.retention_days)
+        stored = await accounts.departures(connection) if planned.outcomes is None else None
     policies = compared_policies(in_force, planned.drafts, planned.rules, settings.retention_days)
     known = None if planned.outcomes is None else await asyncio.to_thread(read_outcomes, planned.outcomes)
     events = await _read_log(planned, settings, folder, progress, stop)
 
     def judge() -> Backtest:
         there = planned.timing.horizon_days is not None
-        outcomes = read_attribute_outcomes(events, still_there=there) if known is None else known
+        outcomes = read_attribute_outcomes(events, still_there=there, stored=stored) if known is None else known
         return backtest(events, policies, outcomes, LocalEngine(_processes()), planned.timing, progress.show)
 
     found = await asyncio.to_thread(judge)

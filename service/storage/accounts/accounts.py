@@ -109,6 +109,15 @@ async def save_attributes(connection: AsyncConnection, attributes: Mapping[str, 
     await connection.execute(_SAVE_BESIDE_SCORES, beside)
 
 
+_DEPARTURES = text("SELECT account_id, churned_on FROM accounts")
+
+
+async def departures(connection: AsyncConnection) -> dict[str, date | None]:
+    """The day on which each account with attributes left; None for one that hasn't."""
+    async with connection.stream(_DEPARTURES) as rows:
+        return {row.account_id: row.churned_on async for row in rows}
+
+
 class LockedAccount(NamedTuple):
     """The rules' memory of an account, and its override; both encoded."""
 

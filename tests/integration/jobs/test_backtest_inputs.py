@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,11 +24,13 @@ from service.jobs.load.terminal import StoppedError
 from service.messaging.topics import create_topics
 from service.runtime.errors import HealthError
 from service.runtime.settings import Settings
+from service.storage.accounts import accounts
 from service.storage.policy import rules, scorecards
 from tests.support.cloud_events import cloud_event, encode, produce, record, usage
 from tests.support.commands import command, environment
 from tests.support.event_logs import BEGIN, DAYS, log_of, replayed, some_policy
 from tests.support.service import settings_for
+from tests.support.sweeping import Clock, described
 from tests.support.topics import create_topics as make_topics
 
 pytestmark = pytest.mark.anyio
@@ -137,6 +140,26 @@ async def test_account_events_say_what_became_of_accounts(settings: Settings, tm
     await send(settings, [cloud_event("account", f"account-{number}", {"churned_on": None}) for number in range(24)])
     with pytest.raises(HealthError, match="no account of it has churned_on"):
         read_attribute_outcomes(await read(settings, tmp_path), still_there=True)
+
+
+async def test_what_the_service_knows_serves_where_the_log_has_no_account_event(
+    settings: Settings, engine: AsyncEngine, tmp_path: Path
+) -> None:
+    sent = [event for event in crm_events() if event["type"] != "account.changed"]
+    await send(settings, [*sent, cloud_event("account", "account-0", {"renews_on": None}, time=on_day(1))])
+    log = await read(settings, tmp_path)
+    left = {"account-0": on_day(10), "account-1": on_day(101), "account-2": None, "strange": on_day(101)}
+    now = datetime.now(UTC)
+    events = {name: [described(name, now, churned_on=day and day[:10])] for name, day in left.items()}
+    await Clock(engine, settings).fold(events, now)
+    async with engine.connect() as connection:
+        stored = await accounts.departures(connection)
+    ends = day_of(log.contents.newest)
+    assert sorted(read_attribute_outcomes(log, still_there=True, stored=stored)) == [
+        Outcome("account-0", ends, churned=False),
+        Outcome("account-1", to_day_text(on_day(101)[:10]), churned=True),
+        Outcome("account-2", ends, churned=False),
+    ]
 
 
 async def test_the_command_judges_what_is_in_force_by_the_topics(
