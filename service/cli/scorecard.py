@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scoring.scorecards.diff import Difference, differences, in_words
 from scoring.scorecards.document import ScorecardProblem
 from scoring.scorecards.lint import warnings
-from service.cli import scorecard_preview, scorecard_published
+from service.cli import scorecard_adapt, scorecard_preview, scorecard_published
 from service.cli.reevaluations import wait
 from service.cli.scorecard_file import File, print_warnings, read
 from service.evaluation import publishing
@@ -22,7 +22,7 @@ from service.storage.database.session import in_transaction
 def register(app: typer.Typer) -> None:
     """Add the command group."""
     group = typer.Typer(help="Scorecards: the measures of the score, and their weights.", no_args_is_help=True)
-    for command in (validate, diff, scorecard_preview.preview, publish):
+    for command in (validate, diff, scorecard_adapt.adapt, scorecard_preview.preview, publish):
         group.command()(command)
     scorecard_published.register(group)
     app.add_typer(group, name="scorecard")

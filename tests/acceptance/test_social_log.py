@@ -59,8 +59,10 @@ def expected_measures(counts: Counts, today: int) -> dict[str, float | None]:
     before = sum(totals.get(today - ago, 0) for ago in range(28, 56))
     is_old = any(today - RETENTION < day <= today - 55 for day in active)
     return {
+        "usage_volume": recent,
+        "usage_in_the_quarter": sum(totals.get(today - ago, 0) for ago in range(84)),
         "days_since_last_use": silent,
-        "silence_ratio": silent / statistics.median(gaps) if len(active) >= 3 else None,
+        "silence_ratio": silent / statistics.median(gaps) if len(active) >= 5 else None,
         "active_days": sum(1 for ago in range(30) if today - ago in totals),
         "usage_trend": recent / before if before and is_old else None,
         "feature_adoption": len({f for ago in range(30) for f in counts.get(today - ago, ())}),

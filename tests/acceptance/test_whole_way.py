@@ -24,19 +24,20 @@ async def test_from_event_to_webhook(database_url: str, bootstrap: str, topic_pr
     async with receiver() as crm, service_up(env, tmp_path / "up.log", "--consumers", "2") as url:
         key = command("api-key", "create", "test", "--scope", "admin", env=env).stdout.strip()
         assert "\n" not in key
-        rule = {"name": "At risk", "kind": "score", "direction": "below", "level": 60, "clear_level": 65}
-        await call(f"{url}/v1/alert-rules", key, "POST", json=rule)
         endpoint = await call(f"{url}/v1/webhook-endpoints", key, "POST", json={"url": crm.url})
         secret = endpoint["secret"]
 
-        daily = [usage("acme", time=(now - timedelta(days=day)).isoformat()) for day in range(25)]
+        days = [(now - timedelta(days=day)).isoformat() for day in range(25)]
+        daily = [usage("acme", f"feature-{number}", time=day) for day in days for number in range(12)]
         await produce(bootstrap, [record(usage_topic, event) for event in daily])
 
-        async def is_known() -> bool:
+        async def is_healthy() -> bool:
             listed = await call(f"{url}/v1/accounts", key)
-            return bool(listed["items"]) and listed["items"][0]["score"] is not None
+            return bool(listed["items"]) and (listed["items"][0]["score"] or 0) > 65
 
-        await eventually(is_known, "the account has a score")
+        await eventually(is_healthy, "all of its use counts")
+        rule = {"name": "At risk", "kind": "score", "direction": "below", "level": 60, "clear_level": 65}
+        await call(f"{url}/v1/alert-rules", key, "POST", json=rule)
         healthy = await call(f"{url}/v1/accounts/acme/health", key)
         assert healthy["score"] > 65
         assert healthy["score"] == pytest.approx(sum(m["contribution"] or 0 for m in healthy["measures"]), abs=1e-6)

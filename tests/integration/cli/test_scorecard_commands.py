@@ -175,7 +175,14 @@ def test_a_database_without_tables_or_none_at_all_is_reported(file: Path, monkey
     write(file)
     monkeypatch.setenv("HEALTH_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
     assert scorecard("validate", file).exit_code == 0
-    for words in (("diff", file), ("preview", file), ("publish", file), ("list",), ("show", "default")):
+    for words in (
+        ("diff", file),
+        ("preview", file),
+        ("publish", file),
+        ("list",),
+        ("show", "default"),
+        ("adapt", "default"),
+    ):
         failed = scorecard(*words)
         assert isinstance(failed.exception, HealthError), words
         assert "Postgres can't be used" in str(failed.exception)
