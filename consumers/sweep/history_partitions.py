@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 
 import structlog
@@ -14,7 +14,7 @@ from scoring.history.day_by_day import LONGEST_GAP
 from service.runtime.settings import Settings
 from service.runtime.tasks import sleep_unless_stopped
 from service.storage.accounts import history_partitions
-from service.storage.accounts.history_partitions import Month
+from service.storage.accounts.history_partitions import Month, first_kept
 from service.storage.database import clock_check
 from service.storage.database.clock_check import OneClock
 from service.storage.database.retry import is_transient, retry_while_transient
@@ -33,11 +33,6 @@ AGAIN_SECONDS = 5.0
 """Delay before a partition locked by folding is tried again: far longer than the lock timeout."""
 FAILED_SECONDS = 300.0
 KEEPING = "keeping the partitions of history"
-
-
-def first_kept(today: date, retention_days: int) -> date:
-    """The first of the `retention_days` days that end with `today`."""
-    return today - timedelta(days=retention_days - 1)
 
 
 def wanted(today: date, retention_days: int) -> list[Month]:

@@ -22,8 +22,9 @@ from scoring.rules.policy import Policy
 from scoring.scorecards.scorecard import Band, Evaluation, evaluate
 from scoring.scorecards.selection import choose
 from scoring.state.account_state import AccountState, fold
+from scoring.state.attributes import Register
 from scoring.state.calendar import MICROSECONDS_PER_DAY, day_of, start_of
-from scoring.state.events import Event
+from scoring.state.events import AttributesEvent, Event
 
 
 class DayScore(NamedTuple):
@@ -65,14 +66,17 @@ Batch = tuple[int, Sequence[Event]]
 """The events of one day, and the time of the last of them."""
 
 
-def replay(events: Sequence[Event], policy: Policy, until: int) -> Replay:
+def replay(events: Sequence[Event], policy: Policy, until: int, started_on: str | None = None) -> Replay:
     """The whole past of an account up to `until` (microseconds): scores, crossings, and history with its causes.
 
     It equals what the service would have stored, had it folded each day's events at the time of the last. Events after
-    `until` are left out. `events` are of one account, each once, in any order.
+    `until` are left out. `events` are of one account, each once, in any order. `started_on`, a day as text, is known
+    from elsewhere, and serves from the first day if no event gives one.
     """
     policy = _as_of_old(policy)
     past = Replay()
+    if started_on is not None and not any(_gives_start(event) for event in events):
+        past.state.attributes.registers["started_on"] = Register(0, "", started_on)
     for at, batch in _moments(past, events, until):
         step = advance(past.state, past.score_run, past.memory, batch, policy, at)
         past.score_run, past.memory, past.due = step.score_run, step.memory, step.due
@@ -104,6 +108,10 @@ def replay_scores(events: Sequence[Event], policy: Policy, until: int) -> Replay
         _note(past, evaluation, crossings, at)
         last = evaluation
     return past
+
+
+def _gives_start(event: Event) -> bool:
+    return isinstance(event, AttributesEvent) and "started_on" in event.values
 
 
 def _as_of_old(policy: Policy) -> Policy:

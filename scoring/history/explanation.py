@@ -13,7 +13,11 @@ from scoring.scorecards.contributions import BILLION, Billionths, add, change, c
 from scoring.scorecards.scorecard import Evaluation
 
 UNRECORDED = "unrecorded"
-"""The cause of changes that no journal records: the account was evaluated before journals existed."""
+"""The cause of changes that no journal records: the account was evaluated before journals existed, or its live history
+begins after replayed days.
+"""
+SEAM = "live history begins here; the days before were replayed"
+"""The note at the first live day after replayed ones."""
 OVERRIDE = "override"
 
 
@@ -69,7 +73,7 @@ def explain_change(past: Past, first: int, last: int, find: FindScorecard) -> Ex
     previous = before
     for run in past.runs:
         if first < run.since <= last:
-            for effect in effects_of(run, previous, find):
+            for effect in effects_of(run, previous, past, find):
                 _merge(effects, effect)
             previous = run
     if adjusted := _adjustment(after, find) - _adjustment(before, find):
@@ -77,12 +81,17 @@ def explain_change(past: Past, first: int, last: int, find: FindScorecard) -> Ex
     return Explanation(before, after, list(effects.values()))
 
 
-def effects_of(run: ScoreRun, previous: ScoreRun | None, find: FindScorecard) -> list[Effect]:
-    """The effects on the day that a run began, compared with the run before. Without one, they are those that the
-    journal records: what the score was before isn't known.
+def effects_of(run: ScoreRun, previous: ScoreRun | None, past: Past, find: FindScorecard) -> list[Effect]:
+    """The effects on the day that a run of `past` began, compared with the run before. Without one, they are those that
+    the journal records: what the score was before isn't known.
+
+    The journal of the first live day begins at nothing, as the service knew no earlier day then. After replayed days it
+    would give the whole score as the work of that day's events, so the change is shown without a cause.
     """
     evaluation = evaluation_of(run, find)
     left = change(contributions_in_billionths(evaluation_of(previous, find)), contributions_in_billionths(evaluation))
+    if previous is not None and run.since == past.live_from:
+        return [Effect(UNRECORDED, left, notes=(SEAM,))] if left else []
     effects = []
     for entry, deltas in entries(decode_journal(run.journal, find), evaluation, find):
         effects.append(Effect(entry.cause, dict(deltas), entry.events, entry.ids, entry.notes, entry.at))

@@ -16,9 +16,12 @@ from scoring.state.account_state import AccountState
 class Past:
     """Score runs in order of time, at least one; the last one is the current one."""
 
-    def __init__(self, runs: Sequence[ScoreRun]) -> None:
-        """`runs` follow each other without a gap, but may begin long after the account did."""
+    def __init__(self, runs: Sequence[ScoreRun], live_from: int | None = None) -> None:
+        """`runs` follow each other without a gap, but may begin long after the account did. Those before the day
+        `live_from` were replayed; None if all are live.
+        """
         self.runs = runs
+        self.live_from = live_from
         self._ends = [run.day for run in runs]
 
     @property
@@ -34,25 +37,30 @@ class Past:
 
 
 def up_to_now(
-    closed: Sequence[ScoreRun], state: AccountState, score_run: ScoreRun | None, policy: Policy, now: int
+    closed: Sequence[ScoreRun],
+    state: AccountState,
+    score_run: ScoreRun | None,
+    policy: Policy,
+    now: int,
+    live_from: int | None = None,
 ) -> Past:
     """The past as it is at `now` (microseconds), however long ago the account was evaluated; `closed` are its stored
-    runs.
+    runs, and those before the day `live_from` were replayed.
 
     `state` is moved on, in place. Evaluations at a future day are left out: the last run is of today even so.
     """
     if score_run is not None and is_ahead(score_run.day, now):
-        return _up_to_today(closed, state, score_run, policy, now)
+        return Past(_up_to_today(closed, state, score_run, policy, now), live_from)
     course = DayByDay(state, score_run, policy, now)
     course.run(())
     last, _ = course.timeline.finish()
-    return Past([*closed, *course.timeline.closed, last])
+    return Past([*closed, *course.timeline.closed, last], live_from)
 
 
 def _up_to_today(
     closed: Sequence[ScoreRun], state: AccountState, score_run: ScoreRun, policy: Policy, now: int
-) -> Past:
-    """The past without future days, and with today according to `state`."""
+) -> list[ScoreRun]:
+    """The runs without future days, and with today according to `state`."""
     evaluation = evaluate_now(state, policy, now)
     runs = [run for run in (*closed, score_run) if run.since <= evaluation.day]
     before = replace(runs[-1], day=evaluation.day) if runs else None
@@ -62,4 +70,4 @@ def _up_to_today(
     timeline.move(Reason(cause, now), evaluation)
     timeline.set_override(Reason("override", now), score_run.override, evaluation.day)
     last, _ = timeline.finish()
-    return Past([*runs[:-1], *timeline.closed, last])
+    return [*runs[:-1], *timeline.closed, last]

@@ -4,6 +4,8 @@ ok -> pending -> firing -> ok. A rule fires once per episode: it has to clear be
 neither fires nor clears. A snoozed rule doesn't begin to fire until the snooze is over.
 """
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from scoring.rules.conditions import Condition, DropRule, Observation, Rule, RuleMemory, RuleState
@@ -60,6 +62,21 @@ def close_day(condition: Condition, memory: RuleMemory, day: int, score: float |
         peaks = [peak for peak in peaks if peak[1] > score]
         peaks.append((day, score))
     return replace(memory, peaks=tuple(peaks))
+
+
+def with_earlier_closings(
+    condition: Condition, memory: RuleMemory, closings: Sequence[tuple[int, float | None]], live_from: int
+) -> RuleMemory:
+    """The memory as if the account had closed days before `live_from` with the scores in `closings`, in order of day.
+
+    Only drop rules look back. Nothing else in the memory changes: what fired keeps firing until it is judged again.
+    """
+    if not isinstance(condition, DropRule):
+        return memory
+    known = replace(memory, peaks=())
+    for day, score in (*closings, *(peak for peak in memory.peaks if peak[0] >= live_from)):
+        known = close_day(condition, known, day, score)
+    return known
 
 
 def worth_keeping(condition: Condition, memory: RuleMemory, now: int) -> bool:

@@ -1,8 +1,11 @@
 """`account-health load`."""
 
+import asyncio
 import logging
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvloop
@@ -12,14 +15,20 @@ from service.cli.log_options import (
     Columns,
     Constants,
     LogFiles,
+    Result,
     SkipInvalid,
     Timezone,
     Topic,
     until_stopped,
 )
-from service.runtime.settings import load_settings
+from service.runtime.errors import HealthError, require_files_extra
+from service.runtime.settings import Settings, load_settings
 
-STOPPING = "Stopping once Kafka has confirmed the messages on their way; a second signal stops at once."
+if TYPE_CHECKING:
+    from service.jobs.load.files import LoadRequest
+    from service.jobs.load.load import Loaded
+
+STOPPING = "Stopping once what is on its way has arrived; a second signal stops at once."
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +49,15 @@ def load_command(
         bool, typer.Option("--dry-run", help="Check every row and show the first; send nothing.")
     ] = False,
     skip_invalid: SkipInvalid = False,
+    history: Annotated[
+        bool | None,
+        typer.Option(
+            "--history/--no-history",
+            help="Replay the days before accounts were live into their history; with --history also where that was done"
+            " before. [default: for accounts without replayed days]",
+            show_default=False,
+        ),
+    ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Send a log that was loaded before from its beginning.")
     ] = False,
@@ -48,7 +66,7 @@ def load_command(
         typer.Option(help="The folder for the progress of loads. [default: ~/.local/state/account-health/loads]"),
     ] = None,
 ) -> None:
-    """Load history: publish event logs to Kafka, marked as backfill.
+    """Load history: publish event logs to Kafka, marked as backfill, and write the scores of the past days.
 
     A load that was stopped continues where it was when the same command is run again.
     """
@@ -62,5 +80,35 @@ def load_command(
     order = replace(log, shift_to_now=shift_to_now, skip_invalid=skip_invalid, again=again)
     # The errors here say what matters of aiokafka's log lines.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    work = rehearse if dry_run else load
-    uvloop.run(until_stopped(lambda stop: work(order, settings, stop), STOPPING))
+    if dry_run:
+        _run(lambda stop: rehearse(order, settings, stop))
+        return
+    loaded = _run(lambda stop: load(order, settings, stop))
+    if history is False:
+        return
+    try:
+        _write_history(order, loaded, settings, rewrite=history is True)
+    except HealthError as error:
+        if history:
+            raise
+        # Not an error: the load itself is done, and may be all that this machine can do.
+        typer.echo(f"The scores of the past days aren't written. {error}")
+
+
+def _write_history(order: "LoadRequest", loaded: "Loaded", settings: Settings, *, rewrite: bool) -> None:
+    require_files_extra("Replaying the past of accounts")
+    from service.jobs.history.load_history import plan_history, replay_plan, write_plan
+    from service.jobs.history.messages import result
+
+    started = time.monotonic()
+    plan = _run(lambda stop: plan_history(order, loaded, settings, stop, rewrite=rewrite))
+    written = None
+    if plan.wanted:
+        files = replay_plan(plan)
+        written = _run(lambda stop: write_plan(plan, files, settings, stop))
+    for line in result(written, plan.replayed_before, time.monotonic() - started):
+        typer.echo(line)
+
+
+def _run(work: Callable[[asyncio.Event], Awaitable[Result]]) -> Result:
+    return uvloop.run(until_stopped(work, STOPPING))

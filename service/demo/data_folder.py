@@ -29,13 +29,16 @@ RESET_SECONDS = 15.0
 
 
 class DemoMemory(Struct):
-    """The state for the next run. `until` is the time up to which events were sent; `loaded` says that history was."""
+    """The state for the next run. `until` is the time up to which events were sent; `loaded` says that those before the
+    demo were, and `scored` that the scores of the days before are in history.
+    """
 
     seed: int
     accounts: int
     began_at: datetime
     until: datetime
     loaded: bool = False
+    scored: bool = False
     troubled: list[str] = []
     receiver_port: int = 0
 

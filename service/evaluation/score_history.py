@@ -21,8 +21,10 @@ async def read_past(
     found = await states.read(connection, [account_id])
     if not found:
         return None
-    closed = [_closed(run) for run in await history.runs(connection, account_id, first)]
-    return up_to_now(closed, read_state(found[0]), score_run_of(found[0]), policy, to_micros(now))
+    stored = await history.runs(connection, account_id, first)
+    closed = [_closed(run) for run in stored]
+    live_from = max((run.day + 1 for run in stored if run.replayed), default=None)
+    return up_to_now(closed, read_state(found[0]), score_run_of(found[0]), policy, to_micros(now), live_from)
 
 
 def _closed(run: StoredRun) -> ScoreRun:

@@ -24,14 +24,14 @@ BEGIN = datetime(2024, 1, 1, 8, tzinfo=UTC)
 DAYS = 60
 
 
-def log_of(accounts: Iterable[str], seed: int = 1) -> list[dict[str, Any]]:
+def log_of(accounts: Iterable[str], seed: int = 1, begin: datetime = BEGIN) -> list[dict[str, Any]]:
     """Events in no order, of all signals; some twice, as senders repeat themselves. Every other account goes silent."""
     chance = random.Random(seed)
     events: list[dict[str, Any]] = []
     for number, account in enumerate(accounts):
         for nth in range(30):
             day = chance.randrange(DAYS // 2 if number % 2 else DAYS)
-            when = BEGIN + timedelta(days=day, minutes=chance.randrange(600))
+            when = begin + timedelta(days=day, minutes=chance.randrange(600))
             events.append(_event(chance, account, f"{account}-{nth}", when))
     repeated = [event | {"data": event["data"]} for event in chance.sample(events, len(events) // 10)]
     chance.shuffle(events)

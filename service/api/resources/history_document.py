@@ -104,7 +104,8 @@ def history_document(account_id: str, past: Past, first: int, last: int, find: F
     previous: ScoreRun | None = None
     for run in past.runs:
         days = range(max(run.since, first), min(run.day, last) + 1)
-        items += [_day(day, run, effects_of(run, previous, find) if day == run.since else [], find) for day in days]
+        changes = effects_of(run, previous, past, find) if run.since in days else []
+        items += [_day(day, run, changes if day == run.since else [], find) for day in days]
         previous = run
     return History(account_id, items)
 

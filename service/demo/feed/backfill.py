@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 from service.demo.data_folder import DemoFolder, DemoMemory
 from service.demo.feed.broker_log import folded_offsets
+from service.demo.feed.past import DemoPast
 from service.demo.start import RunningService
 from service.demo.startup_screen import Steps
 from service.demo.world.customers import Customer
@@ -25,22 +27,42 @@ async def load_missing(
     now = datetime.now(UTC)
     history = f"{HISTORY_DAYS} days in the life of {memory.accounts} customers"
     title = "What happened meanwhile" if memory.loaded else history
-    with steps.step(title, bar=True) as tell:
-        events = await to_thread_uncancelled(_missing, memory, customers, now)
-        words = f"{len(events):,} events"
-        await _send(running, events, lambda share: tell(share, words))
-    memory.loaded = True
-    memory.until = now
-    folder.save(memory)
+    async with AsyncExitStack() as stack:
+        past = None
+        if not memory.scored:
+            before = await to_thread_uncancelled(_before, memory, customers)
+            past = await stack.enter_async_context(DemoPast.replaying(running, before))
+        with steps.step(title, bar=True) as tell:
+            events = await to_thread_uncancelled(_missing, memory, customers, now)
+            words = f"{len(events):,} events"
+            await _send(running, events, lambda share: tell(share, words))
+        memory.loaded = True
+        memory.until = now
+        folder.save(memory)
+        if past is not None:
+            with steps.step(f"The scores of these {HISTORY_DAYS} days", bar=True) as tell:
+                await past.write(tell)
+            memory.scored = True
+            folder.save(memory)
 
 
 def _missing(memory: DemoMemory, customers: Sequence[Customer], now: datetime) -> list[DemoEvent]:
-    first_day = memory.began_at.date()
     if memory.loaded:
         since = max(memory.until, now - HISTORY)
-        return list(happened(customers, memory.seed, first_day, since, now))
+        return list(happened(customers, memory.seed, memory.began_at.date(), since, now))
+    return [
+        *_before(memory, customers),
+        *happened(customers, memory.seed, memory.began_at.date(), memory.began_at, now),
+    ]
+
+
+def _before(memory: DemoMemory, customers: Sequence[Customer]) -> list[DemoEvent]:
+    """The events before the demo began."""
     since = memory.began_at - HISTORY
-    return [*introductions(customers, memory.began_at), *happened(customers, memory.seed, first_day, since, now)]
+    return [
+        *introductions(customers, since),
+        *happened(customers, memory.seed, memory.began_at.date(), since, memory.began_at),
+    ]
 
 
 async def _send(running: RunningService, events: Sequence[DemoEvent], tell: Callable[[float], None]) -> None:

@@ -35,9 +35,15 @@ def happened(
 
 
 def introductions(customers: Sequence[Customer], at: datetime) -> list[DemoEvent]:
-    """The events that introduce the customers."""
+    """The events that introduce the customers, at `at` or on the morning of their first day, if that is later."""
     return [
-        DemoEvent("account", f"{customer.id}:introduced", customer.id, at, customer.attributes)
+        DemoEvent(
+            "account",
+            f"{customer.id}:introduced",
+            customer.id,
+            max(at, datetime.combine(customer.started_on, _MORNING)),
+            customer.attributes,
+        )
         for customer in customers
     ]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -48,24 +48,26 @@ async def partition_log(
     stop: asyncio.Event,
     warn: Callable[[str], None] = say,
     progress: ProgressBar = bar,
+    shifts: Mapping[Path, int] | None = None,
 ) -> PartitionedLog:
     """The log's events by account, in a folder in `order.state_dir`; those of an earlier run, if nothing has changed.
 
-    `progress` shows the reading. Raises `StoppedError` when `stop` is set, and `HealthError` if a file can't be read,
-    has no events, or has rows that can't be events and aren't to be skipped.
+    `progress` shows the reading. `shifts` are the days by which each file's times move, where that is decided already.
+    Raises `StoppedError` when `stop` is set, and `HealthError` if a file can't be read, has no events, or has rows that
+    can't be events and aren't to be skipped.
     """
     files = open_files(order)
     if naive := naive_columns(files):
         warn(assumed_utc(naive))
-    shift_days = 0
-    if order.shift_to_now:
-        shift_days = shift_for(await examine_files(files, order, max_bytes, stop), order)
-    digest = _digest(files, order, shift_days, max_bytes)
+    if shifts is None:
+        together = shift_for(await examine_files(files, order, max_bytes, stop), order) if order.shift_to_now else 0
+        shifts = {file.log.path: together for file in files}
+    digest = _digest(files, order, shifts, max_bytes)
     folder = order.state_dir / digest
     if (found := find_log(folder)) is not None:
         return found
     with unfinished_folder(order.state_dir) as unfinished:
-        contents = await _Partitioning(files, order, max_bytes, unfinished, progress).run(digest, shift_days, stop)
+        contents = await _Partitioning(files, order, max_bytes, unfinished, progress).run(digest, shifts, stop)
         write_contents(unfinished, contents)
         return PartitionedLog(keep_log(unfinished, folder), contents)
 
@@ -82,8 +84,8 @@ class _Partitioning:
         self._progress = progress
         self._writer = PartitionWriter(folder, partitions_for(files))
 
-    async def run(self, digest: str, shift_days: int, stop: asyncio.Event) -> Contents:
-        findings = [await self._read(file, shift_days, stop) for file in self._files]
+    async def run(self, digest: str, shifts: Mapping[Path, int], stop: asyncio.Event) -> Contents:
+        findings = [await self._read(file, shifts[file.log.path], stop) for file in self._files]
         await asyncio.to_thread(self._writer.close)
         found = [each for each in findings if each.days]
         if not found:
@@ -132,13 +134,12 @@ def _rows(file: LogFile) -> int:
     return path.stat().st_size // (_PACKED_EVENT_BYTES if path.name.lower().endswith(".gz") else _EVENT_BYTES)
 
 
-def _digest(files: Sequence[LogFile], order: LoadRequest, shift_days: int, max_bytes: int) -> str:
+def _digest(files: Sequence[LogFile], order: LoadRequest, shifts: Mapping[Path, int], max_bytes: int) -> str:
     """A name for the files, in their order, and all that decides which events come of them."""
     facts = [
-        [(file.identity, is_table(file.log.path)) for file in files],
+        [(file.identity, is_table(file.log.path), shifts[file.log.path]) for file in files],
         order.signal,
         order.skip_invalid,
-        shift_days,
         max_bytes,
         code_fingerprint(),
     ]

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -133,11 +133,15 @@ class PartitionWriter:
 
     def add(self, events: Sequence[Event]) -> None:
         """Add the next events of the log."""
-        for event in events:
-            partition = xxh3_64_intdigest(event.account_id.encode()) % len(self._waiting)
-            self._waiting[partition].append((event.account_id, self._position, *encode_event(event)))
+        self.add_encoded((event.account_id, *encode_event(event)) for event in events)
+
+    def add_encoded(self, events: Iterable[tuple[str, int, bytes]]) -> None:
+        """Add the next events of the log: accounts, kinds and events, as `encode_event` makes them."""
+        for account_id, kind, event in events:
+            partition = xxh3_64_intdigest(account_id.encode()) % len(self._waiting)
+            self._waiting[partition].append((account_id, self._position, kind, event))
             self._position += 1
-        self._number += len(events)
+            self._number += 1
         if self._number >= FLUSH_ROWS:
             self._flush()
 

@@ -24,7 +24,8 @@ from scoring.scorecards.selection import choose
 from scoring.state.calendar import day_of, first_day
 from scoring.state.events import Event, UsageEvent
 from service.jobs.backtest.account_events import ACCOUNT
-from service.jobs.backtest.replay_task import DAY, decode_policy
+from service.jobs.backtest.policy_codec import decode_policy
+from service.jobs.backtest.replay_task import DAY
 
 NOT_FOR_IT = "the scorecard wasn't for this account on the day of the decision"
 VALUES = "values"

@@ -4,7 +4,6 @@ Tasks are pickled, and run where only `scoring`, this package, msgspec and pyarr
 """
 
 from collections import Counter, defaultdict
-from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -12,13 +11,10 @@ import pyarrow as pa
 from msgspec import Struct
 
 from scoring.backtest.replay import Replay, ReplayedCrossing, replay, replay_scores
-from scoring.rules.conditions import Rule
-from scoring.rules.policy import Policy
-from scoring.scorecards.document import ScorecardDocument
-from scoring.scorecards.scorecard import compile_scorecard
 from scoring.state.calendar import MICROSECONDS_PER_DAY
 from scoring.state.events import Event
 from service.jobs.backtest.account_events import ACCOUNT, decode_events
+from service.jobs.backtest.policy_codec import decode_policy
 
 DAY = "day"
 
@@ -144,27 +140,3 @@ def _by_day(past: Replay) -> dict[int, list[dict[str, Any]]]:
 def _crossing(each: ReplayedCrossing) -> DayCrossing:
     crossing = each.crossing
     return DayCrossing(each.at, crossing.rule.id, crossing.state, each.score, crossing.began_at, each.owner)
-
-
-class _Policy(Struct, frozen=True):
-    """The documents that a policy is compiled from."""
-
-    scorecards: list[tuple[int, ScorecardDocument]]
-    rules: tuple[Rule, ...]
-    retention: int
-
-
-def encode_policy(policy: Policy) -> bytes:
-    """The scorecards, rules and retention of a policy; equal ones give equal bytes. What was once in force is left out,
-    as a replay judges by one policy alone.
-    """
-    cards = [(card.version, card.document) for card in policy.scorecards]
-    return msgspec.json.encode(_Policy(cards, policy.rules, policy.retention), order="deterministic")
-
-
-@lru_cache(maxsize=1)
-def decode_policy(encoded: bytes) -> Policy:
-    """The policy that was encoded, compiled."""
-    plain = msgspec.json.decode(encoded, type=_Policy)
-    cards = tuple(compile_scorecard(document, version) for version, document in plain.scorecards)
-    return Policy(cards, plain.rules, plain.retention)

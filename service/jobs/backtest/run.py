@@ -10,7 +10,8 @@ from scoring.rules.policy import Policy
 from scoring.state.calendar import MICROSECONDS_PER_DAY
 from service.jobs.backtest.engine_local import LocalEngine
 from service.jobs.backtest.partitioned_log import PartitionedLog
-from service.jobs.backtest.replay_task import AccountTask, ReplayRow, ReplayTask, encode_policy, replay_rows
+from service.jobs.backtest.policy_codec import encode_policy
+from service.jobs.backtest.replay_task import AccountTask, ReplayRow, ReplayTask, replay_rows
 from service.jobs.backtest.result_files import read_results
 from service.jobs.load.terminal import Advance, bar
 from service.runtime.errors import require_spark_extra

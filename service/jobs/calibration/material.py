@@ -18,8 +18,8 @@ from scoring.scorecards.scorecard import NEUTRAL
 from scoring.state.calendar import day_of
 from service.jobs.backtest.account_events import ACCOUNT
 from service.jobs.backtest.partitioned_log import PartitionedLog
+from service.jobs.backtest.policy_codec import encode_policy
 from service.jobs.backtest.readings_task import VALUES, FeaturesTask, ReadingsTask, encode_outcomes
-from service.jobs.backtest.replay_task import encode_policy
 from service.jobs.backtest.run import Engine, run_task_on
 from service.jobs.load.terminal import bar
 from service.runtime.errors import HealthError

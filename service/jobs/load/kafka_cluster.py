@@ -65,6 +65,10 @@ class KafkaCluster:
 
     async def records_written(self, topics: Collection[str]) -> int:
         """The number of records ever written to the topics, including those deleted since."""
+        return sum((await self.ends(topics)).values())
+
+    async def ends(self, topics: Collection[str]) -> dict[tuple[str, int], int]:
+        """The next offset of each partition of the topics."""
         partitions = [
             TopicPartition(topic, number)
             for topic, count in (await self.partitions(topics)).items()
@@ -73,7 +77,8 @@ class KafkaCluster:
         consumer = AIOKafkaConsumer(**self.connection, client_id=CLIENT_ID)
         try:
             await consumer.start()
-            return sum((await consumer.end_offsets(partitions)).values())
+            found = await consumer.end_offsets(partitions)
+            return {(each.topic, each.partition): offset for each, offset in found.items()}
         except KafkaError as error:
             raise self.to_operator_error(error) from None
         finally:

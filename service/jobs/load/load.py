@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -15,6 +16,7 @@ from service.jobs.load.second_pass import chunks_after, send
 from service.jobs.load.terminal import say
 from service.messaging.cloudevents import now_micros
 from service.runtime.settings import Settings
+from service.storage.ingest.progress import Partition
 
 
 class _Begun(Struct):
@@ -25,18 +27,30 @@ class _Begun(Struct):
     checkpoint: Checkpoint
 
 
-async def load(order: LoadRequest, settings: Settings, stop: asyncio.Event) -> None:
+class Loaded(Struct, frozen=True):
+    """A log that is in Kafka: the days by which each file's times were moved, and the next offset of each partition of
+    its topics.
+    """
+
+    shifts: Mapping[Path, int]
+    ends: Mapping[Partition, int]
+
+
+async def load(order: LoadRequest, settings: Settings, stop: asyncio.Event) -> Loaded:
     """Send the events that aren't in Kafka yet, and print the result. Raises `HealthError` and `StoppedError`."""
     files = _open(order)
     async with connect(settings) as publisher:
         if order.signal is not None:
             await publisher.require([settings.topics[order.signal]])
         loads = await _begin(files, publisher.cluster, order, settings, stop)
-        await publisher.require({topic for each in loads for topic in each.checkpoint.topics})
-        for each in loads:
+        unfinished = [each for each in loads if not each.checkpoint.finished]
+        await publisher.require({topic for each in unfinished for topic in each.checkpoint.topics})
+        for each in unfinished:
             await _send(each, order, settings, publisher, stop)
-    if loads:
+        ends = await publisher.cluster.ends({topic for each in loads for topic in each.checkpoint.topics})
+    if unfinished:
         say(messages.NEXT)
+    return Loaded({each.file.log.path: each.checkpoint.shift_days for each in loads}, ends)
 
 
 async def rehearse(order: LoadRequest, settings: Settings, stop: asyncio.Event) -> None:
@@ -61,7 +75,7 @@ def _open(order: LoadRequest) -> list[LogFile]:
 async def _begin(
     files: Sequence[LogFile], cluster: KafkaCluster, order: LoadRequest, settings: Settings, stop: asyncio.Event
 ) -> list[_Begun]:
-    """The unfinished loads: first those that an earlier run began, then the new ones, checked."""
+    """The loads: first those that an earlier run began, which may be finished, then the new ones, checked."""
     topics = settings.topics if order.signal is None else settings.topics[order.signal]
     begun = []
     fresh: list[tuple[LogFile, CheckpointFile]] = []
@@ -79,7 +93,7 @@ async def _begin(
     for each, (file, kept) in zip(examined, fresh, strict=True):
         _tell(each, shift_days, settings)
         begun.append(_Begun(file, kept, _checkpoint(each, shift_days, settings)))
-    return [each for each in begun if not each.checkpoint.finished]
+    return begun
 
 
 async def _found(kept: CheckpointFile, cluster: KafkaCluster) -> Checkpoint | None:

@@ -28,9 +28,9 @@ class HistoryRow(NamedTuple):
 
 _INSERT = text("""
     INSERT INTO history (account_id, day, since, score, band, coverage, scorecard, scorecard_version, readings, journal,
-                         override)
+                         override, replayed)
     SELECT account_id, date '1970-01-01' + day, date '1970-01-01' + since, score, band, coverage, scorecard,
-           scorecard_version, CAST(readings AS json), journal, CAST(override AS json)
+           scorecard_version, CAST(readings AS json), journal, CAST(override AS json), CAST(:replayed AS boolean)
     FROM unnest(CAST(:account_id AS text[]), CAST(:day AS int[]), CAST(:since AS int[]), CAST(:score AS float8[]),
                 CAST(:band AS text[]), CAST(:coverage AS float8[]), CAST(:scorecard AS text[]),
                 CAST(:scorecard_version AS int[]), CAST(:readings AS text[]), CAST(:journal AS bytea[]),
@@ -40,10 +40,10 @@ _INSERT = text("""
 """)
 
 
-async def insert(connection: AsyncConnection, rows: Sequence[HistoryRow]) -> None:
-    """Save runs of accounts that this transaction has locked."""
+async def insert(connection: AsyncConnection, rows: Sequence[HistoryRow], *, replayed: bool = False) -> None:
+    """Save runs of accounts that this transaction has locked; `replayed` ones are of days before those were live."""
     if rows:
-        await connection.execute(_INSERT, unnest_parameters(rows))
+        await connection.execute(_INSERT, {**unnest_parameters(rows), "replayed": replayed})
 
 
 class ClosingScore(NamedTuple):
@@ -82,11 +82,12 @@ class StoredRun(NamedTuple):
     readings: str
     journal: bytes | None
     override: str | None
+    replayed: bool
 
 
 RUNS = text("""
     SELECT day - date '1970-01-01', since - date '1970-01-01', score, band, coverage, scorecard, scorecard_version,
-           CAST(readings AS text), journal, CAST(override AS text)
+           CAST(readings AS text), journal, CAST(override AS text), replayed
     FROM history
     WHERE account_id = :id AND day >= date '1970-01-01' + CAST(:first AS int)
     ORDER BY day

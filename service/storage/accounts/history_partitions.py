@@ -1,7 +1,7 @@
 """The partitions of `history`: a table for each month, and a default one for all other days."""
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -43,6 +43,11 @@ class Month(NamedTuple):
     def bounds(self) -> str:
         """Its days, as a range of SQL: from, including, to, excluding."""
         return f"FROM ('{self.first_day}') TO ('{self.following.first_day}')"
+
+
+def first_kept(today: date, retention_days: int) -> date:
+    """The first of the `retention_days` days that end with `today`."""
+    return today - timedelta(days=retention_days - 1)
 
 
 async def acquire_lock(connection: AsyncConnection, lock_timeout_ms: int) -> bool:

@@ -19,7 +19,8 @@ from service.jobs.backtest.engine_local import LocalEngine
 from service.jobs.backtest.engine_spark import SparkEngine, open_session, pack_code, require_java
 from service.jobs.backtest.event_log import partition_log
 from service.jobs.backtest.partitioned_log import PartitionedLog
-from service.jobs.backtest.replay_task import ReplayRow, encode_policy
+from service.jobs.backtest.policy_codec import encode_policy
+from service.jobs.backtest.replay_task import ReplayRow
 from service.jobs.backtest.run import Engine, engine_named, replay_log
 from service.jobs.load.files import LoadRequest
 from service.runtime import errors

@@ -6,9 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.sweep.history_partitions import MONTHS_AHEAD, expired, first_kept, wanted
+from consumers.sweep.history_partitions import MONTHS_AHEAD, expired, wanted
 from scoring.history.day_by_day import LONGEST_GAP
-from service.storage.accounts.history_partitions import Month
+from service.storage.accounts.history_partitions import Month, first_kept
 
 days = st.dates(date(2000, 1, 1), date(2100, 1, 1))
 retentions = st.integers(92, 3660)

@@ -21,7 +21,8 @@ from service.jobs.backtest import event_log, partitioned_log
 from service.jobs.backtest.engine_local import LocalEngine, run_partition
 from service.jobs.backtest.event_log import partition_log
 from service.jobs.backtest.partitioned_log import PartitionedLog
-from service.jobs.backtest.replay_task import AccountTask, ReplayRow, decode_policy, encode_policy
+from service.jobs.backtest.policy_codec import decode_policy, encode_policy
+from service.jobs.backtest.replay_task import AccountTask, ReplayRow
 from service.jobs.backtest.run import replay_log
 from service.jobs.load.files import LoadRequest, mapping_of
 from service.jobs.load.terminal import Advance, StoppedError

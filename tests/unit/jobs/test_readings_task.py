@@ -18,8 +18,8 @@ from scoring.scorecards.selection import in_order
 from scoring.state.calendar import to_day
 from scoring.state.events import Event
 from service.jobs.backtest.judgements import judge
+from service.jobs.backtest.policy_codec import encode_policy
 from service.jobs.backtest.readings_task import NOT_FOR_IT, FeaturesTask, ReadingsTask, encode_outcomes
-from service.jobs.backtest.replay_task import encode_policy
 from service.messaging.cloudevents import decode_structured, now_micros, signal_of
 from tests.support.calibration_logs import BEGIN, account_changed, usage
 from tests.support.cloud_events import encode

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     DDL,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Computed,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     event,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSON
@@ -144,9 +146,17 @@ history = Table(
     Column("readings", JSON, nullable=False, comment="as in scores, on `day`"),
     Column("journal", LargeBinary, comment="what happened on `since`, by cause: scoring/history/journal.py"),
     Column("override", JSON),
+    Column(
+        "replayed",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="worked out from loaded events, of days before the account was live",
+    ),
     postgresql_partition_by="RANGE (day)",
 )
-"""Former contents of `scores`: an account whose measures score the same for days has one row for them.
+"""Former contents of `scores`: an account whose measures score the same for days has one row for them. Before them come
+those that were replayed from loaded events.
 
 Partitions are months, made ahead and dropped by the sweeper; rows outside them are in the default partition.
 """
