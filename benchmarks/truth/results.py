@@ -11,10 +11,12 @@ from benchmarks.harness.results import Column, Results, ThresholdVerdict, sectio
 from benchmarks.harness.terminal import option
 from scoring.backtest.calibration.evidence import Evidence, Stratum
 from scoring.backtest.discrimination import Interval
+from scoring.scorecards.saturation import Saturation
 from scoring.state.calendar import to_day_text
 
 DATA = ROOT.parent / "shared" / "data"
 CALIBRATED, PLAIN, BOOSTING = "calibrated", "a plain count of events", "LightGBM, all candidates"
+ADAPTED = "the scorecard default, adapted"
 LEAST_OUT_OF_FOLD, LEAST_BY_TIME = 0.82, 0.75
 
 
@@ -55,6 +57,21 @@ class Ranked(Struct):
         return cls(name, in_words(unseen), in_words(later), unseen.estimate, later.estimate)
 
 
+class SaturationRow(Struct):
+    """Shares of all decisions by one measure of a scorecard: with full points, with none, and without a value."""
+
+    scorecard: Annotated[str, Column("scorecard")]
+    measure: Annotated[str, Column("measure")]
+    full: Annotated[float, Column("full points", ".0%")]
+    none: Annotated[float, Column("no points", ".0%")]
+    missing: Annotated[float, Column("no value", ".0%")]
+
+    @classmethod
+    def of(cls, scorecard: str, found: Saturation) -> "SaturationRow":
+        """The row of a measure."""
+        return cls(scorecard, found.measure, found.full, found.none, found.missing)
+
+
 class StratumRow(Struct):
     """The calibrated score within a stratum of tenure."""
 
@@ -81,6 +98,7 @@ class TruthResults(Results[TruthOptions]):
     """Of the calibration, with both of its proofs."""
     ranked: list[Ranked] = field(default_factory=list)
     strata: list[StratumRow] = field(default_factory=list)
+    saturations: list[SaturationRow] = field(default_factory=list)
     sentence: str = ""
     scorecard: str = ""
 
@@ -94,6 +112,8 @@ class TruthResults(Results[TruthOptions]):
         found = [section(title, table_of(self.ranked), after, took)]
         if self.strata:
             found.append(section("Within tenure", table_of(self.strata)))
+        if self.saturations:
+            found.append(section("Room between accounts", table_of(self.saturations)))
         return found
 
     def verdicts(self) -> list[ThresholdVerdict]:

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.harness.results import Circumstances, document, report
 from benchmarks.truth.__main__ import given_scorecards, measure
 from benchmarks.truth.log import read_log
-from benchmarks.truth.results import BOOSTING, CALIBRATED, PLAIN, TruthOptions, TruthResults
+from benchmarks.truth.results import ADAPTED, BOOSTING, CALIBRATED, PLAIN, TruthOptions, TruthResults
 from scoring.state.calendar import to_day_text
 from scoring.state.events import AttributesEvent
 from service.runtime.errors import HealthError
@@ -78,6 +78,9 @@ def test_a_planted_reason_to_leave_is_found(tmp_path: Path) -> None:
     ranked = {each.name: each for each in results.ranked}
     assert ranked[CALIBRATED].out_of_fold_auc > ranked[PLAIN].out_of_fold_auc + 0.1
     assert ranked[BOOSTING].out_of_fold_auc > 0.6
+    assert 0 < ranked[ADAPTED].out_of_fold_auc != ranked["the scorecard default"].out_of_fold_auc
+    assert {(each.scorecard, each.measure) for each in results.saturations} >= {("default", "nps"), ("renewal", "nps")}
+    assert all(each.missing == 1 for each in results.saturations if each.measure == "nps")
     assert "complaint" in results.scorecard
     shown = report(results)
     assert "Within tenure" in shown
