@@ -19,6 +19,7 @@ from service.jobs.backtest.report_text import (
     share_cells,
     summary,
 )
+from service.jobs.backtest.terminal_table import terminal_table
 
 
 def show(console: Console, found: Backtest) -> None:
@@ -47,64 +48,51 @@ def tables(found: Backtest) -> Iterator[Table]:
             yield _owners(rows)
 
 
-def _table(title: str, *columns: str) -> Table:
-    """A table of numbers, beside the text in the first column."""
-    table = Table(title=title, title_justify="left", box=None)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left")
-    return table
-
-
 def _ranking(found: Backtest) -> Table:
+    columns = ("score", "decisions", "churned", "AUC", "above the plain count", "no score", "of them churned")
     title = "Ranking of those who leave below those who stay (AUC; 0.5 is chance), with 95 % intervals by account"
-    table = _table(
-        title, "score", "decisions", "churned", "AUC", "above the plain count", "no score", "of them churned"
-    )
-    for each in found.scores:
-        known, unknown = each.known, each.unknown
-        table.add_row(
+    rows = [
+        (
             each.name,
-            f"{known.decisions:,}",
-            f"{known.churned:,}",
+            f"{each.known.decisions:,}",
+            f"{each.known.churned:,}",
             interval(each.auc),
             NOTHING if each.difference is None else interval(each.difference, "+.3f"),
-            f"{unknown.decisions:,}",
-            f"{unknown.churned:,}",
+            f"{each.unknown.decisions:,}",
+            f"{each.unknown.churned:,}",
         )
-    return table
+        for each in found.scores
+    ]
+    return terminal_table(title, columns, rows)
 
 
 def _months(found: Backtest) -> Table:
-    table = _table("AUC by the month of the outcome", "month", *(each.name for each in found.scores))
-    for row in month_rows(found.scores):
-        table.add_row(*row)
-    return table
+    columns = ("month", *(each.name for each in found.scores))
+    return terminal_table("AUC by the month of the outcome", columns, month_rows(found.scores))
 
 
 def _bands(report: ScoreReport) -> Table:
-    table = _table(f"{report.name}: churn by band", "band", *SHARES)
-    for band, found in report.bands.items():
-        table.add_row(band, *share_cells(found))
-    return table
+    rows = [(band, *share_cells(found)) for band, found in report.bands.items()]
+    return terminal_table(f"{report.name}: churn by band", ("band", *SHARES), rows)
 
 
 def _tenths(report: ScoreReport) -> Table:
-    table = _table(f"{report.name}: churn by tenth of the score", "score", *SHARES)
-    for tenth in report.tenths:
-        table.add_row(f"{tenth.low:.1f} to {tenth.high:.1f}", *share_cells(tenth.found))
-    return table
+    rows = [(f"{tenth.low:.1f} to {tenth.high:.1f}", *share_cells(tenth.found)) for tenth in report.tenths]
+    return terminal_table(f"{report.name}: churn by tenth of the score", ("score", *SHARES), rows)
 
 
 def _owners(rows: list[tuple[str, ...]]) -> Table:
-    table = _table("Rules: alerts by owner of the account", *OWNERS)
-    for row in rows:
-        table.add_row(*row)
-    return table
+    return terminal_table("Rules: alerts by owner of the account", OWNERS, rows)
 
 
 def _rules(rules: list[RuleReport]) -> Table:
-    columns = ("churners in time", "account-days firing", "precision", "chance", "median lead", "alerts per week")
-    table = _table("Rules: firing on the day of the decision", "rule", *columns)
-    for rule in rules:
-        table.add_row(*rule_cells(rule))
-    return table
+    columns = (
+        "rule",
+        "churners in time",
+        "account-days firing",
+        "precision",
+        "chance",
+        "median lead",
+        "alerts per week",
+    )
+    return terminal_table("Rules: firing on the day of the decision", columns, map(rule_cells, rules))
