@@ -139,5 +139,5 @@ def _probabilities(scores: Array, known: Readings, mapping: Logistic, base_rate:
         base_rate,
         mapping,
         list(zip(TABLE_SCORES, shown, strict=True)),
-        calibration_table(scores, known.churned, mapping),
+        calibration_table(scores.round(1), known.churned, mapping),  # as people see them
     )

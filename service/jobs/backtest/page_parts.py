@@ -11,10 +11,13 @@ _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>$title</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1f2933 }
-table { border-collapse: collapse; margin: 1rem 0 } caption { text-align: left; font-weight: 600 }
-th, td { padding: .2rem .8rem .2rem 0; text-align: right; border-bottom: 1px solid #d9e2ec }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #1f2933 }
+table { border-collapse: collapse; margin: 1rem 0; min-width: 36rem }
+caption { text-align: left; font-weight: 600; padding-bottom: .3rem }
+th, td { padding: .2rem 0 .2rem 1.2rem; text-align: right; border-bottom: 1px solid #d9e2ec; vertical-align: bottom }
+td { white-space: nowrap } th:first-child, td:first-child { text-align: left; padding-left: 0 }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 11rem }
+figcaption { font-weight: 600; padding-bottom: .3rem }
 svg { max-width: 100%; height: auto } svg text { font: 12px system-ui, sans-serif; fill: #1f2933 }
 figure { margin: 1rem 0 }
 </style></head><body>

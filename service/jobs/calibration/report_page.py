@@ -5,7 +5,18 @@ from collections.abc import Iterator
 from scoring.backtest.calibration.calibrate import Probabilities
 from service.jobs.backtest.page_parts import bullets, chart, curve, heading, paragraph, share_chart, table, whole_page
 from service.jobs.calibration.calibration import CalibrationReport
-from service.jobs.calibration.report_text import CALIBRATED, LATER, UNSEEN, findings, material, tables
+from service.jobs.calibration.report_text import (
+    CALIBRATED,
+    LATER,
+    UNSEEN,
+    by_score,
+    draft,
+    findings,
+    group_name,
+    groups,
+    material,
+    proof,
+)
 
 
 def page(found: CalibrationReport) -> str:
@@ -18,25 +29,31 @@ def _parts(found: CalibrationReport) -> Iterator[str]:
     yield f"<strong>{paragraph(verdict)}</strong>"
     yield bullets(grounds)
     yield from _charts(found)
-    for each in tables(found):
-        yield table(each.title, each.columns, each.rows)
+    for each in proof(found):
+        yield table(*each)
+    if found.scorecard is not None:
+        yield heading("The draft")
+        yield table(*draft(found.scorecard))
     if found.probabilities is not None:
+        yield heading("The probability of churn")
         yield from _probabilities(found.probabilities)
     yield heading("What it was fitted to")
     yield bullets(material(found))
 
 
 def _charts(found: CalibrationReport) -> Iterator[str]:
-    for proof, name in ((found.by_time, LATER), (found.out_of_fold, UNSEEN)):
-        if proof is not None:
-            rows = [(CALIBRATED, proof.auc), *proof.others.items()]
+    for evidence, name in ((found.by_time, LATER), (found.out_of_fold, UNSEEN)):
+        if evidence is not None:
+            rows = [(CALIBRATED, evidence.auc), *evidence.others.items()]
             yield chart(f"AUC on {name} with 95 % interval; the line is chance", rows, 0.5)
 
 
 def _probabilities(found: Probabilities) -> Iterator[str]:
     yield curve("Probability of churn by score; the line is that of all", found.by_score, found.base_rate)
-    groups = [(f"{each.lowest:.1f} to {each.highest:.1f}", each.observed) for each in found.groups]
+    yield table(*by_score(found))
+    observed = [(group_name(each), each.observed) for each in found.groups]
     expected = [each.expected for each in found.groups]
     yield share_chart(
-        "Share that churned by score, with 95 % interval; the ring is what was expected", groups, expected
+        "Share that churned by score, with 95 % interval; the ring is what was expected", observed, expected
     )
+    yield table(*groups(found))

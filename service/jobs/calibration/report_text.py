@@ -6,8 +6,9 @@ from typing import NamedTuple
 from scoring.backtest.calibration.calibrate import Probabilities
 from scoring.backtest.calibration.evidence import Evidence
 from scoring.backtest.calibration.honesty import LEAST_FOR_PROBABILITIES
+from scoring.backtest.calibration.probability import CalibrationGroup
 from scoring.backtest.discrimination import Interval
-from scoring.scorecards.document import MeasureDocument
+from scoring.scorecards.document import MeasureDocument, ScorecardDocument
 from service.jobs.backtest.backtest import left_out_line
 from service.jobs.backtest.report_text import NOTHING, SHARES, interval, percent
 from service.jobs.calibration.calibration import CalibrationReport
@@ -73,23 +74,59 @@ def _no_probabilities(found: CalibrationReport) -> str:
     return "Scores are shown as no probabilities: on accounts that it wasn't fitted to, lower ones didn't churn more."
 
 
-def tables(found: CalibrationReport) -> Iterator[TextTable]:
-    """The tables in the order in which they are read; none where nothing was fitted."""
-    if found.out_of_fold is None or found.scorecard is None:
-        return
-    yield _ranking(found.by_time, found.out_of_fold)
-    yield _strata(found)
-    yield _measures(found.scorecard.measures)
-    if found.probabilities is not None:
-        yield _by_score(found.probabilities)
-        yield _groups(found.probabilities)
+def proof(found: CalibrationReport) -> Iterator[TextTable]:
+    """The tables of the proof; none where nothing was fitted."""
+    if found.out_of_fold is not None:
+        yield _ranking(found.by_time, found.out_of_fold)
+        yield _strata(found)
+
+
+def draft(document: ScorecardDocument) -> TextTable:
+    """The measures of the draft."""
+    return TextTable(
+        "The draft: measures by weight",
+        ("measure", "weight", "no points", "full points", "without a value"),
+        [_measure(each) for each in document.measures],
+    )
+
+
+def by_score(found: Probabilities) -> TextTable:
+    """The probability of churn by score."""
+    return TextTable(
+        f"Probability of churn by score; of all decisions {found.base_rate:.1%} churned",
+        ("score", "probability of churn"),
+        [(str(score), f"{chance:.1%}") for score, chance in found.by_score if score % TABLE_STEP == 0],
+    )
+
+
+def groups(found: Probabilities) -> TextTable:
+    """The expected churn beside the observed one."""
+    return TextTable(
+        "What was expected of accounts unseen by the fit, and what became of them",
+        ("score", "expected", *SHARES),
+        [
+            (
+                group_name(each),
+                f"{each.expected:.1%}",
+                f"{each.decisions:,}",
+                f"{each.churned:,}",
+                percent(each.observed),
+            )
+            for each in found.groups
+        ],
+    )
+
+
+def group_name(group: CalibrationGroup) -> str:
+    """The scores of a group."""
+    return f"{group.lowest:.1f} to {group.highest:.1f}"
 
 
 def _ranking(by_time: Evidence | None, out_of_fold: Evidence) -> TextTable:
     names = [CALIBRATED, *out_of_fold.others]
     return TextTable(
         "Ranking of those who leave below those who stay (AUC; 0.5 is chance), with 95 % intervals by account",
-        ("score", LATER, "the calibrated one exceeds it by", UNSEEN, "the calibrated one exceeds it by"),
+        ("score", LATER, "calibrated is above by", UNSEEN, "calibrated is above by"),
         [(name, *_cells(by_time, name), *_cells(out_of_fold, name)) for name in names],
     )
 
@@ -113,14 +150,6 @@ def _strata(found: CalibrationReport) -> TextTable:
     )
 
 
-def _measures(measures: Sequence[MeasureDocument]) -> TextTable:
-    return TextTable(
-        "The draft: measures by weight",
-        ("measure", "weight", "no points", "full points", "without a value"),
-        [_measure(each) for each in measures],
-    )
-
-
 def _measure(each: MeasureDocument) -> tuple[str, ...]:
     by_score = sorted(each.curve, key=lambda point: point[1])
     rising = each.curve[0][1] < each.curve[-1][1]
@@ -132,29 +161,4 @@ def _measure(each: MeasureDocument) -> tuple[str, ...]:
         f"{above} {worst:g}",
         f"{below} {best:g}",
         "no points" if each.missing == "worst" else "half",
-    )
-
-
-def _by_score(found: Probabilities) -> TextTable:
-    return TextTable(
-        f"Probability of churn by score; of all decisions {found.base_rate:.1%} churned",
-        ("score", "probability of churn"),
-        [(str(score), f"{chance:.1%}") for score, chance in found.by_score if score % TABLE_STEP == 0],
-    )
-
-
-def _groups(found: Probabilities) -> TextTable:
-    return TextTable(
-        "What was expected of accounts unseen by the fit, and what became of them",
-        ("score", "expected", *SHARES),
-        [
-            (
-                f"{each.lowest:.1f} to {each.highest:.1f}",
-                f"{each.expected:.1%}",
-                f"{each.decisions:,}",
-                f"{each.churned:,}",
-                percent(each.observed),
-            )
-            for each in found.groups
-        ],
     )
