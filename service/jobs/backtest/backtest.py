@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scoring.backtest.horizon import Timing
+from scoring.backtest.in_sample import in_sample_warning
 from scoring.backtest.outcomes import LeftOut, Outcome
 from scoring.backtest.report import Judged, ScoreReport, Share, score_reports, share
 from scoring.backtest.rule_report import RuleReport
@@ -75,9 +77,25 @@ def backtest(
         skipped_rows=log.contents.skipped,
         decisions=share([each.decision.outcome.churned for each in first.scores]),
         left_out=left_out,
-        scores=score_reports({name: found.scores for name, found in judged.items()}, first.counts),
+        scores=_with_warnings(
+            score_reports({name: found.scores for name, found in judged.items()}, first.counts), policies, first.scores
+        ),
         rules=[tally.report(log_ends - log.contents.first_day + 1) for tally in first.rules],
     )
+
+
+def _with_warnings(
+    reports: Sequence[ScoreReport], policies: Mapping[str, Policy], judged: Sequence[Judged]
+) -> list[ScoreReport]:
+    """The reports; the verdict says so where a scorecard was fitted to the outcomes that judge it."""
+    days = [each.decision.outcome.day for each in judged]
+    first_day, last_day = from_day(min(days)), from_day(max(days))
+    found = []
+    for report in reports:
+        cards = policies[report.name].scorecards if report.name in policies else ()
+        warning = in_sample_warning((card.document for card in cards), first_day, last_day)
+        found.append(replace(report, verdict=f"{report.verdict} {warning}.") if warning else report)
+    return found
 
 
 def left_out_groups(left_out: Sequence[LeftOut]) -> list[LeftOutGroup]:

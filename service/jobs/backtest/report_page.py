@@ -53,7 +53,7 @@ def _ranking(scores: list[ScoreReport]) -> str:
             f"{each.known.decisions:,}",
             f"{each.known.churned:,}",
             interval(each.auc),
-            NOTHING if each.difference is None else interval(each.difference),
+            NOTHING if each.difference is None else interval(each.difference, "+.3f"),
             f"{each.unknown.decisions:,} ({each.unknown.churned:,} churned)",
         )
         for each in scores

@@ -11,6 +11,7 @@ from scoring.backtest.calibration.evidence import Evidence, Stratum
 from scoring.backtest.calibration.fit import AT_MOST
 from scoring.backtest.calibration.readings import Readings
 from scoring.backtest.horizon import Timing
+from scoring.backtest.in_sample import in_sample_warning
 from scoring.backtest.report import Share, share
 from scoring.scorecards.calibration import ScorecardCalibration
 from scoring.scorecards.document import DEFAULT, AppliesTo, ScorecardDocument
@@ -64,6 +65,8 @@ class CalibrationReport(Struct, frozen=True):
     recommended: bool
     verdict: str
     provisional: bool
+    in_force_warning: str | None
+    """The reason why the scorecard in force looks better here than it is, if it was fitted to these outcomes."""
     cut: date | None
     by_time: Evidence | None
     out_of_fold: Evidence | None
@@ -111,6 +114,12 @@ def calibrate_log(log: PartitionedLog, request: Request, draft: Draft, engine: E
         recommended=found.verdict.recommended,
         verdict=found.verdict.sentence,
         provisional=found.limits.provisional,
+        in_force_warning=in_sample_warning(
+            (card.document for card in request.policy.scorecards),
+            from_day(int(known.outcome_days.min())),
+            from_day(int(known.outcome_days.max())),
+            "The scorecard in force",
+        ),
         cut=None if found.cut is None else from_day(found.cut),
         by_time=found.by_time,
         out_of_fold=found.out_of_fold,

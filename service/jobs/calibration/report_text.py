@@ -54,6 +54,8 @@ def findings(found: CalibrationReport) -> Iterator[str]:
         yield f"There are too few outcomes before {found.cut}, or after it, to try it on what came later."
     if found.out_of_fold is not None:
         yield f"Tried on accounts that it wasn't fitted to: {_pairs(found.out_of_fold.auc)}"
+    if found.out_of_fold is not None and found.in_force_warning is not None:
+        yield f"{found.in_force_warning}."
     if found.scorecard is not None and found.probabilities is None:
         yield _no_probabilities(found)
 

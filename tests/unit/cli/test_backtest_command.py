@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -94,6 +95,28 @@ def test_a_back_test(tmp_path: Path, log: Path, outcomes: Path) -> None:
     # Fires from 22 days before the churn to its day, of 31 days lived; those who stayed live 64 days and never fire.
     assert quiet["account_days"] == 23 * 12 / ((31 + 64) * 12)
     assert quiet["alerts_per_week"] == pytest.approx(12 / (64 / 7))
+
+
+@pytest.mark.parametrize(("last_day", "is_warned_of"), [("2024-05-01", True), ("2024-04-30", False)])
+def test_a_scorecard_that_was_fitted_to_these_outcomes_is_no_proof(
+    tmp_path: Path, log: Path, outcomes: Path, last_day: str, is_warned_of: bool
+) -> None:
+    draft = tmp_path / "draft.yaml"
+    fitted: dict[str, Any] = {
+        "calibrated_on": "2024-05-05",
+        "source": "log",
+        "first_day": "2024-03-01",
+        "last_day": last_day,
+    }
+    fitted |= {"lead_days": 3, "decisions": 30, "churned": 12, "probabilities": [[0, 0.5], [100, 0.1]]}
+    draft.write_text(DRAFT + f"calibration: {json.dumps(fitted)}\n")
+    options = ("--scorecard", draft, "--work-dir", tmp_path / "work", "--json", tmp_path / "report.json")
+    result = backtest(log, "--outcomes", outcomes, *options)
+    assert result.exit_code == 0, result.output
+    verdicts = {each["name"]: each["verdict"] for each in json.loads((tmp_path / "report.json").read_text())["scores"]}
+    said = f"It was fitted to outcomes from 2024-03-01 to {last_day}, and some of these may be among them"
+    assert (said in verdicts[str(draft)]) == is_warned_of
+    assert "It was fitted" not in verdicts["default"] + verdicts["plain count"]
 
 
 def test_mistakes_say_what_to_do(tmp_path: Path, log: Path, outcomes: Path) -> None:

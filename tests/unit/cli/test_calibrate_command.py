@@ -127,12 +127,17 @@ def test_the_same_log_gives_the_same_draft_again_without_reading_it(
     assert (tmp_path / "draft.yaml").read_text() == (calibrated[0] / "draft.yaml").read_text()
 
 
-def test_measures_can_be_left_out(portfolio: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_measures_can_be_left_out_and_a_calibrated_scorecard_be_in_force(
+    calibrated: tuple[Path, Result], portfolio: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
     log, outcomes, work = portfolio
     out = tmp_path / "draft.yaml"
     options = ("--outcomes", outcomes, "--work-dir", work, "--out", out)
-    result = calibrate(log, *options, "--without", "usage_volume", "--without", "active_days_7", "--at-most", 2)
+    result = calibrate(log, *options, "--without", "usage_volume", "--without", "active_days_7", "--at-most", 2,
+                       "--scorecard", calibrated[0] / "draft.yaml")  # fmt: skip
     assert result.exit_code == 0, result.output
+    assert "The scorecard in force was fitted to outcomes from 2024-0" in flat(result.stdout)
+    assert "was fitted to outcomes from" not in calibrated[1].stdout
     document = read(out, 92)
     assert len(document.measures) <= 2
     assert not {"usage_volume"} & {each.measure for each in document.measures}
