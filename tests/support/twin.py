@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from scoring.backtest.replay import received_at_once
@@ -23,27 +23,30 @@ def decoded(events: Iterable[dict[str, Any]]) -> list[Event]:
     return list(found.values())
 
 
-async def live_through(clock: Clock, events: Iterable[dict[str, Any]], last: date) -> None:
+async def live_through(clock: Clock, events: Iterable[dict[str, Any]], last: date, *, one_by_one: bool = False) -> None:
     """Take the service through all days up to `last`: at midnight it sweeps, and an account's events of a day are
-    folded when the last of them happened.
+    folded when the last of them happened, or each when it happened.
     """
     folds: defaultdict[int, defaultdict[str, list[Event]]] = defaultdict(lambda: defaultdict(list))
     for event in sorted(decoded(events), key=lambda event: event.at):
         folds[day_of(event.at)][event.account_id].append(event)
     for day in range(min(folds), to_day(last) + 1):
         await clock.sweep(from_micros(start_of(day)))
-        for account_id, batch in sorted(folds[day].items(), key=lambda item: item[1][-1].at):
-            await clock.fold({account_id: batch}, from_micros(batch[-1].at))
+        batches = list(folds[day].values())
+        if one_by_one:
+            batches = [[event] for batch in batches for event in batch]
+        for batch in sorted(batches, key=lambda batch: batch[-1].at):
+            await clock.fold({batch[0].account_id: batch}, from_micros(batch[-1].at))
 
 
 _COLUMNS = """account_id, day, since, score, band, coverage, scorecard, scorecard_version, readings::text, journal,
               override::text"""
 
 
-async def stored_days(clock: Clock, before: datetime) -> list[tuple[Any, ...]]:
-    """The runs of days that ended before the day of `before`: all columns, and all bytes of the journals."""
+async def stored_days(clock: Clock, before: date) -> list[tuple[Any, ...]]:
+    """The runs of days that ended before the day `before`: all columns, and all bytes of the journals."""
     statement = f"SELECT {_COLUMNS} FROM history WHERE day < :first ORDER BY account_id, day"
-    return [tuple(row) for row in await query(clock.engine, statement, first=before.date())]
+    return [tuple(row) for row in await query(clock.engine, statement, first=before)]
 
 
 async def lived_days(clock: Clock) -> list[tuple[Any, ...]]:

@@ -1,28 +1,41 @@
 """`account-health load --history`: the past of loaded accounts is that of a twin that was fed the same events live."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from scoring.scorecards.document import ScorecardDocument
 from service.evaluation.policy import publish_default
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine
-from tests.support.commands import command, environment
-from tests.support.event_logs import log_of, write_log
+from tests.support.api import Api, make_key, running
+from tests.support.cloud_events import produce, record, usage
+from tests.support.event_logs import write_log
+from tests.support.loading import DAYS, Loader, log_up_to
 from tests.support.postgres import PostgresServer
-from tests.support.service import consuming, settings_for
-from tests.support.sweeping import Clock, by_active_days
+from tests.support.service import consuming, eventually, query, settings_for
+from tests.support.sweeping import Clock
 from tests.support.twin import live_through, lived_days, stored_days
 
 pytestmark = pytest.mark.anyio
 ACCOUNTS = [f"acme-{number}" for number in range(8)]
-DAYS = 60
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+MEASURES: list[dict[str, Any]] = [
+    {"measure": "active_days", "window": 30, "weight": 2, "curve": [[0, 0], [9, 100]]},
+    {"measure": "silence_ratio", "weight": 1, "curve": [[1, 100], [6, 0]], "missing": "neutral"},
+    {"measure": "usage_trend", "window": 14, "weight": 1, "curve": [[0, 0], [1, 100]], "missing": {"score": 40}},
+    {"measure": "nps", "window": 60, "weight": 1, "curve": [[-100, 0], [100, 100]], "missing": "neutral"},
+    {"measure": "oldest_open_ticket_days", "weight": 1, "curve": [[0, 100], [40, 0]]},
+    {"measure": "seat_utilization", "window": 30, "weight": 1, "curve": [[0, 0], [100, 100]], "missing": "worst"},
+]
 
 
 @pytest.fixture
@@ -31,18 +44,37 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-@dataclass
-class Loader:
-    """Loads logs into a service, by the command."""
+@pytest.fixture
+async def clock(engine: AsyncEngine, settings: Settings) -> Clock:
+    """The service that loads, with a scorecard for all accounts and another for those of a segment."""
+    clock = Clock(engine, settings)
+    await publish_some(clock)
+    return clock
 
-    settings: Settings
-    folder: Path
 
-    async def load(self, *words: str | Path) -> str:
-        """Load, and return the output."""
-        everything = ["load", "--state-dir", str(self.folder / "state"), *map(str, words)]
-        done = await asyncio.to_thread(command, *everything, env=environment(self.settings), seconds=120)
-        return done.stdout + done.stderr
+@pytest.fixture
+async def twin(postgres_server: PostgresServer) -> AsyncIterator[Clock]:
+    """Another service with the same scorecards, which lives on a clock of its own."""
+    url = await asyncio.to_thread(postgres_server.create_migrated)
+    settings = settings_for(url, "127.0.0.1:1", "")
+    engine = create_engine(settings, "test")
+    async with engine.begin() as connection:
+        await publish_default(connection, settings.retention_days)
+    clock = Clock(engine, settings)
+    await publish_some(clock)
+    yield clock
+    await engine.dispose()
+    await asyncio.to_thread(postgres_server.drop, url)
+
+
+async def publish_some(clock: Clock) -> None:
+    bands = {"red": 0, "yellow": 40, "green": 70}
+    for document in (
+        {"name": "default", "measures": MEASURES, "bands": bands},
+        {"name": "large", "measures": MEASURES[:3], "bands": bands, "applies_to": {"segments": ["large"]}},
+    ):
+        await clock.publish(msgspec.convert(document, ScorecardDocument), LONG_AGO)
+    await clock.reevaluate(LONG_AGO)
 
 
 @pytest.fixture
@@ -50,49 +82,150 @@ def loader(settings: Settings, tmp_path: Path) -> Loader:
     return Loader(settings, tmp_path)
 
 
-@pytest.fixture
-async def twin(settings: Settings, postgres_server: PostgresServer) -> AsyncIterator[Clock]:
-    """Another service, which lives on a clock of its own."""
-    url = await asyncio.to_thread(postgres_server.create_migrated)
-    twins = settings_for(url, "127.0.0.1:1", "")
-    engine = create_engine(twins, "test")
-    async with engine.begin() as connection:
-        await publish_default(connection, twins.retention_days)
-    yield Clock(engine, twins)
-    await engine.dispose()
-    await asyncio.to_thread(postgres_server.drop, url)
-
-
-async def publish_some(*clocks: Clock) -> None:
-    """Publish a scorecard for all accounts and another for those of a segment, before there are any."""
-    for clock in clocks:
-        await clock.publish(by_active_days(9), datetime(2020, 1, 1, tzinfo=UTC))
-        await clock.publish(
-            by_active_days(5, "large", applies_to={"segments": ["large"]}), datetime(2020, 1, 1, tzinfo=UTC)
-        )
-        await clock.reevaluate(datetime(2020, 1, 1, tzinfo=UTC))
-
-
-def log_up_to(today: date, accounts: Sequence[str] = ACCOUNTS, seed: int = 3) -> list[dict[str, Any]]:
-    """A log of the days before today."""
-    return log_of(accounts, seed, datetime.combine(today - timedelta(days=DAYS), time(8), UTC))
-
-
 async def test_the_past_is_that_of_a_twin_that_was_fed_the_same_events_live(
-    loader: Loader, engine: AsyncEngine, twin: Clock, today: date, tmp_path: Path
+    loader: Loader, clock: Clock, twin: Clock, today: date, tmp_path: Path
 ) -> None:
-    """Equal are all rows of history before the day of the load, to the last byte of the journals. What differs by
-    nature: the load cuts the run of days that is current when live history begins, and history ends for the twin's
-    clock on the day before.
+    """Equal are all rows of history before the day of the load, to the last byte of the journals.
+
+    What differs by nature: a load ends the run of days that is current when live history begins, so the twin is looked
+    at when its last day before that has ended. Within a day, the twin folds what the day brought when the last of it
+    happened; events that are folded one by one give the same scores at the day's end.
     """
-    clock = Clock(engine, loader.settings)
-    await publish_some(clock, twin)
-    events = log_up_to(today)
+    events = log_up_to(today, ACCOUNTS)
     async with consuming(loader.settings):
         told = await loader.load(write_log(tmp_path / "log.ndjson", events))
     assert f"the past of {len(ACCOUNTS)} accounts from " in told
     await live_through(twin, events, today - timedelta(days=1))
-    found, expected = await stored_days(clock, datetime.now(UTC)), await lived_days(twin)
-    assert found == expected
-    assert len({row[3] for row in found}) > 5
+    found = await stored_days(clock, today)
+    assert found == await lived_days(twin)
+    assert len({row[3] for row in found}) > 20
     assert {row[6] for row in found} == {"default", "large"}
+    await _answers_are_equal(clock, twin, today)
+
+
+async def _answers_are_equal(clock: Clock, twin: Clock, today: date) -> None:
+    """History, past days and explanations, as the API answers them of days before the load."""
+    yesterday = today - timedelta(days=1)
+    paths = [f"history?from={today - timedelta(days=DAYS)}&to={yesterday}"]
+    paths += [f"explain?from={yesterday - timedelta(days=back)}&to={yesterday}" for back in (1, 9, 25)]
+    async with _api(clock) as loaded, _api(twin) as lived:
+        for account in ACCOUNTS:
+            for path in paths:
+                asked = f"/v1/accounts/{account}/health/{path}"
+                assert (await loaded.get(asked)).json == (await lived.get(asked)).json, asked
+            for back in (1, 2, 17, 30):
+                asked = f"/v1/accounts/{account}/health?day={today - timedelta(days=back)}"
+                answers = [_scored((await api.get(asked)).json) for api in (loaded, lived)]
+                assert answers[0] == answers[1], asked
+
+
+def _scored(health: Any) -> Any:
+    """An answer without raw values: they are of the last day of a run, and the twin's last run goes on."""
+    measures = [(each["name"], each["score"], each["contribution"]) for each in health["measures"]]
+    return {**health, "measures": measures, "values_of": None}
+
+
+@asynccontextmanager
+async def _api(clock: Clock) -> AsyncIterator[Api]:
+    """The API over a service's database."""
+    settings = settings_for(clock.settings.database_url.get_secret_value(), "127.0.0.1:1", "")
+    async with running(settings, await make_key(clock.engine, "read")) as api:
+        yield api
+
+
+async def test_events_one_by_one_give_the_same_scores_at_the_end_of_each_day(
+    loader: Loader, clock: Clock, twin: Clock, today: date, tmp_path: Path
+) -> None:
+    events = log_up_to(today, ACCOUNTS[:3], seed=5)
+    async with consuming(loader.settings):
+        await loader.load(write_log(tmp_path / "log.ndjson", events))
+    await live_through(twin, events, today - timedelta(days=1), one_by_one=True)
+    daily = "SELECT account_id, day, score, band, coverage, scorecard FROM analytics.account_health_daily"
+    before = "WHERE day < :today ORDER BY account_id, day"
+    found, expected = [await query(each.engine, f"{daily} {before}", today=today) for each in (clock, twin)]
+    assert found == expected
+    assert len(found) > 100
+
+
+async def test_signals_that_are_loaded_one_after_the_other_count_together(
+    loader: Loader, clock: Clock, twin: Clock, today: date, tmp_path: Path
+) -> None:
+    """With --history the past is replayed from all events that the topics hold; without, it stays as it is."""
+    events = log_up_to(today, ACCOUNTS)
+    parts = [[each for each in events if (each["type"] == "usage.recorded") is used] for used in (True, False)]
+    usage_file, rest_file = (write_log(tmp_path / f"{n}.ndjson", part) for n, part in enumerate(parts))
+    async with consuming(loader.settings):
+        await loader.load(usage_file)
+        of_usage = await stored_days(clock, today)
+        told = await loader.load(rest_file)
+        assert f"the past of {len(ACCOUNTS)} accounts was replayed before" in told
+        assert await stored_days(clock, today) == of_usage
+        await loader.load("--history", rest_file)
+        whole = await stored_days(clock, today)
+        await loader.load("--history", usage_file)
+        assert await stored_days(clock, today) == whole != of_usage
+    await live_through(twin, events, today - timedelta(days=1))
+    assert whole == await lived_days(twin)
+
+
+async def test_a_kill_in_the_middle_and_live_events_meanwhile_change_nothing(
+    loader: Loader, clock: Clock, twin: Clock, today: date, tmp_path: Path
+) -> None:
+    """Killed when the first rows are there, while live events of the same accounts are folded; then run again."""
+    accounts = [f"acme-{number}" for number in range(150)]
+    events = log_up_to(today, accounts)
+    log = write_log(tmp_path / "log.ndjson", events)
+    topic = loader.settings.topic_usage
+    async with consuming(loader.settings), asyncio.TaskGroup() as tasks:
+        live = tasks.create_task(_send_live_events(loader.settings, topic, accounts))
+        with loader.loading(log) as process:
+            await eventually(lambda: _has_rows(clock.engine), "the first rows", 90)
+            process.kill()
+        some = await stored_days(clock, today)
+        told = await loader.load(log)
+        live.cancel()
+    assert "History: the past of" in told
+    found = await stored_days(clock, today)
+    assert len(some) < len(found)
+    await live_through(twin, events, today - timedelta(days=1))
+    assert found == await lived_days(twin)
+    folded = await query(clock.engine, "SELECT count(*) FROM scores WHERE day = :today", today=today)
+    assert folded[0][0] == len(accounts)
+
+
+async def _has_rows(engine: AsyncEngine) -> bool:
+    return bool(await query(engine, "SELECT 1 FROM history WHERE replayed LIMIT 1"))
+
+
+async def _send_live_events(settings: Settings, topic: str, accounts: list[str]) -> None:
+    while True:
+        await produce(settings.kafka_bootstrap_servers, [record(topic, usage(account)) for account in accounts])
+        await asyncio.sleep(0.2)
+
+
+async def test_without_consumers_the_load_is_done_and_says_what_is_missing(
+    loader: Loader, clock: Clock, today: date, tmp_path: Path
+) -> None:
+    log = write_log(tmp_path / "log.ndjson", log_up_to(today, ACCOUNTS[:2]))
+    told = await loader.load(log)
+    assert "events sent in" in told
+    assert "The scores of the past days aren't written. Consumers don't fold the loaded events: no consumer" in told
+    assert "run the same command again" in told
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        await loader.load("--history", log)
+    assert failed.value.returncode == 1
+    assert "Consumers don't fold the loaded events" in failed.value.stderr
+    async with consuming(loader.settings):
+        assert "the past of 2 accounts from" in await loader.load(log)
+    assert "History" not in await loader.load("--no-history", "--again", log)
+
+
+async def test_times_that_are_shifted_to_now_are_shifted_in_the_past_too(
+    loader: Loader, clock: Clock, today: date, tmp_path: Path
+) -> None:
+    old = log_up_to(today - timedelta(days=300), ACCOUNTS[:2])
+    async with consuming(loader.settings):
+        await loader.load("--shift-to-now", write_log(tmp_path / "log.ndjson", old))
+    rows = await query(clock.engine, "SELECT max(day) AS last, min(since) AS first FROM history WHERE replayed")
+    assert rows[0].last == today - timedelta(days=1)
+    assert today - timedelta(days=DAYS + 1) <= rows[0].first < today - timedelta(days=DAYS // 2)
