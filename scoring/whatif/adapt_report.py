@@ -8,7 +8,7 @@ from msgspec import Struct
 from scoring.scorecards.measure import Value
 from scoring.scorecards.saturation import Saturation, saturation
 from scoring.scorecards.scorecard import Band, Scorecard, compile_scorecard, score
-from scoring.whatif.adapt import LEAST_VALUES, AdaptedMeasure, AdaptedScorecard, adapt
+from scoring.whatif.adapt import LEAST_VALUES, MOST_VETOED, AdaptedMeasure, AdaptedScorecard, adapt
 
 MOSTLY = 0.75
 """The share of accounts from which one end of a curve holds nearly all."""
@@ -53,10 +53,12 @@ def _bands(card: Scorecard, accounts: Iterable[Sequence[Value]]) -> dict[Band, i
 
 def remark(adapted: AdaptedMeasure, after: Saturation) -> str:
     """What became of a measure's curve, and what to do if it says little; empty if it was adapted and says enough."""
-    said = _fate(adapted)
+    said = [_fate(adapted)]
     if adapted.fate in ("adapted", "veto_dropped") and max(after.full, after.none) > MOSTLY:
-        said = f"{said} {_crowded(after)}".strip()
-    return said
+        said.append(_crowded(after))
+    if adapted.fate != "veto_dropped" and adapted.vetoed > MOST_VETOED * adapted.values:
+        said.append(f"Its veto caps {adapted.vetoed / adapted.values:.0%} of the accounts that have a value: check it.")
+    return " ".join(filter(None, said))
 
 
 def _fate(adapted: AdaptedMeasure) -> str:
@@ -77,6 +79,8 @@ def _fate(adapted: AdaptedMeasure) -> str:
                 "Nearly all accounts have the same value, so it tells hardly any of them apart: the curve stays."
                 " Give its weight to a measure that does, unless it is there for the rare exception."
             )
+        case "veto_only" if adapted.before.veto is None:
+            return "It has neither weight nor veto, so it moves no score: the curve stays."
         case "veto_only":
             return "It has no weight, only a veto, whose level is yours to choose: the curve stays."
         case "date":

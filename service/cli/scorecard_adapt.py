@@ -43,7 +43,7 @@ def adapt(
         bool, typer.Option("--starter", help="Adapt the starter of this name, not the scorecard in force.")
     ] = False,
     accounts: Annotated[
-        int, typer.Option(min=1, help="Read an even sample of at most this many accounts.")
+        int, typer.Option(min=1, max=100_000, help="Read an even sample of at most this many accounts.")
     ] = MOST_ACCOUNTS,
 ) -> None:
     """Write a draft of a scorecard whose curves fit the accounts that have it now. Changes nothing; needs no outcomes.

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.sweep.runner import sweep_once
+from scoring.scorecards.document import parse
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import UsageEvent
 from service.evaluation import sources
@@ -19,7 +20,7 @@ from service.evaluation.policy import PolicyCache
 from service.evaluation.sources import SourceWatch
 from service.runtime.ids import new_id
 from service.runtime.settings import Settings
-from service.storage.policy import rules
+from service.storage.policy import rules, scorecards
 from service.storage.webhooks import endpoints
 from service.storage.webhooks.endpoints import NewEndpoint
 from tests.support.service import query
@@ -31,6 +32,10 @@ WEEK = timedelta(days=7)
 DAY = timedelta(days=1)
 APP = [f"app-{number}" for number in range(40)]
 SHOP = [f"shop-{number}" for number in range(40)]
+BY_SILENCE = {
+    "name": "default",
+    "measures": [{"measure": "days_since_last_use", "weight": 1, "curve": [[1, 100], [14, 40], [30, 0]]}],
+}
 
 
 def moment(day: date, hour: int = 12) -> datetime:
@@ -97,6 +102,7 @@ async def world(engine: AsyncEngine, database_settings: Settings) -> World:
     silence = {"name": "Silent", "kind": "silence", "document": {"level": 3.0}}
     score = {"name": "At risk", "kind": "score", "document": {"direction": "below", "level": 60.0}}
     async with engine.begin() as connection:
+        await scorecards.publish(connection, parse(BY_SILENCE, database_settings.retention_days))
         for rule in (silence, score):
             await rules.create(connection, {**rule, "id": new_id(), "enabled": True})
         hook = NewEndpoint(url="https://operators.test/hook", secret=b"sealed")

@@ -138,6 +138,15 @@ def test_too_few_and_none_are_told_apart() -> None:
     assert reported([], DAYS).measures[0].before.full == 0
 
 
+def test_vetoes_that_stay_and_cap_many_and_measures_that_move_nothing_are_said() -> None:
+    veto = "{measure: silence_ratio, weight: 0, curve: [[1, 50], [9, 0]], veto: {below: 10, cap: 60}}"
+    idle = "{measure: open_tickets, weight: 0, curve: [[0, 50], [9, 0]]}"
+    accounts: list[list[Value]] = [[1.0, 20.0 if number < 60 else 0.0, 0.0] for number in range(100)]
+    _, capping, nothing = reported(accounts, DAYS, veto, idle).measures
+    assert capping.remark.endswith("the curve stays. Its veto caps 60% of the accounts that have a value: check it.")
+    assert nothing.remark.startswith("It has neither weight nor veto")
+
+
 def test_the_starters_stay_in_their_spirit() -> None:
     """On a portfolio with a value of everything, the document keeps all but its curves."""
     document = parse(starter("default"), RETENTION_DAYS)
