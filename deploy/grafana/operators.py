@@ -213,6 +213,24 @@ def _time() -> Panels:
             unit="short",
             span=QUARTER,
         ),
+        lines(
+            "Expected and observed churn",
+            "Of the last finished month, by the calibration of each scorecard.",
+            [
+                promql("max by (scorecard) (health_calibration_expected_churn)", "{{scorecard}}: expected"),
+                promql("max by (scorecard) (health_calibration_observed_churn)", "{{scorecard}}: observed"),
+            ],
+            unit="short",
+            span=HALF,
+        ),
+        lines(
+            "Drift of calibrations",
+            "Standard deviations by which more churned than expected in the last three finished months. "
+            "Beyond 3 or -3: recalibrate.",
+            [promql("max by (scorecard) (health_calibration_drift)", "{{scorecard}}")],
+            unit="short",
+            span=HALF,
+        ),
     ]
 
 

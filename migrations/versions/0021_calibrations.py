@@ -95,5 +95,5 @@ def _run(statements: str) -> None:
             op.get_bind().exec_driver_sql(statement)
 
 
-def _rows(query: str) -> list[sa.Row[Any]]:
+def _rows(query: str) -> list[Any]:
     return list(op.get_bind().exec_driver_sql(query))

@@ -133,6 +133,19 @@ CHURNED_ACCOUNTS = Gauge(
     "health_churned_accounts", "Accounts whose churned_on is today (UTC) or earlier; of all sweepers"
 )
 ACCOUNTS_COUNTED = Gauge("health_accounts_counted_timestamp_seconds", "Time at which accounts were last counted")
+EXPECTED_CHURN = Gauge(
+    "health_calibration_expected_churn",
+    "Accounts that a scorecard's calibration expected to churn in the last finished month; of all sweepers",
+    ["scorecard"],
+)
+OBSERVED_CHURN = Gauge(
+    "health_calibration_observed_churn", "Those of them that did, by their churned_on; of all sweepers", ["scorecard"]
+)
+CALIBRATION_DRIFT = Gauge(
+    "health_calibration_drift",
+    "Standard deviations by which more churned than expected in the last three finished months; of all sweepers",
+    ["scorecard"],
+)
 QUIET_SOURCES = Gauge("health_quiet_sources", "Sources of usage events that have gone quiet; of all sweepers")
 FORECAST = Counter("health_forecast_accounts", "Accounts for which the effect of silence was forecast")
 FORECAST_CYCLE_SECONDS = Gauge("health_forecast_cycle_seconds", "Time that the last cycle through all accounts took")

@@ -41,6 +41,11 @@ async def publish(connection: AsyncConnection, document: ScorecardDocument) -> t
     return version, True
 
 
+async def names(connection: AsyncConnection) -> list[str]:
+    """The names of all scorecards, in order."""
+    return list((await connection.execute(select(scorecards.c.name).distinct().order_by(scorecards.c.name))).scalars())
+
+
 _WITH_CALIBRATION = case(
     (scorecards.c.calibration.is_(None), scorecards.c.document),
     else_=scorecards.c.document.op("||")(func.jsonb_build_object("calibration", scorecards.c.calibration)),
