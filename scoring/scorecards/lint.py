@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from scoring.scorecards.calibration import ScorecardCalibration
 from scoring.scorecards.document import AppliesTo, MeasureDocument, ScorecardDocument, ScorecardProblem
 
 MOST_MEASURES = 10
@@ -28,11 +29,21 @@ def _warn(document: ScorecardDocument) -> Iterator[ScorecardProblem]:
         yield ScorecardProblem(
             "measures", f"{count} are more than {MOST_MEASURES}: no one of them moves the score much"
         )
+    if document.calibration is not None:
+        yield from _warn_of_calibration(document.calibration)
     total = sum(measure.weight for measure in document.measures)
     for index, measure in enumerate(document.measures):
         at = f"measures[{index}]"
         yield from _warn_of_weight(measure, at, total)
         yield from _warn_of_curve(measure, at)
+
+
+def _warn_of_calibration(calibration: ScorecardCalibration) -> Iterator[ScorecardProblem]:
+    (_, highest), (_, lowest) = calibration.probabilities[0], calibration.probabilities[-1]
+    if highest == lowest:
+        yield ScorecardProblem(
+            "calibration.probabilities", f"are {highest:g} at every score: they tell nobody who is more likely to leave"
+        )
 
 
 def _warn_of_nobody(applies_to: AppliesTo) -> Iterator[ScorecardProblem]:

@@ -164,7 +164,8 @@ def _event(account_id: str, attributes: dict[str, Any], now: datetime) -> tuple[
 
 @router.delete("/{account_id:account}", status_code=204, summary="Erase an account", dependencies=WRITE)
 async def erase_account(account_id: AccountId, api: Api) -> None:
-    """Delete everything about an account: attributes, state, score, alerts, deliveries and dead letters.
+    """Delete everything about an account: attributes, state, score, alerts, deliveries, dead letters, and what was
+    expected of it.
 
     Endpoints that were sent a firing alert of it are sent its end. Events about it that arrive later, or are replayed,
     create it again.

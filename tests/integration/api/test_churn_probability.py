@@ -157,6 +157,16 @@ async def test_the_same_document_keeps_its_version_and_another_calibration_is_a_
     assert await health(api) == (30, 5, None)
 
 
+async def test_the_version_before_can_read_every_document(clock: Clock, api: Api, engine: AsyncEngine) -> None:
+    """It refuses fields that it doesn't know: the calibration isn't stored in the document, and scores are the same."""
+    await publish(api, FIRST)
+    stored = [row.document for row in await query(engine, "SELECT document FROM scorecards ORDER BY version")]
+    assert len(stored) == 3
+    known = {"name", "measures", "bands", "min_coverage", "applies_to"}
+    assert all(document.keys() <= known for document in stored)
+    assert stored[2] == stored[1]
+
+
 async def test_a_bad_calibration_is_refused_by_its_field(clock: Clock, api: Api) -> None:
     refused = await publish(api, {**FIRST, "probabilities": [[0, 0.1], [50, 0.2]]})
     assert (refused.status, refused.fields) == (422, ["calibration.probabilities"])

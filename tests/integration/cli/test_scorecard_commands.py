@@ -19,6 +19,7 @@ from service.runtime.errors import HealthError
 from service.runtime.settings import Settings, load_settings
 from service.storage.database.session import in_transaction, with_engine
 from tests.integration.api.test_api_scorecards import MEASURE, document
+from tests.unit.scoring.test_scorecard_documents import CALIBRATION
 
 RETENTION = 92
 
@@ -169,6 +170,25 @@ def test_a_preview_shows_what_would_change_and_changes_nothing(settings: Setting
     assert "version 3" not in said("list")
     assert "2 of 3 accounts evaluated" in said("preview", file, "--accounts", 2)
     assert "default version 2" in said("show", "default")
+
+
+def test_a_calibration_is_published_from_a_file_and_shown_as_it_was_written(file: Path) -> None:
+    said("publish", write(file))
+    write(file, calibration=CALIBRATION)
+    assert "+ calibration.probabilities: [[0, 0.31], [5, 0.28], [100, 0.002]]" in said("diff", file).splitlines()
+    assert "Its calibration is another" in said("preview", file)
+    assert "smb version 2 is published." in said("publish", "--no-wait", file)
+    assert "smb version 2 has this content already." in said("publish", file)
+    shown = said("show", "smb")
+    assert "calibrated_on: 2026-11-30" in shown
+    assert "probabilities:" in shown
+    assert parse(yaml.safe_load(shown), RETENTION) == parse(yaml.safe_load(file.read_text()), RETENTION)
+    assert "Its calibration is another" not in said("preview", file)
+    write(file, calibration={**CALIBRATION, "decisions": 2816})
+    assert said("diff", file).splitlines() == ["smb, from version 2:", "~ calibration.decisions: 2815 -> 2816"]
+    write(file, calibration={**CALIBRATION, "churned": 3000})
+    refused = str(scorecard("publish", file).exception)
+    assert "calibration.churned: must be 0 to 2815, the number of decisions" in refused
 
 
 def test_a_database_without_tables_or_none_at_all_is_reported(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from scoring.scorecards.document import ScorecardDocument, ScorecardProblem, parse
 from scoring.scorecards.lint import overlaps, warnings
 from scoring.state.account_state import RETENTION_DAYS
-from tests.unit.scoring.test_scorecard_documents import Document, document, entry
+from tests.unit.scoring.test_scorecard_documents import Document, calibrated, document, entry
 
 
 def warned(odd: Document) -> dict[str, str]:
@@ -36,6 +36,8 @@ ODD: list[tuple[list[str], Document]] = [
     ([], of_two(weight=50, curve=[[0, 20], [1, 90]], veto={"below": 20.5, "cap": 30})),
     (["measures[1].veto.cap"], of_two(weight=50, veto={"below": 20, "cap": 100})),
     ([], of_two(weight=50, veto={"below": 20, "cap": 99})),
+    (["calibration.probabilities"], calibrated(probabilities=[[0, 0.1], [50, 0.1], [100, 0.1]])),
+    ([], calibrated(probabilities=[[0, 0.1], [50, 0.1], [100, 0.09]])),
     (["applies_to.stages"], document(name="new", applies_to={"stages": []})),
     (["measures[1].weight", "measures[1].curve"], of_two(weight=0, curve=[[0, 1]])),
 ]
