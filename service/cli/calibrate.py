@@ -32,6 +32,7 @@ from service.cli.replay_options import (
     outcome_reader,
     read_service,
     require_folder,
+    write_file,
     write_report,
 )
 from service.runtime.errors import HealthError, require_files_extra
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from service.jobs.calibration.calibration import CalibrationReport
 
 MOST_MEASURES = 30
+DRAFT = Path("draft.yaml")
 
 
 def register(app: typer.Typer) -> None:
@@ -91,7 +93,14 @@ def calibrate_command(
     engine: EngineName = "local",
     master: Master = None,
     work_dir: WorkDir = None,
-    out: Annotated[Path, typer.Option(help="The file of the draft.")] = Path("draft.yaml"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The file of the draft. [default: draft.yaml, unless it is there already]",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     json: JsonReport = None,
     html: HtmlReport = None,
 ) -> None:
@@ -111,7 +120,8 @@ def calibrate_command(
     from service.jobs.calibration.report_tables import show
 
     settings = load_settings()
-    for option, file in (("--out", out), ("--json", json), ("--html", html)):
+    target = _target(out)
+    for option, file in (("--out", target), ("--json", json), ("--html", html)):
         require_folder(option, file)
     log = read_log(settings, work_dir, files, topics, topic, column, constant, timezone, skip_invalid)
     runs = engine_of(engine, processes, master)
@@ -133,7 +143,7 @@ def calibrate_command(
     request = Request(policy, known(events), timing, None if name == DEFAULT else name, without or ())
     found = calibrate_log(events, request, draft, runs)
     write_report(found, json, html, page, show)
-    _write_draft(out, found)
+    _write_draft(target, found)
 
 
 def _policy(in_force: "Policy | None", file: Path | None, name: str, retention: int) -> "Policy":
@@ -145,6 +155,13 @@ def _policy(in_force: "Policy | None", file: Path | None, name: str, retention: 
     return replaced_policy(in_force, document, name, retention)
 
 
+def _target(out: Path | None) -> Path:
+    """The file of the draft: one that isn't named isn't written over. Raises `HealthError`."""
+    if out is None and DRAFT.exists():
+        raise HealthError(f"{DRAFT} is there already", f"Move it, or give --out {DRAFT} to write over it")
+    return out or DRAFT
+
+
 def _write_draft(out: Path, found: "CalibrationReport") -> None:
     """Write the draft, with the advice above it; or say that there is none."""
     from service.cli.scorecard_file import to_yaml
@@ -153,7 +170,7 @@ def _write_draft(out: Path, found: "CalibrationReport") -> None:
         typer.echo(f"There is no draft, so {out} isn't written.")
         return
     advice = textwrap.indent(textwrap.fill(f"{found.verdict}.", 118, break_long_words=False), "# ")
-    out.write_text(f"{advice}\n{to_yaml(found.scorecard)}", "utf-8")
+    write_file("--out", out, f"{advice}\n{to_yaml(found.scorecard)}")
     typer.echo(f"The draft is in {out}. See what it would change: account-health scorecard preview {out}")
     if found.recommended:
         typer.echo(f"Publish it: account-health scorecard publish {out}")

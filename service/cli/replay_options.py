@@ -131,12 +131,20 @@ def write_report(
     page: Callable[[Report], str],
     show: Callable[[Console, Report], None],
 ) -> None:
-    """Write a report to the files that were asked for, and print it."""
-    if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
-    if html is not None:
-        html.write_text(page(found), "utf-8")
+    """Print a report, and write it to the files that were asked for. Raises `HealthError` if one can't be written."""
     console = Console(highlight=False, markup=False)  # account ids and file names may contain either
     if not console.is_terminal:
         console.width = WIDE
     show(console, found)
+    if json is not None:
+        write_file("--json", json, msgspec.json.format(msgspec.json.encode(found)).decode() + "\n")
+    if html is not None:
+        write_file("--html", html, page(found))
+
+
+def write_file(option: str, file: Path, text: str) -> None:
+    """Write a file that an option names. Raises `HealthError`."""
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise HealthError(f"{option} {file} can't be written: {error.strerror}", "Give another file") from None

@@ -85,7 +85,8 @@ def calibrate_log(log: PartitionedLog, request: Request, draft: Draft, engine: E
     if not len(known.churned):
         raise HealthError(
             "None of the outcomes can be judged" + "".join(f"; {left_out_line(group)}" for group in groups),
-            "Give a log that reaches from before the decisions to after the outcomes, with the same account ids",
+            "Give a log that reaches from before the decisions to after the outcomes, with the same account ids; and "
+            "with account events, if the scorecard isn't for all accounts",
         )
     with bar("Fitting", STEPS) as advance:
         found = calibrate(

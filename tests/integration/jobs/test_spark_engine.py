@@ -12,16 +12,20 @@ import pytest
 from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
+from scoring.backtest.calibration.candidates import candidates
+from scoring.backtest.horizon import Timing
+from scoring.backtest.outcomes import Outcome
 from scoring.rules.policy import Policy
-from scoring.state.calendar import MICROSECONDS_PER_DAY, to_micros
+from scoring.state.calendar import MICROSECONDS_PER_DAY, day_of, to_micros
 from service.jobs.backtest import run
 from service.jobs.backtest.engine_local import LocalEngine
 from service.jobs.backtest.engine_spark import SparkEngine, open_session, pack_code, require_java
 from service.jobs.backtest.event_log import partition_log
 from service.jobs.backtest.partitioned_log import PartitionedLog
 from service.jobs.backtest.policy_codec import encode_policy
+from service.jobs.backtest.readings_task import FeaturesTask, ReadingsTask, encode_outcomes
 from service.jobs.backtest.replay_task import ReplayRow
-from service.jobs.backtest.run import Engine, engine_named, replay_log
+from service.jobs.backtest.run import Engine, engine_named, replay_log, run_task_on
 from service.jobs.load.files import LoadRequest
 from service.runtime import errors
 from service.runtime.errors import HealthError
@@ -90,6 +94,21 @@ def test_spark_gives_the_rows_of_the_local_engine_and_of_one_process(tmp_path: P
         engine.run(log, Fails("code"), lambda _: None)
     with pytest.raises(HealthError, match=r"no Python package msgspec.*PYSPARK_PYTHON"):
         engine.run(log, Fails("missing"), lambda _: None)
+
+
+def test_spark_reads_for_a_calibration_what_the_local_engine_reads(tmp_path: Path, spark: SparkSession) -> None:
+    log = opened(tmp_path, log_of(ACCOUNTS, seed=4))
+    ends = day_of(log.contents.newest)
+    outcomes = [Outcome(account, ends - 2 * n, n % 2 == 0) for account in ACCOUNTS for n in (0, 9, 40)]
+    tried = tuple(candidates({"login": 2, "export": 1}, 92))
+    task = ReadingsTask(tried, encode_policy(some_policy()), encode_outcomes(outcomes), ends, Timing(3))
+    for each in (FeaturesTask(), task):
+        local, on_spark = (
+            [repr(sorted(batch.to_pylist(), key=str)) for batch in run_task_on(log, each, engine, lambda _: None)]
+            for engine in (LocalEngine(2), SparkEngine(session=spark))
+        )
+        assert on_spark == local
+        assert len(local) == len(ACCOUNTS)
 
 
 def test_the_session_is_of_utc_and_of_as_many_partitions_as_the_log(tmp_path: Path, spark: SparkSession) -> None:

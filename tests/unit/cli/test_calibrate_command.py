@@ -157,6 +157,17 @@ def test_few_churned_accounts_say_why_there_is_no_draft(portfolio: tuple[Path, P
     assert not out.exists()
 
 
+def test_a_report_that_cannot_be_written_is_printed_and_says_so(
+    portfolio: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    log, outcomes, work = portfolio
+    few = edited(outcomes, tmp_path, lambda rows: [rows[0], *rows[40:]])
+    full = Path("/dev/full")  # every write fails there, as on a full disk
+    result = calibrate(log, "--outcomes", few, "--work-dir", work, "--json", full, "--out", tmp_path / "draft.yaml")
+    assert "Only 6 accounts have left" in flat(result.stdout)
+    assert "--json /dev/full can't be written: No space left on device. Give another file" in str(result.exception)
+
+
 def test_a_provisional_draft_has_neither_features_nor_probabilities(
     portfolio: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
@@ -241,10 +252,13 @@ def test_bad_logs_say_what_to_do(portfolio: tuple[Path, Path, Path], tmp_path: P
     assert "There is no log. Give FILE" in refusal(*options)
 
 
-def test_bad_options_are_refused_before_the_log_is_read(portfolio: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_bad_options_are_refused_before_the_log_is_read(
+    portfolio: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log, outcomes, _ = portfolio
     work = tmp_path / "work"
     options = (log, "--outcomes", outcomes, "--work-dir", work)
+    monkeypatch.chdir(tmp_path)
     bad = tmp_path / "bad.yaml"
     bad.write_text("name: [")
     assert "neither YAML nor JSON" in refusal(*options, "--scorecard", bad)
@@ -255,6 +269,9 @@ def test_bad_options_are_refused_before_the_log_is_read(portfolio: tuple[Path, P
     assert "is a folder" in refusal(*options, "--html", tmp_path)
     assert "--master is for Spark" in refusal(*options, "--master", "local[2]")
     assert "Give one of them" in refusal(*options, "--in-force", "--scorecard", bad)
+    Path("draft.yaml").write_text("mine")
+    assert "draft.yaml is there already. Move it, or give --out draft.yaml" in refusal(*options)
+    assert Path("draft.yaml").read_text() == "mine"
     assert not work.exists()
 
 
