@@ -71,6 +71,11 @@ def _totals(counts: dict[int, int], first: int, middle: int) -> tuple[int, int]:
     return sum(quantities[bisect_left(days, first) : split]), sum(quantities[split:])
 
 
+def _total_since(counts: dict[int, int], first: int) -> int:
+    days = list(counts)  # in order, as the fold keeps them
+    return sum(list(counts.values())[bisect_left(days, first) :])
+
+
 def usage_volume(p: Parameters) -> Measure:
     """Quantity used in the window."""
 
@@ -78,7 +83,9 @@ def usage_volume(p: Parameters) -> Measure:
         if state.usage.last_day < 0:
             return Missing.NO_USAGE
         first = first_day(day, p.window)
-        return float(_volumes(state, first, first, p.features)[1])
+        if p.features is None:
+            return float(_total_since(state.usage.days, first))
+        return float(sum([_total_since(state.usage.features.get(name, {}), first) for name in p.features]))
 
     return measure
 
