@@ -28,12 +28,10 @@ async def load_missing(
     history = f"{HISTORY_DAYS} days in the life of {memory.accounts} customers"
     title = "What happened meanwhile" if memory.loaded else history
     async with AsyncExitStack() as stack:
-        past = None
-        if not memory.scored:
-            before = await to_thread_uncancelled(_before, memory, customers)
-            past = await stack.enter_async_context(DemoPast.replaying(running, before))
         with steps.step(title, bar=True) as tell:
-            events = await to_thread_uncancelled(_missing, memory, customers, now)
+            before = [] if memory.scored else await to_thread_uncancelled(_before, memory, customers)
+            past = await stack.enter_async_context(DemoPast.replaying(running, before)) if before else None
+            events = await to_thread_uncancelled(_missing, memory, customers, before, now)
             words = f"{len(events):,} events"
             await _send(running, events, lambda share: tell(share, words))
         memory.loaded = True
@@ -46,23 +44,20 @@ async def load_missing(
             folder.save(memory)
 
 
-def _missing(memory: DemoMemory, customers: Sequence[Customer], now: datetime) -> list[DemoEvent]:
-    if memory.loaded:
-        since = max(memory.until, now - HISTORY)
-        return list(happened(customers, memory.seed, memory.began_at.date(), since, now))
-    return [
-        *_before(memory, customers),
-        *happened(customers, memory.seed, memory.began_at.date(), memory.began_at, now),
-    ]
+def _missing(
+    memory: DemoMemory, customers: Sequence[Customer], before: Sequence[DemoEvent], now: datetime
+) -> list[DemoEvent]:
+    """The events that weren't sent yet; `before` are those before the demo began."""
+    since = max(memory.until, now - HISTORY) if memory.loaded else memory.began_at
+    lately = happened(customers, memory.seed, memory.began_at.date(), since, now)
+    return [*(() if memory.loaded else before), *lately]
 
 
 def _before(memory: DemoMemory, customers: Sequence[Customer]) -> list[DemoEvent]:
     """The events before the demo began."""
     since = memory.began_at - HISTORY
-    return [
-        *introductions(customers, since),
-        *happened(customers, memory.seed, memory.began_at.date(), since, memory.began_at),
-    ]
+    lives = happened(customers, memory.seed, memory.began_at.date(), since, memory.began_at)
+    return [*introductions(customers, since), *lives]
 
 
 async def _send(running: RunningService, events: Sequence[DemoEvent], tell: Callable[[float], None]) -> None:

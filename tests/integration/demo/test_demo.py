@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -85,20 +86,33 @@ def run_curl(line: str) -> object:
     return msgspec.json.decode(subprocess.run([*words, "-sS"], capture_output=True, timeout=30, check=True).stdout)
 
 
+def require_past(curl: str, account_ids: list[str]) -> None:
+    """The customers have the scores of three months, and they moved."""
+    begin = datetime.now(UTC).date() - timedelta(days=89)
+    for account_id in account_ids:
+        path = f"/v1/accounts/{account_id}/health/history?from={begin}"
+        items = run_curl(re.sub(r"/v1/accounts\?[^']*", path, curl))["items"]  # type: ignore[index]
+        assert len(items) == 90
+        assert len({item["score"] for item in items}) > 5
+
+
 def test_it_works_at_once_continues_where_it_was_and_resets_on_request(folder: Path) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)), demo(folder, port) as first:
         first.wait_for(r"Ready in \d")
         first.wait_for(f"Port {port} is in use, so the API is on port {port + 1}")
         key = first.wait_for(r"API key +(hk_\S+)")
-        listed = run_curl(first.wait_for(r"Try +(curl .*)"))
+        curl = first.wait_for(r"Try +(curl .*)")
+        listed = run_curl(curl)
         assert isinstance(listed, dict)
         assert len(listed["items"]) == 3
         assert listed["items"][0]["score"] < 40
+        require_past(curl, [account["account_id"] for account in listed["items"]])
         first.wait_for(r"score    .* -> ")
         first.wait_for(r"webhook  health\.threshold\.\w+, .*, signature verified ✓")
         assert "A demo is running" in reset(folder).stderr
     assert re.search(r"90 days in the life of 20 customers \([\d,]+ events", first.said)
+    assert "The scores of these 90 days (20 customers" in first.said
     assert "WRONG" not in first.said
 
     with demo(folder, port) as second:
