@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import floor
 
 from msgspec import Struct
 
+from scoring.scorecards.document import Bands
 from scoring.scorecards.measure import Value
 from scoring.scorecards.saturation import Saturation, saturation
-from scoring.scorecards.scorecard import Band, Scorecard, compile_scorecard, score
+from scoring.scorecards.scorecard import Band, Evaluation, Scorecard, compile_scorecard, score
 from scoring.whatif.adapt import LEAST_VALUES, MOST_VETOED, AdaptedMeasure, AdaptedScorecard, adapt
 
 MOSTLY = 0.75
@@ -25,29 +27,54 @@ class MeasureReport(Struct, frozen=True):
 
 
 class AdaptReport(Struct, frozen=True):
-    """The report of an adapted scorecard over `accounts` accounts: each measure, and the accounts by band."""
+    """The report of an adapted scorecard over `accounts` accounts: each measure, and the accounts by band.
+
+    `like_before` are the bands by which the draft would leave about as many accounts in each band as there are now.
+    """
 
     accounts: int
     measures: list[MeasureReport]
     bands_before: dict[Band, int]
     bands_after: dict[Band, int]
+    like_before: Bands
 
 
 def adapt_and_report(card: Scorecard, accounts: Sequence[Sequence[Value]]) -> tuple[AdaptedScorecard, AdaptReport]:
     """Adapt a scorecard to its readings of accounts, and say what became of it."""
     adapted = adapt(card.document, accounts)
     new = compile_scorecard(adapted.document, card.version)
+    saturated = zip(adapted.measures, saturation(card, accounts), saturation(new, accounts), strict=True)
     measures = [
-        MeasureReport(each.after.title, each.after.weight, before, after, remark(each, after))
-        for each, before, after in zip(
-            adapted.measures, saturation(card, accounts), saturation(new, accounts), strict=True
-        )
+        MeasureReport(each.after.title, each.after.weight, own, then, remark(each, then))
+        for each, own, then in saturated
     ]
-    return adapted, AdaptReport(len(accounts), measures, _bands(card, accounts), _bands(new, accounts))
+    before, after = ([score(list(readings), each, 0) for readings in accounts] for each in (card, new))
+    like_before = bands_like(card.document.bands, _scores(before), _scores(after))
+    return adapted, AdaptReport(len(accounts), measures, _bands(before), _bands(after), like_before)
 
 
-def _bands(card: Scorecard, accounts: Iterable[Sequence[Value]]) -> dict[Band, int]:
-    found: Counter[Band] = Counter(score(list(readings), card, 0).band for readings in accounts)
+def bands_like(bands: Bands, before: Sequence[float], after: Sequence[float]) -> Bands:
+    """Whole limits by which about as many scores `after` are in each band as `before` are by `bands`.
+
+    Without scores they are the same bands.
+    """
+    if not before or not after:
+        return bands
+    ordered = sorted(after)
+    yellow, green = (
+        floor(ordered[below]) if (below := round(len(after) * share)) < len(after) else floor(ordered[-1]) + 1
+        for share in (sum([each < limit for each in before]) / len(before) for limit in (bands.yellow, bands.green))
+    )
+    yellow = min(max(yellow, 1), 99)
+    return Bands(0, yellow, min(max(green, yellow + 1), 100))
+
+
+def _scores(evaluations: Iterable[Evaluation]) -> list[float]:
+    return [each.score for each in evaluations if each.score is not None]
+
+
+def _bands(evaluations: Iterable[Evaluation]) -> dict[Band, int]:
+    found: Counter[Band] = Counter(each.band for each in evaluations)
     return {band: found[band] for band in ("green", "yellow", "red", "unknown")}
 
 

@@ -97,6 +97,12 @@ def _print_report(source: _Source, drawn: Sample, portfolio: Portfolio, report: 
     for table in tables(report):
         console.print()
         console.print(table)
+    if report.bands_after != report.bands_before:
+        bands = report.like_before
+        console.print(
+            "The bands stay as they are. To leave about as many accounts in each as now, write into the draft"
+            f" bands: {{red: 0, yellow: {bands.yellow:g}, green: {bands.green:g}}}"
+        )
     if source.document.calibration is not None:
         console.print("Its calibration is left out: it was worked out on the old curves. Calibrate again.")
 

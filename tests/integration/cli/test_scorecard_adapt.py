@@ -81,6 +81,7 @@ def test_the_draft_fits_the_accounts_in_force_and_can_be_published(tmp_path: Pat
     assert "applies to 30 of 33 accounts (that have left: 1; that have another scorecard: 2)." in result.stderr
     assert "silence_ratio" in result.stderr
     assert "No account has a value" in result.stderr
+    assert "as many accounts in each as now, write into the draft bands: {red: 0, yellow: " in result.stderr
     assert f"scorecard preview {draft}" in result.stderr.replace("\n", " ")
 
     text = draft.read_text()

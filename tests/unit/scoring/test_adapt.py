@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from scoring.scorecards.document import MeasureDocument, parse
+from scoring.scorecards.document import Bands, MeasureDocument, parse
 from scoring.scorecards.measure import Missing, Value
 from scoring.scorecards.scorecard import compile_scorecard
 from scoring.state.account_state import RETENTION_DAYS
 from scoring.whatif.adapt import adapt, adapt_measure
-from scoring.whatif.adapt_report import AdaptReport, adapt_and_report
+from scoring.whatif.adapt_report import AdaptReport, adapt_and_report, bands_like
 from scoring.whatif.quantile_curve import rank, rank_curve
 from service.evaluation.policy import starter
 
@@ -145,6 +145,24 @@ def test_vetoes_that_stay_and_cap_many_and_measures_that_move_nothing_are_said()
     _, capping, nothing = reported(accounts, DAYS, veto, idle).measures
     assert capping.remark.endswith("the curve stays. Its veto caps 60% of the accounts that have a value: check it.")
     assert nothing.remark.startswith("It has neither weight nor veto")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "limits"),
+    [
+        ([10.0, 50.0, 80.0, 90.0], [20.5, 30.5, 40.5, 50.5], (30, 40)),
+        ([80.0, 90.0], [20.5, 30.5], (20, 21)),
+        ([10.0, 20.0], [20.5, 30.5], (31, 32)),
+        ([10.0, 20.0], [100.0, 100.0], (99, 100)),
+        ([80.0, 90.0], [0.0, 0.0], (1, 2)),
+        ([], [], (40, 70)),
+    ],
+)
+def test_bands_that_leave_as_many_accounts_in_each(
+    before: list[float], after: list[float], limits: tuple[float, float]
+) -> None:
+    found = bands_like(Bands(), before, after)
+    assert (found.red, found.yellow, found.green) == (0, *limits)
 
 
 def test_the_starters_stay_in_their_spirit() -> None:
