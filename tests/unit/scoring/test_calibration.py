@@ -17,11 +17,12 @@ from scoring.backtest.calibration.candidates import (
     distinct,
     read,
 )
-from scoring.backtest.calibration.card import document_of
+from scoring.backtest.calibration.card import document_of, scale_of
 from scoring.backtest.calibration.curves import Part, Shape, knots_of
 from scoring.backtest.calibration.evidence import tenure_strata
 from scoring.backtest.calibration.fit import Fit, fit
 from scoring.backtest.calibration.honesty import Limits, judge
+from scoring.backtest.calibration.probability import logistic_map
 from scoring.backtest.calibration.readings import Matrix, Readings, read_account, readings
 from scoring.backtest.discrimination import Interval, auc
 from scoring.backtest.outcomes import Decision, Outcome
@@ -120,6 +121,30 @@ def test_bands_and_probabilities_follow_the_base_rate() -> None:
     assert shown == sorted(shown, reverse=True)
     assert sum(group.decisions for group in result.probabilities.groups) == 1400
     assert sum(group.expected * group.decisions for group in result.probabilities.groups) == pytest.approx(70, abs=3)
+
+
+def test_nothing_that_is_shown_is_in_sample() -> None:
+    """Where effects are weak, a fit looks far better on its own outcomes than on others, and surer of them."""
+    known = portfolio(150, (0.6, 0.6, 0.0, 0.0), churning=40, seed=1)
+    result, own = calibrate(known, compared(known)), fit(known)
+    scores = scale_of(own).score(own.log_odds(known.values))
+    assert result.out_of_fold is not None
+    assert result.probabilities is not None
+    assert result.out_of_fold.auc.estimate < auc(scores, known.churned) - 0.1
+    assert result.probabilities.mapping.slope > logistic_map(scores, known.churned).slope / 2
+
+
+def test_scores_that_rank_the_wrong_way_are_no_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = portfolio(100, churning=40, seed=3)
+    monkeypatch.setattr(
+        "scoring.backtest.calibration.calibrate.out_of_fold", lambda known, learn, seed: known.churned.astype(float)
+    )
+    result = calibrate(known, compared(known))
+    assert result.limits.probabilities
+    assert result.probabilities is None
+    assert result.document is not None
+    assert result.document.bands == Bands()
+    assert not result.verdict.recommended
 
 
 def test_the_headline_is_of_later_decisions_alone() -> None:
