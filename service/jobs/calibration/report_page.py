@@ -7,15 +7,15 @@ from service.jobs.backtest.page_parts import bullets, chart, curve, heading, par
 from service.jobs.calibration.calibration import CalibrationReport
 from service.jobs.calibration.report_text import (
     CALIBRATED,
-    LATER,
-    UNSEEN,
     by_score,
     draft,
     findings,
     group_name,
     groups,
     material,
-    proof,
+    proofs,
+    ranking,
+    strata,
 )
 
 
@@ -28,9 +28,12 @@ def _parts(found: CalibrationReport) -> Iterator[str]:
     verdict, *grounds = findings(found)
     yield f"<strong>{paragraph(verdict)}</strong>"
     yield bullets(grounds)
-    yield from _charts(found)
-    for each in proof(found):
-        yield table(*each)
+    for name, proof in proofs(found):
+        rows = [(CALIBRATED, proof.auc), *proof.others.items()]
+        yield chart(f"AUC on {name} with 95 % interval; the line is chance", rows, 0.5)
+        yield table(*ranking(name, proof))
+    if found.strata:
+        yield table(*strata(found))
     if found.scorecard is not None:
         yield heading("The draft")
         yield table(*draft(found.scorecard))
@@ -39,13 +42,6 @@ def _parts(found: CalibrationReport) -> Iterator[str]:
         yield from _probabilities(found.probabilities)
     yield heading("What it was fitted to")
     yield bullets(material(found))
-
-
-def _charts(found: CalibrationReport) -> Iterator[str]:
-    for evidence, name in ((found.by_time, LATER), (found.out_of_fold, UNSEEN)):
-        if evidence is not None:
-            rows = [(CALIBRATED, evidence.auc), *evidence.others.items()]
-            yield chart(f"AUC on {name} with 95 % interval; the line is chance", rows, 0.5)
 
 
 def _probabilities(found: Probabilities) -> Iterator[str]:

@@ -6,7 +6,17 @@ from rich.console import Console
 
 from service.jobs.backtest.terminal_table import terminal_table
 from service.jobs.calibration.calibration import CalibrationReport
-from service.jobs.calibration.report_text import TextTable, by_score, draft, findings, groups, material, proof
+from service.jobs.calibration.report_text import (
+    TextTable,
+    by_score,
+    draft,
+    findings,
+    groups,
+    material,
+    proofs,
+    ranking,
+    strata,
+)
 
 
 def show(console: Console, found: CalibrationReport) -> None:
@@ -22,7 +32,10 @@ def show(console: Console, found: CalibrationReport) -> None:
 
 
 def _tables(found: CalibrationReport) -> Iterator[TextTable]:
-    yield from proof(found)
+    for name, proof in proofs(found):
+        yield ranking(name, proof)
+    if found.strata:
+        yield strata(found)
     if found.scorecard is not None:
         yield draft(found.scorecard)
     if found.probabilities is not None:

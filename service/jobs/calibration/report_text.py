@@ -10,7 +10,7 @@ from scoring.backtest.calibration.probability import CalibrationGroup
 from scoring.backtest.discrimination import Interval
 from scoring.scorecards.document import MeasureDocument, ScorecardDocument
 from service.jobs.backtest.backtest import left_out_line
-from service.jobs.backtest.report_text import NOTHING, SHARES, interval, percent
+from service.jobs.backtest.report_text import SHARES, interval, percent
 from service.jobs.calibration.calibration import CalibrationReport
 
 CALIBRATED = "calibrated"
@@ -76,11 +76,37 @@ def _no_probabilities(found: CalibrationReport) -> str:
     return "Scores are shown as no probabilities: on accounts that it wasn't fitted to, lower ones didn't churn more."
 
 
-def proof(found: CalibrationReport) -> Iterator[TextTable]:
-    """The tables of the proof; none where nothing was fitted."""
+def proofs(found: CalibrationReport) -> Iterator[tuple[str, Evidence]]:
+    """The proofs by name, the headline first; none where nothing was fitted."""
+    if found.by_time is not None:
+        yield LATER, found.by_time
     if found.out_of_fold is not None:
-        yield _ranking(found.by_time, found.out_of_fold)
-        yield _strata(found)
+        yield UNSEEN, found.out_of_fold
+
+
+def ranking(name: str, proof: Evidence) -> TextTable:
+    """The ranking of those who leave by the draft, and by what it is compared with."""
+    rows = [(CALIBRATED, interval(proof.auc), "")]
+    rows += [
+        (other, interval(proof.others[other]), interval(proof.differences[other], "+.3f")) for other in proof.others
+    ]
+    return TextTable(
+        f"Ranking on {name} (AUC; 0.5 is chance), with 95 % intervals by account",
+        ("score", "AUC", "calibrated is above by"),
+        rows,
+    )
+
+
+def strata(found: CalibrationReport) -> TextTable:
+    """The ranking among accounts of a similar age."""
+    return TextTable(
+        "Ranking among accounts of a similar age, unseen by the fit: 0.5 if a score only knows the age",
+        ("days since the start", "decisions", "churned", "AUC"),
+        [
+            (f"{each.shortest:,} to {each.longest:,}", f"{each.decisions:,}", f"{each.churned:,}", interval(each.auc))
+            for each in found.strata
+        ],
+    )
 
 
 def draft(document: ScorecardDocument) -> TextTable:
@@ -122,34 +148,6 @@ def groups(found: Probabilities) -> TextTable:
 def group_name(group: CalibrationGroup) -> str:
     """The scores of a group."""
     return f"{group.lowest:.1f} to {group.highest:.1f}"
-
-
-def _ranking(by_time: Evidence | None, out_of_fold: Evidence) -> TextTable:
-    names = [CALIBRATED, *out_of_fold.others]
-    return TextTable(
-        "Ranking of those who leave below those who stay (AUC; 0.5 is chance), with 95 % intervals by account",
-        ("score", LATER, "calibrated is above by", UNSEEN, "calibrated is above by"),
-        [(name, *_cells(by_time, name), *_cells(out_of_fold, name)) for name in names],
-    )
-
-
-def _cells(proof: Evidence | None, name: str) -> tuple[str, str]:
-    if proof is None:
-        return NOTHING, NOTHING
-    if name == CALIBRATED:
-        return interval(proof.auc), ""
-    return interval(proof.others[name]), interval(proof.differences[name], "+.3f")
-
-
-def _strata(found: CalibrationReport) -> TextTable:
-    return TextTable(
-        "Among accounts of a similar age, unseen by the fit: a score that only knows the age is at 0.5 here",
-        ("days since the start", "decisions", "churned", "AUC"),
-        [
-            (f"{each.shortest:,} to {each.longest:,}", f"{each.decisions:,}", f"{each.churned:,}", interval(each.auc))
-            for each in found.strata
-        ],
-    )
 
 
 def _measure(each: MeasureDocument) -> tuple[str, ...]:
