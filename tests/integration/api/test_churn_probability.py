@@ -65,6 +65,7 @@ async def test_without_a_calibration_there_is_none(clock: Clock, api: Api) -> No
 
 async def test_readers_see_it_before_and_after_the_accounts_are_evaluated_again(clock: Clock, api: Api) -> None:
     path = "/v1/accounts/acme/health"
+    api.clock.now = TODAY + timedelta(hours=1)
     tags = [(await api.get(path)).headers["ETag"], (await api.get("/v1/accounts")).headers["ETag"]]
     assert (await publish(api, FIRST)).json["version"] == 3
     for _ in range(2):
@@ -74,6 +75,7 @@ async def test_readers_see_it_before_and_after_the_accounts_are_evaluated_again(
         assert await health(api, "globex/health") == (None, 3, None)
         changed = await api.get(path, headers={"If-None-Match": tags[0]})
         assert (changed.status, changed.headers["ETag"] != tags[0]) == (200, True)
+        assert changed.json["evaluated_at"] == "2030-01-31T09:00:00Z"  # the stored score holds: nothing is computed
         assert (await api.get("/v1/accounts", headers={"If-None-Match": tags[1]})).status == 200
         assert (await api.get(path, headers={"If-None-Match": changed.headers["ETag"]})).status == 304
         await clock.reevaluate(TODAY)

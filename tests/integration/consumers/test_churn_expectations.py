@@ -168,11 +168,11 @@ async def test_what_has_left_before_is_not_expected(clock: Clock, engine: AsyncE
     gone = described("gone", at(BEGIN), renews_on=str(renewal), churned_on="2026-03-01")
     told_late = described("late", at(BEGIN), renews_on=str(renewal))
     year = {
-        BEGIN: {"gone": [gone], "late": [told_late]},
+        BEGIN: {"gone": [gone, used("gone", at(BEGIN))], "late": [told_late, used("late", at(BEGIN))]},
         date(2026, 3, 20): {"late": [described("late", at(date(2026, 3, 20)), churned_on="2026-03-05")]},
     }
     await live(clock, BEGIN, date(2026, 3, 21), year)
-    assert [row.account_id for row in await rows(engine)] == ["late"]
+    assert [(row.account_id, row.probability is None) for row in await rows(engine)] == [("late", False)]
     await keep_once(engine, date(2026, 4, 15))
     assert (gauge("expected_churn"), gauge("observed_churn")) == (0, 0)
     assert isnan(gauge("drift") or 0)
@@ -215,17 +215,23 @@ async def test_with_a_horizon_all_accounts_are_expected_month_by_month(clock: Cl
     assert gauge("observed_churn") == 12
 
 
+@pytest.mark.parametrize(
+    ("other", "probable"),
+    [(MONTHS, False), ({**RENEWALS, "lead_days": 5}, False), ({**RENEWALS, "churned": 75}, True)],
+    ids=["another outcome", "another lead", "the same kind"],
+)
 async def test_a_calibration_of_another_kind_gives_no_probability_to_what_was_noted(
-    clock: Clock, engine: AsyncEngine
+    clock: Clock, engine: AsyncEngine, other: dict[str, Any], probable: bool
 ) -> None:
     renewal = date(2026, 3, 10)
-    await clock.fold({"acme": [described("acme", at(BEGIN), renews_on=str(renewal))]}, at(BEGIN))
+    events = [described("acme", at(BEGIN), renews_on=str(renewal)), used("acme", at(BEGIN))]
+    await clock.fold({"acme": events}, at(BEGIN))
     decision = renewal - LEAD * DAY
     await live(clock, decision, decision)
-    await publish(clock, MONTHS, decision)
+    await publish(clock, other, decision)
     await live(clock, decision + DAY, decision + DAY)
     ((settled, probability),) = await rows(engine, "settled, probability")
-    assert (settled, probability) == (True, None)
+    assert (settled, probability is not None) == (True, probable)
 
 
 async def test_months_that_are_no_longer_compared_are_forgotten(clock: Clock, engine: AsyncEngine) -> None:
