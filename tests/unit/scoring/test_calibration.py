@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from functools import cache
 
 import msgspec
@@ -16,6 +17,7 @@ from scoring.backtest.calibration.candidates import (
     candidates,
     distinct,
     read,
+    usable,
 )
 from scoring.backtest.calibration.card import document_of, scale_of
 from scoring.backtest.calibration.curves import Part, Shape, knots_of
@@ -254,6 +256,17 @@ def test_no_candidate_knows_the_outcome() -> None:
         readings([Candidate("days_to_renewal")], [Decision("a", 1, Outcome("a", 2, True))], [[1.0]])
     with pytest.raises(CandidatesError, match="'luck' is not a measure"):
         read_account([], [Candidate("luck")], [18_000], 92)
+
+
+@pytest.mark.parametrize("attribute", ["churned_on", "stage", "renews_on"])
+def test_a_measure_of_what_is_written_because_an_account_leaves_is_no_candidate(
+    attribute: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knowing = replace(CATALOGUE["tenure_days"], attributes=frozenset({"started_on", attribute}))
+    monkeypatch.setitem(CATALOGUE, "knowing", knowing)
+    assert "knowing" not in {each.measure for each in candidates(COUNTS, 92)}
+    with pytest.raises(CandidatesError, match=f"knowing reads {attribute}, which is written because"):
+        usable([Candidate("knowing")])
 
 
 def test_measures_declare_the_attributes_that_they_read() -> None:
