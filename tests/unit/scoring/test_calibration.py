@@ -133,6 +133,10 @@ def test_nothing_that_is_shown_is_in_sample() -> None:
     assert result.out_of_fold is not None
     assert result.probabilities is not None
     assert result.out_of_fold.auc.estimate < auc(scores, known.churned) - 0.1
+    assert result.by_time is not None
+    assert result.cut is not None
+    later = known.days >= result.cut
+    assert result.by_time.auc.estimate < auc(scores[later], known.churned[later]) - 0.05
     assert result.probabilities.mapping.slope > logistic_map(scores, known.churned).slope / 2
 
 
