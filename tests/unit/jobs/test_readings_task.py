@@ -73,6 +73,18 @@ def test_a_decision_has_the_values_score_count_and_age_of_its_day() -> None:
     assert row["values"] == pytest.approx([8, 4, np.nan], nan_ok=True)
 
 
+def test_the_age_counts_from_the_day_on_which_the_account_started() -> None:
+    (row,) = rows_of(TASK, *LIFE, account_changed("a", BEGIN, started_on=str(BEGIN - timedelta(days=100))))
+    assert row["tenure"] == 137
+    assert row["values"][2] == 137
+
+
+def test_an_account_of_which_too_little_is_known_has_no_score() -> None:
+    card = {"measure": "nps", "window": 30, "weight": 1, "curve": [[-100, 0], [100, 100]]}
+    task = replace(TASK, policy=encode_policy(policy_of({"name": "default", "measures": [card]})))
+    assert rows_of(task, *LIFE)[0]["score"] is None
+
+
 LATER = [
     usage("a", END - timedelta(days=2), "report"),
     account_changed("a", END - timedelta(days=2), stage="churned", churned_on=str(END)),

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -364,6 +365,23 @@ def test_the_strata_of_tenure_show_a_score_that_only_knows_the_age() -> None:
     assert sum(each.decisions for each in strata) == 3000
     assert all(one.longest < other.shortest for one, other in itertools.pairwise(strata))
     assert all(abs(each.auc.estimate - 0.5) < 0.1 for each in strata)
+
+
+@pytest.mark.parametrize(
+    ("tenures", "strata"),
+    [
+        (range(9), [(0, 2, 3), (3, 5, 3), (6, 8, 3)]),
+        ([1] * 5 + [2, 3, 4, 5], [(1, 2, 6), (3, 5, 3)]),
+        ([7] * 9, [(7, 7, 9)]),
+    ],
+)
+def test_strata_are_thirds_of_the_decisions_and_equal_tenures_stay_together(
+    tenures: Sequence[int], strata: list[tuple[int, int, int]]
+) -> None:
+    days = np.array(tenures, np.int64)
+    known = as_readings(days[:, None].astype(float), days % 2 == 0)
+    found = tenure_strata(np.zeros(9), days, known)
+    assert [(each.shortest, each.longest, each.decisions) for each in found] == strata
 
 
 def test_nothing_found_is_said() -> None:
