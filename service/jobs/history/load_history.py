@@ -26,7 +26,7 @@ from service.jobs.backtest.topic_log import partition_topics
 from service.jobs.history.account_past import Wanted
 from service.jobs.history.history_task import HistoryTask, history_rows
 from service.jobs.history.merged_log import merge_logs
-from service.jobs.history.waiting import until_folded
+from service.jobs.history.waiting import AWAY_SECONDS, STILL_SECONDS, until_folded
 from service.jobs.history.writer import HistoryWriter, Past, Written
 from service.jobs.load.files import LoadRequest
 from service.jobs.load.load import Loaded
@@ -81,7 +81,7 @@ async def plan_history(
             topics = await partition_topics(settings, working.state_dir / "topics", stop)
             log = await asyncio.to_thread(merge_logs, [log, topics], working.state_dir / "merged")
             shutil.rmtree(topics.folder, ignore_errors=True)
-        await until_folded(engine, accounts, loaded.ends, stop)
+        await until_folded(engine, accounts, loaded.ends, stop, STILL_SECONDS if rewrite else AWAY_SECONDS)
         async with engine.connect() as connection:
             policy = await load_policy(connection, settings.retention_days)
             found = [
@@ -119,7 +119,8 @@ async def write_plan(plan: HistoryPlan, files: Sequence[Path], settings: Setting
 
 
 def _pasts(files: Sequence[Path], stop: asyncio.Event, advance: Advance) -> Iterator[Past]:
-    parts = (row for batch in read_results(files) for row in history_rows(batch))
+    # File by file: nobody needs them in the order of accounts, and side by side they take more memory.
+    parts = (row for file in files for batch in read_results([file]) for row in history_rows(batch))
     for _, rows in groupby(parts, key=lambda row: row.account_id):
         if stop.is_set():
             raise StoppedError("Stopped while writing history. Run the same command again to go on")

@@ -15,10 +15,10 @@ from service.storage.ingest import progress, standstill
 from service.storage.ingest.progress import Partition
 
 LOOK_SECONDS = 0.3
-AWAY_SECONDS = 10.0
+AWAY_SECONDS = 20.0
 """The time for which a topic may be without an active consumer: one that has just started needs some seconds."""
 STILL_SECONDS = 120.0
-"""The time after which folding that doesn't move is given up."""
+"""The time for which folding may stand still, as after a rebalance, where the wait was asked for."""
 CHUNK = 10_000
 
 
@@ -30,12 +30,13 @@ class _Folded(Struct, frozen=True):
 
 
 async def until_folded(
-    engine: AsyncEngine, accounts: Sequence[str], ends: Mapping[Partition, int], stop: asyncio.Event
+    engine: AsyncEngine, accounts: Sequence[str], ends: Mapping[Partition, int], stop: asyncio.Event, still: float
 ) -> None:
     """Return when all of the accounts exist, or everything before `ends` is folded: accounts that don't exist then were
     erased.
 
-    Raises `StoppedError` when `stop` is set, and `HealthError` if consumers don't get on.
+    Raises `StoppedError` when `stop` is set, and `HealthError` if no consumer is active, or nothing is folded for
+    `still` seconds.
     """
     missing = await _missing(engine, accounts)
     found = await _folded(engine, ends)
@@ -44,7 +45,7 @@ async def until_folded(
         while missing and found.done < found.records:
             if stop.is_set():
                 raise StoppedError("Stopped. No history is written. Run the same command again to go on")
-            await _require_activity(engine, ends, time.monotonic() - moved_at)
+            await _require_activity(engine, ends, time.monotonic() - moved_at, still)
             await sleep_unless_stopped(stop, LOOK_SECONDS)
             now = await _folded(engine, ends)
             if now != found:
@@ -74,14 +75,14 @@ async def _folded(engine: AsyncEngine, ends: Mapping[Partition, int]) -> _Folded
     return _Folded(done, sum(ends.values()))
 
 
-async def _require_activity(engine: AsyncEngine, ends: Mapping[Partition, int], seconds: float) -> None:
-    """Raise `HealthError` if nothing was folded for so many seconds, and nothing will be."""
+async def _require_activity(engine: AsyncEngine, ends: Mapping[Partition, int], seconds: float, still: float) -> None:
+    """Raise `HealthError` if nothing was folded for so many seconds, and nothing will be, or that is too long."""
     if seconds <= AWAY_SECONDS:
         return
     async with engine.connect() as connection:
         topics = sorted({topic for topic, _ in ends})
         problem = standstill.describe(await standstill.standstills(connection, topics))
-    if problem is not None or seconds > STILL_SECONDS:
+    if problem is not None or seconds > still:
         raise HealthError(
             f"Consumers don't fold the loaded events: {problem or f'nothing has moved for {seconds:.0f} s'}",
             "Once they do, run the same command again",

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from scoring.scorecards.document import ScorecardDocument
@@ -229,3 +230,25 @@ async def test_times_that_are_shifted_to_now_are_shifted_in_the_past_too(
     rows = await query(clock.engine, "SELECT max(day) AS last, min(since) AS first FROM history WHERE replayed")
     assert rows[0].last == today - timedelta(days=1)
     assert today - timedelta(days=DAYS + 1) <= rows[0].first < today - timedelta(days=DAYS // 2)
+
+
+async def test_where_the_past_cannot_be_written_the_load_says_so_and_is_done(
+    loader: Loader, today: date, tmp_path: Path, engine: AsyncEngine
+) -> None:
+    """Without Postgres, with the schema of a version before, and where the log can't be kept beside its checkpoints."""
+    log = write_log(tmp_path / "log.ndjson", log_up_to(today, ACCOUNTS[:2]))
+    changes = {"database_url": SecretStr("postgresql://127.0.0.1:1/unused")}
+    away = Loader(loader.settings.model_copy(update=changes), loader.folder)
+    told = await away.load(log)
+    assert "events sent in" in told
+    assert "The scores of the past days aren't written. Postgres can't be used: " in told
+    ((schema,),) = await query(engine, "SELECT version_num FROM alembic_version")
+    change = "UPDATE alembic_version SET version_num = :schema RETURNING 1"
+    await query(engine, change, schema="0019")
+    assert "The database has schema 0019, an earlier one. Run: account-health migrate" in await loader.load(log)
+    await query(engine, change, schema=schema)
+    (loader.folder / "state" / "history").write_text("in the way")
+    assert "The working folder" in await loader.load(log)
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        await away.load("--history", log)
+    assert "Traceback" not in failed.value.stderr

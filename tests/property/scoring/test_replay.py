@@ -11,7 +11,7 @@ from scoring.backtest.replay import Replay, replay, replay_scores
 from scoring.rules.policy import Policy
 from scoring.state.account_state import AccountState
 from scoring.state.calendar import MICROSECONDS_PER_DAY, start_of
-from scoring.state.events import Event
+from scoring.state.events import AttributesEvent, Event
 from tests.property.scoring.test_forecast import RETENTION, policies
 from tests.support.folding import encoded
 from tests.support.strategies import histories
@@ -76,3 +76,15 @@ def test_who_replays_up_to_today_goes_on_as_if_it_had_been_live(
         step = advance(state, run, memory, (), policy, due)
         run, memory, due = step.score_run, step.memory, step.due
     assert (run, memory, due) == (later.score_run, later.memory, later.due)
+
+
+@given(histories(RETENTION), policies(), st.dates().map(str))
+def test_a_start_from_elsewhere_serves_where_no_event_gives_one(
+    events: list[Event], policy: Policy, started_on: str
+) -> None:
+    until = max((event.at for event in events), default=0)
+    past = replay(events, policy, until, started_on)
+    if any(isinstance(event, AttributesEvent) and "started_on" in event.values for event in events):
+        assert past == replay(events, policy, until)
+    elif past.scores:
+        assert past.state.attributes.value("started_on") == started_on

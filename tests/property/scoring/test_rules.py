@@ -18,10 +18,11 @@ from scoring.rules.conditions import (
     Observation,
     Rule,
     RuleMemory,
+    RuleState,
     ScoreRule,
     SilenceRule,
 )
-from scoring.rules.state_machine import close_day, ready_at, snooze, step, worth_keeping
+from scoring.rules.state_machine import close_day, ready_at, snooze, step, with_earlier_closings, worth_keeping
 from scoring.scorecards.measure import Missing, Value
 from scoring.scorecards.scorecard import Band
 from scoring.state.calendar import day_of, start_of
@@ -249,3 +250,38 @@ def test_no_more_is_remembered_than_a_fall_can_be_measured_from(
         memory = close_day(DropRule(points=10, days=days), memory, day, score)
         assert all(day - days < then <= day for then, _ in memory.peaks)
         assert all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(memory.peaks))
+
+
+def closed(condition: Condition, memory: RuleMemory, closings: list[tuple[int, float | None]]) -> RuleMemory:
+    for day, score in closings:
+        memory = close_day(condition, memory, day, score)
+    return memory
+
+
+@given(
+    st.lists(scores, max_size=25), st.integers(0, 25), st.integers(1, 12), st.sampled_from(["ok", "pending", "firing"])
+)
+def test_a_drop_rule_that_learns_of_earlier_days_is_as_if_it_had_seen_them(
+    course: list[float | None], turn: int, days: int, state: RuleState
+) -> None:
+    """However often it learns of them; and nothing of what fires changes by that."""
+    condition = DropRule(points=10, days=days)
+    closings = list(enumerate(course))
+    before = RuleMemory(state, 7, 7)
+    late = closed(condition, before, closings[turn:])
+    learned = with_earlier_closings(condition, late, closings[:turn], turn)
+    again = with_earlier_closings(condition, learned, closings[:turn], turn)
+    seen = closed(condition, before, closings)
+    today = len(course)
+    assert _in_reach(learned, today, days) == _in_reach(again, today, days) == _in_reach(seen, today, days)
+    assert replace(learned, peaks=()) == replace(late, peaks=()) == before
+
+
+def _in_reach(memory: RuleMemory, today: int, days: int) -> list[tuple[int, float]]:
+    return [peak for peak in memory.peaks if peak[0] >= today - days]
+
+
+def test_other_rules_look_at_no_earlier_day() -> None:
+    memory = RuleMemory("firing", 7, 7)
+    for condition in (ScoreRule(direction="below", level=40), BandRule(to=["red"]), SilenceRule(level=3)):
+        assert with_earlier_closings(condition, memory, [(1, 90.0)], 2) == memory
