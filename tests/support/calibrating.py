@@ -12,7 +12,7 @@ HELPS = Candidate("active_days", 28)
 HARMS = Candidate("days_since_last_use")
 BAD_FEATURE = Candidate("usage_volume", 28, "cancel_page")
 GOOD_FEATURE = Candidate("usage_volume", 28, "report")
-NOISE = [Candidate("active_users", 7), Candidate("tenure_days"), Candidate("usage_trend", 14, "report")]
+NOISE = [Candidate("active_users", 7), Candidate("tenure_days"), Candidate("usage_volume", 14, "report")]
 CANDIDATES = [HELPS, HARMS, BAD_FEATURE, GOOD_FEATURE, *NOISE]
 
 

@@ -19,7 +19,8 @@ KNOW_THE_OUTCOME = frozenset({"churned_on", "stage", "renews_on"})
 """Attributes that people write because an account leaves or stays: a fit to them proves nothing."""
 WINDOWS = (7, 14, 28, 56, 84)
 MOST_FEATURES = 20
-PER_FEATURE = ("usage_volume", "usage_trend")
+VOLUME = "usage_volume"
+PER_FEATURE = (VOLUME, "usage_trend")
 """Measures that are tried for single features."""
 TROUBLE: tuple[Literal["high", "urgent"], ...] = ("high", "urgent")
 """Priorities that are tried beside all of them."""
@@ -46,8 +47,12 @@ class Candidate(Struct, frozen=True, omit_defaults=True):
 
     @property
     def directions(self) -> tuple[bool, ...]:
-        """True for curves that rise with the value, False for falling ones: the catalogue's, or both of a feature."""
-        return (True, False) if self.feature else (CATALOGUE[self.measure].better == "high",)
+        """True for curves that rise with the value, False for falling ones: the catalogue's.
+
+        Both for a feature's volume, as some features are used by those who are unhappy.
+        """
+        both = self.feature is not None and self.measure == VOLUME
+        return (True, False) if both else (CATALOGUE[self.measure].better == "high",)
 
     def reader(self) -> Measure:
         """The function that reads it from a state."""

@@ -126,6 +126,14 @@ def test_bands_and_probabilities_follow_the_base_rate() -> None:
     assert sum(group.expected * group.decisions for group in result.probabilities.groups) == pytest.approx(70, abs=3)
 
 
+def test_directions_are_the_catalogues_but_for_volumes_of_features() -> None:
+    both = {each.measure for each in candidates(COUNTS, 92) if len(each.directions) == 2}
+    assert both == {"usage_volume"}
+    assert Candidate("usage_volume", 28).directions == (True,)
+    assert Candidate("usage_trend", 28, "login").directions == (True,)
+    assert Candidate("days_since_last_use").directions == (False,)
+
+
 def test_nothing_that_is_shown_is_in_sample() -> None:
     """Where effects are weak, a fit looks far better on its own outcomes than on others, and surer of them."""
     known = portfolio(150, (0.6, 0.6, 0.0, 0.0), churning=40, seed=1)
