@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from msgspec import Meta
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.access.auth import ADMIN, READ
+from service.api.access.auth import READ, WRITE
 from service.api.access.deps import Api
 from service.api.http.openapi_helpers import json_request_body, schema_ref
 from service.api.http.pagination import PageQuery
@@ -64,7 +64,7 @@ class BacktestPage(BaseModel):
     "",
     status_code=202,
     summary="Run a back-test",
-    dependencies=ADMIN,
+    dependencies=WRITE,
     openapi_extra=json_request_body(schema_ref("BacktestRequest"), EXAMPLE),
 )
 async def create_backtest(body: JsonObject, api: Api, response: Response) -> BacktestRun:

@@ -144,12 +144,12 @@ async def test_a_mistake_is_named(api: Api, body: dict[str, Any], field: str, sa
     assert (await api.get(PATH)).items == []
 
 
-async def test_files_need_a_folder_of_logs_and_the_scope_admin(settings: Settings, engine: AsyncEngine) -> None:
+async def test_files_need_a_folder_of_logs_and_the_scope_write(settings: Settings, engine: AsyncEngine) -> None:
     async with running(settings, await make_key(engine, "admin")) as api:
         answer = await api.post(PATH, {"log": {"path": "log.ndjson"}})
         assert answer.status == 422
         assert "HEALTH_BACKTEST_FOLDER" in answer.json["errors"][0]["message"]
-        assert (await api.post(PATH, {}, key=await make_key(engine, "write"))).status == 403
+        assert (await api.post(PATH, {}, key=await make_key(engine, "read"))).status == 403
         assert (await api.get(f"{PATH}/00000000-0000-7000-8000-000000000000")).status == 404
 
 
