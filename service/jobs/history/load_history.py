@@ -67,8 +67,9 @@ async def plan_history(
 ) -> HistoryPlan:
     """Read the log once more, wait until its accounts exist, and find those that need a past.
 
-    Those are all that have no replayed days, or with `rewrite` all; then all other events in the service's topics count
-    too, those of earlier loads among them. Raises `HealthError` and `StoppedError`.
+    Those are all that have no replayed days, and with `rewrite` the others too. Then everything in the service's topics
+    counts, events of earlier loads among them; accounts that are only there get a past if they have none. Raises
+    `HealthError` and `StoppedError`.
     """
     first = first_kept(from_day(day_of(now_micros())), settings.history_retention_days)
     async with _connected(settings) as engine:
@@ -77,10 +78,12 @@ async def plan_history(
         working = replace(order, state_dir=order.state_dir / "history")
         log = await partition_log(working, settings.max_record_bytes, stop, warn=_said_before, shifts=loaded.shifts)
         accounts = await asyncio.to_thread(_accounts, log)
+        rewritten = set(accounts) if rewrite else set()
         if rewrite:
             topics = await partition_topics(settings, working.state_dir / "topics", stop)
             log = await asyncio.to_thread(merge_logs, [log, topics], working.state_dir / "merged")
             shutil.rmtree(topics.folder, ignore_errors=True)
+            accounts = await asyncio.to_thread(_accounts, log)
         await until_folded(engine, accounts, loaded.ends, stop, STILL_SECONDS if rewrite else AWAY_SECONDS)
         async with engine.connect() as connection:
             policy = await load_policy(connection, settings.retention_days)
@@ -92,9 +95,9 @@ async def plan_history(
     wanted = {
         each.account_id: Wanted(each.live_from, each.created_at, each.started_on)
         for each in found
-        if rewrite or each.replayed_from is None
+        if each.account_id in rewritten or each.replayed_from is None
     }
-    return HistoryPlan(log, policy, wanted, len(found) - len(wanted), to_day(first))
+    return HistoryPlan(log, policy, wanted, 0 if rewrite else len(found) - len(wanted), to_day(first))
 
 
 def replay_plan(plan: HistoryPlan) -> Sequence[Path]:

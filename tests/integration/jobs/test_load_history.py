@@ -169,6 +169,30 @@ async def test_signals_that_are_loaded_one_after_the_other_count_together(
     assert whole == await lived_days(twin)
 
 
+async def test_the_last_of_several_loads_writes_the_past_of_all(
+    loader: Loader, clock: Clock, twin: Clock, today: date, tmp_path: Path
+) -> None:
+    """Also of accounts that it doesn't name; but a past that is there already, and isn't of its accounts, stays."""
+    events = log_up_to(today, ACCOUNTS)
+    tickets = [each for each in events if each["type"] != "usage.recorded" and each["subject"] in ACCOUNTS[:3]]
+    usages = [each for each in events if each["type"] == "usage.recorded"]
+    early = [each for each in usages if each["subject"] == ACCOUNTS[3]]
+    files = [write_log(tmp_path / f"{n}.ndjson", part) for n, part in enumerate((early, usages, tickets))]
+    async with consuming(loader.settings):
+        await loader.load(files[0])
+        await query(clock.engine, "UPDATE history SET score = 1 WHERE account_id = :id RETURNING 1", id=ACCOUNTS[3])
+        await loader.load("--no-history", files[1])
+        told = await loader.load("--history", files[2])
+    assert f"the past of {len(ACCOUNTS) - 1} accounts from" in told
+    await live_through(twin, [*usages, *tickets], today - timedelta(days=1))
+    found, expected = [
+        [row for row in rows if row[0] != ACCOUNTS[3]]
+        for rows in (await stored_days(clock, today), await lived_days(twin))
+    ]
+    assert found == expected
+    assert {row[3] for row in await stored_days(clock, today) if row[0] == ACCOUNTS[3]} == {1}
+
+
 async def test_a_kill_in_the_middle_and_live_events_meanwhile_change_nothing(
     loader: Loader, clock: Clock, twin: Clock, today: date, tmp_path: Path
 ) -> None:

@@ -121,6 +121,12 @@ async def test_the_whole_service_has_the_past(
         )
         assert {str(row.day): row.score for row in rows} == {day: item["score"] for day, item in days.items()}
         assert daily[account] == {day: item["score"] for day, item in days.items()}
+        (ago,) = await query(
+            engine,
+            "SELECT score_7d_ago, score_30d_ago FROM analytics.account_health WHERE account_id = :id",
+            id=account,
+        )
+        assert tuple(ago) == tuple(days[str(today - timedelta(days=back))]["score"] for back in (7, 30))
         moved += len({item["score"] for item in items})
         early = first - timedelta(days=1)
         for asked in (f"{path}?day={early}", f"{path}/explain?from={early}"):
