@@ -111,6 +111,10 @@ def test_the_terminal_the_page_and_the_json_say_the_same(calibrated: tuple[Path,
         assert f"{value:.3f} [" in text
     assert shown.index("later outcomes") < shown.index("accounts unseen")
     assert found["scorecard"]["calibration"]["decisions"] == 120
+    for shown_at, written in zip(
+        found["probabilities"]["by_score"], found["scorecard"]["calibration"]["probabilities"], strict=True
+    ):
+        assert written == pytest.approx(shown_at, abs=1e-5)
     scores = [score for score, _ in found["probabilities"]["by_score"]]
     assert scores == list(range(0, 101, 5))
 
