@@ -1,7 +1,6 @@
 """The scores of the days before the demo, replayed by processes of their own while consumers fold the same events."""
 
 import asyncio
-import os
 import sys
 from asyncio.subprocess import PIPE
 from collections import defaultdict
@@ -23,6 +22,7 @@ from service.jobs.backtest.policy_codec import encode_policy
 from service.jobs.history.account_past import Wanted
 from service.jobs.history.writer import HistoryWriter
 from service.runtime.errors import HealthError
+from service.runtime.processors import usable_processors
 from service.runtime.settings import Signal
 from service.storage.accounts import replayed_history
 from service.storage.accounts.history_partitions import first_kept
@@ -87,7 +87,7 @@ class DemoPast:
 
     def _replay(self, live_from: Mapping[str, int]) -> list[asyncio.Task[Pasts]]:
         lives = [CustomerLife(account_id, day, self._lives[account_id]) for account_id, day in live_from.items()]
-        processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES, len(lives) // _LEAST_CUSTOMERS + 1)
+        processes = min(usable_processors(), _MOST_PROCESSES, len(lives) // _LEAST_CUSTOMERS + 1)
         policy = encode_policy(replace(self._policy, rules=()))
         jobs = [ReplayJob(policy, to_day(self._first), lives[number::processes]) for number in range(processes)]
         return [asyncio.create_task(_run(msgspec.msgpack.encode(job))) for job in jobs]

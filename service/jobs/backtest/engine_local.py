@@ -2,7 +2,6 @@
 
 import gc
 import multiprocessing
-import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -20,6 +19,7 @@ from service.jobs.backtest.result_files import is_finished, results_folder, writ
 from service.jobs.load.terminal import Advance, reason_of
 from service.runtime.errors import HealthError
 from service.runtime.garbage_collection import collect
+from service.runtime.processors import usable_processors
 from service.runtime.signals import die_with_parent
 
 
@@ -47,7 +47,7 @@ class LocalEngine(Struct, frozen=True):
     ) -> None:
         # Spawned, not forked: a fork copies threads' locks, of Arrow's pools among others, as they happen to be.
         pool = ProcessPoolExecutor(
-            min(self.processes or len(os.sched_getaffinity(0)), len(work)),
+            min(self.processes or usable_processors(), len(work)),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
         )

@@ -27,6 +27,7 @@ from service.jobs.backtest.topic_log import partition_topics
 from service.jobs.load.terminal import Advance, StoppedError
 from service.observability.logs import configure_logs
 from service.runtime.errors import HealthError
+from service.runtime.processors import usable_processors
 from service.runtime.settings import Settings
 from service.runtime.signals import die_on_sigterm, die_with_parent
 from service.storage.accounts import accounts
@@ -145,7 +146,7 @@ def _not_said(_: str) -> None:
 
 def _processes() -> int:
     """Half of the processors: the service needs the others."""
-    return max(1, len(os.sched_getaffinity(0)) // 2)
+    return max(1, usable_processors() // 2)
 
 
 async def _keep_reporting(
