@@ -14,6 +14,7 @@ from scoring.history.runs import Past, up_to_now
 from scoring.history.score_run import ScoreRun
 from scoring.rules.policy import Policy
 from scoring.scorecards.calibration import ScorecardCalibration
+from scoring.scorecards.contributions import Billionths
 from scoring.scorecards.scorecard import Scorecard, compile_scorecard
 from tests.support.courses import AdvancedAccount, Stop, advance_through, anyhow, policies, streams
 from tests.support.oracle import DAY
@@ -73,10 +74,11 @@ def days_of(runs: Sequence[ScoreRun]) -> dict[int, tuple[object, ...]]:
     }
 
 
-def causes(past: Past, first: int, last: int, policy: Policy) -> list[tuple[object, ...]]:
+def causes(past: Past, first: int, last: int, policy: Policy) -> dict[str, Billionths]:
+    """What each cause moved. Events that move nothing are recorded on a run's first day alone, which may differ."""
     found = explain_change(past, first, last, policy.find)
     assert found is not None
-    return [(each.cause, each.deltas, each.events, each.ids, each.at) for each in found.effects]
+    return {each.cause: each.deltas for each in found.effects if each.deltas or each.cause == "scorecard"}
 
 
 def both(lives: Twins) -> tuple[AdvancedAccount, AdvancedAccount]:
