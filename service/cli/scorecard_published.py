@@ -29,12 +29,13 @@ def register(group: typer.Typer) -> None:
 
 def list_versions() -> None:
     """List every published version; of each name, the newest is in force."""
-    table = Table("name", "version", "published", "for whom", "measures", box=None)
+    table = Table("name", "version", "published", "for whom", "calibrated", "measures", box=None)
     for row in in_transaction(load_settings(), scorecards.versions):
         document = _document(row)
         titles = ", ".join(measure.title for measure in document.measures)
         published = f"{row['published_at']:%Y-%m-%d %H:%M}"
-        table.add_row(row["name"], str(row["version"]), published, audience(document.applies_to), titles)
+        calibrated = str(document.calibration.calibrated_on) if document.calibration else "-"
+        table.add_row(row["name"], str(row["version"]), published, audience(document.applies_to), calibrated, titles)
     console = Console(markup=False)  # words of the document may contain either
     if not console.is_terminal:
         console.width = WIDE

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,11 @@ from service.runtime.errors import HealthError
 
 FLUSH_ROWS = 40_000
 """The number of events that wait in memory before they are written."""
+
+
+ABANDONED_SECONDS = 86_400.0
+"""No log takes so long to be written."""
+_UNFINISHED = ".log."
 
 
 class Contents(Struct, forbid_unknown_fields=True):
@@ -82,12 +88,15 @@ def write_contents(folder: Path, contents: Contents) -> None:
 def unfinished_folder(parent: Path) -> Iterator[Path]:
     """A hidden folder in `parent` for a log that is being written, removed with what is left in it at the end.
 
-    Raises `HealthError` if it can't be written.
+    Those that killed processes left more than a day ago are removed, too. Raises `HealthError` if it can't be written.
     """
     unfinished: Path | None = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".log.", dir=parent))
+        for left in parent.glob(f"{_UNFINISHED}*"):
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=parent))
         yield unfinished
     except OSError as error:
         raise unwritable(f"The working folder {parent}", error) from None

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import time
 from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
@@ -20,7 +21,7 @@ from scoring.state.calendar import MICROSECONDS_PER_DAY, to_micros
 from service.jobs.backtest import event_log, partitioned_log
 from service.jobs.backtest.engine_local import LocalEngine, run_partition
 from service.jobs.backtest.event_log import partition_log
-from service.jobs.backtest.partitioned_log import PartitionedLog
+from service.jobs.backtest.partitioned_log import ABANDONED_SECONDS, PartitionedLog, unfinished_folder
 from service.jobs.backtest.policy_codec import decode_policy, encode_policy
 from service.jobs.backtest.replay_task import AccountTask, ReplayRow
 from service.jobs.backtest.run import replay_log
@@ -238,6 +239,15 @@ def test_a_stopped_reading_leaves_nothing_half_done(tmp_path: Path) -> None:
     with pytest.raises(StoppedError, match="Nothing was replayed"):
         asyncio.run(partition_log(LoadRequest([file], None, None, tmp_path / "work"), 10_000, stop))
     assert not list((tmp_path / "work").iterdir())
+
+
+def test_what_killed_runs_have_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, recent = tmp_path / ".log.old", tmp_path / ".log.recent"
+    for left in (old, recent):
+        (left / "events").mkdir(parents=True)
+    os.utime(old, (0, time.time() - ABANDONED_SECONDS - 60))
+    with unfinished_folder(tmp_path):
+        assert (old.exists(), recent.exists()) == (False, True)
 
 
 def test_a_working_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
