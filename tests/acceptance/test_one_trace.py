@@ -70,10 +70,10 @@ async def test_one_trace_from_produce_to_webhook(
         env = env_of(database_url, bootstrap, topic_prefix, collector)
         async with receiver(answers(500, 204)) as crm, service_up(env, tmp_path / "up.log") as url:
             key = command("api-key", "create", "test", "--scope", "admin", env=env).stdout.strip()
-            rule = {"name": "At risk", "kind": "score", "direction": "below", "level": 60, "clear_level": 65}
-            await call(f"{url}/v1/alert-rules", key, "POST", json=rule)
             await call(f"{url}/v1/webhook-endpoints", key, "POST", json={"url": crm.url})
             await healthy(bootstrap, env["HEALTH_TOPIC_USAGE"], engine, "acme", "globex", before=0)
+            rule = {"name": "At risk", "kind": "score", "direction": "below", "level": 45, "clear_level": 50}
+            await call(f"{url}/v1/alert-rules", key, "POST", json=rule)
 
             await _post(url, key, trouble("acme"), {"traceparent": CONTEXT})
             server = await one(collector, "POST /v1/events")

@@ -46,6 +46,12 @@ UNTOLD = {
         r"(measures|bands|applies_to).*",
         r"must rise|takes no|needs a window|1 to|is taken|weight must|applies to all|overlap|say which|from, to",
     ),
+    "a calibration's table goes down, and its days are in order": (
+        r"calibration\..*",
+        r"must rise|must not be (above|after)|must be 0 to",
+    ),
+    "files of the installation": (r"log\.path|outcomes", r"HEALTH_BACKTEST_FOLDER"),
+    "whole documents in a list": (r"(scorecards|rules)\[\d+\]\..*", r".+"),
     "where a webhook may go": (r"url|headers|headers\..*|options.*|target", r".+"),
 }
 """Reason, pattern of the field, pattern of the message."""

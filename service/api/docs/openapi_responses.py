@@ -23,12 +23,14 @@ _ERRORS = {
     422: "Fields of the request are at fault; `errors` names each.",
     429: "The key sends too many requests, or too many wrong keys came from this address.",
     500: "Something broke; the log has the details under `request_id`.",
+    501: "The server lacks an extra that this needs; `detail` says how to install it.",
     503: "Postgres, Kafka or this process is unavailable; with `Retry-After` a retry makes sense.",
 }
 _CONFLICTS = frozenset(
     {
         "acknowledge_alert",
         "change_rule",
+        "create_backtest",
         "create_rule",
         "replace_rule",
         "replay_dead_letter",
@@ -38,7 +40,9 @@ _CONFLICTS = frozenset(
         "snooze_alert",
     }
 )
+_NEED_AN_EXTRA = frozenset({"create_backtest"})
 _LINKS: dict[str, dict[str, dict[str, str]]] = {
+    "create_backtest": {"read_backtest": {"backtest_id": "/id"}},
     "create_endpoint": {"read_endpoint": {"endpoint_id": "/id"}, "send_test": {"endpoint_id": "/id"}},
     "create_key": {"read_key": {"key_id": "/id"}, "delete_key": {"key_id": "/id"}},
     "create_rule": {"read_rule": {"rule_id": "/id"}, "delete_rule": {"rule_id": "/id"}},
@@ -111,6 +115,8 @@ def _errors(operation: Operation, path: str) -> Iterator[int]:
         yield 404
     if operation["operationId"] in _CONFLICTS:
         yield 409
+    if operation["operationId"] in _NEED_AN_EXTRA:
+        yield 501
     if "requestBody" in operation:
         yield from (408, 413, 415)
     if "requestBody" in operation or "parameters" in operation:

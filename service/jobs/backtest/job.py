@@ -91,6 +91,8 @@ async def _run(settings: Settings, claimed: ClaimedBacktest, folder: Path) -> No
         log.exception("backtest_failed", backtest=str(claimed.id))
         await _finish(engine, claimed, problem="It failed for an unexpected reason. See the log of the API's process")
     else:
+        async with engine.begin() as connection:
+            await backtests.record_progress(connection, claimed, *progress.now())
         await _finish(engine, claimed, report=report_of(found))
     finally:
         reporting.cancel()

@@ -137,7 +137,7 @@ def test_published_versions_are_listed_and_shown_as_they_were_written(file: Path
     written = yaml.safe_load(file.read_text())
     said("publish", write(file, min_coverage=0.25))
     header, default, newest, first = said("list").splitlines()
-    assert header.split() == ["name", "version", "published", "for", "whom", "measures"]
+    assert header.split() == ["name", "version", "published", "for", "whom", "calibrated", "measures"]
     assert "all the rest" in default
     assert "days_since_last_use, silence_ratio" in default
     assert "segment smb (rank 0)" in newest
