@@ -72,7 +72,7 @@ async def test_one_trace_from_produce_to_webhook(
             key = command("api-key", "create", "test", "--scope", "admin", env=env).stdout.strip()
             await call(f"{url}/v1/webhook-endpoints", key, "POST", json={"url": crm.url})
             await healthy(bootstrap, env["HEALTH_TOPIC_USAGE"], engine, "acme", "globex", before=0)
-            rule = {"name": "At risk", "kind": "score", "direction": "below", "level": 45, "clear_level": 50}
+            rule = {"name": "At risk", "kind": "score", "direction": "below", "level": 40, "clear_level": 45}
             await call(f"{url}/v1/alert-rules", key, "POST", json=rule)
 
             await _post(url, key, trouble("acme"), {"traceparent": CONTEXT})

@@ -58,6 +58,11 @@ def test_a_fading_account_is_yellow() -> None:
     assert FADING.band == "yellow"
 
 
+def test_an_account_that_has_just_begun_is_not_at_risk_until_it_stays_away() -> None:
+    first_day, a_week_later = judged(used(0)), judged(used(7))
+    assert (first_day.band, a_week_later.band) == ("yellow", "red")
+
+
 def test_a_silent_account_is_red() -> None:
     assert SILENT.score is not None
     assert SILENT.score < 20

@@ -33,11 +33,11 @@ final class Scorecard {
 
     private static final Measure[] MEASURES = {
         measure("usage_volume", 12, "no_usage_ever",
-            0, 0, 1, 15, 3, 30, 10, 45, 30, 60, 100, 73, 300, 83, 1000, 90, 3000, 95, 10000, 100),
+            0, 0, 1, 30, 3, 39, 10, 49, 30, 61, 100, 73, 300, 83, 1000, 90, 3000, 95, 10000, 100),
         measure("usage_in_the_quarter", 10, "no_usage_ever",
-            0, 0, 1, 10, 3, 23, 10, 37, 30, 50, 100, 63, 300, 75, 1000, 84, 3000, 91, 10000, 96, 30000, 100),
-        measure("active_days", 16, "no_usage_ever", 0, 0, 1, 15, 4, 40, 10, 65, 20, 88, 30, 100),
-        measure("feature_adoption", 15, "no_usage_ever", 0, 0, 1, 25, 2, 45, 4, 65, 8, 82, 16, 93, 32, 100),
+            0, 0, 1, 25, 3, 33, 10, 43, 30, 53, 100, 64, 300, 75, 1000, 84, 3000, 91, 10000, 96, 30000, 100),
+        measure("active_days", 16, "no_usage_ever", 0, 0, 1, 30, 4, 47, 10, 67, 20, 88, 30, 100),
+        measure("feature_adoption", 15, "no_usage_ever", 0, 0, 1, 40, 2, 53, 4, 68, 8, 83, 16, 93, 32, 100),
         measure("seat_utilization", 12, "no_seats", 0, 0, 30, 45, 60, 75, 100, 100),
         measure("nps", 12, "no_answers", -100, 0, 0, 50, 100, 100),
         measure("usage_trend", 11, "too_young", 0, 0, 0.5, 40, 0.8, 80, 1, 100),
