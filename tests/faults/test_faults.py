@@ -29,6 +29,7 @@ from tests.support.sizes import sized
 
 SEED = int(os.environ.get("FAULTS_SEED") or 1)
 ROUNDS = int(os.environ.get("FAULTS_ROUNDS") or sized(15, 30))
+MANY_ROUNDS = 30
 RECORDS = max(sized(190_000, 320_000), ROUNDS * 12_500)
 LIMIT = 200 + 8 * ROUNDS
 MOST_SHOWN, LONGEST_SHOWN = 30, 300
@@ -61,7 +62,8 @@ def assert_it_was_hard(held: Truth, place: Ground, feed: Feed, strikes: Strikes)
     assert feed.manners.keys() == MANNERS
     assert len(held.ends) > len(place.settings.topics) * place.settings.kafka_partitions, "no partition was added"
     assert strikes.struck_at_work > ROUNDS / 2, "most faults came when all was folded: send more, or faster"
-    assert strikes.taken_over, "no paused consumer lost its partitions to another one"
+    if ROUNDS >= MANY_ROUNDS:  # of few pauses, each may meet others that are being killed: see test_paused_consumer.py
+        assert strikes.taken_over, "no paused consumer lost its partitions to another one"
 
 
 async def put_to_the_test(place: Ground, fleet: Fleet, feed: Feed, strikes: Strikes) -> Truth:
