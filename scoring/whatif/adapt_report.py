@@ -79,7 +79,7 @@ def _bands(evaluations: Iterable[Evaluation]) -> dict[Band, int]:
 
 
 def remark(adapted: AdaptedMeasure, after: Saturation) -> str:
-    """What became of a measure's curve, and what to do if it says little; empty if it was adapted and says enough."""
+    """A sentence on a measure whose curve stayed or says little; empty if it was adapted and says enough."""
     said = [_fate(adapted)]
     if adapted.fate in ("adapted", "veto_dropped") and max(after.full, after.none) > MOSTLY:
         said.append(_crowded(after))

@@ -87,7 +87,7 @@ class ServiceNow(NamedTuple):
 
 
 def read_service(settings: Settings) -> ServiceNow:
-    """What Postgres knows of this service. Raises `HealthError` if it isn't there."""
+    """The service as Postgres knows it. Raises `HealthError` if it isn't there."""
     from service.evaluation.policy import load_policy
     from service.storage.accounts import accounts
     from service.storage.database.session import in_transaction

@@ -34,7 +34,7 @@ def known_log(path: Path) -> Path:
 
 
 def known_outcomes(path: Path) -> Path:
-    """What became of them, with an outcome of an unknown account and one after the end of the log."""
+    """The outcomes of its accounts, and two of no use: of an unknown account, and after the end of the log."""
     rows = [f"{account},{OUTCOME},true" for account in CHURNERS] + [f"{account},{OUTCOME},false" for account in STAYERS]
     rows += ["nobody,2024-05-01,true", "stayed-1,2024-06-01,false"]
     path.write_text("\n".join(["account_id,date,churned", *rows, ""]))

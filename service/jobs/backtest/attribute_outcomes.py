@@ -9,8 +9,8 @@ from scoring.backtest.attribute_outcomes import outcomes_by_attributes
 from scoring.backtest.outcomes import Outcome
 from scoring.state.calendar import day_of, to_day
 from scoring.state.events import AttributesEvent
-from service.jobs.backtest.account_events import ACCOUNT, ATTRIBUTES_ONLY, by_account, decode_events
-from service.jobs.backtest.partitioned_log import PartitionedLog
+from service.jobs.backtest.account_events import ATTRIBUTES_ONLY, by_account, decode_events
+from service.jobs.backtest.partitioned_log import PartitionedLog, accounts_of
 from service.runtime.errors import HealthError
 
 
@@ -29,7 +29,7 @@ def read_attribute_outcomes(
         known.add(events[0].account_id)
         found += outcomes_by_attributes(events, log_ends, still_there=still_there)
     if stored:
-        for account in _accounts(log) & (stored.keys() - known):
+        for account in set(accounts_of(log)) & (stored.keys() - known):
             found += _stored_outcome(account, stored[account], log_ends, still_there=still_there)
     _require_both(found)
     return found
@@ -52,13 +52,6 @@ def _require_both(found: Sequence[Outcome]) -> None:
     ):
         if all(outcome.churned != churned for outcome in found):
             raise HealthError(f"The log doesn't say what became of its accounts: {problem}", remedy)
-
-
-def _accounts(log: PartitionedLog) -> set[str]:
-    found: set[str] = set()
-    for number in range(len(log.contents.partitions)):
-        found.update(pq.read_table(log.partition(number), columns=[ACCOUNT])[ACCOUNT].unique().to_pylist())
-    return found
 
 
 def _attributes(log: PartitionedLog) -> Iterator[list[AttributesEvent]]:

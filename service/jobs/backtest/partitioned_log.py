@@ -79,6 +79,15 @@ def find_log(folder: Path) -> PartitionedLog | None:
     return PartitionedLog(folder, contents)
 
 
+def accounts_of(log: PartitionedLog) -> list[str]:
+    """The accounts of a log, each once, without reading their events."""
+    return [
+        account
+        for number in range(len(log.contents.partitions))
+        for account in pq.read_table(log.partition(number), columns=[ACCOUNT])[ACCOUNT].unique().to_pylist()
+    ]
+
+
 def write_contents(folder: Path, contents: Contents) -> None:
     """Note what a log in `folder` holds, once its events are written."""
     _manifest(folder).write_bytes(msgspec.json.encode(contents))

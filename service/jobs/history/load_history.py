@@ -16,10 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from scoring.rules.policy import Policy
 from scoring.state.calendar import day_of, from_day, to_day
 from service.evaluation.policy import load_policy
-from service.jobs.backtest.account_events import ACCOUNT
 from service.jobs.backtest.engine_local import LocalEngine
 from service.jobs.backtest.event_log import partition_log
-from service.jobs.backtest.partitioned_log import PartitionedLog
+from service.jobs.backtest.partitioned_log import PartitionedLog, accounts_of
 from service.jobs.backtest.policy_codec import encode_policy
 from service.jobs.backtest.result_files import read_results, results_folder
 from service.jobs.backtest.topic_log import partition_topics
@@ -77,13 +76,13 @@ async def plan_history(
             await _require_schema(connection)
         working = replace(order, state_dir=order.state_dir / "history")
         log = await partition_log(working, settings.max_record_bytes, stop, warn=_said_before, shifts=loaded.shifts)
-        accounts = await asyncio.to_thread(_accounts, log)
+        accounts = await asyncio.to_thread(accounts_of, log)
         rewritten = set(accounts) if rewrite else set()
         if rewrite:
             topics = await partition_topics(settings, working.state_dir / "topics", stop)
             log = await asyncio.to_thread(merge_logs, [log, topics], working.state_dir / "merged")
             shutil.rmtree(topics.folder, ignore_errors=True)
-            accounts = await asyncio.to_thread(_accounts, log)
+            accounts = await asyncio.to_thread(accounts_of, log)
         await until_folded(engine, accounts, loaded.ends, stop, STILL_SECONDS if rewrite else AWAY_SECONDS)
         async with engine.connect() as connection:
             policy = await load_policy(connection, settings.retention_days)
@@ -130,14 +129,6 @@ def _pasts(files: Sequence[Path], stop: asyncio.Event, advance: Advance) -> Iter
         past = list(rows)
         yield past
         advance(len(past))
-
-
-def _accounts(log: PartitionedLog) -> list[str]:
-    return [
-        account
-        for number in range(len(log.contents.partitions))
-        for account in pq.read_table(log.partition(number), columns=[ACCOUNT])[ACCOUNT].unique().to_pylist()
-    ]
 
 
 async def _require_schema(connection: AsyncConnection) -> None:

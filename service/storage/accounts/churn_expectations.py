@@ -1,4 +1,4 @@
-"""What is expected to churn: a row per account and outcome, noted on the day of its decision, settled when that has
+"""Expectations of churn: a row per account and outcome, noted on the day of its decision, settled when that has
 ended, and compared with `churned_on` later.
 
 An outcome is a renewal, and the decision `lead_days` of the scorecard's calibration before it. With `horizon_days`,

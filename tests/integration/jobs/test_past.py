@@ -269,7 +269,7 @@ async def test_its_days_lie_in_months_of_their_own_and_within_retention(
 async def test_attributes_count_from_the_day_of_their_event_and_only_the_start_is_taken_from_elsewhere(
     clock: Clock, engine: AsyncEngine, today: date, tmp_path: Path
 ) -> None:
-    """What is known of an account today, such as that it left, would tell the past what came later."""
+    """Facts of today, such as that the account left, would tell the past what came later."""
     tenure = {"measure": "tenure_days", "weight": 1, "curve": [[0, 0], [100, 100]]}
     document = by_active_days(10, "left", applies_to={"stages": ["left"]})
     await clock.publish(document, LONG_AGO)

@@ -66,7 +66,7 @@ def twins(draw: st.DrawFn) -> Twins:
 
 
 def days_of(runs: Sequence[ScoreRun]) -> dict[int, tuple[object, ...]]:
-    """What accounts closed their days with, whatever the version."""
+    """The scores with which accounts closed their days, whatever the version."""
     return {
         day: (run.score, run.band, run.coverage, run.scorecard, run.version % NEXT, run.override)
         for run in runs
@@ -75,7 +75,7 @@ def days_of(runs: Sequence[ScoreRun]) -> dict[int, tuple[object, ...]]:
 
 
 def causes(past: Past, first: int, last: int, policy: Policy) -> dict[str, Billionths]:
-    """What each cause moved. Events that move nothing are recorded on a run's first day alone, which may differ."""
+    """Points by cause. Events that move nothing are recorded on a run's first day alone, which may differ."""
     found = explain_change(past, first, last, policy.find)
     assert found is not None
     return {each.cause: each.deltas for each in found.effects if each.deltas or each.cause == "scorecard"}
