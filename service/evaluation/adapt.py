@@ -16,8 +16,7 @@ from scoring.state.attributes import churned_on
 from scoring.state.calendar import day_of, to_micros
 from scoring.whatif.preview import PolicyDraft
 from service.evaluation.changes import read_state
-from service.evaluation.preview import CHUNK, YIELD_EVERY, Sample
-from service.storage.accounts import sampling, states
+from service.evaluation.preview import YIELD_EVERY, Sample, stored_chunks
 
 
 class Portfolio(Struct):
@@ -38,22 +37,17 @@ async def read_portfolio(
 ) -> Portfolio:
     """Read a sample's accounts by the draft's scorecard, as they are at `now`.
 
-    `advance` is called with the number of further accounts done. The states of at most `CHUNK` accounts are in memory,
-    and no connection is held while they are read.
+    `advance` is called with the number of further accounts done. The states of a thousand accounts are in memory at
+    a time, and no connection is held while they are read.
     """
-    found, moment, after = Portfolio([]), to_micros(now), ""
-    while True:
-        async with reads.connect() as connection:
-            account_ids = await sampling.next_accounts(connection, after, drawn.cut, CHUNK)
-            if not account_ids:
-                return found
-            stored = await states.read(connection, account_ids)
+    found, moment = Portfolio([]), to_micros(now)
+    async for stored, _ in stored_chunks(reads, drawn):
         for index, each in enumerate(stored):
             if index % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
             _add(found, read_state(each), draft, moment)
         advance(len(stored))
-        after = account_ids[-1]
+    return found
 
 
 def _add(found: Portfolio, state: AccountState, draft: PolicyDraft, now: int) -> None:

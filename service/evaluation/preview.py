@@ -52,7 +52,7 @@ async def preview_accounts(
     `advance` is called with the number of further accounts done. No connection is held during evaluations.
     """
     totals = PreviewTotals(draft)
-    async for stored, seeds in _chunks(reads, drawn, draft.present):
+    async for stored, seeds in stored_chunks(reads, drawn, draft.present):
         for index, each in enumerate(stored):
             if index % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
@@ -61,10 +61,13 @@ async def preview_accounts(
     return totals.summary()
 
 
-async def _chunks(
-    reads: AsyncEngine, drawn: Sample, policy: Policy
+async def stored_chunks(
+    reads: AsyncEngine, drawn: Sample, policy: Policy | None = None
 ) -> AsyncIterator[tuple[list[StoredAccount], Seeds]]:
-    """Stored accounts, and the seeds of their drop rules."""
+    """The stored accounts of a sample, at most `CHUNK` at a time, and the seeds of the policy's drop rules.
+
+    No connection is held while the caller works on them.
+    """
     after = ""
     while True:
         async with reads.connect() as connection:
@@ -72,7 +75,7 @@ async def _chunks(
             if not account_ids:
                 return
             stored = await states.read(connection, account_ids)
-            seeds = await seed_drops(connection, stored, policy) if policy.drops else {}
+            seeds = await seed_drops(connection, stored, policy) if policy is not None and policy.drops else {}
         yield stored, seeds
         after = account_ids[-1]
 

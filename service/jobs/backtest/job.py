@@ -86,14 +86,14 @@ async def _run(settings: Settings, claimed: ClaimedBacktest, folder: Path) -> No
     except StoppedError:
         log.warning("backtest_taken_over", backtest=str(claimed.id))
     except (HealthError, InvalidDocumentError) as error:
-        await _finish(engine, claimed, problem=str(error))
+        await _fail(engine, claimed, str(error))
     except Exception:
         log.exception("backtest_failed", backtest=str(claimed.id))
-        await _finish(engine, claimed, problem="It failed for an unexpected reason. See the log of the API's process")
+        await _fail(engine, claimed, "It failed for an unexpected reason. See the log of the API's process")
     else:
         async with engine.begin() as connection:
             await backtests.record_progress(connection, claimed, *progress.now())
-        await _finish(engine, claimed, report=report_of(found))
+            await backtests.finish(connection, claimed, report=report_of(found))
     finally:
         reporting.cancel()
         await engine.dispose()
@@ -167,6 +167,6 @@ async def _keep_reporting(
         await asyncio.sleep(REPORT_SECONDS)
 
 
-async def _finish(engine: AsyncEngine, claimed: ClaimedBacktest, **result: Any) -> None:
+async def _fail(engine: AsyncEngine, claimed: ClaimedBacktest, problem: str) -> None:
     async with engine.begin() as connection:
-        await backtests.finish(connection, claimed, **result)
+        await backtests.finish(connection, claimed, problem=problem)
