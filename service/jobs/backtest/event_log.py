@@ -14,9 +14,8 @@ from service.jobs.backtest.partitioned_log import (
     PartitionedLog,
     PartitionWriter,
     find_log,
-    keep_log,
+    finish_log,
     unfinished_folder,
-    write_contents,
 )
 from service.jobs.load.files import LoadRequest, LogFile, examine_files, is_table, naive_columns, open_files, shift_for
 from service.jobs.load.first_pass import Findings, require_valid
@@ -68,8 +67,7 @@ async def partition_log(
         return found
     with unfinished_folder(order.state_dir) as unfinished:
         contents = await _Partitioning(files, order, max_bytes, unfinished, progress).run(digest, shifts, stop)
-        write_contents(unfinished, contents)
-        return PartitionedLog(keep_log(unfinished, folder), contents)
+        return finish_log(unfinished, contents)
 
 
 class _Partitioning:

@@ -88,11 +88,6 @@ def accounts_of(log: PartitionedLog) -> list[str]:
     ]
 
 
-def write_contents(folder: Path, contents: Contents) -> None:
-    """Note what a log in `folder` holds, once its events are written."""
-    _manifest(folder).write_bytes(msgspec.json.encode(contents))
-
-
 @contextmanager
 def unfinished_folder(parent: Path) -> Iterator[Path]:
     """A hidden folder in `parent` for a log that is being written, removed with what is left in it at the end.
@@ -114,12 +109,14 @@ def unfinished_folder(parent: Path) -> Iterator[Path]:
             shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def keep_log(unfinished: Path, folder: Path) -> Path:
-    """Give a whole log its name `folder`, which is returned, unless another run was sooner."""
+def finish_log(unfinished: Path, contents: Contents) -> PartitionedLog:
+    """Note what a log holds whose events are all written, and name it by its digest, unless another run was sooner."""
+    _manifest(unfinished).write_bytes(msgspec.json.encode(contents))
+    folder = unfinished.parent / contents.digest
     if find_log(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.replace(folder)
-    return folder
+    return PartitionedLog(folder, contents)
 
 
 def _manifest(folder: Path) -> Path:

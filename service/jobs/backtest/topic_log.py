@@ -17,9 +17,8 @@ from service.jobs.backtest.partitioned_log import (
     Contents,
     PartitionedLog,
     PartitionWriter,
-    keep_log,
+    finish_log,
     unfinished_folder,
-    write_contents,
 )
 from service.jobs.load.kafka_cluster import CLIENT_ID, KafkaCluster
 from service.jobs.load.terminal import Advance, ProgressBar, StoppedError, bar, reason_of
@@ -108,9 +107,7 @@ class _Reader:
                     await self._read(consumer, begin, end, writer, advance)
             finally:
                 await consumer.stop()
-            contents = self._contents(writer)
-            write_contents(folder, contents)
-            return PartitionedLog(keep_log(folder, state_dir / contents.digest), contents)
+            return finish_log(folder, self._contents(writer))
 
     def _contents(self, writer: PartitionWriter) -> Contents:
         writer.close()

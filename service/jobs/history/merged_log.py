@@ -14,9 +14,8 @@ from service.jobs.backtest.partitioned_log import (
     PartitionedLog,
     PartitionWriter,
     find_log,
-    keep_log,
+    finish_log,
     unfinished_folder,
-    write_contents,
 )
 
 _ROWS = 10_000
@@ -49,8 +48,7 @@ def merge_logs(logs: Sequence[PartitionedLog], folder: Path) -> PartitionedLog:
             max(log.contents.newest for log in logs),
             sum(log.contents.skipped for log in logs),
         )
-        write_contents(unfinished, contents)
-        return PartitionedLog(keep_log(unfinished, folder / digest), contents)
+        return finish_log(unfinished, contents)
 
 
 def _encoded(logs: Sequence[PartitionedLog]) -> Iterator[list[tuple[str, int, bytes]]]:
