@@ -16,5 +16,6 @@ SELECT create_distributed_table('accounts', 'account_id', colocate_with => 'scor
 SELECT create_distributed_table('usage_states', 'account_id', colocate_with => 'scores');
 SELECT create_distributed_table('ticket_states', 'account_id', colocate_with => 'scores');
 SELECT create_distributed_table('survey_states', 'account_id', colocate_with => 'scores');
+SELECT create_distributed_table('listed_accounts', 'account_id', colocate_with => 'scores');
 -- With its partitions by month, the default one included.
 SELECT create_distributed_table('history', 'account_id', colocate_with => 'scores');

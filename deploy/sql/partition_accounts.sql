@@ -22,7 +22,9 @@ DECLARE
     after bigint;
 BEGIN
     -- In the order in which the service locks them, so that they can't deadlock.
-    FOREACH name IN ARRAY ARRAY['scores', 'accounts', 'usage_states', 'ticket_states', 'survey_states'] LOOP
+    FOREACH name IN ARRAY ARRAY[
+        'scores', 'accounts', 'usage_states', 'ticket_states', 'survey_states', 'listed_accounts'
+    ] LOOP
         EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', name);
         old := name::regclass;
         IF (SELECT relkind = 'p' FROM pg_class WHERE oid = old) THEN

@@ -18,6 +18,7 @@ from scoring.state.calendar import start_of
 from scoring.state.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from service.alerts.crossed_account import CrossedAccount
 from service.storage.accounts.history import HistoryRow
+from service.storage.accounts.listing.projection import ListedRow, is_shown_alike
 from service.storage.accounts.score_codec import (
     decode_memories,
     encode_memories,
@@ -40,6 +41,8 @@ class Changes:
     attributes: dict[str, AttributeState] = field(default_factory=dict)
     scores: defaultdict[tuple[int, str, int], list[ScoreRow]] = field(default_factory=lambda: defaultdict(list))
     """Score rows by the values of `ScoreBasis`."""
+    listed: list[ListedRow] = field(default_factory=list)
+    """Only of accounts whose lists show something else than before."""
     history: list[HistoryRow] = field(default_factory=list)
     overrides: list[OverrideRow] = field(default_factory=list)
     memories: list[MemoryRow] = field(default_factory=list)
@@ -87,6 +90,8 @@ class Changes:
     def _keep_score(self, account_id: str, before: ScoreRun | None, step: AccountStep) -> None:
         after = step.score_run
         self.scores[after.day, after.scorecard, after.version].append(score_row(account_id, after))
+        if before is None or not is_shown_alike(before.score, before.band, after.score, after.band):
+            self.listed.append(ListedRow(account_id, after.score, after.band))
         if step.closed:
             self.history += [history_row(account_id, closed) for closed in step.closed]
         if after.override is not (before.override if before else None):

@@ -25,6 +25,7 @@ from service.evaluation.drop_history import seed_drops
 from service.observability.stopwatch import Stopwatch
 from service.runtime.tasks import to_thread_uncancelled
 from service.storage.accounts import accounts, history, scores, states
+from service.storage.accounts.listing import projection
 from service.storage.accounts.states import StoredAccount
 from service.storage.alerts import alerts, digests, routing
 from service.storage.alerts.alerts import AlertRow
@@ -192,6 +193,7 @@ class _AccountBatch:
             await states.save_signal(connection, "survey_states", changes.surveys)
             for judged, rows in changes.scores.items():
                 await scores.save(connection, scores.ScoreBasis(*judged), rows, self._new, self._now)
+            await projection.save(connection, changes.listed, self._now)
             await accounts.save_attributes(connection, changes.attributes)
             await history.insert(connection, changes.history)
             await scores.save_overrides(connection, changes.overrides)

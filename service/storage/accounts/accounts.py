@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from scoring.state.account_state import encode
 from scoring.state.attributes import AttributeState
 from scoring.state.events import ATTRIBUTES
+from service.storage.accounts.listing import projection
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ _SAVE = text(f"""
     *(bindparam(name, type_=ARRAY(_TYPES.get(name, Text))) for name in ATTRIBUTES),
 )
 
-# Lists filter by `scores`, and needn't look up the accounts that don't match.
+# The version before lists accounts by these columns of `scores`.
 _SAVE_BESIDE_SCORES = text("""
     UPDATE scores SET segment = new.segment, stage = new.stage, owner = new.owner
     FROM unnest(CAST(:account_id AS text[]), CAST(:segment AS text[]), CAST(:stage AS text[]), CAST(:owner AS text[]))
@@ -92,7 +93,7 @@ _SAVE_BESIDE_SCORES = text("""
 async def save_attributes(connection: AsyncConnection, attributes: Mapping[str, AttributeState]) -> None:
     """Save the registers of accounts that this transaction has locked, and the columns derived from them.
 
-    Their scores must have been inserted.
+    Their scores must have been inserted, and their rows for lists.
     """
     if not attributes:
         return
@@ -107,6 +108,7 @@ async def save_attributes(connection: AsyncConnection, attributes: Mapping[str, 
     await connection.execute(_SAVE, columns)
     beside = {name: columns[name] for name in ("account_id", "segment", "stage", "owner")}
     await connection.execute(_SAVE_BESIDE_SCORES, beside)
+    await projection.save_attributes(connection, beside)
 
 
 _DEPARTURES = text("SELECT account_id, churned_on FROM accounts")
@@ -158,6 +160,7 @@ ACCOUNT_TABLES = (
     "forecast_crossings",
     "churn_expectations",
     "accounts",
+    "listed_accounts",
     "scores",
 )
 """Every table with data about an account, in the order of erasure."""

@@ -245,6 +245,7 @@ def rows_about(table: Table, account_id: str) -> dict[str, Any]:
             "first_day": date(2026, 1, 3),
             "last_day": date(2026, 1, 19),
         },
+        "listed_accounts": {"band": "unknown", "changed_at": datetime.now(UTC)},
         "forecast_crossings": {
             "rule_id": new_id(),
             "day": date(2026, 1, 2),

@@ -31,7 +31,7 @@ from tests.support.service import consuming, folded_up_to, query, settings_for
 pytestmark = pytest.mark.anyio
 
 SQL = ROOT / "deploy" / "sql"
-TABLES = ("scores", "accounts", "usage_states", "ticket_states", "survey_states")
+TABLES = ("scores", "accounts", "usage_states", "ticket_states", "survey_states", "listed_accounts")
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NAMES = [f"account-{number}" for number in range(300)]
 

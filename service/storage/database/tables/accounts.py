@@ -132,6 +132,29 @@ scores = Table(
 )
 """One row per account, and the row that every writer locks first."""
 
+listed_accounts = Table(
+    "listed_accounts",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("score", Double, comment="within a tenth of a point of that in scores"),
+    Column("band", Text, nullable=False),
+    Column("segment", Text, comment="as in accounts"),
+    Column("stage", Text, comment="as in accounts"),
+    Column("owner", Text, comment="as in accounts"),
+    Column(
+        "changed_at",
+        Instant,
+        nullable=False,
+        comment="when the band or the tenth of a point of the score last changed, or the account was created",
+    ),
+    # The attributes come last: they show whether a row matches before it is read.
+    Index(None, "band", "score", "account_id", "segment", "stage", "owner"),
+    Index(None, "changed_at", "account_id"),
+)
+"""What lists of accounts are filtered and sorted by. Unlike `scores` it isn't written with every event, only when what
+it shows has changed: service/storage/accounts/listing/projection.py.
+"""
+
 history = Table(
     "history",
     metadata,
