@@ -1,7 +1,8 @@
 """One batch, one transaction: fence, fold, score, alert, store dead letters, remember the events."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -10,6 +11,7 @@ from consumers.fold.batch import Batch, OwnedPartition
 from consumers.fold.dead_letter_limit import recent
 from service.evaluation.evaluate import EvaluationOutcome, Inputs, advance_accounts
 from service.evaluation.policy import PolicyCache
+from service.storage.database.retry import took_too_long, trouble
 from service.storage.ingest import dead_letters, progress, refused_timestamps, seen_events
 from service.storage.ingest.progress import Partition
 from service.storage.ingest.seen_events import SegmentRow
@@ -23,6 +25,12 @@ class FencedError(Exception):
         self.partitions = partitions
 
 
+class TooLongError(Exception):
+    """Raised when Postgres gave up on a batch because it took too long, so that a smaller one may succeed; nothing of
+    it was written.
+    """
+
+
 async def apply(
     engine: AsyncEngine,
     batch: Batch,
@@ -33,10 +41,11 @@ async def apply(
 ) -> EvaluationOutcome:
     """Write the batch in one transaction, unless an earlier attempt did and its reply was lost.
 
-    `traces` has, by account, the trace context for its alerts. Raises `FencedError` if a partition is no longer ours.
+    `traces` has, by account, the trace context for its alerts. Raises `FencedError` if a partition is no longer ours,
+    and `TooLongError`.
     """
     started = time.perf_counter()
-    async with engine.begin() as connection:
+    async with engine.begin() as connection, _too_long():
         if lost := await progress.advance(connection, batch.moves):
             # An earlier attempt moved all of them or none; if any moves only now, there was none.
             if lost == batch.moves.keys() and await progress.was_applied(connection, batch.moves):
@@ -53,6 +62,19 @@ async def apply(
     outcome.stopwatch.add("fence", fenced - started)
     outcome.stopwatch.add("commit", time.perf_counter() - written)
     return outcome
+
+
+@asynccontextmanager
+async def _too_long() -> AsyncIterator[None]:
+    """Raise `TooLongError` for what takes too long within: not a connection, which needs waiting, and not the commit,
+    which may have been done.
+    """
+    try:
+        yield
+    except Exception as error:
+        if took_too_long(error):
+            raise TooLongError(trouble(error)) from error
+        raise
 
 
 async def _remember(batch: Batch, connection: AsyncConnection) -> None:

@@ -165,6 +165,10 @@ class RecordBuffer:
         await self._until(lambda: self._count < self.most, seconds)
         return self._count < self.most
 
+    def __len__(self) -> int:
+        """The number of records that wait."""
+        return self._count
+
     @property
     def left(self) -> int:
         """The number of records that still fit."""

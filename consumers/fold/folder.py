@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from consumers.fold import batch_tracing
-from consumers.fold.apply import FencedError, apply, refused_offsets, update_owned
+from consumers.fold.apply import FencedError, TooLongError, apply, refused_offsets, update_owned
 from consumers.fold.batch import Batch, prepare
 from consumers.fold.buffer import PartitionBuffer, PartitionBuffers, bisect, record_count
 from consumers.fold.dead_letter_limit import Limits, too_many
@@ -61,6 +61,8 @@ class Folder:
         """Write all records of partitions that are ours; the caller holds `ownership.writing`.
 
         If this version refuses too many records of a partition, that partition halts before any of them is written.
+        Raises `TooLongError` if it takes too long for more than one record; what was written by then is left out when
+        the rest is tried again.
         """
         with structlog.contextvars.bound_contextvars(batch_id=token_hex(4)):
             await self._fold(buffers)
@@ -81,6 +83,8 @@ class Folder:
                         "folding a batch",
                         self._pulse.beat,
                     )
+            except TooLongError:
+                raise
             except FencedError as fenced:
                 self._ownership.give_up(fenced.partitions)
             except Exception as error:
@@ -101,7 +105,13 @@ class Folder:
         return await to_thread_uncancelled(work) if record_count(buffers) > INLINE_RECORDS else work()
 
     async def _apply(self, batch: Batch, contexts: batch_tracing.Contexts) -> EvaluationOutcome:
-        return await apply(self._engine, batch, self._policies, self._clock.now(), self._settings.base_url, contexts)
+        now = self._clock.now()
+        try:
+            return await apply(self._engine, batch, self._policies, now, self._settings.base_url, contexts)
+        except TooLongError as error:
+            if batch.records == 1 and error.__cause__ is not None:
+                raise error.__cause__ from None  # it can't be made smaller, only be tried again
+            raise
 
     async def _isolate(self, buffers: PartitionBuffers, batch: Batch, error: Exception) -> None:
         """Fold the two halves of a batch that can't be folded, or refuse it if it is a single record."""

@@ -10,6 +10,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
 from consumers.fold import kafka
+from consumers.fold.apply import TooLongError
 from consumers.fold.buffer import PartitionBuffers, RecordBuffer, bisect, record_count
 from consumers.fold.folder import Folder
 from consumers.fold.kafka import until_answered
@@ -60,7 +61,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _require_topics(consumer, settings, folding, contact)
             await foreign_topics.warn(settings)
             sizes = BatchSize(settings.batch_max_records)
-            buffer = RecordBuffer(sizes.limit)
+            buffer = RecordBuffer(sizes.most_ahead)
             placement = PlacementWatch(time.time)
             ownership = Ownership(consumer, engine, settings, buffer, folding, contact, placement)
             mirror, lag = OffsetMirror(consumer, contact), LagWatch(consumer, ownership)
@@ -183,13 +184,16 @@ class _Worker:
             if not step.cancelled():
                 step.result()
             elif self._under_way:
-                self._sizes.given_up(self._under_way)
-                log.warning("batch_size_cut", given_up=self._under_way, limit=self._sizes.limit)
+                self._cut(self._under_way, "a rebalance")
             self._under_way = 0
-            self._bound()
+
+    def _cut(self, records: int, reason: str) -> None:
+        self._sizes.given_up(records)
+        log.warning("batch_size_cut", given_up=records, limit=self._sizes.limit, reason=reason)
+        self._bound()
 
     def _bound(self) -> None:
-        self._buffer.most = self._sizes.limit
+        self._buffer.most = self._sizes.most_ahead
         metrics.BATCH_LIMIT.set(self._sizes.limit)
 
     async def _step(self, stop: asyncio.Event) -> None:
@@ -206,7 +210,8 @@ class _Worker:
             self._collected_at = time.monotonic()
 
     async def _fold(self, buffers: PartitionBuffers, stop: asyncio.Event) -> None:
-        """Fold records in parts of limited size; a rebalance may come between two parts.
+        """Fold records in parts of limited size; a rebalance may come between two parts. One that takes too long is
+        folded in smaller parts.
 
         Records of partitions lost meanwhile are left out of the next part, because only the next step claims them
         again.
@@ -219,10 +224,16 @@ class _Worker:
                 parts += reversed(list(bisect(part)))
                 continue
             self._under_way = records
-            async with self._ownership.writing:
-                started = time.monotonic()
-                await self._folder.fold(part)
-                self._sizes.done(records, time.monotonic() - started)
+            try:
+                async with self._ownership.writing:
+                    started = time.monotonic()
+                    await self._folder.fold(part)
+                    took = time.monotonic() - started
+            except TooLongError as error:
+                self._cut(records, str(error))
+                parts.append(part)
+            else:
+                self._sizes.done(records, took, sum(map(record_count, parts)) + len(self._buffer))
+                self._bound()
             self._under_way = 0
-            self._bound()
             self._pulse.beat(self._ownership.trouble or self._contact.trouble, remark=self._clock.remark)

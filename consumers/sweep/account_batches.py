@@ -91,10 +91,10 @@ class AccountBatches:
                     return 1
             else:
                 self.is_behind = done >= attempt.limit
+                self._size.done(done, time.monotonic() - started)
                 if done:
                     self._in_a_row = 0
                     self._counter.inc(done)
-                    self._size.done(done, time.monotonic() - started)
                 return done
 
     def _is_of_batch(self, error: Exception, attempt: BatchAttempt) -> bool:

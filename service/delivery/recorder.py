@@ -76,7 +76,7 @@ class Recorder:
             else:
                 await self._write_alone(batch[0], error)
         else:
-            self._size.done(len(batch), time.monotonic() - started)
+            self._size.done(len(batch), time.monotonic() - started, len(self._waiting))
             _resolve(batch, written)
 
     async def _record(self, batch: Sequence[EndedAttempt], now: datetime) -> set[UUID]:
