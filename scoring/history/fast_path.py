@@ -6,15 +6,16 @@ Nearly every fold is one, and this costs half of going day by day, with the same
 from collections.abc import Sequence
 
 from scoring.history.day_by_day import Course, by_cause, reason, with_due_pending
-from scoring.history.journal import JournalBase
+from scoring.history.journal import JournalBase, JournalCause
 from scoring.history.journal_codec import note_stored
 from scoring.history.score_run import ScoreRun, encode_readings
 from scoring.rules.policy import Policy
 from scoring.scorecards.scorecard import read, score
 from scoring.scorecards.selection import choose
-from scoring.state.account_state import AccountState, fold
+from scoring.state.account_state import AccountState, fold_arrivals
 from scoring.state.calendar import MICROSECONDS_PER_DAY
 from scoring.state.events import AttributesEvent, Event
+from scoring.state.usage_batch import Arrivals, arrivals
 
 
 def fold_in_one_day(
@@ -25,7 +26,11 @@ def fold_in_one_day(
     Returns None, with `state` unchanged, where more than one day or one scorecard may be involved.
     """
     day = score_run.day if score_run else now // MICROSECONDS_PER_DAY
-    if not events or not _are_of_one_day(state, score_run, events, day, now):
+    if not events:
+        return None
+    retention = policy.retention
+    arrived = arrivals(events, retention)
+    if not _are_of_one_day(state, score_run, arrived, day, now):
         return None
     card = choose(policy.scorecards, state, day)
     readings, journal, late = "", None, 0
@@ -33,8 +38,8 @@ def fold_in_one_day(
         if card.version != score_run.version or card.name != score_run.scorecard:
             return None
         readings, journal = score_run.readings, score_run.journal
-    for cause, part in by_cause(day if score_run else None, day, events):
-        late += fold(state, part, policy.retention)
+    for cause, part, read_part in _by_cause(day if score_run else None, events, arrived, retention):
+        late += fold_arrivals(state, read_part, retention)
         values = read(card, with_due_pending(state, day), day)
         after = encode_readings(values)
         if after != readings:
@@ -47,9 +52,21 @@ def fold_in_one_day(
     return Course(run, evaluation, late)
 
 
-def _are_of_one_day(
-    state: AccountState, score_run: ScoreRun | None, events: Sequence[Event], day: int, now: int
-) -> bool:
+def _by_cause(
+    before: int | None, events: Sequence[Event], arrived: Arrivals, retention: int
+) -> list[tuple[JournalCause, Sequence[Event], Arrivals]]:
+    """Like `by_cause` for a day that was evaluated already, with each part read; nearly always there is just one."""
+    if not arrived.others:
+        known = 0 if before is None else before * MICROSECONDS_PER_DAY
+        if before is None or arrived.first_at >= known:
+            return [("events", events, arrived)]
+        if arrived.last_at < known:
+            return [("correction", events, arrived)]
+    parts = by_cause(before, before or 0, events)
+    return [(cause, part, arrivals(part, retention) if len(parts) > 1 else arrived) for cause, part in parts]
+
+
+def _are_of_one_day(state: AccountState, score_run: ScoreRun | None, arrived: Arrivals, day: int, now: int) -> bool:
     """True if the score run begins on `day`, which is still the current one, and no event can choose another scorecard.
 
     No event seen is of a later day: the step that saw it would have evaluated that day.
@@ -64,7 +81,9 @@ def _are_of_one_day(
         oldest = 0
         if score_run.since != day or score_run.override is not None or now // MICROSECONDS_PER_DAY > day:
             return False
-    for event in events:  # noqa: SIM110 - this runs for each fold, and a generator takes twice as long
+    if arrived.oldest < oldest or arrived.newest > day:
+        return False
+    for event in arrived.others:
         if not oldest <= event.broker_day <= day or event.__class__ is AttributesEvent:
             return False
     return True

@@ -1,14 +1,18 @@
-"""Measures of the use of the product."""
+"""Measures of the use of the product.
 
-from bisect import bisect_left, bisect_right
+They run for each account of each batch, so the beginning of a window, `day - before`, isn't a call. Counters hold no
+day after the one that is measured, and are in order, as the fold keeps them.
+"""
+
+from bisect import bisect_left
 from collections.abc import Iterable
 from operator import sub
 
 from scoring.scorecards.measure import Measure, Missing, Parameters, Value
 from scoring.state.account_state import AccountState
-from scoring.state.calendar import first_day, to_day_text
+from scoring.state.calendar import to_day_text
 from scoring.state.distinct_sample import estimate
-from scoring.state.usage import first_day_of
+from scoring.state.usage import UsageState, first_day_of
 
 RHYTHM_DAYS = 92
 """Days before today from which `silence_ratio` takes the account's own rhythm."""
@@ -19,12 +23,14 @@ LEAST_ACTIVE_DAYS = 3
 def active_users(p: Parameters) -> Measure:
     """Distinct users in the window."""
 
+    before = p.window - 1
+
     def measure(state: AccountState, day: int) -> Value:
         usage = state.usage
         if usage.last_day < 0:
             return Missing.NO_USAGE
-        first = first_day(day, p.window)
-        kept = sum([1 for last in usage.users.values() if last >= first])
+        first = day - before
+        kept = len([1 for last in usage.users.values() if last >= first])
         return float(estimate(kept, usage.users_below))
 
     return measure
@@ -33,11 +39,14 @@ def active_users(p: Parameters) -> Measure:
 def active_days(p: Parameters) -> Measure:
     """Days with usage in the window."""
 
+    before = p.window - 1
+
     def measure(state: AccountState, day: int) -> Value:
-        if state.usage.last_day < 0:
+        usage = state.usage
+        if usage.last_day < 0:
             return Missing.NO_USAGE
-        days = list(state.usage.days)
-        return float(bisect_right(days, day) - bisect_left(days, first_day(day, p.window)))
+        days = list(usage.days)
+        return float(len(days) - bisect_left(days, day - before))
 
     return measure
 
@@ -57,35 +66,40 @@ def seat_utilization(p: Parameters) -> Measure:
     return measure
 
 
-def _volumes(state: AccountState, first: int, middle: int, features: frozenset[str] | None) -> tuple[int, int]:
+def _volumes(usage: UsageState, first: int, middle: int, features: frozenset[str] | None) -> tuple[int, int]:
     """The quantity from `first` to before `middle`, and from `middle` on."""
     if features is None:
-        return _totals(state.usage.days, first, middle)
-    totals = [_totals(state.usage.features.get(feature, {}), first, middle) for feature in features]
+        return _totals(usage.days, first, middle)
+    totals = [_totals(usage.features.get(feature, {}), first, middle) for feature in features]
     return sum([before for before, _ in totals]), sum([after for _, after in totals])
 
 
 def _totals(counts: dict[int, int], first: int, middle: int) -> tuple[int, int]:
-    days, quantities = list(counts), list(counts.values())  # in order, as the fold keeps them
+    days, quantities = list(counts), list(counts.values())
     split = bisect_left(days, middle)
     return sum(quantities[bisect_left(days, first) : split]), sum(quantities[split:])
 
 
 def _total_since(counts: dict[int, int], first: int) -> int:
-    days = list(counts)  # in order, as the fold keeps them
+    days = list(counts)
+    if not days or days[0] >= first:
+        return sum(counts.values())
     return sum(list(counts.values())[bisect_left(days, first) :])
 
 
 def usage_volume(p: Parameters) -> Measure:
     """Quantity used in the window."""
 
+    before, features = p.window - 1, p.features
+
     def measure(state: AccountState, day: int) -> Value:
-        if state.usage.last_day < 0:
+        usage = state.usage
+        if usage.last_day < 0:
             return Missing.NO_USAGE
-        first = first_day(day, p.window)
-        if p.features is None:
-            return float(_total_since(state.usage.days, first))
-        return float(sum([_total_since(state.usage.features.get(name, {}), first) for name in p.features]))
+        first = day - before
+        if features is None:
+            return float(_total_since(usage.days, first))
+        return float(sum([_total_since(usage.features.get(name, {}), first) for name in features]))
 
     return measure
 
@@ -104,13 +118,18 @@ def usage_trend(p: Parameters) -> Measure:
     Of a window that began before the account did, the quantity is of fewer days, and the ratio would show growth.
     """
 
+    window, features = p.window, p.features
+
     def measure(state: AccountState, day: int) -> Value:
-        if state.usage.last_day < 0:
+        usage = state.usage
+        if usage.last_day < 0:
             return Missing.NO_USAGE
-        first = first_day(day, p.window)
-        if first - p.window < birthday(state):
+        first = day - window + 1
+        earlier = first - window
+        # Its first day alone already tells of most that are too young.
+        if earlier < first_day_of(usage) and earlier < birthday(state):
             return Missing.TOO_YOUNG
-        before, after = _volumes(state, first - p.window, first, p.features)
+        before, after = _volumes(usage, earlier, first, features)
         return after / before if before else Missing.NO_EARLIER_USAGE
 
     return measure
@@ -119,15 +138,17 @@ def usage_trend(p: Parameters) -> Measure:
 def feature_adoption(p: Parameters) -> Measure:
     """Distinct features used in the window; of given features, the percentage."""
 
+    before, features = p.window - 1, p.features
+
     def measure(state: AccountState, day: int) -> Value:
         usage = state.usage
         if usage.last_day < 0:
             return Missing.NO_USAGE
-        first = first_day(day, p.window)
-        if p.features is None:
+        first = day - before
+        if features is None:
             return float(_used_since(first, usage.features.values()))
-        known = [usage.features[feature] for feature in p.features if feature in usage.features]
-        return 100.0 * _used_since(first, known) / len(p.features)
+        known = [usage.features[feature] for feature in features if feature in usage.features]
+        return 100.0 * _used_since(first, known) / len(features)
 
     return measure
 
@@ -141,7 +162,9 @@ def days_since_last_use(_: Parameters) -> Measure:
 
     def measure(state: AccountState, day: int) -> Value:
         last = state.usage.last_day
-        return Missing.NO_USAGE if last < 0 else float(max(day - last, 0))
+        if last < 0:
+            return Missing.NO_USAGE
+        return float(day - last) if day > last else 0.0
 
     return measure
 
@@ -158,12 +181,12 @@ def silence_ratio(p: Parameters) -> Measure:
         if usage.last_day < 0:
             return Missing.NO_USAGE
         days = list(usage.days)
-        first = first_day(day, RHYTHM_DAYS)
+        first = day - RHYTHM_DAYS + 1
         if len(days) < least or days[-least] < first:
             return Missing.TOO_FEW_DAYS
         if usage.last_day >= day:
             return 0.0
-        active = days[bisect_left(days, first) :]
+        active = days if days[0] >= first else days[bisect_left(days, first) :]
         gaps = sorted(map(sub, active[1:], active))
         middle = len(gaps) // 2
         median_gap = gaps[middle] if len(gaps) % 2 else (gaps[middle - 1] + gaps[middle]) / 2

@@ -15,7 +15,7 @@ from scoring.state.events import AttributesEvent, Event, SurveyEvent, TicketEven
 from scoring.state.surveys import SurveyState, advance_surveys, fold_surveys
 from scoring.state.tickets import TicketState, advance_tickets, fold_tickets
 from scoring.state.usage import UsageState, advance_usage, fold_usage
-from scoring.state.usage_batch import arrivals
+from scoring.state.usage_batch import Arrivals, arrivals
 
 RETENTION_DAYS: Final = 92
 
@@ -38,7 +38,11 @@ class AccountState(Struct):
 
 def fold(state: AccountState, events: Sequence[Event], retention: int = RETENTION_DAYS) -> int:
     """Fold events into `state`, in place; returns the number left out as late, by their own broker day."""
-    arrived = arrivals(events, retention)
+    return fold_arrivals(state, arrivals(events, retention), retention)
+
+
+def fold_arrivals(state: AccountState, arrived: Arrivals, retention: int) -> int:
+    """Like `fold`, for events that have been read already."""
     late = arrived.late
     if arrived.entries or arrived.late:
         fold_usage(state.usage, arrived, retention)

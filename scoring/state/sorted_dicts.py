@@ -24,9 +24,11 @@ def sort_added(mapping: dict[Key, Value], added: int) -> None:
     """
     keys = list(mapping)
     old = len(keys) - added
-    lowest = keys[old] if added == 1 else min(keys[old:])
-    after = keys[bisect_left(keys, lowest, 0, old) :]
-    after.sort()
+    if added == 1:
+        after = keys[bisect_left(keys, keys[old], 0, old) : old]
+    else:
+        after = keys[bisect_left(keys, min(keys[old:]), 0, old) :]
+        after.sort()
     take = mapping.pop
     for key in after:
         mapping[key] = take(key)

@@ -40,16 +40,17 @@ def first_day_of(state: UsageState) -> int:
 
 def fold_usage(state: UsageState, arrived: Arrivals, retention: int) -> None:
     """Fold arrivals into `state`, in place."""
-    newest, entries = max(state.newest, arrived.newest), arrived.entries
-    if newest > state.newest:
+    newest, entries = state.newest, arrived.entries
+    if arrived.newest > newest:
+        newest = arrived.newest
         advance_usage(state, newest)
     if arrived.latest > newest:
         state.pending = sorted([*state.pending, *[entry for entry in entries if entry[0] > newest]])
         entries = [entry for entry in entries if entry[0] <= newest]
-    _note_first_day(state, entries)
     added = _add(state, entries)
     # First, so that a long history in one batch doesn't thin out the users that stay.
-    _forget(state, newest - retention + 1)
+    if state.days and next(iter(state.days)) <= newest - retention:
+        _forget(state, newest - retention + 1)
     if added:
         state.users_below = shrink(state.users, state.users_below)
 
@@ -60,27 +61,18 @@ def advance_usage(state: UsageState, newest: int) -> None:
     if state.pending and state.pending[0][0] <= newest:
         due = [entry for entry in state.pending if entry[0] <= newest]
         state.pending = state.pending[len(due) :]
-        _note_first_day(state, due)
         if _add(state, due):
             state.users_below = shrink(state.users, state.users_below)
 
 
-def _note_first_day(state: UsageState, entries: Sequence[UsageEntry]) -> None:
-    """Read the first day from entries that are about to be added."""
-    first = first_day_of(state)
-    earliest = min([entry[0] for entry in entries], default=first)
-    state.first_day = earliest if first < 0 else min(first, earliest)
-
-
 def _forget(state: UsageState, oldest: int) -> None:
-    if state.days and next(iter(state.days)) < oldest:
-        state.days = {day: count for day, count in state.days.items() if day >= oldest}
-        kept = (
-            (feature, {day: count for day, count in days.items() if day >= oldest})
-            for feature, days in state.features.items()
-        )
-        state.features = {feature: days for feature, days in kept if days}
-        state.users = {user: day for user, day in state.users.items() if day >= oldest}
+    state.days = {day: count for day, count in state.days.items() if day >= oldest}
+    kept = (
+        (feature, {day: count for day, count in days.items() if day >= oldest})
+        for feature, days in state.features.items()
+    )
+    state.features = {feature: days for feature, days in kept if days}
+    state.users = {user: day for user, day in state.users.items() if day >= oldest}
 
 
 def _add(state: UsageState, entries: Sequence[UsageEntry]) -> int:
@@ -109,11 +101,19 @@ def _add(state: UsageState, entries: Sequence[UsageEntry]) -> int:
         if at > newest_at:
             newest_at = at
     state.newest_at, state.last_day = newest_at, last_day
+    _note_first_day(state)
     if new_features := len(features) - known_features:
         sort_added(features, new_features)
     if new_users := len(users) - known_users:
         sort_added(users, new_users)
     return new_users
+
+
+def _note_first_day(state: UsageState) -> None:
+    """Record the first day after entries were added: it is the first in the counters, or has left them."""
+    earliest = next(iter(state.days), state.first_day)
+    if earliest < state.first_day or state.first_day < 0:
+        state.first_day = earliest
 
 
 def _begin(counts: dict[int, int], day: int, quantity: int) -> None:
