@@ -13,6 +13,7 @@ from scoring.scorecards.document import ScorecardDocument, parse
 from scoring.scorecards.scorecard import Scorecard, compile_scorecard
 from scoring.scorecards.selection import in_order
 from service.evaluation.scorecards import starter_text
+from service.runtime.cached import Cached
 from service.runtime.errors import HealthError
 from service.storage.policy import lock, reevaluations, rules, scorecards
 
@@ -80,9 +81,8 @@ class PolicyCache:
         """`monotonic` is the clock for the age of `recent`."""
         self._retention = retention
         self._monotonic = monotonic
-        self._kept: Policy | None = None
+        self._kept: Cached[Policy] | None = None
         self._signature: tuple[Any, ...] | None = None
-        self._checked_at = 0.0
 
     async def in_force(self, connection: AsyncConnection) -> Policy:
         """The policy that stays in force until the transaction ends, so that no evaluation by it is out of date.
@@ -94,18 +94,17 @@ class PolicyCache:
 
     async def recent(self, connection: AsyncConnection) -> Policy:
         """The policy, at most `KEEP_SECONDS` old, for reading; blocks nobody."""
-        return self._recent or await self._check(connection)
+        return self._recent() or await self._check(connection)
 
     async def recent_by(self, reads: AsyncEngine) -> Policy:
         """Like `recent`, but takes a connection only if the policy has to be checked."""
-        if (policy := self._recent) is not None:
+        if (policy := self._recent()) is not None:
             return policy
         async with reads.connect() as connection:
             return await self._check(connection)
 
-    @property
     def _recent(self) -> Policy | None:
-        return self._kept if self._monotonic() - self._checked_at <= KEEP_SECONDS else None
+        return None if self._kept is None or self._kept.is_due() else self._kept.value
 
     def forget(self) -> None:
         """Read it from Postgres at the next call."""
@@ -114,7 +113,9 @@ class PolicyCache:
     async def _check(self, connection: AsyncConnection) -> Policy:
         signature = await lock.signature(connection)
         if self._kept is None or signature != self._signature:
-            self._kept = await load_policy(connection, self._retention)
+            policy = await load_policy(connection, self._retention)
             self._signature = signature
-        self._checked_at = self._monotonic()
-        return self._kept
+        else:
+            policy = self._kept.value
+        self._kept = Cached(policy, KEEP_SECONDS, self._monotonic)
+        return policy

@@ -1,6 +1,5 @@
 """A cache of API keys."""
 
-import math
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -8,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.runtime.api_key import digest_of
+from service.runtime.cached import Cached
 from service.storage.access import api_keys
 from service.storage.access.api_keys import StoredApiKey
 from service.storage.database.retry import is_transient
@@ -34,7 +34,7 @@ class KeyCache:
         self._engine = engine
         self._clock = clock
         self._monotonic = monotonic
-        self._cached: dict[bytes, tuple[float, StoredApiKey]] = {}
+        self._cached: dict[bytes, Cached[StoredApiKey]] = {}
 
     async def find(self, text: str) -> StoredApiKey | None:
         """The key, if there is one with this text that has not expired."""
@@ -47,19 +47,19 @@ class KeyCache:
 
     def forget(self) -> None:
         """Look every key up again."""
-        self._cached = {digest: (-math.inf, key) for digest, (_, key) in self._cached.items()}
+        for cached in self._cached.values():
+            cached.expire()
 
     async def _find(self, digest: bytes) -> StoredApiKey | None:
-        found_at, cached = self._cached.get(digest, (0.0, None))
-        age = self._monotonic() - found_at
-        if cached is not None and age < KEEP_SECONDS:
-            return cached
+        cached = self._cached.get(digest)
+        if cached is not None and not cached.is_due():
+            return cached.value
         try:
             return await self._look_up(digest)
         except Exception as error:
-            if cached is None or age > KEEP_IN_OUTAGE_SECONDS or not is_transient(error):
+            if cached is None or cached.age > KEEP_IN_OUTAGE_SECONDS or not is_transient(error):
                 raise
-            return cached
+            return cached.value
 
     async def _look_up(self, digest: bytes) -> StoredApiKey | None:
         async with self._engine.begin() as connection:
@@ -70,7 +70,7 @@ class KeyCache:
         if key is not None:
             if len(self._cached) >= MOST_KEPT:
                 self._cached.clear()
-            self._cached[digest] = (self._monotonic(), key)
+            self._cached[digest] = Cached(key, KEEP_SECONDS, self._monotonic)
         return key
 
 

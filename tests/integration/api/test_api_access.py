@@ -1,9 +1,10 @@
 """Access by API keys: their scopes and their lifetime. `test_api_walk` tries them on every route."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -143,10 +144,30 @@ async def test_a_key_deleted_elsewhere_is_good_for_ten_seconds_at_most(engine: A
     assert await known.find(key)
     async with engine.begin() as connection:
         await connection.execute(api_keys.delete())
-    seconds = 9.9
+    seconds = 4.9
     assert await known.find(key)
     seconds = 10.0
     assert await known.find(key) is None
+
+
+async def test_while_one_request_looks_a_key_up_again_the_others_go_on(engine: AsyncEngine) -> None:
+    key = await make_key(engine, "read")
+    seconds = 0.0
+    known = KeyCache(engine, Clock(), lambda: seconds)
+    assert await known.find(key)
+    async with engine.begin() as connection:
+        await connection.execute(text("LOCK TABLE api_keys"))
+        await connection.execute(api_keys.delete())
+        seconds = 5.0
+        looking = asyncio.create_task(known.find(key))
+        await asyncio.sleep(0.1)
+        seconds = 9.9
+        assert all(await asyncio.wait_for(asyncio.gather(*(known.find(key) for _ in range(20))), 1))
+        seconds = 10.0
+        late = asyncio.create_task(known.find(key))
+        await asyncio.sleep(0.1)
+        assert [looking.done(), late.done()] == [False, False]
+    assert (await looking, await late, await known.find(key)) == (None, None, None)
 
 
 async def test_a_key_expires_to_the_second_though_it_is_remembered(engine: AsyncEngine) -> None:
@@ -170,10 +191,10 @@ async def test_known_keys_outlast_an_outage_of_postgres(engine: AsyncEngine, mon
     monkeypatch.setattr("service.storage.access.api_keys.find", away)
     seconds = 299.0
     assert await known.find(key)
-    for text, at in ((stranger, 299.0), (key, 301.0)):
+    for other, at in ((stranger, 299.0), (key, 301.0)):
         seconds = at
         with pytest.raises(ConnectionRefusedError):
-            await known.find(text)
+            await known.find(other)
 
     async def broken(*_: object) -> None:
         raise InterfaceError("", None, Exception("a mistake of ours"))
