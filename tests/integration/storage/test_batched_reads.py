@@ -3,10 +3,15 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
+from asyncpg import QueryCanceledError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.storage.accounts.score_reader import ScoreReader
 from service.storage.database.batched_reads import CONNECTIONS, MOST_KEYS, BatchedReads
 from tests.support.service import query
 
@@ -65,6 +70,36 @@ async def test_who_goes_away_takes_nothing_from_the_others(reads: BatchedReads) 
         task.cancel()
     rows = await asyncio.gather(*asked[1::2])
     assert [row[1] for row in rows if row] == ["A1", "A3", "A5", "A7", "A9"]
+
+
+async def test_a_statement_that_hangs_holds_up_only_those_that_came_with_it(engine: AsyncEngine) -> None:
+    # Volatile, so that Postgres doesn't evaluate it when it plans.
+    statement = (
+        "SELECT key, CASE WHEN key = 'slow' THEN pg_sleep(60) END, $2::int FROM unnest($1::text[]) AS keys (key)"
+    )
+    reads = BatchedReads(engine, statement, lambda: (0,))
+    slow = [asyncio.create_task(reads.row(key)) for key in ("slow", "with it")]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        for _ in range(3):
+            assert all(await asyncio.gather(*(reads.row(f"a{number}") for number in range(3 * MOST_KEYS))))
+    slow[0].cancel()
+    await query(engine, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    with pytest.raises(QueryCanceledError):
+        await slow[1]
+    await reads.close()
+
+
+async def test_an_id_that_postgres_refuses_fails_alone(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        for table in ("accounts", "scores"):
+            await connection.execute(text(f"INSERT INTO {table} (account_id) VALUES ('acme'), ('bolt')"))
+    scores = ScoreReader(engine, lambda: datetime(2030, 1, 31, tzinfo=UTC))
+    found = await asyncio.gather(*map(scores.get, ("acme", "a\x00", "none", "bolt")), return_exceptions=True)
+    assert [getattr(each, "account_id", each) for each in found[::3]] == ["acme", "bolt"]
+    assert isinstance(found[1], DBAPIError)
+    assert found[2] is None
+    await scores.close()
 
 
 async def test_connections_are_few_and_reopened_after_they_were_cut(engine: AsyncEngine, reads: BatchedReads) -> None:
