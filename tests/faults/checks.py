@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from scoring.history.day_by_day import evaluate_now
 from scoring.rules.policy import Policy
@@ -21,6 +21,7 @@ from service.storage.accounts import states
 from service.storage.ingest import progress
 from tests.faults.ground import SCORECARDS
 from tests.faults.truth import Tally, Truth
+from tests.support.listed import listed_differences
 from tests.support.oracle_scores import Verdict, choose, evaluate
 
 CLOSE = 1e-6
@@ -139,6 +140,12 @@ def _is_close(score: float | None, verdict: Verdict) -> bool:
     if score is None or verdict.score is None:
         return score is None and verdict.score is None
     return abs(score - float(verdict.score)) < CLOSE
+
+
+async def check_lists(engine: AsyncEngine) -> AsyncIterator[str]:
+    """Lists show the accounts as they are, to the tenth of a point."""
+    for account_id, *shown in sorted(await listed_differences(engine), key=str):
+        yield f"{account_id!r}: {shown} is shown by the account or in lists, but not by both"
 
 
 def verdicts_of(accounts: Mapping[str, Account], truth: Truth, settings: Settings) -> dict[str, Verdict]:

@@ -168,6 +168,7 @@ async def differences(place: Ground, held: Truth) -> list[str]:
             *checks.check_states(accounts, held, place.settings),
             *[each async for each in checks.check_scores(connection, accounts, verdicts, place.settings)],
             *[each async for each in alerts.check_alerts(connection, told, accounts, verdicts)],
+            *[each async for each in checks.check_lists(place.engine)],
         ]
 
 
