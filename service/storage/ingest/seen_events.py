@@ -21,17 +21,20 @@ class SegmentRow(NamedTuple):
     hashes: bytes
 
 
-_INSERT = text("""
+# One statement, as a small batch costs mostly its round trips. Counting makes the deletion come first: a saved segment
+# may have the key of a deleted one.
+_REPLACE = text("""
+    WITH deleted AS (
+        DELETE FROM seen_events s
+        USING unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]))
+              AS gone (topic, partition, last_offset)
+        WHERE s.topic = gone.topic AND s.partition = gone.partition AND s.last_offset = gone.last_offset
+        RETURNING 1
+    )
     INSERT INTO seen_events (topic, partition, last_offset, newest_at, hashes)
     SELECT * FROM unnest(CAST(:topic AS text[]), CAST(:partition AS int[]), CAST(:last_offset AS bigint[]),
                          CAST(:newest_at AS timestamptz[]), CAST(:hashes AS bytea[]))
-""")
-
-_DELETE = text("""
-    DELETE FROM seen_events s
-    USING unnest(CAST(:topics AS text[]), CAST(:partitions AS int[]), CAST(:offsets AS bigint[]))
-          AS gone (topic, partition, last_offset)
-    WHERE s.topic = gone.topic AND s.partition = gone.partition AND s.last_offset = gone.last_offset
+    WHERE (SELECT count(*) FROM deleted) >= 0
 """)
 
 _LOAD = text("""
@@ -45,14 +48,11 @@ _LOAD = text("""
 async def replace(
     connection: AsyncConnection, gone: Sequence[tuple[str, int, int]], added: Sequence[SegmentRow]
 ) -> None:
-    """Delete segments by (topic, partition, last offset) and save others."""
-    if gone:
-        topics, partitions, offsets = zip(*gone, strict=True)
-        await connection.execute(
-            _DELETE, {"topics": list(topics), "partitions": list(partitions), "offsets": list(offsets)}
-        )
+    """Delete segments by (topic, partition, last offset) and save others; does nothing if there are none to save."""
     if added:
-        await connection.execute(_INSERT, unnest_parameters(added))
+        topics, partitions, offsets = zip(*gone, strict=True) if gone else ((), (), ())
+        keys = {"topics": list(topics), "partitions": list(partitions), "offsets": list(offsets)}
+        await connection.execute(_REPLACE, {**keys, **unnest_parameters(added)})
 
 
 async def load(connection: AsyncConnection, partitions: Sequence[Partition]) -> list[SegmentRow]:
