@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from secrets import token_hex
@@ -32,6 +33,12 @@ log = structlog.get_logger(__name__)
 
 BACKLOG_SECONDS = 15.0
 """Interval of counting the backlog and sending digests: counting a million takes longer than a batch."""
+
+
+AT_ONCE = 2
+"""Batches under way at once when behind: while Postgres reads or writes one, the accounts of another are evaluated."""
+ROUND_SECONDS = 2.0
+"""The longest that batches follow each other before the clock, sources and re-evaluations have their turn."""
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -81,7 +88,8 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
             "re-evaluating all accounts",
             waiting,
         )
-        await retry_while_transient(partial(sweep_once, engine, policies, settings, now, due), "sweeping", waiting)
+        sweep = partial(sweep_once, engine, policies, settings, now, due)
+        await sweep_round(partial(retry_while_transient, sweep, "sweeping", waiting), due, stop)
         if time.monotonic() - counted_at >= BACKLOG_SECONDS:
             await run_side_job(lambda: _count_backlog(engine, settings, clock.now()), "counting what is due")
             await run_side_job(lambda: forget_once(engine, clock.now()), "forgetting the ends of erased accounts")
@@ -90,6 +98,21 @@ async def _sweep(engine: AsyncEngine, settings: Settings, clock: OneClock, pulse
         pulse.beat(remark=clock.remark)
         if not due.is_behind and not reevaluated:
             await sleep_unless_stopped(stop, settings.sweep_interval_seconds)
+
+
+async def sweep_round(sweep: Callable[[], Awaitable[int]], batches: AccountBatches, stop: asyncio.Event) -> None:
+    """Call `sweep`, which evaluates one of `batches`; if more is due, several at once until nothing is, for
+    `ROUND_SECONDS` at most.
+    """
+    ends_at = time.monotonic() + ROUND_SECONDS
+
+    async def catch_up() -> None:
+        while batches.is_behind and not stop.is_set() and time.monotonic() < ends_at:
+            await sweep()
+
+    await sweep()
+    if batches.is_behind:
+        await until_all(*(catch_up() for _ in range(AT_ONCE)))
 
 
 async def sweep_once(

@@ -31,19 +31,24 @@ _INSERT = text("""
                          override, replayed)
     SELECT account_id, date '1970-01-01' + day, date '1970-01-01' + since, score, band, coverage, scorecard,
            scorecard_version, CAST(readings AS json), journal, CAST(override AS json), CAST(:replayed AS boolean)
-    FROM unnest(CAST(:account_id AS text[]), CAST(:day AS int[]), CAST(:since AS int[]), CAST(:score AS float8[]),
-                CAST(:band AS text[]), CAST(:coverage AS float8[]), CAST(:scorecard AS text[]),
-                CAST(:scorecard_version AS int[]), CAST(:readings AS text[]), CAST(:journal AS bytea[]),
-                CAST(:override AS text[]))
+    FROM unnest(string_to_array(:account_id, chr(31)), CAST(CAST(:day AS text) AS int[]),
+                CAST(CAST(:since AS text) AS int[]), CAST(CAST(:score AS text) AS float8[]),
+                string_to_array(:band, chr(31)), CAST(CAST(:coverage AS text) AS float8[]),
+                string_to_array(:scorecard, chr(31)), CAST(CAST(:scorecard_version AS text) AS int[]),
+                string_to_array(:readings, chr(31)), CAST(:journal AS bytea[]), CAST(:override AS text[]))
          AS new (account_id, day, since, score, band, coverage, scorecard, scorecard_version, readings, journal,
                  override)
 """)
 
 
+_TEXTS = ("account_id", "band", "scorecard", "readings")
+_NUMBERS = ("day", "since", "score", "coverage", "scorecard_version")
+
+
 async def insert(connection: AsyncConnection, rows: Sequence[HistoryRow], *, replayed: bool = False) -> None:
     """Save runs of accounts that this transaction has locked; `replayed` ones are of days before those were live."""
     if rows:
-        await connection.execute(_INSERT, {**unnest_parameters(rows), "replayed": replayed})
+        await connection.execute(_INSERT, {**unnest_parameters(rows, _TEXTS, _NUMBERS), "replayed": replayed})
 
 
 class ClosingScore(NamedTuple):
