@@ -19,7 +19,7 @@ from service.runtime.settings import Settings
 
 TEMPLATES = 300
 SEED = 1
-TABLES = ("accounts", "scores", "usage_states", "ticket_states", "survey_states")
+TABLES = ("accounts", "scores", "listed_accounts", "ticket_states", "survey_states")
 
 Expressions = Mapping[str, str]
 """SQL by column, over the account's number `n`, replacing the template's value."""

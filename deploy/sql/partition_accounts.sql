@@ -16,6 +16,8 @@ DECLARE
     grants record;
     view record;
     views jsonb;
+    triggers text[];
+    trigger text;
     options text;
     kept text;
     before bigint;
@@ -23,7 +25,7 @@ DECLARE
 BEGIN
     -- In the order in which the service locks them, so that they can't deadlock.
     FOREACH name IN ARRAY ARRAY[
-        'scores', 'accounts', 'usage_states', 'ticket_states', 'survey_states', 'listed_accounts'
+        'scores', 'accounts', 'ticket_states', 'survey_states', 'listed_accounts'
     ] LOOP
         EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', name);
         old := name::regclass;
@@ -42,6 +44,8 @@ BEGIN
             SELECT ev_class FROM pg_depend JOIN pg_rewrite ON pg_rewrite.oid = objid
             WHERE classid = 'pg_rewrite'::regclass AND refclassid = 'pg_class'::regclass AND refobjid = old
         );
+
+        SELECT array_agg(pg_get_triggerdef(oid)) INTO triggers FROM pg_trigger WHERE tgrelid = old AND NOT tgisinternal;
 
         -- Rename the old table, so that the new one and its indexes get the names that migrations know.
         EXECUTE format('ALTER TABLE %I RENAME TO %I', name, name || '_whole');
@@ -80,6 +84,9 @@ BEGIN
             EXECUTE format('CREATE OR REPLACE VIEW %s %s AS %s', view.name, view.options, view.query);
         END LOOP;
         EXECUTE format('DROP TABLE %I', name || '_whole');
+        FOREACH trigger IN ARRAY coalesce(triggers, '{}') LOOP
+            EXECUTE trigger;
+        END LOOP;
         EXECUTE format('ANALYZE %I', name);
         RAISE NOTICE '%: % rows in % partitions', name, after, partitions;
     END LOOP;

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from msgspec import UNSET, UnsetType
@@ -28,14 +29,13 @@ from service.storage.accounts.score_codec import (
     score_run_of,
 )
 from service.storage.accounts.scores import MemoryRow, OverrideRow, ScoreRow
-from service.storage.accounts.states import StateRow, StoredAccount, UsageRow
+from service.storage.accounts.states import StateRow, StoredAccount
 
 
 @dataclass(slots=True)
 class Changes:
     """The rows to write about some accounts."""
 
-    usage: list[UsageRow] = field(default_factory=list)
     tickets: list[StateRow] = field(default_factory=list)
     surveys: list[StateRow] = field(default_factory=list)
     attributes: dict[str, AttributeState] = field(default_factory=dict)
@@ -78,8 +78,11 @@ class Changes:
             backfill=backfill,
         )
         self.late += step.late
-        self._keep_states(stored, state, events)
-        self._keep_score(stored.account_id, score_run, step)
+        kinds = {event.__class__ for event in events}
+        self._keep_score(
+            stored.account_id, score_run, step, _usage_columns(state, events) if UsageEvent in kinds else ()
+        )
+        self._keep_other_states(stored.account_id, state, kinds)
         if step.crossings or step.memory != memory or step.due != start_of(step.evaluation.day + 1):
             sequence = stored.sequence + len(step.crossings)
             self.memories.append(MemoryRow(stored.account_id, encode_memories(step.memory), sequence, step.due))
@@ -87,9 +90,11 @@ class Changes:
             name = state.attributes.value("name")
             self.crossed.append(CrossedAccount(stored.account_id, stored.sequence, score_run, name, step, about(state)))
 
-    def _keep_score(self, account_id: str, before: ScoreRun | None, step: AccountStep) -> None:
+    def _keep_score(
+        self, account_id: str, before: ScoreRun | None, step: AccountStep, usage: tuple[bytes, int, str] | tuple[()]
+    ) -> None:
         after = step.score_run
-        self.scores[after.day, after.scorecard, after.version].append(score_row(account_id, after))
+        self.scores[after.day, after.scorecard, after.version].append(score_row(account_id, after, *usage))
         if before is None or not is_shown_alike(before.score, before.band, after.score, after.band):
             self.listed.append(ListedRow(account_id, after.score, after.band))
         if step.closed:
@@ -97,20 +102,21 @@ class Changes:
         if after.override is not (before.override if before else None):
             self.overrides.append(OverrideRow(account_id, encode_override(after.override)))
 
-    def _keep_states(self, stored: StoredAccount, state: AccountState, events: Sequence[Event]) -> None:
-        account_id = stored.account_id
-        kinds = {event.__class__ for event in events}
-        if UsageEvent in kinds:
-            last = events[-1]
-            if last.__class__ is not UsageEvent:
-                last = next(event for event in reversed(events) if event.__class__ is UsageEvent)
-            self.usage.append(UsageRow(account_id, encode(state.usage), state.usage.newest_at, last.source))
+    def _keep_other_states(self, account_id: str, state: AccountState, kinds: AbstractSet[type[Event]]) -> None:
         if TicketEvent in kinds:
             self.tickets.append(StateRow(account_id, encode(state.tickets), state.tickets.newest_at))
         if SurveyEvent in kinds:
             self.surveys.append(StateRow(account_id, encode(state.surveys), state.surveys.newest_at))
         if AttributesEvent in kinds:
             self.attributes[account_id] = state.attributes
+
+
+def _usage_columns(state: AccountState, events: Sequence[Event]) -> tuple[bytes, int, str]:
+    """The state of usage, the time of its newest event, and the source of the last one, as a score row holds them."""
+    last = events[-1]
+    if last.__class__ is not UsageEvent:
+        last = next(event for event in reversed(events) if event.__class__ is UsageEvent)
+    return encode(state.usage), state.usage.newest_at, last.source
 
 
 def read_state(stored: StoredAccount) -> AccountState:

@@ -143,13 +143,9 @@ class _AccountBatch:
         with self._outcome.stopwatch.timing("read"):
             if not account_ids:
                 return _NOTHING
-            self._new |= await states.lock(self._connection, account_ids)
-            new = self._new
-            old = [account_id for account_id in account_ids if account_id not in new] if new else account_ids
-            stored = await states.read(self._connection, old) if old else []
+            stored, created = await states.lock(self._connection, account_ids)
+            self._new |= created
             seeds = await seed_drops(self._connection, stored, self._policy) if self._policy.drops else {}
-            if new:
-                stored += [states.new_account(account_id) for account_id in account_ids if account_id in new]
             return _Read(stored, seeds)
 
     async def _fold(self, read: _Read) -> Changes:
@@ -188,7 +184,6 @@ class _AccountBatch:
     async def _save(self, changes: Changes) -> None:
         connection = self._connection
         with self._outcome.stopwatch.timing("write"):
-            await states.save_usage(connection, changes.usage)
             await states.save_signal(connection, "ticket_states", changes.tickets)
             await states.save_signal(connection, "survey_states", changes.surveys)
             for judged, rows in changes.scores.items():

@@ -155,7 +155,6 @@ ACCOUNT_TABLES = (
     "dead_letters",
     "survey_states",
     "ticket_states",
-    "usage_states",
     "history",
     "forecast_crossings",
     "churn_expectations",

@@ -55,8 +55,10 @@ def score_run_of(stored: StoredAccount) -> ScoreRun | None:
     )
 
 
-def score_row(account_id: str, score_run: ScoreRun) -> ScoreRow:
-    """The row of the current run."""
+def score_row(
+    account_id: str, score_run: ScoreRun, usage: bytes | None = None, usage_at: int = 0, usage_source: str = ""
+) -> ScoreRow:
+    """The row of the current run, with the encoded state of usage if that has changed."""
     return ScoreRow(
         account_id,
         score_run.score,
@@ -65,6 +67,9 @@ def score_row(account_id: str, score_run: ScoreRun) -> ScoreRow:
         score_run.readings,
         score_run.since,
         score_run.journal,
+        usage,
+        usage_at,
+        usage_source,
     )
 
 

@@ -119,11 +119,10 @@ _FIRING = f"""
 
 STATEMENT = f"""
     SELECT s.account_id, s.score, s.band, s.coverage, s.day - date '1970-01-01', s.evaluated_at, s.scorecard,
-           s.scorecard_version, s.readings::text, s.override::text, u.newest_at, t.newest_at, v.newest_at, s.due_at,
+           s.scorecard_version, s.readings::text, s.override::text, s.usage_at, t.newest_at, v.newest_at, s.due_at,
            {_scored(_WEEK_AGO, "week")}, {_scored(_MONTH_AGO, "month")}, firing.alerts, $2::timestamptz
     FROM unnest($1::text[]) AS ids (account_id)
     JOIN scores s ON s.account_id = ids.account_id
-    LEFT JOIN usage_states u ON u.account_id = s.account_id
     LEFT JOIN ticket_states t ON t.account_id = s.account_id
     LEFT JOIN survey_states v ON v.account_id = s.account_id
     {_run(_WEEK_AGO, "week")}

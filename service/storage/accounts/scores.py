@@ -1,11 +1,11 @@
-"""Scores: one row per account, with the readings of its measures, from which all else follows."""
+"""Scores: a row per account with the readings of its measures, from which all else follows, and its state of usage."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from scoring.state.calendar import from_day, from_micros, start_of
@@ -13,7 +13,11 @@ from service.storage.database.bulk_parameters import unnest_parameters
 
 
 class ScoreRow(NamedTuple):
-    """A score to save; `readings` and `journal` are encoded, `since` is a day number."""
+    """A score to save; `readings` and `journal` are encoded, `since` is a day number.
+
+    `usage` is the encoded state of usage, if it has changed too, `usage_at` the time of its newest event (microseconds;
+    0 for none), and `usage_source` the sender of that.
+    """
 
     account_id: str
     score: float | None
@@ -22,6 +26,9 @@ class ScoreRow(NamedTuple):
     readings: str
     since: int
     journal: bytes | None
+    usage: bytes | None = None
+    usage_at: int = 0
+    usage_source: str = ""
 
 
 class ScoreBasis(NamedTuple):
@@ -33,31 +40,55 @@ class ScoreBasis(NamedTuple):
 
 
 # Rows with the same day and scorecard, almost always all of them, share a statement: values that aren't sent row by row
-# needn't be encoded, parsed and compared row by row.
-_NEW = """unnest(
-        string_to_array(:account_id, chr(31)), CAST(CAST(:score AS text) AS float8[]),
-        string_to_array(:band, chr(31)), CAST(CAST(:coverage AS text) AS float8[]),
-        string_to_array(:readings, chr(31)), CAST(CAST(:since AS text) AS int[]), CAST(:journal AS bytea[])
-    ) AS new (account_id, score, band, coverage, readings, since, journal)"""
+# needn't be encoded, parsed and compared row by row. Nor is a state of usage sent that hasn't changed.
+_COLUMNS = {
+    "account_id": "string_to_array(:account_id, chr(31))",
+    "score": "CAST(CAST(:score AS text) AS float8[])",
+    "band": "string_to_array(:band, chr(31))",
+    "coverage": "CAST(CAST(:coverage AS text) AS float8[])",
+    "readings": "string_to_array(:readings, chr(31))",
+    "since": "CAST(CAST(:since AS text) AS int[])",
+    "journal": "CAST(:journal AS bytea[])",
+}
+_USAGE_COLUMNS = {
+    "usage": "CAST(:usage AS bytea[])",
+    "usage_at": "CAST(CAST(:usage_at AS text) AS bigint[])",
+    "usage_source": "CAST(CAST(:usage_source AS text) AS text[])",
+}
+_TEXTS, _NUMBERS = ("account_id", "band", "readings"), ("score", "coverage", "since", "usage_at")
+_REPEATED = ("usage_source",)
+_VALUES = {
+    "readings": "CAST(new.readings AS json)",
+    "since": "date '1970-01-01' + new.since",
+    "usage_at": "to_timestamp(nullif(new.usage_at, 0) / 1000000.0::float8)",
+    "day": "CAST(:day AS date)",
+    "scorecard": "CAST(:scorecard AS text)",
+    "scorecard_version": "CAST(:version AS int)",
+    "evaluated_at": "CAST(:now AS timestamptz)",
+    "due_at": "CAST(:due_at AS timestamptz)",
+}
+"""Values that aren't a column of `new` as it is."""
+_SHARED = ("day", "scorecard", "scorecard_version", "evaluated_at", "due_at")
 
-_UPDATE = text(f"""
-    UPDATE scores SET
-        score = new.score, band = new.band, coverage = new.coverage, readings = CAST(new.readings AS json),
-        since = date '1970-01-01' + new.since, journal = new.journal,
-        day = :day, scorecard = :scorecard, scorecard_version = :version, evaluated_at = :now, due_at = :due_at
-    FROM {_NEW}
-    WHERE scores.account_id = new.account_id
-""")  # noqa: S608 - made of this module's own text
 
-_INSERT = text(f"""
-    INSERT INTO scores (account_id, score, band, coverage, readings, since, journal, day, scorecard, scorecard_version,
-                        evaluated_at, due_at)
-    SELECT new.account_id, new.score, new.band, new.coverage, CAST(new.readings AS json),
-           date '1970-01-01' + new.since, new.journal,
-           CAST(:day AS date), CAST(:scorecard AS text), CAST(:version AS int), CAST(:now AS timestamptz),
-           CAST(:due_at AS timestamptz)
-    FROM {_NEW}
-""")  # noqa: S608 - as above
+class _Statements(NamedTuple):
+    """SQL that saves scores."""
+
+    update: TextClause
+    insert: TextClause
+
+
+def _statements(columns: Mapping[str, str]) -> _Statements:
+    new = f"unnest({', '.join(columns.values())}) AS new ({', '.join(columns)})"
+    values = {name: _VALUES.get(name, f"new.{name}") for name in (*columns, *_SHARED)}
+    changed = ", ".join(f"{name} = {value}" for name, value in values.items() if name != "account_id")
+    return _Statements(
+        text(f"UPDATE scores SET {changed} FROM {new} WHERE scores.account_id = new.account_id"),  # noqa: S608 - own text
+        text(f"INSERT INTO scores ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {new}"),  # noqa: S608 - own text
+    )
+
+
+_SCORES_ALONE, _WITH_USAGE = _statements(_COLUMNS), _statements({**_COLUMNS, **_USAGE_COLUMNS})
 
 
 async def save(
@@ -74,13 +105,16 @@ async def save(
         "now": now,
         "due_at": from_micros(start_of(basis.day + 1)),
     }
-    for statement, some in (
-        (_UPDATE, [row for row in rows if row.account_id not in new] if new else rows),
-        (_INSERT, [row for row in rows if row.account_id in new] if new else ()),
+    for statements, of_kind in (
+        (_WITH_USAGE, [row for row in rows if row.usage is not None]),
+        (_SCORES_ALONE, [row for row in rows if row.usage is None]),
     ):
-        if some:
-            of_rows = unnest_parameters(some, ["account_id", "band", "readings"], ["score", "coverage", "since"])
-            await connection.execute(statement, {**shared, **of_rows})
+        for statement, some in (
+            (statements.update, [row for row in of_kind if row.account_id not in new] if new else of_kind),
+            (statements.insert, [row for row in of_kind if row.account_id in new] if new else ()),
+        ):
+            if some:
+                await connection.execute(statement, {**shared, **unnest_parameters(some, _TEXTS, _NUMBERS, _REPEATED)})
 
 
 class MemoryRow(NamedTuple):

@@ -1,11 +1,19 @@
-"""Migrates a database to the newest schema with Alembic, or back to an earlier one, and checks which schema it has."""
+"""Migrates a database to the newest schema with Alembic, or back to an earlier one, and checks which schema it has.
+
+A revision that has to rewrite the rows of all accounts doesn't do that in its own transaction, in which everybody would
+wait for it: its module has `rows_to_move` and `move`, and the rows are moved in short transactions before the next
+revision. If that is interrupted, the next migration goes on with it.
+"""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -18,7 +26,11 @@ from sqlalchemy.pool import NullPool
 from service.runtime.errors import HealthError
 from service.storage.database.engine import async_url, libpq_parameters
 
+log = structlog.get_logger(__name__)
+
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
+PROGRESS_SECONDS = 5.0
+"""Between two lines of progress."""
 LOCK = 0x6865616C7468  # "health": two processes that start at once migrate one after the other
 OWN_TABLE = "accounts"
 """The first table of the first revision."""
@@ -71,15 +83,20 @@ def upgrade(database_url: str, revision: str = "head") -> str | None:
     A schema of a later version is left as it is, as an earlier version works on it; its revision is returned, else
     None. Raises `HealthError` if the database belongs to something else, or doesn't tell its revision.
     """
-    return _run_on(database_url, lambda connection: _upgrade(connection, revision))
+
+    def go(connection: Connection) -> str | None:
+        with _locked(connection):
+            return _upgrade(connection, revision)
+
+    return _run_on(database_url, go)
 
 
 def downgrade(database_url: str, revision: str) -> None:
     """Take back all revisions after `revision`, with the data that they hold."""
 
     def go(connection: Connection) -> None:
-        _lock(connection)
-        command.downgrade(alembic_config(connection), revision)
+        with _locked(connection), connection.begin():
+            command.downgrade(alembic_config(connection), revision)
 
     _run_on(database_url, go)
 
@@ -119,17 +136,56 @@ def _earlier_versions() -> frozenset[str]:
 
 
 def _upgrade(connection: Connection, revision: str) -> str | None:
-    _lock(connection)
-    found = _revision(connection)
-    _require_own(connection, found)
+    with connection.begin():
+        found = _revision(connection)
+        _require_own(connection, found)
     if not is_known(found):
         return found
-    command.upgrade(alembic_config(connection), revision)
+    for script in _with_rows_to_move(found, revision):
+        with connection.begin():
+            command.upgrade(alembic_config(connection), script.revision)
+        _move(connection, script)
+    with connection.begin():
+        command.upgrade(alembic_config(connection), revision)
     return None
 
 
-def _lock(connection: Connection) -> None:
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+def _with_rows_to_move(found: str, revision: str) -> list[Script]:
+    """The scripts from `found` on, before the one of `revision`, after which rows have to be moved; the first one
+    first.
+    """
+    scripts = [*ScriptDirectory.from_config(alembic_config()).walk_revisions()][::-1]
+    names = [BASE, *(script.revision for script in scripts)]
+    last = len(names) - 1 if revision == "head" else names.index(revision)
+    return [script for script in scripts[max(names.index(found) - 1, 0) : last - 1] if hasattr(script.module, "move")]
+
+
+def _move(connection: Connection, script: Script) -> None:
+    """Move the rows of all accounts, and log the progress."""
+    with connection.begin():
+        rows = script.module.rows_to_move(connection)
+    after, moved, told = "", 0, time.monotonic()
+    while True:
+        with connection.begin():
+            after, count = script.module.move(connection, after)
+        if not count:
+            return
+        moved += count
+        if time.monotonic() - told > PROGRESS_SECONDS:
+            told = time.monotonic()
+            log.info("migration_progress", revision=script.revision, moved=moved, rows=rows)
+
+
+@contextmanager
+def _locked(connection: Connection) -> Iterator[None]:
+    """Until the end, nobody else migrates. The lock belongs to the session, as a migration may take several
+    transactions.
+    """
+    with connection.begin():
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK})")
+    yield
+    with connection.begin():
+        connection.exec_driver_sql(f"SELECT pg_advisory_unlock({LOCK})")
 
 
 def _revision(connection: Connection) -> str:
@@ -163,7 +219,7 @@ def _run_on(database_url: str, work: Callable[[Connection], Result]) -> Result:
             async_url(database_url), poolclass=NullPool, connect_args=libpq_parameters(database_url)
         )
         try:
-            async with engine.begin() as connection:
+            async with engine.connect() as connection:
                 return await connection.run_sync(work)
         finally:
             await engine.dispose()

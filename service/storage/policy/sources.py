@@ -62,9 +62,9 @@ async def is_counted(connection: AsyncConnection, day: date) -> bool:
 
 
 _COUNT = text("""
-    SELECT source, count(*) FILTER (WHERE newest_at >= :since) AS accounts, count(*) AS lately
-    FROM usage_states WHERE newest_at >= :lately AND source <> ''
-    GROUP BY source HAVING count(*) >= :fewest ORDER BY source
+    SELECT usage_source, count(*) FILTER (WHERE usage_at >= :since) AS accounts, count(*) AS lately
+    FROM scores WHERE usage_at >= :lately AND usage_source <> ''
+    GROUP BY usage_source HAVING count(*) >= :fewest ORDER BY usage_source
 """)
 
 
@@ -75,7 +75,8 @@ async def count(connection: AsyncConnection, since: datetime, lately: datetime, 
 
 
 _COUNT_ACCOUNTS = text("""
-    SELECT source, count(*) FROM usage_states WHERE newest_at >= :since AND source = ANY(:sources) GROUP BY source
+    SELECT usage_source, count(*) FROM scores WHERE usage_at >= :since AND usage_source = ANY(:sources)
+    GROUP BY usage_source
 """)
 
 

@@ -267,7 +267,7 @@ def rows_about(table: Table, account_id: str) -> dict[str, Any]:
 
 async def test_erasing_leaves_nothing_of_the_account_and_all_of_the_others(engine: AsyncEngine, api: Api) -> None:
     about_accounts = [table for table in metadata.sorted_tables if "account_id" in table.c]
-    assert {"accounts", "scores", "alerts", "dead_letters", "usage_states"} <= {table.name for table in about_accounts}
+    assert {"accounts", "scores", "alerts", "dead_letters", "ticket_states"} <= {table.name for table in about_accounts}
     async with engine.begin() as connection:
         endpoint_id = new_id()
         await connection.execute(insert(webhook_endpoints).values(id=endpoint_id, url="https://x.example", secret=b""))

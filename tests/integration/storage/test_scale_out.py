@@ -31,7 +31,7 @@ from tests.support.service import consuming, folded_up_to, query, settings_for
 pytestmark = pytest.mark.anyio
 
 SQL = ROOT / "deploy" / "sql"
-TABLES = ("scores", "accounts", "usage_states", "ticket_states", "survey_states", "listed_accounts")
+TABLES = ("scores", "accounts", "ticket_states", "survey_states", "listed_accounts")
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NAMES = [f"account-{number}" for number in range(300)]
 
@@ -45,6 +45,9 @@ SHAPE = """
     UNION ALL
     SELECT 'index', tablename, indexname, replace(indexdef, ' ON ONLY ', ' ON '), NULL, NULL
     FROM pg_indexes WHERE schemaname = 'public' AND tablename = ANY(:tables)
+    UNION ALL
+    SELECT 'trigger', tgrelid::regclass::text, tgname, pg_get_triggerdef(oid), NULL, NULL
+    FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text = ANY(:tables)
     UNION ALL
     SELECT 'comment', attrelid::regclass::text, attname, description, NULL, NULL
     FROM pg_description JOIN pg_attribute ON attrelid = objoid AND attnum = objsubid
@@ -152,7 +155,7 @@ async def test_partitioned_tables_hold_and_do_what_whole_ones_did(twins: tuple[S
     assert {row["account_id"] for row in (await split.rows())["history"]} == set(NAMES[1:])
     assert await query(split.engine, "SELECT DISTINCT tableoid::regclass::text FROM history") == [("history_2026_03",)]
     for place in range(8):
-        assert await query(split.engine, f"SELECT 1 FROM usage_states_{place} LIMIT 1"), "accounts are spread"
+        assert await query(split.engine, f"SELECT 1 FROM scores_{place} LIMIT 1"), "accounts are spread"
 
 
 async def test_again_it_does_nothing_and_migrations_go_on(twins: tuple[Service, Service]) -> None:
@@ -178,7 +181,7 @@ async def test_who_may_read_and_how_rows_are_kept_stays(twins: tuple[Service, Se
     try:
         await connection.execute(
             f"CREATE ROLE {role}; GRANT SELECT ON scores TO {role}; GRANT SELECT ON accounts TO PUBLIC;"
-            "ALTER TABLE usage_states SET (fillfactor = 70)"
+            "ALTER TABLE scores SET (fillfactor = 40)"
         )
         await run_script(url_of(split), "partition_accounts.sql")
         privileges = await connection.fetchrow(
@@ -188,8 +191,9 @@ async def test_who_may_read_and_how_rows_are_kept_stays(twins: tuple[Service, Se
         )
         assert privileges is not None
         assert dict(privileges) == {"may": True, "may_not": False, "may_too": True}
-        assert await connection.fetchval("SELECT reloptions FROM pg_class WHERE relname = 'usage_states_3'") == [
-            "fillfactor=70"
+        assert await connection.fetchval("SELECT reloptions FROM pg_class WHERE relname = 'scores_3'") == [
+            "toast_tuple_target=4080",
+            "fillfactor=40",
         ]
     finally:
         await connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
@@ -249,7 +253,7 @@ async def test_a_consumer_folds_into_partitions(settings: Settings, engine: Asyn
         await produce(settings.kafka_bootstrap_servers, [record(settings.topic_usage, event) for event in events])
         await folded_up_to(engine, 400)
     assert (await query(engine, "SELECT count(*) FROM scores WHERE score IS NOT NULL OR band = 'unknown'"))[0][0] == 100
-    assert len(await query(engine, "SELECT DISTINCT tableoid FROM usage_states")) > 8
+    assert len(await query(engine, "SELECT DISTINCT tableoid FROM scores WHERE usage IS NOT NULL")) > 8
 
 
 # --- Citus: what it asks of the keys, https://docs.citusdata.com/en/stable/sharding/data_modeling.html ------------

@@ -10,7 +10,6 @@ from service.storage.database.tables.accounts import (
     scores,
     survey_states,
     ticket_states,
-    usage_states,
 )
 from service.storage.database.tables.alerts import alerts, digest_moves, digests
 from service.storage.database.tables.churn import churn_expectations
@@ -53,6 +52,5 @@ __all__ = [
     "source_outages",
     "survey_states",
     "ticket_states",
-    "usage_states",
     "webhook_endpoints",
 ]

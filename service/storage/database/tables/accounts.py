@@ -4,8 +4,6 @@ The tables that grow with the number of accounts have no key without `account_id
 it: see deploy/scaling.md.
 """
 
-from typing import Any
-
 from sqlalchemy import (
     DDL,
     BigInteger,
@@ -66,19 +64,16 @@ accounts = Table(
 )
 
 
-def _state_table(name: str, *more: Column[Any]) -> Table:
+def _state_table(name: str) -> Table:
     return Table(
         name,
         metadata,
         Column("account_id", Text, primary_key=True),
         Column("state", LargeBinary, nullable=False),
         Column("newest_at", Instant, comment="time of the newest event"),
-        *more,
         postgresql_with=ROOM_ON_PAGES,
     )
 
-
-usage_states = _state_table("usage_states", Column("source", Text, comment="who sent the newest event"))
 
 ticket_states = _state_table("ticket_states")
 
@@ -102,35 +97,45 @@ scores = Table(
     Column("since", Date, comment="the first day on which all measures scored as they do; null until evaluated"),
     Column("journal", LargeBinary, comment="what happened on that day, by cause: scoring/history/journal.py"),
     Column("override", JSON, comment="a score or band by hand: score, band, reason, author, set_at, expires_at"),
-    # Attributes that lists are filtered by, beside the score: an account that doesn't match needn't be read.
+    Column("usage", LargeBinary, comment="the state of usage; null if there never was any"),
+    Column("usage_at", Instant, comment="time of the newest usage event"),
+    Column("usage_source", Text, comment="who sent the newest usage event"),
+    # Only the version before reads what follows, in its lists.
     Column("segment", Text, comment="as in accounts"),
     Column("stage", Text, comment="as in accounts"),
     Column("owner", Text, comment="as in accounts"),
-    # Counted by the portfolio; an earlier version still sorts lists by it.
-    Column("point", SmallInteger, Computed("floor(score)", persisted=True), comment="the score's whole points"),
-    # Lists use these columns, as nearly every event changes the score: service/storage/accounts/listing.
-    Column("quarter", SmallInteger, Computed("floor(score * 4)", persisted=True), comment="the score's quarter points"),
-    Column(
-        "settled",
-        Double,
-        Computed("CASE WHEN since < day OR score = floor(score) THEN score END", persisted=True),
-        comment="the score, where it is that of an earlier day, or whole",
-    ),
-    Column(
-        "slot",
-        Instant,
-        Computed("date_bin('00:02:00'::interval, evaluated_at, '2000-01-01 00:00:00+00'::timestamptz)", persisted=True),
-        comment="the two minutes that evaluated_at lies in",
+    *(
+        Column(name, kind, Computed(made_of, persisted=False), comment="for lists of the version before")
+        for name, kind, made_of in (
+            ("point", SmallInteger, "floor(score)"),
+            ("quarter", SmallInteger, "floor(score * 4)"),
+            ("settled", Double, "CASE WHEN since < day OR score = floor(score) THEN score END"),
+            (
+                "slot",
+                Instant,
+                "date_bin('00:02:00'::interval, evaluated_at, '2000-01-01 00:00:00+00'::timestamptz)",
+            ),
+        )
     ),
     CheckConstraint("band IN ('green', 'yellow', 'red', 'unknown')", name="band"),
     CheckConstraint("score BETWEEN 0 AND 100", name="score"),
     Index(None, "due_at"),
-    # The attributes come last: they show whether a row matches before it is read.
-    Index(None, "band", "quarter", "settled", "account_id", "segment", "stage", "owner"),
-    Index(None, "slot", "account_id", "segment", "stage", "owner"),
-    postgresql_with=ROOM_ON_PAGES,
+    # Half of a page: an account of medium size is written uncompressed, and its next version fits on the same page.
+    postgresql_with={"fillfactor": 50, "toast_tuple_target": 4080},
 )
-"""One row per account, and the row that every writer locks first."""
+"""One row per account, which every writer locks first: all that changes with every event.
+
+An update that changes no indexed column, and finds room on the page, leaves all indexes alone (a heap-only tuple). So
+`due_at`, which changes once a day, is the only indexed column beside the key; lists have `listed_accounts`. Score and
+state of usage share a row because most events are usage, and a second row costs as much again.
+"""
+
+_USAGE_STATES = DDL(  # type: ignore[no-untyped-call] # SQLAlchemy's
+    "CREATE VIEW usage_states AS SELECT account_id, usage AS state, usage_at AS newest_at, usage_source AS source"
+    " FROM scores WHERE usage IS NOT NULL"
+)
+"""The table of the version before, which reads and writes it."""
+event.listen(scores, "after_create", _USAGE_STATES)
 
 listed_accounts = Table(
     "listed_accounts",
