@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -65,28 +65,34 @@ async def group_offsets(bootstrap: str, group: str, topic: str) -> AsyncIterator
 
 
 async def watch(
-    source: AbstractAsyncContextManager[ReadOffsets], contender: Contender, postgres: int, events: int, every: float
+    source: AbstractAsyncContextManager[ReadOffsets],
+    processes: Sequence[Contender],
+    postgres: int,
+    events: int,
+    every: float,
 ) -> tuple[list[ProgressSample], Offsets]:
     """Sample every so many seconds until `events` are committed: a sample at each change, and the offsets at the end.
 
-    The first sample is taken when there are offsets at all: the service claims its partitions just before it polls.
-    `postgres` is the server's process. Raises `ContenderFailedError`.
+    `processes` are those of one contender. The first sample is taken when there are offsets at all: the service claims
+    its partitions just before it polls. `postgres` is the server's process. Raises `ContenderFailedError`.
     """
     samples: list[ProgressSample] = []
     done = -1
     moved_at = time.monotonic()
     async with source as read:
         while True:
-            ended = contender.ended
+            ended = [process for process in processes if process.ended]
             offsets = await read()
             at = time.time()
             if offsets and (now_done := sum(offsets.values())) > done:
                 done = now_done
                 moved_at = time.monotonic()
-                samples.append(ProgressSample(at, done, contender.cpu_seconds(), tree_cpu_seconds(postgres)))
+                cpu = sum(process.cpu_seconds() for process in processes)
+                samples.append(ProgressSample(at, done, cpu, tree_cpu_seconds(postgres)))
             if done >= events:
                 return samples, offsets
             if ended or time.monotonic() - moved_at > PATIENCE_SECONDS:
                 how = "ended" if ended else "stood still"
-                raise ContenderFailedError(contender.explain(f"{how} after {max(done, 0):,} of {events:,} events"))
+                culprit = (ended or processes)[0]
+                raise ContenderFailedError(culprit.explain(f"{how} after {max(done, 0):,} of {events:,} events"))
             await asyncio.sleep(every)

@@ -93,7 +93,8 @@ class Arena:
     def service(self, settings: Settings, *words: str, **variables: str) -> closing[Contender]:
         """`account-health WORDS`, started at once as an operator would, until the end of a `with` block."""
         command = [sys.executable, "-P", "-m", "service", *words]
-        return running(words[0], command, environment(settings, **variables), self.folder / settings.kafka_group)
+        folder = Path(tempfile.mkdtemp(prefix=f"{settings.kafka_group}-", dir=self.folder))
+        return running(words[0], command, environment(settings, **variables), folder)
 
     @contextmanager
     def serving(self, settings: Settings, *words: str, **variables: str) -> Iterator[tuple[Contender, int]]:

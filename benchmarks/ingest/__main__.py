@@ -13,7 +13,7 @@ from benchmarks.harness.servers import Arena, run_servers, url_of
 from benchmarks.harness.terminal import say
 from benchmarks.harness.workload import Distribution, draw, fill
 from benchmarks.ingest import contender_aiokafka, latency
-from benchmarks.ingest.contenders import ContenderRun, FilledTopic, run_ours
+from benchmarks.ingest.contenders import OUR_TWO, ContenderRun, FilledTopic, run_ours
 from benchmarks.ingest.kafka_streams import contender as kafka_streams
 from benchmarks.ingest.quix import contender as quix
 from benchmarks.ingest.results import IngestOptions, IngestResults
@@ -88,6 +88,10 @@ class Comparison:
                 if database:
                     arena.drop_database(database)
                 database = url_of(settings)
+            if "two" in options.only and topic.distribution == "uniform":
+                settings = arena.prepared(f"two_{number}", topics=topic.prefix, partitions=options.partitions)
+                self._measure(partial(run_ours, topic, settings, OUR_TWO))
+                arena.drop_database(url_of(settings))
         if database and options.latency_seconds and topic.distribution == options.distributions[-1]:
             with self._leaving_out("produce to commit"):
                 self._results.latency = latency.measure(arena, database, options)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from msgspec import Struct, field
@@ -16,6 +17,7 @@ from benchmarks.ingest.expected_scores import check
 from service.runtime.settings import Settings
 
 OURS = "account-health"
+OUR_TWO = f"{OURS}, two processes"
 MIN_STEPS = 4
 """With fewer commits than these, the rate of the second half would be chance."""
 OUR_SAMPLE_SECONDS, SAMPLE_SECONDS = 0.02, 0.05
@@ -44,7 +46,7 @@ class ContenderRun(Struct):
     seconds: float
     """From the first event to the last commit."""
     cpu_micros: float = 0.0
-    """Processor time of the process, per event."""
+    """Processor time of its processes, per event."""
     postgres_cpu_micros: float = 0.0
     second_half: float | None = None
     """Events a second in the second half."""
@@ -70,13 +72,20 @@ class FilledTopic:
     workload: Workload
 
 
-def run_ours(topic: FilledTopic, settings: Settings) -> ContenderRun:
-    """Have one `account-health consume` fold the whole topic into a prepared database, and check the scores."""
+def run_ours(topic: FilledTopic, settings: Settings, name: str = OURS) -> ContenderRun:
+    """Have `account-health consume` fold the whole topic into a prepared database, and check the scores.
+
+    It is one process, or two of one group if `name` is OUR_TWO.
+    """
     commits = progress_table(url_of(settings), topic.usage)
     postgres, events = topic.arena.postgres.pid, len(topic.workload)
-    with topic.arena.service(settings, "consume") as contender:
-        samples, offsets = asyncio.run(watch(commits, contender, postgres, events, OUR_SAMPLE_SECONDS))
-        run = measured(OURS, topic, contender, samples)
+    with ExitStack() as running_processes:
+        processes = [
+            running_processes.enter_context(topic.arena.service(settings, "consume"))
+            for _ in range(2 if name == OUR_TWO else 1)
+        ]
+        samples, offsets = asyncio.run(watch(commits, processes, postgres, events, OUR_SAMPLE_SECONDS))
+        run = measured(name, topic, processes, samples)
     run.checked, run.worst_difference = check(url_of(settings), topic.workload, offsets)
     return run
 
@@ -93,9 +102,9 @@ def run_other(
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     with running(group, command, environment, arena.folder / group) as contender:
         commits = group_offsets(arena.bootstrap, group, topic.usage)
-        samples, offsets = asyncio.run(watch(commits, contender, arena.postgres.pid, events, SAMPLE_SECONDS))
+        samples, offsets = asyncio.run(watch(commits, [contender], arena.postgres.pid, events, SAMPLE_SECONDS))
         first = next(line for line in contender.output().splitlines() if line.startswith(FIRST_EVENT))
-        run = measured(name, topic, contender, samples, float(first.removeprefix(FIRST_EVENT)))
+        run = measured(name, topic, [contender], samples, float(first.removeprefix(FIRST_EVENT)))
     run.checked, run.worst_difference = check(database, topic.workload, offsets)
     arena.drop_database(database)
     return run
@@ -107,7 +116,11 @@ def group_of(topic: FilledTopic, name: str) -> str:
 
 
 def measured(
-    name: str, topic: FilledTopic, contender: Contender, samples: list[ProgressSample], first_event: float | None = None
+    name: str,
+    topic: FilledTopic,
+    processes: Sequence[Contender],
+    samples: list[ProgressSample],
+    first_event: float | None = None,
 ) -> ContenderRun:
     """The run described by `samples`. Its clock starts with the first event, or else with the first sample."""
     last = samples[-1]
@@ -125,6 +138,6 @@ def measured(
         cpu_micros=cpu,
         postgres_cpu_micros=postgres_cpu,
         second_half=rate(half) if len(half) >= MIN_STEPS else None,
-        peak_rss_mb=contender.peak_mb(),
+        peak_rss_mb=max(process.peak_mb() or 0.0 for process in processes) or None,
         samples=samples,
     )

@@ -26,7 +26,7 @@ from benchmarks.harness.workload import (
     draw,
 )
 from benchmarks.ingest import contender_aiokafka
-from benchmarks.ingest.contenders import OURS, ContenderRun
+from benchmarks.ingest.contenders import OUR_TWO, OURS, ContenderRun
 from benchmarks.ingest.expected_scores import compare, expected_scores
 from benchmarks.ingest.kafka_streams import contender as kafka_streams
 from benchmarks.ingest.quix import contender as quix
@@ -157,8 +157,10 @@ def some_results() -> IngestResults:
         run(contender_aiokafka.NAME, 150_000),
         run(quix.NAME, 8_000, difference=0.0),
         run(kafka_streams.NAME, 40_000, difference=0.0),
+        run(OUR_TWO, 30_000, "uniform", difference=0.0),
+        run(contender_aiokafka.NAME, 120_000, "uniform"),
     ]
-    results.latency = Latency(1000.0, 30_000, 40.0, 120.0, 300.0, 0.0)
+    results.latency = Latency(1000.0, 30_000, 40.0, 90.0, 300.0, 0.0)
     return results
 
 
@@ -170,6 +172,8 @@ def test_targets_are_judged_by_the_median() -> None:
     assert found["zipf: events/s as a multiple of Quix Streams"].met is True
     assert found["zipf: events/s as a multiple of Kafka Streams"].met is False
     assert found["uniform: events/s as a multiple of Quix Streams"].met is None
+    of_two = found["uniform, two processes: events/s as a multiple of aiokafka poll + decode"]
+    assert (of_two.value, of_two.met) == (0.25, False)
     assert found["produce to commit, p99"].met is True
 
 
