@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from scoring.state.account_state import decode
 from service.runtime.settings import Settings
+from tests.faults.checks import stored_accounts
 from tests.support.cloud_events import produce, record, usage
 from tests.support.commands import environment
 from tests.support.service import eventually, folded_up_to, query
@@ -58,12 +58,11 @@ async def test_each_event_counts_once(
     expected: dict[str, Counter[str]] = {}
     for event in events:
         expected.setdefault(event["subject"], Counter())[event["data"]["feature"]] += 1
-    rows = await query(engine, "SELECT account_id, state FROM usage_states")
+    async with engine.connect() as connection:
+        accounts = await stored_accounts(connection)
     found = {
-        row.account_id: Counter(
-            {name: sum(days.values()) for name, days in decode(row.state, None, None, None).usage.features.items()}
-        )
-        for row in rows
+        account.id: Counter({name: sum(days.values()) for name, days in account.state.usage.features.items()})
+        for account in accounts.values()
     }
     assert found == expected
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from scoring.state.account_state import decode
 from service.embedded.ports import free_port
 from service.embedded.postgres import EmbeddedPostgres
 from service.evaluation.bootstrap import prepare_database
 from service.messaging.topics import create_topics
 from service.runtime.settings import Settings
 from service.storage.database.engine import create_engine
+from tests.faults.checks import stored_accounts
 from tests.support.cloud_events import produce, record, usage
 from tests.support.kafka import ApacheKafka
 from tests.support.kafka_jars import what_is_missing
-from tests.support.service import consuming, eventually, folded_up_to, query, settings_for
+from tests.support.service import consuming, eventually, folded_up_to, settings_for
 
 pytestmark = [
     pytest.mark.anyio,
@@ -78,8 +78,9 @@ async def folded(settings: Settings, count: int) -> None:
     engine = create_engine(settings, "test")
     try:
         await folded_up_to(engine, count, 60)
-        stored = (await query(engine, "SELECT state FROM usage_states"))[0].state
-        assert sum(decode(stored, None, None, None).usage.days.values()) == count
+        async with engine.connect() as connection:
+            (account,) = (await stored_accounts(connection)).values()
+        assert sum(account.state.usage.days.values()) == count
     finally:
         await engine.dispose()
 
