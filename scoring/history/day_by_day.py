@@ -73,8 +73,8 @@ class DayByDay:
             self._expire(day, at)
             if came or day != self._day:
                 self._evaluate_day(day, came, at)
-            if day < today and (evaluation := self.timeline.evaluation):
-                self.closings.append((day, evaluation.score))
+            if day < today and self.timeline.is_evaluated:
+                self.closings.append((day, self.timeline.score))
 
     def set_override(self, override: Override | None) -> None:
         """Set an override by hand, or withdraw it; after `run`."""

@@ -32,11 +32,16 @@ class Timeline:
         self._evaluation: Evaluation | None = None
 
     @property
-    def evaluation(self) -> Evaluation | None:
-        """The current evaluation; None before the first, or if its scorecard no longer exists."""
-        if self._evaluation is None and self._score_run is not None and self._card is not None:
-            self._evaluation = self._score_run.evaluation(self._card)
-        return self._evaluation
+    def is_evaluated(self) -> bool:
+        """False before the first evaluation, or if its scorecard no longer exists."""
+        return self._card is not None
+
+    @property
+    def score(self) -> float | None:
+        """The current score; only where `is_evaluated`."""
+        if self._evaluation is not None:
+            return self._evaluation.score
+        return self._score_run.score if self._score_run else None
 
     def move(self, reason: Reason, after: Evaluation) -> None:
         """Make `after` the current evaluation, because of `reason`."""
@@ -71,13 +76,12 @@ class Timeline:
             return False
         if self._since == after.day:
             return True
-        before = self.evaluation
-        return (
-            before is None
-            or before.score != after.score
-            or before.coverage != after.coverage
-            or contributions_in_billionths(before) != contributions_in_billionths(after)
-        )
+        before = self._evaluation or self._score_run
+        if before is None or before.score != after.score or before.coverage != after.coverage:
+            return True
+        # Only now, as nearly all moves change the score.
+        evaluation = before.evaluation(card) if isinstance(before, ScoreRun) else before
+        return contributions_in_billionths(evaluation) != contributions_in_billionths(after)
 
     def _begin(self, day: int) -> None:
         """Begin a run on `day`, unless one has begun then."""
