@@ -73,7 +73,9 @@ def measure_lists(arena: Arena, results: ReadsResults) -> None:
     """Pages of `/v1/accounts`, one after another over one connection."""
     options, now = results.options, datetime.now(UTC)
     say(f"{options.list_accounts:,} accounts to list …")
-    settings = populated(arena, "lists", options.list_accounts, now, ("accounts", "scores"), spread(now))
+    settings = populated(
+        arena, "lists", options.list_accounts, now, ("accounts", "scores", "listed_accounts"), spread(now)
+    )
     headers = create_key(settings, "read")
     with arena.serving(settings, "api") as (_, port):
         connection = http.client.HTTPConnection(HOST, port)

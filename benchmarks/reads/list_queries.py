@@ -50,32 +50,31 @@ def paths(kind: str, seed: int, count: int, accounts: int) -> Iterator[str]:
         words = [word for name in kind.split(" and ") for word in FILTERS[name](random, now)]
         words.append(("sort", sort))
         if random.random() < 1 / 3:
-            words.append(("page_token", encode_token(_deep(random, sort, accounts, now))))
+            words.append(("page_token", encode_token((sort, *_deep(random, sort, accounts, now)))))
         yield f"/v1/accounts?{urlencode(words)}"
 
 
 def spread(now: datetime) -> dict[str, dict[str, str]]:
     """Expressions for `populated`: owners by Zipf's law, segments of very different sizes, scores that tie,
-    half of the accounts scored within three minutes ten hours ago, a fifth within the last hour.
+    half of the accounts changed within three minutes ten hours ago, a fifth within the last hour.
     """
     ago = f"CASE WHEN {chance(6)} < 0.5 THEN 36000 - 180 * {chance(7)} WHEN {chance(6)} < 0.8 THEN 35000 * {chance(7)}"
     normal = f"75 + 18 * sqrt(-2 * ln({chance(4)} + 1e-12)) * cos(6.2832 * {chance(5)})"
     score = _pick(3, TIES, f"least(100, greatest(0, {normal}))")
     band = f"CASE WHEN {score} IS NULL THEN 'unknown' WHEN {score} < 40 THEN 'red'"
-    rests = f"{chance(8)} < 0.5 OR {score} IN (18.75, 35)"
     attributes = {
         "segment": _pick(0, {f"'{name}'": share for name, share in SEGMENTS.items()}, "NULL"),
         "stage": _pick(1, {f"'{name}'": share for name, share in STAGES.items()}, "NULL"),
         "owner": f"'owner-' || floor(exp({chance(2)} * ln({OWNERS + 1})))::int || '@example.com'",
     }
+    shown = {"score": score, "band": f"{band} WHEN {score} < 70 THEN 'yellow' ELSE 'green' END"}
     return {
         "accounts": attributes,
-        "scores": {
+        "scores": shown,
+        "listed_accounts": {
             **attributes,
-            "score": score,
-            "band": f"{band} WHEN {score} < 70 THEN 'yellow' ELSE 'green' END",
-            "evaluated_at": f"'{now.isoformat()}'::timestamptz - interval '1 s' * ({ago} ELSE 3600 * {chance(7)} END)",
-            "since": f"kept.day - CASE WHEN {rests} THEN 3 ELSE 0 END",
+            **shown,
+            "changed_at": f"'{now.isoformat()}'::timestamptz - interval '1 s' * ({ago} ELSE 3600 * {chance(7)} END)",
         },
     }
 
@@ -101,4 +100,4 @@ def _deep(random: Random, sort: Sort, accounts: int, now: datetime) -> tuple[obj
         return ended_at, ended_at
     if sort.endswith("score"):
         return random.choice([100.0, 0.0, 35.0, 18.75, random.uniform(0, 100)]), ended_at
-    return now - timedelta(hours=random.uniform(0, 10)), ended_at, False
+    return now - timedelta(hours=random.uniform(0, 10)), ended_at

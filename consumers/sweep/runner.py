@@ -10,7 +10,7 @@ from secrets import token_hex
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from consumers.sweep import census, churn_expectations, dead_letter_relay, forecaster, history_partitions
+from consumers.sweep import census, churn_expectations, dead_letter_relay, forecaster, history_partitions, list_mender
 from consumers.sweep.account_batches import AccountBatches
 from consumers.sweep.rounds import AllAccounts, DueAccounts, reevaluation_batches, sweep_batches
 from consumers.sweep.side_jobs import run_side_job
@@ -55,6 +55,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 history_partitions.run(engine, settings, clock, stop),
                 census.run(engine, stop),
                 churn_expectations.run(engine, clock, stop),
+                list_mender.run(engine, clock, stop),
                 *(dead_letter_relay.run(engine, settings, each, stop) for each in relay_pulses),
                 *(forecaster.run(engine, settings, clock, each, stop) for each in forecast_pulses),
             )

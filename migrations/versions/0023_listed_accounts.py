@@ -9,7 +9,25 @@ branch_labels = None
 depends_on = None
 
 TABLE = "listed_accounts"
-INDEXES = (["band", "score", "account_id", "segment", "stage", "owner"], ["changed_at", "account_id"])
+INDEXES = {
+    "listed_accounts_band_score_account_id_segment_stage_owner_idx": [
+        "band",
+        "score",
+        "account_id",
+        "segment",
+        "stage",
+        "owner",
+    ],
+    "listed_accounts_changed_at_account_id_band_segment_stage_ow_idx": [
+        "changed_at",
+        "account_id",
+        "band",
+        "segment",
+        "stage",
+        "owner",
+    ],
+}
+CHURNED = "accounts_churned_on_idx"
 
 
 def upgrade() -> None:
@@ -38,11 +56,14 @@ def upgrade() -> None:
         FROM scores s JOIN accounts a USING (account_id)
     """)
     op.create_primary_key(op.f("listed_accounts_pkey"), TABLE, ["account_id"])
-    for columns in INDEXES:
-        op.create_index(op.f("_".join([TABLE, *columns, "idx"])), TABLE, columns)
+    for name, columns in INDEXES.items():
+        op.create_index(op.f(name), TABLE, columns)
     op.execute("ANALYZE listed_accounts")
+    # A short lock: accounts are written when their attributes change, which is seldom.
+    op.create_index(op.f(CHURNED), "accounts", ["churned_on"], postgresql_where=sa.text("churned_on IS NOT NULL"))
 
 
 def downgrade() -> None:
     """Nothing is lost but the times at which scores last changed."""
+    op.drop_index(op.f(CHURNED), "accounts")
     op.drop_table(TABLE)

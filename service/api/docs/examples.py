@@ -32,6 +32,7 @@ _ACCOUNT = {
     "coverage": 1.0,
     "day": "2026-01-31",
     "evaluated_at": _MORNING,
+    "changed_at": _MORNING,
 }
 _OVERRIDE = {
     "score": None,

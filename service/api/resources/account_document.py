@@ -39,6 +39,10 @@ class Account(BaseModel):
     coverage: float
     day: date | None = Field(description="The day the score is of; null until first evaluated.")
     evaluated_at: datetime | None
+    changed_at: datetime = Field(
+        description="When the score last changed, by at least a tenth of a point or in its band; or when the account "
+        "was created. Scores are evaluated far more often."
+    )
 
 
 class ListedAccount(Struct, frozen=True, gc=False):
@@ -61,6 +65,7 @@ class ListedAccount(Struct, frozen=True, gc=False):
     coverage: float
     day: date | None
     evaluated_at: datetime | None
+    changed_at: datetime
     churn_probability: float | None
 
 

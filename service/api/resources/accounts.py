@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast, get_args
 from uuid import uuid4
 
 import msgspec
@@ -18,7 +18,7 @@ from service.api.http.account_filters import AccountFilters
 from service.api.http.account_paths import AccountId
 from service.api.http.day_range import Instant
 from service.api.http.openapi_helpers import json_request_body, schema_ref
-from service.api.http.pagination import TokenText
+from service.api.http.pagination import TokenText, encode_token
 from service.api.http.problems import FieldError, invalid, not_found
 from service.api.http.request_bodies import JsonObject
 from service.api.middleware.tracing import publish, traces
@@ -32,12 +32,17 @@ from service.messaging.envelope import InvalidEventError
 from service.storage.accounts import accounts
 from service.storage.accounts.account_filter import AccountFilter
 from service.storage.accounts.listing import page as account_listing
-from service.storage.accounts.listing.page import Sort
+from service.storage.accounts.listing.page import Sort, in_shown_order
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 
 SOURCE = "/v1/accounts"
 """The `source` of the events that represent changes by HTTP."""
+
+
+AskedSort = Literal[
+    "account_id", "-account_id", "score", "-score", "changed_at", "-changed_at", "evaluated_at", "-evaluated_at"
+]
 
 
 class AccountPage(BaseModel):
@@ -57,15 +62,19 @@ class AccountQuery(AccountFilters):
     max_score: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     changed_since: Instant | None = Field(
         None,
-        description="Accounts that were evaluated at or after this instant. An account is "
-        "evaluated on every change and every new day.",
+        description="Accounts whose score changed at or after this instant, by at least a tenth of a point or in its "
+        "band, and those created since: their `changed_at`.",
     )
-    sort: Sort = Field(
+    sort: AskedSort = Field(
         "account_id",
-        description="`-` sorts in descending order; accounts without a value come last, equal values by account id. "
-        "Among more than 1,000 accounts, those that were evaluated within the same two minutes may go by account id "
-        "in lists by `evaluated_at`.",
+        description="`-` sorts in descending order; equal values go by account id, in the same direction, and accounts "
+        "without a score come last. `evaluated_at` is a deprecated synonym of `changed_at`.",
     )
+
+    @property
+    def order(self) -> Sort:
+        """The order, by its proper name."""
+        return cast(Sort, self.sort.replace("evaluated_at", "changed_at"))
 
     def filter(self, today: date) -> AccountFilter:
         """The filter for storage."""
@@ -73,34 +82,42 @@ class AccountQuery(AccountFilters):
             self.of_accounts(today, churned=self.churned),
             min_score=self.min_score,
             max_score=self.max_score,
-            evaluated_since=self.changed_since,
+            changed_since=self.changed_since,
         )
 
 
-_KEYS: dict[str, Any] = {
-    "account_id": tuple[TokenText, TokenText],
-    "score": tuple[float | None, TokenText],
-    "evaluated_at": tuple[Annotated[datetime, Meta(tz=True)] | None, TokenText, bool],
+_VALUES: dict[str, Any] = {
+    "account_id": TokenText,
+    "score": float | None,
+    "changed_at": Annotated[datetime, Meta(tz=True)],
 }
+_TOKENS: dict[Sort, Any] = {
+    sort: tuple[Literal[sort], _VALUES[sort.removeprefix("-")], TokenText]  # type: ignore[misc, valid-type] # made of values
+    for sort in get_args(Sort)
+}
+"""Tokens name their order: those of another list are refused, and those of versions with other orders."""
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 @router.get("", summary="List accounts", dependencies=READ, response_model=AccountPage)
 async def list_accounts(query: Annotated[AccountQuery, Query()], api: Api) -> Response:
     """Accounts with their attributes and stored scores. The sweeper brings every score to the new day soon after
-    midnight UTC. An account that was scored for a future day, by a wrong clock, is shown as of today, and left out if
-    it doesn't match then: filters and order use stored values, so a page can be short.
+    midnight UTC. Filters and order follow a score when it changes by a tenth of a point, or in its band. What is shown
+    is exact, and left out if it doesn't match, so a page can be short. So can one with an account that was scored for a
+    future day, by a wrong clock: it is shown as of today.
     """
-    after = query.start(_KEYS[query.sort.removeprefix("-")])
+    order = query.order
+    named = query.start(_TOKENS[order])
+    after = None if named is None else named[1:]
     now = api.clock().astimezone(UTC)
     wanted = query.filter(now.date())
     async with api.engine.connect() as connection:
-        page = await account_listing.page(connection, wanted, sort=query.sort, after=after, limit=query.limit)
-        found, token = query.cut(page.accounts, page.key_of)
+        page = await account_listing.page(connection, wanted, sort=order, after=after, size=query.page_size)
         policy = await api.policies.recent(connection)
-        today = await current_health.of_today(connection, found, api.policies, now)
-    matching = [each for each, stored in zip(today, found, strict=True) if each is stored or wanted.matches(each)]
-    items = [listed(each, policy) for each in matching]
+        today = await current_health.of_today(connection, page.accounts, api.policies, now)
+    shown_accounts = in_shown_order([each for each in today if wanted.matches(each)], order)
+    items = [listed(each, policy) for each in shown_accounts]
+    token = None if page.after is None else encode_token((order, *page.after))
     return Response(_encoder.encode({"items": items, "next_page_token": token}), media_type="application/json")
 
 

@@ -1,4 +1,4 @@
-"""A filter of accounts, as SQL conditions on `accounts a` and `scores s`."""
+"""A filter of accounts, as SQL conditions on `accounts a` and `listed_accounts l`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,10 +29,14 @@ class AccountFilter:
     today: date | None = None
     min_score: float | None = None
     max_score: float | None = None
-    evaluated_since: datetime | None = None
+    changed_since: datetime | None = None
 
     def attribute_conditions(self, table: str = "a") -> list[str]:
-        """Conditions on the attributes, which both tables have: use `a` for its indexes, `s` for rows already read."""
+        """Conditions on attributes, by the indexes of either table."""
+        return [*self.word_conditions(table), *self._churn_condition(table)]
+
+    def word_conditions(self, table: str) -> list[str]:
+        """Conditions on the attributes that both tables have."""
         columns = {"segment": self.segments, "stage": self.stages, "owner": self.owners}
         # Postgres reads an index in order for one value, but not for an array that happens to hold only one.
         wanted = [
@@ -46,35 +50,45 @@ class AccountFilter:
             for name, values in excluded.items()
             if values is not None
         ]
-        return [*wanted, *left_out, *self._churn_condition(table)]
+        return [*wanted, *left_out]
 
     def _churn_condition(self, table: str) -> list[str]:
         if self.churned is None:
             return []
-        # Only `accounts` has the day: every event rewrites the row in `scores`, which should stay small.
-        left = f"(SELECT them.churned_on FROM accounts them WHERE them.account_id = {table}.account_id)"  # noqa: S608 - own text
-        has_left = f"coalesce({'a.churned_on' if table == 'a' else left} <= CAST(:today AS date), false)"
-        return [has_left if self.churned else f"NOT {has_left}"]
+        day = "(SELECT them.churned_on FROM accounts them WHERE them.account_id = l.account_id)"
+        has_left = f"{'a.churned_on' if table == 'a' else day} <= CAST(:today AS date)"
+        return [has_left if self.churned else f"NOT coalesce({has_left}, false)"]
 
     def score_conditions(self) -> list[str]:
-        """Conditions on `scores`."""
-        conditions = ["s.band = ANY(:bands)"] if self.bands is not None else []
-        conditions += [f"s.score {bound}" for bound in self.score_bounds()]
-        return conditions + (["s.evaluated_at >= :since"] if self.evaluated_since is not None else [])
+        """Conditions on score and band."""
+        return [*(["l.band = ANY(:bands)"] if self.bands is not None else []), *self.bound_conditions()]
+
+    def bound_conditions(self) -> list[str]:
+        """Conditions on the score."""
+        bounds = {"l.score >= :min_score": self.min_score, "l.score <= :max_score": self.max_score}
+        return [bound for bound, value in bounds.items() if value is not None]
+
+    def change_conditions(self) -> list[str]:
+        """Conditions on the time of the last change."""
+        return ["l.changed_at >= :since"] if self.changed_since is not None else []
 
     def matches(self, account: AccountRecord) -> bool:
-        """True if an account's score and band pass the filter; attributes are not checked."""
-        if self.bands is not None and account.band not in self.bands:
+        """True if what is shown of an account passes the filter."""
+        words = (
+            (account.band, self.bands, None),
+            (account.segment, self.segments, self.exclude_segments),
+            (account.stage, self.stages, self.exclude_stages),
+            (account.owner, self.owners, self.exclude_owners),
+        )
+        if any(
+            (wanted is not None and word not in wanted) or (excluded is not None and word in excluded)
+            for word, wanted, excluded in words
+        ):
             return False
+        low, high = self.min_score, self.max_score
         if account.score is None:
-            return not self.score_bounds()
-        low = 0.0 if self.min_score is None else self.min_score
-        return low <= account.score <= (100.0 if self.max_score is None else self.max_score)
-
-    def score_bounds(self) -> list[str]:
-        """The bounds of the score, as the ends of conditions."""
-        bounds = {">= :min_score": self.min_score, "<= :max_score": self.max_score}
-        return [bound for bound, value in bounds.items() if value is not None]
+            return low is None and high is None
+        return (low is None or low <= account.score) and (high is None or account.score <= high)
 
     def parameters(self) -> dict[str, Any]:
         """The bind parameters of all conditions."""
@@ -89,5 +103,5 @@ class AccountFilter:
             "today": self.today,
             "min_score": self.min_score,
             "max_score": self.max_score,
-            "since": self.evaluated_since,
+            "since": self.changed_since,
         }

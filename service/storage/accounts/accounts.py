@@ -17,7 +17,7 @@ from service.storage.accounts.listing import projection
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """An account's attributes and its stored score."""
+    """An account's attributes, its stored score, and when lists last began to show another score or band."""
 
     account_id: str
     name: str | None
@@ -36,19 +36,22 @@ class AccountRecord:
     coverage: float
     day: date | None
     evaluated_at: datetime | None
+    changed_at: datetime
     scorecard: str | None = None
     scorecard_version: int | None = None
 
 
 _OF_SCORES = ("score", "band", "coverage", "day", "evaluated_at", "scorecard", "scorecard_version")
 
-RECORD_COLUMNS = ", ".join(
-    f"{'s' if name in _OF_SCORES else 'a'}.{name}" for name in AccountRecord.__dataclass_fields__
-)
-"""The fields as SQL, of `accounts a` and `scores s`."""
+# An account that the version before has just created isn't listed yet.
+_SPECIAL = {"changed_at": "coalesce(l.changed_at, a.created_at)", **{name: f"s.{name}" for name in _OF_SCORES}}
+
+RECORD_COLUMNS = ", ".join(_SPECIAL.get(name, f"a.{name}") for name in AccountRecord.__dataclass_fields__)
+"""The fields as SQL, of `accounts a`, `scores s` and `listed_accounts l`."""
 
 _ONE = text(f"""
-    SELECT {RECORD_COLUMNS} FROM accounts a JOIN scores s ON s.account_id = a.account_id WHERE a.account_id = :id
+    SELECT {RECORD_COLUMNS} FROM accounts a JOIN scores s ON s.account_id = a.account_id
+    LEFT JOIN listed_accounts l ON l.account_id = a.account_id WHERE a.account_id = :id
 """)  # noqa: S608 - made of this module's own text
 
 

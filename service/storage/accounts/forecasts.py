@@ -140,7 +140,7 @@ def _page_sql(accounts: AccountFilter, after: ForecastKey | None) -> str:
     if after is not None:
         conditions.append("(f.day, f.account_id, f.rule_id) > (:after_day, :after_account, :after_rule)")
     joins = "JOIN accounts a ON a.account_id = f.account_id " if attributes else ""
-    joins += "JOIN scores s ON s.account_id = f.account_id" if scores else ""
+    joins += "JOIN listed_accounts l ON l.account_id = f.account_id" if scores else ""
     return f"""
         SELECT f.account_id, f.rule_id, f.day, f.made_at FROM forecast_crossings f {joins}
         WHERE {" AND ".join(conditions)} ORDER BY f.day, f.account_id, f.rule_id LIMIT :limit

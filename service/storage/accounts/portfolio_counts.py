@@ -36,9 +36,7 @@ _COUNT = text("""
                 WHERE c.name = s.scorecard AND c.version = s.scorecard_version
             ), s.band) END AS band,
             a.segment, a.stage,
-            CASE WHEN s.override IS NULL THEN s.point / 10
-                ELSE CAST(floor(coalesce(CAST(s.override ->> 'score' AS float8), s.score) / 10) AS int)
-            END AS tens,
+            CAST(floor(coalesce(CAST(s.override ->> 'score' AS float8), s.score) / 10) AS int) AS tens,
             coalesce(a.churned_on <= CAST(now() AT TIME ZONE 'UTC' AS date), false) AS churned
         FROM scores s LEFT JOIN accounts a USING (account_id)
     ) AS one

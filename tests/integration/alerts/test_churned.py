@@ -114,7 +114,7 @@ async def test_lists_ask_for_those_that_have_left_or_leave_them_and_others_out(c
     assert await listed("exclude_stages=trial") == ["gone", "leaving"]
     assert await listed("exclude_owners=ann&exclude_stages=x&churned=false&sort=-score") == ["leaving"]
     api.clock.now = START + DAY
-    assert await listed("churned=true&sort=-evaluated_at") == ["gone", "leaving"]
+    assert await listed("churned=true&sort=-changed_at") == ["leaving", "gone"]
 
 
 async def test_no_forecast_is_of_one_that_has_left_or_will_have_by_then(clock: Clock, api: Api) -> None:

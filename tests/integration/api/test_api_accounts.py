@@ -11,7 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.messaging.cloudevents import decode_structured
 from service.runtime.ids import new_id
-from service.storage.database.tables import alerts, dead_letters, deliveries, metadata, scores, webhook_endpoints
+from service.storage.database.tables import (
+    alerts,
+    dead_letters,
+    deliveries,
+    listed_accounts,
+    metadata,
+    scores,
+    webhook_endpoints,
+)
 from tests.support.api import Api
 
 pytestmark = pytest.mark.anyio
@@ -132,7 +140,8 @@ async def fill(engine: AsyncEngine, api: Api, scored: dict[str, float | None]) -
         band = "unknown" if score is None else "green" if score >= 70 else "yellow" if score >= 40 else "red"
         async with engine.begin() as connection:
             values = {"score": score, "band": band}
-            await connection.execute(scores.update().where(scores.c.account_id == account_id).values(values))
+            for table in (scores, listed_accounts):
+                await connection.execute(table.update().where(table.c.account_id == account_id).values(values))
 
 
 SCORED: dict[str, float | None] = {"a1": 10.0, "a2": 50.0, "b1": None, "b2": 50.0, "c1": 90.0, "c2": None, "c3": 0.1}
@@ -142,7 +151,7 @@ ORDERS = [
     ("account_id", "a1 a2 b1 b2 c1 c2 c3"),
     ("-account_id", "c3 c2 c1 b2 b1 a2 a1"),
     ("score", "c3 a1 a2 b2 c1 b1 c2"),
-    ("-score", "c1 a2 b2 a1 c3 b1 c2"),
+    ("-score", "c1 b2 a2 a1 c3 c2 b1"),
 ]
 
 
@@ -216,8 +225,12 @@ BAD_QUERIES = [
     ("sort=name", "sort"),
     ("page_token=x", "page_token"),
     ("page_token=%00", "page_token"),
-    ("sort=score&page_token=WyJhIiwiYSJd", "page_token"),  # of a list by account id
-    ("page_token=WyJhIiwiYVx1MDAwMCJd", "page_token"),  # holds a NUL
+    ("page_token=WyJhIiwiYSJd", "page_token"),  # of versions before
+    ("sort=score&page_token=Wzc1LjAsImEiXQ", "page_token"),
+    ("sort=-evaluated_at&page_token=WyIyMDMwLTAxLTMxVDA5OjAwOjAwWiIsImEiLGZhbHNlXQ", "page_token"),
+    ("sort=score&page_token=WyJhY2NvdW50X2lkIiwiYSIsImEiXQ", "page_token"),  # of another list
+    ("sort=score&page_token=WyItc2NvcmUiLDc1LjAsImEiXQ", "page_token"),
+    ("page_token=WyJhY2NvdW50X2lkIiwiYSIsImFcdTAwMDAiXQ", "page_token"),  # holds a NUL
 ]
 
 

@@ -1,5 +1,6 @@
 """The rows that lists are read from follow whatever changes what an account shows; nothing else writes them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -8,13 +9,16 @@ import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumers.sweep.list_mender import mend_once
 from scoring.scorecards.document import ScorecardDocument
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event, UsageEvent
 from service.runtime.settings import Settings
+from service.storage.accounts import accounts
+from tests.support.api import Api
 from tests.support.listed import listed_differences
 from tests.support.service import query
-from tests.support.sweeping import START, Clock
+from tests.support.sweeping import START, Clock, by_active_days
 
 pytestmark = pytest.mark.anyio
 
@@ -72,3 +76,71 @@ async def test_a_row_is_written_when_the_band_changes_alone(engine: AsyncEngine,
     await clock.reevaluate(START + MINUTE)
     row = (await listed(engine))["acme"]
     assert (row.score, row.band, row.changed_at) == (39.999, "yellow", START + MINUTE)
+
+
+async def test_every_way_to_change_what_an_account_shows_is_followed(
+    engine: AsyncEngine, clock: Clock, api: Api
+) -> None:
+    """Folding new and known accounts, attributes, overrides and their ends, the calendar, new scorecards, erasing."""
+    later = START + timedelta(days=40)
+    api.clock.now = START
+    await clock.fold({name: [uses(name, START, 1_000 * number)] for number, name in enumerate("abcdef", 30)}, START)
+    assert (await api.put("/v1/accounts/a", {"segment": "smb", "stage": "live", "owner": "ann"})).status == 200
+    assert (await api.put("/v1/accounts/new", {"segment": "smb"})).status == 200
+    assert await listed_differences(engine) == set()
+    hand = {"score": 90, "reason": "r", "author": "ann", "expires_at": (START + timedelta(days=1)).isoformat()}
+    assert (await api.put("/v1/accounts/a/health/override", hand)).status == 200
+    assert (await api.put("/v1/accounts/b/health/override", hand)).status == 200
+    assert (await api.delete("/v1/accounts/b/health/override")).status in (200, 204)
+    assert await listed_differences(engine) == set()
+    await clock.sweep(START + timedelta(days=2))
+    assert await listed_differences(engine) == set()
+    await clock.sweep(later)
+    assert {row.score for row in (await listed(engine)).values()} == {0.0, None}
+    assert await listed_differences(engine) == set()
+    await clock.publish(by_active_days(1), later)
+    await clock.fold({"c": [uses("c", later, 1)]}, later)
+    await clock.reevaluate(later)
+    assert (await listed(engine))["c"].score == 100
+    assert await listed_differences(engine) == set()
+    api.clock.now = later
+    assert (await api.delete("/v1/accounts/d")).status == 204
+    assert "d" not in await listed(engine)
+
+
+async def test_rows_that_differ_are_mended_and_others_left_alone(engine: AsyncEngine, clock: Clock) -> None:
+    """What the version before leaves behind: scores, attributes, accounts that came and that were erased."""
+    names = list("abcdefg")
+    await clock.fold({name: [uses(name, START, 30_010)] for name in names}, START)
+    before = await listed(engine)
+    for statement in (
+        "UPDATE scores SET score = 12.5 WHERE account_id = 'a'",
+        "UPDATE scores SET band = 'green' WHERE account_id = 'b'",
+        "UPDATE accounts SET owner = 'ann' WHERE account_id = 'c'",
+        "DELETE FROM listed_accounts WHERE account_id = 'd'",
+        "DELETE FROM scores WHERE account_id = 'e'",
+        "DELETE FROM accounts WHERE account_id = 'e'",
+        "UPDATE scores SET score = 30.09 WHERE account_id = 'f'",
+    ):
+        await query(engine, statement + " RETURNING 1")
+    assert await listed_differences(engine) != set()
+    later = START + timedelta(hours=1)
+    assert await mend_once(engine, later) == 5
+    assert await listed_differences(engine) == set()
+    after = await listed(engine)
+    assert {name: after[name].changed_at for name in after} == {
+        **dict.fromkeys("abd", later), **dict.fromkeys("cfg", START)
+    }  # fmt: skip
+    assert [after[name] for name in "fg"] == [before[name] for name in "fg"]
+    assert await mend_once(engine, later) == 0
+
+
+async def test_mending_waits_for_nobody(engine: AsyncEngine, clock: Clock) -> None:
+    """An account that is being folded is left to its fold, or to the next time."""
+    await clock.fold({name: [uses(name, START, 30_010)] for name in "ab"}, START)
+    await query(engine, "UPDATE scores SET score = 12.5 RETURNING 1")
+    async with engine.begin() as connection:
+        await accounts.lock(connection, "a")
+        assert await asyncio.wait_for(mend_once(engine, START), 10) == 1
+    assert [row.score for _, row in sorted((await listed(engine)).items())] == [30.01, 12.5]
+    assert await mend_once(engine, START) == 1

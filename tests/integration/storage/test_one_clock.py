@@ -200,7 +200,11 @@ READS = (
 def as_read(body: Any) -> Any:
     """An answer without what tells when it was worked out."""
     if isinstance(body, dict):
-        return {name: as_read(value) for name, value in body.items() if name not in ("evaluated_at", "at", "as_of")}
+        return {
+            name: as_read(value)
+            for name, value in body.items()
+            if name not in ("evaluated_at", "changed_at", "at", "as_of")
+        }
     return [as_read(each) for each in body] if isinstance(body, list) else body
 
 
@@ -240,7 +244,8 @@ async def test_what_comes_after_such_a_judgement_is_read_at_once(
     assert [forecast["day"], forecast["items"][0]["day"]] == [str(ahead.date()), str((ahead + DAY).date())]
     why = (await api.get("/v1/accounts/idle/health/explain")).json
     assert why["to"]["score"] == health["score"]
-    await query(engine, "UPDATE scores SET band = 'red', score = 10 WHERE account_id = 'idle' RETURNING 1")
+    for table in ("scores", "listed_accounts"):
+        await query(engine, f"UPDATE {table} SET band = 'red', score = 10 WHERE account_id = 'idle' RETURNING 1")
     assert (await api.get(red)).json["items"] == []
 
 

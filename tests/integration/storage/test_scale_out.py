@@ -92,7 +92,7 @@ class Service:
 
     async def page(self) -> list[str]:
         async with self.engine.connect() as connection:
-            page = await account_listing.page(connection, AccountFilter(), sort="-score", after=None, limit=50)
+            page = await account_listing.page(connection, AccountFilter(), sort="-score", after=None, size=50)
         return [account.account_id for account in page.accounts]
 
     async def rows(self) -> dict[str, list[dict[str, Any]]]:

@@ -61,6 +61,7 @@ accounts = Table(
             ("owner", "segment", "stage"),
         )
     ),
+    Index("accounts_churned_on_idx", "churned_on", postgresql_where=text("churned_on IS NOT NULL")),
 )
 
 
@@ -152,9 +153,13 @@ listed_accounts = Table(
         nullable=False,
         comment="when the band or the tenth of a point of the score last changed, or the account was created",
     ),
-    # The attributes come last: they show whether a row matches before it is read.
+    # The last columns show whether a row matches before it is read. They cost next to nothing: what is written changes
+    # the score, so that every index gets a new entry anyhow.
     Index(None, "band", "score", "account_id", "segment", "stage", "owner"),
-    Index(None, "changed_at", "account_id"),
+    Index(
+        "listed_accounts_changed_at_account_id_band_segment_stage_ow_idx",  # Postgres' own name
+        *("changed_at", "account_id", "band", "segment", "stage", "owner"),
+    ),
 )
 """What lists of accounts are filtered and sorted by. Unlike `scores` it isn't written with every event, only when what
 it shows has changed: service/storage/accounts/listing/projection.py.
