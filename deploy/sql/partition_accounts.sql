@@ -50,7 +50,8 @@ BEGIN
         -- Rename the old table, so that the new one and its indexes get the names that migrations know.
         EXECUTE format('ALTER TABLE %I RENAME TO %I', name, name || '_whole');
         FOR index IN SELECT relname FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = old LOOP
-            EXECUTE format('ALTER INDEX %I RENAME TO %I', index.relname, index.relname || '_whole');
+            -- Names have 63 bytes at most: a longer one would be cut back to what it was.
+            EXECUTE format('ALTER INDEX %I RENAME TO %I', index.relname, left(index.relname, 57) || '_whole');
         END LOOP;
 
         EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL) PARTITION BY HASH (account_id)', name, name || '_whole');
