@@ -1,7 +1,8 @@
 """A journal as it is stored: the merged part, followed by the last few causes unmerged.
 
 Decoding a journal, recording a cause and encoding it again takes a fold longer than all its other writes. So a fold
-only appends the cause. Every few times, and for readers, the causes are merged.
+only appends the cause, or adds to the last one if that goes on, as it does most of the day. When too many wait, and for
+readers, the causes are merged.
 """
 
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from scoring.history.journal import FindScorecard, Journal, JournalBase, JournalCause, Reason, note
+from scoring.history.journal import MOST_IDS, FindScorecard, Journal, JournalBase, JournalCause, Reason, note
 
 MOST_WAITING = 3
 """The number of unmerged causes."""
@@ -67,11 +68,22 @@ def note_stored(stored: bytes | None, reason: Reason, before: JournalBase | None
     """Record in a stored journal that `reason` is about to change the base `before`: `journal.note`, deferred."""
     stored = stored or _EMPTY
     count = stored[0] - _EMPTY[0]
+    base = before
+    if count and stored.endswith(reason.cause.encode()):
+        base = None
+        part = _parts.decode(stored)[-1]
+        last = _waiting.decode(part)
+        if last.note == reason.note:
+            return stored[: -len(part)] + _encode(_gone_on(last, reason))
     if count == MOST_WAITING:
         journal = decode_journal(stored, find)
         note(journal, reason, lambda: before, find)
         return encode_journal(journal)
-    goes_on = count and stored.endswith(reason.cause.encode())
-    base = None if goes_on else before
     waiting = _Waiting(reason.at, reason.events, reason.names, reason.note, base, reason.cause)
     return _COUNTS[count + 1] + stored[1:] + _encode(waiting)
+
+
+def _gone_on(last: _Waiting, reason: Reason) -> _Waiting:
+    """The last cause after the same one has come again."""
+    names = reason.names if len(reason.names) == 2 * MOST_IDS else (*last.names, *reason.names)[-2 * MOST_IDS :]
+    return _Waiting(reason.at, last.events + reason.events, names, last.note, last.base, last.cause)

@@ -144,6 +144,18 @@ def test_a_cause_that_goes_on_has_its_base_once() -> None:
     assert note_stored(once, Reason("events", 2, 1), base, find).count(base.readings.encode()) == 2
 
 
+def test_a_cause_that_goes_on_all_day_takes_no_more_room_than_once() -> None:
+    base = JournalBase('[1.5,"no_usage_ever"]', "default", 1)
+    names = ("app", "1", "app", "2", "app", "3")
+    lengths, stored = set(), None
+    for number in range(40):
+        stored = note_stored(stored, Reason("correction", 10 + number, 1, names), base, find)
+        lengths.add(len(stored))
+    assert len(lengths) == 1
+    [(entry, _)] = entries(decode_journal(stored, find), None, find)
+    assert (entry.at, entry.events, entry.ids[-1]) == (49, 40, ("app", "3"))
+
+
 def test_a_day_on_which_nothing_moved_has_no_causes() -> None:
     assert entries(decode_journal(None, find), None, find) == []
     assert entries(decode_journal(encode_journal(Journal()), find), None, find) == []
