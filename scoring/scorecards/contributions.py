@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from scoring.scorecards.measure import Missing
 from scoring.scorecards.scorecard import DECIMALS, VETO, Evaluation
 
 BILLION = 10**DECIMALS
@@ -22,11 +21,10 @@ def contributions_in_billionths(evaluation: Evaluation | None) -> Billionths:
     card = evaluation.card
     weighted: dict[str, float] = {}
     counted = 0.0
-    for name, (weight, curve, absent, _, _), value in zip(card.names, card.scales, evaluation.readings, strict=True):
-        score = absent if isinstance(value, Missing) else curve(value)
-        if score is not None:
-            weighted[name] = weight * score
-            counted += weight
+    for entry, value in zip(card.measures, evaluation.readings, strict=True):
+        if (score := entry.score(value)) is not None:
+            weighted[entry.name] = entry.weight * score
+            counted += entry.weight
     parts = {name: round(share / counted * BILLION) for name, share in weighted.items()}
     whole, total = sum(parts.values()), round(evaluation.score * BILLION)
     if whole - total > len(parts):  # more than rounding: a veto

@@ -37,6 +37,9 @@ class Missing(Enum):
     NO_START = "no_start_date"
     NO_RENEWAL = "no_renewal_date"
 
+    # Members are singletons. An enumeration's own hash is a call of Python, and every score looks members up.
+    __hash__ = object.__hash__
+
 
 Value = float | Missing
 Measure = Callable[[AccountState, int], Value]

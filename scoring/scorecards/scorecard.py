@@ -13,6 +13,7 @@ from scoring.scorecards.catalogue import CATALOGUE
 from scoring.scorecards.curve import Curve, compile_curve
 from scoring.scorecards.document import MissingScore, ScorecardDocument
 from scoring.scorecards.measure import Measure, Missing, Parameters, Value
+from scoring.scorecards.scale import NO_CAP, Scale
 from scoring.state.account_state import AccountState
 
 Band = Literal["green", "yellow", "red", "unknown"]
@@ -66,8 +67,7 @@ class Scorecard:
     """The names of the measures."""
     readers: tuple[Measure, ...]
     """The functions that read the measures. Like the scales below, they are flat because the fold needs them fast."""
-    scales: tuple[tuple[float, Curve, float | None, float, float], ...]
-    """Per measure: weight, curve, score if missing, and the veto's score limit and cap."""
+    scales: tuple[Scale, ...] = field(compare=False, repr=False)
     coverages: dict[float, float] = field(default_factory=dict, compare=False, repr=False)
     """Rounded coverages by weight with data, cached: only few sums occur, and rounding is slow."""
 
@@ -117,7 +117,7 @@ def compile_scorecard(document: ScorecardDocument, version: int) -> Scorecard:
             curve=compile_curve(entry.curve),
             absent=entry.missing.score if isinstance(entry.missing, MissingScore) else _ABSENT[entry.missing],
             veto_below=entry.veto.below - 10.0**-DECIMALS if entry.veto else -1.0,
-            veto_cap=entry.veto.cap if entry.veto else 100.0,
+            veto_cap=entry.veto.cap if entry.veto else NO_CAP,
         )
         for entry in document.measures
     )
@@ -132,7 +132,9 @@ def compile_scorecard(document: ScorecardDocument, version: int) -> Scorecard:
         min_coverage=document.min_coverage,
         names=tuple(entry.name for entry in measures),
         readers=tuple(entry.measure for entry in measures),
-        scales=tuple((entry.weight, entry.curve, entry.absent, entry.veto_below, entry.veto_cap) for entry in measures),
+        scales=tuple(
+            Scale(entry.weight, entry.curve, entry.absent, entry.veto_below, entry.veto_cap) for entry in measures
+        ),
     )
 
 
@@ -149,20 +151,14 @@ def read(card: Scorecard, state: AccountState, day: int) -> list[Value]:
 def score(readings: list[Value], card: Scorecard, day: int) -> Evaluation:
     """The evaluation of the measures' readings; `readings` are in the scorecard's order."""
     known = counted = weighted = 0.0
-    cap = 100.0
-    for (weight, curve, absent, veto_below, veto_cap), value in zip(card.scales, readings, strict=True):
-        # Not isinstance, which takes twice as long for an enumeration: this runs for each measure of each batch.
-        if value.__class__ is Missing:
-            if absent is None:
-                continue
-            points = absent
-        else:
-            points = curve(value)  # type: ignore[arg-type] # which mypy does not follow through __class__
-            known += weight
-            if points < veto_below and veto_cap < cap:
-                cap = veto_cap
-        counted += weight
-        weighted += weight * points
+    cap = NO_CAP
+    for scale, value in zip(card.scales, readings, strict=True):
+        with_data, counts, points, limit = scale[value]
+        known += with_data
+        counted += counts
+        weighted += points
+        if limit < cap:
+            cap = limit
     coverage = card.coverages.get(known)
     if coverage is None:
         coverage = card.coverages[known] = min(rounded(known / card.weight), 1.0)
