@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from scoring.history.day_by_day import Course, by_cause, reason, with_due_pending
 from scoring.history.journal import JournalBase, JournalCause
 from scoring.history.journal_codec import note_stored
-from scoring.history.score_run import ScoreRun, encode_readings
+from scoring.history.score_run import ScoreRun, decode_readings, encode_readings
 from scoring.rules.policy import Policy
-from scoring.scorecards.scorecard import read, score
+from scoring.scorecards.measure import MeasureSignal
+from scoring.scorecards.scorecard import read, read_again, score
 from scoring.scorecards.selection import choose
 from scoring.state.account_state import AccountState, fold_arrivals
 from scoring.state.calendar import MICROSECONDS_PER_DAY
-from scoring.state.events import AttributesEvent, Event
+from scoring.state.events import AttributesEvent, Event, TicketEvent
 from scoring.state.usage_batch import Arrivals, arrivals
 
 
@@ -33,23 +34,40 @@ def fold_in_one_day(
     if not _are_of_one_day(state, score_run, arrived, day, now):
         return None
     card = choose(policy.scorecards, state, day)
-    readings, journal, late = "", None, 0
+    readings, values, journal, late = "", None, None, 0
     if score_run:
         if card.version != score_run.version or card.name != score_run.scorecard:
             return None
         readings, journal = score_run.readings, score_run.journal
+        values = decode_readings(readings)
     for cause, part, read_part in _by_cause(day if score_run else None, events, arrived, retention):
         late += fold_arrivals(state, read_part, retention)
-        values = read(card, with_due_pending(state, day), day)
+        today = with_due_pending(state, day)
+        if values is None:
+            values = read(card, today, day)
+        else:
+            read_again(card, today, day, values, _signals(read_part))
         after = encode_readings(values)
         if after != readings:
             base = JournalBase(readings, card.name, card.version) if readings else None
             journal = note_stored(journal, reason(cause, part, now), base, policy.find)
             readings = after
+    assert values is not None
     evaluation = score(values, card, day)
     points, band, coverage = evaluation.score, evaluation.band, evaluation.coverage
     run = ScoreRun(day, day, points, band, coverage, card.name, card.version, readings, journal)
     return Course(run, evaluation, late)
+
+
+_USAGE: frozenset[MeasureSignal] = frozenset({"usage"})
+
+
+def _signals(arrived: Arrivals) -> frozenset[MeasureSignal]:
+    """The signals of events, which hold no attributes."""
+    if not arrived.others:
+        return _USAGE
+    others: set[MeasureSignal] = {"tickets" if type(event) is TicketEvent else "surveys" for event in arrived.others}
+    return frozenset(others) if arrived.newest < 0 else _USAGE | others
 
 
 def _by_cause(

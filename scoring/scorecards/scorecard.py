@@ -12,7 +12,7 @@ from msgspec import Struct
 from scoring.scorecards.catalogue import CATALOGUE
 from scoring.scorecards.curve import Curve, compile_curve
 from scoring.scorecards.document import MissingScore, ScorecardDocument
-from scoring.scorecards.measure import Measure, Missing, Parameters, Value
+from scoring.scorecards.measure import Measure, MeasureSignal, Missing, Parameters, Value
 from scoring.scorecards.scale import NO_CAP, Scale
 from scoring.state.account_state import AccountState
 
@@ -40,6 +40,7 @@ class CompiledMeasure:
 
     name: str
     measure: Measure
+    signals: frozenset[MeasureSignal]
     weight: float
     curve: Curve
     absent: float | None
@@ -70,6 +71,18 @@ class Scorecard:
     scales: tuple[Scale, ...] = field(compare=False, repr=False)
     coverages: dict[float, float] = field(default_factory=dict, compare=False, repr=False)
     """Rounded coverages by weight with data, cached: only few sums occur, and rounding is slow."""
+    moved: dict[frozenset[MeasureSignal], list[tuple[int, Measure]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """Measures that read one of some signals, with their places, cached by these signals."""
+
+    def moved_by(self, signals: frozenset[MeasureSignal]) -> list[tuple[int, Measure]]:
+        """The measures that news of these signals can move, with their places."""
+        found = self.moved.get(signals)
+        if found is None:
+            found = [(place, each.measure) for place, each in enumerate(self.measures) if each.signals & signals]
+            self.moved[signals] = found
+        return found
 
     def scores_like(self, other: "Scorecard") -> bool:
         """True for the same version, and for one that differs in its calibration alone: both give the same accounts the
@@ -113,6 +126,7 @@ def compile_scorecard(document: ScorecardDocument, version: int) -> Scorecard:
                     entry.min_n or 1,
                 )
             ),
+            signals=CATALOGUE[entry.measure].signals,
             weight=entry.weight,
             curve=compile_curve(entry.curve),
             absent=entry.missing.score if isinstance(entry.missing, MissingScore) else _ABSENT[entry.missing],
@@ -146,6 +160,17 @@ def evaluate(card: Scorecard, state: AccountState, day: int) -> Evaluation:
 def read(card: Scorecard, state: AccountState, day: int) -> list[Value]:
     """The readings of the scorecard's measures, in its order."""
     return [reader(state, day) for reader in card.readers]
+
+
+def read_again(
+    card: Scorecard, state: AccountState, day: int, readings: list[Value], signals: frozenset[MeasureSignal]
+) -> None:
+    """Bring the scorecard's readings of an earlier state at the same day up to date, in place.
+
+    Only `signals` may have changed since, so measures that read none of them are kept.
+    """
+    for place, measure in card.moved_by(signals):
+        readings[place] = measure(state, day)
 
 
 def score(readings: list[Value], card: Scorecard, day: int) -> Evaluation:

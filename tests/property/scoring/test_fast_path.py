@@ -22,7 +22,7 @@ from scoring.scorecards.override import Override
 from scoring.scorecards.scorecard import Scorecard, compile_scorecard
 from scoring.scorecards.selection import in_order
 from scoring.state.account_state import AccountState
-from scoring.state.events import AttributesEvent, UsageEvent
+from scoring.state.events import AttributesEvent, Event, SurveyEvent, TicketEvent, UsageEvent
 from tests.support.courses import RETENTION, Stop, advance_through, anyhow, policies, streams
 from tests.support.folding import encoded
 from tests.support.oracle import DAY, HOUR
@@ -147,6 +147,22 @@ def test_events_of_today_and_of_before_are_two_causes_on_the_short_way() -> None
     journal = decode_journal(stands.journal, POLICY.find)
     moved = entries(journal, stands.evaluation(POLICY.scorecards[-1]), POLICY.find)
     assert {entry.cause: entry.events for entry, _ in moved} == {"events": 1 + 2, "correction": 1}
+
+
+def test_news_of_each_signal_moves_its_measures() -> None:
+    measures = [
+        {"measure": "open_tickets", "weight": 1, "curve": [[0, 0], [10, 100]]},
+        {"measure": "active_users", "window": 7, "weight": 1, "curve": [[0, 0], [10, 100]]},
+        {"measure": "nps", "window": 7, "weight": 1, "curve": [[-100, 0], [100, 100]]},
+    ]
+    policy = Policy((card("default", measures=measures),), (), RETENTION)
+    ticket = TicketEvent("acme", NOON, FIRST_DAY, "t", "T-1", "open", "high", NOON)
+    again = replace(ticket, ticket_id="T-2", id="u")
+    answer = SurveyEvent("acme", NOON, FIRST_DAY, "s", "nps", 1, 9_000_000, 10_000_000, 0)
+    all_at_once: list[Event] = [used(3), again, replace(answer, score=0, id="v")]
+    news: list[list[Event]] = [[used(1)], [ticket], [answer], [used(2)], all_at_once]
+    stops = [Stop(NOON + number * HOUR, events, policy) for number, events in enumerate(news)]
+    assert compare(stops) == len(stops)
 
 
 def test_each_cause_forgets_by_the_broker_days_of_its_own_events() -> None:
