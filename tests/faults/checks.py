@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from scoring.history.day_by_day import evaluate_now
 from scoring.rules.policy import Policy
 from scoring.state.account_state import AccountState, encode, fold
-from scoring.state.calendar import from_day, start_of, to_day
+from scoring.state.calendar import from_day, from_micros, start_of, to_day
 from scoring.state.events import Event
 from service.evaluation.changes import read_state
 from service.evaluation.policy import load_policy
@@ -48,7 +48,7 @@ class Account:
 
 async def stored_accounts(connection: AsyncConnection) -> dict[str, Account]:
     """All accounts."""
-    scores = await connection.execute(text("SELECT account_id, score, band, coverage, day FROM scores"))
+    scores = await connection.execute(text("SELECT account_id, score, band, coverage, day, usage_at FROM scores"))
     by_id = {score.account_id: score for score in scores}
     rows = await states.read(connection, sorted(by_id))
     return {row.account_id: Account(row, read_state(row), by_id[row.account_id]) for row in rows}
@@ -132,6 +132,9 @@ def _check_score(account: Account, policy: Policy, verdict: Verdict) -> Iterator
     judged = evaluate_now(account.state, policy, start_of(account.day))
     if (stored.score, stored.band, stored.coverage) != (judged.score, judged.band, judged.coverage):
         yield f"{account.id}: stored are {stored.score} {stored.band}, its state gives {judged.score} {judged.band}"
+    usage_at, newest_at = stored.usage_at, account.state.usage.newest_at
+    if usage_at != (from_micros(newest_at) if newest_at else None):
+        yield f"{account.id}: the time of its newest usage is {usage_at}, its state says {newest_at}"
     if not _is_close(stored.score, verdict) or stored.band != verdict.band:
         yield f"{account.id}: stored are {stored.score} {stored.band}, counted {verdict.score} {verdict.band}"
 
