@@ -31,11 +31,10 @@ CHURNED = "accounts_churned_on_idx"
 
 
 def upgrade() -> None:
-    """The table is filled from `scores` and `accounts` before it gets its indexes: some ten
-    seconds for a million.
+    """The table is filled from `scores` and `accounts` before it gets its indexes: some ten seconds for a million.
 
-    Nobody waits meanwhile. The version before doesn't keep it up to date; the sweeper mends what differs, at its start
-    and every hour.
+    Nobody waits meanwhile; writers do at the end, for a second or two. The version before doesn't keep it up to date:
+    the sweeper mends what differs, at its start and every hour.
     """
     op.create_table(
         TABLE,
@@ -59,7 +58,8 @@ def upgrade() -> None:
     for name, columns in INDEXES.items():
         op.create_index(op.f(name), TABLE, columns)
     op.execute("ANALYZE listed_accounts")
-    # A short lock: accounts are written when their attributes change, which is seldom.
+    # In the order in which the service locks them: who writes accounts has locked scores before.
+    op.execute("LOCK TABLE scores IN EXCLUSIVE MODE")
     op.create_index(op.f(CHURNED), "accounts", ["churned_on"], postgresql_where=sa.text("churned_on IS NOT NULL"))
 
 

@@ -111,7 +111,7 @@ def test_what_is_on_its_way_keeps_its_place_in_the_schedule_and_alerts_are_the_o
         postgres_server.drop(url)
 
 
-@pytest.mark.parametrize(("before", "after"), [("0010", "0011"), ("0011", "0012")])
+@pytest.mark.parametrize(("before", "after"), [("0010", "0011"), ("0011", "0012"), ("0022", "0024")])
 def test_a_transaction_that_holds_rows_of_scores_finishes_before_their_indexes_are_rebuilt(
     postgres_server: PostgresServer, before: str, after: str
 ) -> None:
@@ -129,6 +129,7 @@ def test_a_transaction_that_holds_rows_of_scores_finishes_before_their_indexes_a
                 while not (await aside.execute(waits)).first():
                     await asyncio.sleep(0.01)
             await connection.execute(text("UPDATE scores SET score = 71 WHERE account_id = 'acme'"))
+            await connection.execute(text("INSERT INTO accounts (account_id) VALUES ('new')"))
         await asyncio.wait_for(migrating, 20)
         await engine.dispose()
 
