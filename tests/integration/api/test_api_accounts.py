@@ -201,6 +201,39 @@ async def test_filters(engine: AsyncEngine, api: Api) -> None:
         assert found == expected.split(), query
 
 
+async def test_what_is_shown_is_exact_and_never_contradicts_the_filter(engine: AsyncEngine, api: Api) -> None:
+    """Rows for lists may be off by less than a tenth of a point, and by more after an earlier version."""
+    await fill(engine, api, SCORED)
+
+    async def show(account_id: str, **values: object) -> None:
+        async with engine.begin() as connection:
+            await connection.execute(scores.update().where(scores.c.account_id == account_id).values(values))
+
+    async def listed(query: str) -> list[tuple[str, float | None]]:
+        return [(item["account_id"], item["score"]) for item in (await api.get(f"/v1/accounts?{query}")).items]
+
+    await show("a2", score=50.06)
+    await show("c1", band="red")
+    await show("b2", score=50.03)
+    assert await listed("min_score=50.05&sort=score") == [("c1", 90.0)]
+    assert await listed("max_score=50.05&min_score=40&sort=score") == [("b2", 50.03)]
+    assert await listed("min_score=50&sort=score") == [("b2", 50.03), ("a2", 50.06), ("c1", 90.0)]
+    assert await listed("min_score=50&sort=-score") == [("c1", 90.0), ("a2", 50.06), ("b2", 50.03)]
+    assert await listed("band=green") == []
+
+
+async def test_an_account_changes_with_its_score_and_not_with_its_attributes(api: Api) -> None:
+    created = api.clock.now
+    for path in ("/v1/accounts/acme", "/v1/accounts/acme", "/v1/accounts/acme"):
+        answer = await api.put(path, {"owner": str(api.clock.now)})
+        assert answer.json["changed_at"] == (await api.get(path)).json["changed_at"]
+        assert datetime.fromisoformat(answer.json["changed_at"]) == created
+        assert datetime.fromisoformat(answer.json["evaluated_at"]) == api.clock.now
+        api.clock.now += timedelta(minutes=1)
+    (item,) = (await api.get("/v1/accounts?sort=evaluated_at")).items
+    assert datetime.fromisoformat(item["changed_at"]) == created
+
+
 async def test_changed_since(api: Api) -> None:
     await api.put("/v1/accounts/early", {})
     api.clock.now += timedelta(minutes=1)

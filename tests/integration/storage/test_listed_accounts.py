@@ -9,12 +9,14 @@ import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from consumers.sweep import list_mender
 from consumers.sweep.list_mender import mend_once
 from scoring.scorecards.document import ScorecardDocument
 from scoring.state.calendar import day_of, to_micros
 from scoring.state.events import Event, UsageEvent
 from service.runtime.settings import Settings
 from service.storage.accounts import accounts
+from service.storage.database.clock_check import OneClock
 from tests.support.api import Api
 from tests.support.listed import listed_differences
 from tests.support.service import query
@@ -133,6 +135,17 @@ async def test_rows_that_differ_are_mended_and_others_left_alone(engine: AsyncEn
     }  # fmt: skip
     assert [after[name] for name in "fg"] == [before[name] for name in "fg"]
     assert await mend_once(engine, later) == 0
+
+
+async def test_a_sweeper_mends_as_soon_as_it_starts(engine: AsyncEngine, clock: Clock) -> None:
+    await clock.fold({"acme": [uses("acme", START, 30_010)]}, START)
+    await query(engine, "UPDATE scores SET score = 12.5 RETURNING 1")
+    stop = asyncio.Event()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(list_mender.run(engine, OneClock(), stop))
+        while await listed_differences(engine):
+            await asyncio.sleep(0.05)
+        stop.set()
 
 
 async def test_mending_waits_for_nobody(engine: AsyncEngine, clock: Clock) -> None:
