@@ -73,6 +73,11 @@ def some_of(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     return read
 
 
+def numbers(text: str) -> tuple[int, ...]:
+    """Reads comma-separated numbers of at least 1; an empty text is none."""
+    return tuple(map(at_least(1), text.split(","))) if text else ()
+
+
 def option(default: object, help_: str, read: Callable[[str], object] | None = None, metavar: str = "N") -> Any:
     """A field that is an option: a flag if its default is False, else a number of at least 1, or what `read` reads.
 

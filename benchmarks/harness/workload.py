@@ -106,6 +106,25 @@ def draw(
     )
 
 
+def cycle(name: str, *, events: int, accounts: int, seed: int, newest: int) -> Workload:
+    """Events of one partition in which any run of up to `accounts` events has that many accounts.
+
+    An account's events differ only in their identity: folding more of them makes its state no larger, so that few
+    accounts with many events compare with many accounts with few.
+    """
+    account = np.resize(np.random.default_rng(seed).permutation(accounts), events)
+    return Workload(
+        name=name,
+        accounts=accounts,
+        partitions=1,
+        account=account,
+        feature=account % len(FEATURES),
+        user=account % USERS_PER_ACCOUNT,
+        quantity=np.ones(events, dtype=np.int64),
+        time=newest - (account % HISTORY_DAYS) * MILLISECONDS_PER_DAY,
+    )
+
+
 def draw_accounts(distribution: Distribution, events: int, accounts: int, random: np.random.Generator) -> Numbers:
     """An account per event. Zipf is cut off at the number of accounts, by redrawing larger numbers."""
     if distribution == "uniform":

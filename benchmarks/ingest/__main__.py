@@ -12,7 +12,7 @@ from benchmarks.harness.processes import ContenderFailedError
 from benchmarks.harness.servers import Arena, run_servers, url_of
 from benchmarks.harness.terminal import say
 from benchmarks.harness.workload import Distribution, draw, fill
-from benchmarks.ingest import contender_aiokafka, latency
+from benchmarks.ingest import contender_aiokafka, latency, scale
 from benchmarks.ingest.contenders import OUR_TWO, ContenderRun, FilledTopic, run_ours
 from benchmarks.ingest.kafka_streams import contender as kafka_streams
 from benchmarks.ingest.quix import contender as quix
@@ -48,6 +48,10 @@ class Comparison:
                 self._measure(partial(quix.run, topic, min(self._options.quix_events, self._options.events)))
             if with_kafka_streams:
                 self._measure(partial(kafka_streams.run, topic))
+        for accounts in self._options.scale_accounts if "scale" in self._options.only else ():
+            with self._leaving_out(f"{accounts:,} accounts"):
+                say(f"{accounts:,} accounts, and {self._options.scale_events:,} events of them …")
+                self._results.scale.append(scale.measure(self._arena, accounts, self._options.scale_events))
 
     def _has(self, word: str, name: str, install: Callable[[], str]) -> bool:
         """True if a contender was requested and can be installed; notes its version."""

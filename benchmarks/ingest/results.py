@@ -10,15 +10,16 @@ from msgspec.structs import replace
 
 from benchmarks.harness.results import Results, ThresholdVerdict, section, table, table_of
 from benchmarks.harness.statistics import Latency, medians
-from benchmarks.harness.terminal import at_least, option, some_of
+from benchmarks.harness.terminal import at_least, numbers, option, some_of
 from benchmarks.harness.workload import Distribution
 from benchmarks.ingest import contender_aiokafka
 from benchmarks.ingest.contenders import OUR_TWO, OURS, ContenderRun
 from benchmarks.ingest.expected_scores import TOLERANCE
 from benchmarks.ingest.kafka_streams import contender as kafka_streams
 from benchmarks.ingest.quix import contender as quix
+from benchmarks.ingest.scale import ScaleRun
 
-CONTENDERS = ("ours", "two", "bare", "quix", "kafka-streams")
+CONTENDERS = ("ours", "two", "bare", "quix", "kafka-streams", "scale")
 DISTRIBUTIONS: tuple[Distribution, ...] = ("zipf", "uniform")
 LEAST_TIMES = {
     (OURS, "zipf", contender_aiokafka.NAME): 0.5,
@@ -31,6 +32,7 @@ LEAST_TIMES = {
 }
 """By whose rate, on which topic, and which other contender's rate is one."""
 MOST_P99_MS = 100.0
+MOST_COST_RATIO = 1.3
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,12 @@ class IngestOptions:
     seed: int = option(1, "seed of all random choices", int)
     repeat: int = option(3, "runs of the service and of bare aiokafka, of which the median counts")
     quix_events: int = option(200_000, "most events for Quix Streams, which is slow")
-    only: tuple[str, ...] = option(",".join(CONTENDERS), "contenders to run", some_of(CONTENDERS), "A,B")
+    only: tuple[str, ...] = option(",".join(CONTENDERS), "contenders to run; scale is few accounts and many", some_of(CONTENDERS), "A,B")
     distributions: tuple[Distribution, ...] = option(
         ",".join(DISTRIBUTIONS), "distributions of events over accounts", some_of(DISTRIBUTIONS), "A,B"
     )
+    scale_accounts: tuple[int, ...] = option("10_000,1_000_000", "few accounts and many to compare", numbers, "N,N")
+    scale_events: int = option(200_000, "events with few accounts and with many")
     latency_seconds: int = option(30, "seconds of live events for produce to commit; 0 skips it", at_least(0))
 
 
@@ -57,6 +61,7 @@ class IngestResults(Results[IngestOptions]):
 
     runs: list[ContenderRun] = field(default_factory=list)
     latency: Latency | None = None
+    scale: list[ScaleRun] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     """Measurements that were left out, with the reason."""
 
@@ -66,6 +71,8 @@ class IngestResults(Results[IngestOptions]):
             found.append(section(f"{self.options.accounts:,} accounts", _runs(self.runs)))
         if self.latency:
             found.append(section("Produce to commit", table_of([self.latency])))
+        if self.scale:
+            found.append(section("Few accounts and many", table_of(self.scale)))
         return found
 
     def verdicts(self) -> list[ThresholdVerdict]:
@@ -88,7 +95,12 @@ class IngestResults(Results[IngestOptions]):
                 for (name, distribution, other), least in LEAST_TIMES.items()
             ),
             ThresholdVerdict("produce to commit, p99", latency, most=MOST_P99_MS, unit="ms"),
+            self._cost_of_many(),
         ]
+
+    def _cost_of_many(self) -> ThresholdVerdict:
+        value = self.scale[-1].micros / self.scale[0].micros if len(self.scale) > 1 else None
+        return ThresholdVerdict("cost per event, many accounts / few", value, most=MOST_COST_RATIO, decimals=2)
 
     def faults(self) -> list[str]:
         wrong = disagreements(self.runs)
