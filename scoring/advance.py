@@ -6,7 +6,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from scoring.history.day_by_day import DayByDay, with_due_pending
 from scoring.history.fast_path import fold_in_one_day
-from scoring.history.rule_changes import moved_by_change
+from scoring.history.rule_changes import NONE, moved_by_change
 from scoring.history.score_run import ScoreRun
 from scoring.rules.conditions import RuleMemory
 from scoring.rules.crossings import Crossing, Memories, apply_rules, observe
@@ -18,7 +18,7 @@ from scoring.state.calendar import start_of
 from scoring.state.events import Event
 
 
-class AccountStep(Struct, frozen=True):
+class AccountStep(Struct, frozen=True, gc=False):
     """The result of a step. `due` is the time in microseconds at which the account must be evaluated again even without
     events.
 
@@ -54,7 +54,7 @@ def advance(
     broker's day on, whenever it is folded. `source` sent the newest usage before. `override` is set by hand, or
     withdrawn if it is None. `backfill` says that all events are loaded history.
     """
-    moved = moved_by_change(state, score_run, memory, policy, now)
+    moved = moved_by_change(state, score_run, memory, policy, now) if policy.changed else NONE
     course = fold_in_one_day(state, score_run, events, policy, now) if override is UNSET else None
     if course is None:
         days = DayByDay(state, score_run, policy, now)

@@ -21,7 +21,7 @@ LONGEST_GAP = 400
 """Days. An account that wasn't evaluated for longer has no history of the days before."""
 
 
-class Course(Struct, frozen=True):
+class Course(Struct, frozen=True, gc=False):
     """The way of an account to now: the run of days at its end, with its evaluation, and what happened before."""
 
     score_run: ScoreRun

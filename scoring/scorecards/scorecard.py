@@ -91,7 +91,7 @@ class Scorecard:
         return self is other or self.document.scores_like(other.document)
 
 
-class Evaluation(Struct, frozen=True):
+class Evaluation(Struct, frozen=True, gc=False):
     """A score at a day, by a scorecard. `score` is null below the minimum coverage.
 
     `readings` holds the value of each of the scorecard's measures, in its order; everything else follows from them.

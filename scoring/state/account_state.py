@@ -22,7 +22,7 @@ RETENTION_DAYS: Final = 92
 SignalState = UsageState | TicketState | SurveyState | AttributeState
 
 
-class AccountState(Struct):
+class AccountState(Struct, gc=False):
     """Everything stored about an account's events."""
 
     usage: UsageState = field(default_factory=UsageState)

@@ -24,7 +24,7 @@ class Register(Struct, frozen=True, array_like=True, gc=False):
         return self.at, self.id, self.value is not None, str(self.value)
 
 
-class AttributeState(Struct, array_like=True):
+class AttributeState(Struct, array_like=True, gc=False):
     """Registers by attribute name. Those dated after `newest` wait in `pending`."""
 
     newest: int = -1

@@ -30,7 +30,7 @@ class SurveyAnswers(Struct, array_like=True):
     below: int = ALL
 
 
-class SurveyState(Struct, array_like=True):
+class SurveyState(Struct, array_like=True, gc=False):
     """The state that survey events leave. Answers dated after `newest` wait in `pending`."""
 
     newest: int = -1

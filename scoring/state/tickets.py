@@ -22,7 +22,7 @@ class Ticket(Struct, frozen=True, order=True, array_like=True, gc=False):
     satisfaction: str
 
 
-class TicketState(Struct, array_like=True):
+class TicketState(Struct, array_like=True, gc=False):
     """The state that ticket events leave. Snapshots dated after `newest` wait in `pending`."""
 
     newest: int = -1

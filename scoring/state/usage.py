@@ -9,7 +9,7 @@ from scoring.state.sorted_dicts import sort_added
 from scoring.state.usage_batch import NOBODY, Arrivals, UsageEntry
 
 
-class UsageState(Struct, array_like=True):
+class UsageState(Struct, array_like=True, gc=False):
     """The state that usage events leave. Holds days up to `newest`; later ones wait in `pending`."""
 
     newest: int = -1

@@ -31,6 +31,8 @@ from service.storage.accounts.score_codec import (
 from service.storage.accounts.scores import MemoryRow, OverrideRow, ScoreRow
 from service.storage.accounts.states import StateRow, StoredAccount
 
+_ONLY_USAGE = {UsageEvent}
+
 
 @dataclass(slots=True)
 class Changes:
@@ -78,11 +80,12 @@ class Changes:
             backfill=backfill,
         )
         self.late += step.late
-        kinds = {event.__class__ for event in events}
+        kinds = set(map(type, events))
         self._keep_score(
             stored.account_id, score_run, step, _usage_columns(state, events) if UsageEvent in kinds else ()
         )
-        self._keep_other_states(stored.account_id, state, kinds)
+        if kinds != _ONLY_USAGE:
+            self._keep_other_states(stored.account_id, state, kinds)
         if step.crossings or step.memory != memory or step.due != start_of(step.evaluation.day + 1):
             sequence = stored.sequence + len(step.crossings)
             self.memories.append(MemoryRow(stored.account_id, encode_memories(step.memory), sequence, step.due))
