@@ -47,7 +47,9 @@ class IngestOptions:
     seed: int = option(1, "seed of all random choices", int)
     repeat: int = option(3, "runs of the service and of bare aiokafka, of which the median counts")
     quix_events: int = option(200_000, "most events for Quix Streams, which is slow")
-    only: tuple[str, ...] = option(",".join(CONTENDERS), "contenders to run; scale is few accounts and many", some_of(CONTENDERS), "A,B")
+    only: tuple[str, ...] = option(
+        ",".join(CONTENDERS), "contenders to run; scale is few accounts and many", some_of(CONTENDERS), "A,B"
+    )
     distributions: tuple[Distribution, ...] = option(
         ",".join(DISTRIBUTIONS), "distributions of events over accounts", some_of(DISTRIBUTIONS), "A,B"
     )
