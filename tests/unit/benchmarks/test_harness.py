@@ -42,7 +42,7 @@ def command_line(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
 @pytest.mark.parametrize(
     ("options", "arguments", "wanted"),
     [
-        (IngestOptions, [], {"events": 1_000_000, "only": ("ours", "two", "bare", "quix", "kafka-streams")}),
+        (IngestOptions, [], {"events": 1_000_000, "only": ("ours", "two", "bare", "quix", "kafka-streams", "scale")}),
         (ReadsOptions, ["--list-accounts", "0", "--seconds", "2.5"], {"list_accounts": 0, "seconds": 2.5}),
         (SweepOptions, ["--accounts", "20_000"], {"accounts": 20_000, "reads_per_second": 50.0}),
         (VersionsOptions, ["HEAD~1", "--in-turn"], {"earlier": "HEAD~1", "in_turn": True, "rounds": 1}),
