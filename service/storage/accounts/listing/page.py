@@ -17,8 +17,9 @@ from service.storage.accounts.listing.list_query import ListQuery, PageKey
 Sort = Literal["account_id", "-account_id", "score", "-score", "changed_at", "-changed_at"]
 
 FEW = 3_000
-"""Up to so many matching accounts are fetched and sorted, in 20 ms. If more of a million match, 100 of them come within
-33,000 entries of an index, on average, which takes about as long. Measured: 2,000 and 5,000 are slower at p99.
+"""Up to so many matching accounts are fetched and sorted, in about 20 ms. If more of a million match, 100 of them come
+within 33,000 entries of an index, on average, which takes about as long. In single runs of the benchmark's filters
+1,000, 2,000 and 5,000 were slower at p99.
 """
 
 # Accounts are found by indexes only, and statements are planned for their values: the cost of a page must not grow with
