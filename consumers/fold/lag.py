@@ -28,6 +28,8 @@ class LagWatch:
         self._consumer = consumer
         self._ownership = ownership
         self._shown: set[str] = set()
+        self.records = 0
+        """The lag over all topics, as of the last update."""
 
     async def run(self) -> None:
         """Update every few seconds until cancelled."""
@@ -52,6 +54,7 @@ class LagWatch:
         for topic, lag in lags.items():
             metrics.LAG_RECORDS.labels(topic).set(lag)
         self._shown = set(lags)
+        self.records = sum(lags.values())
 
     async def _folded(self, partition: Partition) -> int | None:
         """The offset up to which nothing is left to fold; None if the partition isn't claimed yet."""

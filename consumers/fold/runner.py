@@ -69,7 +69,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             consumer.subscribe(list(settings.topics.values()), listener=ownership)
             with gc_by_hand():
                 await until_first(
-                    _Worker(ownership, folder, buffer, sizes, contact, clock, folding).run(stop),
+                    _Worker(ownership, folder, buffer, sizes, lag, contact, clock, folding).run(stop),
                     Poller(consumer, ownership, buffer, settings, polling, placement, clock).run(),
                     clock_check.keep_comparing(engine, clock),
                     mirror.run(),
@@ -158,6 +158,7 @@ class _Worker:
         folder: Folder,
         buffer: RecordBuffer,
         sizes: BatchSize,
+        lag: LagWatch,
         contact: KafkaAvailability,
         clock: OneClock,
         pulse: Pulse,
@@ -166,6 +167,7 @@ class _Worker:
         self._folder = folder
         self._buffer = buffer
         self._sizes = sizes
+        self._lag = lag
         self._contact = contact
         self._clock = clock
         self._pulse = pulse
@@ -233,7 +235,8 @@ class _Worker:
                 self._cut(records, str(error))
                 parts.append(part)
             else:
-                self._sizes.done(records, took, sum(map(record_count, parts)) + len(self._buffer))
+                held = sum(map(record_count, parts)) + len(self._buffer)
+                self._sizes.done(records, took, max(held, self._lag.records))
                 self._bound()
             self._under_way = 0
             self._pulse.beat(self._ownership.trouble or self._contact.trouble, remark=self._clock.remark)
