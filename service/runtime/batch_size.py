@@ -15,8 +15,8 @@ and records in memory.
 """
 FAR_BEHIND_SECONDS = 6.0
 """The time of a batch while more than `FAR_BEHIND_BATCHES` of those wait. Accounts come up in it again and again, and
-are folded once: of events spread evenly over 100,000 accounts, batches of 8 s folded 1.09 to 1.35 times as many a second
-as those of 2 s, for 0.8 of Postgres' time.
+are folded once: of events spread evenly over 100,000 accounts, batches of 8 s folded 1.09 to 1.35 times as many a
+second as those of 2 s, for 0.8 of Postgres' time.
 """
 FAR_BEHIND_BATCHES = 10
 LIVE_SECONDS = 0.25
