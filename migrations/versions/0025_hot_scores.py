@@ -121,7 +121,7 @@ def downgrade() -> None:
 
 
 def _mirror_again() -> None:
-    """What 0024 made; its downgrade drops it."""
+    """Make the trigger of 0024 again, which its downgrade drops."""
     op.execute("""
         CREATE FUNCTION mirror_usage() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN

@@ -1,4 +1,4 @@
-"""What one reading of a measure adds to a score, remembered: the same few readings occur again and again."""
+"""The share of a score that each reading of a measure has, remembered: the same few readings occur again and again."""
 
 from scoring.scorecards.curve import Curve
 from scoring.scorecards.measure import Missing, Value

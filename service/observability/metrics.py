@@ -133,7 +133,7 @@ CHURNED_ACCOUNTS = Gauge(
     "health_churned_accounts", "Accounts whose churned_on is today (UTC) or earlier; of all sweepers"
 )
 MENDED_LIST_ROWS = Counter(
-    "health_mended_list_rows", "Accounts whose list rows differed from their scores, and were written anew"
+    "health_mended_list_rows", "Accounts whose list rows differed from their scores, and were written again"
 )
 ACCOUNTS_COUNTED = Gauge("health_accounts_counted_timestamp_seconds", "Time at which accounts were last counted")
 EXPECTED_CHURN = Gauge(

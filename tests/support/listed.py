@@ -19,6 +19,6 @@ def _as_listed(row: Any) -> tuple[Any, ...]:
 
 
 async def listed_differences(engine: AsyncEngine) -> set[tuple[Any, ...]]:
-    """What the accounts show and lists don't, and the other way round, with scores in tenths of a point."""
+    """Rows that the accounts show and lists don't, and the other way round, with scores in tenths of a point."""
     shown, listed = [set(map(_as_listed, await query(engine, statement))) for statement in (_SHOWN, _LISTED)]
     return shown ^ listed

@@ -111,7 +111,7 @@ async def test_every_way_to_change_what_an_account_shows_is_followed(
 
 
 async def test_rows_that_differ_are_mended_and_others_left_alone(engine: AsyncEngine, clock: Clock) -> None:
-    """What the version before leaves behind: scores, attributes, accounts that came and that were erased."""
+    """As the version before leaves them behind: scores, attributes, accounts that came and that were erased."""
     names = list("abcdefg")
     await clock.fold({name: [uses(name, START, 30_010)] for name in names}, START)
     before = await listed(engine)

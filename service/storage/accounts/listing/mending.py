@@ -62,7 +62,7 @@ async def find(connection: AsyncConnection, timeout_ms: int) -> list[str]:
 
 
 async def mend(connection: AsyncConnection, account_ids: Sequence[str], now: datetime) -> int:
-    """Write the rows of these accounts anew where they still differ; returns how many did.
+    """Write the rows of these accounts again where they still differ; returns how many did.
 
     Accounts that others have locked are skipped. A score or band that differed counts as changed at `now`: whoever asks
     for what has changed since a moment before must get it.

@@ -161,8 +161,8 @@ listed_accounts = Table(
         *("changed_at", "account_id", "band", "segment", "stage", "owner"),
     ),
 )
-"""What lists of accounts are filtered and sorted by. Unlike `scores` it isn't written with every event, only when what
-it shows has changed: service/storage/accounts/listing/projection.py.
+"""One row per account, by which lists filter and sort. Unlike those of `scores` it isn't written with every event, but
+only when what it shows has changed: service/storage/accounts/listing/projection.py.
 """
 
 history = Table(
