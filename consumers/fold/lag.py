@@ -12,7 +12,8 @@ from service.storage.ingest.progress import Partition
 
 log = structlog.get_logger(__name__)
 
-UPDATE_SECONDS = 5.0
+UPDATE_SECONDS = 1.0
+"""Batches grow by what is known of the lag, so a consumer that starts far behind should learn it soon."""
 PATIENCE_SECONDS = 5.0
 
 
