@@ -8,7 +8,7 @@ Value = TypeVar("Value")
 
 
 class Cached(Generic[Value]):
-    """A value that was read now. One caller reads it anew while it still holds; once it doesn't, every caller has to.
+    """A value that was read now. One caller reads it again while it still holds; once it doesn't, every caller has to.
 
     All requests under way find a value too old at the same moment. When 32 of them read the policy again each second,
     all stood still for up to a tenth of a second, and a fifth of the API's processor time went into it.
@@ -30,7 +30,7 @@ class Cached(Generic[Value]):
         return self._monotonic() - self._read_at
 
     def is_due(self) -> bool:
-        """True if this caller has to read it anew. While it holds, only the first to ask is told so."""
+        """True if this caller has to read it again. While it holds, that is only the first to ask."""
         age = self.age
         if age < self._keep / 2 or (self._is_being_renewed and age < self._keep):
             return False
@@ -38,5 +38,5 @@ class Cached(Generic[Value]):
         return True
 
     def expire(self) -> None:
-        """Have every caller read it anew."""
+        """Have every caller read it again."""
         self._read_at = -math.inf
